@@ -1,0 +1,34 @@
+import type { TicketKey } from "@project-ingress/forward"
+import { defineGrammar } from "@project-ingress/hostname"
+import { local } from "@project-ingress/providers/local"
+import { createRouter } from "@project-ingress/router"
+import type { Router } from "@project-ingress/router"
+import { kvRoutes } from "./kv-routes.ts"
+import type { KV } from "./kv-routes.ts"
+
+interface Env {
+  readonly DOMAIN: string
+  readonly ROUTES: KV
+  readonly SIGNING_KEY: string
+}
+
+const routerFor = (env: Env): Router =>
+  createRouter({
+    hostnames: defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } }),
+    routes: kvRoutes(env.ROUTES),
+    providers: [local()],
+    signing: JSON.parse(env.SIGNING_KEY) as TicketKey,
+    clientAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined,
+  })
+
+/** The platform's own app: everything that is no project and no machine. */
+const app = (request: Request): Response => new Response(`the OS itself: ${new URL(request.url).pathname}`)
+
+let router: Router | undefined
+
+export default {
+  async fetch(request: Request, env: Env, context: unknown): Promise<Response> {
+    router ??= routerFor(env)
+    return (await router.fetch(request, context)) ?? app(request)
+  },
+}

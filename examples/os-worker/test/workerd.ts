@@ -1,0 +1,62 @@
+import { fileURLToPath } from "node:url"
+import type { TicketKey } from "@project-ingress/forward"
+import type { RouteKey, RouteRecord } from "@project-ingress/router"
+import { build } from "esbuild"
+import { convertV4MiniflareOptions, Miniflare } from "miniflare"
+
+/** The Worker, running in workerd. */
+export interface RunningWorker {
+  /** Where it listens: `http://127.0.0.1:<port>`. Ask it with a `Host`, or use names under `localhost`. */
+  readonly url: string
+  readonly attach: (key: RouteKey, record: Omit<RouteRecord, "version" | "epoch">) => Promise<void>
+  readonly detach: (key: RouteKey) => Promise<void>
+  readonly dispose: () => Promise<void>
+}
+
+export interface WorkerSetup {
+  readonly signing: TicketKey
+  /** Default: a free one. */
+  readonly port?: number
+  /** What projects live under. Default `localhost`: browsers resolve every name under it to this computer. */
+  readonly domain?: string
+}
+
+/** Bundles the Worker as `wrangler deploy` would and starts it. */
+export const startWorker = async ({ signing, port = 0, domain = "localhost" }: WorkerSetup): Promise<RunningWorker> => {
+  const bundle = await build({
+    entryPoints: [fileURLToPath(new URL("../src/index.ts", import.meta.url))],
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "neutral",
+    target: "es2023",
+    mainFields: ["module", "main"],
+    conditions: ["@project-ingress/source", "workerd", "worker", "browser"],
+    logLevel: "silent",
+  })
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      script: bundle.outputFiles[0]!.text,
+      compatibilityDate: "2026-11-01",
+      compatibilityFlags: ["enable_request_signal"],
+      host: "127.0.0.1",
+      port,
+      cf: false,
+      kvNamespaces: ["ROUTES"],
+      bindings: { DOMAIN: domain, SIGNING_KEY: JSON.stringify(signing) },
+    }),
+  )
+  const { port: bound } = await miniflare.ready
+  const routes = await miniflare.getKVNamespace("ROUTES")
+  let epoch = 0
+  return {
+    url: `http://127.0.0.1:${bound}`,
+    attach: (key, record) => {
+      epoch += 1
+      return routes.put(key, JSON.stringify({ ...record, version: epoch, epoch }))
+    },
+    detach: (key) => routes.delete(key),
+    dispose: () => miniflare.dispose(),
+  }
+}

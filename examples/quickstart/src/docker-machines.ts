@@ -1,0 +1,139 @@
+import { randomBytes } from "node:crypto"
+import { hostname } from "node:os"
+import { command, imageRoot } from "./image.ts"
+import { dockerApi } from "./docker-api.ts"
+import type { DockerApi } from "./docker-api.ts"
+import { environment, healthy } from "./machines.ts"
+import type { Machines, StartOptions, Undo } from "./machines.ts"
+
+/** On whatever the demo makes in an engine; the value is the run's owner, `<host>/<process id>`. */
+export const label = "dev.project-ingress.demo"
+
+const owner = `${hostname()}/${process.pid}`
+
+/** Why this computer's engine cannot run the machines; `undefined` when it can. */
+export const dockerProblem = async (host: string | undefined, signal: AbortSignal): Promise<string | undefined> => {
+  if (process.platform !== "linux") return "an image is made from this computer's own node, which has to be Linux's"
+  try {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(3_000)])
+    const answer = await dockerApi(host).call("GET", "/_ping", { signal: deadline })
+    return answer.status === 200 ? undefined : `the Docker Engine answered ${answer.status}`
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return `no Docker Engine answers (${code ?? message})`
+  }
+}
+
+/** Machines as containers, each with its proxy published on a port of 127.0.0.1. */
+export const startDocker = async (host: string | undefined, options: StartOptions, undo: Undo): Promise<Machines> => {
+  const { signal, say } = options
+  const api = dockerApi(host)
+  await removeLeftovers(api)
+  // By label, so that a container whose creation was cut off is found as well.
+  undo.add(() => removeOwned(api, (value) => value === owner))
+
+  const repository = "project-ingress-demo"
+  const tag = randomBytes(6).toString("hex")
+  say("making the machines' image from this node and its libraries (about 130 MB, nothing is pulled)")
+  const root = await imageRoot(signal)
+  try {
+    const query = new URLSearchParams({ fromSrc: "-", repo: repository, tag })
+    query.append("changes", `LABEL ${label}=${owner}`)
+    const made = await api.call("POST", `/images/create?${query}`, { body: root.tar, signal })
+    expect(made, "the image")
+    if (made.text.includes('"error"')) throw new Error(`the engine refused the image: ${made.text.slice(0, 300)}`)
+  } finally {
+    await root.dispose()
+  }
+  const image = `${repository}:${tag}`
+  const routes = await Promise.all(options.ids.map((id) => startOne(api, image, id, options)))
+  return { routes: new Map(routes.map((route) => [route.machine.id, route])) }
+}
+
+const startOne = async (api: DockerApi, image: string, id: string, { verification, signal, say }: StartOptions) => {
+  const created = await api.call("POST", "/containers/create", {
+    signal,
+    body: {
+      Image: image,
+      Cmd: command,
+      Hostname: id.replaceAll("_", "-"),
+      User: "65534:65534",
+      Env: Object.entries(environment(id, verification)).map(([name, value]) => `${name}=${value}`),
+      Labels: { [label]: owner, [`${label}.machine`]: id },
+      ExposedPorts: { "8080/tcp": {} },
+      HostConfig: {
+        PortBindings: { "8080/tcp": [{ HostIp: "127.0.0.1", HostPort: "" }] },
+        ReadonlyRootfs: true,
+        CapDrop: ["ALL"],
+        SecurityOpt: ["no-new-privileges"],
+        PidsLimit: 256,
+      },
+    },
+  })
+  expect(created, `container ${id}`)
+  const container = (JSON.parse(created.text) as { Id: string }).Id
+  expect(await api.call("POST", `/containers/${container}/start`, { signal }), `the start of ${id}`)
+  const inspected = await api.call("GET", `/containers/${container}/json`, { signal })
+  expect(inspected, `container ${id}`)
+  const { Ports } = (JSON.parse(inspected.text) as Inspected).NetworkSettings
+  const port = Ports["8080/tcp"]?.[0]?.HostPort
+  if (port === undefined) throw new Error(`container ${id} ended at its start`)
+  await healthy(`http://127.0.0.1:${port}`, signal)
+  say(`machine ${id} runs as container ${container.slice(0, 12)}`)
+  return {
+    machine: { id, type: "docker", externalId: container, metadata: {} },
+    services: { app: 4096, plain: 3000 },
+    published: Number(port),
+  }
+}
+
+/** What a run left that was killed: its owner was a process of this host that is no more. */
+const removeLeftovers = (api: DockerApi): Promise<void> =>
+  removeOwned(api, (value) => {
+    const [host, pid] = value.split("/")
+    return host === hostname() && !runs(Number(pid))
+  })
+
+const removeOwned = async (api: DockerApi, isMine: (owner: string) => boolean): Promise<void> => {
+  const filters = encodeURIComponent(JSON.stringify({ label: [label] }))
+  const listed = async (path: string): Promise<readonly Labelled[]> => {
+    const answer = await api.call("GET", path)
+    expect(answer, "the list")
+    return (JSON.parse(answer.text) as readonly Labelled[]).filter(({ Labels }) => isMine(Labels?.[label] ?? ""))
+  }
+  const containers = await listed(`/containers/json?all=1&filters=${filters}`)
+  await Promise.all(containers.map(({ Id }) => remove(api, `/containers/${Id}?force=1&v=1`)))
+  const images = await listed(`/images/json?filters=${filters}`)
+  await Promise.all(images.map(({ Id }) => remove(api, `/images/${encodeURIComponent(Id)}?force=1`)))
+}
+
+const remove = async (api: DockerApi, path: string): Promise<void> => {
+  const answer = await api.call("DELETE", path)
+  // 404: gone already; 409: on its way.
+  if (answer.status !== 404 && answer.status !== 409) expect(answer, path)
+}
+
+const expect = ({ status, text }: { readonly status: number; readonly text: string }, what: string): void => {
+  if (status >= 300 && status !== 304)
+    throw new Error(`the engine answered ${status} for ${what}: ${text.slice(0, 300)}`)
+}
+
+const runs = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"
+  }
+}
+
+interface Labelled {
+  readonly Id: string
+  readonly Labels: Readonly<Record<string, string>> | null
+}
+
+interface Inspected {
+  readonly NetworkSettings: {
+    readonly Ports: Readonly<Record<string, readonly { readonly HostPort: string }[] | null>>
+  }
+}

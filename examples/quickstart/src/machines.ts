@@ -1,0 +1,71 @@
+import type { TicketKey } from "@project-ingress/forward"
+import type { RouteInput } from "@project-ingress/router/stores/memory"
+
+/** What both kinds of machines are started with. */
+export interface StartOptions {
+  readonly ids: readonly string[]
+  readonly verification: TicketKey
+  readonly signal: AbortSignal
+  /** One line for each long step. */
+  readonly say: (text: string) => void
+}
+
+/** Machines that run. */
+export interface Machines {
+  /** Where a route to a machine leads. `services` name its two apps: `app` and `plain`. */
+  readonly routes: ReadonlyMap<string, MachineRoute>
+}
+
+/** A machine as a route has it. */
+export interface MachineRoute extends RouteInput {
+  readonly services: { readonly app: number; readonly plain: number }
+  /** The port on 127.0.0.1 where its proxy answers now. */
+  readonly published: number
+}
+
+/** How a machine's proxy is configured: the same in a container and in a child process. */
+export const environment = (id: string, verification: TicketKey): Record<string, string> => ({
+  INGRESS_MACHINE: id,
+  INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }),
+  INGRESS_LOG: "errors",
+})
+
+/** Undoes in the opposite order whatever was done, once, and goes on when one step fails. */
+export class Undo {
+  readonly #steps: (() => unknown)[] = []
+  #run: Promise<void> | undefined
+
+  add(step: () => unknown): void {
+    this.#steps.push(step)
+  }
+
+  run(): Promise<void> {
+    this.#run ??= this.#all()
+    return this.#run
+  }
+
+  async #all(): Promise<void> {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step()
+      } catch (error) {
+        console.error(`could not clean up: ${(error as Error).message}`)
+      }
+    }
+  }
+}
+
+/** Waits until a machine's proxy is healthy, at most 15 s. */
+export const healthy = async (origin: string, signal: AbortSignal): Promise<void> => {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(15_000)])
+  for (;;) {
+    try {
+      const response = await fetch(`${origin}/__ingress/health`, { signal: deadline })
+      await response.text()
+      if (response.ok) return
+    } catch (error) {
+      if (deadline.aborted) throw new Error(`the machine at ${origin} did not start`, { cause: error })
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}

@@ -1,0 +1,128 @@
+/** Two projects, two machines, one router, in one command. `pnpm demo`; PORT=0 takes any free port. */
+import { generateTicketKeys } from "@project-ingress/forward"
+import { defineGrammar } from "@project-ingress/hostname"
+import { docker } from "@project-ingress/providers/docker"
+import { local } from "@project-ingress/providers/local"
+import { createRouter } from "@project-ingress/router"
+import { serveNode } from "@project-ingress/router/node"
+import { memoryRoutes } from "@project-ingress/router/stores/memory"
+import { control, makeProjects } from "./control.ts"
+import type { Projects } from "./control.ts"
+import { dockerProblem, startDocker } from "./docker-machines.ts"
+import { startLocal } from "./local-machines.ts"
+import { Undo } from "./machines.ts"
+import type { Machines } from "./machines.ts"
+
+const [machineA, machineB] = ["mach_a", "mach_b"] as const
+const names = ["misha", "banana"] as const
+
+const started = performance.now()
+const say = (text: string): void => console.log(`${((performance.now() - started) / 1000).toFixed(1)} s  ${text}`)
+const undo = new Undo()
+const stopping = new AbortController()
+
+interface Running {
+  readonly projects: Projects
+  readonly machines: Machines
+  readonly why: string
+}
+
+const start = async (): Promise<Running> => {
+  const port = listeningPort(process.env["PORT"] ?? "8787")
+  const engine = oneEngine(process.env["INGRESS_DEMO_ENGINE"])
+  const dockerHost = process.env["DOCKER_HOST"]
+  const { signal } = stopping
+  let running: Running | undefined
+
+  const { signing, verification } = await generateTicketKeys("demo")
+  const routes = memoryRoutes()
+  const router = createRouter({
+    hostnames: defineGrammar({ domains: ["localhost"] }),
+    routes,
+    providers: [docker(dockerHost === undefined ? {} : { host: dockerHost }), local()],
+    signing,
+  })
+  const host = serveNode(router, { foreign: control(() => running) })
+  const listening = await host.listen({ port, hostname: "127.0.0.1" }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EADDRINUSE") throw error
+    throw new Refused(`port ${port} is in use: set PORT to another one, PORT=0 takes any`)
+  })
+  undo.add(() => listening.close({ deadlineMs: 300 }))
+
+  const options = { ids: [machineA, machineB], verification, signal, say }
+  const problem = engine === "local" ? "INGRESS_DEMO_ENGINE=local says so" : await dockerProblem(dockerHost, signal)
+  if (problem !== undefined && engine === "docker") throw new Refused(`INGRESS_DEMO_ENGINE=docker, but ${problem}`)
+  const { machines, why } =
+    problem === undefined
+      ? {
+          machines: await startDocker(dockerHost, options, undo),
+          why: "Machines are containers: a Docker Engine answers.",
+        }
+      : { machines: await startLocal(options, undo), why: `Machines are processes: ${problem}.` }
+  signal.throwIfAborted()
+
+  const view = { port: listening.port, byPort: problem === undefined }
+  const projects = makeProjects(names, routes, machines, view)
+  projects.attach("misha", machineA)
+  projects.attach("banana", machineB)
+  running = { projects, machines, why }
+
+  say(why)
+  for (const { project, machine, urls } of projects.state()) say(`${project} → ${machine}: ${urls.join(" and ")}`)
+  console.log(`ready http://localhost:${listening.port}/`)
+  return running
+}
+
+/** A person's mistake: one line, no stack. */
+class Refused extends Error {}
+
+const listeningPort = (text: string): number => {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new Refused(`PORT: ${JSON.stringify(text)} is not accepted; expected a port, 0 to 65535, 0 for any`)
+}
+
+const oneEngine = (text: string | undefined): "docker" | "local" | undefined => {
+  if (text === undefined || text === "docker" || text === "local") return text
+  throw new Refused(`INGRESS_DEMO_ENGINE: ${JSON.stringify(text)} is not accepted; expected docker or local`)
+}
+
+const readKeys = ({ projects }: Running): void => {
+  if (!process.stdin.isTTY) return
+  console.log("keys: 1 and 2 attach misha to a machine, d detaches it, q quits")
+  process.stdin.setRawMode(true)
+  undo.add(() => process.stdin.setRawMode(false).pause())
+  process.stdin.setEncoding("utf8").on("data", (key: string) => {
+    const machine = key === "1" ? machineA : key === "2" ? machineB : undefined
+    if (machine !== undefined && projects.attach("misha", machine)) say(`misha → ${machine}: reload its page`)
+    else if (key === "d" && projects.detach("misha")) say("misha is detached")
+    // In raw mode Ctrl-C is a character.
+    else if (key === "q" || key === "\u0003") void stop(0)
+  })
+}
+
+const running = start()
+let stopped: { readonly at: number } | undefined
+
+const stop = async (code: number): Promise<void> => {
+  if (stopped !== undefined) {
+    // pnpm and the terminal both send a signal for one Ctrl-C; only a later one means "at once".
+    if (performance.now() - stopped.at > 1_000) process.exit(130)
+    return
+  }
+  stopped = { at: performance.now() }
+  say("stopping")
+  stopping.abort(new Error("stopped"))
+  // Whatever is half started is known only when the start has ended.
+  await running.catch(() => undefined)
+  await undo.run()
+  say("nothing is left running")
+  process.exit(code)
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0))
+
+running.then(readKeys, async (error: unknown) => {
+  if (stopped !== undefined) return
+  console.error(error instanceof Refused ? error.message : error)
+  await stop(1)
+})

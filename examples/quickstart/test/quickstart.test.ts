@@ -1,0 +1,277 @@
+import { once } from "node:events"
+import { createServer } from "node:net"
+import type { AddressInfo } from "node:net"
+import { hostname } from "node:os"
+import type { Browser } from "playwright-core"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { TestContext } from "vitest"
+import { dockerApi } from "../src/docker-api.ts"
+import { dockerProblem, label } from "../src/docker-machines.ts"
+import { browserProblem, launch, required, visit } from "./browser.ts"
+import { ask, runningChildren, spawnDemo, startDemo } from "./demo.ts"
+import type { Answer, Demo } from "./demo.ts"
+
+const dockerHost = process.env["DOCKER_HOST"]
+const noEngine = await dockerProblem(dockerHost, AbortSignal.timeout(5_000))
+const noBrowser = browserProblem()
+const api = noEngine === undefined ? dockerApi(dockerHost) : undefined
+
+let browser: Browser | undefined
+beforeAll(async () => {
+  if (noBrowser === undefined) browser = await launch()
+})
+afterAll(() => browser?.close())
+
+const need = (ctx: TestContext, what: "browser" | "engine", problem: string | undefined): void => {
+  if (problem !== undefined && !required(what)) ctx.skip(problem)
+  expect(problem).toBeUndefined()
+}
+
+/** Containers and images in the engine that a demo with this process id made. */
+const madeBy = async (
+  pid: number,
+): Promise<readonly { readonly Id: string; readonly Labels: Record<string, string> }[]> => {
+  if (api === undefined) return []
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${label}=${hostname()}/${pid}`] }))
+  const lists = await Promise.all(
+    [`/containers/json?all=1&filters=${filters}`, `/images/json?filters=${filters}`].map((path) =>
+      api.call("GET", path),
+    ),
+  )
+  return lists.flatMap(({ text }) => JSON.parse(text) as { Id: string; Labels: Record<string, string> }[])
+}
+
+const container = async (demo: Demo, machine: string): Promise<string> =>
+  (await madeBy(demo.pid)).find(({ Labels }) => Labels[`${label}.machine`] === machine)!.Id
+
+const fails = (answer: Answer, status: number, code: string): void => {
+  expect({ status: answer.status, code: answer.headers["x-iterate-proxy-error"], body: answer.body }).toEqual({
+    status,
+    code,
+    body: `{"error":"${code}"}\n`,
+  })
+  expect(answer.headers).toMatchObject({ "content-type": "application/json", "cache-control": "no-store" })
+  expect(answer.headers["proxy-status"]).toMatch(/^ingress-(?:router|machine); error=[a-z_]+$/)
+}
+
+const engines = [
+  { engine: "docker", app: "4096__misha", closed: "4097__misha", refused: { status: 502, code: "PORT_CLOSED" } },
+  { engine: "local", app: "app--misha", closed: "4097__misha", refused: { status: 403, code: "PORT_FORBIDDEN" } },
+] as const
+
+describe.each(engines)("the demo with $engine machines", ({ engine, app, closed, refused }) => {
+  let demo: Demo | undefined
+  beforeAll(async () => {
+    if (engine === "docker" && noEngine !== undefined) return
+    demo = await startDemo({ INGRESS_DEMO_ENGINE: engine })
+  }, 90_000)
+  afterAll(() => demo?.[Symbol.asyncDispose](), 30_000)
+
+  const running = (ctx: TestContext): Demo => {
+    if (engine === "docker") need(ctx, "engine", noEngine)
+    return demo!
+  }
+  const at = (label: string): string => `${label}.localhost:${demo!.port}`
+
+  it("says what it took, and where the projects are", (ctx) => {
+    const { output, port } = running(ctx)
+    expect(output()).toContain(engine === "docker" ? "Machines are containers" : "Machines are processes")
+    expect(output()).toContain(`misha → mach_a: http://${app}.localhost:${port}/`)
+  })
+
+  it("serves a page, a WebSocket, an event stream and an upload, and follows attach and detach", async (ctx) => {
+    const { port, attach, detach } = running(ctx)
+    need(ctx, "browser", noBrowser)
+    const seen = await visit(browser!, {
+      page: `http://${app}.localhost:${port}/`,
+      attach: (machine) => attach("misha", machine),
+      detach: () => detach("misha"),
+    })
+    expect(seen).toEqual(["mach_a", "mach_b", "mach_a"])
+  }, 90_000)
+
+  it("is operated from its own page, by no other", async (ctx) => {
+    const { port } = running(ctx)
+    need(ctx, "browser", noBrowser)
+    const page = await browser!.newPage()
+    await page.goto(`http://localhost:${port}/`)
+    const heading = page.locator("section", { has: page.locator("h2", { hasText: "banana" }) }).locator("h2")
+    await expect.poll(() => heading.innerText()).toBe("banana → mach_b")
+    await page.locator("section", { hasText: "banana" }).getByText("attach mach_a").click()
+    await expect.poll(() => heading.innerText()).toBe("banana → mach_a")
+    await page.goto(`http://${app}.localhost:${port}/`)
+    await page.evaluate(
+      (url) => fetch(url, { method: "POST", mode: "no-cors" }).then(() => undefined),
+      `http://localhost:${port}/attach?project=banana&machine=mach_b`,
+    )
+    await page.goto(`http://localhost:${port}/`)
+    await expect.poll(() => heading.innerText()).toBe("banana → mach_a")
+    await page.close()
+  }, 60_000)
+
+  it.for([
+    ["another origin", { origin: "http://evil.example" }, "localhost", 403],
+    ["an opaque origin", { origin: "null" }, "localhost", 403],
+    ["the same site", { "sec-fetch-site": "same-site" }, "localhost", 403],
+    ["a name that leads here", {}, "evil.example", 404],
+  ] as const)("refuses attach from %s", async ([, headers, host, status], ctx) => {
+    const { port } = running(ctx)
+    const path = "/attach?project=misha&machine=mach_b"
+    expect((await ask(port, `${host}:${port}`, { method: "POST", path, headers })).status).toBe(status)
+    const state = await ask(port, `localhost:${port}`, { path: "/state" })
+    expect(JSON.parse(state.body)).toMatchObject({ projects: [{ project: "misha", machine: "mach_a" }, {}] })
+  })
+
+  it("refuses attach by GET, of unknown projects and to unknown machines", async (ctx) => {
+    const { port } = running(ctx)
+    const path = "/attach?project=misha&machine=mach_b"
+    expect((await ask(port, `localhost:${port}`, { path })).status).toBe(405)
+    for (const wrong of ["/attach?project=nobody&machine=mach_a", "/attach?project=misha&machine=mach_z", "/attach"]) {
+      expect((await ask(port, `localhost:${port}`, { method: "POST", path: wrong })).status).toBe(404)
+    }
+  })
+
+  it("leads a hostname without port to the plain page", async (ctx) => {
+    const { port } = running(ctx)
+    const answer = await ask(port, at("misha"))
+    expect(answer.status).toBe(200)
+    expect(answer.body).toContain("Another port of")
+  })
+
+  it("answers bad input with a code, as JSON or as a page, and goes on", async (ctx) => {
+    const { port } = running(ctx)
+    fails(await ask(port, at("4096__nobody")), 404, "ROUTE_NOT_FOUND")
+    fails(await ask(port, at("99999__misha")), 400, "HOSTNAME_MALFORMED")
+    fails(await ask(port, at(closed)), refused.status, refused.code)
+    fails(await ask(port, at(app), { headers: { "x-big": "x".repeat(70_000) } }), 431, "REQUEST_HEAD_TOO_LARGE")
+
+    const page = await ask(port, at("4096__nobody"), {
+      headers: { "sec-fetch-mode": "navigate", accept: "text/html,*/*" },
+    })
+    expect(page.status).toBe(404)
+    expect(page.headers).toMatchObject({
+      "content-type": "text/html; charset=utf-8",
+      "x-iterate-proxy-error": "ROUTE_NOT_FOUND",
+    })
+    expect((await ask(port, at(app))).status).toBe(200)
+  })
+
+  it("believes no client about target, ticket and address", async (ctx) => {
+    const { port } = running(ctx)
+    const answer = await ask(port, at(app), {
+      path: "/headers",
+      headers: {
+        "x-iterate-proxy-target-host": "3000__misha.localhost",
+        "x-iterate-proxy-ticket": "forged",
+        "x-iterate-proxy-via": "forged",
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-for": "192.0.2.1",
+      },
+    })
+    expect(answer.status).toBe(200)
+    const { headers } = JSON.parse(answer.body) as { headers: Record<string, string> }
+    expect(headers["x-forwarded-host"]).toBe(at(app))
+    expect(headers["x-forwarded-for"]).toMatch(/^(?:127\.0\.0\.1|::1)$/)
+    expect(headers).not.toHaveProperty("x-iterate-proxy-ticket")
+    expect(headers).not.toHaveProperty("x-iterate-proxy-target-host")
+    expect(headers["x-iterate-proxy-via"]).not.toBe("forged")
+  })
+
+  if (engine === "docker") {
+    it("tells a stopped machine from a removed one, and takes nothing without a ticket", async (ctx) => {
+      const { port, attach } = running(ctx)
+      await attach("misha", "mach_a")
+      const id = await container(demo!, "mach_a")
+      const inspected = await api!.call("GET", `/containers/${id}/json`)
+      const { Ports } = (
+        JSON.parse(inspected.text) as { NetworkSettings: { Ports: Record<string, { HostPort: string }[]> } }
+      ).NetworkSettings
+      const published = Number(Ports["8080/tcp"]![0]!.HostPort)
+      const target = { "x-iterate-proxy-target-host": "4096__misha.localhost" }
+      fails(await ask(published, "machine", { headers: target }), 401, "TICKET_REQUIRED")
+      fails(
+        await ask(published, "machine", { headers: { ...target, "x-iterate-proxy-ticket": "a.b.c" } }),
+        401,
+        "TICKET_INVALID",
+      )
+
+      expect((await ask(port, at(app))).status).toBe(200)
+      await api!.call("POST", `/containers/${id}/stop?t=5`)
+      const stopped = await ask(port, at(app))
+      fails(stopped, 503, "MACHINE_NOT_RUNNING")
+      expect(Number(stopped.headers["retry-after"])).toBeGreaterThan(0)
+      await api!.call("DELETE", `/containers/${id}?force=1`)
+      fails(await ask(port, at(app)), 404, "MACHINE_NOT_FOUND")
+      await attach("misha", "mach_b")
+      expect((await ask(port, at(app))).status).toBe(200)
+    }, 60_000)
+  }
+
+  it("leaves nothing behind", async (ctx) => {
+    const { pid, output, stop } = running(ctx)
+    expect(await stop("SIGINT")).toBe(0)
+    expect(output()).toContain("nothing is left running")
+    expect(runningChildren(output())).toEqual([])
+    expect(await madeBy(pid)).toEqual([])
+  }, 30_000)
+})
+
+describe("a start", () => {
+  it("that is stopped half way leaves nothing behind", async () => {
+    for (const [environment, text] of [
+      [{ INGRESS_DEMO_ENGINE: "local" }, "runs as process"],
+      ...(noEngine === undefined ? [[{ INGRESS_DEMO_ENGINE: "docker" }, "making the machines' image"] as const] : []),
+    ] as const) {
+      const demo = spawnDemo(environment)
+      await demo.said(text)
+      demo.child.kill("SIGTERM")
+      expect(await demo.exited).toBe(0)
+      expect(runningChildren(demo.output())).toEqual([])
+      expect(await madeBy(demo.child.pid!)).toEqual([])
+    }
+  }, 60_000)
+
+  it("removes what a killed run has left", async (ctx) => {
+    need(ctx, "engine", noEngine)
+    const killed = await startDemo({ INGRESS_DEMO_ENGINE: "docker" })
+    await killed.stop("SIGKILL")
+    expect(await madeBy(killed.pid)).toHaveLength(3)
+    const next = spawnDemo({ INGRESS_DEMO_ENGINE: "docker" })
+    await next.said("making the machines' image")
+    expect(await madeBy(killed.pid)).toEqual([])
+    next.child.kill("SIGTERM")
+    await next.exited
+  }, 90_000)
+
+  it("that was killed takes its processes with it", async () => {
+    const killed = await startDemo({ INGRESS_DEMO_ENGINE: "local" })
+    expect(runningChildren(killed.output())).toHaveLength(2)
+    await killed.stop("SIGKILL")
+    await expect.poll(() => runningChildren(killed.output()), { timeout: 10_000 }).toEqual([])
+  }, 30_000)
+
+  it.each([
+    [{ PORT: "x" }, "0 to 65535"],
+    [{ PORT: "70000" }, "0 to 65535"],
+    [{ INGRESS_DEMO_ENGINE: "podman" }, "docker or local"],
+  ])(
+    "with %j says what it accepts",
+    async (environment, accepted) => {
+      const demo = spawnDemo(environment)
+      expect(await demo.exited).toBe(1)
+      expect(demo.output()).toContain(accepted)
+      expect(demo.output()).not.toContain("    at ")
+    },
+    20_000,
+  )
+
+  it("says that its port is taken", async () => {
+    const server = createServer().listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const { port } = server.address() as AddressInfo
+    const demo = spawnDemo({ PORT: String(port), INGRESS_DEMO_ENGINE: "local" })
+    expect(await demo.exited).toBe(1)
+    expect(demo.output()).toContain(`port ${port} is in use: set PORT to another one`)
+    server.close()
+  }, 20_000)
+})

@@ -1,0 +1,37 @@
+/** Sends one request on, on Deno: its own `fetch`, whose answers are put right where it decoded them. */
+import { failureText, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
+import type { Outgoing } from "./outgoing.ts"
+
+export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export type { Outgoing, SendFailureKind } from "./outgoing.ts"
+
+/** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
+export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
+  if (outgoing.upgrade === true) throw new SendFailure("unsupported", "no")
+  const headers = withoutOwnCoding(toHeaders(outgoing.headers))
+  const answer = await fetchOutgoing(outgoing, { headers }, translate)
+  if (!decoded(headers, answer) || answer.body === null) return answer
+  const fields = new Headers(answer.headers)
+  fields.delete("content-encoding")
+  fields.delete("content-length")
+  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers: fields })
+}
+
+// Deno 2 decodes one coding, gzip or br, unless the request asked for a range or for `identity` alone. It leaves the
+// fields as they came and has no switch for it.
+const decoded = (request: Headers, answer: Response): boolean =>
+  /^(?:gzip|br)$/i.test(answer.headers.get("content-encoding") ?? "") &&
+  !request.has("range") &&
+  request.get("accept-encoding")?.toLowerCase() !== "identity"
+
+// Deno's errors have no code: hyper's text is all there is.
+const translate = (cause: unknown): SendFailure => {
+  const text = failureText(cause)
+  const unsent = /\(Connect\)|dns error/i.test(text)
+  if (unsent && /connection refused/i.test(text)) return new SendFailure("refused", "no", cause)
+  if (unsent) return new SendFailure(/timed? ?out/i.test(text) ? "timeout" : "other", "no", cause)
+  if (/connection closed|connection reset|broken pipe|connection error/i.test(text)) {
+    return new SendFailure("reset", "maybe", cause)
+  }
+  return new SendFailure("other", "maybe", cause)
+}

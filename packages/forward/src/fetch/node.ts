@@ -1,0 +1,197 @@
+/**
+ * Sends one request on, on Node: undici's dispatcher, because the built-in `fetch` decodes bodies, folds paths, throws on
+ * half of the headers a proxy meets and writes its own. Here the target and the headers go out as they are.
+ */
+import { Agent } from "undici"
+import type { Dispatcher } from "undici"
+import { checkedOrigin, checkedTarget, failureCode, SendFailure } from "./outgoing.ts"
+import type { Outgoing } from "./outgoing.ts"
+
+export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export type { Outgoing, SendFailureKind } from "./outgoing.ts"
+
+/** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
+export const forwardFetch = (outgoing: Outgoing): Promise<Response> =>
+  new Promise((resolve, reject) => {
+    const { signal, headersTimeoutMs = 0 } = outgoing
+    if (outgoing.upgrade === true) return reject(new SendFailure("unsupported", "no"))
+    if (signal?.aborted === true) return reject(signal.reason as Error)
+    const exchange = new Exchange(outgoing, resolve, reject)
+    if (headersTimeoutMs > 0) exchange.arm(headersTimeoutMs)
+    try {
+      agent ??= makeAgent()
+      agent.dispatch(
+        {
+          origin: checkedOrigin(outgoing.origin),
+          path: checkedTarget(outgoing.target),
+          method: outgoing.method,
+          headers: outgoing.headers as string[],
+          // A web stream is an async iterable here, which undici takes though its types do not say so.
+          body: outgoing.body as unknown as NonNullable<Dispatcher.DispatchOptions["body"]> | null,
+        },
+        exchange,
+      )
+    } catch (cause) {
+      exchange.fail(cause)
+    }
+  })
+
+let agent: Agent | undefined
+
+const makeAgent = (): Agent =>
+  new Agent({
+    allowH2: false,
+    // The head has a timer of its own, exact and chosen for each request; a body may pause for as long as it likes (SSE).
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    autoSelectFamily: true,
+    connect: { timeout: 10_000 },
+  })
+
+const nullBody = (status: number): boolean => status === 204 || status === 205 || status === 304
+
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #outgoing: Outgoing
+  readonly #resolve: (answer: Response) => void
+  readonly #reject: (error: unknown) => void
+  readonly #onAbort: () => void
+  #connected = false
+  #settled = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #wire: Dispatcher.DispatchController | undefined
+  #body: ReadableStreamDefaultController<Uint8Array> | undefined
+
+  constructor(outgoing: Outgoing, resolve: (answer: Response) => void, reject: (error: unknown) => void) {
+    this.#outgoing = outgoing
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#onAbort = () => this.#stop(outgoing.signal?.reason)
+    outgoing.signal?.addEventListener("abort", this.#onAbort, { once: true })
+  }
+
+  arm(headersTimeoutMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#stop(new SendFailure("timeout", this.#connected ? "maybe" : "no"))
+    }, headersTimeoutMs)
+  }
+
+  onRequestStart(wire: Dispatcher.DispatchController): void {
+    this.#connected = true
+    this.#wire = wire
+    // Given up while the connection was being made: nothing was written yet, and nothing will be.
+    if (this.#settled) wire.abort(new Error("given up"))
+  }
+
+  onResponseStart(wire: Dispatcher.DispatchController, status: number, _: unknown, reason?: string): void {
+    if (status < 200) return
+    const empty = nullBody(status) || this.#outgoing.method === "HEAD"
+    let answer: Response
+    try {
+      answer = new Response(empty ? null : this.#stream(wire), {
+        status,
+        statusText: safeReason(reason),
+        headers: answerHeaders(wire.rawHeaders as readonly Buffer[]),
+      })
+    } catch (cause) {
+      // A status outside 200 to 599, or a field that no `Headers` takes.
+      const failure = new SendFailure("other", "maybe", cause)
+      this.fail(failure)
+      wire.abort(failure)
+      return
+    }
+    this.#settle()
+    this.#resolve(answer)
+  }
+
+  onResponseData(wire: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#body === undefined) return
+    this.#body.enqueue(chunk)
+    if ((this.#body.desiredSize ?? 0) <= 0) wire.pause()
+  }
+
+  onResponseEnd(): void {
+    this.#forgetSignal()
+    this.#body?.close()
+    this.#body = undefined
+  }
+
+  onResponseError(_: unknown, error: Error): void {
+    this.fail(error)
+  }
+
+  fail(error: unknown): void {
+    this.#forgetSignal()
+    const body = this.#body
+    this.#body = undefined
+    if (this.#settled) return body?.error(error)
+    this.#settle()
+    this.#reject(error instanceof SendFailure ? error : translate(error, this.#connected))
+  }
+
+  #stop(reason: unknown): void {
+    if (this.#settled) {
+      this.#forgetSignal()
+      const body = this.#body
+      this.#body = undefined
+      body?.error(reason)
+    } else {
+      this.#forgetSignal()
+      this.#settle()
+      this.#reject(reason)
+    }
+    this.#wire?.abort(reason instanceof Error ? reason : new Error("aborted"))
+  }
+
+  #stream(wire: Dispatcher.DispatchController): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (body) => {
+          this.#body = body
+        },
+        pull: () => wire.resume(),
+        cancel: (reason) => {
+          this.#body = undefined
+          this.#forgetSignal()
+          wire.abort(reason instanceof Error ? reason : new Error("the answer is not wanted any more"))
+        },
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: 65_536 }),
+    )
+  }
+
+  #settle(): void {
+    this.#settled = true
+    clearTimeout(this.#timer)
+  }
+
+  #forgetSignal(): void {
+    this.#outgoing.signal?.removeEventListener("abort", this.#onAbort)
+  }
+}
+
+const answerHeaders = (raw: readonly Buffer[]): Headers => {
+  const headers = new Headers()
+  for (let i = 0; i + 1 < raw.length; i += 2) headers.append(raw[i]!.toString("latin1"), raw[i + 1]!.toString("latin1"))
+  return headers
+}
+
+// `Response` throws on a reason phrase that RFC 9112 §4 does not allow; the phrase means nothing, so it is left out.
+const safeReason = (reason: string | undefined): string =>
+  reason !== undefined && /^[\t\u0020-\u007e\u0080-\u00ff]*$/.test(reason) ? reason : ""
+
+const translate = (cause: unknown, connected: boolean): SendFailure => {
+  const sent = connected ? "maybe" : "no"
+  switch (failureCode(cause)) {
+    case "ECONNREFUSED":
+      return new SendFailure("refused", "no", cause)
+    case "UND_ERR_CONNECT_TIMEOUT":
+    case "ETIMEDOUT":
+      return new SendFailure("timeout", sent, cause)
+    case "ECONNRESET":
+    case "EPIPE":
+    case "UND_ERR_SOCKET":
+      return new SendFailure("reset", sent, cause)
+    default:
+      return new SendFailure("other", sent, cause)
+  }
+}

@@ -1,0 +1,164 @@
+import type { HeaderList } from "../headers.ts"
+
+/** One request as it leaves: everything an intermediary decides is decided. */
+export interface Outgoing {
+  /** Scheme, host and port: `http://127.0.0.1:32769`. */
+  readonly origin: string
+  /** Path and query in origin-form, as they came (RFC 9112 §3.2.1). Begins with `/` and can never change the host. */
+  readonly target: string
+  readonly method: string
+  /** What `requestHeaders` gave. */
+  readonly headers: HeaderList
+  readonly body: ReadableStream<Uint8Array> | null
+  /** Ends the request, and the answer's body when there is one by then. */
+  readonly signal?: AbortSignal
+  /** True for a WebSocket handshake. Only on Workers can its answer be a `Response`. */
+  readonly upgrade?: boolean
+  /** Milliseconds until the answer's head; 0, the default, is for ever. A body may take as long as it likes. */
+  readonly headersTimeoutMs?: number
+}
+
+/** What went wrong, in one word on every runtime. */
+export type SendFailureKind = "refused" | "timeout" | "reset" | "unsupported" | "other"
+
+/** No answer came. Says whether the request can have reached anybody, because that decides what may be tried again. */
+export class SendFailure extends Error {
+  readonly _tag = "SendFailure"
+  readonly kind: SendFailureKind
+  /** `no` when not one octet of the request was taken by the other side. */
+  readonly sent: "no" | "maybe"
+  constructor(kind: SendFailureKind, sent: "no" | "maybe", cause?: unknown) {
+    const code = failureCode(cause)
+    super(
+      `the request was not answered: ${kind}${code === undefined ? "" : ` (${code})`}`,
+      cause === undefined ? undefined : { cause },
+    )
+    this.kind = kind
+    this.sent = sent
+  }
+  override get name(): string {
+    return this._tag
+  }
+}
+
+/** The `code` of an error or of its cause: `ECONNREFUSED`. */
+export const failureCode = (error: unknown): string | undefined => {
+  for (let at = error, depth = 0; depth < 4 && typeof at === "object" && at !== null; depth++) {
+    const { code, cause } = at as { code?: unknown; cause?: unknown }
+    if (typeof code === "string") return code
+    at = cause
+  }
+  return undefined
+}
+
+/** What an error and its causes say, for runtimes whose errors have no code. */
+export const failureText = (error: unknown): string => {
+  const texts: string[] = []
+  for (let at = error, depth = 0; depth < 4 && at instanceof Error; depth++, at = at.cause) texts.push(at.message)
+  return texts.join(": ")
+}
+
+/**
+ * A flat list as `Headers`. `Cookie` lines are joined by `; ` (RFC 9113 §8.2.3), because `Headers` would join them by `, `,
+ * which makes one broken cookie of two.
+ */
+export const toHeaders = (list: HeaderList): Headers => {
+  const headers = new Headers()
+  let cookie: string | undefined
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i]!
+    const value = list[i + 1]!
+    if (name.length === 6 && name.toLowerCase() === "cookie")
+      cookie = cookie === undefined ? value : `${cookie}; ${value}`
+    else headers.append(name, value)
+  }
+  if (cookie !== undefined) headers.set("cookie", cookie)
+  return headers
+}
+
+/** The origin in its one spelling. Throws a `TypeError` on what is not an http(s) origin. */
+export const checkedOrigin = (origin: string): string => {
+  // Before any parser sees it: a path, credentials, or the `\` that a URL parser takes for a `/`.
+  if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(origin)) throw new TypeError("origin must be http(s)://host[:port]")
+  return new URL(origin).origin
+}
+
+/** The target, when it is in origin-form and fits on a request line. Throws a `TypeError` otherwise. */
+export const checkedTarget = (target: string): string => {
+  if (target[0] !== "/") throw new TypeError("target must begin with /")
+  // oxlint-disable-next-line no-control-regex -- control octets are what this is about
+  if (/[\u0000-\u0020\u007f]|[^\u0000-\u00ff]/.test(target)) throw new TypeError("target must be visible octets")
+  return target
+}
+
+/**
+ * The URL of a request for runtimes whose `fetch` takes nothing else. The target is appended, never resolved: `//evil` and
+ * `/\evil` stay paths. What a URL cannot hold is escaped; dot segments are folded by the URL itself, which no `fetch` avoids.
+ */
+export const requestUrl = (origin: string, target: string): string => {
+  const base = checkedOrigin(origin)
+  const escaped = checkedTarget(target).replaceAll(/[#\u0080-\u00ff]/g, escapeOctet)
+  const url = new URL(base + escaped)
+  if (url.origin !== base) throw new TypeError("target must not change the origin")
+  return url.href
+}
+
+/** One deadline for the head of an answer, on runtimes whose `fetch` has none; `settled` ends it and leaves the body alone. */
+export const headDeadline = (
+  outgoing: Outgoing,
+): {
+  readonly signal: AbortSignal | undefined
+  readonly passed: () => boolean
+  readonly settled: () => void
+} => {
+  const { signal, headersTimeoutMs = 0 } = outgoing
+  if (headersTimeoutMs === 0) return { signal, passed: () => false, settled: () => {} }
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), headersTimeoutMs)
+  return {
+    signal: signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]),
+    passed: () => deadline.signal.aborted,
+    settled: () => clearTimeout(timer),
+  }
+}
+
+/** A list with `Accept-Encoding: identity` when the client asked for no coding, for runtimes that would ask for one. */
+export const withoutOwnCoding = (headers: Headers): Headers => {
+  if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity")
+  return headers
+}
+
+/** `fetch` by the rules that hold on every runtime that has nothing better: nothing followed, failures told apart. */
+export const fetchOutgoing = async (
+  outgoing: Outgoing,
+  init: RequestInit,
+  translate: (error: unknown) => SendFailure,
+): Promise<Response> => {
+  const { signal } = outgoing
+  signal?.throwIfAborted()
+  let url: string
+  try {
+    url = requestUrl(outgoing.origin, outgoing.target)
+  } catch (cause) {
+    throw new SendFailure("other", "no", cause)
+  }
+  const deadline = headDeadline(outgoing)
+  try {
+    return await fetch(url, {
+      method: outgoing.method,
+      redirect: "manual",
+      ...(deadline.signal === undefined ? {} : { signal: deadline.signal }),
+      // `duplex`: a streamed body, as Fetch asks for it; not in every library's types.
+      ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
+      ...init,
+    } as RequestInit)
+  } catch (cause) {
+    if (signal?.aborted === true) throw signal.reason
+    if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)
+    throw translate(cause)
+  } finally {
+    deadline.settled()
+  }
+}
+
+const escapeOctet = (octet: string): string => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`

@@ -1,0 +1,20 @@
+/**
+ * One request sent on, with only what an intermediary must change. The rules that peers most often get wrong stand here
+ * once, for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the
+ * ticket that proves who asks, and what a client is told when it fails.
+ */
+export { answerTable, failureAnswer, wantsPage } from "./answers.ts"
+export type { Answer, AnswerOptions, AnswerTag } from "./answers.ts"
+export { endToEndTrailers, headerValue, headerValues, requestHeaders, responseHeaders } from "./headers.ts"
+export type { HeaderList, RequestHop, ResponseHop } from "./headers.ts"
+export { defaultNames, hopNames } from "./names.ts"
+export type { HopNames } from "./names.ts"
+export {
+  generateTicketKeys,
+  mintTicket,
+  ticketKeyProblem,
+  ticketMaxAgeMs,
+  ticketMint,
+  ticketVerifier,
+} from "./ticket.ts"
+export type { TicketClaims, TicketKey, TicketRefusal, TicketVerifier } from "./ticket.ts"

@@ -1,0 +1,176 @@
+import type { BodyRange, MessageEnd } from "./head.ts"
+import type { Inbox } from "./inbox.ts"
+import type { Refusal } from "./refusal.ts"
+import { readFields } from "./fields.ts"
+import { refuse } from "./refusal.ts"
+
+const SIZE = 0
+const EXTENSION = 1
+const SIZE_LF = 2
+const DATA = 3
+const DATA_CR = 4
+const DATA_LF = 5
+const TRAILERS = 6
+const DONE = 7
+
+const NO_TRAILERS: MessageEnd = { type: "end", trailers: [] }
+const CRLFCRLF = Buffer.from("\r\n\r\n")
+
+/**
+ * Reads one body after another out of an inbox. Chunk sizes are plain hexadecimal digits, line ends are CRLF, extensions are
+ * read over and never passed on (RFC 9112 §7.1.1); sizes of lines are bounded in sum.
+ */
+export class BodyReader {
+  readonly #inbox: Inbox
+  readonly #maxOverhead: number
+  readonly #malformed: Refusal["tag"]
+  readonly #truncated: Refusal["tag"]
+  #framing: number | "chunked" | "until-close" = 0
+  #left = 0
+  #phase = DONE
+  #digits = 0
+  #overhead = 0
+
+  constructor(inbox: Inbox, maxOverhead: number, malformed: Refusal["tag"], truncated: Refusal["tag"]) {
+    this.#inbox = inbox
+    this.#maxOverhead = maxOverhead
+    this.#malformed = malformed
+    this.#truncated = truncated
+  }
+
+  /** Begins a body. One of zero octets has no `end`. */
+  begin(framing: number | "chunked" | "until-close"): void {
+    this.#framing = framing
+    this.#left = typeof framing === "number" ? framing : 0
+    this.#phase = framing === "chunked" ? SIZE : framing === 0 ? DONE : DATA
+    this.#digits = 0
+    this.#overhead = 0
+  }
+
+  /** True between bodies. */
+  get done(): boolean {
+    return this.#phase === DONE
+  }
+
+  read(): BodyRange | MessageEnd | Refusal | undefined {
+    if (this.#framing === "chunked") return this.#readChunked()
+    const inbox = this.#inbox
+    if (this.#framing === "until-close") {
+      if (inbox.size > 0) return { type: "body", bytes: inbox.take() }
+      if (!inbox.ended) return undefined
+      return this.#end(NO_TRAILERS)
+    }
+    if (this.#left === 0) return this.#end(NO_TRAILERS)
+    const range = this.#range()
+    if (range === undefined && inbox.ended) return refuse(this.#truncated, "the body ended early")
+    return range
+  }
+
+  #end(end: MessageEnd): MessageEnd {
+    this.#phase = DONE
+    this.#framing = 0
+    return end
+  }
+
+  /** What is at hand of `left` octets. */
+  #range(): BodyRange | undefined {
+    const inbox = this.#inbox
+    const size = inbox.size
+    if (size === 0) return undefined
+    if (size <= this.#left) {
+      this.#left -= size
+      return { type: "body", bytes: inbox.take() }
+    }
+    const end = inbox.start + this.#left
+    const bytes = inbox.bytes.subarray(inbox.start, end)
+    inbox.start = end
+    this.#left = 0
+    return { type: "body", bytes }
+  }
+
+  #readChunked(): BodyRange | MessageEnd | Refusal | undefined {
+    const inbox = this.#inbox
+    while (inbox.size > 0) {
+      if (this.#phase === DATA) {
+        const range = this.#range()
+        if (this.#left === 0) this.#phase = DATA_CR
+        return range
+      }
+      if (this.#phase === TRAILERS) return this.#readTrailers()
+      const refused = this.#step(inbox.bytes[inbox.start]!)
+      if (refused !== undefined) return refused
+      inbox.start++
+    }
+    return inbox.ended ? refuse(this.#truncated, "the chunked body ended early") : undefined
+  }
+
+  /** One octet of what stands around the data of chunks. */
+  #step(c: number): Refusal | undefined {
+    switch (this.#phase) {
+      case SIZE: {
+        const digit = HEX[c]!
+        if (digit >= 0) {
+          // 13 digits stay below 2^52.
+          if (++this.#digits > 13) return refuse(this.#malformed, "a chunk size is too large")
+          this.#left = this.#left * 16 + digit
+          return undefined
+        }
+        if (this.#digits === 0) return refuse(this.#malformed, "a chunk size has no digit")
+        if (c === 13) this.#phase = SIZE_LF
+        else if (c === 59) this.#phase = EXTENSION
+        else return refuse(this.#malformed, "a chunk size has an octet that is no digit")
+        return undefined
+      }
+      case EXTENSION:
+        if (++this.#overhead > this.#maxOverhead) return refuse(this.#malformed, "chunk extensions are too long")
+        if (c === 13) this.#phase = SIZE_LF
+        else if (c !== 9 && (c < 32 || c === 127))
+          return refuse(this.#malformed, "a chunk extension has a control octet")
+        return undefined
+      case SIZE_LF:
+        if (c !== 10) return refuse(this.#malformed, "a chunk size ends in a bare CR")
+        this.#phase = this.#left === 0 ? TRAILERS : DATA
+        this.#digits = 0
+        return undefined
+      case DATA_CR:
+        if (c !== 13) return refuse(this.#malformed, "a chunk is longer than its size")
+        this.#phase = DATA_LF
+        return undefined
+      default:
+        if (c !== 10) return refuse(this.#malformed, "a chunk ends in a bare CR")
+        this.#phase = SIZE
+        this.#left = 0
+        return undefined
+    }
+  }
+
+  #readTrailers(): MessageEnd | Refusal | undefined {
+    const inbox = this.#inbox
+    const { bytes, start } = inbox
+    if (inbox.size >= 2 && bytes[start] === 13 && bytes[start + 1] === 10) {
+      inbox.start += 2
+      return this.#end(NO_TRAILERS)
+    }
+    const end = bytes.indexOf(CRLFCRLF, start)
+    if ((end < 0 ? inbox.size : end - start) > this.#maxOverhead - this.#overhead) {
+      return refuse(this.#malformed, "trailers are too long")
+    }
+    if (end < 0) {
+      // An octet that no trailer can have is refused now, not when the line is over.
+      if (/[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|^\n|\r[^\n]/.test(bytes.toString("latin1", start))) {
+        return refuse(this.#malformed, "trailers have a control octet")
+      }
+      return inbox.ended ? refuse(this.#truncated, "the trailers ended early") : undefined
+    }
+    const fields = readFields(bytes.toString("latin1", start, end), 0, 100, this.#malformed)
+    if ("type" in fields) return fields
+    inbox.start = end + 4
+    return this.#end({ type: "end", trailers: fields.list })
+  }
+}
+
+const HEX = new Int8Array(256).fill(-1)
+for (let i = 0; i < 16; i++) {
+  HEX[i.toString(16).charCodeAt(0)] = i
+  HEX[i.toString(16).toUpperCase().charCodeAt(0)] = i
+}

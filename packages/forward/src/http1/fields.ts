@@ -1,0 +1,125 @@
+import type { Refusal } from "./refusal.ts"
+import { refuse } from "./refusal.ts"
+
+/** 1 for the octets of a token: methods and field names (RFC 9110 §5.6.2). */
+export const TOKEN = new Uint8Array(256)
+for (const c of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+  TOKEN[c.charCodeAt(0)] = 1
+/** 1 for the octets of a field value: HTAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
+const VALUE = new Uint8Array(256)
+for (let c = 0x20; c < 256; c++) VALUE[c] = c === 0x7f ? 0 : 1
+VALUE[9] = 1
+
+/** What the fields of a head say about framing and connection; the rest of them is nobody's business here. */
+export interface Fields {
+  readonly list: string[]
+  host: string | undefined
+  contentLength: string | undefined
+  transferEncoding: string | undefined
+  connection: string | undefined
+  upgrade: string | undefined
+  expect: string | undefined
+  /** The field that came twice and must not. */
+  doubled: string | undefined
+}
+
+/**
+ * Reads field lines from `text[from]` to its end: `name: value` with CRLF between lines and none after the last. One
+ * pass, linear, strict: no folding, no space before the colon, no empty name, no control octet, no bare CR or LF
+ * (RFC 9112 §2.2, §5.1, §5.2). `text` has one character per octet.
+ */
+export const readFields = (text: string, from: number, maxFields: number, tag: Refusal["tag"]): Fields | Refusal => {
+  const list: string[] = []
+  const fields: Fields = {
+    list,
+    host: undefined,
+    contentLength: undefined,
+    transferEncoding: undefined,
+    connection: undefined,
+    upgrade: undefined,
+    expect: undefined,
+    doubled: undefined,
+  }
+  const length = text.length
+  let i = from
+  while (i < length) {
+    const nameStart = i
+    while (i < length && TOKEN[text.charCodeAt(i)] === 1) i++
+    if (i === nameStart || i === length || text.charCodeAt(i) !== 58)
+      return refuse(tag, "a field line has no valid name")
+    const name = text.slice(nameStart, i)
+    i++
+    let c = 0
+    while (i < length && ((c = text.charCodeAt(i)) === 32 || c === 9)) i++
+    const valueStart = i
+    while (i < length && VALUE[text.charCodeAt(i)] === 1) i++
+    let valueEnd = i
+    while (valueEnd > valueStart && ((c = text.charCodeAt(valueEnd - 1)) === 32 || c === 9)) valueEnd--
+    if (i < length) {
+      if (text.charCodeAt(i) !== 13 || text.charCodeAt(i + 1) !== 10)
+        return refuse(tag, "a field value has a control octet")
+      i += 2
+      if (i === length) return refuse(tag, "an empty line stands inside the head")
+    }
+    const value = text.slice(valueStart, valueEnd)
+    list.push(name, value)
+    if (list.length > maxFields * 2) {
+      return refuse(tag === "RequestMalformed" ? "RequestHeadTooLarge" : tag, "the head has too many fields")
+    }
+    switch (name.length) {
+      case 4:
+        if (isName(name, "host")) fields.host = once(fields, "Host", fields.host, value)
+        break
+      case 6:
+        if (isName(name, "expect")) fields.expect = once(fields, "Expect", fields.expect, value)
+        break
+      case 7:
+        if (isName(name, "upgrade")) fields.upgrade = join(fields.upgrade, value)
+        break
+      case 10:
+        if (isName(name, "connection")) fields.connection = join(fields.connection, value)
+        break
+      case 14:
+        if (isName(name, "content-length")) {
+          fields.contentLength = once(fields, "Content-Length", fields.contentLength, value)
+        }
+        break
+      case 17:
+        if (isName(name, "transfer-encoding")) {
+          fields.transferEncoding = once(fields, "Transfer-Encoding", fields.transferEncoding, value)
+        }
+        break
+    }
+  }
+  return fields
+}
+
+/** Whether a comma-separated list has a token, by lower-case name. Linear. */
+export const hasToken = (list: string | undefined, token: string): boolean => {
+  if (list === undefined) return false
+  if (list.length === token.length) return list.toLowerCase() === token
+  if (list.length < token.length) return false
+  return list.split(",").some((item) => item.trim().toLowerCase() === token)
+}
+
+/** Octets of a `Content-Length`: digits without leading zeros, at most 2^53 - 1; otherwise `undefined`. */
+export const lengthOf = (value: string): number | undefined => {
+  if (value.length === 0 || value.length > 16 || (value.length > 1 && value.charCodeAt(0) === 48)) return undefined
+  let n = 0
+  for (let i = 0; i < value.length; i++) {
+    const digit = value.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return undefined
+    n = n * 10 + digit
+  }
+  return n <= Number.MAX_SAFE_INTEGER ? n : undefined
+}
+
+const isName = (name: string, lower: string): boolean => name === lower || name.toLowerCase() === lower
+
+const join = (before: string | undefined, value: string): string =>
+  before === undefined ? value : `${before},${value}`
+
+const once = (fields: Fields, name: string, before: string | undefined, value: string): string => {
+  if (before !== undefined) fields.doubled ??= name
+  return value
+}

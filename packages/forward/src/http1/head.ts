@@ -1,0 +1,51 @@
+import type { HeaderList } from "../headers.ts"
+
+/** The head of a request that passed every check: what is here is unambiguous. */
+export interface RequestHead {
+  readonly type: "head"
+  readonly method: string
+  /** Origin-form or `*`, byte for byte as sent; of an absolute-form the part after the authority. */
+  readonly target: string
+  /** The minor version of HTTP/1: 11 or 10. */
+  readonly version: 10 | 11
+  readonly headers: HeaderList
+  /** The authority the request is for: of an absolute-form target, else `Host` as sent. Empty only with HTTP/1.0. */
+  readonly host: string
+  /** Octets of the body, or `chunked`. */
+  readonly framing: number | "chunked"
+  /** True for a WebSocket handshake (RFC 6455 §4.1): GET, HTTP/1.1, no body, `Connection: upgrade`, `Upgrade: websocket`. */
+  readonly upgrade: boolean
+  /** True when the client waits for `100 Continue`. */
+  readonly expect: boolean
+  /** False when the client wants the connection closed after the answer. */
+  readonly keepAlive: boolean
+}
+
+/** The head of an answer that passed every check. */
+export interface ResponseHead {
+  readonly type: "head"
+  /** 100 to 599. */
+  readonly status: number
+  /** As sent, possibly empty. */
+  readonly reason: string
+  readonly version: 10 | 11
+  readonly headers: HeaderList
+  /** Octets of the body, 0 also where the status or the method allows none (RFC 9112 §6.3). */
+  readonly framing: number | "chunked" | "until-close"
+  /** True when the answer is a 101 that names the WebSocket protocol. */
+  readonly upgrade: boolean
+  /** False when the connection ends with this answer. */
+  readonly keepAlive: boolean
+}
+
+/** A piece of a body, a view of what was pushed. */
+export interface BodyRange {
+  readonly type: "body"
+  readonly bytes: Uint8Array
+}
+
+/** The end of a message that has a body. A message without one ends with its head. */
+export interface MessageEnd {
+  readonly type: "end"
+  readonly trailers: HeaderList
+}

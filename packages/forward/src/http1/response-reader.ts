@@ -1,0 +1,154 @@
+import type { BodyRange, MessageEnd, ResponseHead } from "./head.ts"
+import type { Refusal } from "./refusal.ts"
+import { BodyReader } from "./body-reader.ts"
+import { hasToken, lengthOf, readFields } from "./fields.ts"
+import { Inbox } from "./inbox.ts"
+import { refuse } from "./refusal.ts"
+
+/** Bounds of an answer, in octets and fields. */
+export interface ResponseLimits {
+  readonly maxResponseHead: number
+  readonly maxFields: number
+  readonly maxChunkOverhead: number
+}
+
+/** Bytes in, events out; the answers of one connection upstream. Everything it reads is hostile. */
+export interface ResponseReader {
+  /** Says which request is answered next: an answer to HEAD has no body whatever it says (RFC 9112 §6.3). */
+  expect(method: string): void
+  push(bytes: Uint8Array): void
+  end(): void
+  /** As `RequestReader.read`. An interim head (1xx) has no body and is followed by another head. */
+  read(): ResponseHead | BodyRange | MessageEnd | Refusal | undefined
+  rest(): Uint8Array
+  readonly buffered: number
+}
+
+const CRLFCRLF = Buffer.from("\r\n\r\n")
+
+/** A reader of answers. */
+export const responseReader = (limits: ResponseLimits): ResponseReader => new Reader(limits)
+
+class Reader implements ResponseReader {
+  readonly #limits: ResponseLimits
+  readonly #inbox = new Inbox()
+  readonly #body: BodyReader
+  #method = "GET"
+  #scanned = 0
+  #refused = false
+
+  constructor(limits: ResponseLimits) {
+    this.#limits = limits
+    this.#body = new BodyReader(this.#inbox, limits.maxChunkOverhead, "UpstreamMalformed", "UpstreamFailed")
+  }
+
+  get buffered(): number {
+    return this.#inbox.size
+  }
+
+  expect(method: string): void {
+    this.#method = method
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#inbox.push(bytes)
+  }
+
+  end(): void {
+    this.#inbox.ended = true
+  }
+
+  rest(): Uint8Array {
+    return this.#inbox.take()
+  }
+
+  read(): ResponseHead | BodyRange | MessageEnd | Refusal | undefined {
+    if (this.#refused) return undefined
+    const event = this.#body.done ? this.#readHead() : this.#body.read()
+    if (event !== undefined && event.type === "refusal") this.#refused = true
+    return event
+  }
+
+  #readHead(): ResponseHead | Refusal | undefined {
+    const inbox = this.#inbox
+    const { bytes, start } = inbox
+    const size = inbox.size
+    if (size === 0) return inbox.ended ? refuse("UpstreamFailed", "the connection closed without an answer") : undefined
+    const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
+    if ((end < 0 ? size : end - start) > this.#limits.maxResponseHead) {
+      return refuse("UpstreamMalformed", "the head of the answer is too large")
+    }
+    if (end < 0) {
+      const added = bytes.toString("latin1", start + Math.max(0, this.#scanned - 1))
+      if (/[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/.test(added)) {
+        return refuse("UpstreamMalformed", "the head of the answer has a control octet or a bare CR or LF")
+      }
+      // What does not begin like an answer never becomes one; no waiting for its end.
+      if (!"HTTP/1.".startsWith(bytes.toString("latin1", start, start + Math.min(7, size)))) {
+        return refuse("UpstreamMalformed", "this is no answer of HTTP/1")
+      }
+      this.#scanned = size
+      return inbox.ended ? refuse("UpstreamFailed", "the connection closed inside the head of an answer") : undefined
+    }
+    this.#scanned = 0
+    const head = this.#parse(bytes.toString("latin1", start, end))
+    inbox.start = end + 4
+    if (head.type === "head") this.#body.begin(head.framing)
+    return head
+  }
+
+  #parse(text: string): ResponseHead | Refusal {
+    let eol = text.indexOf("\r\n")
+    if (eol < 0) eol = text.length
+    const status = statusOf(text, eol)
+    if (status === undefined) return refuse("UpstreamMalformed", "the status line is not valid")
+    const version = text.charCodeAt(7) === 49 ? 11 : 10
+    const reason = text.slice(13, eol)
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(reason))
+      return refuse("UpstreamMalformed", "the reason phrase has a control octet")
+    const fields = readFields(text, Math.min(eol + 2, text.length), this.#limits.maxFields, "UpstreamMalformed")
+    if ("type" in fields) return fields
+    const { contentLength, transferEncoding, connection } = fields
+    if (fields.doubled === "Content-Length" || fields.doubled === "Transfer-Encoding") {
+      return refuse("UpstreamMalformed", `${fields.doubled} is there twice`)
+    }
+    let framing: ResponseHead["framing"] = "until-close"
+    if (transferEncoding !== undefined) {
+      if (contentLength !== undefined) return refuse("UpstreamMalformed", "both Content-Length and Transfer-Encoding")
+      if (version === 10) return refuse("UpstreamMalformed", "Transfer-Encoding in HTTP/1.0")
+      if (transferEncoding.toLowerCase() !== "chunked") {
+        return refuse("UpstreamMalformed", "Transfer-Encoding is not exactly chunked")
+      }
+      framing = "chunked"
+    } else if (contentLength !== undefined) {
+      const length = lengthOf(contentLength)
+      if (length === undefined) return refuse("UpstreamMalformed", "Content-Length is no length")
+      framing = length
+    }
+    if (status < 200 || status === 204 || status === 304 || this.#method === "HEAD") framing = 0
+    return {
+      type: "head",
+      status,
+      reason,
+      version,
+      headers: fields.list,
+      framing,
+      upgrade: status === 101 && fields.upgrade?.toLowerCase() === "websocket" && hasToken(connection, "upgrade"),
+      keepAlive:
+        version === 11 && framing !== "until-close" && (connection === undefined || !hasToken(connection, "close")),
+    }
+  }
+}
+
+/** The status of `HTTP/1.x SP 3DIGIT [SP reason]`, 100 to 599; otherwise `undefined`. */
+const statusOf = (text: string, eol: number): number | undefined => {
+  if (eol < 12 || !text.startsWith("HTTP/1.")) return undefined
+  const minor = text.charCodeAt(7)
+  if ((minor !== 48 && minor !== 49) || text.charCodeAt(8) !== 32) return undefined
+  if (eol > 12 && text.charCodeAt(12) !== 32) return undefined
+  const a = text.charCodeAt(9) - 48
+  const b = text.charCodeAt(10) - 48
+  const c = text.charCodeAt(11) - 48
+  if (a < 1 || a > 5 || b < 0 || b > 9 || c < 0 || c > 9) return undefined
+  return a * 100 + b * 10 + c
+}

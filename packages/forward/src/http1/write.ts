@@ -1,0 +1,49 @@
+import type { HeaderList } from "../headers.ts"
+
+/** How a body is framed on the way out. `none`: what the fields say about a length stays, as for HEAD and 304. */
+export type OutFraming = number | "chunked" | "until-close" | "none"
+
+/** The head of a request as it goes on, one character per octet. Framing fields are written here and only here. */
+export const requestHeadText = (method: string, target: string, headers: HeaderList, framing: OutFraming): string =>
+  `${method} ${target} HTTP/1.1\r\n${fieldsText(headers, framing)}\r\n`
+
+/** The head of an answer. */
+export const responseHeadText = (
+  status: number,
+  reason: string,
+  headers: HeaderList,
+  framing: OutFraming,
+  close: boolean,
+): string =>
+  `HTTP/1.1 ${status} ${reason}\r\n${fieldsText(headers, framing)}${close ? "Connection: close\r\n\r\n" : "\r\n"}`
+
+/** The last chunk with its trailers. */
+export const lastChunkText = (trailers: HeaderList): string =>
+  trailers.length === 0 ? "0\r\n\r\n" : `0\r\n${fieldsText(trailers, "none")}\r\n`
+
+/**
+ * Throws a `TypeError` when a text that does not come from a parsed head would not be one valid field line: CR, LF, NUL,
+ * other control octets, and characters above U+00FF, which latin1 would fold onto any of them.
+ */
+export const checkFields = (headers: HeaderList): void => {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(headers[i]!)) throw new TypeError("a header name is not a token")
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(headers[i + 1]!))
+      throw new TypeError(`header ${headers[i]} has an invalid value`)
+  }
+}
+
+const fieldsText = (headers: HeaderList, framing: OutFraming): string => {
+  let text = ""
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!
+    if (framing !== "none" && (name.length === 14 || name.length === 17)) {
+      const lower = name.toLowerCase()
+      if (lower === "content-length" || lower === "transfer-encoding") continue
+    }
+    text += name + ": " + headers[i + 1]! + "\r\n"
+  }
+  if (framing === "chunked") return text + "Transfer-Encoding: chunked\r\n"
+  if (typeof framing === "number") return text + "Content-Length: " + framing + "\r\n"
+  return text
+}

@@ -1,0 +1,45 @@
+/**
+ * The headers of the hop between router and machine proxy. Every one begins with one prefix, so that a single rule drops
+ * whatever a client or an app sends under it.
+ */
+export interface HopNames {
+  /** What all the names begin with, lower case: `x-iterate-proxy-`. */
+  readonly prefix: string
+  /** What the platform's own headers begin with: `x-iterate-`. Dropped from clients and apps alike. */
+  readonly family: string
+  /** To the machine: `<port>__<public hostname>`, `localhost:<port>`, `127.0.0.1:<port>` or a bare hostname. */
+  readonly targetHost: string
+  /** To the machine: the signed permission, see `mintTicket`. */
+  readonly ticket: string
+  /** To the app: the authority the machine proxy was addressed by. An inbound copy is proof of a loop. */
+  readonly via: string
+  /** To the router: proof that the machine's own proxy answered, on every answer it gives. */
+  readonly stamp: string
+  /** To the client: the stable code of an answer that a proxy made. */
+  readonly error: string
+  /** To the machine: begins the names of headers that a platform would eat; the machine proxy restores them. */
+  readonly tunnel: string
+}
+
+/**
+ * The names under a prefix of 1 to 64 lower-case letters, digits and inner hyphens, without the last hyphen. Throws a
+ * `TypeError` on any other: names with `_` or `.` are what clients spoof aliases with.
+ */
+export const hopNames = (prefix: string): HopNames => {
+  if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(prefix)) {
+    throw new TypeError(`header prefix must be 1 to 64 of a-z, 0-9 and inner "-", got ${JSON.stringify(prefix)}`)
+  }
+  return {
+    prefix: `${prefix}-`,
+    family: prefix.endsWith("-proxy") ? prefix.slice(0, -"proxy".length) : `${prefix}-`,
+    targetHost: `${prefix}-target-host`,
+    ticket: `${prefix}-ticket`,
+    via: `${prefix}-via`,
+    stamp: `${prefix}-stamp`,
+    error: `${prefix}-error`,
+    tunnel: `${prefix}-fwd-`,
+  }
+}
+
+/** The names every package uses unless told otherwise: `x-iterate-proxy-*`. */
+export const defaultNames: HopNames = hopNames("x-iterate-proxy")

@@ -1,0 +1,18 @@
+/** HTTP/1.1 between sockets, on Node, Bun and Deno: accepts, asks what to do, moves bytes. */
+export { serve } from "./sockets/serve.ts"
+export { defaultLimits } from "./sockets/limits.ts"
+export { isForward } from "./sockets/exchange.ts"
+export type {
+  Engine,
+  EngineEvent,
+  ExchangeEvent,
+  ExchangeState,
+  Forward,
+  ForwardFailure,
+  InboundRequest,
+  Limits,
+  Origin,
+  Outcome,
+  ServeOptions,
+  TroubleEvent,
+} from "./sockets/exchange.ts"

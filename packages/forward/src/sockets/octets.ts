@@ -1,0 +1,47 @@
+import type { Duplex } from "node:stream"
+
+/** A body's piece up to this many octets is cheaper to copy into the text before it than to write beside it. */
+const SMALL = 2_048
+/** What may wait in a socket before its source is paused; one more read of 64 KiB may come on top. */
+const HIGH_WATER = 65_536
+
+/**
+ * Writes a piece of a body, framed as a chunk or as it is, after `before`. False when the source is to wait for `drain`: by
+ * what the kernel did not take, not by the size of the piece.
+ */
+export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, chunked: boolean): boolean => {
+  const head = chunked ? `${before}${bytes.length.toString(16)}\r\n` : before
+  if (bytes.length <= SMALL) {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
+    return took(socket, socket.write(chunked ? head + text + "\r\n" : head + text, "latin1"))
+  }
+  if (head === "") return took(socket, socket.write(bytes))
+  socket.cork()
+  socket.write(head, "latin1")
+  let more = socket.write(bytes)
+  if (chunked) more = socket.write("\r\n", "latin1")
+  socket.uncork()
+  return took(socket, more)
+}
+
+/** Whether a socket that was just written to can take more. */
+export const took = (socket: Duplex, more: boolean): boolean => more || socket.writableLength <= HIGH_WATER
+
+/** Ends a connection so that the peer sees a failure: a clean end would look like the end of an answer. */
+export const reset = (socket: Duplex): void => {
+  if ("resetAndDestroy" in socket && typeof socket.resetAndDestroy === "function") {
+    try {
+      socket.resetAndDestroy()
+      return
+    } catch {
+      // Not a TCP socket: under TLS the missing close_notify says the same.
+    }
+  }
+  socket.destroy()
+}
+
+/** Ends a connection once everything written to it is on its way. */
+export const endAndDestroy = (socket: Duplex): void => {
+  if (socket.writableFinished) socket.destroy()
+  else socket.end(() => socket.destroy())
+}

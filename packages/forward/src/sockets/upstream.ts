@@ -1,0 +1,155 @@
+import type { Socket } from "node:net"
+import type { ResponseReader } from "../http1/response-reader.ts"
+import type { Limits, Origin } from "./exchange.ts"
+import type { Pools } from "./pools.ts"
+import type { Timed, Wheel } from "./timers.ts"
+import { connect } from "node:net"
+import { connect as connectTls } from "node:tls"
+import { responseReader } from "../http1/response-reader.ts"
+
+/** Who uses a connection upstream at the moment. */
+export interface UpstreamUser {
+  onUpstreamOpen(): void
+  /** Octets are in the upstream's reader, or its end is. */
+  onUpstreamData(): void
+  /** The peer sent its FIN; the reader knows. */
+  onUpstreamEnd(): void
+  onUpstreamDrain(): void
+  /** The connection is gone; `connected` is false when it never was open. */
+  onUpstreamClose(upstream: Upstream, connected: boolean, cause: unknown): void
+}
+
+/** How long the first of two loopback addresses is waited for before the other is tried beside it, in ms (RFC 8305 §5). */
+const RACE_MS = 50
+
+/** One connection towards an app, used for one exchange after another. */
+export class Upstream implements Timed {
+  readonly origin: Origin
+  readonly reader: ResponseReader
+  dueAt = 0
+  /** True once it carried a request before the one at hand: then its death may be a race with its idle time-out. */
+  requests = 0
+  connected = false
+  closed = false
+  /** True when it left the pool's count: it is a tunnel now. */
+  uncounted = false
+  user: UpstreamUser | undefined
+  socket: Socket
+  readonly #pools: Pools
+  readonly #wheel: Wheel
+  #racing: Socket | undefined
+  #cause: unknown
+
+  constructor(origin: Origin, limits: Limits, wheel: Wheel, pools: Pools) {
+    this.origin = origin
+    this.#pools = pools
+    this.#wheel = wheel
+    this.reader = responseReader(limits)
+    wheel.add(this)
+    this.dueAt = wheel.in(limits.connectTimeoutMs)
+    if (origin.host === "loopback") {
+      this.socket = this.#dialLoopback()
+    } else {
+      const options = { host: origin.host, port: origin.port, noDelay: true, allowHalfOpen: true }
+      this.socket =
+        origin.tls === undefined
+          ? connect(options)
+          : connectTls({ servername: origin.host, ...origin.tls, ...options, ALPNProtocols: ["http/1.1"] })
+      this.#listen(this.socket, origin.tls === undefined ? "connect" : "secureConnect")
+    }
+  }
+
+  /** Both literals, IPv4 first, without a look-up: an app may listen on either, and /etc/hosts is the tenant's. */
+  #dialLoopback(): Socket {
+    const dial = (host: string) => {
+      const socket = connect({ host, port: this.origin.port, noDelay: true, allowHalfOpen: true })
+      this.#listen(socket, "connect")
+      return socket
+    }
+    const first = dial("127.0.0.1")
+    let raced = false
+    const race = () => {
+      if (raced || this.connected || this.closed) return
+      raced = true
+      this.#racing = dial("::1")
+    }
+    first.once("error", race)
+    const timer = setTimeout(race, RACE_MS)
+    first.once("connect", () => clearTimeout(timer))
+    first.once("close", () => clearTimeout(timer))
+    return first
+  }
+
+  #listen(socket: Socket, open: "connect" | "secureConnect"): void {
+    socket.on(open, () => {
+      if (this.closed || this.connected) {
+        socket.destroy()
+        return
+      }
+      this.connected = true
+      this.dueAt = 0
+      if (this.socket !== socket) {
+        const loser = this.socket
+        this.socket = socket
+        loser.destroy()
+      } else this.#racing?.destroy()
+      this.#racing = undefined
+      this.user?.onUpstreamOpen()
+    })
+    socket.on("data", (bytes) => {
+      const { user } = this
+      if (user === undefined) {
+        // Nobody asked: whatever it says, it is not the answer to the next request (RFC 9112 §6.3).
+        this.destroy()
+        return
+      }
+      this.reader.push(bytes)
+      user.onUpstreamData()
+    })
+    socket.on("end", () => {
+      if (socket !== this.socket) return
+      this.reader.end()
+      if (this.user === undefined) this.destroy()
+      else this.user.onUpstreamEnd()
+    })
+    socket.on("drain", () => this.user?.onUpstreamDrain())
+    socket.on("error", (error) => {
+      this.#cause = error
+    })
+    socket.on("close", () => {
+      if (!this.connected) {
+        // One of two racers is out; the other one may still win.
+        if (socket === this.#racing) this.#racing = undefined
+        else if (this.#racing !== undefined) {
+          this.socket = this.#racing
+          this.#racing = undefined
+          return
+        }
+        if (socket !== this.socket && !this.socket.destroyed) return
+      } else if (socket !== this.socket) return
+      this.#gone(this.#cause)
+    })
+  }
+
+  onDue(): void {
+    this.destroy(this.connected ? undefined : Object.assign(new Error("connect time-out"), { code: "ETIMEDOUT" }))
+  }
+
+  destroy(cause?: unknown): void {
+    if (this.closed) return
+    this.#cause ??= cause
+    this.socket.destroy()
+    this.#racing?.destroy()
+    this.#gone(this.#cause)
+  }
+
+  #gone(cause: unknown): void {
+    if (this.closed) return
+    this.closed = true
+    this.#wheel.remove(this)
+    this.#pools.forget(this)
+    const { user } = this
+    this.user = undefined
+    user?.onUpstreamClose(this, this.connected, cause)
+  }
+}

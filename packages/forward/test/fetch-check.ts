@@ -1,0 +1,67 @@
+import type { Outgoing } from "../src/fetch/outgoing.ts"
+
+/**
+ * What every runtime must do alike, as data. Runs inside Node, Bun, Deno and workerd against the server of
+ * `fetch.test.ts`, so it uses nothing but the platform's own globals.
+ */
+export const check = async (
+  forwardFetch: (outgoing: Outgoing) => Promise<Response>,
+  origin: string,
+  closedOrigin: string,
+): Promise<Record<string, unknown>> => {
+  const send = (target: string, more: Partial<Outgoing> = {}): Promise<Response> =>
+    forwardFetch({ origin, target, method: "GET", headers: [], body: null, ...more })
+  const failure = async (answer: Promise<Response>): Promise<string> => {
+    try {
+      return `answered ${(await answer).status}`
+    } catch (error) {
+      const { _tag, kind, sent, name } = error as Record<"_tag" | "kind" | "sent" | "name", string | undefined>
+      return _tag === "SendFailure" ? `${kind} ${sent}` : String(name)
+    }
+  }
+  const upload = (): ReadableStream<Uint8Array> =>
+    new ReadableStream({
+      start(body) {
+        body.enqueue(new TextEncoder().encode("one "))
+        body.enqueue(new TextEncoder().encode("two"))
+        body.close()
+      },
+    })
+  const redirect = await send("/redirect")
+  await redirect.body?.cancel()
+  const cookies = await send("/set-cookies")
+  await cookies.body?.cancel()
+  const seen = (await (
+    await send("/head?q=%2e%2E&x=a+b", { headers: ["Cookie", "a=1", "X-Two", "1", "cookie", "b=2", "x-two", "2"] })
+  ).json()) as { line: string; headers: [string, string][] }
+  const values = (name: string): string => seen.headers.flatMap(([n, v]) => (n === name ? v.split(", ") : [])).join("|")
+  const gzip = await send("/gzip", { headers: ["Accept-Encoding", "gzip"] })
+  const gzipBytes = new Uint8Array(await gzip.arrayBuffer())
+  const plain = await send("/head")
+  const asked = ((await plain.json()) as { headers: [string, string][] }).headers.find(([n]) => n === "accept-encoding")
+  const left = new AbortController()
+  setTimeout(() => left.abort(), 50)
+
+  return {
+    redirect: [redirect.status, redirect.headers.get("location")],
+    cookies: cookies.headers.getSetCookie(),
+    line: seen.line,
+    cookie: values("cookie").replaceAll("|", "; "),
+    repeated: values("x-two"),
+    hosts: seen.headers.filter(([n]) => n === "host").length,
+    codingMatchesBody: gzip.headers.has("content-encoding") === (gzipBytes[0] === 0x1f),
+    codingNobodyAskedFor: asked === undefined || asked[1] === "identity",
+    upload: await (await send("/echo", { method: "POST", body: upload() })).text(),
+    noContent: [(await send("/204")).status, (await send("/204")).body],
+    slowBody: await (await send("/slow-body", { headersTimeoutMs: 150 })).text(),
+    headersTimeout: await failure(send("/never", { headersTimeoutMs: 100 })),
+    refused: await failure(send("/", { origin: closedOrigin })),
+    reset: await failure(send("/reset")),
+    aborted: await failure(send("/never", { signal: left.signal })),
+    hostInPath: await (await send("//evil.test/x")).text(),
+    relative: await failure(send("evil.test/")),
+    absolute: await failure(send("http://evil.test/")),
+    credentials: await failure(send("/", { origin: `${origin.replace("//", "//user@")}` })),
+    split: await failure(send("/a HTTP/1.1\r\nX: y")),
+  }
+}

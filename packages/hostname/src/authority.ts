@@ -1,0 +1,46 @@
+import { MAX_LABEL, MAX_NAME, readPort } from "./lexical.ts"
+import { foreign, malformed, MAX_AUTHORITY, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
+
+/**
+ * The lower-case name in a raw `Host`, without `:port` and root dot. RFC 9110 §7.2 calls the value `uri-host [":" port]`;
+ * the port is where the client knocked, never part of the name.
+ */
+export const readAuthority = (host: string): string | HostnameForeign | HostnameMalformed => {
+  const { length } = host
+  if (length > MAX_AUTHORITY) return notName(host)
+  // `[::1]:8787` is somebody's address, never a name of ours.
+  if (host.charCodeAt(0) === 91 && /^\[[\da-f:.]+\](?::\d+)?$/i.test(host)) return foreign(host)
+  let end = length
+  let start = 0
+  let upper = false
+  let badLabel = false
+  for (let at = 0; at < length; at++) {
+    const code = host.charCodeAt(at)
+    if (code >= 97 && code <= 122) continue
+    if (code === 46) {
+      badLabel ||= at === start || at - start > MAX_LABEL
+      start = at + 1
+    } else if (code >= 65 && code <= 90) upper = true
+    else if (code === 58) {
+      if (readPort(host.slice(at + 1)) === 0)
+        return malformed(host, "authority", "What follows the host is not a port from 1 to 65535.")
+      end = at
+      break
+    } else if (code < 43 || code === 44 || code === 47 || (code > 57 && code !== 95)) {
+      // Only letters, digits and `+-._` go on. RFC 3986 §3.2.2 would allow more: `%2e`, a dot to whoever decodes it, and
+      // `,`, which two `Host` fields look like once joined. A `+` is let through to be told apart as a wrong port.
+      return malformed(host, "authority", "The host holds a character that no hostname may hold.")
+    }
+  }
+  // One root dot is legal (RFC 1034 §3.1) and names the same host.
+  const nameEnd = start === end ? end - 1 : end
+  if (end === 0 || nameEnd > MAX_NAME) return notName(host)
+  if (badLabel || end - start > MAX_LABEL) {
+    return malformed(host, "labels", `A label of a hostname has 1 to ${MAX_LABEL} octets.`)
+  }
+  const name = host.slice(0, nameEnd)
+  return upper ? name.toLowerCase() : name
+}
+
+const notName = (host: string): HostnameMalformed =>
+  malformed(host, "authority", `A hostname has 1 to ${MAX_NAME} octets.`)

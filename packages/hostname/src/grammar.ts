@@ -1,0 +1,149 @@
+import { isDomain, isPort, isServiceName, joined } from "./lexical.ts"
+
+/** What {@link defineGrammar} accepts. Names are lower-case. */
+export interface GrammarOptions {
+  /**
+   * The domains whose subdomains are targets, without root dot: the first is canonical, the rest are aliases. A single
+   * label (`localhost`) is fine. A domain may lie under another only where the label below the outer one is `reserved`.
+   */
+  readonly domains: readonly [canonical: string, ...aliases: string[]]
+  /** The port that needs no mention in a URL, 1 to 65535. Default 3000. */
+  readonly defaultPort?: number
+  /**
+   * How every machine id begins. Ends with `_`, which no slug can hold, so that an id and a slug are never confused.
+   * At most 32 characters. Default `mach_`.
+   */
+  readonly machinePrefix?: string
+  /** The label that machines stand under. No project can have it as slug. Default `machines`. */
+  readonly machinesLabel?: string
+  /** Ports by service name. Several names may share a port; the first is used when a URL is built from the port. */
+  readonly services?: Readonly<Record<string, number>>
+  /** Labels that belong to the caller's own app, together with everything below them: never a project in any form. */
+  readonly reserved?: readonly string[]
+  /** What `format` writes between port and name; `parse` takes both. Default `__`. */
+  readonly separator?: "__" | "--"
+  /** In octets, 1 to 63. Beyond 56 a slug leaves no room for `65535__`. Default 50. */
+  readonly maxSlugLength?: number
+}
+
+/** A checked grammar: frozen data, safe to share. Make it with {@link defineGrammar}. */
+export interface Grammar extends Required<GrammarOptions> {
+  /** Derived by {@link defineGrammar} for this package; not a part to rely on. */
+  readonly lookup: {
+    /** Longest first: the innermost domain wins. */
+    readonly domains: readonly string[]
+    readonly reserved: ReadonlySet<string>
+    readonly ports: ReadonlyMap<string, number>
+    readonly services: ReadonlyMap<number, string>
+  }
+}
+
+/** A programmer's error in {@link GrammarOptions}, thrown at start-up. */
+export class GrammarInvalid extends Error {
+  readonly _tag = "GrammarInvalid"
+  override readonly name = "GrammarInvalid"
+  /** The option that is wrong. */
+  readonly field: keyof GrammarOptions
+  /** What the option accepts. */
+  readonly accepted: string
+
+  constructor({ field, value }: { readonly field: keyof GrammarOptions; readonly value: unknown }) {
+    super(`${field}: ${JSON.stringify(value)} is not accepted, only ${rules[field][1]}`)
+    this.field = field
+    this.accepted = rules[field][1]
+  }
+}
+
+/**
+ * Checks the options once, so that `parse` need not.
+ *
+ * @throws {GrammarInvalid} naming the field and what it accepts
+ */
+export const defineGrammar = (options: GrammarOptions): Grammar => {
+  const checked: Checked = { ...defaults, ...options }
+  for (const [field, [fits]] of Object.entries(rules) as [keyof GrammarOptions, Rule][]) {
+    if (!fits(checked)) throw new GrammarInvalid({ field, value: checked[field] })
+  }
+  const { services, reserved, machinesLabel } = checked
+  // Copied: the caller's arrays may change later.
+  const [canonical, ...aliases] = checked.domains
+  const domains = [canonical, ...aliases] as const
+  const ports = Object.entries(services)
+  return Object.freeze({
+    ...checked,
+    domains: Object.freeze(domains),
+    services: Object.freeze({ ...services }),
+    reserved: Object.freeze([...reserved]),
+    lookup: Object.freeze({
+      domains: domains.toSorted((a, b) => b.length - a.length),
+      reserved: new Set([...reserved, machinesLabel]),
+      ports: new Map(ports),
+      // Reversed, so that the first name of a port is the last to be set.
+      services: new Map(ports.map(([name, port]) => [port, name] as const).toReversed()),
+    }),
+  })
+}
+
+/** The grammar's domain that `name` is, or is under. Whole labels only: `xiterate.app` is not under `iterate.app`. */
+export const domainOf = (grammar: Grammar, name: string): string | undefined => {
+  for (const domain of grammar.lookup.domains) if (isUnder(name, domain)) return domain
+  return undefined
+}
+
+export const isUnder = (name: string, domain: string): boolean => {
+  const before = name.length - domain.length - 1
+  return name.endsWith(domain) && (before === -1 || name.charCodeAt(before) === 46)
+}
+
+const defaults = {
+  defaultPort: 3000,
+  machinePrefix: "mach_",
+  machinesLabel: "machines",
+  services: {},
+  reserved: [],
+  separator: "__",
+  maxSlugLength: 50,
+} as const
+
+type Checked = Required<GrammarOptions>
+type Rule = readonly [fits: (options: Checked) => boolean, accepted: string]
+
+const names = "lower-case letters, digits and single inner hyphens"
+
+const rules: Readonly<Record<keyof GrammarOptions, Rule>> = {
+  domains: [
+    ({ domains, ...rest }) =>
+      domains.length > 0 &&
+      domains.every((domain, at) => isDomain(domain) && domains.indexOf(domain) === at) &&
+      domains.every((outer) => domains.every((inner) => isApart(rest, inner, outer))),
+    "distinct lower-case domains, under another only below a reserved label",
+  ],
+  defaultPort: [({ defaultPort }) => isPort(defaultPort), "a port from 1 to 65535"],
+  machinePrefix: [
+    ({ machinePrefix }) => /^(?=.{2,32}$)[a-z][a-z\d]*(?:_[a-z\d]+)*_$/.test(machinePrefix),
+    "lower-case letters and digits, then one _",
+  ],
+  machinesLabel: [({ machinesLabel }) => isServiceName(machinesLabel), names],
+  services: [
+    ({ services }) => Object.entries(services).every(([name, port]) => isServiceName(name) && isPort(port)),
+    `${names}, with a port from 1 to 65535`,
+  ],
+  reserved: [
+    // One leading underscore is allowed: `_dmarc`, `_acme-challenge` (RFC 8552).
+    ({ reserved, machinePrefix }) =>
+      reserved.every(
+        (name) =>
+          name.length < 64 && joined(name, name.startsWith("_") ? 1 : 0, 95) > 0 && !name.startsWith(machinePrefix),
+      ),
+    "lower-case labels without -- and __, no machine id",
+  ],
+  separator: [({ separator }) => separator === "__" || separator === "--", "__ or --"],
+  maxSlugLength: [({ maxSlugLength }) => isPort(maxSlugLength) && maxSlugLength < 64, "an integer from 1 to 63"],
+}
+
+/** Without `reserved`, `preview.iterate.app` would be both a project of `iterate.app` and a domain. */
+const isApart = ({ reserved, machinesLabel }: Omit<Checked, "domains">, inner: string, outer: string): boolean => {
+  if (!inner.endsWith(`.${outer}`)) return true
+  const label = inner.slice(0, -outer.length - 1).replace(/.*\./, "")
+  return label !== machinesLabel && reserved.includes(label)
+}

@@ -1,0 +1,28 @@
+/**
+ * The hostname grammar of project-ingress: `4096__misha.iterate.app` is port 4096 of the machine that project `misha`
+ * is attached to. This package is the only place that knows; router, machines, dashboards and certificates ask it.
+ *
+ * Pure and synchronous, without dependencies, for any JavaScript runtime. A host is untrusted input: `parse` never
+ * throws and gives one of three plain values, told apart by `_tag`. The rules are those of RFC 1035 and 1123 (names),
+ * RFC 3986 §3.2 (authority) and RFC 9110 §7.2 (`Host`); where they leave a choice, what is ambiguous is refused.
+ *
+ * For Effect, `@project-ingress/hostname/schema` has a codec.
+ *
+ * @module
+ */
+export { certificateNames } from "./certificates.ts"
+export { format, type HostnameTooLong } from "./format.ts"
+export { defineGrammar, GrammarInvalid, type Grammar, type GrammarOptions } from "./grammar.ts"
+export type { HostnameForeign, HostnameMalformed, HostnamePart } from "./outcome.ts"
+export { parse, parseCustomDomain } from "./parse.ts"
+export {
+  portOf,
+  routeKey,
+  type CustomDomainTarget,
+  type MachineTarget,
+  type ProjectTarget,
+  type RouteKey,
+  type Target,
+  type TargetInput,
+} from "./target.ts"
+export { url, type UrlOptions } from "./url.ts"

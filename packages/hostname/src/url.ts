@@ -1,0 +1,48 @@
+import { format, type HostnameTooLong } from "./format.ts"
+import type { Grammar } from "./grammar.ts"
+import type { HostnameMalformed } from "./outcome.ts"
+import type { TargetInput } from "./target.ts"
+
+/** How the ingress itself is reached. */
+export interface UrlOptions {
+  /** Default `https`. */
+  readonly scheme?: "https" | "http"
+  /** The port that the ingress listens on, 1 to 65535, as in `http://4096__misha.localhost:8787/`. Default: the scheme's. */
+  readonly port?: number
+}
+
+/**
+ * The URL of a target. The default port is left out; on a custom domain a known port goes by its service's name.
+ *
+ * `path` is a path with optional query and fragment, its leading slash optional. It can never change the host: it is
+ * appended after the slash that ends the authority (RFC 3986 §3.2), and leading slashes are folded into one, so that
+ * `pathname` is safe as a redirect too (`//evil` would be another host there).
+ *
+ * @throws {TypeError} if `options` hold no scheme or no port
+ */
+export const url = (
+  grammar: Grammar,
+  target: TargetInput,
+  path = "/",
+  options: UrlOptions = {},
+): URL | HostnameTooLong | HostnameMalformed => {
+  const hostname = format(grammar, shortest(grammar, target))
+  if (typeof hostname !== "string") return hostname
+  const { scheme = "https", port } = options
+  const address = new URL(`${scheme}://${hostname}${port === undefined ? "" : `:${port}`}/${path}`)
+  // Holds even for callers without types, whose port may be `80@evil.com`.
+  if (address.hostname !== hostname) throw new TypeError("scheme or port is not one")
+  // After parsing, because the parser drops tabs and dot segments: `/.//evil` has become `//evil` only now.
+  address.pathname = address.pathname.replace(/^\/+/, "/")
+  return address
+}
+
+/** The same target by its preferred name. */
+const shortest = (grammar: Grammar, target: TargetInput): TargetInput => {
+  const { port, ...rest } = target
+  if (port === undefined) return target
+  if (port === grammar.defaultPort) return rest
+  const service = grammar.lookup.services.get(port)
+  if (target.kind === "machine" || target.customDomain === undefined || service === undefined) return target
+  return target.service === undefined ? { kind: "project", customDomain: target.customDomain, service } : target
+}

@@ -1,0 +1,167 @@
+import { describe, expect, it } from "vitest"
+import { certificateNames, defineGrammar, format, machineEnvironment, parse, parseEmail, url } from "../src/hostname.ts"
+import { grammar } from "./grammar.ts"
+
+const wide = defineGrammar({ domains: ["iterate.app"], maxSlugLength: 63 })
+const deep = defineGrammar({ domains: [Array.from({ length: 4 }, () => "a".repeat(60)).join(".")] })
+const href = (made: unknown) => (made instanceof URL ? made.href : made)
+
+describe("a target that is too long", () => {
+  it.each([
+    [grammar, { kind: "project", slug: "a".repeat(51) }, { part: "slug", length: 51, limit: 50 }],
+    [wide, { kind: "project", slug: "a".repeat(60), port: 4096 }, { part: "slug", length: 66, limit: 63 }],
+    [grammar, { kind: "project", slug: "a", service: "b".repeat(61) }, { part: "service", length: 64, limit: 63 }],
+    [grammar, { kind: "machine", machine: `mach_${"a".repeat(60)}` }, { part: "machine", length: 65, limit: 63 }],
+    [deep, { kind: "project", slug: "a".repeat(20) }, { part: "domain", length: 264, limit: 253 }],
+  ] as const)("names what to shorten", (writer, target, wanted) => {
+    expect(format(writer, target)).toEqual({
+      _tag: "HostnameTooLong",
+      ...wanted,
+      reason: expect.stringContaining(wanted.part),
+    })
+  })
+
+  it("is just right one octet below", () => {
+    expect(format(grammar, { kind: "project", slug: "a".repeat(50) })).toBe(`${"a".repeat(50)}.iterate.app`)
+    expect(format(wide, { kind: "project", slug: "a".repeat(57), port: 4096 })).toBeTypeOf("string")
+    expect(format(deep, { kind: "project", slug: "a".repeat(9) })).toHaveLength(253)
+  })
+})
+
+describe("format", () => {
+  it.each([
+    [{ kind: "project", slug: "misha", port: 3000 }, "3000__misha.iterate.app"],
+    [{ kind: "project", slug: "misha", service: "opencode" }, "opencode--misha.iterate.app"],
+    [{ kind: "project", slug: "misha", domain: "dev-x.dev.iterate.com" }, "misha.dev-x.dev.iterate.com"],
+    [{ kind: "machine", machine: "mach_1" }, "mach_1.machines.iterate.app"],
+    [{ kind: "machine", machine: "mach_1", customDomain: "example.com", port: 80 }, "80__mach_1.example.com"],
+    [{ kind: "project", customDomain: "example.com" }, "example.com"],
+  ] as const)("writes %j", (target, hostname) => {
+    expect(format(grammar, target)).toBe(hostname)
+  })
+
+  it("writes the grammar's separator", () => {
+    const dashed = defineGrammar({ domains: ["iterate.app"], separator: "--" })
+    expect(format(dashed, { kind: "project", slug: "misha", port: 80 })).toBe("80--misha.iterate.app")
+  })
+})
+
+describe("url", () => {
+  const misha = { kind: "project", slug: "misha", port: 4096 } as const
+
+  it("points at an ingress on another scheme and port", () => {
+    const local = defineGrammar({ domains: ["localhost"] })
+    expect(href(url(local, misha, "/", { scheme: "http", port: 8787 }))).toBe("http://4096__misha.localhost:8787/")
+  })
+
+  it.each([
+    ["//evil.com", "/evil.com"],
+    ["\\\\evil.com", "/evil.com"],
+    ["@evil.com", "/@evil.com"],
+    ["/.//evil.com", "/evil.com"],
+    ["https://evil.com/", "/https://evil.com/"],
+    ["a?b=c#d", "/a?b=c#d"],
+    ["", "/"],
+  ])("keeps the host for the path %s", (path, expected) => {
+    expect(href(url(grammar, misha, path))).toBe(`https://4096__misha.iterate.app${expected}`)
+  })
+
+  it("throws a TypeError on a port that is none", () => {
+    for (const port of [Number.NaN, -1, 65_536, 80.5, "80@evil.com" as unknown as number]) {
+      expect(() => url(grammar, misha, "/", { port })).toThrow(TypeError)
+    }
+  })
+
+  it("keeps a service's name, and the port of a machine on a custom domain", () => {
+    expect(href(url(grammar, { kind: "project", slug: "misha", service: "web" }))).toBe(
+      "https://web--misha.iterate.app/",
+    )
+    expect(href(url(grammar, { kind: "machine", machine: "mach_1", customDomain: "example.com", port: 4096 }))).toBe(
+      "https://4096__mach_1.example.com/",
+    )
+  })
+})
+
+describe("certificateNames", () => {
+  const names = certificateNames(grammar)
+
+  it("lists apex, wildcard and machines of every domain", () => {
+    expect(names).toEqual([
+      "iterate.app",
+      "*.iterate.app",
+      "*.machines.iterate.app",
+      "dev-x.dev.iterate.com",
+      "*.dev-x.dev.iterate.com",
+      "*.machines.dev-x.dev.iterate.com",
+    ])
+  })
+
+  it.each([
+    { kind: "project", slug: "misha" },
+    { kind: "project", slug: "misha", service: "opencode" },
+    { kind: "machine", machine: "mach_1", port: 80 },
+  ] as const)("covers what format writes for %j with one wildcard label", (target) => {
+    const hostname = format(grammar, target)
+    expect(names).toContain(typeof hostname === "string" ? hostname.replace(/^[^.]+/, "*") : hostname)
+  })
+})
+
+describe("machineEnvironment", () => {
+  it("names the default port, whatever the target's own port", () => {
+    const wanted = { INGRESS_BASE_URL: "https://misha.iterate.app", INGRESS_DOMAIN: "iterate.app" }
+    expect(machineEnvironment(grammar, { kind: "project", slug: "misha", port: 4096 })).toEqual(wanted)
+    expect(machineEnvironment(grammar, { kind: "project", slug: "misha", service: "opencode" })).toEqual(wanted)
+  })
+
+  it("follows custom domain, scheme and port, and refuses what has no URL", () => {
+    const options = { scheme: "http", port: 8787 } as const
+    expect(machineEnvironment(grammar, { kind: "project", customDomain: "example.com" }, options)).toEqual({
+      INGRESS_BASE_URL: "http://example.com:8787",
+      INGRESS_DOMAIN: "example.com",
+    })
+    expect(machineEnvironment(grammar, { kind: "project", slug: "www" })).toMatchObject({ _tag: "HostnameMalformed" })
+  })
+})
+
+describe("parseEmail", () => {
+  it.each(["anything", "a.b+c", "A!#$%&'*+/=?^_`{|}~-", "a".repeat(64)])("takes the local part %s", (localPart) => {
+    expect(parseEmail(grammar, `${localPart}@Misha.Iterate.App`)).toEqual({
+      _tag: "Mailbox",
+      localPart,
+      target: parse(grammar, "misha.iterate.app"),
+    })
+  })
+
+  it.each(["x@iterate.app", "x@example.com", "x@www.iterate.app", "x@[127.0.0.1]", "x@[::1]"])(
+    "is foreign: %s",
+    (address) => {
+      expect(parseEmail(grammar, address)).toEqual({ _tag: "HostnameForeign", host: address })
+    },
+  )
+
+  it.each([
+    ["", "authority"],
+    ["misha.iterate.app", "authority"],
+    ["@misha.iterate.app", "authority"],
+    ["x@", "authority"],
+    ["x@y@misha.iterate.app", "authority"],
+    [".x@misha.iterate.app", "authority"],
+    ["x.@misha.iterate.app", "authority"],
+    ["x..y@misha.iterate.app", "authority"],
+    ['"x y"@misha.iterate.app', "authority"],
+    ["ü@misha.iterate.app", "authority"],
+    ["x\n@misha.iterate.app", "authority"],
+    ["x@misha.iterate.app\n", "authority"],
+    ["x@misha.iterate.app:25", "authority"],
+    ["x@misha.iterate.app.", "authority"],
+    ["<x@misha.iterate.app>", "authority"],
+    [`${"a".repeat(65)}@misha.iterate.app`, "authority"],
+    [`x@${"a".repeat(65_536)}`, "authority"],
+    ["x@4096__misha.iterate.app", "port"],
+    ["x@opencode.misha.iterate.app", "port"],
+    ["x@mach_1.iterate.app", "machine"],
+    ["x@banana_test.iterate.app", "slug"],
+  ])("is malformed: %j in its %s", (address, part) => {
+    expect(parseEmail(grammar, address)).toMatchObject({ _tag: "HostnameMalformed", part, host: address.slice(0, 260) })
+  })
+})

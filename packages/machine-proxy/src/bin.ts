@@ -1,0 +1,108 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs"
+import { createServer } from "node:net"
+import type { AddressInfo } from "node:net"
+import { parseArgs } from "node:util"
+import { readConfig, variables } from "./config.ts"
+import type { Config } from "./config.ts"
+import { line, logLine } from "./log.ts"
+import { createMachineProxy } from "./machine-proxy.ts"
+
+const NAME = "project-ingress-machine-proxy"
+
+const help = (): string => `${NAME} [--insecure] [--help] [--version]
+
+The proxy inside a machine: listens on one port, sends each request that bears a ticket on to the local port it names.
+--insecure takes requests without a ticket: whoever reaches the port reaches every app.
+
+${Object.entries(variables)
+  .map(([name, accepted]) => `${name.padEnd(24)}${accepted}`)
+  .join("\n")}
+`
+
+const version = (): string => {
+  const file = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
+  return file.version
+}
+
+const out = (text: string): boolean => process.stdout.write(`${text}\n`)
+const err = (text: string): boolean => process.stderr.write(`${text}\n`)
+
+const run = (config: Config): void => {
+  const proxy = createMachineProxy({
+    ...config.proxy,
+    onEvent: (event) => {
+      const text = logLine(event, config.log, new Date())
+      if (text !== undefined) out(text)
+    },
+  })
+  const server = createServer({ noDelay: true }, proxy.connection)
+  // More than Node's 511: a burst of connections is normal for a proxy.
+  server.listen({ host: config.host, port: config.port, backlog: 4_096 })
+  server.once("listening", () => {
+    const { address, port } = server.address() as AddressInfo
+    out(
+      line({
+        time: new Date().toISOString(),
+        level: "info",
+        message: "ready",
+        host: address,
+        port,
+        machine: config.proxy.machine,
+        insecure: config.proxy.keys === "insecure",
+        pid: process.pid,
+      }),
+    )
+  })
+  server.on("error", (error: NodeJS.ErrnoException) => {
+    // Before it listens nothing else can be wrong; later (EMFILE) the next connection may succeed.
+    if (server.listening) {
+      err(line({ time: new Date().toISOString(), level: "error", message: "listener", cause: error.message }))
+    } else {
+      const why = error.code === "EADDRINUSE" ? "the port is in use" : error.message
+      err(`${NAME}: cannot listen on ${config.host} port ${config.port}: ${why}`)
+      process.exitCode = 1
+    }
+  })
+
+  let stopping = false
+  const stop = (signal: NodeJS.Signals): void => {
+    // Whoever asks twice does not want to wait.
+    if (stopping) process.exit(130)
+    stopping = true
+    out(line({ time: new Date().toISOString(), level: "info", message: "stopping", signal }))
+    server.close()
+    void proxy.drain({ deadlineMs: config.drainMs }).then(() => process.exit(0))
+  }
+  process.on("SIGTERM", stop)
+  process.on("SIGINT", stop)
+}
+
+const main = (): void => {
+  // Whoever read the log has left: no reason to stop serving.
+  process.stdout.on("error", () => {})
+  process.stderr.on("error", () => {})
+  let flags: { readonly insecure?: boolean; readonly help?: boolean; readonly version?: boolean }
+  try {
+    flags = parseArgs({
+      options: { insecure: { type: "boolean" }, help: { type: "boolean" }, version: { type: "boolean" } },
+    }).values
+  } catch (error) {
+    err(`${NAME}: ${(error as Error).message}`)
+    process.exitCode = 2
+    return
+  }
+  if (flags.help === true) return void process.stdout.write(help())
+  if (flags.version === true) return void out(version())
+  const read = readConfig(process.env, { insecure: flags.insecure === true })
+  for (const warning of read.warnings) err(`${NAME}: warning: ${warning}`)
+  if ("problems" in read) {
+    for (const problem of read.problems) err(`${NAME}: ${problem}`)
+    process.exitCode = 2
+    return
+  }
+  if (flags.insecure === true) err(`${NAME}: warning: --insecure: every app is open to whoever reaches this port`)
+  run(read.config)
+}
+
+main()

@@ -1,0 +1,168 @@
+import { hopNames } from "@project-ingress/forward"
+import type { TicketKey } from "@project-ingress/forward"
+import { verificationKeyProblem } from "./keys.ts"
+import type { LogLevel } from "./log.ts"
+import type { MachineProxyOptions } from "./machine-proxy.ts"
+import type { PortRange } from "./ports.ts"
+
+/** What the command needs to run. */
+export interface Config {
+  /** The address to listen on. */
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  readonly log: LogLevel
+  /** How long a stop waits for requests at hand, in ms. */
+  readonly drainMs: number
+  readonly proxy: MachineProxyOptions
+}
+
+/** What was read: a configuration, or every problem at once. Warnings come with either. */
+export type ConfigResult =
+  | { readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly problems: readonly string[]; readonly warnings: readonly string[] }
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Every variable with what it accepts, in the order of `--help`. */
+export const variables = {
+  HOST: "an IP address or hostname to listen on; default 0.0.0.0",
+  PORT: "a port to listen on, 0 to 65535, 0 for any; default 8080",
+  INGRESS_MACHINE: "this machine's id, 1 to 255 visible ASCII characters; required",
+  INGRESS_TICKET_KEYS: 'JSON Web Keys, {"keys":[…]} or […]; required without --insecure',
+  INGRESS_ALLOW_PORTS: "ports and ranges, 1 to 65535, as in 3000,4000-4999; default all",
+  INGRESS_DENY_PORTS: "ports and ranges, 1 to 65535, as in 22,6000-6063, which win over the allowed; default 22,25",
+  INGRESS_HOST_POLICY: "localhost or preserve, what apps see as Host; default localhost",
+  INGRESS_DEFAULT_PORT: "the port of a target without one, 1 to 65535; default 3000",
+  INGRESS_HEADER_PREFIX:
+    'what the hop\'s headers begin with, 1 to 64 of a-z, 0-9 and inner "-"; default x-iterate-proxy',
+  INGRESS_LOG: "access, errors or off; default access",
+  INGRESS_DRAIN_MS: "ms that a stop waits for requests at hand, 0 to 600000; default 10000",
+  INGRESS_MAX_CONNECTIONS: "connections open at once, 1 to 1000000; default 10000",
+} as const
+
+type Variable = keyof typeof variables
+
+// Set for the apps inside a machine by `machineEnvironment` of `@project-ingress/hostname`; shared with this process.
+const FOR_APPS = new Set(["INGRESS_BASE_URL", "INGRESS_DOMAIN", "INGRESS_PORT_URL"])
+
+/**
+ * Reads the environment. A variable that is set must be right: an empty or misspelt one is a problem, because a proxy that
+ * silently falls back to a default opens what somebody meant to close. No problem shows a key.
+ */
+export const readConfig = (environment: Environment, flags: { readonly insecure: boolean }): ConfigResult => {
+  const problems: string[] = []
+  const warnings = Object.keys(environment)
+    .filter((name) => name.startsWith("INGRESS_") && !(name in variables) && !FOR_APPS.has(name))
+    .map((name) => `${JSON.stringify(name.slice(0, 64))} is not a variable of this command and is ignored`)
+
+  const complain = (name: Variable, value: string): undefined => {
+    problems.push(`${name}: ${JSON.stringify(value.slice(0, 64))} is not accepted; expected ${variables[name]}`)
+  }
+  const read = <A>(name: Variable, parse: (value: string) => A | undefined): A | undefined => {
+    const value = environment[name]
+    if (value === undefined) return undefined
+    const parsed = parse(value)
+    return parsed === undefined ? complain(name, value) : parsed
+  }
+
+  const host = read("HOST", (value) => (/^[A-Za-z0-9.:_%-]{1,253}$/.test(value) ? value : undefined))
+  const port = read("PORT", integer(0, 65_535))
+  const machine = read("INGRESS_MACHINE", (value) => (/^[!-~]{1,255}$/.test(value) ? value : undefined))
+  if (environment["INGRESS_MACHINE"] === undefined) {
+    problems.push(`INGRESS_MACHINE: is not set; expected ${variables.INGRESS_MACHINE}`)
+  }
+  const keys = readKeys(environment["INGRESS_TICKET_KEYS"], flags.insecure, problems)
+  if (flags.insecure && environment["INGRESS_TICKET_KEYS"] !== undefined) {
+    problems.push("INGRESS_TICKET_KEYS: is set together with --insecure; expected one of them")
+  }
+  const allow = read("INGRESS_ALLOW_PORTS", portRanges)
+  const deny = read("INGRESS_DENY_PORTS", portRanges)
+  const policy = read("INGRESS_HOST_POLICY", oneOf("localhost", "preserve"))
+  const defaultPort = read("INGRESS_DEFAULT_PORT", integer(1, 65_535))
+  const names = read("INGRESS_HEADER_PREFIX", (value) => {
+    try {
+      return hopNames(value)
+    } catch {
+      return undefined
+    }
+  })
+  const log = read("INGRESS_LOG", oneOf("access", "errors", "off"))
+  const drainMs = read("INGRESS_DRAIN_MS", integer(0, 600_000))
+  const maxConnections = read("INGRESS_MAX_CONNECTIONS", integer(1, 1_000_000))
+
+  if (problems.length > 0 || machine === undefined || keys === undefined) return { problems, warnings }
+  return {
+    warnings,
+    config: {
+      host: host ?? "0.0.0.0",
+      port: port ?? 8080,
+      log: log ?? "access",
+      drainMs: drainMs ?? 10_000,
+      proxy: {
+        machine,
+        keys,
+        ports: { ...(allow === undefined ? {} : { allow }), ...(deny === undefined ? {} : { deny }) },
+        ...(policy === undefined ? {} : { host: policy }),
+        ...(defaultPort === undefined ? {} : { defaultPort }),
+        ...(names === undefined ? {} : { names }),
+        ...(maxConnections === undefined ? {} : { limits: { maxConnections } }),
+      },
+    },
+  }
+}
+
+const readKeys = (
+  value: string | undefined,
+  insecure: boolean,
+  problems: string[],
+): readonly TicketKey[] | "insecure" | undefined => {
+  const complain = (what: string): undefined => {
+    problems.push(`INGRESS_TICKET_KEYS: ${what}; expected ${variables.INGRESS_TICKET_KEYS}`)
+  }
+  if (value === undefined) return insecure ? "insecure" : complain("is not set")
+  const list = keyList(value)
+  if (list === undefined) return complain("is not JSON of that shape")
+  if (list.length === 0) return complain("holds no key")
+  for (const [index, key] of list.entries()) {
+    const problem = verificationKeyProblem(key)
+    if (problem !== undefined) return complain(`key ${index + 1} of ${list.length}: ${problem}`)
+  }
+  return list as readonly TicketKey[]
+}
+
+const keyList = (value: string): readonly unknown[] | undefined => {
+  try {
+    const json: unknown = JSON.parse(value)
+    const list = Array.isArray(json) ? json : (json as { readonly keys?: unknown } | null)?.keys
+    return Array.isArray(list) ? list : undefined
+  } catch {
+    // The parser's message quotes what it read, which may be a key.
+    return undefined
+  }
+}
+
+const integer = (from: number, to: number) => (value: string) => {
+  if (!/^(?:0|[1-9][0-9]{0,8})$/.test(value)) return undefined
+  const number = Number(value)
+  return number >= from && number <= to ? number : undefined
+}
+
+const oneOf =
+  <A extends string>(...accepted: readonly A[]) =>
+  (value: string): A | undefined =>
+    accepted.find((candidate) => candidate === value)
+
+const port = integer(1, 65_535)
+
+const portRanges = (value: string): readonly PortRange[] | undefined => {
+  const ranges: PortRange[] = []
+  for (const part of value.split(",")) {
+    const [first, last, ...rest] = part.trim().split("-")
+    const from = port(first ?? "")
+    const to = last === undefined ? from : port(last)
+    if (rest.length > 0 || from === undefined || to === undefined || from > to) return undefined
+    ranges.push(last === undefined ? from : [from, to])
+  }
+  return ranges
+}

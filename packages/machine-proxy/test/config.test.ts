@@ -1,0 +1,117 @@
+import { describe, expect, it } from "vitest"
+import { readConfig } from "../src/config.ts"
+
+const key = { kty: "oct", alg: "HS256", kid: "k1", k: "s3cr3t-".repeat(8) }
+const keys = JSON.stringify({ keys: [key] })
+const good = { INGRESS_MACHINE: "mach_a", INGRESS_TICKET_KEYS: keys }
+const read = (environment: Record<string, string>, insecure = false) =>
+  readConfig({ ...good, ...environment }, { insecure })
+const problemsOf = (result: ReturnType<typeof readConfig>) => ("problems" in result ? result.problems : [])
+
+describe("the configuration", () => {
+  it("needs a machine and keys, the rest has defaults", () => {
+    expect(read({})).toEqual({
+      warnings: [],
+      config: {
+        host: "0.0.0.0",
+        port: 8080,
+        log: "access",
+        drainMs: 10_000,
+        proxy: { machine: "mach_a", keys: [key], ports: {} },
+      },
+    })
+  })
+
+  it("reads every variable", () => {
+    const result = read({
+      HOST: "::1",
+      PORT: "0",
+      INGRESS_TICKET_KEYS: JSON.stringify([key]),
+      INGRESS_ALLOW_PORTS: "3000, 4000-4999",
+      INGRESS_DENY_PORTS: "22",
+      INGRESS_HOST_POLICY: "preserve",
+      INGRESS_DEFAULT_PORT: "8000",
+      INGRESS_HEADER_PREFIX: "x-acme",
+      INGRESS_LOG: "off",
+      INGRESS_DRAIN_MS: "0",
+      INGRESS_MAX_CONNECTIONS: "5",
+    })
+    expect(result).toMatchObject({
+      config: {
+        host: "::1",
+        port: 0,
+        log: "off",
+        drainMs: 0,
+        proxy: {
+          keys: [key],
+          ports: { allow: [3000, [4000, 4999]], deny: [22] },
+          host: "preserve",
+          defaultPort: 8000,
+          names: { ticket: "x-acme-ticket" },
+          limits: { maxConnections: 5 },
+        },
+      },
+    })
+  })
+
+  it.each([
+    ["HOST", "a b", "IP address"],
+    ["PORT", "80a", "0 to 65535"],
+    ["PORT", "65536", "0 to 65535"],
+    ["PORT", "", "0 to 65535"],
+    ["PORT", "0x50", "0 to 65535"],
+    ["INGRESS_MACHINE", "", "1 to 255"],
+    ["INGRESS_MACHINE", "mach\u001b[2J", "1 to 255"],
+    ["INGRESS_ALLOW_PORTS", "", "1 to 65535"],
+    ["INGRESS_ALLOW_PORTS", "3000,", "1 to 65535"],
+    ["INGRESS_ALLOW_PORTS", "5-4", "1 to 65535"],
+    ["INGRESS_DENY_PORTS", "1-2-3", "1 to 65535"],
+    ["INGRESS_DENY_PORTS", "-5", "1 to 65535"],
+    ["INGRESS_HOST_POLICY", "Localhost", "localhost or preserve"],
+    ["INGRESS_DEFAULT_PORT", "0", "1 to 65535"],
+    ["INGRESS_HEADER_PREFIX", "X_acme", "1 to 64"],
+    ["INGRESS_LOG", "debug", "access, errors or off"],
+    ["INGRESS_DRAIN_MS", "10s", "0 to 600000"],
+    ["INGRESS_MAX_CONNECTIONS", "0", "1 to 1000000"],
+  ])("refuses %s=%j and says what it accepts", (name, value, accepted) => {
+    const problems = problemsOf(read({ [name]: value }))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain(name)
+    expect(problems[0]).toContain(accepted)
+    expect(problems[0]).toContain(JSON.stringify(value))
+  })
+
+  it("names all problems at once", () => {
+    expect(problemsOf(readConfig({ PORT: "x", INGRESS_LOG: "y" }, { insecure: false }))).toHaveLength(4)
+  })
+
+  it.each([
+    ["no JSON", `${keys}s3cr3t`],
+    ["another shape", '{"key":"s3cr3t"}'],
+    ["null", "null"],
+    ["no key", '{"keys":[]}'],
+    ["a short secret", JSON.stringify([{ ...key, k: "s3cr3t" }])],
+    ["an unknown algorithm", JSON.stringify([{ ...key, alg: "none" }])],
+    ["a private key", JSON.stringify([{ kty: "OKP", crv: "Ed25519", x: "x", d: "s3cr3t", kid: "k", alg: "EdDSA" }])],
+    ["a string", '["s3cr3t"]'],
+  ])("refuses %s as keys without showing them", (_, value) => {
+    const problems = problemsOf(read({ INGRESS_TICKET_KEYS: value }))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(/^INGRESS_TICKET_KEYS/)
+    expect(problems[0]).not.toContain("s3cr3t")
+  })
+
+  it("runs without keys only when told to be insecure, and never takes both", () => {
+    expect(problemsOf(readConfig({ INGRESS_MACHINE: "m" }, { insecure: false }))[0]).toContain("--insecure")
+    expect(readConfig({ INGRESS_MACHINE: "m" }, { insecure: true })).toMatchObject({
+      config: { proxy: { keys: "insecure" } },
+    })
+    expect(problemsOf(read({}, true))).toHaveLength(1)
+  })
+
+  it("warns of misspelt variables, not of those meant for apps", () => {
+    expect(read({ INGRESS_ALOW_PORTS: "1", INGRESS_BASE_URL: "https://a", PATH: "/" }).warnings).toEqual([
+      '"INGRESS_ALOW_PORTS" is not a variable of this command and is ignored',
+    ])
+  })
+})

@@ -1,0 +1,138 @@
+import { once } from "node:events"
+import * as http from "node:http"
+import * as net from "node:net"
+import type { AddressInfo, Socket } from "node:net"
+import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { createMachineProxy } from "../src/machine-proxy.ts"
+import type { MachineProxyOptions } from "../src/machine-proxy.ts"
+
+export const machine = "mach_a"
+const pair = await generateTicketKeys("k1")
+export const signing = pair.signing
+export const verification = pair.verification
+export const ticket = await mintTicket(signing, { machine })
+
+/** What came back, read to the end of the connection: nothing is hidden by a client. */
+export interface RawAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+export interface Running extends AsyncDisposable {
+  readonly port: number
+}
+
+export const listen = async (server: net.Server, host = "127.0.0.1"): Promise<number> => {
+  server.listen(0, host)
+  await once(server, "listening")
+  return (server.address() as AddressInfo).port
+}
+
+/** An app that says what it received, and echoes bodies under /echo. */
+export const startApp = async (host?: string): Promise<Running> => {
+  const server = http.createServer((request, response) => {
+    if (request.url === "/echo") {
+      request.pipe(response)
+      return
+    }
+    response.setHeader("content-type", "application/json")
+    // A copy of our headers in an app's answer must not reach the router.
+    response.setHeader("x-iterate-proxy-error", "FORGED")
+    response.setHeader("x-iterate-proxy-stamp", "forged")
+    response.end(JSON.stringify({ url: request.url, method: request.method, headers: request.rawHeaders }))
+  })
+  const port = await listen(server, host)
+  return {
+    port,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, "close")
+    },
+  }
+}
+
+export const startProxy = async (options: Partial<MachineProxyOptions> = {}): Promise<Running> => {
+  const proxy = createMachineProxy({ machine, keys: [verification], ...options })
+  const server = net.createServer(proxy.connection)
+  const port = await listen(server)
+  return {
+    port,
+    [Symbol.asyncDispose]: async () => {
+      server.close()
+      await proxy.drain({ deadlineMs: 0 })
+    },
+  }
+}
+
+/** Sends the given lines as they are and reads until the end. `Connection: close` is added. */
+export const raw = async (port: number, lines: readonly string[], body = ""): Promise<RawAnswer> => {
+  const socket = net.connect(port, "127.0.0.1")
+  socket.setTimeout(5_000, () => socket.destroy(new Error("no answer in 5 s")))
+  await once(socket, "connect")
+  socket.write([...lines, "Connection: close", "", body].join("\r\n"), "latin1")
+  return readAnswer(socket)
+}
+
+/** `GET <path>` with a good ticket, a target and more header lines. */
+export const get = (port: number, target: string | number | undefined, more: readonly string[] = [], path = "/") =>
+  raw(port, [
+    `GET ${path} HTTP/1.1`,
+    "Host: machine.example",
+    `x-iterate-proxy-ticket: ${ticket}`,
+    ...(target === undefined
+      ? []
+      : [`x-iterate-proxy-target-host: ${typeof target === "number" ? `${target}__app.example.com` : target}`]),
+    ...more,
+  ])
+
+const readAnswer = async (socket: Socket): Promise<RawAnswer> => {
+  const chunks: Buffer[] = []
+  for await (const chunk of socket) chunks.push(chunk as Buffer)
+  const text = Buffer.concat(chunks).toString("latin1")
+  const end = text.indexOf("\r\n\r\n")
+  const [status, ...fields] = text.slice(0, end).split("\r\n")
+  const headers: Record<string, string> = {}
+  for (const field of fields) {
+    const colon = field.indexOf(":")
+    const name = field.slice(0, colon).toLowerCase()
+    const value = field.slice(colon + 1).trim()
+    headers[name] = name in headers ? `${headers[name]}, ${value}` : value
+  }
+  return { status: Number(status?.split(" ")[1]), headers, body: text.slice(end + 4) }
+}
+
+/** The fields that the app received, by lower-case name; repeated ones joined by ", ". */
+export const receivedBy = (answer: RawAnswer): Readonly<Record<string, string>> => {
+  const start = answer.body.indexOf("{")
+  const { headers } = JSON.parse(answer.body.slice(start, answer.body.lastIndexOf("}") + 1)) as { headers: string[] }
+  const received: Record<string, string> = {}
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!.toLowerCase()
+    received[name] = name in received ? `${received[name]}, ${headers[i + 1]}` : headers[i + 1]!
+  }
+  return received
+}
+
+/** A port that was free a moment ago and has nothing behind it. */
+export const closedPort = async (): Promise<number> => {
+  const server = net.createServer()
+  const port = await listen(server)
+  server.close()
+  await once(server, "close")
+  return port
+}
+
+/** A chunked body without its framing; throws when its last chunk is missing. */
+export const dechunked = (body: string): string => {
+  let [text, rest] = ["", body]
+  for (;;) {
+    const end = rest.indexOf("\r\n")
+    if (end < 0) throw new Error("the body ends without its last chunk")
+    const size = Number.parseInt(rest.slice(0, end), 16)
+    if (size === 0) return text
+    text += rest.slice(end + 2, end + 2 + size)
+    rest = rest.slice(end + 2 + size + 2)
+  }
+}

@@ -1,0 +1,225 @@
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import {
+  MachineNotFound,
+  MachineNotRunning,
+  MachineRecordInvalid,
+  MachineStarting,
+  PortClosed,
+  ProviderAuth,
+  ProviderUnavailable,
+} from "./errors.ts"
+import { dockerEngine } from "./docker-engine.ts"
+import type { DockerEngine, EngineTls } from "./docker-engine.ts"
+import type { Endpoint, Machine, MachineProvider, MachineState, MachineStatus } from "./machine-provider.ts"
+import { metadataDecoder } from "./metadata.ts"
+
+export interface DockerOptions {
+  /** `unix:///var/run/docker.sock` or `tcp://host:2375`. Default: `DOCKER_HOST`, then the default socket. */
+  readonly host?: string
+  /** Where `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` are looked up. Default: the process's environment. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** PEM texts for a `tcp://` engine that speaks TLS. Default: the files that `DOCKER_CERT_PATH` names. */
+  readonly tls?: EngineTls
+  /** The port of the machine proxy inside the containers. 8080. */
+  readonly proxyPort?: number
+}
+
+/**
+ * Containers of one Docker Engine (API 1.40 to 1.54), asked directly over its socket. Runs on Node, Bun and Deno.
+ *
+ * `externalId` is a container's full id; a name works as long as no other container gets it. Metadata: `address`, where the
+ * proxy is reached: `published` (default), the host port that is published for it, or `container`, the container's own
+ * address, which only works on the engine's own Linux host; `network`, whose address to take when there are several;
+ * `origin`, a fixed `http(s)` origin in front of the container, which replaces both.
+ */
+export const docker = (options: DockerOptions = {}): MachineProvider => {
+  const { proxyPort = 8080 } = options
+  const engine = dockerEngine(options)
+
+  const inspect = async (machine: Machine, signal: AbortSignal): Promise<Container> => {
+    const answer = await call(engine, "GET", machine, "json", signal)
+    const decoded = decodeContainer(answer)
+    if (Result.isSuccess(decoded)) return decoded.success
+    throw new ProviderUnavailable({ ...where(machine), reason: "an answer that is not understood" })
+  }
+
+  return {
+    type: "docker",
+    capabilities: { runtimes: ["node", "bun", "deno"], webSocket: true, wake: "start", eatenHeaders: [] },
+
+    async resolve(machine, { signal }): Promise<Endpoint> {
+      const metadata = decodeMetadata(machine)
+      const container = await inspect(machine, signal)
+      refuseUnlessRunning(container, machine)
+      const origin =
+        metadata.origin ??
+        (metadata.address === "container" || metadata.network !== undefined
+          ? containerOrigin(container, machine, metadata.network, proxyPort, engine)
+          : publishedOrigin(container, machine, proxyPort, engine))
+      return {
+        origin,
+        epoch: `${container.Id}@${container.State.StartedAt}`,
+        // A restart changes a published port; the failure it causes is mended by asking again.
+        cacheForMs: 5_000,
+        upForMs: upForMs(container),
+      }
+    },
+
+    async status(machine, { signal }): Promise<MachineStatus> {
+      try {
+        const container = await inspect(machine, signal)
+        const state = stateOf(container)
+        const detail = container.State.Status
+        return state === "running" ? { state, detail, upForMs: upForMs(container) } : { state, detail }
+      } catch (error) {
+        if (error instanceof MachineNotFound) return { state: "gone" }
+        throw error
+      }
+    },
+
+    async start(machine, { signal }): Promise<void> {
+      await call(engine, "POST", machine, "start", signal)
+    },
+  }
+}
+
+// Only what does not change between API 1.40 and 1.56.
+const Container = Schema.Struct({
+  Id: Schema.String,
+  State: Schema.Struct({
+    Status: Schema.String,
+    Running: Schema.Boolean,
+    Paused: Schema.Boolean,
+    Restarting: Schema.Boolean,
+    Dead: Schema.optionalKey(Schema.Boolean),
+    ExitCode: Schema.optionalKey(Schema.Number),
+    Error: Schema.optionalKey(Schema.String),
+    StartedAt: Schema.String,
+  }),
+  HostConfig: Schema.optionalKey(Schema.Struct({ NetworkMode: Schema.optionalKey(Schema.String) })),
+  NetworkSettings: Schema.Struct({
+    Ports: Schema.optionalKey(
+      Schema.NullOr(
+        Schema.Record(
+          Schema.String,
+          Schema.NullOr(Schema.Array(Schema.Struct({ HostIp: Schema.String, HostPort: Schema.String }))),
+        ),
+      ),
+    ),
+    Networks: Schema.optionalKey(
+      Schema.NullOr(Schema.Record(Schema.String, Schema.Struct({ IPAddress: Schema.optionalKey(Schema.String) }))),
+    ),
+  }),
+})
+type Container = typeof Container.Type
+const decodeContainer = Schema.decodeUnknownResult(Container)
+
+const decodeMetadata = metadataDecoder(
+  Schema.Struct({
+    address: Schema.optionalKey(Schema.Literals(["published", "container"])),
+    network: Schema.optionalKey(Schema.NonEmptyString),
+    origin: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^https?:\/\/[^/\\?#@\s]+$/i))),
+  }),
+  {
+    address: `"published" or "container"`,
+    network: "the name of one of the container's networks",
+    origin: "http:// or https:// with a host and perhaps a port, and nothing else",
+  },
+)
+
+const where = (machine: Machine) => ({ provider: machine.type, machine: machine.externalId })
+
+/** Asks about one container and translates what the engine says about it. */
+const call = async (
+  engine: DockerEngine,
+  method: "GET" | "POST",
+  machine: Machine,
+  verb: "json" | "start",
+  signal: AbortSignal,
+): Promise<unknown> => {
+  // Docker's own rule for names; also what keeps an id from becoming another path.
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/.test(machine.externalId)) {
+    throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "a container's id or name" })
+  }
+  let answer
+  try {
+    answer = await engine.request(method, `/containers/${machine.externalId}/${verb}`, signal)
+  } catch (cause) {
+    if (signal.aborted) throw cause
+    const code = (cause as { code?: unknown }).code
+    if (code === "EACCES" || code === "EPERM") throw new ProviderAuth({ ...where(machine), cause })
+    throw new ProviderUnavailable({
+      ...where(machine),
+      cause,
+      reason: typeof code === "string" ? code : "engine failed",
+    })
+  }
+  const { status, body } = answer
+  // 304: it runs already.
+  if (status < 300 || status === 304) return body === "" ? undefined : (JSON.parse(body) as unknown)
+  if (status === 404) throw new MachineNotFound(where(machine))
+  if (status === 401 || status === 403) throw new ProviderAuth(where(machine))
+  if (status === 500 && body.includes("Multiple IDs found")) {
+    throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "the id of one container" })
+  }
+  throw new ProviderUnavailable({ ...where(machine), reason: `HTTP ${status}`, cause: new Error(body.slice(0, 1_000)) })
+}
+
+// `Running` is true as well while a container restarts or is paused, so it is asked last.
+const stateOf = ({ State }: Container): MachineState => {
+  if (State.Dead === true || State.Status === "dead" || State.Status === "removing") return "gone"
+  if (State.Restarting) return "starting"
+  if (State.Paused) return "suspended"
+  if (State.Running) return "running"
+  // A failed start leaves `created` with an error: it will not come up by itself.
+  if (State.Status === "created" && State.Error !== undefined && State.Error !== "") return "failed"
+  return State.Status === "created" || State.Status === "exited" ? "stopped" : "unknown"
+}
+
+const refuseUnlessRunning = (container: Container, machine: Machine): void => {
+  const state = stateOf(container)
+  if (state === "running") return
+  if (state === "gone") throw new MachineNotFound(where(machine))
+  if (state === "starting") throw new MachineStarting(where(machine))
+  throw new MachineNotRunning({ ...where(machine), state: container.State.Status })
+}
+
+const upForMs = (container: Container): number => Math.max(0, Date.now() - Date.parse(container.State.StartedAt) || 0)
+
+const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(host)
+
+const originOf = (host: string, port: number | string): string =>
+  `http://${host.includes(":") ? `[${host}]` : host}:${port}`
+
+const publishedOrigin = (container: Container, machine: Machine, proxyPort: number, engine: DockerEngine): string => {
+  if (container.HostConfig?.NetworkMode === "host") return originOf(engine.hostname(), proxyPort)
+  const bindings = container.NetworkSettings.Ports?.[`${proxyPort}/tcp`] ?? []
+  const binding = bindings.find(({ HostIp }) => !HostIp.includes(":")) ?? bindings[0]
+  // Not published; or published only to the engine's own host, and that is another one.
+  if (binding === undefined || (isLoopback(binding.HostIp) && !isLoopback(engine.hostname()))) {
+    throw new PortClosed({ ...where(machine), port: proxyPort })
+  }
+  const everywhere = binding.HostIp === "" || binding.HostIp === "0.0.0.0" || binding.HostIp === "::"
+  return originOf(everywhere ? engine.hostname() : binding.HostIp, binding.HostPort)
+}
+
+const containerOrigin = (
+  container: Container,
+  machine: Machine,
+  network: string | undefined,
+  proxyPort: number,
+  engine: DockerEngine,
+): string => {
+  if (container.HostConfig?.NetworkMode === "host") return originOf(engine.hostname(), proxyPort)
+  const networks = Object.entries(container.NetworkSettings.Networks ?? {})
+  const found =
+    network === undefined && networks.length === 1 ? networks[0] : networks.find(([name]) => name === network)
+  const address = found?.[1].IPAddress
+  if (address !== undefined && address !== "") return originOf(address, proxyPort)
+  throw new MachineRecordInvalid({
+    ...where(machine),
+    field: "network",
+    accepted: "one of the container's networks that gives it an address",
+  })
+}

@@ -1,0 +1,77 @@
+import type { ProviderError } from "./errors.ts"
+
+/** A machine as a route names it. */
+export interface Machine {
+  /** The platform's own name for it, as in hostnames and tickets: `mach_123`. */
+  readonly id: string
+  /** Which provider runs it: a `MachineProvider`'s `type`. */
+  readonly type: string
+  /** The provider's name for it. */
+  readonly externalId: string
+  /** What else the provider needs to find it; decoded by the adapter, which names the field that is wrong. */
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/** Where a machine's proxy answers: data, not behaviour. */
+export interface Endpoint {
+  /** Scheme, host and port: `http://127.0.0.1:32769`, `https://app.fly.dev`. No path, no credentials. */
+  readonly origin: string
+  /** What the provider's edge wants to see: routing and access. Secrets are allowed here and nowhere else. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Changes with every incarnation of the machine, so that connections to the last one are never reused. */
+  readonly epoch: string
+  /** How long it may be used without asking again, in ms; 0: once. */
+  readonly cacheForMs: number
+  /** When its credentials end, in ms since 1970. */
+  readonly expiresAt?: number
+  /** How long the machine has been up, in ms: a refused connection on a young machine means that it is starting. */
+  readonly upForMs?: number
+}
+
+/** What an adapter can do and what its platform does, as data. */
+export interface Capabilities {
+  /** Where the adapter itself runs. */
+  readonly runtimes: readonly ("node" | "bun" | "deno" | "workerd")[]
+  readonly webSocket: boolean
+  /** Who wakes a sleeping machine: nobody, a call of `start`, or the request itself. */
+  readonly wake: "none" | "start" | "request"
+  /** Lower-case names of request headers that the platform eats or acts on; they are tunnelled. */
+  readonly eatenHeaders: readonly string[]
+}
+
+/** An answer that bears no stamp: the platform's own. Only its head, and at most 4 096 octets of body when it was read. */
+export interface PlatformAnswer {
+  readonly status: number
+  /** The first value of a field, by lower-case name. */
+  readonly header: (lowerName: string) => string | undefined
+  readonly body?: string
+}
+
+/** What an unstamped answer means. `ask-status`: the answer alone cannot tell. `refresh`: our credentials at the edge ended. */
+export type Verdict = ProviderError | "ask-status" | "refresh"
+
+export type MachineState = "running" | "starting" | "stopping" | "stopped" | "suspended" | "failed" | "gone" | "unknown"
+
+export interface MachineStatus {
+  readonly state: MachineState
+  /** For logs: the provider's own word, an exit code, a reason. No secret. */
+  readonly detail?: string
+  readonly upForMs?: number
+}
+
+/**
+ * What a stranger implements: a function from options to such an object. Only `type`, `capabilities` and `resolve` are
+ * required. An adapter translates; it never retries, caches, waits or logs. It rejects with one of the `ProviderError`
+ * classes; anything else it throws is taken as `ProviderUnavailable`.
+ */
+export interface MachineProvider {
+  readonly type: string
+  readonly capabilities: Capabilities
+  /** Where the machine's proxy is. `port` is the port wanted inside, for platforms with one address a port. */
+  resolve(machine: Machine, options: { readonly port: number; readonly signal: AbortSignal }): Promise<Endpoint>
+  /** What an answer without our stamp means. Pure. Default: 502 to 504 and 520 to 530 `ask-status`, others unavailable. */
+  classify?(answer: PlatformAnswer, machine: Machine): Verdict
+  status?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<MachineStatus>
+  /** Wakes the machine. Resolves when the provider accepted; starting a running machine is no failure. */
+  start?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<void>
+}

@@ -1,0 +1,29 @@
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { MachineRecordInvalid } from "./errors.ts"
+import type { Machine } from "./machine-provider.ts"
+
+const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/**
+ * A decoder of a machine's metadata that names the field which is wrong. `accepted` says, for each field, what would have
+ * been right; the value itself is never repeated, it may be a secret.
+ */
+export const metadataDecoder = <A>(
+  schema: Schema.Decoder<A>,
+  accepted: Readonly<Record<string, string>>,
+): ((machine: Machine) => A) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  return (machine) => {
+    const decoded = decode(machine.metadata)
+    if (Result.isSuccess(decoded)) return decoded.success
+    const field = String(issuesOf(decoded.failure.issue).issues[0]?.path?.[0] ?? "metadata")
+    throw new MachineRecordInvalid({
+      provider: machine.type,
+      machine: machine.externalId,
+      field,
+      accepted: accepted[field] ?? "an object",
+    })
+  }
+}

@@ -1,0 +1,179 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { endpointKey, makeEndpoints } from "../src/endpoints.ts"
+import type { Endpoint } from "../src/machine-provider.ts"
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const endpoint = (more: Partial<Endpoint> = {}): Endpoint => ({
+  origin: "http://10.0.0.1:8080",
+  epoch: "1",
+  cacheForMs: 60_000,
+  ...more,
+})
+const stay = new AbortController().signal
+
+/** A provider whose answers come when the test says so. */
+const provider = () => {
+  const asked: { readonly signal: AbortSignal; readonly answer: (endpoint: Endpoint | Error) => void }[] = []
+  const load = (signal: AbortSignal): Promise<Endpoint> =>
+    new Promise((resolve, reject) => {
+      asked.push({ signal, answer: (value) => (value instanceof Error ? reject(value) : resolve(value)) })
+    })
+  return { asked, load }
+}
+
+describe("what is known", () => {
+  const learn = async (more: Partial<Endpoint>) => {
+    const endpoints = makeEndpoints()
+    await endpoints.ask("m", () => Promise.resolve(endpoint(more)), stay)
+    return endpoints
+  }
+
+  it("is good for as long as it says", async () => {
+    const endpoints = await learn({ cacheForMs: 100 })
+    vi.advanceTimersByTime(99)
+    expect(endpoints.known("m")).toBeDefined()
+    vi.advanceTimersByTime(1)
+    expect(endpoints.known("m")).toBeUndefined()
+  })
+
+  it("is renewed half a minute before its credentials end", async () => {
+    const endpoints = await learn({ cacheForMs: 3_600_000, expiresAt: Date.now() + 60_000 })
+    vi.advanceTimersByTime(29_999)
+    expect(endpoints.known("m")).toBeDefined()
+    vi.advanceTimersByTime(1)
+    expect(endpoints.known("m")).toBeUndefined()
+  })
+
+  it.each([{ cacheForMs: 0 }, { cacheForMs: Number.NaN }, { expiresAt: 1_010_000 }])(
+    "is not kept: %j",
+    async (more) => {
+      expect((await learn(more)).known("m")).toBeUndefined()
+    },
+  )
+
+  it("is forgotten only if it is still the one that failed", async () => {
+    const endpoints = await learn({})
+    const failed = endpoints.known("m")!
+    await endpoints.ask("m", () => Promise.resolve(endpoint({ epoch: "2" })), stay)
+    endpoints.forget("m", failed)
+    expect(endpoints.known("m")).toMatchObject({ epoch: "2" })
+    endpoints.forget("m", endpoints.known("m")!)
+    expect(endpoints.known("m")).toBeUndefined()
+  })
+
+  it("is bounded, and forgets the oldest first", async () => {
+    const endpoints = makeEndpoints()
+    for (let i = 0; i <= 10_000; i++) await endpoints.ask(`m${i}`, () => Promise.resolve(endpoint()), stay)
+    expect(endpoints.known("m0")).toBeUndefined()
+    expect(endpoints.known("m1")).toBeDefined()
+    expect(endpoints.known("m10000")).toBeDefined()
+  })
+})
+
+describe("a question", () => {
+  it("is asked once for all who wait", async () => {
+    const { asked, load } = provider()
+    const endpoints = makeEndpoints()
+    const answers = Array.from({ length: 100 }, () => endpoints.ask("m", load, stay))
+    expect(asked.length).toBe(1)
+    asked[0]!.answer(endpoint())
+    expect(new Set(await Promise.all(answers)).size).toBe(1)
+  })
+
+  it("fails for all who wait, and the next one asks anew", async () => {
+    const { asked, load } = provider()
+    const endpoints = makeEndpoints()
+    const answers = [endpoints.ask("m", load, stay), endpoints.ask("m", load, stay)]
+    asked[0]!.answer(new Error("no"))
+    expect((await Promise.allSettled(answers)).map(({ status }) => status)).toEqual(["rejected", "rejected"])
+    const next = endpoints.ask("m", load, stay)
+    expect(asked.length).toBe(2)
+    asked[1]!.answer(endpoint())
+    await next
+  })
+
+  it("whose asker died with its request is asked anew after 250 ms, by one of those who wait", async () => {
+    const { asked, load } = provider()
+    const endpoints = makeEndpoints()
+    void endpoints.ask("m", load, stay)
+    const followers = Array.from({ length: 50 }, () => endpoints.ask("m", load, stay))
+    await vi.advanceTimersByTimeAsync(249)
+    expect(asked.length).toBe(1)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(asked.length).toBe(2)
+    asked[1]!.answer(endpoint({ epoch: "2" }))
+    expect((await Promise.all(followers)).every(({ epoch }) => epoch === "2")).toBe(true)
+    expect(endpoints.known("m")).toMatchObject({ epoch: "2" })
+  })
+
+  it("nobody answers twice does not hold anybody for longer than half a second", async () => {
+    const { asked, load } = provider()
+    const endpoints = makeEndpoints()
+    const all = Array.from({ length: 10 }, () => endpoints.ask("m", load, stay))
+    await vi.advanceTimersByTimeAsync(500)
+    expect(asked.length).toBe(10)
+    for (const { answer } of asked) answer(endpoint())
+    await Promise.all(all)
+  })
+
+  it("for an endpoint of one use is asked by each", async () => {
+    const { asked, load } = provider()
+    const endpoints = makeEndpoints()
+    const answers = [endpoints.ask("m", load, stay), endpoints.ask("m", load, stay)]
+    asked[0]!.answer(endpoint({ cacheForMs: 0, epoch: "first" }))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(asked.length).toBe(2)
+    asked[1]!.answer(endpoint({ cacheForMs: 0, epoch: "second" }))
+    expect((await Promise.all(answers)).map(({ epoch }) => epoch)).toEqual(["first", "second"])
+  })
+
+  it("stops when its only asker leaves, and goes on when somebody else waits", async () => {
+    const { asked, load } = provider()
+    const endpoints = makeEndpoints()
+    const first = new AbortController()
+    const second = new AbortController()
+    endpoints.ask("a", load, first.signal).catch(() => {})
+    endpoints.ask("b", load, second.signal).catch(() => {})
+    const follower = endpoints.ask("b", load, stay)
+    first.abort()
+    second.abort()
+    expect(asked.map(({ signal }) => signal.aborted)).toEqual([true, false])
+    asked[1]!.answer(endpoint())
+    expect(await follower).toMatchObject({ epoch: "1" })
+  })
+
+  it("lets a follower leave alone", async () => {
+    const { asked, load } = provider()
+    const endpoints = makeEndpoints()
+    const leaving = new AbortController()
+    const leader = endpoints.ask("m", load, stay)
+    const follower = endpoints.ask("m", load, leaving.signal)
+    leaving.abort(new Error("left"))
+    await expect(follower).rejects.toThrow("left")
+    asked[0]!.answer(endpoint())
+    await leader
+  })
+})
+
+describe("a key", () => {
+  const machine = { id: "mach_1", type: "t", externalId: "a", metadata: { app: "x" } }
+  it("differs with everything an adapter can see", () => {
+    const keys = [
+      endpointKey(machine, 1),
+      endpointKey(machine, 2),
+      endpointKey({ ...machine, id: "mach_2" }, 1),
+      endpointKey({ ...machine, type: "u" }, 1),
+      endpointKey({ ...machine, externalId: "b" }, 1),
+      endpointKey({ ...machine, metadata: { app: "y" } }, 1),
+      endpointKey({ ...machine, externalId: `a",1,"` }, 1),
+    ]
+    expect(new Set(keys).size).toBe(keys.length)
+    expect(endpointKey({ ...machine, metadata: { app: "x" } }, 1)).toBe(keys[0])
+  })
+})

@@ -1,0 +1,50 @@
+import type { Answer } from "@project-ingress/forward"
+import type { InboundRequest } from "@project-ingress/forward/sockets"
+import { listFrom } from "./fetch-door.ts"
+
+/** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */
+export const requestFrom = (
+  request: InboundRequest,
+  options: { readonly body: boolean } = { body: true },
+): Request | undefined => {
+  const { head } = request
+  const headers = new Headers()
+  for (let i = 0; i < head.headers.length; i += 2) {
+    if (!framing.has(head.headers[i]!.toLowerCase())) headers.append(head.headers[i]!, head.headers[i + 1]!)
+  }
+  const path = head.target.startsWith("/") ? head.target : "/"
+  const body = !options.body || head.method === "GET" || head.method === "HEAD" ? null : request.body()
+  try {
+    return new Request(`${request.encrypted ? "https" : "http"}://${head.host}${path}`, {
+      method: head.method,
+      headers,
+      body,
+      signal: request.signal,
+      // A streamed body needs it (Fetch §5.3); not in every library's types.
+      ...(body === null ? {} : { duplex: "half" }),
+    })
+  } catch {
+    return undefined
+  }
+}
+
+/** A fetch handler's response for the engine, which frames it itself. */
+export const answerFrom = (response: Response): Answer => {
+  const list = listFrom(response.headers)
+  const headers: string[] = []
+  for (let i = 0; i < list.length; i += 2) if (!framing.has(list[i]!)) headers.push(list[i]!, list[i + 1]!)
+  return { status: response.status, headers, body: response.body }
+}
+
+/** This connection's own affair (RFC 9110 §7.6.1, RFC 9112 §6). */
+const framing = new Set([
+  "connection",
+  "content-length",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "expect",
+])

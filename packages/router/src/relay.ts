@@ -1,0 +1,178 @@
+import type { Answer, AnswerTag, HeaderList } from "@project-ingress/forward"
+import { defaultNames, headerValue } from "@project-ingress/forward"
+import type { ResponseHead } from "@project-ingress/forward/http1"
+import type {
+  ExchangeState,
+  Forward,
+  ForwardFailure,
+  InboundRequest,
+  Origin,
+  Outcome,
+} from "@project-ingress/forward/sockets"
+import { SendFailure } from "@project-ingress/forward/fetch"
+import type { SendFailureKind } from "@project-ingress/forward/fetch"
+import type { Endpoint, Received } from "@project-ingress/providers"
+import * as Effect from "effect/Effect"
+import { requestFrom, answerFrom } from "./foreign.ts"
+import { headersTimeoutMs } from "./handle.ts"
+import { isSafe } from "./inbound.ts"
+import type { Exchange, Inbound, Outgoing } from "./inbound.ts"
+import type { Router } from "./router.ts"
+
+/** The answers that are not the router's program's. */
+export interface Own {
+  readonly failure: (tag: AnswerTag, request: InboundRequest) => Answer
+  readonly foreign: (request: InboundRequest) => Answer | Promise<Answer>
+}
+
+/**
+ * Runs the router's program between the engine's hooks. The program thinks that it sends and waits; the engine asks what to
+ * do next. Each `send` becomes a `Forward`, and what the program does with its result is what the engine's hook returns.
+ */
+export const relay = (router: Router, request: InboundRequest, own: Own): Outcome | Promise<Outcome> => {
+  const { names = defaultNames, headersTimeoutMs: timeout = headersTimeoutMs } = router.options
+  const next = new Handover<Outcome | undefined>()
+  let replayable = true
+
+  const exchange: Exchange<ResponseHead> = {
+    send: (outgoing) =>
+      Effect.callback<Received<ResponseHead>, SendFailure>((resume) => {
+        const heard = (state: ExchangeState, result: Effect.Effect<Received<ResponseHead>, SendFailure>) => {
+          replayable = state.replayable
+          resume(result)
+          return next.take()
+        }
+        next.give({
+          origin: originOf(outgoing),
+          headers: withHost(outgoing),
+          headersTimeoutMs: timeout,
+          response: (head) => {
+            // A 101 passes without `onResponse`: from then on there is nothing to decide.
+            if (head.status === 101) resume(Effect.succeed(received(head)))
+            return { names, stamped: headerValue(head.headers, names.stamp) !== undefined, add: [] }
+          },
+          onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
+          onFailure: (failure, state) =>
+            heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),
+        } satisfies Forward)
+      }),
+    // Whatever the hook returns instead of `undefined` makes the engine throw the answer away.
+    discard: () => undefined,
+    replayable: (sent) => replayable && (sent === "no" || isSafe(request.head.method)),
+  }
+
+  void router
+    .run(inboundFrom(request), exchange, {
+      get signal() {
+        return request.signal
+      },
+      request: () => requestFrom(request, { body: false }) ?? new Request("http://invalid/"),
+    })
+    .then((ending): Outcome | undefined | Promise<Outcome> => {
+      if (ending._tag === "Answered") return undefined
+      if (ending._tag === "Foreign") return Promise.resolve(own.foreign(request))
+      // A client that left reads nothing; the engine only wants to hear something.
+      if (ending._tag === "ClientLeft") return own.failure("ProxyFailed", request)
+      return ending.response === undefined ? ending.answer : answerFrom(ending.response)
+    })
+    .then(
+      (outcome) => next.give(outcome),
+      () => next.give(own.failure("ProxyFailed", request)),
+    )
+
+  // The first decision is never "let it pass": nothing has been sent.
+  return next.take() as Outcome | Promise<Outcome>
+}
+
+const inboundFrom = ({ head, remoteAddress, encrypted }: InboundRequest): Inbound => ({
+  method: head.method,
+  host: head.host,
+  target: head.target,
+  headers: head.headers,
+  scheme: encrypted ? "https" : "http",
+  clientAddress: remoteAddress,
+  upgrade: head.upgrade,
+  expect: head.expect,
+  trailers: true,
+})
+
+const kinds = {
+  PortClosed: "refused",
+  UpstreamTimeout: "timeout",
+  UpstreamFailed: "reset",
+  UpstreamMalformed: "other",
+  ProviderUnavailable: "other",
+} as const satisfies Record<ForwardFailure["tag"], SendFailureKind>
+
+const received = (head: ResponseHead): Received<ResponseHead> => ({
+  status: head.status,
+  header: (lowerName) => headerValue(head.headers, lowerName),
+  answer: head,
+})
+
+interface Place {
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+  readonly authority: string
+}
+
+// Endpoints are cached by the providers, so most requests meet one that was read before.
+const places = new WeakMap<Endpoint, Place>()
+
+const placeOf = (endpoint: Endpoint): Place => {
+  let place = places.get(endpoint)
+  if (place === undefined) {
+    const url = new URL(endpoint.origin)
+    const tls = url.protocol === "https:"
+    place = {
+      host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: url.port === "" ? (tls ? 443 : 80) : Number(url.port),
+      tls,
+      authority: url.host,
+    }
+    places.set(endpoint, place)
+  }
+  return place
+}
+
+/** One pool for each incarnation of each machine: addresses are recycled, connections must not be (CVE-2026-6734). */
+const originOf = ({ endpoint, machine }: Outgoing): Origin => {
+  const { host, port, tls } = placeOf(endpoint)
+  return {
+    pool: `${machine.id}|${endpoint.epoch}|${endpoint.origin}`,
+    host,
+    port,
+    ...(tls ? { tls: { ALPNProtocols: ["http/1.1"] } } : {}),
+  }
+}
+
+/** The edge routes by `Host`: its own name, or what the provider says. First, as RFC 9110 §7.2 likes it. */
+const withHost = ({ endpoint, headers }: Outgoing): HeaderList => {
+  const own = headerValue(headers, "host")
+  if (own === undefined) return ["Host", placeOf(endpoint).authority, ...headers]
+  const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "host")
+  return ["Host", own, ...headers.slice(0, at), ...headers.slice(at + 2)]
+}
+
+/** A value that one side gives and the other takes, in either order, one at a time. No promise when it is there already. */
+class Handover<A> {
+  #given: { readonly value: A } | undefined
+  #waiting: ((value: A) => void) | undefined
+
+  give(value: A): void {
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting === undefined) this.#given = { value }
+    else waiting(value)
+  }
+
+  take(): A | Promise<A> {
+    const given = this.#given
+    this.#given = undefined
+    if (given !== undefined) return given.value
+    return new Promise((resolve) => {
+      this.#waiting = resolve
+    })
+  }
+}

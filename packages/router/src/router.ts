@@ -1,0 +1,143 @@
+/**
+ * Hostname to route to machine to answer. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
+ * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
+ */
+import { defaultNames, ticketKeyProblem } from "@project-ingress/forward"
+import type { forwardFetch } from "@project-ingress/forward/fetch"
+import { makeMachines } from "@project-ingress/providers"
+import type { MachineProvider } from "@project-ingress/providers"
+import { Machines } from "@project-ingress/providers/effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { endingOf } from "./ending.ts"
+import type { Ending } from "./ending.ts"
+import type { RouterError } from "./errors.ts"
+import { explain } from "./explain.ts"
+import type { Explanation } from "./explain.ts"
+import { fetchDoor } from "./fetch-door.ts"
+import { handle } from "./handle.ts"
+import type { Settings } from "./handle.ts"
+import type { Exchange, Inbound } from "./inbound.ts"
+import type { RouteStore } from "./route-store.ts"
+import { fromStore, Routes } from "./routes.ts"
+
+export { AccessDenied, LoginRequired } from "./errors.ts"
+export type { RouterError } from "./errors.ts"
+export type { Explanation } from "./explain.ts"
+export type { Policy, PolicyInput } from "./policy.ts"
+export type { Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "./route-store.ts"
+
+/** What {@link createRouter} takes. */
+export interface RouterOptions extends Settings {
+  readonly routes: RouteStore
+  readonly providers: readonly MachineProvider[]
+  /** What sends a request to a machine, for the fetch door. Default: the platform's own client. Tests give a function. */
+  readonly forward?: typeof forwardFetch
+  /**
+   * The client's IP address, for `X-Forwarded-For` of the fetch door: what the platform vouches for, as
+   * `request.headers.get("cf-connecting-ip")` on Cloudflare. Default: none is sent. `serveNode` knows the peer by itself.
+   */
+  readonly clientAddress?: (request: Request) => string | undefined
+  /** May replace the answer to a failure. `undefined`, or a throw, leaves ours. The error's `cause` is for logs only. */
+  readonly onError?: (error: RouterError, request: Request) => Response | undefined
+  /** Told once of each request of ours when its answer's head is known. What it throws is dropped. */
+  readonly onEvent?: (event: RouterEvent) => void
+}
+
+/** One line of a log. Holds no header, no body and no secret. */
+export interface RouterEvent {
+  readonly method: string
+  /** The authority as sent. */
+  readonly host: string
+  /** The status sent; 499 when the client left before it. */
+  readonly status: number
+  /** What failed, when the router answered by itself: `ROUTE_NOT_FOUND`, or the tag's own code behind a hidden 404. */
+  readonly error?: RouterError["_tag"]
+  /** Until the head of the answer. */
+  readonly durationMs: number
+  /** The machine that answered. */
+  readonly machine?: string
+}
+
+/** One request beside its head. */
+export interface RunOptions {
+  /** Aborted when the client leaves. Read only when the program has to wait. */
+  readonly signal: AbortSignal
+  /** For `onError`. Called only when needed. */
+  readonly request: () => Request
+}
+
+/** A router. */
+export interface Router {
+  /**
+   * The answer, or `undefined` for a hostname that is not ours. Never rejects and never throws. `context` is taken so that
+   * a Worker's can be passed; nothing runs on after the answer.
+   */
+  readonly fetch: (request: Request, context?: unknown) => Promise<Response | undefined>
+  /** What a hostname leads to now. */
+  readonly explain: (hostname: string) => Promise<Explanation>
+  /** For hosts, as `serveNode`: the same program over another transport. Never rejects. */
+  readonly run: <A>(inbound: Inbound, exchange: Exchange<A>, options: RunOptions) => Promise<Ending<A>>
+  readonly options: RouterOptions
+}
+
+/**
+ * Makes a router. Opens nothing and starts nothing.
+ *
+ * @throws {TypeError} when the signing key is none that can sign
+ */
+export const createRouter = (options: RouterOptions): Router => {
+  const problem = ticketKeyProblem(options.signing) ?? publicKeyProblem(options.signing)
+  if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
+  const { names = defaultNames, onEvent } = options
+  const context = Context.make(Routes, fromStore(options.routes)).pipe(
+    Context.add(Machines, makeMachines({ providers: options.providers, names })),
+  )
+  const program = handle(options)
+  const runExit = Effect.runPromiseExitWith(context)
+
+  const tell = (event: RouterEvent): void => {
+    try {
+      onEvent?.(event)
+    } catch {
+      // A log that fails must not fail the request.
+    }
+  }
+
+  const replaced = (error: RouterError, request: () => Request): Response | undefined => {
+    try {
+      return options.onError?.(error, request())
+    } catch {
+      return undefined
+    }
+  }
+
+  const run: Router["run"] = async (inbound, exchange, running) => {
+    const started = performance.now()
+    const ending = endingOf(await runExit(program(inbound, exchange), running), inbound, names)
+    if (ending._tag === "Foreign") return ending
+    const common = { method: inbound.method, host: inbound.host, durationMs: performance.now() - started }
+    if (ending._tag === "Answered") {
+      tell({ ...common, status: ending.status, machine: ending.machine.id })
+      return ending
+    }
+    if (ending._tag === "ClientLeft") {
+      tell({ ...common, status: 499 })
+      return ending
+    }
+    const response = options.onError === undefined ? undefined : replaced(ending.error, running.request)
+    tell({ ...common, status: response?.status ?? ending.answer.status, error: ending.error._tag })
+    return response === undefined ? ending : { ...ending, response }
+  }
+
+  return {
+    run,
+    options,
+    fetch: fetchDoor(options, run),
+    explain: (hostname) => Effect.runPromiseWith(context)(explain(options, hostname)),
+  }
+}
+
+/** A public half verifies; only a private one signs. */
+const publicKeyProblem = (key: object): string | undefined =>
+  "kty" in key && key.kty === "OKP" && !("d" in key) ? `an EdDSA key must be the private half, with "d"` : undefined

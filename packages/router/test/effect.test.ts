@@ -1,0 +1,49 @@
+import { expect, it } from "vitest"
+import { layer as machines } from "@project-ingress/providers/effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { handle, layerMemory } from "../src/effect.ts"
+import type { Exchange, Inbound } from "../src/effect.ts"
+import { fake, hostnames, keys, machine, values } from "./fakes.ts"
+
+const inbound = (host: string): Inbound => ({
+  method: "GET",
+  host,
+  target: "/",
+  headers: [],
+  scheme: "https",
+  upgrade: false,
+})
+/** A transport that answers with what it was told to send. */
+const echo: Exchange<readonly string[]> = {
+  send: ({ headers }) =>
+    Effect.succeed({
+      status: 200,
+      header: (name) => (name === "x-iterate-proxy-stamp" ? "1" : undefined),
+      answer: headers,
+    }),
+  discard: () => undefined,
+  replayable: () => true,
+}
+const program = handle({ hostnames, signing: keys.signing })
+const run = (host: string) =>
+  program(inbound(host), echo).pipe(
+    Effect.provide(
+      Layer.mergeAll(layerMemory({ "p:misha": { machine: machine("mach_1") } }), machines({ providers: [fake()] })),
+    ),
+    Effect.match({ onSuccess: ({ answer, machine }) => ({ answer, machine }), onFailure: ({ _tag }) => _tag }),
+    Effect.runPromise,
+  )
+
+it("is the same program, with its services given as layers", async () => {
+  const handled = await run("misha.iterate.app")
+  if (typeof handled === "string") throw new Error(handled)
+  expect(handled.machine.id).toBe("mach_1")
+  expect(values(handled.answer, "x-iterate-proxy-target-host")).toEqual(["3000__misha.iterate.app"])
+})
+
+it("fails with what a router answers, and with what is left to the caller", async () => {
+  expect(await run("nobody.iterate.app")).toBe("RouteNotFound")
+  expect(await run("0__x.iterate.app")).toBe("HostnameMalformed")
+  expect(await run("example.com")).toBe("HostnameForeign")
+})

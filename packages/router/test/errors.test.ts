@@ -1,0 +1,221 @@
+import { describe, expect, it } from "vitest"
+import { answerTable } from "@project-ingress/forward"
+import { SendFailure } from "@project-ingress/forward/fetch"
+import * as Providers from "@project-ingress/providers"
+import type { ProviderError } from "@project-ingress/providers"
+import { AccessDenied, LoginRequired } from "../src/router.ts"
+import type { RouterOptions } from "../src/router.ts"
+import { fake, setup } from "./fakes.ts"
+
+const where = { provider: "fake", machine: "ext-mach_1" }
+const failing = (error: unknown) => ({ providers: [fake({ resolve: () => Promise.reject(error) })] })
+const ask = (options: Partial<RouterOptions>, url = "http://misha.iterate.app/", headers = {}) =>
+  setup(options).router.fetch(new Request(url, { headers })) as Promise<Response>
+const navigation = { "sec-fetch-mode": "navigate", accept: "text/html" }
+
+interface Row {
+  readonly tag: string
+  readonly status: number
+  readonly code: string
+  readonly retryAfter?: string
+  readonly url?: string
+  readonly headers?: Record<string, string>
+  readonly options?: Partial<RouterOptions>
+}
+
+const unknown = (retryAfterMs?: number): Partial<RouterOptions> => ({
+  routes: {
+    get: () => ({
+      status: "unknown",
+      cause: new Error("down"),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }),
+  },
+})
+const provider = (error: ProviderError, status: number, code: string, retryAfter?: string): Row => ({
+  tag: error._tag,
+  status,
+  code,
+  options: failing(error),
+  ...(retryAfter === undefined ? {} : { retryAfter }),
+})
+
+const rows: readonly Row[] = [
+  { tag: "HostnameMalformed", status: 400, code: "HOSTNAME_MALFORMED", url: "http://0__misha.iterate.app/" },
+  { tag: "RouteNotFound", status: 404, code: "ROUTE_NOT_FOUND", url: "http://nobody.iterate.app/" },
+  { tag: "RouteNotFound of a service", status: 404, code: "ROUTE_NOT_FOUND", url: "http://web--misha.iterate.app/" },
+  { tag: "RouteUnknown", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown() },
+  { tag: "RouteUnknown, by the store", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "3", options: unknown(2_100) },
+  { tag: "AccessDenied", status: 403, code: "ACCESS_DENIED", options: { policies: [() => new AccessDenied()] } },
+  {
+    tag: "LoginRequired",
+    status: 401,
+    code: "LOGIN_REQUIRED",
+    options: { policies: [() => new LoginRequired({ location: "https://iterate.app/login" })] },
+  },
+  {
+    tag: "LoopDetected",
+    status: 508,
+    code: "LOOP_DETECTED",
+    headers: { via: Array.from({ length: 11 }, () => "1.1 ingress-router, 1.1 ingress-machine").join(", ") },
+  },
+  {
+    tag: "UpgradeUnsupported",
+    status: 501,
+    code: "UPGRADE_UNSUPPORTED",
+    headers: { connection: "upgrade", upgrade: "websocket" },
+  },
+  provider(new Providers.MachineNotFound(where), 404, "MACHINE_NOT_FOUND"),
+  provider(new Providers.MachineNotRunning({ ...where, state: "exited" }), 503, "MACHINE_NOT_RUNNING", "5"),
+  provider(new Providers.MachineStarting({ ...where, retryAfterMs: 2_500 }), 503, "MACHINE_STARTING", "3"),
+  provider(new Providers.MachineMismatch(where), 503, "MACHINE_MISMATCH", "1"),
+  provider(new Providers.PortClosed({ ...where, port: 3000 }), 502, "PORT_CLOSED"),
+  provider(new Providers.ProviderAuth(where), 502, "PROVIDER_AUTH"),
+  provider(new Providers.ProviderRateLimited({ ...where, retryAfterMs: 7_000 }), 503, "PROVIDER_RATE_LIMITED", "7"),
+  provider(new Providers.ProviderUnavailable({ ...where, reason: "ECONNREFUSED" }), 502, "PROVIDER_UNAVAILABLE"),
+  provider(new Providers.ProviderUnavailable({ ...where, reason: "timeout" }), 504, "PROVIDER_UNAVAILABLE"),
+  provider(
+    new Providers.MachineRecordInvalid({ ...where, field: "metadata.port", accepted: "a port" }),
+    500,
+    "MACHINE_RECORD_INVALID",
+  ),
+  provider(new Providers.UpstreamTimeout(where), 504, "UPSTREAM_TIMEOUT"),
+  provider(new Providers.UpstreamFailed(where), 502, "UPSTREAM_FAILED"),
+  {
+    tag: "MachineRecordInvalid of an unknown type",
+    status: 500,
+    code: "MACHINE_RECORD_INVALID",
+    options: { providers: [] },
+  },
+  {
+    tag: "UpstreamTimeout of the wire",
+    status: 504,
+    code: "UPSTREAM_TIMEOUT",
+    options: { forward: () => Promise.reject(new SendFailure("timeout", "maybe")) },
+  },
+  {
+    tag: "ProviderUnavailable of the wire",
+    status: 502,
+    code: "PROVIDER_UNAVAILABLE",
+    options: { forward: () => Promise.reject(new SendFailure("other", "no")) },
+  },
+  {
+    tag: "ProviderUnavailable without stamp",
+    status: 502,
+    code: "PROVIDER_UNAVAILABLE",
+    options: { forward: async () => new Response("nginx says hello", { status: 502 }) },
+  },
+  {
+    tag: "ProxyFailed",
+    status: 500,
+    code: "PROXY_FAILED",
+    options: { policies: [() => Promise.reject(new Error("secret"))] },
+  },
+]
+
+describe("every failure has one answer", () => {
+  it.each(rows)("$tag: $status $code", async ({ status, code, url, headers, options, retryAfter }) => {
+    const response = await ask(options ?? {}, url, headers)
+    expect(response.status).toBe(status)
+    expect(response.headers.get("x-iterate-proxy-error")).toBe(code)
+    expect(response.headers.get("content-type")).toBe("application/json")
+    expect(response.headers.get("cache-control")).toBe("no-store")
+    expect(response.headers.get("retry-after")).toBe(retryAfter ?? null)
+    const { error } = Object.values(answerTable).find((row) => row.code === code && row.status === status)!
+    expect(response.headers.get("proxy-status")).toBe(`ingress-router; error=${error}`)
+    expect(await response.json()).toEqual({ error: code })
+  })
+
+  it.each(rows.filter(({ headers, status }) => !headers?.["upgrade"] && status !== 401))(
+    "$tag: a page for a person",
+    async ({ status, code, url, headers, options }) => {
+      const response = await ask(options ?? {}, url, { ...headers, ...navigation })
+      expect(response.status).toBe(status)
+      expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8")
+      expect(await response.text()).toContain(code)
+    },
+  )
+
+  it("sends a person to the login, and a script or a WebSocket never", async () => {
+    const policies = [() => new LoginRequired({ location: "https://iterate.app/login?to=%2F" })]
+    const person = await ask({ policies }, undefined, navigation)
+    expect([person.status, person.headers.get("location")]).toEqual([302, "https://iterate.app/login?to=%2F"])
+    expect(person.headers.get("cache-control")).toBe("no-store")
+    const script = await ask({ policies }, undefined, { "sec-fetch-mode": "cors", accept: "text/html" })
+    expect([script.status, script.headers.has("location")]).toEqual([401, false])
+  })
+
+  it("hides a denial: it looks exactly like a route that is not there", async () => {
+    const policies = [() => new AccessDenied({ hidden: true })]
+    const hidden = await ask({ policies })
+    const missing = await ask({}, "http://nobody.iterate.app/")
+    expect([hidden.status, [...hidden.headers], await hidden.text()]).toEqual([
+      missing.status,
+      [...missing.headers],
+      await missing.text(),
+    ])
+  })
+
+  it("never tells a client why", async () => {
+    const secret = "token=hunter2 at 10.0.0.7"
+    const causes: Partial<RouterOptions>[] = [
+      failing(new Error(secret)),
+      failing(new Providers.ProviderUnavailable({ ...where, reason: secret, cause: new Error(secret) })),
+      { routes: { get: () => Promise.reject(new Error(secret)) } },
+      {
+        policies: [
+          () => {
+            throw new Error(secret)
+          },
+        ],
+      },
+      { forward: () => Promise.reject(new Error(secret)) },
+      { forward: async () => new Response(secret, { status: 500 }) },
+      { providers: [fake({ endpoint: { headers: { authorization: `${secret}\r\n` } } })] },
+    ]
+    for (const options of causes) {
+      const response = await ask(options, undefined, navigation)
+      expect(response.status).toBeGreaterThanOrEqual(500)
+      expect(JSON.stringify([...response.headers]) + (await response.text())).not.toMatch(/hunter2|10\.0\.0\.7/)
+    }
+  })
+})
+
+describe("an endpoint that misbehaves", () => {
+  it.each([
+    [
+      "throws",
+      () => {
+        throw new Error("sync")
+      },
+    ],
+    ["gives nothing", () => Promise.resolve(undefined)],
+    ["gives an origin with a path", async () => ({ origin: "http://m.test/path", epoch: "", cacheForMs: 0 })],
+    ["gives another scheme", async () => ({ origin: "file:///etc/passwd", epoch: "", cacheForMs: 0 })],
+  ])("%s: 5xx, and the next request is fine", async (_, resolve) => {
+    let broken = true
+    const good = fake()
+    const { router } = setup({
+      providers: [
+        fake({
+          resolve: ((...args: Parameters<typeof good.resolve>) =>
+            broken ? resolve() : good.resolve(...args)) as typeof good.resolve,
+        }),
+      ],
+    })
+    expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBeGreaterThanOrEqual(500)
+    broken = false
+    expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBe(200)
+  })
+})
+
+const via = (times: number, name: string) => Array.from({ length: times }, () => `1.1 ${name}`).join(", ")
+const status = async (value: string) => (await ask({}, undefined, { via: value })).status
+
+describe("a loop", () => {
+  it("is what our own name in Via says, more than ten times; other names do not count", async () => {
+    expect(await status(via(10, "ingress-router"))).toBe(200)
+    expect(await status(via(11, "ingress-router (comment)"))).toBe(508)
+    expect(await status(via(50, "ingress-router-of-somebody-else"))).toBe(200)
+  })
+})

@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest"
+import { setup, stamped } from "./fakes.ts"
+
+const misdirected = () => stamped("{}", { status: 421, headers: { "x-iterate-proxy-error": "MACHINE_MISMATCH" } })
+const record = (id: string) => ({
+  status: "hit" as const,
+  record: { machine: { id, type: "fake", externalId: id, metadata: {} }, version: 1, epoch: 1 },
+})
+
+const moving = (method: string, body?: string) => {
+  const asked: (boolean | undefined)[] = []
+  const made = setup({
+    routes: {
+      get: (_, { refresh }) => {
+        asked.push(refresh)
+        return record(refresh === true ? "new" : "old")
+      },
+    },
+    answer: ({ origin }) => (origin === "http://old.test" ? misdirected() : stamped("moved in")),
+  })
+  const url = "http://misha.iterate.app/"
+  const response = made.router.fetch(new Request(url, { method, ...(body === undefined ? {} : { body }) }))
+  return { asked, sent: made.sent, response: response as Promise<Response> }
+}
+
+describe("a machine that moved", () => {
+  it("is looked up past every cache and asked once more", async () => {
+    const { response, asked } = moving("POST")
+    expect(await (await response).text()).toBe("moved in")
+    expect(asked).toEqual([false, true])
+  })
+
+  it("is 503 for a body that is gone, and the next request finds it", async () => {
+    const { response, asked, sent } = moving("POST", "once")
+    expect((await response).status).toBe(503)
+    expect((await response).headers.get("x-iterate-proxy-error")).toBe("MACHINE_MISMATCH")
+    expect(asked).toEqual([false, true])
+    expect(sent.every(({ origin }) => origin === "http://old.test")).toBe(true)
+  })
+
+  it("is asked no third time", async () => {
+    const { router, sent } = setup({ answer: misdirected })
+    expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBe(503)
+    expect(sent.length).toBe(2)
+  })
+
+  it("may be gone for good: the refreshed route decides", async () => {
+    const { router, routes } = setup({
+      answer: () => {
+        routes.detach("p:misha")
+        return misdirected()
+      },
+    })
+    expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBe(404)
+  })
+
+  it("is not suspected because an app says 421", async () => {
+    const { router, sent } = setup({ answer: () => stamped("app", { status: 421 }) })
+    expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBe(421)
+    expect(sent.length).toBe(1)
+  })
+})

@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest"
+import { AccessDenied } from "../src/router.ts"
+import type { Policy, PolicyInput } from "../src/router.ts"
+import { fake, machine, setup, stamped } from "./fakes.ts"
+
+const url = "http://4096__misha.iterate.app:8787/path?q"
+const ask = async (policies: readonly Policy[], headers = {}) => {
+  let resolved = 0
+  const good = fake()
+  const providers = [
+    fake({
+      resolve: (...args) => {
+        resolved += 1
+        return good.resolve(...args)
+      },
+    }),
+  ]
+  const { router, sent } = setup({ policies, providers })
+  const response = await router.fetch(new Request(url, { headers }))
+  return { status: response?.status, sent, resolved }
+}
+
+describe("policies", () => {
+  it("see the request's head and the resolved record", async () => {
+    let seen: PolicyInput | undefined
+    await ask([(input) => void (seen = input)], { cookie: "session=1" })
+    expect(seen).toMatchObject({
+      method: "GET",
+      host: "4096__misha.iterate.app:8787",
+      path: "/path?q",
+      upgrade: false,
+      key: "p:misha",
+      target: { kind: "project", slug: "misha", port: 4096 },
+      record: { machine: { id: "mach_1" } },
+    })
+    expect(seen!.header("cookie")).toBe("session=1")
+    expect(seen!.header("authorization")).toBeUndefined()
+  })
+
+  it("run in order, synchronous and not, and the first refusal ends it", async () => {
+    const ran: string[] = []
+    const policies: Policy[] = [
+      () => void ran.push("first"),
+      async () => void ran.push("second"),
+      async () => {
+        ran.push("third")
+        return new AccessDenied()
+      },
+      () => void ran.push("never"),
+    ]
+    expect((await ask(policies)).status).toBe(403)
+    expect(ran).toEqual(["first", "second", "third"])
+  })
+
+  it("come before anything wakes or reaches the machine", async () => {
+    expect(await ask([() => new AccessDenied()])).toEqual({ status: 403, sent: [], resolved: 0 })
+  })
+
+  const mistakes = [
+    [
+      "throws",
+      () => {
+        throw new Error("no")
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("no"))],
+    ["returns false", () => false],
+    ["returns true", () => true],
+    ["returns null", async () => null],
+    ["returns a look-alike", () => ({ _tag: "AccessDenied" })],
+  ] as unknown as readonly [string, Policy][]
+  it.each(mistakes)("fail closed: one that %s is a 500", async (_, policy) => {
+    expect(await ask([policy])).toEqual({ status: 500, sent: [], resolved: 0 })
+  })
+
+  it("are not asked for a route that is not there", async () => {
+    let asked = 0
+    const { router } = setup({ policies: [() => void (asked += 1)] })
+    await router.fetch(new Request("http://nobody.iterate.app/"))
+    expect(asked).toBe(0)
+  })
+
+  it("authorise the refreshed record again when a machine has moved", async () => {
+    const asked: string[] = []
+    const { router, routes, sent } = setup({
+      policies: [
+        ({ record }) => {
+          asked.push(record.machine.id)
+          return record.machine.id === "mach_private" ? new AccessDenied() : undefined
+        },
+      ],
+      answer: () => {
+        routes.attach("p:misha", { machine: machine("mach_private") })
+        return stamped("{}", { status: 421, headers: { "x-iterate-proxy-error": "MACHINE_MISMATCH" } })
+      },
+    })
+    expect((await router.fetch(new Request(url)))?.status).toBe(403)
+    expect(asked).toEqual(["mach_1", "mach_private"])
+    expect(sent.length).toBe(1)
+  })
+})

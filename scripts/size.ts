@@ -1,0 +1,102 @@
+/**
+ * What an import costs a Worker: esbuild's minified bundle under workerd's conditions, gzip -9, with every dependency in it
+ * (`effect` and `jose` too). Prints every entry, and fails when a budget is exceeded. Needs no build.
+ *
+ *     pnpm size
+ *
+ * esbuild itself and not size-limit: wrangler bundles with esbuild, and size-limit's bundler takes no conditions.
+ */
+import { readFile, readdir } from "node:fs/promises"
+import { join } from "node:path"
+import { gzipSync } from "node:zlib"
+import { build } from "esbuild"
+
+const root = join(import.meta.dirname, "..")
+
+interface Import {
+  readonly name: string
+  readonly code: string
+  /** The package that resolves the names in `code`: itself and what it depends on. */
+  readonly from: string
+  /** Bytes, gzipped. */
+  readonly budget?: number
+}
+
+const budgets: readonly Import[] = [
+  {
+    name: "hostname, all of it",
+    from: "hostname",
+    code: `export * from "@project-ingress/hostname"`,
+    budget: 3_000,
+  },
+  {
+    name: "router, memory store, one provider",
+    from: "router",
+    code: `
+      export { defineGrammar } from "@project-ingress/hostname"
+      export { createRouter } from "@project-ingress/router"
+      export { memoryRoutes } from "@project-ingress/router/stores/memory"
+      export { local } from "@project-ingress/providers/local"`,
+    budget: 45_000,
+  },
+]
+
+/** Every entry alone, with all that it exports. */
+const entries = async (): Promise<Import[]> => {
+  const folders = (await readdir(join(root, "packages"))).toSorted()
+  const found = folders.map(async (from) => {
+    const manifest: { name: string; exports: Record<string, unknown> } = JSON.parse(
+      await readFile(join(root, "packages", from, "package.json"), "utf8"),
+    )
+    const paths = Object.keys(manifest.exports).filter((path) => path !== "./package.json")
+    return paths.map((path) => {
+      const specifier = manifest.name + path.slice(1)
+      return { name: from + path.slice(1), from, code: `export * from "${specifier}"` }
+    })
+  })
+  return (await Promise.all(found)).flat()
+}
+
+const measure = async ({ code, from }: Import): Promise<{ minified: number; gzipped: number }> => {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: join(root, "packages", from), loader: "ts" },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2023",
+    conditions: ["@project-ingress/source", "workerd", "worker", "browser"],
+    external: ["node:*", "cloudflare:*"],
+    write: false,
+    logLevel: "silent",
+  })
+  const bytes = outputFiles[0]?.contents
+  if (!bytes || bytes.length === 0) throw new Error("an empty bundle")
+  return { minified: bytes.length, gzipped: gzipSync(bytes, { level: 9 }).length }
+}
+
+const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(1)} kB`
+
+const row = (...[name = "", ...numbers]: string[]): void =>
+  console.log(`${name.padEnd(40)}${numbers.map((each) => each.padStart(11)).join("")}`)
+
+const print = async (each: Import): Promise<boolean> => {
+  try {
+    const { minified, gzipped } = await measure(each)
+    const fits = each.budget === undefined || gzipped <= each.budget
+    const budget = each.budget === undefined ? "" : kilobytes(each.budget)
+    row(each.name, kilobytes(minified), kilobytes(gzipped), budget, ...(fits ? [] : ["  OVER THE BUDGET"]))
+    return fits
+  } catch (error) {
+    console.log(`${each.name}: ${error instanceof Error ? error.message : String(error)}`)
+    return false
+  }
+}
+
+const results: boolean[] = []
+row("entry, with its dependencies", "minified", "gzip -9")
+for (const each of await entries()) results.push(await print(each))
+console.log()
+row("budget", "minified", "gzip -9", "budget")
+for (const each of budgets) results.push(await print(each))
+if (results.includes(false)) process.exitCode = 1

@@ -1,0 +1,129 @@
+import { spawnSync } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+
+// The arrows are lint rules, and a lint rule whose glob is wrong is silent. So every arrow is broken here on purpose, in
+// a folder of the same shape under the repository's own configuration, and must be reported; and every import an arrow
+// allows must not be.
+const root = new URL("..", import.meta.url).pathname
+const effect = "effect/Effect"
+const own = (name: string) => `@project-ingress/${name}`
+
+const files: Record<string, { allows: string[]; refuses: string[] }> = {
+  "packages/hostname/src/parse.ts": {
+    allows: ["./format.ts"],
+    refuses: [own("forward"), own("router/node"), effect, "effect", "jose", "node:net", "../../forward/src/forward.ts"],
+  },
+  "packages/hostname/src/schema.ts": {
+    allows: ["effect/Schema", "./parse.ts"],
+    refuses: ["effect", "effect/http", own("forward"), "node:fs", "jose"],
+  },
+  "packages/forward/src/ticket.ts": {
+    allows: ["jose", "./headers.ts", "./http1/head.ts"],
+    refuses: [
+      own("hostname"),
+      own("providers"),
+      effect,
+      "effect",
+      "undici",
+      "node:crypto",
+      "../../router/src/router.ts",
+    ],
+  },
+  "packages/forward/src/http1/head.ts": { allows: ["../names.ts"], refuses: ["node:buffer", effect, "undici"] },
+  "packages/forward/src/sockets/serve.ts": {
+    allows: ["node:net", "node:timers/promises", "../http1.ts"],
+    refuses: ["undici", effect, own("machine-proxy"), "ws"],
+  },
+  "packages/forward/src/fetch/node.ts": {
+    allows: ["undici", "node:stream", "../headers.ts"],
+    refuses: [effect, own("router"), "ws"],
+  },
+  "packages/forward/src/fetch/workers.ts": { allows: ["../headers.ts"], refuses: ["undici", "node:net", effect] },
+  "packages/providers/src/providers.ts": {
+    allows: [own("forward"), own("forward/fetch"), effect],
+    refuses: ["effect", own("hostname"), own("router"), own("machine-proxy"), "node:net", "node:fs/promises", "jose"],
+  },
+  "packages/providers/src/docker-engine.ts": { allows: ["node:fs/promises"], refuses: [own("router"), "undici"] },
+  "packages/providers/src/docker.ts": {
+    allows: ["node:net", "node:fs/promises", own("forward/http1"), effect],
+    refuses: ["effect", own("hostname"), "undici"],
+  },
+  "packages/router/src/router.ts": {
+    allows: [own("hostname"), own("forward"), own("providers"), own("providers/docker"), effect],
+    refuses: ["effect", own("machine-proxy"), "node:net", "undici", "../../hostname/src/parse.ts"],
+  },
+  "packages/router/src/stores/memory.ts": {
+    allows: ["../route-store.ts", own("hostname")],
+    refuses: ["node:fs", "effect", own("machine-proxy"), "../../../hostname/src/parse.ts"],
+  },
+  "packages/router/src/node.ts": {
+    allows: ["node:net", own("forward/sockets"), effect],
+    refuses: ["effect", own("machine-proxy"), "undici"],
+  },
+  "packages/machine-proxy/src/machine-proxy.ts": {
+    allows: [own("forward"), own("forward/sockets"), "node:net"],
+    refuses: [effect, "effect", own("hostname"), own("providers"), own("router"), "jose"],
+  },
+  "packages/machine-proxy/src/effect.ts": {
+    allows: [own("forward"), effect, "node:net"],
+    refuses: ["effect", own("router"), "jose"],
+  },
+  "packages/router/test/router.test.ts": {
+    allows: ["node:net", "vitest", effect, own("machine-proxy")],
+    refuses: ["effect"],
+  },
+  "examples/quickstart/src/main.ts": { allows: ["node:net", own("router")], refuses: ["effect"] },
+}
+
+const source = (imports: string[]) => imports.map((from, at) => `import * as m${at} from "${from}"\n`).join("")
+// Each specifier stands in each of the ways to import it.
+const ways: Record<string, (from: string) => string> = {
+  import: (from) => `import { x } from "${from}"\nexport const y = x\n`,
+  "import type": (from) => `import type { X } from "${from}"\nexport type Y = X\n`,
+  export: (from) => `export { x } from "${from}"\n`,
+  "import()": (from) => `export const y = await import("${from}")\n`,
+}
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "arrows-"))
+  cpSync(join(root, ".oxlintrc.json"), join(folder, ".oxlintrc.json"))
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** The restricted imports that oxlint reports, as "file:line". */
+const reported = (sources: Record<string, string>): Set<string> => {
+  for (const [file, text] of Object.entries(sources)) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    writeFileSync(join(folder, file), text)
+  }
+  const oxlint = join(root, "node_modules/.bin/oxlint")
+  const run = spawnSync(oxlint, ["-f", "unix", ...Object.keys(sources)], { cwd: folder, encoding: "utf8" })
+  if (run.error) throw run.error
+  if (/Failed to|Invalid/.test(run.stdout)) throw new Error(run.stdout)
+  const lines = run.stdout.split("\n").filter((line) => line.includes("no-restricted-imports"))
+  return new Set(lines.map((line) => /^(\S+?:\d+):/.exec(line)?.[1] ?? line))
+}
+
+describe("the arrows between packages", () => {
+  it("refuse every import they forbid and no import they allow", () => {
+    const sources: Record<string, string> = {}
+    const expected = new Set<string>()
+    for (const [file, { allows, refuses }] of Object.entries(files)) {
+      sources[file] = source([...refuses, ...allows])
+      refuses.forEach((_, at) => expected.add(`${file}:${at + 1}`))
+    }
+    expect([...reported(sources)].toSorted()).toEqual([...expected].toSorted())
+  })
+
+  it.each(Object.entries(ways))("cannot be walked around by %s", (_, write) => {
+    const file = "packages/forward/src/headers.ts"
+    expect(reported({ [file]: write("effect/Effect") }).size).toBe(1)
+    expect(reported({ [file]: write("@project-ingress/router") }).size).toBe(1)
+    expect(reported({ [file]: write("jose") }).size).toBe(0)
+  })
+})

@@ -1,0 +1,19 @@
+import { availableParallelism } from "node:os"
+import { defineConfig } from "vitest/config"
+import LastLine from "./scripts/reporter.ts"
+
+// Tests import the packages by name and get `src`, so no build is needed before them.
+const conditions = ["@project-ingress/source"]
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "test/**/*.test.ts"],
+    reporters: ["default", new LastLine()],
+    // Tests start engines, browsers and other runtimes beside the workers: two on two cores, four on many.
+    maxWorkers: Math.min(4, Math.max(2, availableParallelism())),
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+})
