@@ -36,7 +36,7 @@ export default class LastLine implements Reporter {
     const total = tally(modules, unhandled)
     for (const [reason, names] of total.reasons) {
       console.log(`\nskipped, ${reason}:`)
-      for (const name of names) console.log(`  ${name}`)
+      for (const name of names) console.log(`  ${name.length > 200 ? `${name.slice(0, 199)}…` : name}`)
     }
     const required = process.env["INGRESS_REQUIRE"]
     if (required && total.skipped > 0) {

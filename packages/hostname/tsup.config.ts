@@ -1,7 +1,7 @@
 import { defineConfig } from "tsup"
 
 export default defineConfig({
-  entry: ["src/hostname.ts", "src/schema.ts"],
+  entry: ["src/hostname.ts", "src/email.ts", "src/environment.ts", "src/schema.ts"],
   format: ["esm"],
   platform: "neutral",
   target: "es2023",

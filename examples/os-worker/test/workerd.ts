@@ -21,6 +21,12 @@ export interface WorkerSetup {
   readonly domain?: string
 }
 
+// miniflare's own type needs Cloudflare's, which do not go with the DOM's.
+interface Namespace {
+  readonly put: (key: string, value: string) => Promise<void>
+  readonly delete: (key: string) => Promise<void>
+}
+
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
 export const startWorker = async ({ signing, port = 0, domain = "localhost" }: WorkerSetup): Promise<RunningWorker> => {
   const bundle = await build({
@@ -48,7 +54,7 @@ export const startWorker = async ({ signing, port = 0, domain = "localhost" }: W
     }),
   )
   const { port: bound } = await miniflare.ready
-  const routes = await miniflare.getKVNamespace("ROUTES")
+  const routes = (await miniflare.getKVNamespace("ROUTES")) as unknown as Namespace
   let epoch = 0
   return {
     url: `http://127.0.0.1:${bound}`,

@@ -27,7 +27,8 @@ export const dockerApi = (host = "unix:///var/run/docker.sock"): DockerApi => {
           {
             ...where,
             method,
-            path: `/v1.41${path}`,
+            // Without a version: the engine's own. Docker 20 knows at most 1.41, Docker 29 at least 1.44.
+            path,
             // A pool would keep the process from ending.
             agent: false,
             headers: {

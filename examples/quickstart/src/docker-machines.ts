@@ -79,7 +79,7 @@ const startOne = async (api: DockerApi, image: string, id: string, { verificatio
   const port = Ports["8080/tcp"]?.[0]?.HostPort
   if (port === undefined) throw new Error(`container ${id} ended at its start`)
   await healthy(`http://127.0.0.1:${port}`, signal)
-  say(`machine ${id} runs as container ${container.slice(0, 12)}`)
+  say(`machine ${id} runs as container ${container.slice(0, 12)}, its proxy on port ${port}`)
   return {
     machine: { id, type: "docker", externalId: container, metadata: {} },
     services: { app: 4096, plain: 3000 },

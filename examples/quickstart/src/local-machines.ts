@@ -31,7 +31,8 @@ const startOne = async (id: string, { verification, signal, say }: StartOptions,
     {
       stdio: ["pipe", "pipe", "inherit"],
       env: {
-        ...process.env,
+        // Not what somebody set for a machine proxy of their own.
+        ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("INGRESS_"))),
         ...environment(id, verification),
         HOST: "127.0.0.1",
         PORT: "0",
@@ -52,7 +53,7 @@ const startOne = async (id: string, { verification, signal, say }: StartOptions,
   })
   const port = await readyPort(child.stdout, exited, signal)
   await healthy(`http://127.0.0.1:${port}`, signal)
-  say(`machine ${id} runs as process ${child.pid}`)
+  say(`machine ${id} runs as process ${child.pid}, its proxy on port ${port}`)
   return {
     machine: { id, type: "local", externalId: id, metadata: { port, epoch: String(child.pid) } },
     port: plainPort,
@@ -71,7 +72,6 @@ const readyPort = async (
   const ready = new Promise<number>((resolve) => {
     lines.on("line", (text) => {
       if (text.includes('"message":"ready"')) resolve((JSON.parse(text) as { port: number }).port)
-      else console.log(text)
     })
   })
   const ended = exited.then(() => Promise.reject(new Error("a machine's process ended at its start")))

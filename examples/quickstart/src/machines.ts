@@ -27,7 +27,7 @@ export interface MachineRoute extends RouteInput {
 export const environment = (id: string, verification: TicketKey): Record<string, string> => ({
   INGRESS_MACHINE: id,
   INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }),
-  INGRESS_LOG: "errors",
+  INGRESS_LOG: "off",
 })
 
 /** Undoes in the opposite order whatever was done, once, and goes on when one step fails. */

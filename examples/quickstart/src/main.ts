@@ -11,7 +11,7 @@ import type { Projects } from "./control.ts"
 import { dockerProblem, startDocker } from "./docker-machines.ts"
 import { startLocal } from "./local-machines.ts"
 import { Undo } from "./machines.ts"
-import type { Machines } from "./machines.ts"
+import type { Machines, StartOptions } from "./machines.ts"
 
 const [machineA, machineB] = ["mach_a", "mach_b"] as const
 const names = ["misha", "banana"] as const
@@ -30,7 +30,8 @@ interface Running {
 const start = async (): Promise<Running> => {
   const port = listeningPort(process.env["PORT"] ?? "8787")
   const engine = oneEngine(process.env["INGRESS_DEMO_ENGINE"])
-  const dockerHost = process.env["DOCKER_HOST"]
+  // Empty means unset, as it does for Docker's own tools.
+  const dockerHost = process.env["DOCKER_HOST"] === "" ? undefined : process.env["DOCKER_HOST"]
   const { signal } = stopping
   let running: Running | undefined
 
@@ -50,18 +51,10 @@ const start = async (): Promise<Running> => {
   undo.add(() => listening.close({ deadlineMs: 300 }))
 
   const options = { ids: [machineA, machineB], verification, signal, say }
-  const problem = engine === "local" ? "INGRESS_DEMO_ENGINE=local says so" : await dockerProblem(dockerHost, signal)
-  if (problem !== undefined && engine === "docker") throw new Refused(`INGRESS_DEMO_ENGINE=docker, but ${problem}`)
-  const { machines, why } =
-    problem === undefined
-      ? {
-          machines: await startDocker(dockerHost, options, undo),
-          why: "Machines are containers: a Docker Engine answers.",
-        }
-      : { machines: await startLocal(options, undo), why: `Machines are processes: ${problem}.` }
+  const { machines, why, byPort } = await startMachines(engine, dockerHost, options)
   signal.throwIfAborted()
 
-  const view = { port: listening.port, byPort: problem === undefined }
+  const view = { port: listening.port, byPort }
   const projects = makeProjects(names, routes, machines, view)
   projects.attach("misha", machineA)
   projects.attach("banana", machineB)
@@ -73,6 +66,26 @@ const start = async (): Promise<Running> => {
   return running
 }
 
+/** Containers where an engine can run them, else processes; and why. */
+const startMachines = async (engine: Engine | undefined, dockerHost: string | undefined, options: StartOptions) => {
+  const { signal } = options
+  let problem = engine === "local" ? "INGRESS_DEMO_ENGINE=local says so" : await dockerProblem(dockerHost, signal)
+  if (problem === undefined) {
+    const containers = new Undo()
+    undo.add(() => containers.run())
+    try {
+      const machines = await startDocker(dockerHost, options, containers)
+      return { machines, why: "Machines are containers: a Docker Engine answers.", byPort: true }
+    } catch (error) {
+      if (signal.aborted || engine === "docker") throw error
+      problem = `a Docker Engine answers but cannot run them: ${(error as Error).message}`
+      await containers.run()
+    }
+  }
+  if (engine === "docker") throw new Refused(`INGRESS_DEMO_ENGINE=docker, but ${problem}`)
+  return { machines: await startLocal(options, undo), why: `Machines are processes: ${problem}.`, byPort: false }
+}
+
 /** A person's mistake: one line, no stack. */
 class Refused extends Error {}
 
@@ -81,15 +94,17 @@ const listeningPort = (text: string): number => {
   throw new Refused(`PORT: ${JSON.stringify(text)} is not accepted; expected a port, 0 to 65535, 0 for any`)
 }
 
-const oneEngine = (text: string | undefined): "docker" | "local" | undefined => {
+type Engine = "docker" | "local"
+
+const oneEngine = (text: string | undefined): Engine | undefined => {
   if (text === undefined || text === "docker" || text === "local") return text
   throw new Refused(`INGRESS_DEMO_ENGINE: ${JSON.stringify(text)} is not accepted; expected docker or local`)
 }
 
 const readKeys = ({ projects }: Running): void => {
   if (!process.stdin.isTTY) return
-  console.log("keys: 1 and 2 attach misha to a machine, d detaches it, q quits")
   process.stdin.setRawMode(true)
+  console.log("keys: 1 and 2 attach misha to a machine, d detaches it, q quits")
   undo.add(() => process.stdin.setRawMode(false).pause())
   process.stdin.setEncoding("utf8").on("data", (key: string) => {
     const machine = key === "1" ? machineA : key === "2" ? machineB : undefined

@@ -4,8 +4,10 @@ import { pathToFileURL } from "node:url"
 /** The app, next to this file. */
 export const app = new URL("./app.ts", import.meta.url)
 
+const require = createRequire(import.meta.url)
+
 /** The machine proxy's command, from source: the demo runs without a build. */
 export const proxyCommand = new URL(
   "./src/bin.ts",
-  pathToFileURL(createRequire(import.meta.url).resolve("@project-ingress/machine-proxy/package.json")),
+  pathToFileURL(require.resolve("@project-ingress/machine-proxy/package.json")),
 )

@@ -3,12 +3,16 @@ import { createHash } from "node:crypto"
 import { chromium } from "playwright-core"
 import type { Browser, Page } from "playwright-core"
 import { expect } from "vitest"
+import type { TestContext } from "vitest"
 
 const executablePath = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium"
 
-/** What tests need from this computer must be there when `INGRESS_REQUIRE` names it, and is skipped otherwise. */
-export const required = (what: "browser" | "engine"): boolean =>
-  (process.env["INGRESS_REQUIRE"] ?? "").split(",").includes(what)
+/** What a test needs from this computer must be there when `INGRESS_REQUIRE` names it; else the test is skipped. */
+export const need = (ctx: TestContext, what: "browser" | "engine", problem: string | undefined): void => {
+  const required = (process.env["INGRESS_REQUIRE"] ?? "").split(",").includes(what)
+  if (problem !== undefined && !required) ctx.skip(problem)
+  expect(problem).toBeUndefined()
+}
 
 /** Why there is no browser; `undefined` when there is one. */
 export const browserProblem = (): string | undefined =>
@@ -53,13 +57,13 @@ export const visit = async (browser: Browser, ingress: Ingress): Promise<readonl
     expect(first?.status()).toBe(200)
     seen.push(await text(page, "#machine"))
 
-    await expect.poll(() => text(page, "#ws"), { timeout: 10_000 }).toBe("open")
+    await expect.poll(() => text(page, "#ws"), { timeout: 20_000 }).toBe("open")
     await page.fill("#say", "hello through two proxies ✓")
     await page.click("#send")
-    await expect.poll(() => text(page, "#ws"), { timeout: 10_000 }).toBe("echo: hello through two proxies ✓")
+    await expect.poll(() => text(page, "#ws"), { timeout: 20_000 }).toBe("echo: hello through two proxies ✓")
 
     const ticks = Number(await text(page, "#sse"))
-    await expect.poll(async () => Number(await text(page, "#sse")), { timeout: 10_000 }).toBeGreaterThan(ticks + 1)
+    await expect.poll(async () => Number(await text(page, "#sse")), { timeout: 20_000 }).toBeGreaterThan(ticks + 1)
 
     const sent = new Uint8Array(10_000_000)
     for (let i = 0; i < sent.length; i++) sent[i] = i * 31 + (i >> 8)

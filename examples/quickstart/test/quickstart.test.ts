@@ -1,4 +1,5 @@
 import { once } from "node:events"
+import { createServer as createHttpServer } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { hostname } from "node:os"
@@ -7,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { TestContext } from "vitest"
 import { dockerApi } from "../src/docker-api.ts"
 import { dockerProblem, label } from "../src/docker-machines.ts"
-import { browserProblem, launch, required, visit } from "./browser.ts"
+import { browserProblem, launch, need, visit } from "./browser.ts"
 import { ask, runningChildren, spawnDemo, startDemo } from "./demo.ts"
 import type { Answer, Demo } from "./demo.ts"
 
@@ -19,13 +20,8 @@ const api = noEngine === undefined ? dockerApi(dockerHost) : undefined
 let browser: Browser | undefined
 beforeAll(async () => {
   if (noBrowser === undefined) browser = await launch()
-})
+}, 60_000)
 afterAll(() => browser?.close())
-
-const need = (ctx: TestContext, what: "browser" | "engine", problem: string | undefined): void => {
-  if (problem !== undefined && !required(what)) ctx.skip(problem)
-  expect(problem).toBeUndefined()
-}
 
 /** Containers and images in the engine that a demo with this process id made. */
 const madeBy = async (
@@ -177,35 +173,31 @@ describe.each(engines)("the demo with $engine machines", ({ engine, app, closed,
     expect(headers["x-iterate-proxy-via"]).not.toBe("forged")
   })
 
-  if (engine === "docker") {
-    it("tells a stopped machine from a removed one, and takes nothing without a ticket", async (ctx) => {
-      const { port, attach } = running(ctx)
-      await attach("misha", "mach_a")
-      const id = await container(demo!, "mach_a")
-      const inspected = await api!.call("GET", `/containers/${id}/json`)
-      const { Ports } = (
-        JSON.parse(inspected.text) as { NetworkSettings: { Ports: Record<string, { HostPort: string }[]> } }
-      ).NetworkSettings
-      const published = Number(Ports["8080/tcp"]![0]!.HostPort)
-      const target = { "x-iterate-proxy-target-host": "4096__misha.localhost" }
-      fails(await ask(published, "machine", { headers: target }), 401, "TICKET_REQUIRED")
-      fails(
-        await ask(published, "machine", { headers: { ...target, "x-iterate-proxy-ticket": "a.b.c" } }),
-        401,
-        "TICKET_INVALID",
-      )
+  it("takes nothing at a machine's own door without its ticket", async (ctx) => {
+    const { output } = running(ctx)
+    const published = Number(/machine mach_a runs .* on port (\d+)/.exec(output())![1])
+    expect(published).toBeGreaterThan(0)
+    const target = { "x-iterate-proxy-target-host": "4096__misha.localhost" }
+    const forged = { ...target, "x-iterate-proxy-ticket": "a.b.c" }
+    fails(await ask(published, "machine", { headers: target }), 401, "TICKET_REQUIRED")
+    fails(await ask(published, "machine", { headers: forged }), 401, "TICKET_INVALID")
+  })
 
-      expect((await ask(port, at(app))).status).toBe(200)
-      await api!.call("POST", `/containers/${id}/stop?t=5`)
-      const stopped = await ask(port, at(app))
-      fails(stopped, 503, "MACHINE_NOT_RUNNING")
-      expect(Number(stopped.headers["retry-after"])).toBeGreaterThan(0)
-      await api!.call("DELETE", `/containers/${id}?force=1`)
-      fails(await ask(port, at(app)), 404, "MACHINE_NOT_FOUND")
-      await attach("misha", "mach_b")
-      expect((await ask(port, at(app))).status).toBe(200)
-    }, 60_000)
-  }
+  it("tells a stopped machine from a removed one", async (ctx) => {
+    const { port, attach } = running(ctx)
+    if (engine === "local") ctx.skip("a process has no engine that tells")
+    await attach("misha", "mach_a")
+    const id = await container(demo!, "mach_a")
+    expect((await ask(port, at(app))).status).toBe(200)
+    await api!.call("POST", `/containers/${id}/stop?t=5`)
+    const stopped = await ask(port, at(app))
+    fails(stopped, 503, "MACHINE_NOT_RUNNING")
+    expect(Number(stopped.headers["retry-after"])).toBeGreaterThan(0)
+    await api!.call("DELETE", `/containers/${id}?force=1`)
+    fails(await ask(port, at(app)), 404, "MACHINE_NOT_FOUND")
+    await attach("misha", "mach_b")
+    expect((await ask(port, at(app))).status).toBe(200)
+  }, 60_000)
 
   it("leaves nothing behind", async (ctx) => {
     const { pid, output, stop } = running(ctx)
@@ -229,6 +221,20 @@ describe("a start", () => {
       expect(runningChildren(demo.output())).toEqual([])
       expect(await madeBy(demo.child.pid!)).toEqual([])
     }
+  }, 60_000)
+
+  it("takes processes when the engine answers and cannot run a machine", async () => {
+    const broken = createHttpServer((request, response) => {
+      response.statusCode = request.url === "/_ping" ? 200 : 500
+      request.resume().on("end", () => response.end("no space left on device"))
+    })
+    broken.listen(0, "127.0.0.1")
+    await once(broken, "listening")
+    const { port } = broken.address() as AddressInfo
+    await using demo = await startDemo({ DOCKER_HOST: `tcp://127.0.0.1:${port}` })
+    expect(demo.output()).toContain("Machines are processes: a Docker Engine answers but cannot run them: ")
+    expect(demo.output()).toContain("no space left on device")
+    broken.close()
   }, 60_000)
 
   it("removes what a killed run has left", async (ctx) => {

@@ -141,13 +141,13 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
       else if (fate === undefined || fate === ESSENTIAL || fate === IDENTITY) set(out, name, restored[i + 1]!)
     }
   }
-  if (host !== undefined) out.unshift("Host", host)
+  if (host !== undefined) out.unshift("Host", checked(host))
   if (hop.upgrade === true) out.push("Connection", te ? "Upgrade, TE" : "Upgrade", "Upgrade", "websocket")
   else if (te) out.push("Connection", "TE")
   if (te) out.push("TE", "trailers")
   if (hop.expect === true) out.push("Expect", "100-continue")
   out.push("Via", `1.1 ${hop.pseudonym}`)
-  for (const item of hop.add) out.push(item)
+  for (const item of hop.add) out.push(checked(item))
   return out
 }
 
@@ -214,6 +214,16 @@ export const headerValues = (list: HeaderList, lower: string): readonly string[]
     if (list[i]!.length === lower.length && list[i]!.toLowerCase() === lower) values.push(list[i + 1]!)
   }
   return values
+}
+
+/**
+ * What did not come off the wire was not checked by a reader: a CR or LF in it would begin another field, and so would a
+ * character above U+00FF, which one octet cannot hold.
+ */
+const checked = (text: string): string => {
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(text))
+    throw new TypeError("a header to add has a control octet or a wide character")
+  return text
 }
 
 const set = (list: string[], lower: string, value: string): void => {

@@ -1,3 +1,4 @@
+// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import type { Outgoing } from "../src/fetch/outgoing.ts"
 
 /**
@@ -61,7 +62,7 @@ export const check = async (
     hostInPath: await (await send("//evil.test/x")).text(),
     relative: await failure(send("evil.test/")),
     absolute: await failure(send("http://evil.test/")),
-    credentials: await failure(send("/", { origin: `${origin.replace("//", "//user@")}` })),
+    credentials: await failure(send("/", { origin: origin.replace("//", "//user@") })),
     split: await failure(send("/a HTTP/1.1\r\nX: y")),
   }
 }

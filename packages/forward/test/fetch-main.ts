@@ -1,7 +1,7 @@
 // Run by fetch.test.ts on Bun and Deno: prints what `check` finds.
 import { check } from "./fetch-check.ts"
 
-const [name, origin, closed] = (globalThis.process.argv as string[]).slice(-3)
+const [name, origin, closed] = globalThis.process.argv.slice(-3)
 const { forwardFetch } = await (name === "bun" ? import("../src/fetch/bun.ts") : import("../src/fetch/deno.ts"))
 console.log(JSON.stringify(await check(forwardFetch, origin!, closed!)))
 globalThis.process.exit(0)

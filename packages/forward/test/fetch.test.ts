@@ -1,3 +1,4 @@
+// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import { execFile } from "node:child_process"
 import { once } from "node:events"
 import { createServer, request } from "node:http"
@@ -11,7 +12,7 @@ import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
-import { forwardFetch, SendFailure } from "../src/fetch/node.ts"
+import { forwardFetch } from "../src/fetch/node.ts"
 import type { Outgoing } from "../src/fetch/node.ts"
 import { check } from "./fetch-check.ts"
 
@@ -153,7 +154,9 @@ describe("in workerd", () => {
   it("passes a WebSocket", async () => {
     const sockets = new WebSocketServer({ port: 0, host: "127.0.0.1" })
     await once(sockets, "listening")
-    sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(`echo ${String(data)}`)))
+    sockets.on("connection", (socket) =>
+      socket.on("message", (data) => socket.send(`echo ${(data as Buffer).toString()}`)),
+    )
     const { port } = sockets.address() as AddressInfo
     const target = new URL(`/?origin=http://127.0.0.1:${port}`, url)
     target.protocol = "ws:"
@@ -250,7 +253,7 @@ describe("on Node, to a raw socket", () => {
       async (origin) => {
         const answer = await get(origin)
         expect(answer.status).toBe(200)
-        await expect(answer.text()).rejects.toThrow()
+        await expect(answer.text()).rejects.toThrow("other side closed")
       },
     ))
 

@@ -1,5 +1,13 @@
-import { MAX_LABEL, MAX_NAME, readPort } from "./lexical.ts"
-import { foreign, malformed, MAX_AUTHORITY, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
+import { MAX_LABEL, MAX_NAME, PORT, readPort } from "./lexical.ts"
+import {
+  foreign,
+  malformed,
+  MAX_AUTHORITY,
+  refused,
+  type HostnameForeign,
+  type HostnameMalformed,
+  type HostnamePart,
+} from "./outcome.ts"
 
 /**
  * The lower-case name in a raw `Host`, without `:port` and root dot. RFC 9110 §7.2 calls the value `uri-host [":" port]`;
@@ -7,7 +15,7 @@ import { foreign, malformed, MAX_AUTHORITY, type HostnameForeign, type HostnameM
  */
 export const readAuthority = (host: string): string | HostnameForeign | HostnameMalformed => {
   const { length } = host
-  if (length > MAX_AUTHORITY) return notName(host)
+  if (length > MAX_AUTHORITY) return badLength(host, "authority")
   // `[::1]:8787` is somebody's address, never a name of ours.
   if (host.charCodeAt(0) === 91 && /^\[[\da-f:.]+\](?::\d+)?$/i.test(host)) return foreign(host)
   let end = length
@@ -22,25 +30,23 @@ export const readAuthority = (host: string): string | HostnameForeign | Hostname
       start = at + 1
     } else if (code >= 65 && code <= 90) upper = true
     else if (code === 58) {
-      if (readPort(host.slice(at + 1)) === 0)
-        return malformed(host, "authority", "What follows the host is not a port from 1 to 65535.")
+      const port = host.slice(at + 1)
+      if (readPort(port) === 0) return refused(host, "authority", port, PORT)
       end = at
       break
     } else if (code < 43 || code === 44 || code === 47 || (code > 57 && code !== 95)) {
       // Only letters, digits and `+-._` go on. RFC 3986 §3.2.2 would allow more: `%2e`, a dot to whoever decodes it, and
       // `,`, which two `Host` fields look like once joined. A `+` is let through to be told apart as a wrong port.
-      return malformed(host, "authority", "The host holds a character that no hostname may hold.")
+      return malformed(host, "authority", "A hostname holds only letters, digits, -, _ and dots.")
     }
   }
   // One root dot is legal (RFC 1034 §3.1) and names the same host.
   const nameEnd = start === end ? end - 1 : end
-  if (end === 0 || nameEnd > MAX_NAME) return notName(host)
-  if (badLabel || end - start > MAX_LABEL) {
-    return malformed(host, "labels", `A label of a hostname has 1 to ${MAX_LABEL} octets.`)
-  }
+  if (end === 0 || nameEnd > MAX_NAME) return badLength(host, "authority")
+  if (badLabel || end - start > MAX_LABEL) return badLength(host, "labels")
   const name = host.slice(0, nameEnd)
   return upper ? name.toLowerCase() : name
 }
 
-const notName = (host: string): HostnameMalformed =>
-  malformed(host, "authority", `A hostname has 1 to ${MAX_NAME} octets.`)
+const badLength = (host: string, part: HostnamePart): HostnameMalformed =>
+  malformed(host, part, "A hostname has 1 to 253 octets, a label 1 to 63.")

@@ -1,8 +1,8 @@
 import type { Grammar } from "./grammar.ts"
 import { MAX_LABEL, MAX_NAME } from "./lexical.ts"
-import { malformed, type HostnameMalformed } from "./outcome.ts"
+import { refused, type HostnameMalformed } from "./outcome.ts"
 import { parse, parseCustomDomain } from "./parse.ts"
-import type { TargetInput } from "./target.ts"
+import { routeKey, type TargetInput } from "./target.ts"
 
 /** A target whose hostname does not fit. Plain data, like the other outcomes. */
 export interface HostnameTooLong {
@@ -28,25 +28,21 @@ export interface HostnameTooLong {
  * range, port and service at once, a domain that is not the grammar's.
  */
 export const format = (grammar: Grammar, target: TargetInput): string | HostnameTooLong | HostnameMalformed => {
-  const { customDomain, port } = target
+  const { kind, slug, machine, port, service, customDomain }: Fields = target
   const domain = customDomain ?? target.domain ?? grammar.domains[0]
-  const service = "service" in target ? target.service : undefined
-  const name = target.kind === "project" ? target.slug : target.machine
-  const part = target.kind === "project" ? "slug" : "machine"
-  const place = name !== undefined && customDomain === undefined ? part : "domain"
-  if (place === "slug" && `${name}`.length > grammar.maxSlugLength) {
-    return tooLong("slug", `${name}`.length, grammar.maxSlugLength)
-  }
-  const selector = service ?? port
-  const separator = selector === undefined || name === undefined ? "" : service === undefined ? grammar.separator : "--"
-  const label = `${selector ?? ""}${separator}${name ?? ""}`
-  if (label.length > MAX_LABEL) {
-    return tooLong((service ?? "").length > (name ?? "").length ? "service" : part, label.length, MAX_LABEL)
-  }
-  const machines = place === "machine" ? `${grammar.machinesLabel}.` : ""
-  const hostname = `${label}${label && "."}${machines}${domain}`
-  // No label is as long then as what is left for the domain.
-  if (hostname.length > MAX_NAME) return tooLong("domain", hostname.length, MAX_NAME)
+  const part = kind === "project" ? "slug" : "machine"
+  const name = kind === "project" ? slug : machine
+  const isOurs = name !== undefined && customDomain === undefined
+  const label = [service ?? port, name]
+    .filter((text) => text !== undefined)
+    .join(service === undefined ? grammar.separator : "--")
+  const hostname = [label, isOurs && kind === "machine" && grammar.machinesLabel, domain].filter(Boolean).join(".")
+  const tooLong =
+    limited("slug", (customDomain === undefined && slug) || "", grammar.maxSlugLength) ??
+    limited((service ?? "").length > (name ?? "").length ? "service" : part, label, MAX_LABEL) ??
+    // No label is as long then as what is left for the domain.
+    limited("domain", hostname, MAX_NAME)
+  if (tooLong !== undefined) return tooLong
 
   // The promise is kept by reading back: whatever is wrong with a part, it then reads as something else.
   const read =
@@ -54,17 +50,27 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
   if (read._tag === "HostnameMalformed") return read
   const same =
     read._tag === "Target" &&
-    read.kind === target.kind &&
+    routeKey(read) === routeKey(target) &&
     read.port === port &&
-    (read.kind === "machine" ? read.machine === name : read.slug === name && read.service === service) &&
+    read.service === service &&
     (read.customDomain ?? read.domain) === domain
-  return same ? hostname : malformed(hostname, part, `This hostname would not name that ${target.kind}.`)
+  return same ? hostname : refused(hostname, part, hostname, `a name of that ${target.kind}`)
 }
 
-const tooLong = (part: HostnameTooLong["part"], length: number, limit: number): HostnameTooLong => ({
-  _tag: "HostnameTooLong",
-  part,
-  length,
-  limit,
-  reason: `${length} octets are too long, ${limit} are allowed; the longest part is the ${part}.`,
-})
+/** Every field that a target may have. */
+interface Fields {
+  readonly kind: "project" | "machine"
+  readonly slug?: string
+  readonly machine?: string
+  readonly port?: number
+  readonly service?: string
+  readonly domain?: string
+  readonly customDomain?: string
+}
+
+const limited = (part: HostnameTooLong["part"], text: string, limit: number): HostnameTooLong | undefined => {
+  const { length } = text
+  if (length <= limit) return undefined
+  const reason = `The ${part} is too long: ${length} octets where ${limit} fit.`
+  return { _tag: "HostnameTooLong", part, length, limit, reason }
+}

@@ -1,4 +1,4 @@
-import { isDomain, isPort, isServiceName, joined } from "./lexical.ts"
+import { isDomain, isPort, isServiceName, MAX_LABEL, NAME, PORT } from "./lexical.ts"
 
 /** What {@link defineGrammar} accepts. Names are lower-case. */
 export interface GrammarOptions {
@@ -33,8 +33,6 @@ export interface Grammar extends Required<GrammarOptions> {
     /** Longest first: the innermost domain wins. */
     readonly domains: readonly string[]
     readonly reserved: ReadonlySet<string>
-    readonly ports: ReadonlyMap<string, number>
-    readonly services: ReadonlyMap<number, string>
   }
 }
 
@@ -48,9 +46,10 @@ export class GrammarInvalid extends Error {
   readonly accepted: string
 
   constructor({ field, value }: { readonly field: keyof GrammarOptions; readonly value: unknown }) {
-    super(`${field}: ${JSON.stringify(value)} is not accepted, only ${rules[field][1]}`)
+    const [, accepted] = rules[field]
+    super(`${field} accepts ${accepted}, not ${JSON.stringify(value)}`)
     this.field = field
-    this.accepted = rules[field][1]
+    this.accepted = accepted
   }
 }
 
@@ -61,14 +60,12 @@ export class GrammarInvalid extends Error {
  */
 export const defineGrammar = (options: GrammarOptions): Grammar => {
   const checked: Checked = { ...defaults, ...options }
-  for (const [field, [fits]] of Object.entries(rules) as [keyof GrammarOptions, Rule][]) {
-    if (!fits(checked)) throw new GrammarInvalid({ field, value: checked[field] })
+  for (const field of Object.keys(rules) as (keyof Checked)[]) {
+    if (!fits(field, checked)) throw new GrammarInvalid({ field, value: checked[field] })
   }
   const { services, reserved, machinesLabel } = checked
   // Copied: the caller's arrays may change later.
-  const [canonical, ...aliases] = checked.domains
-  const domains = [canonical, ...aliases] as const
-  const ports = Object.entries(services)
+  const domains = [...checked.domains] as const
   return Object.freeze({
     ...checked,
     domains: Object.freeze(domains),
@@ -77,9 +74,6 @@ export const defineGrammar = (options: GrammarOptions): Grammar => {
     lookup: Object.freeze({
       domains: domains.toSorted((a, b) => b.length - a.length),
       reserved: new Set([...reserved, machinesLabel]),
-      ports: new Map(ports),
-      // Reversed, so that the first name of a port is the last to be set.
-      services: new Map(ports.map(([name, port]) => [port, name] as const).toReversed()),
     }),
   })
 }
@@ -106,44 +100,51 @@ const defaults = {
 } as const
 
 type Checked = Required<GrammarOptions>
-type Rule = readonly [fits: (options: Checked) => boolean, accepted: string]
+type Rules = {
+  readonly [Field in keyof Checked]: readonly [
+    fits: (value: Checked[Field], options: Checked) => boolean,
+    accepted: string,
+  ]
+}
 
-const names = "lower-case letters, digits and single inner hyphens"
+const fits = <Field extends keyof Checked>(field: Field, options: Checked): boolean =>
+  rules[field][0](options[field], options)
 
-const rules: Readonly<Record<keyof GrammarOptions, Rule>> = {
+const rules: Rules = {
   domains: [
-    ({ domains, ...rest }) =>
+    (domains, options) =>
       domains.length > 0 &&
-      domains.every((domain, at) => isDomain(domain) && domains.indexOf(domain) === at) &&
-      domains.every((outer) => domains.every((inner) => isApart(rest, inner, outer))),
+      domains.every(
+        (domain, at) => isDomain(domain) && domains.indexOf(domain) === at && isApart(domain, options),
+      ),
     "distinct lower-case domains, under another only below a reserved label",
   ],
-  defaultPort: [({ defaultPort }) => isPort(defaultPort), "a port from 1 to 65535"],
+  defaultPort: [isPort, PORT],
   machinePrefix: [
-    ({ machinePrefix }) => /^(?=.{2,32}$)[a-z][a-z\d]*(?:_[a-z\d]+)*_$/.test(machinePrefix),
+    (prefix) => /^[a-z](?:[a-z\d]|_(?!_)){0,30}_$/.test(prefix),
     "lower-case letters and digits, then one _",
   ],
-  machinesLabel: [({ machinesLabel }) => isServiceName(machinesLabel), names],
+  machinesLabel: [isServiceName, NAME],
   services: [
-    ({ services }) => Object.entries(services).every(([name, port]) => isServiceName(name) && isPort(port)),
-    `${names}, with a port from 1 to 65535`,
+    (services) => Object.entries(services).every(([name, port]) => isServiceName(name) && isPort(port)),
+    `${NAME}, with ${PORT}`,
   ],
   reserved: [
     // One leading underscore is allowed: `_dmarc`, `_acme-challenge` (RFC 8552).
-    ({ reserved, machinePrefix }) =>
+    (reserved, { machinePrefix }) =>
       reserved.every(
         (name) =>
-          name.length < 64 && joined(name, name.startsWith("_") ? 1 : 0, 95) > 0 && !name.startsWith(machinePrefix),
+          name.length <= MAX_LABEL && /^_?[a-z\d]+(?:[-_][a-z\d]+)*$/.test(name) && !name.startsWith(machinePrefix),
       ),
     "lower-case labels without -- and __, no machine id",
   ],
-  separator: [({ separator }) => separator === "__" || separator === "--", "__ or --"],
-  maxSlugLength: [({ maxSlugLength }) => isPort(maxSlugLength) && maxSlugLength < 64, "an integer from 1 to 63"],
+  separator: [(separator) => separator === "__" || separator === "--", "__ or --"],
+  maxSlugLength: [(length) => isPort(length) && length <= MAX_LABEL, `an integer from 1 to ${MAX_LABEL}`],
 }
 
 /** Without `reserved`, `preview.iterate.app` would be both a project of `iterate.app` and a domain. */
-const isApart = ({ reserved, machinesLabel }: Omit<Checked, "domains">, inner: string, outer: string): boolean => {
-  if (!inner.endsWith(`.${outer}`)) return true
-  const label = inner.slice(0, -outer.length - 1).replace(/.*\./, "")
-  return label !== machinesLabel && reserved.includes(label)
-}
+const isApart = (domain: string, { domains, reserved, machinesLabel }: Checked): boolean =>
+  domain.split(".").every((label, at, labels) => {
+    const outer = labels.slice(at + 1).join(".")
+    return !domains.includes(outer) || (label !== machinesLabel && reserved.includes(label))
+  })

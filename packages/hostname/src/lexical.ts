@@ -6,6 +6,11 @@ export const MAX_LABEL = 63
 /** RFC 1035 §2.3.4: 255 octets on the wire are 253 in text, without the root dot. */
 export const MAX_NAME = 253
 
+/** What the checks below accept, in words. */
+export const PORT = "a port from 1 to 65535"
+export const LETTERS = "lower-case letters, digits and single inner hyphens"
+export const NAME = `${LETTERS}, not only digits`
+
 /** The decimal port that `text` spells, or 0. No sign, no leading zero: one port has one spelling. */
 export const readPort = (text: string): number => {
   let port = 0

@@ -33,3 +33,7 @@ export const malformed = (host: string, part: HostnamePart, reason: string): Hos
   part,
   reason,
 })
+
+/** What stands in `part` is `text`, and `accepted` should. */
+export const refused = (host: string, part: HostnamePart, text: string, accepted: string): HostnameMalformed =>
+  malformed(host, part, `"${text}" is not ${accepted}.`)

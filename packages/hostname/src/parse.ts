@@ -1,7 +1,7 @@
 import { readAuthority } from "./authority.ts"
 import { domainOf, isUnder, type Grammar } from "./grammar.ts"
-import { isDomain, isMachineId, isServiceName, isSlug, readPort, separatorAt } from "./lexical.ts"
-import { foreign, malformed, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
+import { isDomain, isMachineId, isServiceName, isSlug, LETTERS, NAME, PORT, readPort, separatorAt } from "./lexical.ts"
+import { foreign, malformed, refused, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
 import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from "./target.ts"
 
 /**
@@ -31,16 +31,14 @@ export const parse = (
   const end = name.length - domain.length - 1
   const dot = name.lastIndexOf(".", end - 1)
   const last = name.slice(dot + 1, end)
-  if (dot === -1) return parseLabel(grammar, host, last, domain)
+  if (dot === -1) return parseLabel(grammar, host, last, domain, false)
   const first = name.slice(0, dot)
   const isMachines = last === grammar.machinesLabel
   if (!isMachines && grammar.lookup.reserved.has(last)) return foreign(host)
   // A machine's port stands in the machine's own label: `4096__mach_123`, never `4096.mach_123`.
   if (first.includes(".") || last.startsWith(grammar.machinePrefix)) return tooDeep(host, domain)
-  if (isMachines) return parseMachine(grammar, host, first, domain, false)
-  const port = readPort(first)
-  if (port === 0 && !isServiceName(first)) return notPort(host, first)
-  return project(grammar, host, last, port, first, domain)
+  if (isMachines) return parseLabel(grammar, host, first, domain, true)
+  return checkSlug(grammar, host, select(host, { _tag: "Target", kind: "project", slug: last, domain }, first, true))
 }
 
 /**
@@ -63,12 +61,12 @@ export const parseCustomDomain = (
   }
   const label = name.slice(0, -customDomain.length - 1)
   if (label.includes(".")) return tooDeep(host, customDomain)
-  if (separatorAt(label) !== -1 || label.startsWith(grammar.machinePrefix)) {
-    return parseMachine(grammar, host, label, customDomain, true)
+  const at = separatorAt(label)
+  if (at !== -1 || label.startsWith(grammar.machinePrefix)) {
+    const machine = textBehind(label, at)
+    return checkMachine(grammar, host, { _tag: "Target", kind: "machine", machine, customDomain }, textBefore(label, at))
   }
-  const port = readPort(label)
-  if (port === 0 && label !== "" && !isServiceName(label)) return notPort(host, label)
-  return select({ _tag: "Target", kind: "project", customDomain }, port, label)
+  return select(host, { _tag: "Target", kind: "project", customDomain }, label || undefined, true)
 }
 
 /** The one label before a domain: `misha`, `4096__misha`, `opencode--misha`, `mach_123`, `4096__mach_123`. */
@@ -77,71 +75,68 @@ const parseLabel = (
   host: string,
   label: string,
   domain: string,
+  isMachine: boolean,
 ): ProjectTarget | MachineTarget | HostnameForeign | HostnameMalformed => {
   const at = separatorAt(label)
-  const name = at === -1 ? label : label.slice(at + 2)
-  if (name.startsWith(grammar.machinePrefix)) return parseMachine(grammar, host, label, domain, false)
-  const service = at === -1 ? "" : label.slice(0, at)
-  const port = readPort(service)
-  if (at !== -1 && port === 0) {
-    // Browsers show `xn--bcher-kva` as `bücher`: no service `xn`, and nobody's slug (RFC 5890 §2.3.1).
-    if (label.startsWith("xn--")) return notSlug(grammar, host, label)
-    if (label.charCodeAt(at) === 95 || !isServiceName(service)) return notPort(host, service)
+  const before = textBefore(label, at)
+  const name = textBehind(label, at)
+  if (isMachine || name.startsWith(grammar.machinePrefix)) {
+    return checkMachine(grammar, host, { _tag: "Target", kind: "machine", machine: name, domain }, before)
   }
-  return grammar.lookup.reserved.has(name) ? foreign(host) : project(grammar, host, name, port, service, domain)
+  // Browsers show `xn--bcher-kva` as `bücher`: no service `xn`, and nobody's slug (RFC 5890 §2.3.1).
+  if (label.startsWith("xn--")) return notSlug(grammar, host, label)
+  const mayBeService = label.charCodeAt(at) === 45
+  const target = select(host, { _tag: "Target", kind: "project", slug: name, domain }, before, mayBeService)
+  return target._tag === "Target" && grammar.lookup.reserved.has(name)
+    ? foreign(host)
+    : checkSlug(grammar, host, target)
 }
 
-/** A label where only a machine may stand, alone or behind a port. */
-const parseMachine = (
-  grammar: Grammar,
-  host: string,
-  label: string,
-  domain: string,
-  custom: boolean,
-): MachineTarget | HostnameMalformed => {
-  const at = separatorAt(label)
-  const before = at === -1 ? "" : label.slice(0, at)
-  const port = readPort(before)
-  if (at !== -1 && port === 0) return notPort(host, before)
-  const machine = at === -1 ? label : label.slice(at + 2)
-  if (!isMachineId(machine, grammar.machinePrefix)) {
-    return malformed(host, "machine", `"${machine}" is not a machine id: ${grammar.machinePrefix} and ${letters}.`)
-  }
-  return custom
-    ? select({ _tag: "Target", kind: "machine", machine, customDomain: domain }, port, "")
-    : select({ _tag: "Target", kind: "machine", machine, domain }, port, "")
-}
+/** What stands before the separator `at`, if there is one. */
+const textBefore = (label: string, at: number): string | undefined => (at === -1 ? undefined : label.slice(0, at))
 
-const project = (
-  grammar: Grammar,
-  host: string,
-  slug: string,
-  port: number,
-  service: string,
-  domain: string,
-): ProjectTarget | HostnameMalformed =>
-  isSlug(slug, grammar.maxSlugLength)
-    ? select({ _tag: "Target", kind: "project", slug, domain }, port, service)
-    : notSlug(grammar, host, slug)
+const textBehind = (label: string, at: number): string => (at === -1 ? label : label.slice(at + 2))
 
-/** Completes a target that nobody else holds yet: spreading optional keys would cost more than the rest of the parse. */
+/**
+ * Completes a target that nobody else holds yet with the port or service in `text`: spreading optional keys would cost
+ * more than the rest of the parse.
+ */
 const select = <T extends Target>(
+  host: string,
   target: T & { port?: number; service?: string },
-  port: number,
-  service: string,
-): T => {
+  text: string | undefined,
+  mayBeService: boolean,
+): T | HostnameMalformed => {
+  if (text === undefined) return target
+  const port = readPort(text)
   if (port > 0) target.port = port
-  else if (service !== "") target.service = service
+  else if (mayBeService && isServiceName(text)) target.service = text
+  else return refused(host, "port", text, `${PORT}, nor a service allowed here`)
   return target
 }
 
-const tooDeep = (host: string, domain: string): HostnameMalformed =>
-  malformed(host, "labels", `Too many labels stand before ${domain}.`)
+const checkSlug = (
+  grammar: Grammar,
+  host: string,
+  target: ProjectTarget | HostnameMalformed,
+): ProjectTarget | HostnameMalformed =>
+  target._tag !== "Target" || isSlug(target.slug, grammar.maxSlugLength) ? target : notSlug(grammar, host, target.slug)
 
-const notPort = (host: string, text: string): HostnameMalformed =>
-  malformed(host, "port", `"${text}" is no port (1 to 65535), nor a service name where one may stand.`)
+const checkMachine = (
+  grammar: Grammar,
+  host: string,
+  target: MachineTarget,
+  before: string | undefined,
+): MachineTarget | HostnameMalformed => {
+  const { machinePrefix } = grammar
+  const selected = select(host, target, before, false)
+  return selected._tag !== "Target" || isMachineId(target.machine, machinePrefix)
+    ? selected
+    : refused(host, "machine", target.machine, `a machine id: ${machinePrefix} and ${LETTERS}`)
+}
+
+const tooDeep = (host: string, domain: string): HostnameMalformed =>
+  malformed(host, "labels", `Too many labels before ${domain}.`)
 
 const notSlug = (grammar: Grammar, host: string, text: string): HostnameMalformed =>
-  malformed(host, "slug", `"${text}" is not a slug: ${grammar.maxSlugLength} ${letters}, not only digits.`)
-
-const letters = "lower-case letters, digits and single inner hyphens"
+  refused(host, "slug", text, `a slug: at most ${grammar.maxSlugLength} ${NAME}`)

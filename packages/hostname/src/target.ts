@@ -65,5 +65,6 @@ export const routeKey = (target: TargetInput): RouteKey => {
  */
 export const portOf = (grammar: Grammar, target: TargetInput): number | undefined => {
   if (target.port !== undefined || target.kind === "machine" || target.service === undefined) return target.port
-  return grammar.lookup.ports.get(target.service)
+  // Own keys only: `constructor` is a service name too.
+  return Object.hasOwn(grammar.services, target.service) ? grammar.services[target.service] : undefined
 }

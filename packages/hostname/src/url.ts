@@ -40,9 +40,8 @@ export const url = (
 /** The same target by its preferred name. */
 const shortest = (grammar: Grammar, target: TargetInput): TargetInput => {
   const { port, ...rest } = target
-  if (port === undefined) return target
   if (port === grammar.defaultPort) return rest
-  const service = grammar.lookup.services.get(port)
-  if (target.kind === "machine" || target.customDomain === undefined || service === undefined) return target
-  return target.service === undefined ? { kind: "project", customDomain: target.customDomain, service } : target
+  if (target.kind === "machine" || target.customDomain === undefined || target.service !== undefined) return target
+  const service = Object.keys(grammar.services).find((name) => grammar.services[name] === port)
+  return service === undefined ? target : { kind: "project", customDomain: target.customDomain, service }
 }

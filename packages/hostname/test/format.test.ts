@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest"
-import { certificateNames, defineGrammar, format, machineEnvironment, parse, parseEmail, url } from "../src/hostname.ts"
+import { parseEmail } from "../src/email.ts"
+import { machineEnvironment } from "../src/environment.ts"
+import { certificateNames, defineGrammar, format, parse, url } from "../src/hostname.ts"
 import { grammar } from "./grammar.ts"
 
 const wide = defineGrammar({ domains: ["iterate.app"], maxSlugLength: 63 })

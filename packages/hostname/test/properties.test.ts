@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { defineGrammar, format, parse, parseCustomDomain, parseEmail, url, type Target } from "../src/hostname.ts"
+import { parseEmail } from "../src/email.ts"
+import { defineGrammar, format, parse, parseCustomDomain, url, type Target } from "../src/hostname.ts"
 import { nearHost, target } from "./arbitraries.ts"
 import { grammar } from "./grammar.ts"
 

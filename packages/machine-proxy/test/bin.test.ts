@@ -23,7 +23,7 @@ const start = (environment: Record<string, string>, flags: readonly string[] = [
 }
 
 const ready = async (running: ReturnType<typeof start>): Promise<{ readonly port: number; readonly host: string }> => {
-  await expect.poll(() => running.out + running.err, { timeout: 10_000 }).toContain('"message":"ready"')
+  await expect.poll(() => running.out + running.err, { timeout: 20_000 }).toContain('"message":"ready"')
   return JSON.parse(running.out.split("\n").find((text) => text.includes('"ready"'))!) as { port: number; host: string }
 }
 

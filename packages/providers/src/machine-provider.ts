@@ -54,7 +54,7 @@ export type MachineState = "running" | "starting" | "stopping" | "stopped" | "su
 
 export interface MachineStatus {
   readonly state: MachineState
-  /** For logs: the provider's own word, an exit code, a reason. No secret. */
+  /** The provider's own word for the state, as `MachineNotRunning` repeats it: `exited`. No secret. */
   readonly detail?: string
   readonly upForMs?: number
 }

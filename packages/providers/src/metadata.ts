@@ -18,7 +18,7 @@ export const metadataDecoder = <A>(
   return (machine) => {
     const decoded = decode(machine.metadata)
     if (Result.isSuccess(decoded)) return decoded.success
-    const field = String(issuesOf(decoded.failure.issue).issues[0]?.path?.[0] ?? "metadata")
+    const field = fieldOf(decoded.failure.issue)
     throw new MachineRecordInvalid({
       provider: machine.type,
       machine: machine.externalId,
@@ -26,4 +26,9 @@ export const metadataDecoder = <A>(
       accepted: accepted[field] ?? "an object",
     })
   }
+}
+
+const fieldOf = (issue: SchemaIssue.Issue): string => {
+  const first = issuesOf(issue).issues[0]?.path?.[0]
+  return typeof first === "string" ? first : "metadata"
 }

@@ -307,7 +307,7 @@ const bounded = <A>(ms: number, outer: AbortSignal, ask: (signal: AbortSignal) =
     const stop = (reason: unknown): void => {
       end()
       inner.abort(reason)
-      reject(reason as Error)
+      reject(reason)
     }
     const left = (): void => stop(outer.reason)
     const timer = setTimeout(() => stop(new TimedOut(`no answer within ${ms} ms`)), ms)

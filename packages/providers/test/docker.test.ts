@@ -1,3 +1,5 @@
+// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
+import { execFile } from "node:child_process"
 import { createServer } from "node:http"
 import type { Server } from "node:http"
 import { once } from "node:events"
@@ -5,6 +7,8 @@ import { mkdtemp, rm } from "node:fs/promises"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { docker } from "../src/docker.ts"
 import { machineFetcher } from "../src/fetcher.ts"
@@ -62,6 +66,20 @@ describe.skipIf(missing !== undefined)(
       expect(after.epoch).not.toBe(before.epoch)
       expect(after.upForMs).toBeLessThan(10_000)
       expect(await get(fetcher)).toBe("from a")
+    })
+
+    it.each([
+      ["bun", "--conditions=@project-ingress/source"],
+      ["deno", "run", "--allow-all", "--conditions=@project-ingress/source"],
+    ])("starts and reaches a machine from %s", { timeout: 40_000 }, async (name, ...args) => {
+      const { id } = await machine({ start: false, options: ["--publish", "127.0.0.1::8080", "--env", "NAME=a"] })
+      const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+      const command = promisify(execFile)(path(`../../../node_modules/.bin/${name}`), [
+        ...args,
+        path("docker-main.ts"),
+        id,
+      ])
+      expect((await command).stdout.trim().split("\n")).toEqual(["MachineNotRunning", "from a"])
     })
 
     it("names the state of a machine that does not run, and starts it", { timeout: 30_000 }, async () => {

@@ -35,7 +35,7 @@ export const endingOf = <A>(
 }
 
 /** A failure with the answer that belongs to it. */
-export const failed = (error: RouterError, inbound: Inbound, names: HopNames): Ending<never> & { _tag: "Failed" } => ({
+const failed = (error: RouterError, inbound: Inbound, names: HopNames): Ending<never> & { _tag: "Failed" } => ({
   _tag: "Failed",
   error,
   answer: answerFor(error, { header: (lowerName) => headerValue(inbound.headers, lowerName), names, pseudonym }),

@@ -1,4 +1,3 @@
-import type { AnswerTag } from "@project-ingress/forward"
 import type { HostnameMalformed, RouteKey } from "@project-ingress/hostname"
 import type { ProviderError } from "@project-ingress/providers"
 
@@ -83,7 +82,7 @@ export class ProxyFailed extends Error {
   }
 }
 
-/** All that can become an answer of the router's own. */
+/** All that can become an answer of the router's own. Each has a row in `forward`'s table, or `answerFor` does not compile. */
 export type RouterError =
   | HostnameMalformed
   | RouteNotFound
@@ -94,8 +93,3 @@ export type RouterError =
   | UpgradeUnsupported
   | ProxyFailed
   | ProviderError
-
-/** The compiler's proof that every failure has a row in `forward`'s table. */
-export type RouterErrorTag = RouterError["_tag"] & AnswerTag
-type Unanswered = Exclude<RouterError["_tag"], AnswerTag>
-export const everyTagHasAnAnswer: [Unanswered] extends [never] ? true : Unanswered = true

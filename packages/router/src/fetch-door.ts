@@ -33,7 +33,7 @@ export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["f
 }
 
 /** The head of a `Request`, as raw as the platform lets us see it. */
-export const inboundFrom = (request: Request, options: Pick<RouterOptions, "clientAddress">): Inbound => {
+const inboundFrom = (request: Request, options: Pick<RouterOptions, "clientAddress">): Inbound => {
   const { url } = request
   const parsed = new URL(url)
   const headers = listFrom(request.headers)
@@ -88,7 +88,8 @@ const exchangeFor = (request: Request, inbound: Inbound, options: RouterOptions)
             method: inbound.method,
             headers,
             body,
-            signal,
+            // The fibre's ends with the answer's head, the request's with its client: a quiet stream must end then, too.
+            signal: AbortSignal.any([signal, request.signal]),
             upgrade: inbound.upgrade === true,
             headersTimeoutMs: options.headersTimeoutMs ?? headersTimeoutMs,
           })

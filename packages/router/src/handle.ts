@@ -44,7 +44,7 @@ export const pseudonym = "ingress-router"
 export const headersTimeoutMs = 120_000
 
 /** How often a request may pass this router, by its own count in `Via`. */
-export const maxHops = 10
+const maxHops = 10
 
 /**
  * The program: one request from its head to a machine's answer. Its failures are all that a router answers by itself, and

@@ -48,7 +48,7 @@ export const machineHeaders = (inbound: Inbound, hop: MachineHop): HeaderList =>
 }
 
 /** The name the client asked for without what only says the port: lower case, without `:port` and root dot. */
-export const publicName = (authority: string, target: Target): string => {
+const publicName = (authority: string, target: Target): string => {
   const name = authority.replace(/:\d+$/, "").replace(/\.$/, "").toLowerCase()
   return target.port === undefined ? name : name.replace(/^\d+(?:__|--|\.)/, "")
 }

@@ -16,7 +16,7 @@ export class Routes extends Context.Service<
 >()("@project-ingress/router/Routes") {}
 
 /** A store that has not answered by then does not know, in ms: a client would rather try again than wait. */
-export const lookupTimeoutMs = 5_000
+const lookupTimeoutMs = 5_000
 
 /** Lifts a store: the one seam. Whatever it throws, rejects with or hangs on is `RouteUnknown`, never a missing route. */
 export const fromStore = (store: RouteStore): Routes["Service"] => ({

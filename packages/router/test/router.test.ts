@@ -193,6 +193,15 @@ describe("one request", () => {
     expect(interrupted).toBe(true)
   })
 
+  it("ends with its client after the head, too: a quiet stream is not kept open", async () => {
+    const { router, sent } = setup()
+    const client = new AbortController()
+    await router.fetch(new Request("http://misha.iterate.app/", { signal: client.signal }))
+    expect(sent[0]!.signal!.aborted).toBe(false)
+    client.abort()
+    expect(sent[0]!.signal!.aborted).toBe(true)
+  })
+
   it("makes one event without headers or secrets, also when the log throws", async () => {
     const events: RouterEvent[] = []
     const { router } = setup({

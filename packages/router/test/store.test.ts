@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import type { Lookup, RouteStore } from "../src/router.ts"
 import { memoryRoutes } from "../src/stores/memory.ts"
 import { machine, setup } from "./fakes.ts"
@@ -49,6 +49,18 @@ describe("a store that cannot tell", () => {
     expect(response?.status).toBe(503)
     expect(response?.headers.has("retry-after")).toBe(true)
     expect(sent).toEqual([])
+  })
+
+  it("is a 503 when it has not answered after 5 s", async () => {
+    vi.useFakeTimers()
+    try {
+      const { router } = setup({ routes: { get: () => new Promise(() => {}) } })
+      const pending = router.fetch(new Request("http://misha.iterate.app/"))
+      await vi.advanceTimersByTimeAsync(5_000)
+      expect((await pending)?.status).toBe(503)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it("is told when the client has left", async () => {

@@ -151,7 +151,7 @@ export const fetchOutgoing = async (
       // `duplex`: a streamed body, as Fetch asks for it; not in every library's types.
       ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
       ...init,
-    } as RequestInit)
+    })
   } catch (cause) {
     if (signal?.aborted === true) throw signal.reason
     if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)

@@ -35,7 +35,7 @@ class Reader implements ResponseReader {
   readonly #body: BodyReader
   #method = "GET"
   #scanned = 0
-  #refused = false
+  #over = false
 
   constructor(limits: ResponseLimits) {
     this.#limits = limits
@@ -63,9 +63,11 @@ class Reader implements ResponseReader {
   }
 
   read(): ResponseHead | BodyRange | MessageEnd | Refusal | undefined {
-    if (this.#refused) return undefined
+    if (this.#over) return undefined
     const event = this.#body.done ? this.#readHead() : this.#body.read()
-    if (event !== undefined && event.type === "refusal") this.#refused = true
+    // An answer that the end of its connection ended is the last one.
+    if (event?.type === "refusal" || (event?.type === "end" && this.#inbox.ended && this.#inbox.size === 0))
+      this.#over = true
     return event
   }
 

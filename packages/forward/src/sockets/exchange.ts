@@ -1,181 +1,625 @@
-import type { Duplex } from "node:stream"
-import type { ConnectionOptions } from "node:tls"
 import type { Answer, AnswerTag } from "../answers.ts"
 import type { HeaderList, ResponseHop } from "../headers.ts"
-import type { HopNames } from "../names.ts"
-import type { RequestHead, ResponseHead } from "../http1/head.ts"
+import type { BodyRange, MessageEnd, RequestHead, ResponseHead } from "../http1/head.ts"
+import type { Refusal } from "../http1/refusal.ts"
+import type { ExchangeState, Forward, ForwardFailure, Outcome } from "./contract.ts"
+import type { Downstream, Occupant } from "./downstream.ts"
+import type { Upstream, UpstreamUser } from "./upstream.ts"
+import { endToEndTrailers, headerValue, responseHeaders } from "../headers.ts"
+import { lastChunkText, requestHeadText, responseHeadText } from "../http1/write.ts"
+import { writeAnswer } from "./answering.ts"
+import { isForward } from "./contract.ts"
+import { Inbound } from "./inbound.ts"
+import { maxForwards, oneHopLess } from "./max-forwards.ts"
+import { took, writePiece } from "./octets.ts"
+import { Tunnel } from "./tunnel.ts"
+import { connectFailure } from "./upstream.ts"
 
-/** A request as it arrived, never touched. */
-export interface InboundRequest {
-  readonly head: RequestHead
-  /** The peer's IP address; empty when the socket has none. */
-  readonly remoteAddress: string
-  /** The port the peer connected to; 0 when the socket has none. */
-  readonly localPort: number
-  /** True when the peer came by TLS. */
-  readonly encrypted: boolean
-  /**
-   * The body as a stream, or `null` without one: for an answer made here. Whoever takes it must not answer with a
-   * `Forward`.
-   */
-  body(): ReadableStream<Uint8Array> | null
-  /** Aborted when the client leaves before its answer is complete. Made when first asked for. */
-  readonly signal: AbortSignal
+/** The host decides, or looks at an answer's head. */
+const DECIDING = 0
+/** Sent on, or about to be; no final answer yet. */
+const AWAITING = 1
+/** The app's answer goes to the client. */
+const RELAYING = 2
+/** An answer of our own goes to the client. */
+const ANSWERING = 3
+const OVER = 4
+
+/** How long the app is waited for to say `100 Continue` before we do, in ms. */
+const CONTINUE_GRACE_MS = 50
+/** How long a client that sent its FIN is still answered, in ms: a half-close and a departure look the same. */
+const FIN_GRACE_MS = 250
+
+/** One request and its answer. */
+export class Exchange implements Occupant, UpstreamUser, ExchangeState {
+  readonly #down: Downstream
+  /** Absent for what could not be understood as a request. */
+  readonly #head: RequestHead | undefined
+  readonly #request: Inbound | undefined
+  readonly #startedAt: number
+  #state = DECIDING
+  /** True when the answer at hand is not the last word: a hook's promise is out. */
+  #judging = false
+  #forward: Forward | undefined
+  #upstream: Upstream | undefined
+  #requestDone: boolean
+  #headSent = false
+  #bodyHanded = false
+  #upstreamBlocked = false
+  #upstreamPaused = false
+  #retried = false
+  #continued = false
+  #interim = 0
+
+  #answerHead: ResponseHead | undefined
+  #hop: ResponseHop | undefined
+  /** A head that waits for the first octets of its body, to be written with them. */
+  #headText = ""
+  #chunkedOut = false
+  #close: boolean
+  /** How long the app's body may pause, in ms. */
+  #idleMs = 0
+  #status = 0
+  #code: string | undefined
+  #bytesIn = 0
+  #bytesOut = 0
+  #drained: (() => void) | undefined
+
+  constructor(down: Downstream, head: RequestHead | undefined) {
+    this.#down = down
+    this.#head = head
+    this.#request = head === undefined ? undefined : new Inbound(head, down.socket, () => down.pump())
+    this.#requestDone = head === undefined || head.framing === 0
+    // After a refused upgrade the client's next octets may be anything.
+    this.#close = head === undefined || !head.keepAlive || head.upgrade
+    this.#startedAt = down.shared.options.onEvent === undefined ? 0 : performance.now()
+  }
+
+  get replayable(): boolean {
+    return !this.#bodyHanded && this.#request?.bodyTaken !== true
+  }
+
+  begin(): void {
+    const head = this.#head!
+    if (head.method === "OPTIONS" && maxForwards(head.headers) === 0) {
+      // RFC 9110 §7.6.2: the last recipient it may have is this one.
+      this.#answer({ status: 204, headers: [] })
+      return
+    }
+    this.#decide(() => this.#down.shared.options.onRequest(this.#request!))
+  }
+
+  /** Asks the host; nothing happens meanwhile. `pass` goes on when it has nothing to say. */
+  #decide(ask: () => Outcome | undefined | Promise<Outcome | undefined>, pass?: () => void): void {
+    const settle = (outcome: Outcome | undefined) => {
+      if (this.#state === OVER) return
+      this.#judging = false
+      if (outcome === undefined) {
+        pass?.()
+        return
+      }
+      this.#dropUpstream()
+      if (isForward(outcome)) {
+        this.#send(outcome, false)
+        this.#down.pump()
+      } else this.#answer(outcome)
+    }
+    const failed = (cause: unknown) => {
+      this.#down.trouble("ProxyFailed", cause)
+      if (this.#state === OVER) return
+      this.#judging = false
+      this.fail("ProxyFailed")
+    }
+    let asked
+    try {
+      asked = ask()
+    } catch (cause) {
+      failed(cause)
+      return
+    }
+    if (isPromise(asked)) {
+      this.#judging = true
+      this.#pauseUpstream()
+      asked.then(
+        (outcome) => this.#down.guard(() => settle(outcome)),
+        (cause: unknown) => this.#down.guard(() => failed(cause)),
+      )
+    } else settle(asked)
+  }
+
+  // ---- towards the app ----------------------------------------------------------------------------------------------
+
+  #send(forward: Forward, fresh: boolean): void {
+    if (!this.replayable) {
+      this.#down.trouble("ProxyFailed", new Error("a request whose body was handed on cannot be sent again"))
+      this.fail("ProxyFailed")
+      return
+    }
+    this.#forward = forward
+    this.#state = AWAITING
+    const upstream = this.#down.shared.pools.take(forward.origin, fresh)
+    if (upstream === undefined) {
+      this.fail("Overloaded")
+      return
+    }
+    this.#upstream = upstream
+    upstream.user = this
+    if (upstream.connected) this.#sendHead()
+  }
+
+  #sendHead(): void {
+    const head = this.#head!
+    const forward = this.#forward!
+    const upstream = this.#upstream!
+    upstream.requests++
+    upstream.reader.expect(head.method)
+    this.#headSent = true
+    const text = requestHeadText(
+      head.method,
+      forward.target ?? head.target,
+      head.method === "OPTIONS" ? oneHopLess(forward.headers) : forward.headers,
+      head.framing === 0 ? "none" : head.framing,
+    )
+    const first = this.#requestDone ? undefined : this.#down.readBody()
+    if (first === undefined) upstream.socket.write(text, "latin1")
+    else this.#handOn(first, text)
+    if (this.#state === AWAITING) this.#awaitDue()
+  }
+
+  get wantsBody(): boolean {
+    if (this.#requestDone || this.#state === OVER) return false
+    if (this.#request!.bodyTaken) return this.#request!.wantsBody
+    return this.#headSent && !this.#upstreamBlocked
+  }
+
+  onBody(event: BodyRange | MessageEnd | Refusal): void {
+    if (event.type === "body") this.#bytesIn += event.bytes.length
+    if (event.type === "end") this.#requestDone = true
+    if (this.#request!.bodyTaken) {
+      this.#request!.feed(event)
+      if (event.type === "refusal") this.#close = true
+    } else this.#handOn(event, "")
+  }
+
+  /** Hands one piece of the body on, after `before`. */
+  #handOn(event: BodyRange | MessageEnd | Refusal, before: string): void {
+    if (event.type === "refusal") {
+      this.#refuseBody(event)
+      return
+    }
+    const { socket } = this.#upstream!
+    const chunked = this.#head!.framing === "chunked"
+    this.#bodyHanded = true
+    let more = true
+    if (event.type === "body") {
+      if (before !== "") this.#bytesIn += event.bytes.length
+      more = writePiece(socket, before, event.bytes, chunked)
+    } else {
+      this.#requestDone = true
+      const text = chunked ? before + lastChunkText(endToEndTrailers(event.trailers, this.#down.shared.names)) : before
+      if (text !== "") more = took(socket, socket.write(text, "latin1"))
+    }
+    if (!more) {
+      this.#upstreamBlocked = true
+      this.#down.pause()
+    }
+    if (this.#state === AWAITING) this.#awaitDue()
+  }
+
+  /** The body broke off or cannot be understood: what the app has of it must not look complete. */
+  #refuseBody({ tag, reason }: Refusal): void {
+    this.#dropUpstream()
+    this.#down.trouble(tag, new Error(reason))
+    if (this.#down.ended) this.#abort()
+    else this.fail(tag)
+  }
+
+  #awaitDue(): void {
+    const { wheel, limits } = this.#down.shared
+    const waits = this.#head!.expect && !this.#continued && !this.#bodyHanded
+    if (this.#down.ended) this.#down.dueAt = wheel.in(FIN_GRACE_MS)
+    else if (!this.#requestDone) this.#down.dueAt = wheel.in(waits ? CONTINUE_GRACE_MS : limits.bodyIdleTimeoutMs)
+    else this.#down.dueAt = wheel.in(this.#forward!.headersTimeoutMs ?? limits.upstreamHeadersTimeoutMs)
+  }
+
+  onUpstreamOpen(): void {
+    this.#sendHead()
+    this.#down.pump()
+  }
+
+  onUpstreamDrain(): void {
+    this.#upstreamBlocked = false
+    this.#down.pump()
+  }
+
+  onUpstreamEnd(): void {
+    this.onUpstreamData()
+  }
+
+  onUpstreamClose(upstream: Upstream, connected: boolean, cause: unknown): void {
+    // What it said before is with the reader still, and the host is looking at it.
+    if (this.#judging) return
+    this.#upstream = undefined
+    if (this.#state === RELAYING) this.#abort()
+    else if (connected) this.#failed({ tag: "UpstreamFailed", sent: "maybe", cause }, upstream)
+    else this.#failed({ tag: connectFailure(upstream, cause), sent: "no", cause }, upstream)
+  }
+
+  fault(cause: unknown): void {
+    this.#down.fault(cause)
+  }
+
+  /** No answer came, or none that can be understood. */
+  #failed(failure: ForwardFailure, broken = this.#upstream): void {
+    const head = this.#head!
+    const forward = this.#forward!
+    const reused = broken !== undefined && broken.requests > 1
+    this.#dropUpstream()
+    if (this.#state !== AWAITING) {
+      this.#abort()
+      return
+    }
+    // RFC 9110 §9.2.2, RFC 9112 §9.3.1: a kept connection may have closed while the request was on its way. Once, on a new
+    // connection, and only what is safe to say twice.
+    const safe = head.framing === 0 && (head.method === "GET" || head.method === "HEAD")
+    if (reused && safe && !this.#retried && failure.tag === "UpstreamFailed") {
+      this.#retried = true
+      this.#send(forward, true)
+      return
+    }
+    const give = () => {
+      if (failure.cause !== undefined) this.#down.trouble(failure.tag, failure.cause)
+      this.fail(failure.tag)
+    }
+    if (forward.onFailure === undefined) give()
+    else this.#decide(() => forward.onFailure!(failure, this), give)
+  }
+
+  // ---- towards the client -------------------------------------------------------------------------------------------
+
+  onUpstreamData(): void {
+    const upstream = this.#upstream
+    if (upstream === undefined || this.#judging) return
+    for (;;) {
+      const event = upstream.reader.read()
+      if (event === undefined) break
+      if (event.type === "body") {
+        this.#relayPiece(event.bytes)
+        continue
+      }
+      if (event.type === "end") {
+        this.#finish(event.trailers)
+        return
+      }
+      if (event.type === "refusal") {
+        const tag = event.tag === "UpstreamMalformed" ? "UpstreamMalformed" : "UpstreamFailed"
+        this.#failed({ tag, sent: "maybe", cause: new Error(event.reason) })
+        return
+      }
+      if (event.status < 200) {
+        if (this.#relayInterim(event)) continue
+        return
+      }
+      const { onResponse } = this.#forward!
+      if (onResponse !== undefined) {
+        this.#decide(
+          () => onResponse(event, this),
+          () => this.#relay(event),
+        )
+        return
+      }
+      this.#relayHead(event)
+      if (event.framing === 0) {
+        this.#finish([])
+        return
+      }
+    }
+    if (this.#headText !== "") {
+      this.#down.socket.write(this.#headText, "latin1")
+      this.#headText = ""
+    }
+    if (upstream.closed && this.#state === RELAYING) this.#abort()
+  }
+
+  /** An answer that a hook let pass. */
+  #relay(head: ResponseHead): void {
+    this.#resumeUpstream()
+    this.#relayHead(head)
+    if (head.framing === 0) this.#finish([])
+    else this.onUpstreamData()
+  }
+
+  #hopFor(head: ResponseHead): ResponseHop {
+    const { response } = this.#forward!
+    return typeof response === "function" ? response(head) : response
+  }
+
+  #relayHead(head: ResponseHead): void {
+    const hop = this.#hopFor(head)
+    this.#state = RELAYING
+    this.#answerHead = head
+    this.#hop = hop
+    this.#status = head.status
+    this.#chunkedOut = this.#head!.version === 11 && (head.framing === "chunked" || head.framing === "until-close")
+    const closes = !this.#chunkedOut && typeof head.framing !== "number"
+    if (!this.#requestDone || this.#down.shared.draining || closes) this.#close = true
+    const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: this.#chunkedOut })
+    // "none": a length that is there was checked by the reader, and there is none beside chunks.
+    const framing = this.#chunkedOut ? "chunked" : "none"
+    this.#headText = responseHeadText(head.status, head.reason, headers, framing, this.#close)
+    if (head.framing === 0) return
+    // An event stream may be silent for as long as it likes.
+    this.#idleMs = isEventStream(headers) ? 0 : this.#down.shared.limits.upstreamIdleTimeoutMs
+    this.#relayDue()
+  }
+
+  #relayPiece(bytes: Uint8Array): void {
+    this.#bytesOut += bytes.length
+    const before = this.#headText
+    this.#headText = ""
+    if (!writePiece(this.#down.socket, before, bytes, this.#chunkedOut)) this.#pauseUpstream()
+    this.#relayDue()
+  }
+
+  #relayDue(): void {
+    const { wheel, limits } = this.#down.shared
+    if (this.#down.ended) this.#down.dueAt = wheel.in(FIN_GRACE_MS)
+    else this.#down.dueAt = wheel.in(this.#requestDone ? this.#idleMs : limits.bodyIdleTimeoutMs)
+  }
+
+  /** False when that was the end of the exchange. */
+  #relayInterim(head: ResponseHead): boolean {
+    const request = this.#head!
+    if (head.status === 101) {
+      if (head.upgrade && request.upgrade) this.#open(head)
+      else this.#failed({ tag: "UpstreamMalformed", sent: "maybe", cause: new Error("a 101 that nobody asked for") })
+      return false
+    }
+    if (++this.#interim > this.#down.shared.limits.maxInterim) {
+      this.#failed({ tag: "UpstreamMalformed", sent: "maybe", cause: new Error("too many interim answers") })
+      return false
+    }
+    // RFC 9110 §15.2: never to HTTP/1.0. A 100 is for who waits for it, once.
+    if (request.version === 10) return true
+    if (head.status === 100) {
+      if (request.expect && !this.#continued) this.#sendContinue()
+      return true
+    }
+    const hop = { ...this.#hopFor(head), add: [] }
+    const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: false })
+    this.#down.socket.write(responseHeadText(head.status, head.reason, headers, "none", false), "latin1")
+    return true
+  }
+
+  #sendContinue(): void {
+    this.#continued = true
+    this.#down.socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1")
+  }
+
+  #finish(trailers: HeaderList): void {
+    const head = this.#head!
+    const answer = this.#answerHead!
+    let text = this.#headText
+    if (this.#chunkedOut) text += lastChunkText(endToEndTrailers(trailers, this.#hop!.names))
+    if (text !== "") this.#down.socket.write(text, "latin1")
+    const upstream = this.#upstream!
+    // Kept only when nothing about the exchange leaves a doubt about where the next answer begins: an app that sends a body
+    // with an answer that must have none, or after an unfinished request, would answer the next client with it.
+    const clean =
+      answer.keepAlive &&
+      this.#requestDone &&
+      !this.#upstreamBlocked &&
+      !upstream.closed &&
+      upstream.reader.buffered === 0 &&
+      head.method !== "HEAD" &&
+      answer.status !== 204 &&
+      answer.status !== 304 &&
+      head.framing !== "chunked" &&
+      !head.expect
+    if (clean) {
+      this.#resumeUpstream()
+      this.#upstream = undefined
+      this.#down.shared.pools.give(upstream)
+    } else this.#dropUpstream()
+    this.#next()
+  }
+
+  /** The answer is complete. */
+  #next(): void {
+    this.#conclude(true)
+    this.#down.next(this.#close || !this.#requestDone)
+  }
+
+  // ---- answers of our own -------------------------------------------------------------------------------------------
+
+  /** Answers with a failure, or breaks off when an answer is on its way. */
+  fail(tag: AnswerTag): void {
+    if (this.#state >= RELAYING) {
+      this.#abort()
+      return
+    }
+    this.#dropUpstream()
+    let answer: Answer
+    try {
+      answer = this.#down.shared.options.failure(tag, this.#request)
+    } catch (cause) {
+      this.#down.trouble("ProxyFailed", cause)
+      this.#abort()
+      return
+    }
+    this.#answer(answer)
+  }
+
+  #answer(answer: Answer): void {
+    this.#state = ANSWERING
+    this.#status = answer.status
+    this.#code = answer.code
+    this.#down.dueAt = 0
+    if (this.#request?.bodyTaken !== true && !this.#requestDone) {
+      // What has already come of a body that nobody reads costs nothing to skip, and spares the connection.
+      this.#requestDone = this.#down.skipBody()
+      if (!this.#requestDone) this.#close = true
+    }
+    const done = writeAnswer(answer, {
+      socket: this.#down.socket,
+      head: this.#head,
+      close: this.#close || this.#down.shared.draining,
+      over: () => this.#state === OVER,
+      wrote: (octets) => {
+        this.#bytesOut += octets
+      },
+      drained: () =>
+        new Promise((resolve) => {
+          this.#down.dueAt = this.#down.shared.wheel.in(this.#down.shared.limits.upstreamIdleTimeoutMs)
+          this.#drained = resolve
+        }),
+    })
+    if (typeof done === "boolean") {
+      if (done) this.#close = true
+      this.#next()
+      return
+    }
+    done.then(
+      (close) => {
+        if (this.#state === OVER) return
+        if (close) this.#close = true
+        this.#down.guard(() => this.#next())
+      },
+      (cause: unknown) => {
+        this.#down.trouble("ProxyFailed", cause)
+        if (this.#state !== OVER) this.#down.guard(() => this.#abort())
+      },
+    )
+    this.#down.pump()
+  }
+
+  // ---- what the client does -----------------------------------------------------------------------------------------
+
+  onOctets(): boolean {
+    return false
+  }
+
+  onClientDrain(): void {
+    this.#resumeUpstream()
+    const drained = this.#drained
+    if (drained === undefined) return
+    this.#drained = undefined
+    this.#down.dueAt = 0
+    drained()
+  }
+
+  onClientEnd(): void {
+    if (!this.#requestDone) this.#down.pump()
+    if (this.#state !== OVER && this.#requestDone) this.#down.dueAt = this.#down.shared.wheel.in(FIN_GRACE_MS)
+  }
+
+  onClientClose(): void {
+    if (this.#state === OVER) return
+    if (this.#status === 0) this.#status = 499
+    this.#dropUpstream()
+    this.#conclude(false)
+    this.#drained?.()
+  }
+
+  onDeadline(): void {
+    if (this.#down.ended) {
+      this.#down.socket.destroy()
+      return
+    }
+    if (this.#state !== AWAITING) {
+      this.#abort()
+      return
+    }
+    if (this.#head!.expect && !this.#continued && !this.#bodyHanded) {
+      this.#sendContinue()
+      this.#awaitDue()
+    } else if (this.#requestDone || this.#upstreamBlocked) {
+      this.#failed({ tag: "UpstreamTimeout", sent: "maybe", cause: new Error("no answer in time") })
+    } else {
+      this.#close = true
+      this.fail("RequestTimeout")
+    }
+  }
+
+  // ---- endings ------------------------------------------------------------------------------------------------------
+
+  /** The app agreed to a WebSocket: from here on octets, in order, what was early first. */
+  #open(head: ResponseHead): void {
+    const upstream = this.#upstream!
+    const headers = responseHeaders(head.headers, this.#hopFor(head), { status: 101, chunked: false })
+    this.#down.socket.write(responseHeadText(101, head.reason, headers, "none", false), "latin1")
+    this.#upstream = undefined
+    this.#status = 101
+    const tunnel = new Tunnel(this.#down, upstream, (bytesIn, bytesOut) => {
+      this.#bytesIn = bytesIn
+      this.#bytesOut = bytesOut
+      this.#conclude(true)
+    })
+    this.#down.handOver(tunnel)
+    tunnel.open()
+  }
+
+  #abort(): void {
+    if (this.#state === OVER) return
+    this.#dropUpstream()
+    this.#conclude(false)
+    this.#down.abort()
+  }
+
+  #conclude(complete: boolean): void {
+    this.#state = OVER
+    const request = this.#request
+    if (request === undefined) return
+    request.over(complete)
+    const { onEvent } = this.#down.shared.options
+    if (onEvent === undefined) return
+    const { head } = request
+    try {
+      onEvent({
+        type: "exchange",
+        method: head.method,
+        host: head.host,
+        target: head.target,
+        status: this.#status,
+        ...(this.#code === undefined ? {} : { code: this.#code }),
+        upgrade: head.upgrade,
+        bytesIn: this.#bytesIn,
+        bytesOut: this.#bytesOut,
+        durationMs: performance.now() - this.#startedAt,
+        remoteAddress: request.remoteAddress,
+        complete,
+      })
+    } catch {
+      // A log that fails must not fail the request.
+    }
+  }
+
+  #dropUpstream(): void {
+    const upstream = this.#upstream
+    this.#upstream = undefined
+    this.#upstreamBlocked = false
+    this.#upstreamPaused = false
+    this.#headSent = false
+    if (upstream === undefined) return
+    upstream.user = undefined
+    upstream.destroy()
+  }
+
+  #pauseUpstream(): void {
+    if (this.#upstreamPaused || this.#upstream === undefined) return
+    this.#upstreamPaused = true
+    this.#upstream.socket.pause()
+  }
+
+  #resumeUpstream(): void {
+    if (!this.#upstreamPaused) return
+    this.#upstreamPaused = false
+    this.#upstream?.socket.resume()
+  }
 }
 
-/** Where a request goes, as data. */
-export interface Origin {
-  /**
-   * Names the pool of connections that may be reused: the machine's incarnation and the port. Two machines must never
-   * share one, even at the same address, because addresses are recycled (CVE-2026-6734).
-   */
-  readonly pool: string
-  /** A hostname or IP address, or `loopback`: the literals 127.0.0.1 and ::1, raced, without any look-up. */
-  readonly host: string
-  readonly port: number
-  /** Present for TLS: options for node:tls; the server's name defaults to `host`. */
-  readonly tls?: ConnectionOptions
-}
+const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 
-/** What to do with a request: send it on. */
-export interface Forward {
-  readonly origin: Origin
-  /** All fields of the outgoing head but framing: what `requestHeaders` gave. */
-  readonly headers: HeaderList
-  /** The request target; default: as received. */
-  readonly target?: string
-  /** For the final answer and for 1xx. A function when it depends on the answer, as on whether it is stamped. */
-  readonly response: ResponseHop | ((head: ResponseHead) => ResponseHop)
-  /** Milliseconds to wait for the answer's head; 0 is for ever. Overrides the engine's limit. */
-  readonly headersTimeoutMs?: number
-  /**
-   * Called with the final answer's head before any of it reaches the client. `undefined` lets it pass; anything else takes
-   * its place, and the answer at hand is thrown away. Another `Forward` is possible only while `request.replayable`.
-   */
-  readonly onResponse?: (
-    head: ResponseHead,
-    request: ExchangeState,
-  ) => Outcome | undefined | Promise<Outcome | undefined>
-  /** Called when no answer came. `undefined` gives the engine's own answer for it. */
-  readonly onFailure?: (
-    failure: ForwardFailure,
-    request: ExchangeState,
-  ) => Outcome | undefined | Promise<Outcome | undefined>
-}
-
-/** What a hook may know about the exchange so far. */
-export interface ExchangeState {
-  /** True when none of the request's body has been handed on, so that the request can be sent once more, elsewhere. */
-  readonly replayable: boolean
-}
-
-/** Why no answer came. */
-export interface ForwardFailure {
-  readonly tag: Extract<
-    AnswerTag,
-    "PortClosed" | "UpstreamTimeout" | "UpstreamFailed" | "UpstreamMalformed" | "ProviderUnavailable"
-  >
-  /** `no` when the request certainly never reached an app. */
-  readonly sent: "no" | "maybe"
-  readonly cause: unknown
-}
-
-/** What a host decides about a request. */
-export type Outcome = Forward | Answer
-
-/** Tells the two apart. */
-export const isForward = (outcome: Outcome): outcome is Forward => "origin" in outcome
-
-/** One line of an access log, made when an exchange is over. Holds no header and no body. */
-export interface ExchangeEvent {
-  readonly type: "exchange"
-  readonly method: string
-  readonly host: string
-  readonly target: string
-  /** The status sent; 499 when the client left before one, 0 when the connection broke off. */
-  readonly status: number
-  /** The stable code, when a proxy made the answer. */
-  readonly code?: string
-  readonly upgrade: boolean
-  /** Octets of body from and to the client; for a WebSocket all octets after the handshake. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly durationMs: number
-  readonly remoteAddress: string
-  /** False when the body ended early or the connection was destroyed: the client saw a failure. */
-  readonly complete: boolean
-}
-
-/** What went wrong without belonging to one exchange, or beside one. Never ends the process. */
-export interface TroubleEvent {
-  readonly type: "trouble"
-  readonly tag: AnswerTag
-  readonly cause: unknown
-}
-
-export type EngineEvent = ExchangeEvent | TroubleEvent
-
-export interface ServeOptions {
-  /** Decides. What it throws or rejects with becomes a 500 and a trouble event. */
-  readonly onRequest: (request: InboundRequest) => Outcome | Promise<Outcome>
-  /** The answer for a failure; `request` is absent when there was none to understand. */
-  readonly failure: (tag: AnswerTag, request: InboundRequest | undefined) => Answer
-  readonly limits?: Partial<Limits>
-  /** The hop's header names; trailers under them are dropped. */
-  readonly names?: HopNames
-  readonly onEvent?: (event: EngineEvent) => void
-}
-
-/** Bounds of the engine. Times in ms, where 0 is for ever; sizes in octets. */
-export interface Limits {
-  /** From the first octet of a request, or the opening of the connection, to the end of its head. 15 000: slow heads are an attack. */
-  readonly headersTimeoutMs: number
-  /** Without any octet of a request's body. 60 000: an upload may last, but it must progress. */
-  readonly bodyIdleTimeoutMs: number
-  /** Between two requests of a connection. 75 000: longer than our router keeps its side, which avoids the race of both. */
-  readonly keepAliveTimeoutMs: number
-  /** Until a TCP (and TLS) connection upstream. 1 000 on loopback, where a closed port is to be an instant 502. */
-  readonly connectTimeoutMs: number
-  /** Until the head of an answer. 0: development servers compile for minutes, and the router owns the 504. */
-  readonly upstreamHeadersTimeoutMs: number
-  /** Without any octet of an answer's body, unless it is `text/event-stream`. 300 000. */
-  readonly upstreamIdleTimeoutMs: number
-  /** A free connection upstream. 4 000: apps close theirs after 5 s (node:http), and we must be first. */
-  readonly poolIdleTimeoutMs: number
-  /** Of a WebSocket. 0: applications have heartbeats of their own, TCP keep-alive finds dead peers. */
-  readonly tunnelIdleTimeoutMs: number
-  /** After one side of a WebSocket has ended, or a final answer while the request still comes in. 30 000 and 2 000. */
-  readonly tunnelLingerMs: number
-  readonly lingerMs: number
-  /** Of a head, start line included. 65 536 each: above what any hop before us lets through. */
-  readonly maxRequestHead: number
-  readonly maxResponseHead: number
-  /** Fields in a head. 1 000, as node:http. */
-  readonly maxFields: number
-  /** Octets of a request target. 32 768. */
-  readonly maxTarget: number
-  /** Chunk extensions and trailers of one body, in all. 16 384 (CVE-2023-39326). */
-  readonly maxChunkOverhead: number
-  /** Interim answers before a final one. 16. */
-  readonly maxInterim: number
-  /** Open connections from clients; above it new ones are closed at once. 10 000. */
-  readonly maxConnections: number
-  /** Connections to one pool, WebSockets not counted; above it 503. 1 024: long polls and event streams hold one each. */
-  readonly maxConnectionsPerPool: number
-  /** Requests on one connection upstream before it is closed. 1 000. */
-  readonly maxRequestsPerConnection: number
-  /** Pools remembered. 256: more ports than a machine has servers. */
-  readonly maxPools: number
-}
-
-export interface Engine {
-  /** Takes one accepted connection: `net.createServer(engine.connection)`, or a TLS server's `secureConnection`. */
-  readonly connection: (socket: Duplex) => void
-  /**
-   * Takes no new requests, lets those at hand finish, and ends what is left (WebSockets among them) at the deadline.
-   * Resolves when no connection is open. Closing the listener is the caller's.
-   */
-  readonly drain: (options: { readonly deadlineMs: number }) => Promise<void>
-  /** Open connections from clients, WebSockets included. */
-  readonly connections: () => number
-}
+const isEventStream = (headers: HeaderList): boolean =>
+  headerValue(headers, "content-type")?.slice(0, 17).toLowerCase() === "text/event-stream"

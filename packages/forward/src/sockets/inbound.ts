@@ -1,55 +1,97 @@
-import type { RequestHead } from "../http1/head.ts"
-import type { InboundRequest } from "./exchange.ts"
+import type { Duplex } from "node:stream"
+import type { BodyRange, MessageEnd, RequestHead } from "../http1/head.ts"
+import type { Refusal } from "../http1/refusal.ts"
+import type { InboundRequest } from "./contract.ts"
 
-/** What an inbound request needs of the connection it came by. */
-export interface InboundSource {
-  readonly remoteAddress: string
-  readonly localPort: number
-  readonly encrypted: boolean
-  takeBody(request: Inbound): ReadableStream<Uint8Array> | null
-}
-
-/** A request as it arrived; also the token by which late promises are told from the exchange at hand. */
+/** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
 export class Inbound implements InboundRequest {
   readonly head: RequestHead
-  readonly #source: InboundSource
-  #body: ReadableStream<Uint8Array> | null | undefined
+  readonly #socket: Duplex
+  readonly #pull: () => void
+  #body: ReadableStream<Uint8Array> | undefined
+  #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #abort: AbortController | undefined
-  #over = false
+  #aborted = false
 
-  constructor(head: RequestHead, source: InboundSource) {
+  /** `pull` is called when the body's reader wants more. */
+  constructor(head: RequestHead, socket: Duplex, pull: () => void) {
     this.head = head
-    this.#source = source
+    this.#socket = socket
+    this.#pull = pull
   }
 
   get remoteAddress(): string {
-    return this.#source.remoteAddress
+    return peer(this.#socket).remoteAddress ?? ""
   }
 
   get localPort(): number {
-    return this.#source.localPort
+    return peer(this.#socket).localPort ?? 0
   }
 
   get encrypted(): boolean {
-    return this.#source.encrypted
-  }
-
-  body(): ReadableStream<Uint8Array> | null {
-    if (this.#body === undefined) this.#body = this.head.framing === 0 ? null : this.#source.takeBody(this)
-    return this.#body
+    return peer(this.#socket).encrypted === true
   }
 
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController()
-      if (this.#over) this.#abort.abort()
+      if (this.#aborted) this.#abort.abort()
     }
     return this.#abort.signal
   }
 
-  /** The client left. */
-  abort(): void {
-    this.#over = true
+  body(): ReadableStream<Uint8Array> | null {
+    if (this.head.framing === 0) return null
+    this.#body ??= new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#sink = controller
+        },
+        pull: this.#pull,
+        cancel: () => {
+          this.#sink = undefined
+        },
+      },
+      { highWaterMark: 1 },
+    )
+    return this.#body
+  }
+
+  /** True once somebody here reads the body; then it can no longer be sent on. */
+  get bodyTaken(): boolean {
+    return this.#body !== undefined
+  }
+
+  get wantsBody(): boolean {
+    // A cancelled body is read over, so that the connection can go on.
+    return this.#sink === undefined || (this.#sink.desiredSize ?? 0) > 0
+  }
+
+  feed(event: BodyRange | MessageEnd | Refusal): void {
+    const sink = this.#sink
+    if (sink === undefined) return
+    if (event.type === "body") {
+      sink.enqueue(event.bytes)
+      return
+    }
+    this.#sink = undefined
+    if (event.type === "end") sink.close()
+    else sink.error(new Error(event.reason))
+  }
+
+  /** The exchange is over; `complete` is false when the client left or the answer broke off. */
+  over(complete: boolean): void {
+    this.#sink?.error(new Error("the exchange is over"))
+    this.#sink = undefined
+    if (complete) return
+    this.#aborted = true
     this.#abort?.abort()
   }
 }
+
+const peer = (socket: Duplex) =>
+  socket as {
+    readonly remoteAddress?: string | undefined
+    readonly localPort?: number | undefined
+    readonly encrypted?: boolean
+  }

@@ -1,4 +1,4 @@
-import type { Limits } from "./exchange.ts"
+import type { Limits } from "./contract.ts"
 
 /** The bounds that hold unless told otherwise. The reasons stand at each field of `Limits`. */
 export const defaultLimits: Limits = {

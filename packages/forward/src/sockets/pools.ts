@@ -1,4 +1,4 @@
-import type { Limits, Origin } from "./exchange.ts"
+import type { Limits, Origin } from "./contract.ts"
 import type { Wheel } from "./timers.ts"
 import { Upstream } from "./upstream.ts"
 

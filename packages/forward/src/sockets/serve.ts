@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream"
-import type { Engine, Limits, ServeOptions } from "./exchange.ts"
+import type { Engine, Limits, ServeOptions } from "./contract.ts"
 import type { Shared } from "./downstream.ts"
 import { defaultNames } from "../names.ts"
 import { Downstream } from "./downstream.ts"

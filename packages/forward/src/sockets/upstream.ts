@@ -1,6 +1,6 @@
 import type { Socket } from "node:net"
 import type { ResponseReader } from "../http1/response-reader.ts"
-import type { Limits, Origin } from "./exchange.ts"
+import type { ForwardFailure, Limits, Origin } from "./contract.ts"
 import type { Pools } from "./pools.ts"
 import type { Timed, Wheel } from "./timers.ts"
 import { connect } from "node:net"
@@ -17,6 +17,8 @@ export interface UpstreamUser {
   onUpstreamDrain(): void
   /** The connection is gone; `connected` is false when it never was open. */
   onUpstreamClose(upstream: Upstream, connected: boolean, cause: unknown): void
+  /** One of the above threw. */
+  fault(cause: unknown): void
 }
 
 /** How long the first of two loopback addresses is waited for before the other is tried beside it, in ms (RFC 8305 §5). */
@@ -94,7 +96,7 @@ export class Upstream implements Timed {
         loser.destroy()
       } else this.#racing?.destroy()
       this.#racing = undefined
-      this.user?.onUpstreamOpen()
+      this.#tell((user) => user.onUpstreamOpen())
     })
     socket.on("data", (bytes) => {
       const { user } = this
@@ -104,15 +106,19 @@ export class Upstream implements Timed {
         return
       }
       this.reader.push(bytes)
-      user.onUpstreamData()
+      try {
+        user.onUpstreamData()
+      } catch (cause) {
+        user.fault(cause)
+      }
     })
     socket.on("end", () => {
       if (socket !== this.socket) return
       this.reader.end()
       if (this.user === undefined) this.destroy()
-      else this.user.onUpstreamEnd()
+      else this.#tell((user) => user.onUpstreamEnd())
     })
-    socket.on("drain", () => this.user?.onUpstreamDrain())
+    socket.on("drain", () => this.#tell((user) => user.onUpstreamDrain()))
     socket.on("error", (error) => {
       this.#cause = error
     })
@@ -148,8 +154,27 @@ export class Upstream implements Timed {
     this.closed = true
     this.#wheel.remove(this)
     this.#pools.forget(this)
-    const { user } = this
-    this.user = undefined
-    user?.onUpstreamClose(this, this.connected, cause)
+    this.#tell((user) => {
+      this.user = undefined
+      user.onUpstreamClose(this, this.connected, cause)
+    })
   }
+
+  #tell(what: (user: UpstreamUser) => void): void {
+    const { user } = this
+    if (user === undefined) return
+    try {
+      what(user)
+    } catch (cause) {
+      user.fault(cause)
+    }
+  }
+}
+
+/** Why a connection could not be opened, as the client is told. */
+export const connectFailure = (upstream: Upstream, cause: unknown): ForwardFailure["tag"] => {
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+  if (code === "ECONNREFUSED") return "PortClosed"
+  if (code === "ETIMEDOUT") return "UpstreamTimeout"
+  return upstream.origin.host === "loopback" ? "UpstreamFailed" : "ProviderUnavailable"
 }

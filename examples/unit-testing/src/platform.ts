@@ -1,0 +1,18 @@
+import { defineGrammar } from "@project-ingress/hostname"
+import { createRouter, LoginRequired } from "@project-ingress/router"
+import type { Policy, Router, RouterOptions } from "@project-ingress/router"
+
+/** What a test replaces; everything else is the platform's own routing. */
+export type Surroundings = Pick<RouterOptions, "routes" | "providers" | "signing" | "forward">
+
+const membersOnly: Policy = ({ header, key }) =>
+  header("cookie")?.includes("session=") === true || key === "p:demo"
+    ? undefined
+    : new LoginRequired({ location: "https://iterate.app/login" })
+
+export const platform = (surroundings: Surroundings): Router =>
+  createRouter({
+    hostnames: defineGrammar({ domains: ["iterate.app"], services: { opencode: 4096 } }),
+    policies: [membersOnly],
+    ...surroundings,
+  })

@@ -1,0 +1,231 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import type { HeaderList, RequestHop, ResponseHop } from "../src/forward.ts"
+import {
+  defaultNames as names,
+  endToEndTrailers,
+  failureAnswer,
+  hopNames,
+  requestHeaders,
+  responseHeaders,
+  wantsPage,
+} from "../src/forward.ts"
+
+const edge: RequestHop = { names, host: "localhost:3000", pseudonym: "test", trusted: false, add: [] }
+const machine: RequestHop = { ...edge, trusted: true }
+const answer: ResponseHop = { names, stamped: false, add: [] }
+const shape = { status: 200, chunked: false }
+const list = (text: string): string[] => text.split("\n").flatMap((line) => line.split(/: ?(.*)/s).slice(0, 2))
+const sent = (text: string, hop = edge) => requestHeaders(list(text), hop)
+const has = (headers: HeaderList, lower: string) =>
+  headers.some((item, i) => i % 2 === 0 && item.toLowerCase() === lower)
+
+describe("a request's headers", () => {
+  it("go on with their bytes, order and repetition", () => {
+    const kept = list(
+      "X-M: 1\nx-m: 2\nX-E: \n__proto__: p\nconstructor: c\nAlt-Used: a\nAuthorization: Basic x\nCookie: a=1; b=2",
+    )
+    expect(requestHeaders(kept, edge)).toEqual(["Host", "localhost:3000", ...kept, "Via", "1.1 test"])
+    expect(({} as Record<string, unknown>)["p"]).toBeUndefined()
+  })
+
+  it.each([
+    "Keep-Alive",
+    "Proxy-Connection",
+    "Proxy-Authorization",
+    "Upgrade",
+    "HTTP2-Settings",
+    "Trailer",
+    "Transfer-Encoding",
+  ])("lose %s at a hop, listed or not", (name) => expect(has(sent(`${name}: x`), name.toLowerCase())).toBe(false))
+
+  it("lose what any Connection line names, in any case and spacing", () => {
+    const headers = sent("connection: \nConnection:  x-HOP ,, Close\nCONNECTION: X-Two\nX-Hop: 1\nx-two: 2\nX-Keep: 3")
+    expect(headers).toEqual(["Host", "localhost:3000", "X-Keep", "3", "Via", "1.1 test"])
+  })
+
+  it("keep what Connection has no power over", () => {
+    const headers = sent(
+      "Connection: Host, Content-Length, Cookie, Authorization, Cache-Control\nCookie: a\nAuthorization: b\nCache-Control: c\nContent-Length: 0",
+    )
+    for (const name of ["host", "cookie", "authorization", "cache-control", "content-length"])
+      expect(has(headers, name)).toBe(true)
+  })
+
+  it("cannot name away what we add", () => {
+    const hop = { ...edge, add: [names.ticket, "t", names.targetHost, "3000__a"] }
+    const headers = sent(`Connection: ${names.ticket}, ${names.targetHost}\n${names.ticket}: forged`, hop)
+    expect(headers.slice(-4)).toEqual(hop.add)
+    expect(headers).not.toContain("forged")
+  })
+
+  it.each([
+    "X-Forwarded-For",
+    "X-Forwarded-Anything",
+    "Forwarded",
+    "X-Real-IP",
+    "CF-Connecting-IP",
+    "Fastly-Client-IP",
+    "X-Original-URL",
+    "Proxy",
+    "X-Iterate-User",
+    "X-Iterate-Proxy-Target-Host",
+    "X_Forwarded_For",
+    "X.Forwarded.For",
+    "X_Iterate_Proxy_Ticket",
+    "X-Iterate.Proxy-Target-Host",
+    "X-Iterate_User",
+  ])("lose %s from a client", (name) => expect(sent(`${name}: spoof`)).not.toContain("spoof"))
+
+  it("keep what a router that proved itself says of the client", () => {
+    const headers = sent(
+      "X-Forwarded-For: 1.2.3.4\nForwarded: for=1.2.3.4\nX-Iterate-User: u\nX-Iterate-Proxy-Ticket: t",
+      machine,
+    )
+    expect(headers).toContain("1.2.3.4")
+    expect(headers).toContain("u")
+    expect(headers).not.toContain("t")
+  })
+
+  it("get their tunnelled ones back from a router, and from nobody else", () => {
+    const text =
+      "Authorization: eaten\nX-Iterate-Proxy-Fwd-Authorization: Bearer app\nX-Iterate-Proxy-Fwd-Host: misha.dev\nX-Iterate-Proxy-Fwd-Connection: x"
+    expect(sent(text, machine)).toEqual(["Host", "misha.dev", "authorization", "Bearer app", "Via", "1.1 test"])
+    expect(sent(text, edge)).toEqual(["Host", "localhost:3000", "Authorization", "eaten", "Via", "1.1 test"])
+  })
+
+  it.each([
+    ["trailers, gzip", true],
+    ["gzip", false],
+    ["trailers;q=0.5", false],
+  ])("of TE: %s pass trailers: %s", (te, passes) => {
+    const headers = sent(`TE: ${te}`, { ...edge, trailers: true })
+    expect(headers.includes("trailers")).toBe(passes)
+    expect(has(headers, "connection")).toBe(passes)
+  })
+
+  it("do not change the list that arrived", () => {
+    const inbound = Object.freeze(list("Connection: a\nA: 1\nB: 2"))
+    requestHeaders(inbound, edge)
+    expect(inbound).toEqual(list("Connection: a\nA: 1\nB: 2"))
+  })
+
+  it("refuse to add what is no field value", () => {
+    for (const bad of ["a\r\nX: y", "a\nb", "a\0", "\u010a"]) {
+      expect(() => requestHeaders([], { ...edge, add: ["X", bad] })).toThrow(TypeError)
+      expect(() => requestHeaders([], { ...edge, host: bad })).toThrow(TypeError)
+    }
+  })
+
+  it("never carry a hop's name, whatever was sent (property)", () => {
+    const name = fc.oneof(
+      fc.constantFrom(
+        "Connection",
+        "TE",
+        "Host",
+        "X-Forwarded-For",
+        names.ticket,
+        names.stamp,
+        "x_iterate_proxy_ticket",
+        "Upgrade",
+      ),
+      fc.stringMatching(/^[A-Za-z_.-]{1,12}$/),
+    )
+    const value = fc.oneof(name, fc.stringMatching(/^[ -~]{0,12}$/))
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value)), (pairs) => {
+        const hop = { ...edge, add: [names.ticket, "ours"] }
+        const out = requestHeaders(pairs.flat(), hop)
+        const tickets = out.filter((_, i) => i % 2 === 1 && out[i - 1]!.toLowerCase() === names.ticket)
+        expect(tickets).toEqual(["ours"])
+        expect(out.filter((item, i) => i % 2 === 0 && item.toLowerCase() === "host")).toHaveLength(1)
+        for (const gone of ["upgrade", "keep-alive", "x-forwarded-for", names.stamp]) expect(has(out, gone)).toBe(false)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe("an answer's headers", () => {
+  it("lose hop-by-hop fields, what commands a front server, and what speaks in our name", () => {
+    const text =
+      "Connection: X-Up\nX-Up: 1\nKeep-Alive: 5\nUpgrade: h2c\nAlt-Svc: h3\nX-Accel-Redirect: /etc\nFly-Replay: app=x\nX-Iterate-Proxy-Stamp: 1\nX-Iterate-Proxy-Error: E\nX-Iterate-User: u\nDate: d\nETag: e"
+    expect(responseHeaders(list(text), answer, shape)).toEqual(["Date", "d", "ETag", "e"])
+  })
+
+  it("keep Set-Cookie lines apart and in order", () => {
+    const cookies = Array.from({ length: 50 }, (_, i) => ["Set-Cookie", `c${i}=1; Expires=Thu, 01 Jan 2026`]).flat()
+    expect(responseHeaders(cookies, answer, shape).slice(0, 100)).toEqual(cookies)
+  })
+
+  it("keep a stamped proxy's error code for the client, and only that", () => {
+    const headers = responseHeaders(
+      list("X-Iterate-Proxy-Stamp: 1\nX-Iterate-Proxy-Error: PORT_CLOSED\nDate: d"),
+      { ...answer, stamped: true },
+      shape,
+    )
+    expect(headers).toEqual(["X-Iterate-Proxy-Error", "PORT_CLOSED", "Date", "d"])
+  })
+
+  it("get a Date when there is none, and keep the one there is", () => {
+    expect(has(responseHeaders([], answer, shape), "date")).toBe(true)
+    expect(responseHeaders(list("Date: d"), answer, shape)).toEqual(["Date", "d"])
+  })
+
+  it("have no length with 204, and a Trailer only beside chunks", () => {
+    expect(
+      has(responseHeaders(list("Content-Length: 5"), answer, { status: 204, chunked: false }), "content-length"),
+    ).toBe(false)
+    expect(
+      has(responseHeaders(list("Content-Length: 5"), answer, { status: 304, chunked: false }), "content-length"),
+    ).toBe(true)
+    expect(has(responseHeaders(list("Trailer: X"), answer, shape), "trailer")).toBe(false)
+    expect(has(responseHeaders(list("Trailer: X"), answer, { status: 200, chunked: true }), "trailer")).toBe(true)
+  })
+
+  it("name the one protocol we upgrade to", () => {
+    expect(
+      responseHeaders(list("Upgrade: websocket\nConnection: upgrade\nSec-WebSocket-Accept: a"), answer, {
+        status: 101,
+        chunked: false,
+      }),
+    ).toEqual(["Sec-WebSocket-Accept", "a", "Connection", "Upgrade", "Upgrade", "websocket"])
+  })
+})
+
+it("trailers go on without what frames, routes or authenticates", () => {
+  const text =
+    "Host: a\nAuthorization: b\nCookie: c\nX-Iterate-Proxy-Target-Host: d\nX-Forwarded-For: e\nContent-Length: 1\nServer-Timing: t\nX-Sum: s"
+  expect(endToEndTrailers(list(text), names)).toEqual(["Server-Timing", "t", "X-Sum", "s"])
+})
+
+describe("a failure's answer", () => {
+  it("carries the code, and nothing of the request", () => {
+    const made = failureAnswer("PortClosed", { names, pseudonym: "test" })
+    expect(made).toMatchObject({ status: 502, code: "PORT_CLOSED", body: '{"error":"PORT_CLOSED"}\n' })
+    expect(made.headers).toContain("test; error=connection_refused")
+  })
+
+  it("is a page for a person, which reloads where waiting helps", () => {
+    const made = failureAnswer("MachineStarting", { names, pseudonym: "test", page: true })
+    expect(made.body).toContain("<h1>")
+    expect(made.body).toContain('http-equiv="refresh"')
+  })
+
+  it.each([
+    [{ "sec-fetch-mode": "navigate" }, true],
+    [{ "sec-fetch-mode": "cors", accept: "text/html" }, false],
+    [{ accept: "text/html,application/xhtml+xml" }, true],
+    [{ accept: "application/json, text/html" }, false],
+    [{ accept: "*/*" }, false],
+    [{ "sec-fetch-mode": "navigate", upgrade: "websocket" }, false],
+  ])("for %j is a page: %s", (headers, page) => {
+    expect(wantsPage((name) => (headers as Record<string, string>)[name])).toBe(page)
+  })
+})
+
+it("a prefix that could be spoofed by an alias is refused", () => {
+  expect(() => hopNames("x_iterate")).toThrow(TypeError)
+  expect(() => hopNames("X-Iterate")).toThrow(TypeError)
+  expect(hopNames("x-acme-proxy").family).toBe("x-acme-")
+})

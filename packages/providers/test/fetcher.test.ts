@@ -1,0 +1,247 @@
+// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
+import { once } from "node:events"
+import { createServer } from "node:http"
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import { failureAnswer, defaultNames, generateTicketKeys, ticketVerifier } from "@project-ingress/forward"
+import type { TicketKey } from "@project-ingress/forward"
+import { afterEach, beforeAll, describe, expect, it } from "vitest"
+import { machineFetcher } from "../src/fetcher.ts"
+import { local } from "../src/local.ts"
+import type { Endpoint, Machine, MachineProvider } from "../src/machine-provider.ts"
+
+const servers = new Set<Server>()
+const listen = async (handler: RequestListener, port = 0): Promise<Server & { readonly port: number }> => {
+  const server = createServer(handler)
+  server.listen(port, "127.0.0.1")
+  await once(server, "listening")
+  servers.add(server)
+  return Object.assign(server, { port: (server.address() as AddressInfo).port })
+}
+const close = async (server: Server): Promise<void> => {
+  servers.delete(server)
+  server.closeAllConnections()
+  server.close()
+  await once(server, "close")
+}
+afterEach(async () => {
+  await Promise.all([...servers].map(close))
+})
+
+const stamp = { [defaultNames.stamp]: "1" }
+const machineAt = (port: number, more: Partial<Machine> = {}): Machine => ({
+  id: "mach_a",
+  type: "local",
+  externalId: "a",
+  metadata: { port },
+  ...more,
+})
+/** A stranger's adapter that says what the test wants. */
+const providerOf = (resolve: () => Partial<Endpoint>, eatenHeaders: readonly string[] = []): MachineProvider => ({
+  type: "local",
+  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", eatenHeaders },
+  resolve: () => Promise.resolve({ origin: "http://127.0.0.1:1", epoch: "1", cacheForMs: 60_000, ...resolve() }),
+})
+const get = (path = "/", init?: RequestInit): Request => new Request(`https://app.example.test${path}`, init)
+
+let keys: { readonly signing: TicketKey; readonly verification: TicketKey }
+beforeAll(async () => {
+  keys = await generateTicketKeys("test")
+})
+
+describe("the wrong machine", () => {
+  /** What the proxy of one machine does: answers for itself alone. */
+  const proxyOf = (machine: string): RequestListener => {
+    const accepted = [keys.verification]
+    const verify = ticketVerifier(() => accepted, machine)
+    return (request, response) => {
+      void Promise.resolve(verify(request.headers[defaultNames.ticket] as string | undefined)).then((refusal) => {
+        if (refusal === undefined) return response.writeHead(200, stamp).end(machine)
+        const tag = refusal === "wrong-machine" ? "MachineMisdirected" : "TicketInvalid"
+        const answer = failureAnswer(tag, { names: defaultNames, pseudonym: "test" })
+        return response.writeHead(answer.status, [...answer.headers, ...Object.entries(stamp).flat()]).end(answer.body)
+      })
+    }
+  }
+
+  it("never answers for another at the same address", async () => {
+    const a = await listen(proxyOf("mach_a"))
+    const fetcher = machineFetcher(local(), machineAt(a.port), keys)
+    expect(await (await fetcher(get())).text()).toBe("mach_a")
+    await close(a)
+    await listen(proxyOf("mach_b"), a.port)
+    await expect(fetcher(get())).rejects.toMatchObject({ _tag: "MachineMismatch", machine: "a" })
+  })
+
+  it("is left for the right one when that moved", async () => {
+    let port: number
+    const provider = providerOf(() => ({ origin: `http://127.0.0.1:${port}` }))
+    const a = await listen(proxyOf("mach_a"))
+    port = a.port
+    const fetcher = machineFetcher(provider, machineAt(0), keys)
+    await fetcher(get())
+    await close(a)
+    await listen(proxyOf("mach_b"), a.port)
+    port = (await listen(proxyOf("mach_a"))).port
+    expect(await (await fetcher(get())).text()).toBe("mach_a")
+  })
+})
+
+describe("what the machine's proxy gets", () => {
+  const seenBy = async (
+    request: Request,
+    options: Parameters<typeof machineFetcher>[2] = {},
+    endpoint: Partial<Endpoint> = {},
+    eaten: readonly string[] = [],
+  ) => {
+    let seen: Pick<IncomingMessage, "method" | "url" | "headers"> | undefined
+    const server = await listen((request, response) => {
+      seen = request
+      response.writeHead(200, stamp).end()
+    })
+    const provider = providerOf(() => ({ origin: `http://127.0.0.1:${server.port}`, ...endpoint }), eaten)
+    await machineFetcher(provider, machineAt(0), options)(request)
+    return seen as { readonly method: string; readonly url: string; readonly headers: IncomingHttpHeaders }
+  }
+
+  it("is the target, the ticket and the way it came, and no client's copy of them", async () => {
+    const headers = {
+      [defaultNames.targetHost]: "localhost:22",
+      [defaultNames.ticket]: "forged",
+      "x-forwarded-for": "10.0.0.1",
+      "x-own": "1",
+      connection: "x-own",
+    }
+    const seen = await seenBy(get("/a%2fb?c=%20", { headers }), { port: 4096, signing: keys.signing })
+    expect(seen.url).toBe("/a%2fb?c=%20")
+    expect(seen.headers[defaultNames.targetHost]).toBe("4096__app.example.test")
+    const accepted = [keys.verification]
+    const verify = ticketVerifier(() => accepted, "mach_a")
+    expect(await verify(seen.headers[defaultNames.ticket] as string)).toBeUndefined()
+    expect(seen.headers["via"]).toBe("1.1 project-ingress")
+    expect(seen.headers["x-forwarded-for"]).toBeUndefined()
+  })
+
+  it.each(["http://localhost:9/", "http://127.0.0.1:9/", "http://[::1]:9/"])(
+    "is a port when %s names nobody",
+    async (url) => {
+      const seen = await seenBy(new Request(url))
+      expect(seen.headers[defaultNames.targetHost]).toBe("localhost:3000")
+    },
+  )
+
+  it("is what its provider's edge wants, and what that edge would eat under another name", async () => {
+    const headers = { authorization: "Bearer app", "x-edge": "client", "x-other": "1" }
+    const seen = await seenBy(get("/", { headers }), {}, { headers: { "X-Edge": "token" } }, ["authorization"])
+    expect(seen.headers).toMatchObject({
+      [`${defaultNames.tunnel}authorization`]: "Bearer app",
+      "x-edge": "token",
+      "x-other": "1",
+    })
+    expect(seen.headers.authorization).toBeUndefined()
+  })
+})
+
+describe("a fetcher", () => {
+  it("gives the app's answer as it is, redirects and failures too", async () => {
+    const { port } = await listen((request, response) => {
+      if (request.url === "/moved") response.writeHead(302, { ...stamp, location: "/x" }).end()
+      else response.writeHead(503, { ...stamp, "set-cookie": ["a=1", "b=2"] }).end("app down")
+    })
+    const fetcher = machineFetcher(local(), machineAt(port))
+    const moved = await fetcher(get("/moved"))
+    expect([moved.status, moved.headers.get("location")]).toEqual([302, "/x"])
+    const down = await fetcher(get("/"))
+    expect([down.status, down.headers.getSetCookie(), await down.text()]).toEqual([503, ["a=1", "b=2"], "app down"])
+  })
+
+  it("rejects with a typed error when it was not the machine's proxy that answered", async () => {
+    const { port } = await listen((_, response) => response.end("some other server"))
+    await expect(machineFetcher(local(), machineAt(port))(get())).rejects.toMatchObject({ _tag: "ProviderUnavailable" })
+  })
+
+  it("streams a body, and sends it once", async () => {
+    let posts = 0
+    const { port } = await listen((request, response) => {
+      posts++
+      if (request.url === "/reset") request.once("data", () => request.socket.resetAndDestroy())
+      else {
+        response.writeHead(200, stamp)
+        request.pipe(response)
+      }
+    })
+    const fetcher = machineFetcher(local(), machineAt(port))
+    const post = (path: string): Request => get(path, { method: "POST", body: "hello" })
+    expect(await (await fetcher(post("/"))).text()).toBe("hello")
+    posts = 0
+    await expect(fetcher(post("/reset"))).rejects.toMatchObject({ _tag: "UpstreamFailed" })
+    expect(posts).toBe(1)
+  })
+
+  it("sends a body that nobody took to where the machine is now", async () => {
+    let port = 1
+    const provider = providerOf(() => ({ origin: `http://127.0.0.1:${port}` }))
+    const fetcher = machineFetcher(provider, machineAt(0))
+    await expect(fetcher(get())).rejects.toMatchObject({ _tag: "PortClosed" })
+    const { port: real } = await listen((request, response) => {
+      response.writeHead(200, stamp)
+      request.pipe(response)
+    })
+    port = real
+    expect(await (await fetcher(get("/", { method: "POST", body: "hello" }))).text()).toBe("hello")
+  })
+
+  it("waits for a head as long as it is told", async () => {
+    const { port } = await listen(() => {})
+    const fetcher = machineFetcher(local(), machineAt(port), { headersTimeoutMs: 50 })
+    await expect(fetcher(get())).rejects.toMatchObject({ _tag: "UpstreamTimeout" })
+  })
+
+  it("ends with its request's signal, before the head and after it", async () => {
+    const { port } = await listen((request, response) => {
+      if (request.url === "/slow") response.writeHead(200, stamp).write("first")
+    })
+    const fetcher = machineFetcher(local(), machineAt(port))
+    const before = new AbortController()
+    const waiting = fetcher(get("/never", { signal: before.signal }))
+    setTimeout(() => before.abort(new Error("left")), 20)
+    await expect(waiting).rejects.toThrow("left")
+    const after = new AbortController()
+    const answer = await fetcher(get("/slow", { signal: after.signal }))
+    after.abort(new Error("left"))
+    await expect(answer.text()).rejects.toThrow("left")
+  })
+
+  it("cannot answer a WebSocket handshake outside Workers, and says so", async () => {
+    const headers = { connection: "upgrade", upgrade: "websocket" }
+    const fetcher = machineFetcher(local(), machineAt(1))
+    await expect(fetcher(get("/", { headers }))).rejects.toMatchObject({ reason: "unsupported" })
+  })
+})
+
+describe("local", () => {
+  const origin = async (metadata: Machine["metadata"]) =>
+    (await local().resolve(machineAt(0, { metadata }), { port: 3000, signal: new AbortController().signal })).origin
+
+  it.each([
+    [{ port: 8080 }, "http://127.0.0.1:8080"],
+    [{ port: 8080, host: "devbox.lan" }, "http://devbox.lan:8080"],
+    [{ port: 8080, host: "::1" }, "http://[::1]:8080"],
+  ])("is at %j", async (metadata, expected) => {
+    expect(await origin(metadata)).toBe(expected)
+  })
+
+  it.each([
+    [{}, "port"],
+    [{ port: 0 }, "port"],
+    [{ port: 65_536 }, "port"],
+    [{ port: "8080" }, "port"],
+    [{ port: 8080.5 }, "port"],
+    [{ port: 8080, host: "" }, "host"],
+    [{ port: 8080, host: "user@host" }, "host"],
+    [{ port: 8080, host: "host/path" }, "host"],
+    [{ port: 8080, epoch: 1 }, "epoch"],
+  ])("names the field of %j that is wrong", async (metadata, field) => {
+    await expect(origin(metadata)).rejects.toMatchObject({ _tag: "MachineRecordInvalid", field })
+  })
+})
