@@ -150,8 +150,9 @@ export const runBin = (name: string, consumer: string): Promise<string> =>
 
 /** Runs a command to its end; what it printed, or an error that holds it. Takes at most two minutes. */
 const run = async (command: string, args: readonly string[], cwd: string): Promise<string> => {
-  // Our own package manager's settings are not the consumer's.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|pnpm_|VITEST)/i.test(name)))
+  // Our own package manager's and test runner's settings are not the consumer's, but for where packages come from.
+  const ours = /^(?!npm_config_(registry|userconfig|cache|proxy|https_proxy|cafile)$)(npm_|pnpm_|VITEST)/i
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name)))
   const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 })
   let output = ""
   child.stdout.on("data", (data: Buffer) => (output += data.toString()))

@@ -2,6 +2,8 @@ import { defaultNames, failureAnswer, responseHeaders } from "@project-ingress/f
 import type { Answer, HeaderList, HopNames } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import * as Effect from "effect/Effect"
+import { ProxyFailed } from "./errors.ts"
+import type { RouterError } from "./errors.ts"
 import type { Handled } from "./handle.ts"
 import { headersTimeoutMs, pseudonym } from "./handle.ts"
 import { isSafe } from "./inbound.ts"
@@ -23,12 +25,22 @@ export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["f
     // The client left: nobody reads it. 499 is nginx's word for that.
     return new Response(null, { status: 499 })
   }
+  const broken = () => responseFrom(failureAnswer("ProxyFailed", { names, pseudonym }))
   return async (request) => {
     try {
       return await respond(request)
-    } catch {
-      return responseFrom(failureAnswer("ProxyFailed", { names, pseudonym }))
+    } catch (cause) {
+      return replacement(options, new ProxyFailed({ cause }), request) ?? broken()
     }
+  }
+}
+
+/** What `onError` wants instead of our answer. Its own throw leaves ours. */
+export const replacement = (options: RouterOptions, error: RouterError, request: Request): Response | undefined => {
+  try {
+    return options.onError?.(error, request)
+  } catch {
+    return undefined
   }
 }
 

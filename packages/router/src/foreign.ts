@@ -13,7 +13,7 @@ export const requestFrom = (
     if (!framing.has(head.headers[i]!.toLowerCase())) headers.append(head.headers[i]!, head.headers[i + 1]!)
   }
   const path = head.target.startsWith("/") ? head.target : "/"
-  const body = !options.body || head.method === "GET" || head.method === "HEAD" ? null : request.body()
+  const body = !options.body || head.method === "GET" || head.method === "HEAD" ? null : lazily(request)
   try {
     return new Request(`${request.encrypted ? "https" : "http"}://${head.host}${path}`, {
       method: head.method,
@@ -26,6 +26,24 @@ export const requestFrom = (
   } catch {
     return undefined
   }
+}
+
+/** The body, taken when somebody reads: one that nobody wants is the engine's to skip, and spares the connection. */
+const lazily = (request: InboundRequest): ReadableStream<Uint8Array> | null => {
+  if (request.head.framing === 0) return null
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (body) => {
+        reader ??= request.body()!.getReader()
+        const { done, value } = await reader.read()
+        if (done) body.close()
+        else body.enqueue(value)
+      },
+      cancel: (reason) => reader?.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** A fetch handler's response for the engine, which frames it itself. */

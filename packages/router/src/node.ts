@@ -12,7 +12,7 @@ import type { Router } from "./router.ts"
 
 /** What {@link serveNode} takes beside a router. */
 export interface NodeOptions {
-  /** Serves hostnames that are not the router's. Cannot answer a WebSocket handshake. Default: 404. */
+  /** Serves hostnames that are not the router's. Cannot answer a WebSocket handshake. A throw is a 500. Default: 404. */
   readonly foreign?: (request: Request) => Response | Promise<Response>
   /** Bounds of the engine; ours differ from its own where machines are not on loopback. */
   readonly limits?: Partial<Limits>
@@ -50,7 +50,13 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const foreign = async (request: InboundRequest): Promise<Answer> => {
     if (options.foreign === undefined) return failure("RouteNotFound", request)
     const made = requestFrom(request)
-    return made === undefined ? failure("MethodRefused", request) : answerFrom(await options.foreign(made))
+    if (made === undefined) return failure("MethodRefused", request)
+    try {
+      return answerFrom(await options.foreign(made))
+    } catch (cause) {
+      options.onEvent?.({ type: "trouble", tag: "ProxyFailed", cause })
+      return failure("ProxyFailed", request)
+    }
   }
 
   const onRequest = (request: InboundRequest): Outcome | Promise<Outcome> =>

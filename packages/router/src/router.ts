@@ -14,7 +14,7 @@ import type { Ending } from "./ending.ts"
 import type { RouterError } from "./errors.ts"
 import { explain } from "./explain.ts"
 import type { Explanation } from "./explain.ts"
-import { fetchDoor } from "./fetch-door.ts"
+import { fetchDoor, replacement } from "./fetch-door.ts"
 import { handle } from "./handle.ts"
 import type { Settings } from "./handle.ts"
 import type { Exchange, Inbound } from "./inbound.ts"
@@ -104,14 +104,6 @@ export const createRouter = (options: RouterOptions): Router => {
     }
   }
 
-  const replaced = (error: RouterError, request: () => Request): Response | undefined => {
-    try {
-      return options.onError?.(error, request())
-    } catch {
-      return undefined
-    }
-  }
-
   const run: Router["run"] = async (inbound, exchange, running) => {
     const started = performance.now()
     const ending = endingOf(await runExit(program(inbound, exchange), running), inbound, names)
@@ -125,7 +117,7 @@ export const createRouter = (options: RouterOptions): Router => {
       tell({ ...common, status: 499 })
       return ending
     }
-    const response = options.onError === undefined ? undefined : replaced(ending.error, running.request)
+    const response = options.onError === undefined ? undefined : replacement(options, ending.error, running.request())
     tell({ ...common, status: response?.status ?? ending.answer.status, error: ending.error._tag })
     return response === undefined ? ending : { ...ending, response }
   }

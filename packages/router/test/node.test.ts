@@ -1,4 +1,4 @@
-import { request as httpRequest } from "node:http"
+import { Agent, request as httpRequest } from "node:http"
 import type { IncomingMessage } from "node:http"
 import { connect } from "node:net"
 import { local } from "@project-ingress/providers/local"
@@ -172,6 +172,39 @@ describe("a router on sockets", () => {
   it("leaves foreign hostnames to the app given, body and all", async () => {
     const response = await open("/mine?q", { host: "example.com", method: "PUT", body: "to you" })
     expect([response.statusCode, await text(response)]).toEqual([201, "own app: PUT /mine to you"])
+  })
+
+  it("keeps the connection when that app does not read a body", async () => {
+    const ignoring = await serveNode(router, { foreign: () => new Response("unread") }).listen({
+      hostname: "127.0.0.1",
+    })
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const ask = (host: string) =>
+      new Promise<string>((resolve, reject) => {
+        const options = { agent, host: "127.0.0.1", port: ignoring.port, method: "POST", headers: { host } }
+        httpRequest(options, (response) => void text(response).then(resolve, reject))
+          .on("error", reject)
+          .end("a body")
+      })
+    for (let turn = 0; turn < 5; turn++) {
+      expect(await ask("example.com")).toBe("unread")
+      expect(await ask("misha.iterate.app")).toBe("a body")
+    }
+    agent.destroy()
+    await ignoring.close()
+  })
+
+  it("is a 500 when that app throws, and says so to the log", async () => {
+    const troubles: unknown[] = []
+    const throwing = await serveNode(router, {
+      foreign: () => Promise.reject(new Error("mine")),
+      onEvent: (event) => event.type === "trouble" && troubles.push(event.cause),
+    }).listen({ hostname: "127.0.0.1" })
+    const response = await new Promise<IncomingMessage>((resolve) => {
+      httpRequest({ host: "127.0.0.1", port: throwing.port, headers: { host: "example.com" } }, resolve).end()
+    })
+    expect([response.resume().statusCode, troubles]).toEqual([500, [new Error("mine")]])
+    await throwing.close()
   })
 
   it("is a 404 for foreign hostnames when no app is given", async () => {

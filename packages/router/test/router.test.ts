@@ -237,6 +237,24 @@ describe("one request", () => {
     expect((await ask())?.status).toBe(404)
   })
 
+  it("is a 500 when the machine's answer cannot be passed on, and onError is told why", async () => {
+    const told: unknown[] = []
+    const { router } = setup({
+      // A body that somebody else reads already.
+      answer: () => {
+        const answer = stamped("taken")
+        answer.body!.getReader()
+        return answer
+      },
+      onError: (error) => {
+        told.push(error)
+        return undefined
+      },
+    })
+    expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBe(500)
+    expect(told).toMatchObject([{ _tag: "ProxyFailed", cause: expect.any(TypeError) }])
+  })
+
   it("gets a page when a person waits for it, JSON otherwise", async () => {
     const { router } = setup()
     const ask = (headers: Record<string, string>) =>

@@ -48,6 +48,8 @@ export class Downstream implements Timed {
   dueAt: number
   readonly socket: Duplex
   readonly shared: Shared
+  /** Read at once: a socket that closed no longer knows. */
+  readonly remoteAddress: string
   /** True after the client's FIN. */
   ended = false
   closed = false
@@ -63,6 +65,8 @@ export class Downstream implements Timed {
   constructor(socket: Duplex, shared: Shared) {
     this.socket = socket
     this.shared = shared
+    this.remoteAddress =
+      "remoteAddress" in socket && typeof socket.remoteAddress === "string" ? socket.remoteAddress : ""
     this.#reader = requestReader(shared.limits)
     // The caller's server may have been made without it; a client's FIN is not the end of its answer.
     socket.allowHalfOpen = true

@@ -68,7 +68,8 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   constructor(down: Downstream, head: RequestHead | undefined) {
     this.#down = down
     this.#head = head
-    this.#request = head === undefined ? undefined : new Inbound(head, down.socket, () => down.pump())
+    this.#request =
+      head === undefined ? undefined : new Inbound(head, down.remoteAddress, down.socket, () => down.pump())
     this.#requestDone = head === undefined || head.framing === 0
     // After a refused upgrade the client's next octets may be anything.
     this.#close = head === undefined || !head.keepAlive || head.upgrade

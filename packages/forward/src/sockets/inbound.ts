@@ -6,6 +6,7 @@ import type { InboundRequest } from "./contract.ts"
 /** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
 export class Inbound implements InboundRequest {
   readonly head: RequestHead
+  readonly remoteAddress: string
   readonly #socket: Duplex
   readonly #pull: () => void
   #body: ReadableStream<Uint8Array> | undefined
@@ -14,14 +15,11 @@ export class Inbound implements InboundRequest {
   #aborted = false
 
   /** `pull` is called when the body's reader wants more. */
-  constructor(head: RequestHead, socket: Duplex, pull: () => void) {
+  constructor(head: RequestHead, remoteAddress: string, socket: Duplex, pull: () => void) {
     this.head = head
+    this.remoteAddress = remoteAddress
     this.#socket = socket
     this.#pull = pull
-  }
-
-  get remoteAddress(): string {
-    return peer(this.#socket).remoteAddress ?? ""
   }
 
   get localPort(): number {
@@ -91,7 +89,6 @@ export class Inbound implements InboundRequest {
 
 const peer = (socket: Duplex) =>
   socket as {
-    readonly remoteAddress?: string | undefined
     readonly localPort?: number | undefined
     readonly encrypted?: boolean
   }

@@ -120,7 +120,8 @@ export class Upstream implements Timed {
     })
     socket.on("drain", () => this.#tell((user) => user.onUpstreamDrain()))
     socket.on("error", (error) => {
-      this.#cause = error
+      // Of two racers, the one that was refused says more than the one that has no such address.
+      if (this.connected || codeOf(this.#cause) !== "ECONNREFUSED") this.#cause = error
     })
     socket.on("close", () => {
       if (!this.connected) {
@@ -171,9 +172,12 @@ export class Upstream implements Timed {
   }
 }
 
+const codeOf = (cause: unknown): unknown =>
+  typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+
 /** Why a connection could not be opened, as the client is told. */
 export const connectFailure = (upstream: Upstream, cause: unknown): ForwardFailure["tag"] => {
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+  const code = codeOf(cause)
   if (code === "ECONNREFUSED") return "PortClosed"
   if (code === "ETIMEDOUT") return "UpstreamTimeout"
   return upstream.origin.host === "loopback" ? "UpstreamFailed" : "ProviderUnavailable"
