@@ -1,6 +1,7 @@
 /**
  * What an import costs a Worker: esbuild's minified bundle under workerd's conditions, gzip -9, with every dependency in it
- * (`effect` and `jose` too). Prints every entry, and fails when a budget is exceeded. Needs no build.
+ * (`effect` and `jose` too). Prints every entry, and fails when a budget is exceeded or the README's table is off by more
+ * than a tenth. Needs no build.
  *
  *     pnpm size
  *
@@ -80,13 +81,23 @@ const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(1)} kB`
 const row = (...[name = "", ...numbers]: string[]): void =>
   console.log(`${name.padEnd(40)}${numbers.map((each) => each.padStart(11)).join("")}`)
 
+/** What the README's table says of a main entry, in bytes; `undefined` when it says nothing. */
+const readme = await readFile(join(root, "README.md"), "utf8")
+const promised = (name: string): number | undefined => {
+  const said = new RegExp(`^\\| \\[\`${name}\`\\].*?\\| (\\d+\\.\\d) kB`, "m").exec(readme)?.[1]
+  return said === undefined ? undefined : Number(said) * 1000
+}
+
 const print = async (each: Import): Promise<boolean> => {
   try {
     const { minified, gzipped } = await measure(each)
     const fits = each.budget === undefined || gzipped <= each.budget
     const budget = each.budget === undefined ? "" : kilobytes(each.budget)
     row(each.name, kilobytes(minified), kilobytes(gzipped), budget, ...(fits ? [] : ["  OVER THE BUDGET"]))
-    return fits
+    const said = promised(each.name)
+    const holds = said === undefined || Math.abs(said - gzipped) <= 0.1 * gzipped
+    if (!holds) console.log(`README.md says ${kilobytes(said)} of ${each.name}: change its table.`)
+    return fits && holds
   } catch (error) {
     console.log(`${each.name}: ${error instanceof Error ? error.message : String(error)}`)
     return false

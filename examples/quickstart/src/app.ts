@@ -9,6 +9,7 @@ import { WebSocketServer } from "ws"
 import { appPage, plainPage } from "./pages.ts"
 
 const machine = process.env["INGRESS_MACHINE"] ?? "unknown"
+const address = process.env["DEMO_ADDRESS"] ?? "127.0.0.1"
 const appPort = Number(process.env["DEMO_APP_PORT"] ?? 4096)
 const plainPort = Number(process.env["DEMO_PLAIN_PORT"] ?? 3000)
 
@@ -57,8 +58,8 @@ new WebSocketServer({ server: app }).on("connection", (socket) => {
   socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }))
 })
 // Loopback is enough: the machine proxy is the only way in.
-app.listen(appPort, "127.0.0.1")
-createServer((_request, response) => html(response, plainPage(machine))).listen(plainPort, "127.0.0.1")
+app.listen(appPort, address)
+createServer((_request, response) => html(response, plainPage(machine))).listen(plainPort, address)
 
 // A child of the demo ends with it, even when the demo was killed and could end nobody.
 if (process.env["DEMO_CHILD"] === "1") process.stdin.on("close", () => process.exit(0)).resume()

@@ -13,12 +13,12 @@ export interface Projects {
   }[]
 }
 
-/** Projects over a route store. `byPort`: whether every machine has the same ports, as containers do. */
+/** Projects over a route store; `port` is the router's. */
 export const makeProjects = (
   names: readonly string[],
   routes: MemoryRoutes,
   machines: Machines,
-  view: { readonly port: number; readonly byPort: boolean },
+  port: number,
 ): Projects => {
   const attached = (project: string): string | null => {
     const found = routes.get(`p:${project}`)
@@ -37,8 +37,8 @@ export const makeProjects = (
       names.map((project) => ({
         project,
         machine: attached(project),
-        urls: [view.byPort ? `4096__${project}` : `app--${project}`, project].map(
-          (label) => `http://${label}.localhost:${view.port}/`,
+        urls: [machines.byPort ? `4096__${project}` : `app--${project}`, project].map(
+          (label) => `http://${label}.localhost:${port}/`,
         ),
       })),
   }

@@ -47,7 +47,7 @@ export const startDocker = async (host: string | undefined, options: StartOption
   }
   const image = `${repository}:${tag}`
   const routes = await Promise.all(options.ids.map((id) => startOne(api, image, id, options)))
-  return { routes: new Map(routes.map((route) => [route.machine.id, route])) }
+  return { byPort: true, routes: new Map(routes.map((route) => [route.machine.id, route])) }
 }
 
 const startOne = async (api: DockerApi, image: string, id: string, { verification, signal, say }: StartOptions) => {
@@ -79,11 +79,11 @@ const startOne = async (api: DockerApi, image: string, id: string, { verificatio
   const port = Ports["8080/tcp"]?.[0]?.HostPort
   if (port === undefined) throw new Error(`container ${id} ended at its start`)
   await healthy(`http://127.0.0.1:${port}`, signal)
-  say(`machine ${id} runs as container ${container.slice(0, 12)}, its proxy on port ${port}`)
+  say(`machine ${id} runs as container ${container.slice(0, 12)}, its proxy at 127.0.0.1:${port}`)
   return {
     machine: { id, type: "docker", externalId: container, metadata: {} },
     services: { app: 4096, plain: 3000 },
-    published: Number(port),
+    published: { host: "127.0.0.1", port: Number(port) },
   }
 }
 

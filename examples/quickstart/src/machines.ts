@@ -14,13 +14,15 @@ export interface StartOptions {
 export interface Machines {
   /** Where a route to a machine leads. `services` name its two apps: `app` and `plain`. */
   readonly routes: ReadonlyMap<string, MachineRoute>
+  /** Whether the app is on 4096 in each of them; else only its name leads to it. */
+  readonly byPort: boolean
 }
 
 /** A machine as a route has it. */
 export interface MachineRoute extends RouteInput {
   readonly services: { readonly app: number; readonly plain: number }
-  /** The port on 127.0.0.1 where its proxy answers now. */
-  readonly published: number
+  /** Where its proxy answers now. */
+  readonly published: { readonly host: string; readonly port: number }
 }
 
 /** How a machine's proxy is configured: the same in a container and in a child process. */

@@ -51,11 +51,10 @@ const start = async (): Promise<Running> => {
   undo.add(() => listening.close({ deadlineMs: 300 }))
 
   const options = { ids: [machineA, machineB], verification, signal, say }
-  const { machines, why, byPort } = await startMachines(engine, dockerHost, options)
+  const { machines, why } = await startMachines(engine, dockerHost, options)
   signal.throwIfAborted()
 
-  const view = { port: listening.port, byPort }
-  const projects = makeProjects(names, routes, machines, view)
+  const projects = makeProjects(names, routes, machines, listening.port)
   projects.attach("misha", machineA)
   projects.attach("banana", machineB)
   running = { projects, machines, why }
@@ -75,7 +74,7 @@ const startMachines = async (engine: Engine | undefined, dockerHost: string | un
     undo.add(() => containers.run())
     try {
       const machines = await startDocker(dockerHost, options, containers)
-      return { machines, why: "Machines are containers: a Docker Engine answers.", byPort: true }
+      return { machines, why: "Machines are containers: a Docker Engine answers." }
     } catch (error) {
       if (signal.aborted || engine === "docker") throw error
       problem = `a Docker Engine answers but cannot run them: ${(error as Error).message}`
@@ -83,7 +82,7 @@ const startMachines = async (engine: Engine | undefined, dockerHost: string | un
     }
   }
   if (engine === "docker") throw new Refused(`INGRESS_DEMO_ENGINE=docker, but ${problem}`)
-  return { machines: await startLocal(options, undo), why: `Machines are processes: ${problem}.`, byPort: false }
+  return { machines: await startLocal(options, undo), why: `Machines are processes: ${problem}.` }
 }
 
 /** A person's mistake: one line, no stack. */

@@ -21,9 +21,9 @@ export interface Answer {
   readonly body: string
 }
 
-/** One request to a hostname that is not in DNS: the connection goes to 127.0.0.1, the name into `Host`. */
+/** One request to a hostname that is not in DNS: the connection goes to a port of 127.0.0.1 or elsewhere, the name into `Host`. */
 export const ask = (
-  port: number,
+  door: number | { readonly host: string; readonly port: number },
   host: string,
   options: {
     readonly method?: string
@@ -34,8 +34,7 @@ export const ask = (
   new Promise((resolve, reject) => {
     const request = http.request(
       {
-        host: "127.0.0.1",
-        port,
+        ...(typeof door === "number" ? { host: "127.0.0.1", port: door } : door),
         agent: false,
         method: options.method ?? "GET",
         path: options.path ?? "/",

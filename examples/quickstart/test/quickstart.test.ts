@@ -3,11 +3,15 @@ import { createServer as createHttpServer } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { hostname } from "node:os"
+import { setTimeout } from "node:timers/promises"
+import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
 import type { Browser } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { TestContext } from "vitest"
 import { dockerApi } from "../src/docker-api.ts"
 import { dockerProblem, label } from "../src/docker-machines.ts"
+import { startLocal } from "../src/local-machines.ts"
+import { Undo } from "../src/machines.ts"
 import { browserProblem, launch, need, visit } from "./browser.ts"
 import { ask, runningChildren, spawnDemo, startDemo } from "./demo.ts"
 import type { Answer, Demo } from "./demo.ts"
@@ -50,12 +54,39 @@ const fails = (answer: Answer, status: number, code: string): void => {
   expect(answer.headers["proxy-status"]).toMatch(/^ingress-(?:router|machine); error=[a-z_]+$/)
 }
 
-const engines = [
-  { engine: "docker", app: "4096__misha", closed: "4097__misha", refused: { status: 502, code: "PORT_CLOSED" } },
-  { engine: "local", app: "app--misha", closed: "4097__misha", refused: { status: 403, code: "PORT_FORBIDDEN" } },
-] as const
+/** How machine mach_a ends, step by step, and what its project answers then. */
+const endings = {
+  docker: [
+    {
+      end: async (demo: Demo) => api!.call("POST", `/containers/${await container(demo, "mach_a")}/stop?t=5`),
+      status: 503,
+      code: "MACHINE_NOT_RUNNING",
+      retry: true,
+    },
+    {
+      end: async (demo: Demo) => api!.call("DELETE", `/containers/${await container(demo, "mach_a")}?force=1`),
+      status: 404,
+      code: "MACHINE_NOT_FOUND",
+      retry: false,
+    },
+  ],
+  // Nobody can be asked what became of a process: only that nothing listens where its proxy was.
+  local: [
+    {
+      end: async ({ output }: Demo) => {
+        const pid = Number(/mach_a runs as process (\d+)/.exec(output())![1])
+        process.kill(pid, "SIGKILL")
+        while (runningChildren(output()).includes(pid)) await setTimeout(20)
+      },
+      status: 502,
+      code: "PORT_CLOSED",
+      retry: false,
+    },
+  ],
+} as const
 
-describe.each(engines)("the demo with $engine machines", ({ engine, app, closed, refused }) => {
+describe.each(["docker", "local"] as const)("the demo with %s machines", (engine) => {
+  const app = "4096__misha"
   let demo: Demo | undefined
   beforeAll(async () => {
     if (engine === "docker" && noEngine !== undefined) return
@@ -138,7 +169,8 @@ describe.each(engines)("the demo with $engine machines", ({ engine, app, closed,
     const { port } = running(ctx)
     fails(await ask(port, at("4096__nobody")), 404, "ROUTE_NOT_FOUND")
     fails(await ask(port, at("99999__misha")), 400, "HOSTNAME_MALFORMED")
-    fails(await ask(port, at(closed)), refused.status, refused.code)
+    fails(await ask(port, at("4097__misha")), 502, "PORT_CLOSED")
+    fails(await ask(port, at("22__misha")), 403, "PORT_FORBIDDEN")
     fails(await ask(port, at(app), { headers: { "x-big": "x".repeat(70_000) } }), 431, "REQUEST_HEAD_TOO_LARGE")
 
     const page = await ask(port, at("4096__nobody"), {
@@ -174,27 +206,29 @@ describe.each(engines)("the demo with $engine machines", ({ engine, app, closed,
   })
 
   it("takes nothing at a machine's own door without its ticket", async (ctx) => {
-    const { output } = running(ctx)
-    const published = Number(/machine mach_a runs .* on port (\d+)/.exec(output())![1])
-    expect(published).toBeGreaterThan(0)
+    const { port, output } = running(ctx)
+    const [, host, published] = /machine mach_a runs .* at ([\d.]+):(\d+)/.exec(output())!
+    expect(Number(published)).toBeGreaterThan(0)
+    const door = { host: host!, port: Number(published) }
     const target = { "x-iterate-proxy-target-host": "4096__misha.localhost" }
     const forged = { ...target, "x-iterate-proxy-ticket": "a.b.c" }
-    fails(await ask(published, "machine", { headers: target }), 401, "TICKET_REQUIRED")
-    fails(await ask(published, "machine", { headers: forged }), 401, "TICKET_INVALID")
+    fails(await ask(door, "machine", { headers: target }), 401, "TICKET_REQUIRED")
+    fails(await ask(door, "machine", { headers: forged }), 401, "TICKET_INVALID")
+    // Nor by way of its hostname: in a container its own port is 8080, whatever it is published as.
+    const own = engine === "docker" ? 8080 : door.port
+    fails(await ask(port, at(`${own}__misha`)), 508, "LOOP_DETECTED")
   })
 
-  it("tells a stopped machine from a removed one", async (ctx) => {
+  it("says what became of a machine that ended, and serves from the other", async (ctx) => {
     const { port, attach } = running(ctx)
-    if (engine === "local") ctx.skip("a process has no engine that tells")
     await attach("misha", "mach_a")
-    const id = await container(demo!, "mach_a")
     expect((await ask(port, at(app))).status).toBe(200)
-    await api!.call("POST", `/containers/${id}/stop?t=5`)
-    const stopped = await ask(port, at(app))
-    fails(stopped, 503, "MACHINE_NOT_RUNNING")
-    expect(Number(stopped.headers["retry-after"])).toBeGreaterThan(0)
-    await api!.call("DELETE", `/containers/${id}?force=1`)
-    fails(await ask(port, at(app)), 404, "MACHINE_NOT_FOUND")
+    for (const { end, status, code, retry } of endings[engine]) {
+      await end(demo!)
+      const answer = await ask(port, at(app))
+      fails(answer, status, code)
+      expect("retry-after" in answer.headers).toBe(retry)
+    }
     await attach("misha", "mach_b")
     expect((await ask(port, at(app))).status).toBe(200)
   }, 60_000)
@@ -235,6 +269,44 @@ describe("a start", () => {
     expect(demo.output()).toContain("Machines are processes: a Docker Engine answers but cannot run them: ")
     expect(demo.output()).toContain("no space left on device")
     broken.close()
+  }, 60_000)
+
+  it("gives each machine ports of its own where there is one loopback address", async (ctx) => {
+    const undo = new Undo()
+    try {
+      const { signing, verification } = await generateTicketKeys("demo")
+      const said: string[] = []
+      const machines = await startLocal(
+        { ids: ["mach_a", "mach_b"], verification, signal: ctx.signal, say: (text) => said.push(text) },
+        undo,
+        // Of the documentation's block (RFC 5737): no computer has it, as macOS has no 127.0.0.2.
+        ["192.0.2.1"],
+      )
+      expect(machines.byPort).toBe(false)
+      expect(said.filter((text) => text.includes("machines share 127.0.0.1"))).toHaveLength(1)
+      const [a, b] = [machines.routes.get("mach_a")!, machines.routes.get("mach_b")!]
+      const ticket = await mintTicket(signing, { machine: "mach_a" })
+      const reach = (target: number) =>
+        ask(a.published, "machine", {
+          headers: { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": `${target}__misha.localhost` },
+        })
+      expect((await reach(a.services.app)).body).toContain("mach_a")
+      for (const other of [b.services.app, b.services.plain]) fails(await reach(other), 403, "PORT_FORBIDDEN")
+    } finally {
+      await undo.run()
+    }
+  }, 30_000)
+
+  it("beside another has addresses of its own", async () => {
+    const environment = { INGRESS_DEMO_ENGINE: "local" }
+    const demos = await Promise.all([startDemo(environment), startDemo(environment)])
+    try {
+      const doors = demos.flatMap(({ output }) => [...output().matchAll(/ at ([\d.]+):\d+/g)].map((match) => match[1]))
+      expect(new Set(doors).size).toBe(4)
+      for (const { port } of demos) expect((await ask(port, `4096__misha.localhost:${port}`)).status).toBe(200)
+    } finally {
+      await Promise.all(demos.map(({ stop }) => stop()))
+    }
   }, 60_000)
 
   it("removes what a killed run has left", async (ctx) => {

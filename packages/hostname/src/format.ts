@@ -2,7 +2,7 @@ import type { Grammar } from "./grammar.ts"
 import { MAX_LABEL, MAX_NAME } from "./lexical.ts"
 import { refused, type HostnameMalformed } from "./outcome.ts"
 import { parse, parseCustomDomain } from "./parse.ts"
-import { routeKey, type TargetInput } from "./target.ts"
+import { routeKey, type TargetFields, type TargetInput } from "./target.ts"
 
 /** A target whose hostname does not fit. Plain data, like the other outcomes. */
 export interface HostnameTooLong {
@@ -28,7 +28,7 @@ export interface HostnameTooLong {
  * range, port and service at once, a domain that is not the grammar's.
  */
 export const format = (grammar: Grammar, target: TargetInput): string | HostnameTooLong | HostnameMalformed => {
-  const { kind, slug, machine, port, service, customDomain }: Fields = target
+  const { kind, slug, machine, port, service, customDomain }: TargetFields = target
   const domain = customDomain ?? target.domain ?? grammar.domains[0]
   const part = kind === "project" ? "slug" : "machine"
   const name = kind === "project" ? slug : machine
@@ -48,24 +48,11 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
   const read =
     customDomain === undefined ? parse(grammar, hostname) : parseCustomDomain(grammar, hostname, customDomain)
   if (read._tag === "HostnameMalformed") return read
-  const same =
-    read._tag === "Target" &&
-    routeKey(read) === routeKey(target) &&
-    read.port === port &&
-    read.service === service &&
-    (read.customDomain ?? read.domain) === domain
-  return same ? hostname : refused(hostname, part, hostname, `a name of that ${target.kind}`)
-}
-
-/** Every field that a target may have. */
-interface Fields {
-  readonly kind: "project" | "machine"
-  readonly slug?: string
-  readonly machine?: string
-  readonly port?: number
-  readonly service?: string
-  readonly domain?: string
-  readonly customDomain?: string
+  if (read._tag === "Target" && routeKey(read) === routeKey(target)) {
+    const got: TargetFields = read
+    if (got.port === port && got.service === service && (got.customDomain ?? got.domain) === domain) return hostname
+  }
+  return refused(hostname, part, hostname, `a name of that ${target.kind}`)
 }
 
 const limited = (part: HostnameTooLong["part"], text: string, limit: number): HostnameTooLong | undefined => {

@@ -63,13 +63,13 @@ export const isMachineId = (text: string, prefix: string): boolean =>
 export const isDomain = (text: string): boolean =>
   text.length <= MAX_NAME && /^(?:(?!-)[a-z\d-]{1,63}(?<!-)\.)*[a-z][a-z\d-]{0,62}(?<!-)$/.test(text)
 
-/** Where the first `__` or `--` begins, or -1. */
+/**
+ * Where the first `__` or `--` begins, or -1. Browsers show `xn--bcher-kva` as `bücher`: such a label has no separator,
+ * and is nobody's slug (RFC 5890 §2.3.1).
+ */
 export const separatorAt = (label: string): number => {
-  let previous = 0
-  for (let at = 0; at < label.length; at++) {
-    const code = label.charCodeAt(at)
-    if (code === previous && (code === 45 || code === 95)) return at - 1
-    previous = code
-  }
-  return -1
+  const dashes = label.indexOf("--")
+  const underscores = label.indexOf("__")
+  if (dashes === -1 || (underscores !== -1 && underscores < dashes)) return underscores
+  return label.startsWith("xn--") ? -1 : dashes
 }

@@ -2,7 +2,7 @@ import { readAuthority } from "./authority.ts"
 import { domainOf, isUnder, type Grammar } from "./grammar.ts"
 import { isDomain, isMachineId, isServiceName, isSlug, LETTERS, NAME, PORT, readPort, separatorAt } from "./lexical.ts"
 import { foreign, malformed, refused, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
-import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from "./target.ts"
+import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target, TargetFields } from "./target.ts"
 
 /**
  * What a raw `Host` value names. It may carry `:port`, a root dot and upper case (RFC 9110 §7.2, RFC 1034 §3.1,
@@ -38,7 +38,7 @@ export const parse = (
   // A machine's port stands in the machine's own label: `4096__mach_123`, never `4096.mach_123`.
   if (first.includes(".") || last.startsWith(grammar.machinePrefix)) return tooDeep(host, domain)
   if (isMachines) return parseLabel(grammar, host, first, domain, true)
-  return checkSlug(grammar, host, select(host, { _tag: "Target", kind: "project", slug: last, domain }, first, true))
+  return complete(grammar, host, { _tag: "Target", kind: "project", slug: last, domain }, first, true)
 }
 
 /**
@@ -62,11 +62,11 @@ export const parseCustomDomain = (
   const label = name.slice(0, -customDomain.length - 1)
   if (label.includes(".")) return tooDeep(host, customDomain)
   const at = separatorAt(label)
-  if (at !== -1 || label.startsWith(grammar.machinePrefix)) {
-    const machine = textBehind(label, at)
-    return checkMachine(grammar, host, { _tag: "Target", kind: "machine", machine, customDomain }, textBefore(label, at))
+  if (at === -1 && !label.startsWith(grammar.machinePrefix)) {
+    return complete(grammar, host, { _tag: "Target", kind: "project", customDomain }, label || undefined, true)
   }
-  return select(host, { _tag: "Target", kind: "project", customDomain }, label || undefined, true)
+  const machine = textBehind(label, at)
+  return complete(grammar, host, { _tag: "Target", kind: "machine", machine, customDomain }, textBefore(label, at), false)
 }
 
 /** The one label before a domain: `misha`, `4096__misha`, `opencode--misha`, `mach_123`, `4096__mach_123`. */
@@ -81,15 +81,13 @@ const parseLabel = (
   const before = textBefore(label, at)
   const name = textBehind(label, at)
   if (isMachine || name.startsWith(grammar.machinePrefix)) {
-    return checkMachine(grammar, host, { _tag: "Target", kind: "machine", machine: name, domain }, before)
+    return complete(grammar, host, { _tag: "Target", kind: "machine", machine: name, domain }, before, false)
   }
-  // Browsers show `xn--bcher-kva` as `bücher`: no service `xn`, and nobody's slug (RFC 5890 §2.3.1).
-  if (label.startsWith("xn--")) return notSlug(grammar, host, label)
-  const mayBeService = label.charCodeAt(at) === 45
-  const target = select(host, { _tag: "Target", kind: "project", slug: name, domain }, before, mayBeService)
-  return target._tag === "Target" && grammar.lookup.reserved.has(name)
-    ? foreign(host)
-    : checkSlug(grammar, host, target)
+  const isDashed = label.charCodeAt(at) === 45
+  const project = complete(grammar, host, { _tag: "Target", kind: "project", slug: name, domain }, before, isDashed)
+  // A reserved name need not be a slug: `_dmarc`.
+  const isNamed = project._tag === "Target" || project.part === "slug"
+  return isNamed && grammar.lookup.reserved.has(name) ? foreign(host) : project
 }
 
 /** What stands before the separator `at`, if there is one. */
@@ -98,45 +96,32 @@ const textBefore = (label: string, at: number): string | undefined => (at === -1
 const textBehind = (label: string, at: number): string => (at === -1 ? label : label.slice(at + 2))
 
 /**
- * Completes a target that nobody else holds yet with the port or service in `text`: spreading optional keys would cost
- * more than the rest of the parse.
+ * Checks a target that nobody else holds yet, and sets its port or service from `text`: spreading optional keys would
+ * cost more than the rest of the parse.
  */
-const select = <T extends Target>(
+const complete = <T extends Target>(
+  grammar: Grammar,
   host: string,
   target: T & { port?: number; service?: string },
   text: string | undefined,
   mayBeService: boolean,
 ): T | HostnameMalformed => {
-  if (text === undefined) return target
-  const port = readPort(text)
-  if (port > 0) target.port = port
-  else if (mayBeService && isServiceName(text)) target.service = text
-  else return refused(host, "port", text, `${PORT}, nor a service allowed here`)
+  if (text !== undefined) {
+    const port = readPort(text)
+    if (port > 0) target.port = port
+    else if (mayBeService && isServiceName(text)) target.service = text
+    else return refused(host, "port", text, `${PORT}, nor a service allowed here`)
+  }
+  const { machinePrefix, maxSlugLength } = grammar
+  const { machine, slug }: TargetFields = target
+  if (machine !== undefined && !isMachineId(machine, machinePrefix)) {
+    return refused(host, "machine", machine, `a machine id: ${machinePrefix} and ${LETTERS}`)
+  }
+  if (slug !== undefined && !isSlug(slug, maxSlugLength)) {
+    return refused(host, "slug", slug, `a slug: at most ${maxSlugLength} ${NAME}`)
+  }
   return target
-}
-
-const checkSlug = (
-  grammar: Grammar,
-  host: string,
-  target: ProjectTarget | HostnameMalformed,
-): ProjectTarget | HostnameMalformed =>
-  target._tag !== "Target" || isSlug(target.slug, grammar.maxSlugLength) ? target : notSlug(grammar, host, target.slug)
-
-const checkMachine = (
-  grammar: Grammar,
-  host: string,
-  target: MachineTarget,
-  before: string | undefined,
-): MachineTarget | HostnameMalformed => {
-  const { machinePrefix } = grammar
-  const selected = select(host, target, before, false)
-  return selected._tag !== "Target" || isMachineId(target.machine, machinePrefix)
-    ? selected
-    : refused(host, "machine", target.machine, `a machine id: ${machinePrefix} and ${LETTERS}`)
 }
 
 const tooDeep = (host: string, domain: string): HostnameMalformed =>
   malformed(host, "labels", `Too many labels before ${domain}.`)
-
-const notSlug = (grammar: Grammar, host: string, text: string): HostnameMalformed =>
-  refused(host, "slug", text, `a slug: at most ${grammar.maxSlugLength} ${NAME}`)

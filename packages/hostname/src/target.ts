@@ -50,6 +50,17 @@ export type TargetInput = Unplaced<Target>
 
 type Unplaced<T> = T extends Target ? Omit<T, "_tag" | "domain"> & Partial<Pick<T, "_tag" | "domain">> : never
 
+/** Any target with every field that some target has. */
+export interface TargetFields {
+  readonly kind: Target["kind"]
+  readonly slug?: string
+  readonly machine?: string
+  readonly port?: number
+  readonly service?: string
+  readonly domain?: string
+  readonly customDomain?: string
+}
+
 /** The key of one route, without port: `p:misha`, `m:mach_123`, `d:www.example.com`. */
 export type RouteKey = `p:${string}` | `m:${string}` | `d:${string}`
 

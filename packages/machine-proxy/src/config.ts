@@ -1,6 +1,7 @@
 import { hopNames } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { verificationKeyProblem } from "./keys.ts"
+import { isLoopback } from "./loopback.ts"
 import type { LogLevel } from "./log.ts"
 import type { MachineProxyOptions } from "./machine-proxy.ts"
 import type { PortRange } from "./ports.ts"
@@ -34,6 +35,7 @@ export const variables = {
   INGRESS_DENY_PORTS: "ports and ranges, 1 to 65535, as in 22,6000-6063, which win over the allowed; default 22,25",
   INGRESS_HOST_POLICY: "localhost or preserve, what apps see as Host; default localhost",
   INGRESS_DEFAULT_PORT: "the port of a target without one, 1 to 65535; default 3000",
+  INGRESS_LOOPBACK: "the one loopback address apps listen on, 127.x.y.z or ::1; default 127.0.0.1 and ::1",
   INGRESS_HEADER_PREFIX:
     'what the hop\'s headers begin with, 1 to 64 of a-z, 0-9 and inner "-"; default x-iterate-proxy',
   INGRESS_LOG: "access, errors or off; default access",
@@ -80,6 +82,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
   const deny = read("INGRESS_DENY_PORTS", portRanges)
   const policy = read("INGRESS_HOST_POLICY", oneOf("localhost", "preserve"))
   const defaultPort = read("INGRESS_DEFAULT_PORT", integer(1, 65_535))
+  const loopback = read("INGRESS_LOOPBACK", (value) => (isLoopback(value) ? value : undefined))
   const names = read("INGRESS_HEADER_PREFIX", (value) => {
     try {
       return hopNames(value)
@@ -105,6 +108,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
         ports: { ...(allow === undefined ? {} : { allow }), ...(deny === undefined ? {} : { deny }) },
         ...(policy === undefined ? {} : { host: policy }),
         ...(defaultPort === undefined ? {} : { defaultPort }),
+        ...(loopback === undefined ? {} : { loopback }),
         ...(names === undefined ? {} : { names }),
         ...(maxConnections === undefined ? {} : { limits: { maxConnections } }),
       },

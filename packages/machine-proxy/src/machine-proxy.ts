@@ -7,6 +7,7 @@ import type { Answer, AnswerTag, HopNames, ResponseHop, TicketKey, TicketRefusal
 import { serve } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, InboundRequest, Limits, Origin, Outcome } from "@project-ingress/forward/sockets"
 import { verificationKeyProblem } from "./keys.ts"
+import { isLoopback } from "./loopback.ts"
 import { isPort, portGate } from "./ports.ts"
 import type { PortRules } from "./ports.ts"
 import { parseTarget } from "./target.ts"
@@ -31,6 +32,11 @@ export interface MachineProxyOptions {
   readonly host?: "localhost" | "preserve"
   /** The port of a target that names none, 1 to 65535. Default 3000. */
   readonly defaultPort?: number
+  /**
+   * The one loopback address apps listen on, `127.x.y.z` or `::1`: for several machines on one host, each with an address
+   * of its own. An app that listens on every address is reached by all of them. Default: 127.0.0.1 and ::1, raced.
+   */
+  readonly loopback?: string
   /** The headers of the hop; must be the router's. Default `x-iterate-proxy-*`. */
   readonly names?: HopNames
   readonly limits?: Partial<Limits>
@@ -57,10 +63,11 @@ const MAX_ORIGINS = 1_024
  * @throws {TypeError} naming the option that is wrong and what it accepts
  */
 export const createMachineProxy = (options: MachineProxyOptions): MachineProxy => {
-  const { machine, names = defaultNames, host = "localhost", defaultPort = 3000 } = options
+  const { machine, names = defaultNames, host = "localhost", defaultPort = 3000, loopback } = options
   if (typeof machine !== "string" || machine === "") throw refused("machine", machine, "the machine's id")
   if (!isPort(defaultPort)) throw refused("defaultPort", defaultPort, "a port, 1 to 65535")
   if (host !== "localhost" && host !== "preserve") throw refused("host", host, `"localhost" or "preserve"`)
+  if (loopback !== undefined && !isLoopback(loopback)) throw refused("loopback", loopback, "127.x.y.z or ::1")
   const verify = options.keys === "insecure" ? undefined : ticketVerifier(keySource(options.keys), machine)
   const allowed = portGate(options.ports ?? {})
 
@@ -85,7 +92,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     let place = places.get(port)
     if (place === undefined) {
       if (places.size >= MAX_ORIGINS) places.clear()
-      place = { origin: { pool: String(port), host: "loopback", port }, authority: `localhost:${port}` }
+      place = { origin: { pool: String(port), host: loopback ?? "loopback", port }, authority: `localhost:${port}` }
       places.set(port, place)
     }
     return place

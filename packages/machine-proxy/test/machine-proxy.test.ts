@@ -123,6 +123,28 @@ describe("the target", () => {
     expect((await get(proxy.port, six.port)).status).toBe(200)
   })
 
+  it("is reached on the one loopback address given, on no other", async (ctx) => {
+    const own = await startApp("127.0.0.2").catch(() => ctx.skip("no 127.0.0.2 here"))
+    await using _ = own
+    const only = http.createServer((_request, response) => response.end("127.0.0.1"))
+    only.listen(own.port, "127.0.0.1")
+    await once(only, "listening")
+    await using second = await startProxy({ loopback: "127.0.0.2" })
+    await using third = await startProxy({ loopback: "127.0.0.3" })
+    expect(receivedBy(await get(second.port, own.port))["host"]).toBe(`localhost:${own.port}`)
+    expect(failureOf(await get(third.port, own.port))).toEqual(stamped(502, "PORT_CLOSED"))
+    expect((await get(proxy.port, own.port)).body).toContain("127.0.0.1")
+    only.close()
+  })
+
+  it("is reached on ::1 alone", async (ctx) => {
+    const six = await startApp("::1").catch(() => ctx.skip("no IPv6 loopback here"))
+    await using _ = six
+    await using alone = await startProxy({ loopback: "::1" })
+    expect((await get(alone.port, six.port)).status).toBe(200)
+    expect(failureOf(await get(alone.port, app.port))).toEqual(stamped(502, "PORT_CLOSED"))
+  })
+
   it("with nothing behind it is an instant 502", async () => {
     const started = performance.now()
     expect(failureOf(await get(proxy.port, await closedPort()))).toEqual(stamped(502, "PORT_CLOSED"))
@@ -342,6 +364,9 @@ describe("options", () => {
     ["ports.deny", { ports: { deny: [0] } }],
     ["host", { host: "public" }],
     ["defaultPort", { defaultPort: 0 }],
+    ["loopback", { loopback: "10.0.0.1" }],
+    ["loopback", { loopback: "loopback" }],
+    ["loopback", { loopback: null }],
     ["defaultPort", { defaultPort: "3000" }],
   ])("are refused at creation: %s", (field, options) => {
     expect(make(options)).toThrow(TypeError)

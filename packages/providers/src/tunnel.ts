@@ -15,10 +15,18 @@ export const tunnelHeaders = (
   if (edge.length === 0 && eaten.length === 0) return list
   const taken = new Set(edge.map(([name]) => name.toLowerCase()))
   const out: string[] = []
+  const tunnelled = new Map<string, string>()
   for (let i = 0; i < list.length; i += 2) {
     const lower = list[i]!.toLowerCase()
-    if (eaten.includes(lower)) out.push(names.tunnel + lower, list[i + 1]!)
-    else if (!taken.has(lower)) out.push(list[i]!, list[i + 1]!)
+    if (eaten.includes(lower)) {
+      // One line each, as the machine's proxy restores it (RFC 9110 §5.3; cookies: RFC 6265 §5.4).
+      const before = tunnelled.get(lower)
+      tunnelled.set(
+        lower,
+        before === undefined ? list[i + 1]! : before + (lower === "cookie" ? "; " : ", ") + list[i + 1]!,
+      )
+    } else if (!taken.has(lower)) out.push(list[i]!, list[i + 1]!)
   }
+  for (const [lower, value] of tunnelled) out.push(names.tunnel + lower, value)
   return out.concat(...edge)
 }

@@ -46,11 +46,7 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
           origin: originOf(outgoing),
           headers: withHost(outgoing),
           headersTimeoutMs: timeout,
-          response: (head) => {
-            // A 101 passes without `onResponse`: from then on there is nothing to decide.
-            if (head.status === 101) resume(Effect.succeed(received(head)))
-            return { names, stamped: headerValue(head.headers, names.stamp) !== undefined, add: [] }
-          },
+          response: (head) => ({ names, stamped: headerValue(head.headers, names.stamp) !== undefined, add: [] }),
           onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
           onFailure: (failure, state) =>
             heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),

@@ -10,7 +10,7 @@ export interface StampedServer {
   readonly close: () => Promise<void>
 }
 
-/** Answers by path: `/events` streams until the client leaves, `/redirect` redirects, `/misdirected` is known to `mach_1` only, anything else echoes its body. */
+/** Answers by path: `/events` streams until the client leaves, `/redirect` redirects, `/misdirected` is known to `mach_1` only, `/closed` fails, anything else echoes its body. */
 export const startMachine = (id = "mach_1"): Promise<StampedServer> =>
   new Promise((resolve) => {
     const requests: IncomingMessage[] = []
@@ -30,12 +30,13 @@ export const startMachine = (id = "mach_1"): Promise<StampedServer> =>
         response.writeHead(421).end("{}")
         return
       }
-      if (request.url === "/redirect") {
-        response.writeHead(302, { location: "/elsewhere" }).end()
+      if (request.url === "/closed") {
+        response.setHeader("x-iterate-proxy-error", "PORT_CLOSED")
+        response.writeHead(502).end("{}")
         return
       }
-      if (request.url === "/host") {
-        response.end(JSON.stringify(request.rawHeaders))
+      if (request.url === "/redirect") {
+        response.writeHead(302, { location: "/elsewhere" }).end()
         return
       }
       request.pipe(response)

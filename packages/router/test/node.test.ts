@@ -119,6 +119,11 @@ describe("a router on sockets", () => {
     await new Promise((resolve) => socket.once("close", resolve))
   })
 
+  it("passes the code of the machine proxy's own failures", async () => {
+    const response = (await open("/closed")).resume()
+    expect([response.statusCode, response.headers["x-iterate-proxy-error"]]).toEqual([502, "PORT_CLOSED"])
+  })
+
   it("does not follow redirects", async () => {
     const response = await open("/redirect")
     expect([response.statusCode, response.headers.location]).toEqual([302, "/elsewhere"])

@@ -49,7 +49,7 @@ export interface Forward {
   /** Milliseconds to wait for the answer's head; 0 is for ever. Overrides the engine's limit. */
   readonly headersTimeoutMs?: number
   /**
-   * Called with the final answer's head before any of it reaches the client. `undefined` lets it pass; anything else takes
+   * Called with the head of the final answer, or of a 101, before any of it reaches the client. `undefined` lets it pass; anything else takes
    * its place, and the answer at hand is thrown away. Another `Forward` is possible only while `request.replayable`.
    */
   readonly onResponse?: (

@@ -372,8 +372,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   #relayInterim(head: ResponseHead): boolean {
     const request = this.#head!
     if (head.status === 101) {
-      if (head.upgrade && request.upgrade) this.#open(head)
-      else this.#failed({ tag: "UpstreamMalformed", sent: "maybe", cause: new Error("a 101 that nobody asked for") })
+      this.#relaySwitch(head)
       return false
     }
     if (++this.#interim > this.#down.shared.limits.maxInterim) {
@@ -390,6 +389,21 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: false })
     this.#down.socket.write(responseHeadText(head.status, head.reason, headers, "none", false), "latin1")
     return true
+  }
+
+  #relaySwitch(head: ResponseHead): void {
+    if (!head.upgrade || !this.#head!.upgrade) {
+      this.#failed({ tag: "UpstreamMalformed", sent: "maybe", cause: new Error("a 101 that nobody asked for") })
+      return
+    }
+    const { onResponse } = this.#forward!
+    if (onResponse === undefined) this.#open(head)
+    else {
+      this.#decide(
+        () => onResponse(head, this),
+        () => this.#open(head),
+      )
+    }
   }
 
   #sendContinue(): void {
@@ -547,6 +561,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   /** The app agreed to a WebSocket: from here on octets, in order, what was early first. */
   #open(head: ResponseHead): void {
     const upstream = this.#upstream!
+    this.#resumeUpstream()
     const headers = responseHeaders(head.headers, this.#hopFor(head), { status: 101, chunked: false })
     this.#down.socket.write(responseHeadText(101, head.reason, headers, "none", false), "latin1")
     this.#upstream = undefined

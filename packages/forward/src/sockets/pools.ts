@@ -46,12 +46,12 @@ export class Pools {
 
   /** Gives a connection back for the next exchange. */
   give(upstream: Upstream): void {
+    upstream.user = undefined
     const pool = this.#pools.get(upstream.origin.pool)
     if (pool === undefined || upstream.closed || upstream.requests >= this.#limits.maxRequestsPerConnection) {
       upstream.destroy()
       return
     }
-    upstream.user = undefined
     upstream.dueAt = this.#wheel.in(this.#limits.poolIdleTimeoutMs)
     pool.free.push(upstream)
   }
