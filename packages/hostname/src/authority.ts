@@ -17,18 +17,18 @@ export const readAuthority = (host: string): string | HostnameForeign | Hostname
   const { length } = host
   if (length > MAX_AUTHORITY) return badLength(host, "authority")
   // `[::1]:8787` is somebody's address, never a name of ours.
-  if (host.charCodeAt(0) === 91 && /^\[[\da-f:.]+\](?::\d+)?$/i.test(host)) return foreign(host)
+  if (host[0] === "[" && /^\[[\da-f:.]+\](?::\d+)?$/i.test(host)) return foreign(host)
   let end = length
   let start = 0
   let upper = false
   let badLabel = false
   for (let at = 0; at < length; at++) {
     const code = host.charCodeAt(at)
-    if (code >= 97 && code <= 122) continue
+    if (code > 96 && code < 123) continue
     if (code === 46) {
       badLabel ||= at === start || at - start > MAX_LABEL
       start = at + 1
-    } else if (code >= 65 && code <= 90) upper = true
+    } else if (code > 64 && code < 91) upper = true
     else if (code === 58) {
       const port = host.slice(at + 1)
       if (readPort(port) === 0) return refused(host, "authority", port, PORT)

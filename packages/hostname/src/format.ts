@@ -2,7 +2,7 @@ import type { Grammar } from "./grammar.ts"
 import { MAX_LABEL, MAX_NAME } from "./lexical.ts"
 import { refused, type HostnameMalformed } from "./outcome.ts"
 import { parse, parseCustomDomain } from "./parse.ts"
-import { routeKey, type TargetFields, type TargetInput } from "./target.ts"
+import { routeKey, type TargetInput } from "./target.ts"
 
 /** A target whose hostname does not fit. Plain data, like the other outcomes. */
 export interface HostnameTooLong {
@@ -28,31 +28,33 @@ export interface HostnameTooLong {
  * range, port and service at once, a domain that is not the grammar's.
  */
 export const format = (grammar: Grammar, target: TargetInput): string | HostnameTooLong | HostnameMalformed => {
-  const { kind, slug, machine, port, service, customDomain }: TargetFields = target
+  const { kind, slug, machine, port, service, customDomain } = target
   const domain = customDomain ?? target.domain ?? grammar.domains[0]
   const part = kind === "project" ? "slug" : "machine"
-  const name = kind === "project" ? slug : machine
-  const isOurs = name !== undefined && customDomain === undefined
+  const name = slug ?? machine
   const label = [service ?? port, name]
     .filter((text) => text !== undefined)
     .join(service === undefined ? grammar.separator : "--")
-  const hostname = [label, isOurs && kind === "machine" && grammar.machinesLabel, domain].filter(Boolean).join(".")
+  const machines = kind === "machine" && customDomain === undefined && grammar.machinesLabel
+  const hostname = [label, machines, domain].filter(Boolean).join(".")
   const tooLong =
-    limited("slug", (customDomain === undefined && slug) || "", grammar.maxSlugLength) ??
+    limited("slug", slug ?? "", grammar.maxSlugLength) ??
     limited((service ?? "").length > (name ?? "").length ? "service" : part, label, MAX_LABEL) ??
     // No label is as long then as what is left for the domain.
     limited("domain", hostname, MAX_NAME)
-  if (tooLong !== undefined) return tooLong
+  if (tooLong) return tooLong
 
   // The promise is kept by reading back: whatever is wrong with a part, it then reads as something else.
   const read =
     customDomain === undefined ? parse(grammar, hostname) : parseCustomDomain(grammar, hostname, customDomain)
   if (read._tag === "HostnameMalformed") return read
-  if (read._tag === "Target" && routeKey(read) === routeKey(target)) {
-    const got: TargetFields = read
-    if (got.port === port && got.service === service && (got.customDomain ?? got.domain) === domain) return hostname
-  }
-  return refused(hostname, part, hostname, `a name of that ${target.kind}`)
+  const same =
+    read._tag === "Target" &&
+    routeKey(read) === routeKey(target) &&
+    read.port === port &&
+    read.service === service &&
+    (read.customDomain ?? read.domain) === domain
+  return same ? hostname : refused(hostname, part, hostname, `a name of that ${target.kind}`)
 }
 
 const limited = (part: HostnameTooLong["part"], text: string, limit: number): HostnameTooLong | undefined => {

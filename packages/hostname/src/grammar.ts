@@ -1,4 +1,4 @@
-import { isDomain, isPort, isServiceName, MAX_LABEL, NAME, PORT } from "./lexical.ts"
+import { isDomain, isPort, isServiceName, LABEL, MAX_LABEL, NAME, PORT } from "./lexical.ts"
 
 /** What {@link defineGrammar} accepts. Names are lower-case. */
 export interface GrammarOptions {
@@ -33,6 +33,7 @@ export interface Grammar extends Required<GrammarOptions> {
     /** Longest first: the innermost domain wins. */
     readonly domains: readonly string[]
     readonly reserved: ReadonlySet<string>
+    readonly ports: ReadonlyMap<string, number>
   }
 }
 
@@ -74,6 +75,7 @@ export const defineGrammar = (options: GrammarOptions): Grammar => {
     lookup: Object.freeze({
       domains: domains.toSorted((a, b) => b.length - a.length),
       reserved: new Set([...reserved, machinesLabel]),
+      ports: new Map(Object.entries(services)),
     }),
   })
 }
@@ -117,7 +119,7 @@ const rules: Rules = {
       domains.every(
         (domain, at) => isDomain(domain) && domains.indexOf(domain) === at && isApart(domain, options),
       ),
-    "distinct lower-case domains, under another only below a reserved label",
+    "distinct lower-case domains, nested only below a reserved label",
   ],
   defaultPort: [isPort, PORT],
   machinePrefix: [
@@ -136,10 +138,10 @@ const rules: Rules = {
         (name) =>
           name.length <= MAX_LABEL && /^_?[a-z\d]+(?:[-_][a-z\d]+)*$/.test(name) && !name.startsWith(machinePrefix),
       ),
-    "lower-case labels without -- and __, no machine id",
+    `${LABEL}, no machine id`,
   ],
   separator: [(separator) => separator === "__" || separator === "--", "__ or --"],
-  maxSlugLength: [(length) => isPort(length) && length <= MAX_LABEL, `an integer from 1 to ${MAX_LABEL}`],
+  maxSlugLength: [(length) => isPort(length) && length <= MAX_LABEL, "an integer from 1 to 63"],
 }
 
 /** Without `reserved`, `preview.iterate.app` would be both a project of `iterate.app` and a domain. */

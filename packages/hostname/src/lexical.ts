@@ -8,8 +8,8 @@ export const MAX_NAME = 253
 
 /** What the checks below accept, in words. */
 export const PORT = "a port from 1 to 65535"
-export const LETTERS = "lower-case letters, digits and single inner hyphens"
-export const NAME = `${LETTERS}, not only digits`
+export const NAME = "lower-case letters, digits and single inner hyphens, not only digits"
+export const LABEL = "lower-case letters, digits and single inner - or _"
 
 /** The decimal port that `text` spells, or 0. No sign, no leading zero: one port has one spelling. */
 export const readPort = (text: string): number => {
@@ -58,18 +58,22 @@ export const isMachineId = (text: string, prefix: string): boolean =>
 
 /**
  * Lower-case letter-digit-hyphen labels (RFC 1123 §2.1), no root dot. The last label begins with a letter, so that no
- * domain can be read as an IPv4 address (the WHATWG URL parser takes `1.2.3.0x4` for one).
+ * domain can be read as an IPv4 address (the WHATWG URL parser takes `1.2.3.0x4` for one). `\b` beside a dot or an edge
+ * keeps hyphens away from it.
  */
 export const isDomain = (text: string): boolean =>
-  text.length <= MAX_NAME && /^(?:(?!-)[a-z\d-]{1,63}(?<!-)\.)*[a-z][a-z\d-]{0,62}(?<!-)$/.test(text)
+  text.length <= MAX_NAME && /^(?:\b[a-z\d-]{1,63}\b\.)*[a-z][a-z\d-]{0,62}\b$/.test(text)
 
 /**
  * Where the first `__` or `--` begins, or -1. Browsers show `xn--bcher-kva` as `bücher`: such a label has no separator,
  * and is nobody's slug (RFC 5890 §2.3.1).
  */
 export const separatorAt = (label: string): number => {
-  const dashes = label.indexOf("--")
-  const underscores = label.indexOf("__")
-  if (dashes === -1 || (underscores !== -1 && underscores < dashes)) return underscores
-  return label.startsWith("xn--") ? -1 : dashes
+  let previous = 0
+  for (let at = 0; at < label.length; at++) {
+    const code = label.charCodeAt(at)
+    if (code === previous && (code === 45 || code === 95)) return label.startsWith("xn--") ? -1 : at - 1
+    previous = code
+  }
+  return -1
 }

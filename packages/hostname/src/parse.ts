@@ -1,8 +1,8 @@
 import { readAuthority } from "./authority.ts"
 import { domainOf, isUnder, type Grammar } from "./grammar.ts"
-import { isDomain, isMachineId, isServiceName, isSlug, LETTERS, NAME, PORT, readPort, separatorAt } from "./lexical.ts"
+import { isDomain, isMachineId, isServiceName, isSlug, LABEL, NAME, PORT, readPort, separatorAt } from "./lexical.ts"
 import { foreign, malformed, refused, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
-import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target, TargetFields } from "./target.ts"
+import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from "./target.ts"
 
 /**
  * What a raw `Host` value names. It may carry `:port`, a root dot and upper case (RFC 9110 §7.2, RFC 1034 §3.1,
@@ -26,7 +26,7 @@ export const parse = (
   const name = readAuthority(host)
   if (typeof name !== "string") return name
   const domain = domainOf(grammar, name)
-  if (domain === undefined || name.length === domain.length) return foreign(host)
+  if (domain === undefined || name === domain) return foreign(host)
 
   const end = name.length - domain.length - 1
   const dot = name.lastIndexOf(".", end - 1)
@@ -110,12 +110,12 @@ const complete = <T extends Target>(
     const port = readPort(text)
     if (port > 0) target.port = port
     else if (mayBeService && isServiceName(text)) target.service = text
-    else return refused(host, "port", text, `${PORT}, nor a service allowed here`)
+    else return refused(host, "port", text, `${PORT} or a service allowed here`)
   }
   const { machinePrefix, maxSlugLength } = grammar
-  const { machine, slug }: TargetFields = target
+  const { machine, slug } = target
   if (machine !== undefined && !isMachineId(machine, machinePrefix)) {
-    return refused(host, "machine", machine, `a machine id: ${machinePrefix} and ${LETTERS}`)
+    return refused(host, "machine", machine, `a machine id: ${machinePrefix} and ${LABEL}`)
   }
   if (slug !== undefined && !isSlug(slug, maxSlugLength)) {
     return refused(host, "slug", slug, `a slug: at most ${maxSlugLength} ${NAME}`)

@@ -13,6 +13,7 @@ export interface ProjectTarget {
   /** The grammar's domain that the name was under. */
   readonly domain: string
   readonly customDomain?: never
+  readonly machine?: never
 }
 
 /** A project under its owner's domain: `www.example.com`, `4096.www.example.com`. The domain is what identifies it. */
@@ -24,6 +25,7 @@ export interface CustomDomainTarget {
   readonly service?: string
   readonly slug?: never
   readonly domain?: never
+  readonly machine?: never
 }
 
 /**
@@ -37,6 +39,8 @@ export type MachineTarget = {
   readonly machine: string
   /** 1 to 65535. Absent: the route's default port applies. */
   readonly port?: number
+  readonly slug?: never
+  readonly service?: never
 } & (
   | { readonly domain: string; readonly customDomain?: never }
   | { readonly customDomain: string; readonly domain?: never }
@@ -49,17 +53,6 @@ export type Target = ProjectTarget | CustomDomainTarget | MachineTarget
 export type TargetInput = Unplaced<Target>
 
 type Unplaced<T> = T extends Target ? Omit<T, "_tag" | "domain"> & Partial<Pick<T, "_tag" | "domain">> : never
-
-/** Any target with every field that some target has. */
-export interface TargetFields {
-  readonly kind: Target["kind"]
-  readonly slug?: string
-  readonly machine?: string
-  readonly port?: number
-  readonly service?: string
-  readonly domain?: string
-  readonly customDomain?: string
-}
 
 /** The key of one route, without port: `p:misha`, `m:mach_123`, `d:www.example.com`. */
 export type RouteKey = `p:${string}` | `m:${string}` | `d:${string}`
@@ -75,7 +68,6 @@ export const routeKey = (target: TargetInput): RouteKey => {
  * service that only the router's record can know.
  */
 export const portOf = (grammar: Grammar, target: TargetInput): number | undefined => {
-  if (target.port !== undefined || target.kind === "machine" || target.service === undefined) return target.port
-  // Own keys only: `constructor` is a service name too.
-  return Object.hasOwn(grammar.services, target.service) ? grammar.services[target.service] : undefined
+  const { port, service } = target
+  return port ?? (service === undefined ? undefined : grammar.lookup.ports.get(service))
 }

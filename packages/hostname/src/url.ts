@@ -42,6 +42,6 @@ const shortest = (grammar: Grammar, target: TargetInput): TargetInput => {
   const { port, ...rest } = target
   if (port === grammar.defaultPort) return rest
   if (target.kind === "machine" || target.customDomain === undefined || target.service !== undefined) return target
-  const service = Object.keys(grammar.services).find((name) => grammar.services[name] === port)
+  const service = [...grammar.lookup.ports].find(([, known]) => known === port)?.[0]
   return service === undefined ? target : { kind: "project", customDomain: target.customDomain, service }
 }

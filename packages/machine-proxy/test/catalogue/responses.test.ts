@@ -4,7 +4,7 @@ import * as net from "node:net"
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib"
 import { describe, expect, it } from "vitest"
 import { closedPort } from "../harness.ts"
-import { bytes, closing, mirror, octets, ok, pieces, resetting, useMachine } from "./harness.ts"
+import { bytes, closing, octets, ok, pieces, resetting, useMachine } from "./harness.ts"
 import type { Answer, Bytes } from "./harness.ts"
 
 const m = useMachine()
@@ -242,7 +242,7 @@ describe("fields of an answer", () => {
     expect((await m.ask(m.get())).value("content-encoding")).toBe(nested)
     const bomb = gzipSync(Buffer.alloc(16 * 1024 * 1024))
     m.app.script = ok(bomb, "Content-Encoding: gzip")
-    expect((await m.ask(m.get())).body).toEqual(bomb)
+    expect((await m.ask(m.get())).body.equals(bomb)).toBe(true)
   })
 
   it.each(["a\rb", "a\0b", "a\x01b", "a\x1bb", "a\x7fb", "a\nb", "a\r\n b", "a\r\n\tb", "\x0b"])(
@@ -500,9 +500,10 @@ describe("fidelity", () => {
   it("R10 passes every octet of a body in both directions", async () => {
     const body = Buffer.from(Array.from({ length: 4_096 }, (_, i) => (i * 7) & 255))
     m.app.script = ok(body)
-    expect((await m.ask(m.get())).body).toEqual(body)
-    m.app.script = mirror
-    const answer = await m.ask(m.post([`Content-Length: ${body.length}`]), body)
-    expect(Buffer.from((JSON.parse(answer.text) as { body: string }).body, "latin1")).toEqual(body)
+    expect((await m.ask(m.get())).body.equals(body)).toBe(true)
+    m.app.connections.splice(0)
+    m.app.script = ok("x")
+    await m.ask(m.post([`Content-Length: ${body.length}`]), body)
+    expect(m.app.request.body.equals(body)).toBe(true)
   })
 })
