@@ -106,7 +106,7 @@ export const ticketVerifier = (keys: () => readonly TicketKey[], machine: string
 export const generateTicketKeys = async (
   kid: string,
 ): Promise<{ readonly signing: TicketKey; readonly verification: TicketKey }> => {
-  const pair = (await crypto.subtle.generateKey({ name: "Ed25519" }, true, ["sign", "verify"])) as CryptoKeyPair
+  const pair = await crypto.subtle.generateKey({ name: "Ed25519" }, true, ["sign", "verify"])
   const export_ = async (key: CryptoKey): Promise<TicketKey> => {
     const { kty, crv, x, d } = (await crypto.subtle.exportKey("jwk", key)) as JWK
     return { kty: kty!, crv: crv!, x: x!, ...(d === undefined ? {} : { d }), kid, alg: "EdDSA" }

@@ -17,7 +17,7 @@ export const readAuthority = (host: string): string | HostnameForeign | Hostname
   const { length } = host
   if (length > MAX_AUTHORITY) return badLength(host, "authority")
   // `[::1]:8787` is somebody's address, never a name of ours.
-  if (host[0] === "[" && /^\[[\da-f:.]+\](?::\d+)?$/i.test(host)) return foreign(host)
+  if (host.startsWith("[") && /^\[[\da-f:.]+\](?::\d+)?$/i.test(host)) return foreign(host)
   let end = length
   let start = 0
   let upper = false
@@ -37,7 +37,7 @@ export const readAuthority = (host: string): string | HostnameForeign | Hostname
     } else if (code < 43 || code === 44 || code === 47 || (code > 57 && code !== 95)) {
       // Only letters, digits and `+-._` go on. RFC 3986 §3.2.2 would allow more: `%2e`, a dot to whoever decodes it, and
       // `,`, which two `Host` fields look like once joined. A `+` is let through to be told apart as a wrong port.
-      return malformed(host, "authority", "A hostname holds only letters, digits, -, _ and dots.")
+      return malformed(host, "authority", "A hostname has only letters, digits, -, _ and dots.")
     }
   }
   // One root dot is legal (RFC 1034 §3.1) and names the same host.

@@ -54,12 +54,12 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
     read.port === port &&
     read.service === service &&
     (read.customDomain ?? read.domain) === domain
-  return same ? hostname : refused(hostname, part, hostname, `a name of that ${target.kind}`)
+  return same ? hostname : refused(hostname, part, hostname, `a name of that ${kind}`)
 }
 
+/** What is wrong with the length of `text`, if anything. */
 const limited = (part: HostnameTooLong["part"], text: string, limit: number): HostnameTooLong | undefined => {
   const { length } = text
-  if (length <= limit) return undefined
-  const reason = `The ${part} is too long: ${length} octets where ${limit} fit.`
-  return { _tag: "HostnameTooLong", part, length, limit, reason }
+  const reason = `The ${part} is too long: ${length} octets, at most ${limit}.`
+  return length > limit ? { _tag: "HostnameTooLong", part, length, limit, reason } : undefined
 }

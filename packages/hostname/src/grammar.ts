@@ -1,4 +1,4 @@
-import { isDomain, isPort, isServiceName, LABEL, MAX_LABEL, NAME, PORT } from "./lexical.ts"
+import { isDomain, isPort, isServiceName, joined, LABEL, MAX_LABEL, NAME, PORT } from "./lexical.ts"
 
 /** What {@link defineGrammar} accepts. Names are lower-case. */
 export interface GrammarOptions {
@@ -62,7 +62,8 @@ export class GrammarInvalid extends Error {
 export const defineGrammar = (options: GrammarOptions): Grammar => {
   const checked: Checked = { ...defaults, ...options }
   for (const field of Object.keys(rules) as (keyof Checked)[]) {
-    if (!fits(field, checked)) throw new GrammarInvalid({ field, value: checked[field] })
+    const value = checked[field]
+    if (!fits(field, value, checked)) throw new GrammarInvalid({ field, value })
   }
   const { services, reserved, machinesLabel } = checked
   // Copied: the caller's arrays may change later.
@@ -109,22 +110,29 @@ type Rules = {
   ]
 }
 
-const fits = <Field extends keyof Checked>(field: Field, options: Checked): boolean =>
-  rules[field][0](options[field], options)
+const fits = <Field extends keyof Checked>(field: Field, value: Checked[Field], options: Checked): boolean =>
+  rules[field][0](value, options)
 
 const rules: Rules = {
   domains: [
-    (domains, options) =>
+    (domains, { machinesLabel, reserved }) =>
       domains.length > 0 &&
       domains.every(
-        (domain, at) => isDomain(domain) && domains.indexOf(domain) === at && isApart(domain, options),
+        (domain, index) =>
+          isDomain(domain) &&
+          domains.indexOf(domain) === index &&
+          // Without `reserved`, `preview.iterate.app` would be both a project of `iterate.app` and a domain.
+          domain.split(".").every((label, at, labels) => {
+            const isNested = domains.includes(labels.slice(at + 1).join("."))
+            return !isNested || (label !== machinesLabel && reserved.includes(label))
+          }),
       ),
-    "distinct lower-case domains, nested only below a reserved label",
+    "distinct lower-case domains, nested only below reserved labels",
   ],
   defaultPort: [isPort, PORT],
   machinePrefix: [
     (prefix) => /^[a-z](?:[a-z\d]|_(?!_)){0,30}_$/.test(prefix),
-    "lower-case letters and digits, then one _",
+    "lower-case letters, digits and single inner _, then _",
   ],
   machinesLabel: [isServiceName, NAME],
   services: [
@@ -136,17 +144,12 @@ const rules: Rules = {
     (reserved, { machinePrefix }) =>
       reserved.every(
         (name) =>
-          name.length <= MAX_LABEL && /^_?[a-z\d]+(?:[-_][a-z\d]+)*$/.test(name) && !name.startsWith(machinePrefix),
+          name.length <= MAX_LABEL &&
+          joined(name, name.startsWith("_") ? 1 : 0, 95) > 0 &&
+          !name.startsWith(machinePrefix),
       ),
     `${LABEL}, no machine id`,
   ],
-  separator: [(separator) => separator === "__" || separator === "--", "__ or --"],
+  separator: [(separator) => ["__", "--"].includes(separator), "__ or --"],
   maxSlugLength: [(length) => isPort(length) && length <= MAX_LABEL, "an integer from 1 to 63"],
 }
-
-/** Without `reserved`, `preview.iterate.app` would be both a project of `iterate.app` and a domain. */
-const isApart = (domain: string, { domains, reserved, machinesLabel }: Checked): boolean =>
-  domain.split(".").every((label, at, labels) => {
-    const outer = labels.slice(at + 1).join(".")
-    return !domains.includes(outer) || (label !== machinesLabel && reserved.includes(label))
-  })

@@ -6,7 +6,7 @@
  * throws and gives one of three plain values, told apart by `_tag`. The rules are those of RFC 1035 and 1123 (names),
  * RFC 3986 §3.2 (authority) and RFC 9110 §7.2 (`Host`); where they leave a choice, what is ambiguous is refused.
  *
- * For Effect, `@project-ingress/hostname/schema` has a codec.
+ * Entries of their own: `./email` (`parseEmail`), `./environment` (`machineEnvironment`) and, for Effect, `./schema`.
  *
  * @module
  */

@@ -66,7 +66,13 @@ export const parseCustomDomain = (
     return complete(grammar, host, { _tag: "Target", kind: "project", customDomain }, label || undefined, true)
   }
   const machine = textBehind(label, at)
-  return complete(grammar, host, { _tag: "Target", kind: "machine", machine, customDomain }, textBefore(label, at), false)
+  return complete(
+    grammar,
+    host,
+    { _tag: "Target", kind: "machine", machine, customDomain },
+    textBefore(label, at),
+    false,
+  )
 }
 
 /** The one label before a domain: `misha`, `4096__misha`, `opencode--misha`, `mach_123`, `4096__mach_123`. */
@@ -83,7 +89,7 @@ const parseLabel = (
   if (isMachine || name.startsWith(grammar.machinePrefix)) {
     return complete(grammar, host, { _tag: "Target", kind: "machine", machine: name, domain }, before, false)
   }
-  const isDashed = label.charCodeAt(at) === 45
+  const isDashed = at > 0 && label.charCodeAt(at) === 45
   const project = complete(grammar, host, { _tag: "Target", kind: "project", slug: name, domain }, before, isDashed)
   // A reserved name need not be a slug: `_dmarc`.
   const isNamed = project._tag === "Target" || project.part === "slug"
@@ -110,15 +116,15 @@ const complete = <T extends Target>(
     const port = readPort(text)
     if (port > 0) target.port = port
     else if (mayBeService && isServiceName(text)) target.service = text
-    else return refused(host, "port", text, `${PORT} or a service allowed here`)
+    else return refused(host, "port", text, `${PORT} or an allowed service`)
   }
   const { machinePrefix, maxSlugLength } = grammar
-  const { machine, slug } = target
-  if (machine !== undefined && !isMachineId(machine, machinePrefix)) {
-    return refused(host, "machine", machine, `a machine id: ${machinePrefix} and ${LABEL}`)
-  }
-  if (slug !== undefined && !isSlug(slug, maxSlugLength)) {
-    return refused(host, "slug", slug, `a slug: at most ${maxSlugLength} ${NAME}`)
+  if (target.kind === "machine") {
+    if (!isMachineId(target.machine, machinePrefix)) {
+      return refused(host, "machine", target.machine, `a machine id: ${machinePrefix} and ${LABEL}`)
+    }
+  } else if (target.slug !== undefined && !isSlug(target.slug, maxSlugLength)) {
+    return refused(host, "slug", target.slug, `a slug: at most ${maxSlugLength} ${NAME}`)
   }
   return target
 }

@@ -28,10 +28,11 @@ export const url = (
 ): URL | HostnameTooLong | HostnameMalformed => {
   const hostname = format(grammar, shortest(grammar, target))
   if (typeof hostname !== "string") return hostname
-  const { scheme = "https", port } = options
-  const address = new URL(`${scheme}://${hostname}${port === undefined ? "" : `:${port}`}/${path}`)
+  // An empty port is the scheme's (RFC 3986 §3.2.3).
+  const { scheme = "https", port = "" } = options
+  const address = new URL(`${scheme}://${hostname}:${port}/${path}`)
   // Holds even for callers without types, whose port may be `80@evil.com`.
-  if (address.hostname !== hostname) throw new TypeError("scheme or port is not one")
+  if (address.hostname !== hostname) throw new TypeError("scheme or port is wrong")
   // After parsing, because the parser drops tabs and dot segments: `/.//evil` has become `//evil` only now.
   address.pathname = address.pathname.replace(/^\/+/, "/")
   return address
@@ -41,7 +42,9 @@ export const url = (
 const shortest = (grammar: Grammar, target: TargetInput): TargetInput => {
   const { port, ...rest } = target
   if (port === grammar.defaultPort) return rest
-  if (target.kind === "machine" || target.customDomain === undefined || target.service !== undefined) return target
-  const service = [...grammar.lookup.ports].find(([, known]) => known === port)?.[0]
-  return service === undefined ? target : { kind: "project", customDomain: target.customDomain, service }
+  const { kind, customDomain, service } = target
+  const named = [...grammar.lookup.ports].find(([, known]) => known === port)
+  return kind === "project" && customDomain !== undefined && service === undefined && named
+    ? { kind, customDomain, service: named[0] }
+    : target
 }

@@ -194,7 +194,8 @@ const publicAuthority = (
   place: Place,
 ): string => {
   const forwarded = trusted ? headerValue(list, "x-forwarded-host") : undefined
-  if (forwarded !== undefined && /^[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?$/.test(forwarded)) return forwarded
+  const match = forwarded === undefined ? null : /^[A-Za-z0-9._-]{1,253}(?::([1-9][0-9]{0,4}))?$/.exec(forwarded)
+  if (match !== null && (match[1] === undefined || Number(match[1]) <= 65_535)) return match[0]
   return hostname ?? place.authority
 }
 

@@ -27,7 +27,10 @@ interface Place {
 
 // By hand: for three fields a Schema would cost a Worker 14 kB of its bundle.
 const decode = (machine: Machine): Place => {
-  const { host = "127.0.0.1", port, epoch = "" } = machine.metadata as Partial<Record<keyof Place, unknown>>
+  const { metadata } = machine
+  const host = metadata["host"] ?? "127.0.0.1"
+  const port = metadata["port"]
+  const epoch = metadata["epoch"] ?? ""
   // A name, an IPv4 or an IPv6 address without brackets; the origin that comes of it is checked once more.
   if (typeof host !== "string" || !/^[A-Za-z0-9._:-]{1,253}$/.test(host)) {
     throw invalid(machine, "host", "a hostname or an IP address")

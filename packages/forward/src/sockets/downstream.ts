@@ -9,7 +9,7 @@ import type { Pools } from "./pools.ts"
 import type { Timed, Wheel } from "./timers.ts"
 import { requestReader } from "../http1/request-reader.ts"
 import { Exchange } from "./exchange.ts"
-import { endAndDestroy, reset } from "./octets.ts"
+import { endAndDestroy, isFull, reset } from "./octets.ts"
 
 /** What the connections of one engine share. */
 export interface Shared {
@@ -28,6 +28,8 @@ export interface Shared {
 export interface Occupant {
   /** Whether it wants the next piece of its request's body now. */
   readonly wantsBody: boolean
+  /** Whether the client is to wait with it, because what it sent before is not taken yet. */
+  readonly blocked: boolean
   onBody(event: BodyRange | MessageEnd | Refusal): void
   /** Octets after the end of HTTP; only a tunnel takes them. False when there is no tunnel. */
   onOctets(bytes: Uint8Array): boolean
@@ -81,7 +83,12 @@ export class Downstream implements Timed {
       }
     })
     socket.on("end", () => this.guard(() => this.#onEnd()))
-    socket.on("drain", () => this.guard(() => this.#occupant?.onClientDrain()))
+    socket.on("drain", () =>
+      this.guard(() => {
+        if (this.#occupant === undefined) this.pump()
+        else this.#occupant.onClientDrain()
+      }),
+    )
     socket.on("error", () => undefined)
     socket.on("close", () => this.guard(() => this.#onClose()))
   }
@@ -101,9 +108,15 @@ export class Downstream implements Timed {
     } finally {
       this.#pumping = false
     }
+    const occupant = this.#occupant
+    if (occupant === undefined && this.ended && !isFull(this.socket)) {
+      // All that the client had to say is answered; a beginning of more never becomes a request.
+      this.end()
+      return
+    }
     // Paused while there is enough to read and nobody reads; otherwise the socket tells us when the client leaves.
-    if (this.#reader.buffered > READ_AHEAD) this.pause()
-    else if (this.#occupant === undefined || this.#occupant.wantsBody || this.#reader.buffered === 0) this.resume()
+    if (this.#reader.buffered >= READ_AHEAD || occupant?.blocked === true) this.pause()
+    else if (occupant === undefined || occupant.wantsBody || this.#reader.buffered === 0) this.resume()
   }
 
   /** One event; false when none is wanted or at hand. */
@@ -116,6 +129,8 @@ export class Downstream implements Timed {
       occupant.onBody(event)
       return true
     }
+    // Who pipelines and does not read would have us keep one answer after another.
+    if (isFull(this.socket)) return false
     const event = this.#reader.read()
     if (event === undefined) {
       if (!this.#begun && this.#reader.buffered > 0) {
@@ -183,10 +198,7 @@ export class Downstream implements Timed {
     this.#reader.end()
     if (this.#lingering) endAndDestroy(this.socket)
     else if (this.#occupant !== undefined) this.#occupant.onClientEnd()
-    else {
-      this.pump()
-      if (this.#occupant === undefined) endAndDestroy(this.socket)
-    }
+    else this.pump()
   }
 
   #onClose(): void {

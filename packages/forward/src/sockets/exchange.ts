@@ -173,6 +173,10 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     return this.#headSent && !this.#upstreamBlocked
   }
 
+  get blocked(): boolean {
+    return this.#upstreamBlocked
+  }
+
   onBody(event: BodyRange | MessageEnd | Refusal): void {
     if (event.type === "body") this.#bytesIn += event.bytes.length
     if (event.type === "end") this.#requestDone = true
@@ -205,6 +209,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       this.#down.pause()
     }
     if (this.#state === AWAITING) this.#awaitDue()
+    else this.#relayDue()
   }
 
   /** The body broke off or cannot be understood: what the app has of it must not look complete. */
@@ -365,7 +370,9 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   #relayDue(): void {
     const { wheel, limits } = this.#down.shared
     if (this.#down.ended) this.#down.dueAt = wheel.in(FIN_GRACE_MS)
-    else this.#down.dueAt = wheel.in(this.#requestDone ? this.#idleMs : limits.bodyIdleTimeoutMs)
+    else if (!this.#requestDone) this.#down.dueAt = wheel.in(limits.bodyIdleTimeoutMs)
+    // An app may be silent for as long as it is allowed; a client that takes nothing of what it said may not.
+    else this.#down.dueAt = wheel.in(this.#upstreamPaused ? limits.upstreamIdleTimeoutMs : this.#idleMs)
   }
 
   /** False when that was the end of the exchange. */
@@ -516,6 +523,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
 
   onClientDrain(): void {
     this.#resumeUpstream()
+    if (this.#state === RELAYING) this.#relayDue()
     const drained = this.#drained
     if (drained === undefined) return
     this.#drained = undefined

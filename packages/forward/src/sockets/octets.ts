@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream"
 
 /** A body's piece up to this many octets is cheaper to copy into the text before it than to write beside it. */
 const SMALL = 2_048
-/** What may wait in a socket before its source is paused; one more read of 64 KiB may come on top. */
+/** What may wait in a socket before its source is paused; the read that exceeds it and one more of 64 KiB may come on top. */
 const HIGH_WATER = 65_536
 
 /**
@@ -25,7 +25,10 @@ export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, ch
 }
 
 /** Whether a socket that was just written to can take more. */
-export const took = (socket: Duplex, more: boolean): boolean => more || socket.writableLength <= HIGH_WATER
+export const took = (socket: Duplex, more: boolean): boolean => more || !isFull(socket)
+
+/** Whether as much waits in a socket as may. Then a `write` has returned false, so that a `drain` will come. */
+export const isFull = (socket: Duplex): boolean => socket.writableLength >= HIGH_WATER
 
 /** Ends a connection so that the peer sees a failure: a clean end would look like the end of an answer. */
 export const reset = (socket: Duplex): void => {

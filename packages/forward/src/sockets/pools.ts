@@ -75,13 +75,13 @@ export class Pools {
   }
 
   closeFree(): void {
-    for (const pool of this.#pools.values()) for (const upstream of [...pool.free]) upstream.destroy()
+    for (const pool of this.#pools.values()) while (pool.free.length > 0) pool.free.pop()!.destroy()
   }
 
   #evict(): void {
     for (const pool of this.#pools.values()) {
       if (pool.open > 0 && pool.open === pool.free.length) {
-        for (const upstream of [...pool.free]) upstream.destroy()
+        while (pool.free.length > 0) pool.free.pop()!.destroy()
         return
       }
     }

@@ -8,6 +8,7 @@ const KEEP_ALIVE_MS = 30_000
 /** A WebSocket after its handshake: octets, both ways, each side's pace the other's limit. */
 export class Tunnel implements Occupant, UpstreamUser {
   readonly wantsBody = false
+  readonly blocked = false
   readonly #down: Downstream
   readonly #upstream: Upstream
   readonly #over: (bytesIn: number, bytesOut: number) => void

@@ -89,6 +89,8 @@ export class Upstream implements Timed {
         return
       }
       this.connected = true
+      // Of the other address, which did not answer: no reason for how this connection will end.
+      this.#cause = undefined
       this.dueAt = 0
       if (this.socket !== socket) {
         const loser = this.socket
@@ -144,7 +146,7 @@ export class Upstream implements Timed {
 
   destroy(cause?: unknown): void {
     if (this.closed) return
-    this.#cause ??= cause
+    if (cause !== undefined) this.#cause = cause
     this.socket.destroy()
     this.#racing?.destroy()
     this.#gone(this.#cause)

@@ -41,7 +41,26 @@ describe("the length of a request", () => {
 
   it("F04 refuses what is no plain decimal length", async () => {
     for (const value of [
-      ...["+5", "-5", "-0", "0x5", "5_0", "5 5", "1e1", "5Z", "", ",5", "5,", "5;", "5.0", ".5", '"5"', "'5'", "five", "0b1"],
+      ...[
+        "+5",
+        "-5",
+        "-0",
+        "0x5",
+        "5_0",
+        "5 5",
+        "1e1",
+        "5Z",
+        "",
+        ",5",
+        "5,",
+        "5;",
+        "5.0",
+        ".5",
+        '"5"',
+        "'5'",
+        "five",
+        "0b1",
+      ],
       ...["\xb2", "5\xa0", "\xa05", "\x0b5", "5\x0b", "5\x005", "0 5", "NaN", "Infinity"],
     ]) {
       await refused(m, m.post([`Content-Length: ${value}`], "hello"))
@@ -96,10 +115,46 @@ describe("the length of a request", () => {
       expect([request.value("transfer-encoding"), request.text]).toEqual(["chunked", "hello"])
     }
     for (const value of [
-      ...["xchunked", "chunked;a=b", "identity", ",chunked", "chunked,", "chunked, identity", '"chunked"', "\x0bchunked"],
-      ...["chunked\0", "", "chunked, chunked", "chunked x", "gzip, chunked", "chunked, gzip", "gzip", "cow", "'chunked'"],
-      ...["chunked\x0b", "chunked\x0c", "\x0cchunked", "\xa0chunked", "chunked\xa0", "chu nked", "chun", "chunkedchunked"],
-      ...["identity, chunked", "chunked\x01", "\x00chunked", "trailers", "deflate;q=1, chunked", "chunKed\xfd", "\u212achunked"],
+      ...[
+        "xchunked",
+        "chunked;a=b",
+        "identity",
+        ",chunked",
+        "chunked,",
+        "chunked, identity",
+        '"chunked"',
+        "\x0bchunked",
+      ],
+      ...[
+        "chunked\0",
+        "",
+        "chunked, chunked",
+        "chunked x",
+        "gzip, chunked",
+        "chunked, gzip",
+        "gzip",
+        "cow",
+        "'chunked'",
+      ],
+      ...[
+        "chunked\x0b",
+        "chunked\x0c",
+        "\x0cchunked",
+        "\xa0chunked",
+        "chunked\xa0",
+        "chu nked",
+        "chun",
+        "chunkedchunked",
+      ],
+      ...[
+        "identity, chunked",
+        "chunked\x01",
+        "\x00chunked",
+        "trailers",
+        "deflate;q=1, chunked",
+        "chunKed\xfd",
+        "\u212achunked",
+      ],
     ]) {
       const evil = `0\r\n\r\n${smuggled()}`
       await refused(m, m.post([`Transfer-Encoding: ${value}`], evil), [400, 501])
@@ -120,7 +175,11 @@ describe("the length of a request", () => {
       const before = m.app.requests.length
       expect((await m.ask(m.post([field, "Content-Length: 5"], "0\r\n\r\n"))).status).toBe(200)
       const request = m.app.requests[before]!
-      expect([request.values("transfer-encoding"), request.value("content-length"), request.text]).toEqual([[], "5", "0\r\n\r\n"])
+      expect([request.values("transfer-encoding"), request.value("content-length"), request.text]).toEqual([
+        [],
+        "5",
+        "0\r\n\r\n",
+      ])
     }
   })
 
@@ -135,8 +194,36 @@ describe("the length of a request", () => {
 describe("chunks", () => {
   it("F10 refuses a chunk size that is not plain hexadecimal", async () => {
     for (const size of [
-      ...["0x5", "+5", "-5", "5_", " 5", "5 ", "", "FFFFFFFFFFFFFFFFF", "5\t", "\t5", "5 ;x", "g", "5h", "\x005", "5\x00"],
-      ...["0".repeat(20), "0x", "5,5", "5.", "\xb2", "5\xa0", "-0", "+0", '"5"', "10000000000000000", "8000000000000005"],
+      ...[
+        "0x5",
+        "+5",
+        "-5",
+        "5_",
+        " 5",
+        "5 ",
+        "",
+        "FFFFFFFFFFFFFFFFF",
+        "5\t",
+        "\t5",
+        "5 ;x",
+        "g",
+        "5h",
+        "\x005",
+        "5\x00",
+      ],
+      ...[
+        "0".repeat(20),
+        "0x",
+        "5,5",
+        "5.",
+        "\xb2",
+        "5\xa0",
+        "-0",
+        "+0",
+        '"5"',
+        "10000000000000000",
+        "8000000000000005",
+      ],
     ]) {
       await refusedInBody(m, `${chunked()}${size}\r\nhello\r\n0\r\n\r\n${smuggled()}`)
       await refusedInBody(m, chunked(), `${size}\r\nhello\r\n0\r\n\r\n`)
@@ -188,9 +275,25 @@ describe("chunks", () => {
 
   it("F15 never turns a trailer into a field, and passes on none that frames, routes or authenticates", async () => {
     const names = [
-      ...["Host", "Authorization", "Cookie", "X-Iterate-Proxy-Target-Host", "X-Iterate-Proxy-Ticket", "X-Forwarded-For"],
+      ...[
+        "Host",
+        "Authorization",
+        "Cookie",
+        "X-Iterate-Proxy-Target-Host",
+        "X-Iterate-Proxy-Ticket",
+        "X-Forwarded-For",
+      ],
       ...["X-Forwarded-Host", "Forwarded", "Connection", "Content-Type", "Content-Encoding", "Via", "Set-Cookie", "TE"],
-      ...["X-Real-IP", "Proxy-Authorization", "Expect", "Upgrade", "Trailer", "X_Forwarded_For", "X-Iterate-User", "Range"],
+      ...[
+        "X-Real-IP",
+        "Proxy-Authorization",
+        "Expect",
+        "Upgrade",
+        "Trailer",
+        "X_Forwarded_For",
+        "X-Iterate-User",
+        "Range",
+      ],
     ]
     const trailers = names.map((name) => `${name}: evil\r\n`).join("")
     expect((await m.ask(`${chunked()}5\r\nhello\r\n0\r\n${trailers}X-Checksum: abc\r\n\r\n`)).status).toBe(200)
@@ -207,12 +310,22 @@ describe("chunks", () => {
       const [answer] = await client.answered()
       // Dropping it is as good: what must not be is that the app sees it.
       expect([200, 400]).toContain(answer!.status)
-      expect(m.app.text.replaceAll(/^Transfer-Encoding: chunked\r$/gim, "")).not.toMatch(/^(content-length|transfer-encoding)/im)
+      expect(m.app.text.replaceAll(/^Transfer-Encoding: chunked\r$/gim, "")).not.toMatch(
+        /^(content-length|transfer-encoding)/im,
+      )
     }
   })
 
   it("F33 aborts the app's request when a later chunk is broken", async () => {
-    for (const broken of ["ZZ\r\n", "-1\r\n", "\r\n", "5\n", "FFFFFFFFFFFFFFFF\r\n", "0\r\nbad trailer\r\n\r\n", "0\r\n: x\r\n\r\n"]) {
+    for (const broken of [
+      "ZZ\r\n",
+      "-1\r\n",
+      "\r\n",
+      "5\n",
+      "FFFFFFFFFFFFFFFF\r\n",
+      "0\r\nbad trailer\r\n\r\n",
+      "0\r\n: x\r\n\r\n",
+    ]) {
       const client = await m.connect().write(`${chunked()}5\r\nhello\r\n`)
       await m.app.until(
         () => m.app.text.includes("hello"),
@@ -226,7 +339,7 @@ describe("chunks", () => {
         () => "the app's connection closed",
       )
       expect(m.app.requests).toEqual([])
-      m.app.connections.splice(0)
+      m.app.forget()
     }
   })
 })
@@ -253,7 +366,15 @@ describe("field lines", () => {
 
   it("F17 refuses white space before a colon and before or within a name", async () => {
     for (const line of [
-      ...["Content-Length : 5", "Content-Length\t: 5", "Transfer-Encoding : chunked", "Host : x", "\tX: 1", " X: 1", "X Y: 1"],
+      ...[
+        "Content-Length : 5",
+        "Content-Length\t: 5",
+        "Transfer-Encoding : chunked",
+        "Host : x",
+        "\tX: 1",
+        " X: 1",
+        "X Y: 1",
+      ],
       ...["X\tY: 1", "X : 1", "Content -Length: 5", " Content-Length: 5", "Transfer-Encoding\x0b: chunked", "X\xa0: 1"],
     ]) {
       await refused(m, m.post([line], "hello"))
@@ -316,7 +437,23 @@ describe("field lines", () => {
   })
 
   it("F23 refuses names that are no tokens", async () => {
-    for (const name of ["X\x80", "\xe9", "X(Y)", "X[0]", "X@Y", 'X"Y', "X/Y", "X,Y", "X;Y", "X=Y", "X?Y", "X{Y}", "X<Y>", "X\\Y", "\xff"]) {
+    for (const name of [
+      "X\x80",
+      "\xe9",
+      "X(Y)",
+      "X[0]",
+      "X@Y",
+      'X"Y',
+      "X/Y",
+      "X,Y",
+      "X;Y",
+      "X=Y",
+      "X?Y",
+      "X{Y}",
+      "X<Y>",
+      "X\\Y",
+      "\xff",
+    ]) {
       await refused(m, head(`${name}: 1`))
     }
   })
@@ -325,8 +462,30 @@ describe("field lines", () => {
 describe("the request line", () => {
   it("F24 refuses versions that it does not speak", async () => {
     for (const version of [
-      ...["HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "HTTP/01.1", "http/1.1", "HTTP/1.32", "HTTP/1", "HTTP/11", "HTTP/1.", "HTTP/.1"],
-      ...["HTTP/1,1", "HTTPS/1.1", "HTTP/1.1x", "HTTP/3", "HTTP/-1.1", "HTTP 1.1", "HTTP/1.01", "xHTTP/1.1", "Http/1.1", "HTTP/9.9"],
+      ...[
+        "HTTP/0.9",
+        "HTTP/1.2",
+        "HTTP/2.0",
+        "HTTP/01.1",
+        "http/1.1",
+        "HTTP/1.32",
+        "HTTP/1",
+        "HTTP/11",
+        "HTTP/1.",
+        "HTTP/.1",
+      ],
+      ...[
+        "HTTP/1,1",
+        "HTTPS/1.1",
+        "HTTP/1.1x",
+        "HTTP/3",
+        "HTTP/-1.1",
+        "HTTP 1.1",
+        "HTTP/1.01",
+        "xHTTP/1.1",
+        "Http/1.1",
+        "HTTP/9.9",
+      ],
     ]) {
       await refused(m, m.routed(`GET / ${version}`, "Host: a"), [400, 505])
     }
@@ -341,10 +500,34 @@ describe("the request line", () => {
   })
 
   it("F25 refuses methods that nobody registered and passes those that somebody did", async () => {
-    for (const method of ["get", "X".repeat(1_024), 'G=":<', "FOO", "Get", "GETT", "GE", "(GET)", "G\x00T", "\xe9", "PRI", "GET,", "_"]) {
+    for (const method of [
+      "get",
+      "X".repeat(1_024),
+      'G=":<',
+      "FOO",
+      "Get",
+      "GETT",
+      "GE",
+      "(GET)",
+      "G\x00T",
+      "\xe9",
+      "PRI",
+      "GET,",
+      "_",
+    ]) {
       await refused(m, m.routed(`${method} / HTTP/1.1`, "Host: a"), [400, 501])
     }
-    for (const method of ["QUERY", "PROPFIND", "M-SEARCH", "PATCH", "DELETE", "OPTIONS", "PURGE", "REPORT", "VERSION-CONTROL"]) {
+    for (const method of [
+      "QUERY",
+      "PROPFIND",
+      "M-SEARCH",
+      "PATCH",
+      "DELETE",
+      "OPTIONS",
+      "PURGE",
+      "REPORT",
+      "VERSION-CONTROL",
+    ]) {
       const before = m.app.requests.length
       const answer = await m.ask(m.routed(`${method} /x HTTP/1.1`, "Host: a", "Content-Length: 2"), "ab")
       expect(answer.status).toBe(200)
@@ -354,9 +537,30 @@ describe("the request line", () => {
 
   it("F26 refuses any white space but one space at each place", async () => {
     for (const line of [
-      ...["GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET\t/ HTTP/1.1", "GET /\tHTTP/1.1", "GET / HTTP/1.1 ", "GET / HTTP/1.1\t"],
-      ...[" GET / HTTP/1.1", "\tGET / HTTP/1.1", "GET /a b HTTP/1.1", "GET / x HTTP/1.1", "GET  HTTP/1.1", "GET\x0b/ HTTP/1.1"],
-      ...["GET\x0c/ HTTP/1.1", "GET /\x0bHTTP/1.1", "GET /\xa0HTTP/1.1", "GET\xa0/ HTTP/1.1", "GET / HTTP/1.1\x0b", "GET / HTTP/1.1 HTTP/1.1"],
+      ...[
+        "GET  / HTTP/1.1",
+        "GET /  HTTP/1.1",
+        "GET\t/ HTTP/1.1",
+        "GET /\tHTTP/1.1",
+        "GET / HTTP/1.1 ",
+        "GET / HTTP/1.1\t",
+      ],
+      ...[
+        " GET / HTTP/1.1",
+        "\tGET / HTTP/1.1",
+        "GET /a b HTTP/1.1",
+        "GET / x HTTP/1.1",
+        "GET  HTTP/1.1",
+        "GET\x0b/ HTTP/1.1",
+      ],
+      ...[
+        "GET\x0c/ HTTP/1.1",
+        "GET /\x0bHTTP/1.1",
+        "GET /\xa0HTTP/1.1",
+        "GET\xa0/ HTTP/1.1",
+        "GET / HTTP/1.1\x0b",
+        "GET / HTTP/1.1 HTTP/1.1",
+      ],
     ]) {
       await refused(m, m.routed(line, "Host: a"))
     }
@@ -374,8 +578,20 @@ describe("the request line", () => {
   it("F36 closes on what is another protocol, within a second and without a connection to the app", async () => {
     const hello = octets("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").toString("latin1") + "\x5a".repeat(40)
     for (const preface of [
-      ...["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", hello, "SSH-2.0-OpenSSH_9.6\r\n", "\x00\x0e\x38", "\x05\x01\x00", "\x04\x01\x00\x50"],
-      ...["EHLO mail.example.com\r\n", "*1\r\n$4\r\nPING\r\n", "\x80\x2e\x01\x03\x01", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"],
+      ...[
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        hello,
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        "\x00\x0e\x38",
+        "\x05\x01\x00",
+        "\x04\x01\x00\x50",
+      ],
+      ...[
+        "EHLO mail.example.com\r\n",
+        "*1\r\n$4\r\nPING\r\n",
+        "\x80\x2e\x01\x03\x01",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
+      ],
     ]) {
       const before = performance.now()
       const client = await m.sendUntilClose(preface)
@@ -420,6 +636,29 @@ describe("several requests on one connection", () => {
     expect(m.app.requests.map(({ target }) => target).toSorted()).toEqual(["/1", "/other"])
     release()
     expect((await client.answered(2)).map(({ text }) => text)).toEqual(["first", "second"])
+  })
+
+  it("F28 reads nothing after a request that is the last of its connection", async () => {
+    for (const last of [
+      m.get("/1", "Connection: close"),
+      m.routed("GET /1 HTTP/1.0", "Host: a"),
+      m.get("/1", "Connection: x, CLOSE"),
+    ]) {
+      m.app.forget()
+      const client = await m.sendUntilClose(last + m.get("/2"))
+      expect([client.answers.map(({ status }) => status), client.closed]).toEqual([[200], "fin"])
+      await m.ask(m.get("/barrier"))
+      expect(m.app.requests.map(({ target }) => target)).toEqual(["/1", "/barrier"])
+    }
+  })
+
+  it("F28 answers what was right before what is refused, in order, then closes", async () => {
+    for (const bad of ["GET  / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\0", `${m.get("/2", "X : y")}`, "X\r\n"]) {
+      m.app.forget()
+      const client = await m.sendUntilClose(m.get("/1") + bad + m.get("/3"))
+      expect([client.answers.map(({ status }) => status), client.closed]).toEqual([[200, 400], "fin"])
+      expect(m.app.requests.map(({ target }) => target)).toEqual(["/1"])
+    }
   })
 
   it("F30 sends the body of a GET on, framed", async () => {
@@ -474,10 +713,89 @@ describe("several requests on one connection", () => {
     expect(m.app.text).not.toContain("/admin")
   })
 
+  it("F35 never reads the rest of a body as a request, when the app answered before it came", async () => {
+    const body = `${"x".repeat(100)}${smuggled()}`
+    for (const [field, first, rest] of [
+      [`Content-Length: ${body.length}`, body.slice(0, 100), body.slice(100)],
+      [
+        "Transfer-Encoding: chunked",
+        `${body.length.toString(16)}\r\n${body.slice(0, 100)}`,
+        `${body.slice(100)}\r\n0\r\n\r\n`,
+      ],
+    ] as const) {
+      m.app.forget()
+      let answered = false
+      m.app.onData = (connection) => {
+        if (answered || !connection.text.includes("x".repeat(100))) return
+        answered = true
+        connection.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+      }
+      const client = await m.connect().write(m.post([field], first))
+      await client.answered(1)
+      await client.write(rest)
+      await client.close()
+      expect(client.answers.map(({ status }) => status)).toEqual([403])
+      m.app.onData = undefined
+      await m.ask(m.get("/barrier"))
+      expect(m.app.requests.map(({ target }) => target)).toEqual(["/barrier"])
+    }
+  })
+
   it("F35 refuses what follows a body and is no request", async () => {
-    const client = await m.sendUntilClose(m.post(["Content-Length: 5"], "hello, this is too long"))
+    const client = await m.sendUntilClose(m.post(["Content-Length: 5"], "hello, this is too long\r\n"))
     expect(client.answers.map(({ status }) => status)).toEqual([200, 400])
     expect(m.app.request.text).toBe("hello")
+  })
+})
+
+describe("octets that come one by one", () => {
+  const bytewise = (text: string) => [...text]
+
+  it("F19 F20 F22 F26 are refused like those that come at once", async () => {
+    for (const text of [
+      "GET / HTTP/1.1\nHost: a\r\n",
+      "GET / HTTP/1.1\r\nHost: a\n",
+      "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb",
+      "GET / HTTP/1.1\r\nHost: a\r\nX: \0",
+      "GET  / HTTP/1.1\r\n",
+      "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+      "\n",
+    ]) {
+      await refused(m, bytewise(text))
+    }
+  })
+
+  it("F10 F11 F13 are refused inside chunks like those that come at once", async () => {
+    for (const body of [
+      "5\nh",
+      "5 \r\n",
+      "5\r\nhello\n",
+      "5\r\nhelloX",
+      "0\r\nX: y\n\r\n",
+      "0\r\n\n",
+      "5;\0",
+      "\r\n",
+      "00000000000000",
+    ]) {
+      await refusedInBody(m, chunked(), ...bytewise(body))
+    }
+  })
+
+  it("F30 make the same request", async () => {
+    m.app.script = mirror
+    const text = `${chunked("X-A: b")}5;e\r\nhello\r\n1\r\n!\r\n0\r\nX-T: u\r\n\r\n`
+    await m.ask(text)
+    await m.ask(...bytewise(text))
+    const [first, second] = m.app.requests
+    expect([second!.line, second!.fields, second!.text, second!.trailers]).toEqual([
+      first!.line,
+      first!.fields,
+      first!.text,
+      first!.trailers,
+    ])
+    expect(first!.text).toBe("hello!")
+    expect(first!.trailers).toEqual([["X-T", "u"]])
   })
 })
 
@@ -494,7 +812,9 @@ describe("requests that break off", () => {
       () => "the app's connections closed",
     )
     expect(m.app.requests).toEqual([])
-    expect(m.events.flatMap((event) => (event.type === "exchange" && event.status < 400 ? [event.status] : []))).toEqual([0].filter(() => false))
+    expect(
+      m.events.flatMap((event) => (event.type === "exchange" && event.complete && event.status < 400 ? [event] : [])),
+    ).toEqual([])
   }
 
   it("F32 completes none that a client cut off inside its head or its body of a known length", async () => {
@@ -516,6 +836,22 @@ describe("requests that break off", () => {
     )
     expect(m.app.requests).toEqual([])
     expect((await m.ask(head + body)).status).toBe(200)
+  })
+
+  it("F32 closes at once when a client half-closes inside a second, pipelined request", async () => {
+    let release: () => void = () => undefined
+    m.app.script = (request, connection) => {
+      if (request.target === "/1") release = () => void ok("first")(request, connection)
+      else void ok("other")(request, connection)
+    }
+    const client = await m.connect().write(`${m.get("/1")}GET /2 HTTP/1.1\r\nHost: a\r\n`)
+    await m.app.seen(1)
+    client.end()
+    // Another exchange goes through, so that the FIN has arrived when the first answer comes.
+    await m.ask(m.get("/other"))
+    release()
+    expect(await client.close(1_000)).toBe("fin")
+    expect(client.answers.map(({ text }) => text)).toEqual(["first"])
   })
 
   it("F32 answers a client that half-closes after a whole request", async () => {
@@ -540,7 +876,8 @@ describe("any stream of requests", () => {
     })
   })
   judge.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    if (error.code !== "ECONNRESET" && error.code !== "HPE_INVALID_EOF_STATE") malformed.push(error.code ?? error.message)
+    if (error.code !== "ECONNRESET" && error.code !== "HPE_INVALID_EOF_STATE")
+      malformed.push(error.code ?? error.message)
     socket.destroy()
   })
   beforeAll(async () => {
@@ -583,24 +920,32 @@ describe("any stream of requests", () => {
 
   it("F37 reaches the app as the same requests with the same bodies, however it is cut", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(request, { minLength: 1, maxLength: 4 }), fc.array(fc.nat(2_000), { maxLength: 6 }), async (requests, cuts) => {
-        const text = requests.map((sent, i) => textOf(sent, i, m.hopTo(`${port}__app.example.com`))).join("")
-        const parts: string[] = []
-        let at = 0
-        for (const size of cuts) {
-          parts.push(text.slice(at, at + size))
-          at += size
-        }
-        parts.push(text.slice(at))
-        seen.length = 0
-        const client = await m.connect().write(...parts.filter((part) => part !== ""))
-        const answers = await client.answered(requests.length)
-        client.destroy()
-        const expected = requests.map(({ method, body, framing }, i) => ({ method, target: `/${i}`, body: framing === "none" ? "" : body }))
-        expect(seen).toEqual(expected)
-        expect(answers.map(({ text }) => text)).toEqual(expected.map((sent) => sent.body))
-        expect(malformed).toEqual([])
-      }),
+      fc.asyncProperty(
+        fc.array(request, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.nat(2_000), { maxLength: 6 }),
+        async (requests, cuts) => {
+          const text = requests.map((sent, i) => textOf(sent, i, m.hopTo(`${port}__app.example.com`))).join("")
+          const parts: string[] = []
+          let at = 0
+          for (const size of cuts) {
+            parts.push(text.slice(at, at + size))
+            at += size
+          }
+          parts.push(text.slice(at))
+          seen.length = 0
+          const client = await m.connect().write(...parts.filter((part) => part !== ""))
+          const answers = await client.answered(requests.length)
+          client.destroy()
+          const expected = requests.map(({ method, body, framing }, i) => ({
+            method,
+            target: `/${i}`,
+            body: framing === "none" ? "" : body,
+          }))
+          expect(seen).toEqual(expected)
+          expect(answers.map(({ text }) => text)).toEqual(expected.map((sent) => sent.body))
+          expect(malformed).toEqual([])
+        },
+      ),
       { numRuns: 150, interruptAfterTimeLimit: 4_000, markInterruptAsFailure: false },
     )
   })
@@ -616,10 +961,49 @@ describe("any stream of requests", () => {
     `GET http://a/x HTTP/1.1\r\nHost: a\r\nConnection: Content-Length\r\nContent-Length: 3\r\n${HOP}\r\nabc`,
   ]
   const inserts = [
-    ...["\r", "\n", "\r\n", "\r\n\r\n", "\0", " ", "\t", "\x0b", ":", ";", ",", "0", "5", "+", "-", "0x", "\xff", "chunked", HOP],
-    ...["Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: identity\r\n", "0\r\n\r\n", "Connection: close\r\n"],
-    ...["Host: b\r\n", "GET /c HTTP/1.1\r\n", " HTTP/1.0", "\r\n ", "Expect: 100-continue\r\n", "Upgrade: h2c\r\nConnection: Upgrade\r\n"],
-    ...["Upgrade: websocket\r\nConnection: Upgrade\r\n", "Trailer: x\r\n", "TE: trailers\r\n", "X: \r\n", "Content-Length : 0\r\n"],
+    ...[
+      "\r",
+      "\n",
+      "\r\n",
+      "\r\n\r\n",
+      "\0",
+      " ",
+      "\t",
+      "\x0b",
+      ":",
+      ";",
+      ",",
+      "0",
+      "5",
+      "+",
+      "-",
+      "0x",
+      "\xff",
+      "chunked",
+      HOP,
+    ],
+    ...[
+      "Content-Length: 3\r\n",
+      "Transfer-Encoding: chunked\r\n",
+      "Transfer-Encoding: identity\r\n",
+      "0\r\n\r\n",
+      "Connection: close\r\n",
+    ],
+    ...[
+      "Host: b\r\n",
+      "GET /c HTTP/1.1\r\n",
+      " HTTP/1.0",
+      "\r\n ",
+      "Expect: 100-continue\r\n",
+      "Upgrade: h2c\r\nConnection: Upgrade\r\n",
+    ],
+    ...[
+      "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+      "Trailer: x\r\n",
+      "TE: trailers\r\n",
+      "X: \r\n",
+      "Content-Length : 0\r\n",
+    ],
   ]
   const mutation = fc.oneof(
     fc.record({ kind: fc.constant("insert" as const), at: fc.nat(300), text: fc.constantFrom(...inserts) }),
@@ -629,29 +1013,35 @@ describe("any stream of requests", () => {
 
   it("F37 never reaches the app as more requests than the proxy read, whatever octets are changed", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...bases), fc.array(mutation, { minLength: 1, maxLength: 3 }), async (base, mutations) => {
-        let text = base
-        for (const change of mutations) {
-          const at = change.at % (text.length + 1)
-          if (change.kind === "insert") text = text.slice(0, at) + change.text + text.slice(at)
-          else if (change.kind === "delete") text = text.slice(0, at) + text.slice(at + change.size)
-          else text = text.slice(0, at + change.size) + text.slice(at)
-        }
-        seen.length = 0
-        m.events = []
-        const client = await m.connect().write(text.replaceAll(HOP, m.hopTo(`${port}__app.example.com`)))
-        client.end()
-        await client.close()
-        const read = m.events.flatMap((event) => (event.type === "exchange" ? [event] : []))
-        // In order, each request of the app is one that the proxy read, with the target and as many octets of body.
-        const inOrder = [...read]
-        for (const { method, target, body } of seen) {
-          const at = inOrder.findIndex((event) => event.method === method && event.target === target && event.bytesIn === body.length)
-          expect(at, `${JSON.stringify(text)} became ${JSON.stringify(seen)}`).toBeGreaterThanOrEqual(0)
-          inOrder.splice(0, at + 1)
-        }
-        expect(malformed, JSON.stringify(text)).toEqual([])
-      }),
+      fc.asyncProperty(
+        fc.constantFrom(...bases),
+        fc.array(mutation, { minLength: 1, maxLength: 3 }),
+        async (base, mutations) => {
+          let text = base
+          for (const change of mutations) {
+            const at = change.at % (text.length + 1)
+            if (change.kind === "insert") text = text.slice(0, at) + change.text + text.slice(at)
+            else if (change.kind === "delete") text = text.slice(0, at) + text.slice(at + change.size)
+            else text = text.slice(0, at + change.size) + text.slice(at)
+          }
+          seen.length = 0
+          m.events = []
+          const client = await m.connect().write(text.replaceAll(HOP, m.hopTo(`${port}__app.example.com`)))
+          client.end()
+          await client.close()
+          const read = m.events.flatMap((event) => (event.type === "exchange" ? [event] : []))
+          // In order, each request of the app is one that the proxy read, with the target and as many octets of body.
+          const inOrder = [...read]
+          for (const { method, target, body } of seen) {
+            const at = inOrder.findIndex(
+              (event) => event.method === method && event.target === target && event.bytesIn === body.length,
+            )
+            expect(at, `${JSON.stringify(text)} became ${JSON.stringify(seen)}`).toBeGreaterThanOrEqual(0)
+            inOrder.splice(0, at + 1)
+          }
+          expect(malformed, JSON.stringify(text)).toEqual([])
+        },
+      ),
       { numRuns: 600, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },
     )
   })

@@ -227,6 +227,11 @@ export class App extends Watch {
     return this
   }
 
+  /** Closes every connection and forgets what came on it. */
+  forget(): void {
+    for (const { socket } of this.connections.splice(0)) socket.destroy()
+  }
+
   async stop(): Promise<void> {
     if (!this.#server.listening) return
     this.#server.close()
@@ -507,6 +512,7 @@ export const refused = async (
   sent: Bytes | readonly Bytes[],
   statuses: readonly number[] = [400],
 ): Promise<Answer> => {
+  m.app.forget()
   const client = await m.sendUntilClose(...(typeof sent === "string" || sent instanceof Uint8Array ? [sent] : sent))
   const { answers, closed } = client
   expect(
@@ -516,15 +522,12 @@ export const refused = async (
   expect(closed, describeSent(sent)).toBe("fin")
   expect(answers[0]!.value("connection")).toBe("close")
   expect(answers[0]!.value("x-iterate-proxy-stamp")).toBe("1")
-  const before = m.app.text
   await plainRequest(m)
-  expect(before, describeSent(sent)).toBe("")
-  // What the plain request added is all there is.
+  // What the plain request brought is all there is: one connection, one request, no octet more.
   expect(
-    m.app.requests.map(({ target }) => target),
+    m.app.connections.map(({ requests }) => requests.map(({ target }) => target)),
     describeSent(sent),
-  ).toEqual([`/probe-${probes}`])
-  for (const { socket } of m.app.connections.splice(0)) socket.destroy()
+  ).toEqual([[`/probe-${probes}`]])
   return answers[0]!
 }
 
@@ -533,17 +536,26 @@ export const refused = async (
  * connection, if there was one, is closed.
  */
 export const refusedInBody = async (m: Machine, ...sent: readonly Bytes[]): Promise<Answer> => {
+  m.app.forget()
   const client = await m.sendUntilClose(...sent)
   const { answers, closed } = client
-  expect(answers.map(({ status }) => status), describeSent(sent)).toEqual([400])
+  expect(
+    answers.map(({ status }) => status),
+    describeSent(sent),
+  ).toEqual([400])
   expect(closed, describeSent(sent)).toBe("fin")
   expect(answers[0]!.value("x-iterate-proxy-stamp")).toBe("1")
   const { app } = m
-  await app.until(() => app.connections.every((connection) => connection.closed !== undefined), () => "the app's connection closed")
+  await app.until(
+    () => app.connections.every((connection) => connection.closed !== undefined),
+    () => "the app's connection closed",
+  )
   expect(app.requests.length, describeSent(sent)).toBe(0)
   await plainRequest(m)
-  expect(app.requests.map(({ target }) => target), describeSent(sent)).toEqual([`/probe-${probes}`])
-  for (const { socket } of app.connections.splice(0)) socket.destroy()
+  expect(
+    app.requests.map(({ target }) => target),
+    describeSent(sent),
+  ).toEqual([`/probe-${probes}`])
   return answers[0]!
 }
 

@@ -1,0 +1,86 @@
+import { accessSync, constants } from "node:fs"
+import { caddy, go, haproxy, nginx } from "./peers/native.ts"
+
+/** Where a peer listens, and which two apps it reaches. */
+export interface Place {
+  /** For configuration; removed at the end. */
+  readonly directory: string
+  readonly port: number
+  /** For the one peer that cannot choose between the two origins by itself. */
+  readonly webSocketPort: number
+  readonly origin: number
+  readonly webSocketOrigin: number
+  /** What a process of the run may open. */
+  readonly openFiles: number
+  /** Public keys as JSON, and the machine that tickets are for. */
+  readonly keys: string
+  readonly machine: string
+}
+
+export interface Command {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Peer {
+  readonly name: string
+  readonly command: (place: Place) => Command
+  /** A program that must be there, and the Debian package that has it. */
+  readonly needs?: { readonly program: string; readonly debian: string }
+  /** Whether it passes WebSockets on. */
+  readonly webSocket: boolean
+  readonly ownWebSocketPort?: true
+  /** Measured only when `--only` names it. */
+  readonly onDemand?: true
+}
+
+const node =
+  (file: URL, more: Readonly<Record<string, string>> = {}) =>
+  (place: Place): Command => ({
+    file: process.execPath,
+    args: ["--conditions=@project-ingress/source", file.pathname],
+    env: {
+      PORT: String(place.port),
+      WEBSOCKET_PORT: String(place.webSocketPort),
+      ORIGIN: String(place.origin),
+      WEBSOCKET_ORIGIN: String(place.webSocketOrigin),
+      TICKET_KEYS: place.keys,
+      MACHINE: place.machine,
+      NODE_ENV: "production",
+      ...more,
+    },
+  })
+
+const httpProxy = new URL("./peers/http-proxy.ts", import.meta.url)
+
+export const peers: readonly Peer[] = [
+  { name: "nginx", command: nginx, needs: { program: "nginx", debian: "nginx" }, webSocket: true },
+  { name: "ours", command: node(new URL("./peers/ours.ts", import.meta.url)), webSocket: true },
+  { name: "bare", command: node(new URL("./peers/bare.ts", import.meta.url)), webSocket: false },
+  { name: "tcp", command: node(new URL("./peers/tcp.ts", import.meta.url)), webSocket: true, ownWebSocketPort: true },
+  { name: "haproxy", command: haproxy, needs: { program: "haproxy", debian: "haproxy" }, webSocket: true },
+  { name: "go", command: go, needs: { program: "go", debian: "golang-go" }, webSocket: true },
+  { name: "caddy", command: caddy, needs: { program: "caddy", debian: "caddy" }, webSocket: true },
+  { name: "http-proxy", command: node(httpProxy), webSocket: true },
+  { name: "http-proxy-3", command: node(httpProxy, { LIBRARY: "http-proxy-3" }), webSocket: true },
+  { name: "httpxy", command: node(httpProxy, { LIBRARY: "httpxy" }), webSocket: true },
+  { name: "fast-proxy", command: node(new URL("./peers/fast-proxy.ts", import.meta.url)), webSocket: false },
+  // It can pass WebSockets on, by terminating each side and copying messages: another job than the one measured here.
+  { name: "fastify", command: node(new URL("./peers/fastify.ts", import.meta.url)), webSocket: false },
+  { name: "hono", command: node(new URL("./peers/hono.ts", import.meta.url)), webSocket: false },
+  { name: "http-proxy-default", command: node(httpProxy, { KEEP_ALIVE: "0" }), webSocket: true, onDemand: true },
+]
+
+/** Whether a program is on the path. Debian keeps servers in sbin, which a user's path may lack. */
+export const isInstalled = (program: string): boolean =>
+  searchPath.split(":").some((directory) => {
+    try {
+      accessSync(`${directory}/${program}`, constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+
+export const searchPath = `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin`
