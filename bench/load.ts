@@ -155,7 +155,11 @@ export interface Idle {
 export const holdSockets = async (peer: Child, load: SocketLoad): Promise<Idle> => {
   // Code is loaded and compiled, and the heap has its first shape, before the first reading.
   const warm = socketClient({ ...load, connections: 200 }, 0)
-  await warm.next().finally(() => warm.stop())
+  try {
+    await warm.next()
+  } finally {
+    await warm.stop()
+  }
   await sleep(1_500)
   const before = residentKiB(peer)
   const client = socketClient(load, 0)

@@ -4,7 +4,7 @@ import type { Idle, Sample } from "./load.ts"
 export type Rounds = ReadonlyMap<string, readonly Sample[]>
 
 export const median = (values: readonly number[]): number => {
-  const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b)
+  const sorted = values.filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   if (sorted.length === 0) return Number.NaN
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
@@ -70,14 +70,13 @@ export const idleTable = (held: ReadonlyMap<string, Idle>): string =>
 
 /** CPU µs of every peer in every scenario. */
 export const summaryTable = (results: ReadonlyMap<string, Rounds>): string => {
-  const names = [...new Set([...results.values()].flatMap((rounds) => [...rounds.keys()]))]
+  const names = [...new Set(Array.from(results.values(), (rounds) => [...rounds.keys()]).flat())]
   return lay(
     ["CPU µs", ...results.keys()],
-    names.map((name) => [
-      name,
-      ...[...results.values()].map((rounds) =>
-        figure(median((rounds.get(name) ?? []).map(({ cpuMicroseconds }) => cpuMicroseconds))),
-      ),
-    ]),
+    names.map((name) => {
+      const cell = (rounds: Rounds): string =>
+        figure(median((rounds.get(name) ?? []).map(({ cpuMicroseconds }) => cpuMicroseconds)))
+      return [name].concat(Array.from(results.values(), cell))
+    }),
   )
 }

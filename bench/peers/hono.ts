@@ -14,8 +14,8 @@ interface App {
 }
 
 const { Hono } = await installed<{ readonly Hono: new () => App }>("hono")
-const { proxy } = await installed<{ proxy(url: string, options: object): Promise<Response> }>("hono/proxy")
-const { serve } = await installed<{ serve(options: object): unknown }>("@hono/node-server")
+const { proxy } = await installed<{ readonly proxy: (url: string, options: object) => Promise<Response> }>("hono/proxy")
+const { serve } = await installed<{ readonly serve: (options: object) => unknown }>("@hono/node-server")
 const app = new Hono()
 app.all("*", ({ req }) => {
   const { pathname, search } = new URL(req.url)

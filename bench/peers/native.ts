@@ -18,7 +18,7 @@ export const nginx = (place: Place): Command => {
 worker_processes 1;
 error_log ${home}/error.log;
 pid ${home}/pid;
-events { worker_connections ${place.openFiles}; }
+events { worker_connections ${Math.max(place.openFiles, 32_768)}; }
 http {
   access_log off;
   keepalive_requests 1000000;

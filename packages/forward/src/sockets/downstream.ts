@@ -36,6 +36,8 @@ export interface Occupant {
   onClientDrain(): void
   onClientEnd(): void
   onClientClose(): void
+  /** The engine stops and waits no longer. */
+  onGoingAway(): void
   onDeadline(): void
 }
 
@@ -114,8 +116,10 @@ export class Downstream implements Timed {
       this.end()
       return
     }
-    // Paused while there is enough to read and nobody reads; otherwise the socket tells us when the client leaves.
-    if (this.#reader.buffered >= READ_AHEAD || occupant?.blocked === true) this.pause()
+    // Paused while there is enough to read and nobody reads; otherwise the socket tells us when the client leaves. A head
+    // that is not complete is bounded by the reader.
+    const unread = this.#reader.buffered >= READ_AHEAD && (occupant !== undefined || isFull(this.socket))
+    if (unread || occupant?.blocked === true) this.pause()
     else if (occupant === undefined || occupant.wantsBody || this.#reader.buffered === 0) this.resume()
   }
 
@@ -226,8 +230,12 @@ export class Downstream implements Timed {
     if (this.#occupant === undefined && !this.#begun && !this.#lingering) this.end()
   }
 
-  destroy(): void {
-    this.socket.destroy()
+  /** Ends what drain waited for: a WebSocket is told, an unfinished answer must not look finished. */
+  goAway(): void {
+    this.guard(() => {
+      if (this.#occupant === undefined) this.socket.destroy()
+      else this.#occupant.onGoingAway()
+    })
   }
 
   /** Ends our side, then waits for the client's, so that what it sends meanwhile does not reset the answer away. */

@@ -544,6 +544,10 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     this.#drained?.()
   }
 
+  onGoingAway(): void {
+    this.#abort()
+  }
+
   onDeadline(): void {
     if (this.#down.ended) {
       this.#down.socket.destroy()

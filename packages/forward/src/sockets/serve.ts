@@ -49,7 +49,7 @@ export const serve = (options: ServeOptions): Engine => {
       if (open.size === 0) return Promise.resolve()
       return new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
-          for (const connection of open) connection.destroy()
+          for (const connection of open) connection.goAway()
         }, deadlineMs)
         shared.emptied = () => {
           clearTimeout(timer)

@@ -1,5 +1,6 @@
 import type { Downstream, Occupant } from "./downstream.ts"
 import type { Upstream, UpstreamUser } from "./upstream.ts"
+import { Frames, GOING_AWAY } from "./frames.ts"
 import { endAndDestroy, reset, took } from "./octets.ts"
 
 /** After which silence the kernel asks a peer whether it is still there, in ms. */
@@ -11,6 +12,7 @@ export class Tunnel implements Occupant, UpstreamUser {
   readonly blocked = false
   readonly #down: Downstream
   readonly #upstream: Upstream
+  readonly #frames = new Frames()
   readonly #over: (bytesIn: number, bytesOut: number) => void
   #bytesIn = 0
   #bytesOut = 0
@@ -52,6 +54,7 @@ export class Tunnel implements Occupant, UpstreamUser {
     const bytes = this.#upstream.reader.rest()
     if (bytes.length === 0) return
     this.#bytesOut += bytes.length
+    this.#frames.push(bytes)
     this.#due()
     const { socket } = this.#down
     if (!took(socket, socket.write(bytes))) this.#upstream.socket.pause()
@@ -91,6 +94,12 @@ export class Tunnel implements Occupant, UpstreamUser {
     // What broke must look broken on the other side, what ended in order ends in order.
     if (cause === undefined) endAndDestroy(this.#down.socket)
     else reset(this.#down.socket)
+  }
+
+  onGoingAway(): void {
+    const { socket } = this.#down
+    if (this.#frames.between && !socket.writableEnded) socket.write(GOING_AWAY)
+    endAndDestroy(socket)
   }
 
   onDeadline(): void {

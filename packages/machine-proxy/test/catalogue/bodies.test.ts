@@ -256,8 +256,8 @@ describe("the pace of the slower side is the pace of both", () => {
     // Once it reads, every request is answered.
     const sink = new Sink(client)
     client.resume()
+    await expect.poll(() => seen, { timeout: 20_000 }).toBe(total)
     await sink.received(total * body.length, 20_000)
-    expect(seen).toBe(total)
     client.destroy()
   })
 

@@ -2,9 +2,11 @@ import { createServer } from "node:http"
 import * as fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { listen } from "../harness.ts"
-import { App, mirror, ok, octets, refused, refusedInBody, silent, useMachine } from "./harness.ts"
+import { App, mirror, ok, octets, assert as shared, silent, useMachine } from "./harness.ts"
 
 const m = useMachine()
+const { refused, refusedInBody } = shared
+const nothing = (): void => undefined
 
 const chunked = (...fields: readonly string[]) => m.post(["Transfer-Encoding: chunked", ...fields])
 /** What an attacker hides in a body: valid, with ticket and target. */
@@ -13,18 +15,18 @@ const smuggled = () => m.get("/smuggled")
 describe("the length of a request", () => {
   it("F01 refuses Content-Length beside Transfer-Encoding, in any order and with any length", async () => {
     const evil = `0\r\n\r\n${smuggled()}`
-    await refused(m, m.post(["Content-Length: 4", "Transfer-Encoding: chunked"], evil))
-    await refused(m, m.post(["Transfer-Encoding: chunked", "Content-Length: 4"], evil))
-    await refused(m, m.post(["Transfer-Encoding: chunked", "Content-Length: 0"], evil))
-    await refused(m, m.post([`transfer-encoding: CHUNKED`, `content-length: ${evil.length}`], evil))
-    await refused(m, m.post(["Content-Length: x", "Transfer-Encoding: chunked"], evil))
-    await refused(m, m.post(["Content-Length: 4", "Transfer-Encoding: identity"], evil))
+    await assert.refused(m, m.post(["Content-Length: 4", "Transfer-Encoding: chunked"], evil))
+    await assert.refused(m, m.post(["Transfer-Encoding: chunked", "Content-Length: 4"], evil))
+    await assert.refused(m, m.post(["Transfer-Encoding: chunked", "Content-Length: 0"], evil))
+    await assert.refused(m, m.post([`transfer-encoding: CHUNKED`, `content-length: ${evil.length}`], evil))
+    await assert.refused(m, m.post(["Content-Length: x", "Transfer-Encoding: chunked"], evil))
+    await assert.refused(m, m.post(["Content-Length: 4", "Transfer-Encoding: identity"], evil))
   })
 
   it("F02 refuses two lengths that differ", async () => {
-    await refused(m, m.post(["Content-Length: 5", "Content-Length: 6"], "hello!"))
-    await refused(m, m.post(["Content-Length: 0", "Content-Length: 5"], "hello"))
-    await refused(m, m.post(["Content-Length: 5", "X: y", "content-length: 0"], "hello"))
+    await assert.refused(m, m.post(["Content-Length: 5", "Content-Length: 6"], "hello!"))
+    await assert.refused(m, m.post(["Content-Length: 0", "Content-Length: 5"], "hello"))
+    await assert.refused(m, m.post(["Content-Length: 5", "X: y", "content-length: 0"], "hello"))
   })
 
   it("F03 refuses a length that is said twice, even the same one", async () => {
@@ -35,35 +37,41 @@ describe("the length of a request", () => {
       ["Content-Length: 5", "CONTENT-LENGTH: 5"],
       ["Content-Length: 0", "Content-Length: 0"],
     ]) {
-      await refused(m, m.post(fields, "hello"))
+      await assert.refused(m, m.post(fields, "hello"))
     }
   })
 
   it("F04 refuses what is no plain decimal length", async () => {
     for (const value of [
-      ...[
-        "+5",
-        "-5",
-        "-0",
-        "0x5",
-        "5_0",
-        "5 5",
-        "1e1",
-        "5Z",
-        "",
-        ",5",
-        "5,",
-        "5;",
-        "5.0",
-        ".5",
-        '"5"',
-        "'5'",
-        "five",
-        "0b1",
-      ],
-      ...["\xb2", "5\xa0", "\xa05", "\x0b5", "5\x0b", "5\x005", "0 5", "NaN", "Infinity"],
+      "+5",
+      "-5",
+      "-0",
+      "0x5",
+      "5_0",
+      "5 5",
+      "1e1",
+      "5Z",
+      "",
+      ",5",
+      "5,",
+      "5;",
+      "5.0",
+      ".5",
+      '"5"',
+      "'5'",
+      "five",
+      "0b1",
+      "\xb2",
+      "5\xa0",
+      "\xa05",
+      "\x0b5",
+      "5\x0b",
+      "5\x005",
+      "0 5",
+      "NaN",
+      "Infinity",
     ]) {
-      await refused(m, m.post([`Content-Length: ${value}`], "hello"))
+      await assert.refused(m, m.post([`Content-Length: ${value}`], "hello"))
     }
   })
 
@@ -78,15 +86,21 @@ describe("the length of a request", () => {
   })
 
   it("F05 refuses leading zeros, which some read as octal", async () => {
-    for (const value of ["005", "010", "00", "0005"]) await refused(m, m.post([`Content-Length: ${value}`], "hello"))
+    for (const value of ["005", "010", "00", "0005"])
+      await assert.refused(m, m.post([`Content-Length: ${value}`], "hello"))
   })
 
   it("F06 refuses a length that no number holds exactly", async () => {
     for (const value of [
-      ...["9007199254740992", "18446744073709551616", "18446744073709551621", "4294967301000000000", "9".repeat(30)],
-      ...["9".repeat(5_000), "1".repeat(17)],
+      "9007199254740992",
+      "18446744073709551616",
+      "18446744073709551621",
+      "4294967301000000000",
+      "9".repeat(30),
+      "9".repeat(5_000),
+      "1".repeat(17),
     ]) {
-      await refused(m, m.post([`Content-Length: ${value}`], "hello"))
+      await assert.refused(m, m.post([`Content-Length: ${value}`], "hello"))
     }
   })
 
@@ -115,49 +129,41 @@ describe("the length of a request", () => {
       expect([request.value("transfer-encoding"), request.text]).toEqual(["chunked", "hello"])
     }
     for (const value of [
-      ...[
-        "xchunked",
-        "chunked;a=b",
-        "identity",
-        ",chunked",
-        "chunked,",
-        "chunked, identity",
-        '"chunked"',
-        "\x0bchunked",
-      ],
-      ...[
-        "chunked\0",
-        "",
-        "chunked, chunked",
-        "chunked x",
-        "gzip, chunked",
-        "chunked, gzip",
-        "gzip",
-        "cow",
-        "'chunked'",
-      ],
-      ...[
-        "chunked\x0b",
-        "chunked\x0c",
-        "\x0cchunked",
-        "\xa0chunked",
-        "chunked\xa0",
-        "chu nked",
-        "chun",
-        "chunkedchunked",
-      ],
-      ...[
-        "identity, chunked",
-        "chunked\x01",
-        "\x00chunked",
-        "trailers",
-        "deflate;q=1, chunked",
-        "chunKed\xfd",
-        "\u212achunked",
-      ],
+      "xchunked",
+      "chunked;a=b",
+      "identity",
+      ",chunked",
+      "chunked,",
+      "chunked, identity",
+      '"chunked"',
+      "\x0bchunked",
+      "chunked\0",
+      "",
+      "chunked, chunked",
+      "chunked x",
+      "gzip, chunked",
+      "chunked, gzip",
+      "gzip",
+      "cow",
+      "'chunked'",
+      "chunked\x0b",
+      "chunked\x0c",
+      "\x0cchunked",
+      "\xa0chunked",
+      "chunked\xa0",
+      "chu nked",
+      "chun",
+      "chunkedchunked",
+      "identity, chunked",
+      "chunked\x01",
+      "\x00chunked",
+      "trailers",
+      "deflate;q=1, chunked",
+      "chunKed\xfd",
+      "\u212achunked",
     ]) {
       const evil = `0\r\n\r\n${smuggled()}`
-      await refused(m, m.post([`Transfer-Encoding: ${value}`], evil), [400, 501])
+      await assert.refused(m, m.post([`Transfer-Encoding: ${value}`], evil), [400, 501])
     }
     for (const fields of [
       ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
@@ -166,7 +172,7 @@ describe("the length of a request", () => {
       ["Transfer-Encoding: chunked", "transfer-encoding:"],
       ["Transfer-Encoding:", "Transfer-Encoding: chunked"],
     ]) {
-      await refused(m, m.post(fields, `0\r\n\r\n${smuggled()}`), [400, 501])
+      await assert.refused(m, m.post(fields, `0\r\n\r\n${smuggled()}`), [400, 501])
     }
   })
 
@@ -186,7 +192,7 @@ describe("the length of a request", () => {
   it("F09 refuses Transfer-Encoding in HTTP/1.0", async () => {
     for (const value of ["chunked", "identity", "gzip"]) {
       const head = m.routed("POST / HTTP/1.0", "Host: app.example.com", `Transfer-Encoding: ${value}`)
-      await refused(m, `${head}5\r\nhello\r\n0\r\n\r\n`, [400, 501])
+      await assert.refused(m, `${head}5\r\nhello\r\n0\r\n\r\n`, [400, 501])
     }
   })
 })
@@ -194,39 +200,35 @@ describe("the length of a request", () => {
 describe("chunks", () => {
   it("F10 refuses a chunk size that is not plain hexadecimal", async () => {
     for (const size of [
-      ...[
-        "0x5",
-        "+5",
-        "-5",
-        "5_",
-        " 5",
-        "5 ",
-        "",
-        "FFFFFFFFFFFFFFFFF",
-        "5\t",
-        "\t5",
-        "5 ;x",
-        "g",
-        "5h",
-        "\x005",
-        "5\x00",
-      ],
-      ...[
-        "0".repeat(20),
-        "0x",
-        "5,5",
-        "5.",
-        "\xb2",
-        "5\xa0",
-        "-0",
-        "+0",
-        '"5"',
-        "10000000000000000",
-        "8000000000000005",
-      ],
+      "0x5",
+      "+5",
+      "-5",
+      "5_",
+      " 5",
+      "5 ",
+      "",
+      "FFFFFFFFFFFFFFFFF",
+      "5\t",
+      "\t5",
+      "5 ;x",
+      "g",
+      "5h",
+      "\x005",
+      "5\x00",
+      "0".repeat(20),
+      "0x",
+      "5,5",
+      "5.",
+      "\xb2",
+      "5\xa0",
+      "-0",
+      "+0",
+      '"5"',
+      "10000000000000000",
+      "8000000000000005",
     ]) {
-      await refusedInBody(m, `${chunked()}${size}\r\nhello\r\n0\r\n\r\n${smuggled()}`)
-      await refusedInBody(m, chunked(), `${size}\r\nhello\r\n0\r\n\r\n`)
+      await assert.refusedInBody(m, `${chunked()}${size}\r\nhello\r\n0\r\n\r\n${smuggled()}`)
+      await assert.refusedInBody(m, chunked(), `${size}\r\nhello\r\n0\r\n\r\n`)
     }
   })
 
@@ -249,7 +251,7 @@ describe("chunks", () => {
       "5;a\rb\r\nhello\r\n0\r\n\r\n",
       "5;a=\x00\r\nhello\r\n0\r\n\r\n",
     ]) {
-      await refusedInBody(m, chunked() + body + smuggled())
+      await assert.refusedInBody(m, chunked() + body + smuggled())
     }
   })
 
@@ -261,39 +263,42 @@ describe("chunks", () => {
   })
 
   it("F12 bounds what extensions and trailers may add up to", async () => {
-    await refusedInBody(m, `${chunked()}5;${"x".repeat(20_000)}\r\nhello\r\n0\r\n\r\n`)
-    await refusedInBody(m, `${chunked()}${"1;xxxxxxxxxxxxxxx\r\na\r\n".repeat(1_200)}0\r\n\r\n`)
-    await refusedInBody(m, `${chunked()}0\r\nX: ${"x".repeat(20_000)}\r\n\r\n`)
+    await assert.refusedInBody(m, `${chunked()}5;${"x".repeat(20_000)}\r\nhello\r\n0\r\n\r\n`)
+    await assert.refusedInBody(m, `${chunked()}${"1;xxxxxxxxxxxxxxx\r\na\r\n".repeat(1_200)}0\r\n\r\n`)
+    await assert.refusedInBody(m, `${chunked()}0\r\nX: ${"x".repeat(20_000)}\r\n\r\n`)
   })
 
   it("F13 refuses data beyond a chunk's size", async () => {
-    await refusedInBody(m, `${chunked()}5\r\nhello!\r\n0\r\n\r\n`)
-    await refusedInBody(m, `${chunked()}5\r\nhelloXX0\r\n\r\n`)
-    await refusedInBody(m, `${chunked()}3\r\nhello\r\n0\r\n\r\n${smuggled()}`)
-    await refusedInBody(m, chunked(), "5\r\nhello", "XX0\r\n\r\n")
+    await assert.refusedInBody(m, `${chunked()}5\r\nhello!\r\n0\r\n\r\n`)
+    await assert.refusedInBody(m, `${chunked()}5\r\nhelloXX0\r\n\r\n`)
+    await assert.refusedInBody(m, `${chunked()}3\r\nhello\r\n0\r\n\r\n${smuggled()}`)
+    await assert.refusedInBody(m, chunked(), "5\r\nhello", "XX0\r\n\r\n")
   })
 
   it("F15 never turns a trailer into a field, and passes on none that frames, routes or authenticates", async () => {
     const names = [
-      ...[
-        "Host",
-        "Authorization",
-        "Cookie",
-        "X-Iterate-Proxy-Target-Host",
-        "X-Iterate-Proxy-Ticket",
-        "X-Forwarded-For",
-      ],
-      ...["X-Forwarded-Host", "Forwarded", "Connection", "Content-Type", "Content-Encoding", "Via", "Set-Cookie", "TE"],
-      ...[
-        "X-Real-IP",
-        "Proxy-Authorization",
-        "Expect",
-        "Upgrade",
-        "Trailer",
-        "X_Forwarded_For",
-        "X-Iterate-User",
-        "Range",
-      ],
+      "Host",
+      "Authorization",
+      "Cookie",
+      "X-Iterate-Proxy-Target-Host",
+      "X-Iterate-Proxy-Ticket",
+      "X-Forwarded-For",
+      "X-Forwarded-Host",
+      "Forwarded",
+      "Connection",
+      "Content-Type",
+      "Content-Encoding",
+      "Via",
+      "Set-Cookie",
+      "TE",
+      "X-Real-IP",
+      "Proxy-Authorization",
+      "Expect",
+      "Upgrade",
+      "Trailer",
+      "X_Forwarded_For",
+      "X-Iterate-User",
+      "Range",
     ]
     const trailers = names.map((name) => `${name}: evil\r\n`).join("")
     expect((await m.ask(`${chunked()}5\r\nhello\r\n0\r\n${trailers}X-Checksum: abc\r\n\r\n`)).status).toBe(200)
@@ -344,9 +349,9 @@ describe("chunks", () => {
   })
 })
 
-describe("field lines", () => {
-  const head = (...lines: readonly string[]) => m.get("/", ...lines)
+const head = (...lines: readonly string[]) => m.get("/", ...lines)
 
+describe("field lines", () => {
   it("F16 refuses folded lines", async () => {
     for (const lines of [
       ["X-A: b\r\n c"],
@@ -358,82 +363,85 @@ describe("field lines", () => {
       ["Content-Length: 1\r\n 0"],
       ["Host: app.example.com\r\n .evil.com"],
     ]) {
-      await refused(m, head(...lines))
+      await assert.refused(m, head(...lines))
     }
-    await refused(m, m.routed("GET / HTTP/1.1", "Host:\r\n app.example.com"))
-    await refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop.trimEnd()}\r\n folded\r\n\r\n`)
+    await assert.refused(m, m.routed("GET / HTTP/1.1", "Host:\r\n app.example.com"))
+    await assert.refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop.trimEnd()}\r\n folded\r\n\r\n`)
   })
 
   it("F17 refuses white space before a colon and before or within a name", async () => {
     for (const line of [
-      ...[
-        "Content-Length : 5",
-        "Content-Length\t: 5",
-        "Transfer-Encoding : chunked",
-        "Host : x",
-        "\tX: 1",
-        " X: 1",
-        "X Y: 1",
-      ],
-      ...["X\tY: 1", "X : 1", "Content -Length: 5", " Content-Length: 5", "Transfer-Encoding\x0b: chunked", "X\xa0: 1"],
+      "Content-Length : 5",
+      "Content-Length\t: 5",
+      "Transfer-Encoding : chunked",
+      "Host : x",
+      "\tX: 1",
+      " X: 1",
+      "X Y: 1",
+      "X\tY: 1",
+      "X : 1",
+      "Content -Length: 5",
+      " Content-Length: 5",
+      "Transfer-Encoding\x0b: chunked",
+      "X\xa0: 1",
     ]) {
-      await refused(m, m.post([line], "hello"))
+      await assert.refused(m, m.post([line], "hello"))
     }
-    await refused(m, m.routed("GET / HTTP/1.1", "Host : app.example.com"))
+    await assert.refused(m, m.routed("GET / HTTP/1.1", "Host : app.example.com"))
   })
 
   it("F18 refuses a line of white space after the request line", async () => {
     for (const line of [" ", "\t", " X: y", "\tX: y", " Content-Length: 5", "  \t"]) {
-      await refused(m, m.routed("GET / HTTP/1.1", line, "Host: app.example.com"))
+      await assert.refused(m, m.routed("GET / HTTP/1.1", line, "Host: app.example.com"))
     }
   })
 
   it("F19 refuses a bare LF as the end of any line", async () => {
-    await refused(m, `GET / HTTP/1.1\nHost: a\r\n${m.hop}\r\n`)
-    await refused(m, `GET / HTTP/1.1\r\nHost: a\n${m.hop}\r\n`)
-    await refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}\n`)
-    await refused(m, `GET / HTTP/1.1\nHost: a\n${m.hop.replaceAll("\r", "")}\n`)
-    await refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}\n\r\n`)
-    await refused(m, `GET / HTTP/1.1\r\nHost: a\r\nX: y\n\r\n${m.hop}\r\n`)
-    await refused(m, `\nGET / HTTP/1.1\r\nHost: a\r\n${m.hop}\r\n`)
+    await assert.refused(m, `GET / HTTP/1.1\nHost: a\r\n${m.hop}\r\n`)
+    await assert.refused(m, `GET / HTTP/1.1\r\nHost: a\n${m.hop}\r\n`)
+    await assert.refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}\n`)
+    await assert.refused(m, `GET / HTTP/1.1\nHost: a\n${m.hop.replaceAll("\r", "")}\n`)
+    await assert.refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}\n\r\n`)
+    await assert.refused(m, `GET / HTTP/1.1\r\nHost: a\r\nX: y\n\r\n${m.hop}\r\n`)
+    await assert.refused(m, `\nGET / HTTP/1.1\r\nHost: a\r\n${m.hop}\r\n`)
   })
 
   it("F19 refuses a bare LF before the head is complete", async () => {
-    await refused(m, "GET / HTTP/1.1\n")
-    await refused(m, "GET / HTTP/1.1\r\nHost: a\n")
+    await assert.refused(m, "GET / HTTP/1.1\n")
+    await assert.refused(m, "GET / HTTP/1.1\r\nHost: a\n")
   })
 
   it("F20 refuses a bare CR anywhere in a head", async () => {
-    await refused(m, head("X: a\rb"))
-    await refused(m, head("X: a\r"))
-    await refused(m, head("X: \ra"))
-    await refused(m, head("X: a\r\r"))
-    await refused(m, head("X\r: a"))
-    await refused(m, m.routed("GET /\r HTTP/1.1", "Host: a"))
-    await refused(m, m.routed("GET / HTTP/1.1\r", "Host: a"))
-    await refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}X: y\r\n\rZGET /evil: HTTP/1.1\r\n${m.hop}\r\n`)
-    await refused(m, `GET / HTTP/1.1\rHost: a\r${m.hop.replaceAll("\n", "")}\r`.concat("\r\n\r\n"))
+    await assert.refused(m, head("X: a\rb"))
+    await assert.refused(m, head("X: a\r"))
+    await assert.refused(m, head("X: \ra"))
+    await assert.refused(m, head("X: a\r\r"))
+    await assert.refused(m, head("X\r: a"))
+    await assert.refused(m, m.routed("GET /\r HTTP/1.1", "Host: a"))
+    await assert.refused(m, m.routed("GET / HTTP/1.1\r", "Host: a"))
+    await assert.refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}X: y\r\n\rZGET /evil: HTTP/1.1\r\n${m.hop}\r\n`)
+    await assert.refused(m, `GET / HTTP/1.1\rHost: a\r${m.hop.replaceAll("\n", "")}\r`.concat("\r\n\r\n"))
   })
 
   it("F21 refuses control octets in values", async () => {
     for (let code = 0; code <= 0x7f; code = code === 0x1f ? 0x7f : code + 1) {
       if (code === 9 || code === 10) continue
       const c = String.fromCharCode(code)
-      await refused(m, head(`X-A: a${c}b`))
+      await assert.refused(m, head(`X-A: a${c}b`))
       if (code === 0 || code === 0x7f || code === 0x0b) {
-        await refused(m, head(`X-A: ${c}`))
-        await refused(m, head(`X-A:${c}b`))
-        await refused(m, head(`X-A: b${c}`))
+        await assert.refused(m, head(`X-A: ${c}`))
+        await assert.refused(m, head(`X-A:${c}b`))
+        await assert.refused(m, head(`X-A: b${c}`))
       }
     }
   })
 
   it("F22 refuses a line without a name or without a colon", async () => {
     for (const line of [": x", ":", ":x: y", "X", "X-A b", "=x", "GET / HTTP/1.1", "\x00", "X;Y", "{}"]) {
-      await refused(m, head(line))
+      await assert.refused(m, head(line))
     }
-    await refused(m, m.routed("GET / HTTP/1.1", ": x", "Host: a"))
-    await refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}X\r\n\r\n`)
+    await assert.refused(m, m.routed("GET / HTTP/1.1", ": x", "Host: a"))
+    await assert.refused(m, `GET / HTTP/1.1\r\nHost: a\r\n${m.hop}X\r\n\r\n`)
   })
 
   it("F23 refuses names that are no tokens", async () => {
@@ -454,7 +462,7 @@ describe("field lines", () => {
       "X\\Y",
       "\xff",
     ]) {
-      await refused(m, head(`${name}: 1`))
+      await assert.refused(m, head(`${name}: 1`))
     }
   })
 })
@@ -462,40 +470,36 @@ describe("field lines", () => {
 describe("the request line", () => {
   it("F24 refuses versions that it does not speak", async () => {
     for (const version of [
-      ...[
-        "HTTP/0.9",
-        "HTTP/1.2",
-        "HTTP/2.0",
-        "HTTP/01.1",
-        "http/1.1",
-        "HTTP/1.32",
-        "HTTP/1",
-        "HTTP/11",
-        "HTTP/1.",
-        "HTTP/.1",
-      ],
-      ...[
-        "HTTP/1,1",
-        "HTTPS/1.1",
-        "HTTP/1.1x",
-        "HTTP/3",
-        "HTTP/-1.1",
-        "HTTP 1.1",
-        "HTTP/1.01",
-        "xHTTP/1.1",
-        "Http/1.1",
-        "HTTP/9.9",
-      ],
+      "HTTP/0.9",
+      "HTTP/1.2",
+      "HTTP/2.0",
+      "HTTP/01.1",
+      "http/1.1",
+      "HTTP/1.32",
+      "HTTP/1",
+      "HTTP/11",
+      "HTTP/1.",
+      "HTTP/.1",
+      "HTTP/1,1",
+      "HTTPS/1.1",
+      "HTTP/1.1x",
+      "HTTP/3",
+      "HTTP/-1.1",
+      "HTTP 1.1",
+      "HTTP/1.01",
+      "xHTTP/1.1",
+      "Http/1.1",
+      "HTTP/9.9",
     ]) {
-      await refused(m, m.routed(`GET / ${version}`, "Host: a"), [400, 505])
+      await assert.refused(m, m.routed(`GET / ${version}`, "Host: a"), [400, 505])
     }
-    await refused(m, m.routed("GET /", "Host: a"))
-    await refused(m, m.routed("GET / ", "Host: a"))
+    await assert.refused(m, m.routed("GET /", "Host: a"))
+    await assert.refused(m, m.routed("GET / ", "Host: a"))
   })
 
   it("F24 answers HTTP/0.9 at once instead of waiting for the rest of a head", async () => {
     const before = performance.now()
-    for (const line of ["GET /\r\n", "GET / HTTP/0.9\r\n", "GET\r\n"]) await refused(m, line, [400, 505])
+    for (const line of ["GET /\r\n", "GET / HTTP/0.9\r\n", "GET\r\n"]) await assert.refused(m, line, [400, 505])
     expect(performance.now() - before).toBeLessThan(1_000)
   })
 
@@ -515,7 +519,7 @@ describe("the request line", () => {
       "GET,",
       "_",
     ]) {
-      await refused(m, m.routed(`${method} / HTTP/1.1`, "Host: a"), [400, 501])
+      await assert.refused(m, m.routed(`${method} / HTTP/1.1`, "Host: a"), [400, 501])
     }
     for (const method of [
       "QUERY",
@@ -537,39 +541,33 @@ describe("the request line", () => {
 
   it("F26 refuses any white space but one space at each place", async () => {
     for (const line of [
-      ...[
-        "GET  / HTTP/1.1",
-        "GET /  HTTP/1.1",
-        "GET\t/ HTTP/1.1",
-        "GET /\tHTTP/1.1",
-        "GET / HTTP/1.1 ",
-        "GET / HTTP/1.1\t",
-      ],
-      ...[
-        " GET / HTTP/1.1",
-        "\tGET / HTTP/1.1",
-        "GET /a b HTTP/1.1",
-        "GET / x HTTP/1.1",
-        "GET  HTTP/1.1",
-        "GET\x0b/ HTTP/1.1",
-      ],
-      ...[
-        "GET\x0c/ HTTP/1.1",
-        "GET /\x0bHTTP/1.1",
-        "GET /\xa0HTTP/1.1",
-        "GET\xa0/ HTTP/1.1",
-        "GET / HTTP/1.1\x0b",
-        "GET / HTTP/1.1 HTTP/1.1",
-      ],
+      "GET  / HTTP/1.1",
+      "GET /  HTTP/1.1",
+      "GET\t/ HTTP/1.1",
+      "GET /\tHTTP/1.1",
+      "GET / HTTP/1.1 ",
+      "GET / HTTP/1.1\t",
+      " GET / HTTP/1.1",
+      "\tGET / HTTP/1.1",
+      "GET /a b HTTP/1.1",
+      "GET / x HTTP/1.1",
+      "GET  HTTP/1.1",
+      "GET\x0b/ HTTP/1.1",
+      "GET\x0c/ HTTP/1.1",
+      "GET /\x0bHTTP/1.1",
+      "GET /\xa0HTTP/1.1",
+      "GET\xa0/ HTTP/1.1",
+      "GET / HTTP/1.1\x0b",
+      "GET / HTTP/1.1 HTTP/1.1",
     ]) {
-      await refused(m, m.routed(line, "Host: a"))
+      await assert.refused(m, m.routed(line, "Host: a"))
     }
   })
 
   it("F27 ignores empty lines before a request", async () => {
     for (const before of ["\r\n", "\r\n\r\n", "\r\n".repeat(5)]) {
       expect((await m.ask(before + m.get("/late"))).status).toBe(200)
-      expect((await m.ask(...before, m.get("/late"))).status).toBe(200)
+      expect((await m.ask(...before.split(""), m.get("/late"))).status).toBe(200)
     }
     const client = await m.connect().write(m.get("/1"), "\r\n", m.get("/2"))
     expect((await client.answered(2)).map(({ status }) => status)).toEqual([200, 200])
@@ -578,24 +576,20 @@ describe("the request line", () => {
   it("F36 closes on what is another protocol, within a second and without a connection to the app", async () => {
     const hello = octets("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").toString("latin1") + "\x5a".repeat(40)
     for (const preface of [
-      ...[
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        hello,
-        "SSH-2.0-OpenSSH_9.6\r\n",
-        "\x00\x0e\x38",
-        "\x05\x01\x00",
-        "\x04\x01\x00\x50",
-      ],
-      ...[
-        "EHLO mail.example.com\r\n",
-        "*1\r\n$4\r\nPING\r\n",
-        "\x80\x2e\x01\x03\x01",
-        "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
-      ],
+      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+      hello,
+      "SSH-2.0-OpenSSH_9.6\r\n",
+      "\x00\x0e\x38",
+      "\x05\x01\x00",
+      "\x04\x01\x00\x50",
+      "EHLO mail.example.com\r\n",
+      "*1\r\n$4\r\nPING\r\n",
+      "\x80\x2e\x01\x03\x01",
+      "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
     ]) {
       const before = performance.now()
       const client = await m.sendUntilClose(preface)
-      expect(performance.now() - before, JSON.stringify(preface)).toBeLessThan(1_000)
+      expect(performance.now() - before).toBeLessThan(1_000)
       expect(client.answers.every(({ status }) => status >= 400)).toBe(true)
       expect(m.app.connections).toEqual([])
     }
@@ -616,7 +610,6 @@ describe("several requests on one connection", () => {
       expect(answers.map(({ status }) => status)).toEqual([200, 200, 401, 403, 200])
       expect(answers[1]!.text).toBe("from the other app")
       expect(m.app.requests.map(({ target }) => target)).toEqual(["/1", "/5"])
-      expect(other.requests.map(({ target, value }) => [target, value])).toHaveLength(1)
       expect(other.request.value("x-iterate-proxy-via")).toBe("b")
     } finally {
       await other.stop()
@@ -624,7 +617,7 @@ describe("several requests on one connection", () => {
   })
 
   it("F28 starts a request only after the answer before it is complete", async () => {
-    let release: () => void = () => undefined
+    let release = nothing
     m.app.script = (request, connection) => {
       if (request.target === "/1") release = () => void ok("first")(request, connection)
       else void ok("second")(request, connection)
@@ -653,7 +646,7 @@ describe("several requests on one connection", () => {
   })
 
   it("F28 answers what was right before what is refused, in order, then closes", async () => {
-    for (const bad of ["GET  / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\0", `${m.get("/2", "X : y")}`, "X\r\n"]) {
+    for (const bad of ["GET  / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\0", m.get("/2", "X : y"), "X\r\n"]) {
       m.app.forget()
       const client = await m.sendUntilClose(m.get("/1") + bad + m.get("/3"))
       expect([client.answers.map(({ status }) => status), client.closed]).toEqual([[200, 400], "fin"])
@@ -748,9 +741,9 @@ describe("several requests on one connection", () => {
   })
 })
 
-describe("octets that come one by one", () => {
-  const bytewise = (text: string) => [...text]
+const bytewise = (text: string) => text.split("")
 
+describe("octets that come one by one", () => {
   it("F19 F20 F22 F26 are refused like those that come at once", async () => {
     for (const text of [
       "GET / HTTP/1.1\nHost: a\r\n",
@@ -762,7 +755,7 @@ describe("octets that come one by one", () => {
       "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
       "\n",
     ]) {
-      await refused(m, bytewise(text))
+      await assert.refused(m, bytewise(text))
     }
   })
 
@@ -778,7 +771,7 @@ describe("octets that come one by one", () => {
       "\r\n",
       "00000000000000",
     ]) {
-      await refusedInBody(m, chunked(), ...bytewise(body))
+      await assert.refusedInBody(m, chunked(), ...bytewise(body))
     }
   })
 
@@ -799,26 +792,28 @@ describe("octets that come one by one", () => {
   })
 })
 
-describe("requests that break off", () => {
-  const cut = async (request: string) => {
-    for (let from = 0; from < request.length; from += 32) {
-      const prefixes = Array.from({ length: Math.min(32, request.length - from) }, (_, i) => request.slice(0, from + i))
-      const clients = await Promise.all(prefixes.map(async (prefix) => (await m.connect().write(prefix)).end()))
-      await Promise.all(clients.map((client) => client.close()))
-      for (const client of clients) expect(client.answers.every(({ status }) => status >= 400)).toBe(true)
-    }
-    await m.app.until(
-      () => m.app.connections.every(({ closed }) => closed !== undefined),
-      () => "the app's connections closed",
-    )
-    expect(m.app.requests).toEqual([])
-    expect(
-      m.events.flatMap((event) => (event.type === "exchange" && event.complete && event.status < 400 ? [event] : [])),
-    ).toEqual([])
+/** Every prefix of a request, each with a FIN after it. */
+const cut = async (request: string) => {
+  for (let from = 0; from < request.length; from += 32) {
+    const prefixes = Array.from({ length: Math.min(32, request.length - from) }, (_, i) => request.slice(0, from + i))
+    const clients = await Promise.all(prefixes.map(async (prefix) => (await m.connect().write(prefix)).end()))
+    await Promise.all(clients.map((client) => client.close()))
+    for (const client of clients) expect(client.answers.every(({ status }) => status >= 400)).toBe(true)
   }
+  await m.app.until(
+    () => m.app.connections.every(({ closed }) => closed !== undefined),
+    () => "the app's connections closed",
+  )
+  expect(m.app.requests).toEqual([])
+  expect(
+    m.events.flatMap((event) => (event.type === "exchange" && event.complete && event.status < 400 ? [event] : [])),
+  ).toEqual([])
+}
+const assert = { refused, refusedInBody, cut }
 
+describe("requests that break off", () => {
   it("F32 completes none that a client cut off inside its head or its body of a known length", async () => {
-    await cut(m.post(["Content-Length: 5"], "hello"))
+    await assert.cut(m.post(["Content-Length: 5"], "hello"))
   })
 
   it("F32 completes none that a client cut off inside its chunks", async () => {
@@ -839,7 +834,7 @@ describe("requests that break off", () => {
   })
 
   it("F32 closes at once when a client half-closes inside a second, pipelined request", async () => {
-    let release: () => void = () => undefined
+    let release = nothing
     m.app.script = (request, connection) => {
       if (request.target === "/1") release = () => void ok("first")(request, connection)
       else void ok("other")(request, connection)
@@ -961,49 +956,41 @@ describe("any stream of requests", () => {
     `GET http://a/x HTTP/1.1\r\nHost: a\r\nConnection: Content-Length\r\nContent-Length: 3\r\n${HOP}\r\nabc`,
   ]
   const inserts = [
-    ...[
-      "\r",
-      "\n",
-      "\r\n",
-      "\r\n\r\n",
-      "\0",
-      " ",
-      "\t",
-      "\x0b",
-      ":",
-      ";",
-      ",",
-      "0",
-      "5",
-      "+",
-      "-",
-      "0x",
-      "\xff",
-      "chunked",
-      HOP,
-    ],
-    ...[
-      "Content-Length: 3\r\n",
-      "Transfer-Encoding: chunked\r\n",
-      "Transfer-Encoding: identity\r\n",
-      "0\r\n\r\n",
-      "Connection: close\r\n",
-    ],
-    ...[
-      "Host: b\r\n",
-      "GET /c HTTP/1.1\r\n",
-      " HTTP/1.0",
-      "\r\n ",
-      "Expect: 100-continue\r\n",
-      "Upgrade: h2c\r\nConnection: Upgrade\r\n",
-    ],
-    ...[
-      "Upgrade: websocket\r\nConnection: Upgrade\r\n",
-      "Trailer: x\r\n",
-      "TE: trailers\r\n",
-      "X: \r\n",
-      "Content-Length : 0\r\n",
-    ],
+    "\r",
+    "\n",
+    "\r\n",
+    "\r\n\r\n",
+    "\0",
+    " ",
+    "\t",
+    "\x0b",
+    ":",
+    ";",
+    ",",
+    "0",
+    "5",
+    "+",
+    "-",
+    "0x",
+    "\xff",
+    "chunked",
+    HOP,
+    "Content-Length: 3\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding: identity\r\n",
+    "0\r\n\r\n",
+    "Connection: close\r\n",
+    "Host: b\r\n",
+    "GET /c HTTP/1.1\r\n",
+    " HTTP/1.0",
+    "\r\n ",
+    "Expect: 100-continue\r\n",
+    "Upgrade: h2c\r\nConnection: Upgrade\r\n",
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+    "Trailer: x\r\n",
+    "TE: trailers\r\n",
+    "X: \r\n",
+    "Content-Length : 0\r\n",
   ]
   const mutation = fc.oneof(
     fc.record({ kind: fc.constant("insert" as const), at: fc.nat(300), text: fc.constantFrom(...inserts) }),
@@ -1039,7 +1026,7 @@ describe("any stream of requests", () => {
             expect(at, `${JSON.stringify(text)} became ${JSON.stringify(seen)}`).toBeGreaterThanOrEqual(0)
             inOrder.splice(0, at + 1)
           }
-          expect(malformed, JSON.stringify(text)).toEqual([])
+          expect([text, malformed]).toEqual([text, []])
         },
       ),
       { numRuns: 600, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },

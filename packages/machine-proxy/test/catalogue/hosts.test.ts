@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { App, refused, useMachine } from "./harness.ts"
+import { App, assert, useMachine } from "./harness.ts"
 
 const m = useMachine()
 
@@ -7,10 +7,10 @@ const withHost = (...lines: readonly string[]) => m.routed("GET / HTTP/1.1", ...
 
 describe("the Host of a request", () => {
   it("H01 is required in HTTP/1.1", async () => {
-    await refused(m, m.routed("GET / HTTP/1.1"))
-    await refused(m, m.routed("GET / HTTP/1.1", "X-Host: a"))
-    await refused(m, "GET / HTTP/1.1\r\n\r\n")
-    await refused(m, m.routed("POST / HTTP/1.1", "Content-Length: 5") + "hello")
+    await assert.refused(m, m.routed("GET / HTTP/1.1"))
+    await assert.refused(m, m.routed("GET / HTTP/1.1", "X-Host: a"))
+    await assert.refused(m, "GET / HTTP/1.1\r\n\r\n")
+    await assert.refused(m, m.routed("POST / HTTP/1.1", "Content-Length: 5") + "hello")
   })
 
   it("H01 may be missing in HTTP/1.0", async () => {
@@ -20,12 +20,12 @@ describe("the Host of a request", () => {
   })
 
   it("H02 is there once", async () => {
-    await refused(m, withHost("Host: a", "Host: a"))
-    await refused(m, withHost("Host: a", "Host: b"))
-    await refused(m, withHost("Host: a", "X: y", "host: b"))
-    await refused(m, withHost("Host: a", "HOST:"))
-    await refused(m, withHost("Host:", "Host: a"))
-    await refused(m, m.routed("GET / HTTP/1.0", "Host: a", "Host: b"))
+    await assert.refused(m, withHost("Host: a", "Host: a"))
+    await assert.refused(m, withHost("Host: a", "Host: b"))
+    await assert.refused(m, withHost("Host: a", "X: y", "host: b"))
+    await assert.refused(m, withHost("Host: a", "HOST:"))
+    await assert.refused(m, withHost("Host:", "Host: a"))
+    await assert.refused(m, m.routed("GET / HTTP/1.0", "Host: a", "Host: b"))
   })
 
   it("H03 has no userinfo", async () => {
@@ -37,7 +37,7 @@ describe("the Host of a request", () => {
       "localhost:80@evil.com",
       "user%40tenant@x",
     ]) {
-      await refused(m, withHost(`Host: ${host}`))
+      await assert.refused(m, withHost(`Host: ${host}`))
     }
   })
 
@@ -53,7 +53,7 @@ describe("the Host of a request", () => {
       "http://tenant",
       "//tenant",
     ]) {
-      await refused(m, withHost(`Host: ${host}`))
+      await assert.refused(m, withHost(`Host: ${host}`))
     }
   })
 
@@ -72,7 +72,7 @@ describe("the Host of a request", () => {
       "a\x7f",
       "a\xa0",
     ]) {
-      await refused(m, withHost(`Host: ${host}`))
+      await assert.refused(m, withHost(`Host: ${host}`))
     }
   })
 
@@ -95,12 +95,12 @@ describe("the Host of a request", () => {
       "a*",
       "a!",
     ]) {
-      await refused(m, withHost(`Host: ${host}`))
+      await assert.refused(m, withHost(`Host: ${host}`))
     }
   })
 
   it("H07 is not empty in HTTP/1.1", async () => {
-    for (const line of ["Host:", "Host: ", "Host:\t ", "host:"]) await refused(m, withHost(line))
+    for (const line of ["Host:", "Host: ", "Host:\t ", "host:"]) await assert.refused(m, withHost(line))
   })
 
   it("H10 keeps a port that is one and refuses any other", async () => {
@@ -125,7 +125,7 @@ describe("the Host of a request", () => {
       ":8e1",
       ":123456",
     ]) {
-      await refused(m, withHost(`Host: tenant.example.com${port}`))
+      await assert.refused(m, withHost(`Host: tenant.example.com${port}`))
     }
   })
 
@@ -142,10 +142,10 @@ describe("the Host of a request", () => {
       "[g::1]",
       "a[b]",
     ]) {
-      await refused(m, withHost(`Host: ${host}`))
+      await assert.refused(m, withHost(`Host: ${host}`))
     }
-    await refused(m, withHost(`Host: ${"a".repeat(256)}`))
-    await refused(m, withHost(`Host: ${"a.".repeat(5_000)}b`))
+    await assert.refused(m, withHost(`Host: ${"a".repeat(256)}`))
+    await assert.refused(m, withHost(`Host: ${"a.".repeat(5_000)}b`))
   })
 })
 
@@ -173,15 +173,20 @@ describe("the Host that an app sees", () => {
     try {
       const claim = `127.0.0.1:${other.port}`
       const names = [
-        ...[
-          "X-Forwarded-Host",
-          "X-Host",
-          "X-Original-Host",
-          "X-HTTP-Host-Override",
-          "X-Forwarded-Server",
-          "X-Rewrite-URL",
-        ],
-        ...["X-Original-URL", "X-Forwarded-Port", "X-Real-Host", "Via", "Referer", "Origin", "Alt-Used", "Destination"],
+        "X-Forwarded-Host",
+        "X-Host",
+        "X-Original-Host",
+        "X-HTTP-Host-Override",
+        "X-Forwarded-Server",
+        "X-Rewrite-URL",
+        "X-Original-URL",
+        "X-Forwarded-Port",
+        "X-Real-Host",
+        "Via",
+        "Referer",
+        "Origin",
+        "Alt-Used",
+        "Destination",
       ]
       const lines = [...names.map((name) => `${name}: ${claim}`), `Forwarded: host=${claim}`]
       expect((await m.ask(withHost(`Host: ${claim}`, ...lines))).status).toBe(200)
@@ -211,7 +216,7 @@ describe("an app that wants the public name as Host", () => {
     for (const value of ["a b", "a/b", "a@b", "a, b", "", "a:b", "a:99999", "[::1]", "a:0"]) {
       p.app.forget()
       expect((await ask(`X-Forwarded-Host: ${value}`)).status).toBe(200)
-      expect(p.app.request.value("host"), value).toBe("app.example.com")
+      expect([value, p.app.request.value("host")]).toEqual([value, "app.example.com"])
     }
   })
 })

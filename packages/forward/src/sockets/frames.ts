@@ -1,0 +1,45 @@
+/** A close frame of a server with status 1001, "going away" (RFC 6455 §5.5.1, §7.4.1). */
+export const GOING_AWAY: Uint8Array = Uint8Array.of(0x88, 2, 0x03, 0xe9)
+
+/**
+ * Follows one direction of a WebSocket just far enough to know where a frame ends (RFC 6455 §5.2), which is the only place
+ * where a frame of our own may be put. Holds no octet of a payload.
+ */
+export class Frames {
+  /** Octets of the frame at hand's payload that are still to come. */
+  #payload = 0
+  /** Octets of its header so far: the second one and those of its length. */
+  #header = 0
+  #second = 0
+  #length = 0
+
+  /** True when the next octet begins a frame. */
+  get between(): boolean {
+    return this.#payload === 0 && this.#header === 0
+  }
+
+  push(bytes: Uint8Array): void {
+    let i = 0
+    while (i < bytes.length) {
+      if (this.#payload > 0) {
+        const skipped = Math.min(this.#payload, bytes.length - i)
+        this.#payload -= skipped
+        i += skipped
+        continue
+      }
+      const octet = bytes[i++]!
+      const at = this.#header++
+      if (at === 1) {
+        this.#second = octet
+        this.#length = (octet & 0x7f) < 126 ? octet & 0x7f : 0
+      }
+      const extended = (this.#second & 0x7f) === 126 ? 2 : (this.#second & 0x7f) === 127 ? 8 : 0
+      if (at > 1 && at < 2 + extended) this.#length = this.#length * 256 + octet
+      const size = at === 0 ? 2 : 2 + extended + (this.#second >= 128 ? 4 : 0)
+      if (this.#header < size) continue
+      this.#payload = this.#length
+      this.#header = 0
+      this.#second = 0
+    }
+  }
+}
