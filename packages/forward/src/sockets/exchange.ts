@@ -81,12 +81,6 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   }
 
   begin(): void {
-    const head = this.#head!
-    if (head.method === "OPTIONS" && maxForwards(head.headers) === 0) {
-      // RFC 9110 §7.6.2: the last recipient it may have is this one.
-      this.#answer({ status: 204, headers: [] })
-      return
-    }
     this.#decide(() => this.#down.shared.options.onRequest(this.#request!))
   }
 
@@ -134,6 +128,11 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     if (!this.replayable) {
       this.#down.trouble("ProxyFailed", new Error("a request whose body was handed on cannot be sent again"))
       this.fail("ProxyFailed")
+      return
+    }
+    if (this.#head!.method === "OPTIONS" && maxForwards(forward.headers) === 0) {
+      // RFC 9110 §7.6.2: the last recipient it may have is this one. The host has judged it like any other.
+      this.#answer({ status: 204, headers: typeof forward.response === "function" ? [] : forward.response.add })
       return
     }
     this.#forward = forward
@@ -437,7 +436,8 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       answer.status !== 204 &&
       answer.status !== 304 &&
       head.framing !== "chunked" &&
-      !head.expect
+      !head.expect &&
+      !head.upgrade
     if (clean) {
       this.#resumeUpstream()
       this.#upstream = undefined

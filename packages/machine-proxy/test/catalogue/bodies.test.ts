@@ -175,7 +175,11 @@ describe("the pace of the slower side is the pace of both", () => {
     ["a length", says("200 OK", `Content-Length: ${256 * MiB}`), undefined],
     ["the end of the connection", says("200 OK"), undefined],
     ["chunks", says("200 OK", "Transfer-Encoding: chunked"), Buffer.from(`10000\r\n${"x".repeat(64 * KiB)}\r\n`)],
-    ["small chunks", says("200 OK", "Transfer-Encoding: chunked"), Buffer.from(`400\r\n${"x".repeat(KiB)}\r\n`.repeat(60))],
+    [
+      "small chunks",
+      says("200 OK", "Transfer-Encoding: chunked"),
+      Buffer.from(`400\r\n${"x".repeat(KiB)}\r\n`.repeat(60)),
+    ],
   ])("S04 a client that stops reading stops the app: an answer with %s", async (_, head, piece) => {
     const { client, app } = await open(
       (port) => headTo(port, "GET / HTTP/1.1"),
@@ -324,10 +328,18 @@ describe("an answer that breaks off looks broken", () => {
     ["S09", "a FIN instead of the last chunk", closing(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhello\r\n")],
     ["S09", "a reset instead of it", resetting(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhello\r\n")],
     ["S09", "a FIN inside a chunk", closing(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhe")],
-    ["S09", "a FIN inside the last chunk", closing(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhello\r\n0\r\n")],
+    [
+      "S09",
+      "a FIN inside the last chunk",
+      closing(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhello\r\n0\r\n"),
+    ],
     ["S09", "a FIN inside trailers", closing(says("200 OK", "Transfer-Encoding: chunked"), "0\r\nX-T: 1\r\n")],
     ["S09", "a size that is none", bytes(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhello\r\n", "ZZ\r\n")],
-    ["S09", "a chunk longer than its size", bytes(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhello!\r\n0\r\n\r\n")],
+    [
+      "S09",
+      "a chunk longer than its size",
+      bytes(says("200 OK", "Transfer-Encoding: chunked"), "5\r\nhello!\r\n0\r\n\r\n"),
+    ],
     ["S09", "a bare LF", bytes(says("200 OK", "Transfer-Encoding: chunked"), "5\nhello\n0\n\n")],
     ["S11", "a reset where the end is the end", resetting(says("200 OK"), "hello")],
     ["S11", "a reset of HTTP/1.0", resetting("HTTP/1.0 200 OK\r\n\r\n", "hello")],
@@ -683,11 +695,16 @@ describe("a kept connection that the app closes under a request", () => {
     return client.write(request)
   }
 
-  it.each(["POST", "PATCH", "PUT", "DELETE", "OPTIONS", "PROPFIND"])("S20 never has a %s sent twice", async (method) => {
-    const client = await second(m.routed(`${method} /second HTTP/1.1`, "Host: app.example.com", "Content-Length: 2") + "ab")
-    expect((await client.answered(2))[1]!.status).toBe(502)
-    expect(m.app.requests.filter(({ target }) => target === "/second")).toHaveLength(1)
-  })
+  it.each(["POST", "PATCH", "PUT", "DELETE", "OPTIONS", "PROPFIND"])(
+    "S20 never has a %s sent twice",
+    async (method) => {
+      const client = await second(
+        m.routed(`${method} /second HTTP/1.1`, "Host: app.example.com", "Content-Length: 2") + "ab",
+      )
+      expect((await client.answered(2))[1]!.status).toBe(502)
+      expect(m.app.requests.filter(({ target }) => target === "/second")).toHaveLength(1)
+    },
+  )
 
   it.each(["POST", "DELETE"])("S20 never has a %s without a body sent twice", async (method) => {
     const client = await second(m.routed(`${method} /second HTTP/1.1`, "Host: app.example.com"))

@@ -206,7 +206,10 @@ const given = (socket: Socket): number => {
  * Octets on the way from one socket to another through a proxy that neither end nor any kernel queue has: what the proxy
  * itself holds. Waits until nothing moves, since only then the kernel's numbers belong together.
  */
-export const heldBetween = async (from: Socket, to: Socket): Promise<{ readonly held: number; readonly sent: number }> => {
+export const heldBetween = async (
+  from: Socket,
+  to: Socket,
+): Promise<{ readonly held: number; readonly sent: number }> => {
   const look = (): { held: number; sent: number } => {
     const table = readFileSync("/proc/net/tcp", "latin1")
     const inKernel =
@@ -290,10 +293,37 @@ const running = async (
   }
 }
 
+/** Octets that are reachable, not what waits for a collection: what grows when something leaks. */
+const TELL_HEAP = `process.on("SIGUSR2", () => { gc(); gc(); const { heapUsed, external } = process.memoryUsage(); console.log("heap " + (heapUsed + external)) })`
+
+/** Octets that a command of {@link startCommand} still reaches after a collection. */
+export const heapOf = async ({ child }: Running): Promise<number> => {
+  let text = ""
+  const told = new Promise<number>((resolve) => {
+    const onData = (data: Buffer) => {
+      text += data.toString("latin1")
+      const found = /heap (\d+)\n/.exec(text)
+      if (found === null) return
+      child.stdout!.off("data", onData)
+      resolve(Number(found[1]))
+    }
+    child.stdout!.on("data", onData)
+  })
+  child.kill("SIGUSR2")
+  return told
+}
+
 /** The command, in a process of its own. */
 export const startCommand = (env: Readonly<Record<string, string>> = {}): Promise<Running> =>
   running(
-    ["--unhandled-rejections=strict", "--trace-warnings", "--expose-gc", "--conditions=@project-ingress/source", bin],
+    [
+      "--unhandled-rejections=strict",
+      "--trace-warnings",
+      "--expose-gc",
+      `--import=data:text/javascript,${encodeURIComponent(TELL_HEAP)}`,
+      "--conditions=@project-ingress/source",
+      bin,
+    ],
     {
       HOST: "127.0.0.1",
       PORT: "0",

@@ -128,15 +128,18 @@ describe("a client that waits for 100 Continue", () => {
     expect(m.app.request.value("expect")).toBeUndefined()
   })
 
-  it.each(["EXPECT: 100-Continue", "expect:100-CONTINUE", "Expect:  100-continue\t"])("E04 may write %j", async (field) => {
-    const client = await m.connect().write(m.post([field, "Content-Length: 5"]))
-    await client.until(
-      () => client.text === CONTINUE,
-      () => "a 100",
-    )
-    await client.write("hello")
-    expect((await client.answered(1))[0]!.status).toBe(200)
-  })
+  it.each(["EXPECT: 100-Continue", "expect:100-CONTINUE", "Expect:  100-continue\t"])(
+    "E04 may write %j",
+    async (field) => {
+      const client = await m.connect().write(m.post([field, "Content-Length: 5"]))
+      await client.until(
+        () => client.text === CONTINUE,
+        () => "a 100",
+      )
+      await client.write("hello")
+      expect((await client.answered(1))[0]!.status).toBe(200)
+    },
+  )
 
   it.each(["x", "", "100-continue, x", "100-continue;a=b", "200-ok", "100 continue"])(
     "E04 is refused with 417 when it expects %j",
@@ -234,7 +237,11 @@ describe("interim answers", () => {
 
   it("E08 reach the client at once, not with the final one", async () => {
     let final = (): void => undefined
-    m.app.script = pieces(says("103 Early Hints", "Link: </a.css>"), new Promise<void>((resolve) => (final = resolve)), GOOD)
+    m.app.script = pieces(
+      says("103 Early Hints", "Link: </a.css>"),
+      new Promise<void>((resolve) => (final = resolve)),
+      GOOD,
+    )
     const client = await m.connect().write(m.get())
     await client.until(
       () => client.messages.length === 1,

@@ -114,7 +114,9 @@ describe("an answer that has no body", () => {
   })
 
   it("R04 drops a body that follows an interim answer, by refusing what it turns the final one into", async () => {
-    m.app.script = bytes(`${says("103 Early Hints", "Content-Length: 8")}smuggled${says("200 OK", "Content-Length: 0")}`)
+    m.app.script = bytes(
+      `${says("103 Early Hints", "Content-Length: 8")}smuggled${says("200 OK", "Content-Length: 0")}`,
+    )
     const client = await m.connect().write(m.get())
     const [got] = await client.answered(1)
     expect(got!.status).toBe(502)
@@ -137,9 +139,7 @@ describe("an answer that has no body", () => {
     expect((await m.ask(m.get())).value("transfer-encoding")).toBeUndefined()
 
     m.app.script = bytes(says("200 OK", "Content-Length: 12345"))
-    const client = await m
-      .connect({ methods: ["HEAD"] })
-      .write(m.routed("HEAD / HTTP/1.1", "Host: app.example.com"))
+    const client = await m.connect({ methods: ["HEAD"] }).write(m.routed("HEAD / HTTP/1.1", "Host: app.example.com"))
     const [head] = await client.answered(1)
     expect(head!.value("content-length")).toBe("12345")
   })
@@ -276,7 +276,7 @@ describe("fields of an answer", () => {
       "Proxy-Connection: keep-alive",
       "Proxy-Authenticate: Basic",
       "Upgrade: h2c",
-      "Alt-Svc: h3=\":443\"",
+      'Alt-Svc: h3=":443"',
       "TE: trailers",
       "Set-Cookie: a=1",
       "X-Keep: 1",
@@ -330,14 +330,22 @@ describe("fields of an answer", () => {
     expect(answer.reason).toBe("\xfcber")
   })
 
-  it.each(["301", "302", "303", "307", "308", "300", "305"])("R25 passes %s with its Location untouched", async (status) => {
-    for (const location of ["http://169.254.169.254/", "//evil.example/%2e", "http://localhost:3000/a?b#c", "\xe9/../"]) {
-      m.app.script = bytes(says(`${status} Moved`, `Location: ${location}`, "Content-Length: 0"))
-      const answer = await m.ask(m.get())
-      expect([answer.status, answer.value("location")]).toEqual([Number(status), location])
-    }
-    expect(m.app.requests).toHaveLength(4)
-  })
+  it.each(["301", "302", "303", "307", "308", "300", "305"])(
+    "R25 passes %s with its Location untouched",
+    async (status) => {
+      for (const location of [
+        "http://169.254.169.254/",
+        "//evil.example/%2e",
+        "http://localhost:3000/a?b#c",
+        "\xe9/../",
+      ]) {
+        m.app.script = bytes(says(`${status} Moved`, `Location: ${location}`, "Content-Length: 0"))
+        const answer = await m.ask(m.get())
+        expect([answer.status, answer.value("location")]).toEqual([Number(status), location])
+      }
+      expect(m.app.requests).toHaveLength(4)
+    },
+  )
 
   it("R27 drops the fields with which an app commands a front server", async () => {
     m.app.script = ok(
@@ -433,12 +441,15 @@ describe("the status", () => {
     },
   )
 
-  it.each(["SSH-2.0-OpenSSH_9.6\r\n", "\x16\x03\x01\x02\x00", "-ERR unknown command 'GET'\r\n", "<html>", "220 smtp\r\n\r\n"])(
-    "R16 refuses what is no answer at all, at once: %j",
-    async (text) => {
-      await refusedAnswer(text)
-    },
-  )
+  it.each([
+    "SSH-2.0-OpenSSH_9.6\r\n",
+    "\x16\x03\x01\x02\x00",
+    "-ERR unknown command 'GET'\r\n",
+    "<html>",
+    "220 smtp\r\n\r\n",
+  ])("R16 refuses what is no answer at all, at once: %j", async (text) => {
+    await refusedAnswer(text)
+  })
 
   it.each(["OK\x00", "O\x01K", "O\rK", "O\nK", "\x7f"])("R16 refuses the reason %j", async (reason) => {
     await refusedAnswer(says(`200 ${reason}`, "Content-Length: 0"))
