@@ -40,13 +40,16 @@ export const start = ({ file, args, env }: Command, lifeSeconds: number): Child 
 export const stop = async ({ process: child }: Child): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise((resolve) => child.once("exit", resolve))
-  kill(child)
+  // Asked to end, `timeout` waits for what it started, whose time then counts as ours and not as other work.
+  kill(child, "SIGTERM")
+  const force = setTimeout(() => kill(child, "SIGKILL"), 1_000)
   await gone
+  clearTimeout(force)
 }
 
-const kill = (child: ChildProcess): void => {
+const kill = (child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): void => {
   try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+    if (child.pid !== undefined) process.kill(-child.pid, signal)
   } catch {
     // It ended by itself.
   }
@@ -55,7 +58,7 @@ const kill = (child: ChildProcess): void => {
 /** Nothing outlives a run: not on its end, a failure, nor a signal. */
 export const stopAllAtExit = (alsoAtExit: () => void): void => {
   process.once("exit", () => {
-    for (const child of running) kill(child)
+    for (const child of running) kill(child, "SIGKILL")
     alsoAtExit()
   })
   for (const [signal, code] of [
@@ -90,7 +93,7 @@ const accepts = (port: number): Promise<boolean> =>
 const TICK_US = 10_000
 
 /** User and system time of a child's processes so far, in µs. Linux only. */
-export const cpuMicroseconds = (child: Child): number =>
+export const cpuMicroseconds = (child: Pick<Child, "process">): number =>
   total(child, (pid) => {
     // proc(5): the name may hold blanks, so fields are counted from the last parenthesis.
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
@@ -102,8 +105,24 @@ export const cpuMicroseconds = (child: Child): number =>
 export const residentKiB = (child: Child): number =>
   total(child, (pid) => Number(/^VmRSS:\s+([0-9]+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0))
 
+/** What the machine has worked so far for anybody but this process and its children, and could have worked, in µs. */
+export const otherWork = (): { readonly done: number; readonly possible: number } => {
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softIrq = 0] = readFileSync("/proc/stat", "utf8")
+    .split("\n", 1)[0]!
+    .split(/\s+/)
+    .slice(1)
+    .map((ticks) => Number(ticks) * TICK_US)
+  const busy = user + nice + system + irq + softIrq
+  // Of this process and of children that have ended, as wrk has after each round.
+  const stat = readFileSync("/proc/self/stat", "utf8")
+  const self = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  const own = self.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * TICK_US, 0)
+  const children = [...running].reduce((sum, child) => sum + cpuMicroseconds({ process: child }), 0)
+  return { done: busy - own - children, possible: busy + idle + wait }
+}
+
 // `timeout` stands at the root and is no part of the peer.
-const total = (child: Child, measure: (pid: number) => number): number =>
+const total = (child: Pick<Child, "process">, measure: (pid: number) => number): number =>
   descendants(child.process.pid ?? 0).reduce((sum, pid) => {
     try {
       return sum + measure(pid)

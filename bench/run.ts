@@ -14,7 +14,7 @@ import { httpOrigin } from "./origin/http.ts"
 import { isInstalled, peers } from "./peers.ts"
 import type { Peer, Place } from "./peers.ts"
 import { targetHeader, ticketHeader } from "./peers/job.ts"
-import { listening, openFiles, start, stop, stopAllAtExit } from "./processes.ts"
+import { listening, openFiles, otherWork, start, stop, stopAllAtExit } from "./processes.ts"
 import type { Child } from "./processes.ts"
 import { fill, otherScenarios, scenarios } from "./scenarios.ts"
 import type { Fields, Scenario } from "./scenarios.ts"
@@ -250,6 +250,7 @@ const interleave = async (
 
 const results = new Map<string, Rounds>()
 const started = performance.now()
+const others = otherWork()
 for (const scenario of http) {
   const able: Running[] = []
   for (const member of running) {
@@ -296,6 +297,8 @@ if (chosen.has("idle-websockets")) {
   }
   if (held.size > 0) console.log(`\n## idle-websockets: ${idle} open and silent${few}\n\n${idleTable(held)}`)
 }
+const othersNow = otherWork()
+const share = Math.max(0, Math.round((100 * (othersNow.done - others.done)) / (othersNow.possible - others.possible)))
 const took = Math.round((performance.now() - started) / 1_000)
 
 if (results.size > 1) console.log(`\n## CPU µs per request or message\n\n${summaryTable(results)}`)
@@ -308,6 +311,9 @@ for (const line of absent) console.log(`absent  ${line}`)
 const judged = outcomes(results, held, connections)
 if (ours !== undefined) console.log(`\n## Targets of ours, in this run\n\n${targetList(judged)}`)
 console.log(`\n${took} s measured. CPU is utime + stime of /proc (Linux only); MiB is resident memory after the load.`)
+console.log(
+  `Other work took ${share} % of the machine meanwhile${share > 5 ? ": too much to judge by p99 and requests/s" : ""}.`,
+)
 if (chosen.has("parse")) runParse()
 else console.log(`The hostname grammar has its own: node ${parse}, or --scenarios parse`)
 
@@ -321,6 +327,7 @@ if (values.json !== undefined) {
     versions,
     version,
     busy,
+    otherWorkPercent: share,
     rounds,
     seconds,
     connections,

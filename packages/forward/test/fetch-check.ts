@@ -1,4 +1,3 @@
-// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import type { Outgoing } from "../src/fetch/outgoing.ts"
 
 /**

@@ -1,4 +1,3 @@
-// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import { execFile } from "node:child_process"
 import { once } from "node:events"
 import { createServer, request } from "node:http"

@@ -1,6 +1,8 @@
 import { hopNames } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
-import { verificationKeyProblem } from "./keys.ts"
+import { defaultLimits } from "@project-ingress/forward/sockets"
+import type { Limits } from "@project-ingress/forward/sockets"
+import { parseKeys, readKeyFile } from "./keys.ts"
+import type { KeysResult } from "./keys.ts"
 import { isLoopback } from "./loopback.ts"
 import type { LogLevel } from "./log.ts"
 import type { MachineProxyOptions } from "./machine-proxy.ts"
@@ -15,6 +17,10 @@ export interface Config {
   readonly log: LogLevel
   /** How long a stop waits for requests at hand, in ms. */
   readonly drainMs: number
+  /** Where the keys came from, to be read again. */
+  readonly keysFile?: string
+  /** Written to once connections are taken; see `notifyReady`. */
+  readonly readyFd?: number
   readonly proxy: MachineProxyOptions
 }
 
@@ -25,12 +31,58 @@ export type ConfigResult =
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+interface LimitVariable {
+  readonly limit: keyof Limits
+  readonly what: string
+  readonly from: number
+  readonly to: number
+}
+
+/** The limits that an operator may need. Defaults are the engine's; their reasons stand at each field of `Limits`. */
+const limitVariables = {
+  INGRESS_MAX_CONNECTIONS: {
+    limit: "maxConnections",
+    what: "connections open at once",
+    from: 1,
+    to: 1_000_000,
+  },
+  // Never 0: a client that never finishes its head would hold a connection for ever.
+  INGRESS_HEADERS_TIMEOUT_MS: {
+    limit: "headersTimeoutMs",
+    what: "ms until the end of a request's head",
+    from: 100,
+    to: 600_000,
+  },
+  INGRESS_KEEP_ALIVE_MS: {
+    limit: "keepAliveTimeoutMs",
+    what: "ms between two requests of a connection",
+    from: 100,
+    to: 3_600_000,
+  },
+  INGRESS_BODY_IDLE_MS: {
+    limit: "bodyIdleTimeoutMs",
+    what: "ms without an octet of a request's body",
+    from: 100,
+    to: 3_600_000,
+  },
+  INGRESS_UPSTREAM_HEADERS_TIMEOUT_MS: {
+    limit: "upstreamHeadersTimeoutMs",
+    what: "ms until an app's answer begins, 0 for ever",
+    from: 0,
+    to: 3_600_000,
+  },
+} as const satisfies Readonly<Record<string, LimitVariable>>
+
+type LimitName = keyof typeof limitVariables
+const limitEntries = Object.entries(limitVariables) as readonly (readonly [LimitName, LimitVariable])[]
+
 /** Every variable with what it accepts, in the order of `--help`. */
 export const variables = {
   HOST: "an IP address or hostname to listen on; default 0.0.0.0",
   PORT: "a port to listen on, 0 to 65535, 0 for any; default 8080",
   INGRESS_MACHINE: "this machine's id, 1 to 255 visible ASCII characters; required",
-  INGRESS_TICKET_KEYS: 'JSON Web Keys, {"keys":[…]} or […]; required without --insecure',
+  INGRESS_TICKET_KEYS: 'JSON Web Keys, {"keys":[…]} or […]; this or the next is required without --insecure',
+  INGRESS_TICKET_KEYS_FILE: "the path of a file of such keys, read again on SIGHUP",
   INGRESS_ALLOW_PORTS: "ports and ranges, 1 to 65535, as in 3000,4000-4999; default all",
   INGRESS_DENY_PORTS: "ports and ranges, 1 to 65535, as in 22,6000-6063, which win over the allowed; default 22,25",
   INGRESS_HOST_POLICY: "localhost or preserve, what apps see as Host; default localhost",
@@ -40,7 +92,13 @@ export const variables = {
     'what the hop\'s headers begin with, 1 to 64 of a-z, 0-9 and inner "-"; default x-iterate-proxy',
   INGRESS_LOG: "access, errors or off; default access",
   INGRESS_DRAIN_MS: "ms that a stop waits for requests at hand, 0 to 600000; default 10000",
-  INGRESS_MAX_CONNECTIONS: "connections open at once, 1 to 1000000; default 10000",
+  INGRESS_READY_FD: "an open file descriptor for a newline once connections are taken, 3 to 65535; default none",
+  ...(Object.fromEntries(
+    limitEntries.map(([name, { limit, what, from, to }]) => [
+      name,
+      `${what}, ${from} to ${to}; default ${defaultLimits[limit]}`,
+    ]),
+  ) as Readonly<Record<LimitName, string>>),
 } as const
 
 type Variable = keyof typeof variables
@@ -74,10 +132,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
   if (environment["INGRESS_MACHINE"] === undefined) {
     problems.push(`INGRESS_MACHINE: is not set; expected ${variables.INGRESS_MACHINE}`)
   }
-  const keys = readKeys(environment["INGRESS_TICKET_KEYS"], flags.insecure, problems)
-  if (flags.insecure && environment["INGRESS_TICKET_KEYS"] !== undefined) {
-    problems.push("INGRESS_TICKET_KEYS: is set together with --insecure; expected one of them")
-  }
+  const keys = readKeys(environment, flags.insecure, problems)
   const allow = read("INGRESS_ALLOW_PORTS", portRanges)
   const deny = read("INGRESS_DENY_PORTS", portRanges)
   const policy = read("INGRESS_HOST_POLICY", oneOf("localhost", "preserve"))
@@ -92,7 +147,12 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
   })
   const log = read("INGRESS_LOG", oneOf("access", "errors", "off"))
   const drainMs = read("INGRESS_DRAIN_MS", integer(0, 600_000))
-  const maxConnections = read("INGRESS_MAX_CONNECTIONS", integer(1, 1_000_000))
+  const readyFd = read("INGRESS_READY_FD", integer(3, 65_535))
+  const limits: { -readonly [Name in keyof Limits]?: Limits[Name] } = {}
+  for (const [name, { limit, from, to }] of limitEntries) {
+    const value = read(name, integer(from, to))
+    if (value !== undefined) limits[limit] = value
+  }
 
   if (problems.length > 0 || machine === undefined || keys === undefined) return { problems, warnings }
   return {
@@ -102,6 +162,10 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
       port: port ?? 8080,
       log: log ?? "access",
       drainMs: drainMs ?? 10_000,
+      ...(environment["INGRESS_TICKET_KEYS_FILE"] === undefined
+        ? {}
+        : { keysFile: environment["INGRESS_TICKET_KEYS_FILE"] }),
+      ...(readyFd === undefined ? {} : { readyFd }),
       proxy: {
         machine,
         keys,
@@ -110,40 +174,38 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
         ...(defaultPort === undefined ? {} : { defaultPort }),
         ...(loopback === undefined ? {} : { loopback }),
         ...(names === undefined ? {} : { names }),
-        ...(maxConnections === undefined ? {} : { limits: { maxConnections } }),
+        ...(Object.keys(limits).length === 0 ? {} : { limits }),
       },
     },
   }
 }
 
+/** Keys come from one place: of two, one would be forgotten at the next rotation. */
 const readKeys = (
-  value: string | undefined,
+  environment: Environment,
   insecure: boolean,
   problems: string[],
-): readonly TicketKey[] | "insecure" | undefined => {
-  const complain = (what: string): undefined => {
-    problems.push(`INGRESS_TICKET_KEYS: ${what}; expected ${variables.INGRESS_TICKET_KEYS}`)
+): MachineProxyOptions["keys"] | undefined => {
+  const inline = environment["INGRESS_TICKET_KEYS"]
+  const file = environment["INGRESS_TICKET_KEYS_FILE"]
+  const complain = (name: Variable, what: string): undefined => {
+    problems.push(`${name}: ${what}; expected ${variables[name]}`)
   }
-  if (value === undefined) return insecure ? "insecure" : complain("is not set")
-  const list = keyList(value)
-  if (list === undefined) return complain("is not JSON of that shape")
-  if (list.length === 0) return complain("holds no key")
-  for (const [index, key] of list.entries()) {
-    const problem = verificationKeyProblem(key)
-    if (problem !== undefined) return complain(`key ${index + 1} of ${list.length}: ${problem}`)
+  if (insecure) {
+    for (const name of ["INGRESS_TICKET_KEYS", "INGRESS_TICKET_KEYS_FILE"] as const) {
+      if (environment[name] !== undefined) problems.push(`${name}: is set together with --insecure; expected one of them`)
+    }
+    return "insecure"
   }
-  return list as readonly TicketKey[]
-}
-
-const keyList = (value: string): readonly unknown[] | undefined => {
-  try {
-    const json: unknown = JSON.parse(value)
-    const list = Array.isArray(json) ? json : (json as { readonly keys?: unknown } | null)?.keys
-    return Array.isArray(list) ? list : undefined
-  } catch {
-    // The parser's message quotes what it read, which may be a key.
+  if (inline !== undefined && file !== undefined) {
+    problems.push("INGRESS_TICKET_KEYS_FILE: is set together with INGRESS_TICKET_KEYS; expected one of them")
     return undefined
   }
+  if (inline === undefined && file === undefined) return complain("INGRESS_TICKET_KEYS", "is not set")
+  const name = file === undefined ? "INGRESS_TICKET_KEYS" : "INGRESS_TICKET_KEYS_FILE"
+  const read: KeysResult = file === undefined ? parseKeys(inline!) : readKeyFile(file)
+  if ("keys" in read) return read.keys
+  return complain(name, file === undefined ? read.problem : `${JSON.stringify(file.slice(0, 256))} ${read.problem}`)
 }
 
 const integer = (from: number, to: number) => (value: string) => {

@@ -5,21 +5,36 @@ export type LogLevel = "access" | "errors" | "off"
 
 const MAX_FIELD = 1_024
 
+type Fields = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** What is logged of an event. */
+export interface LogEntry {
+  readonly level: "info" | "warn" | "error"
+  readonly fields: Fields
+}
+
+/** What to log of an event; `undefined` when `level` leaves it out. Holds no header, no body and no query. */
+export const logEntry = (event: EngineEvent, level: LogLevel): LogEntry | undefined => {
+  if (level === "off") return undefined
+  if (event.type === "trouble") return { level: "error", fields: trouble(event) }
+  const failed = event.status >= 500 || event.code !== undefined || !event.complete
+  if (level === "errors" && !failed) return undefined
+  return { level: failed ? "warn" : "info", fields: exchange(event) }
+}
+
 /**
  * One line of JSON for an event, without newline; `undefined` when `level` leaves it out. Holds no header, no body and no
  * query, where tokens travel. Whatever a client sent is escaped and cut to 1 024 characters, so that it can neither
  * start a line nor move a terminal's cursor.
  */
 export const logLine = (event: EngineEvent, level: LogLevel, time: Date): string | undefined => {
-  if (level === "off") return undefined
-  if (event.type === "trouble") return line({ time: time.toISOString(), level: "error", ...trouble(event) })
-  const failed = event.status >= 500 || event.code !== undefined || !event.complete
-  if (level === "errors" && !failed) return undefined
-  return line({ time: time.toISOString(), level: failed ? "warn" : "info", ...exchange(event) })
+  const entry = logEntry(event, level)
+  if (entry === undefined) return undefined
+  return line({ time: time.toISOString(), level: entry.level, ...entry.fields })
 }
 
 /** JSON on one line, with every character escaped that a terminal or a line reader acts on. */
-export const line = (fields: Readonly<Record<string, string | number | boolean | undefined>>): string => {
+export const line = (fields: Fields): string => {
   const cut = Object.entries(fields).map(([name, value]) => [
     name,
     typeof value === "string" && value.length > MAX_FIELD ? `${value.slice(0, MAX_FIELD - 1)}…` : value,

@@ -42,6 +42,8 @@ export interface MachineProxyOptions {
   readonly limits?: Partial<Limits>
   /** Told of every exchange and of trouble beside one. Must not throw. */
   readonly onEvent?: (event: EngineEvent) => void
+  /** Told when a WebSocket opens; its end is the exchange event of status 101. Must not throw. */
+  readonly onUpgrade?: () => void
 }
 
 /** Takes accepted connections; see `Engine` of `@project-ingress/forward/sockets`. */
@@ -72,6 +74,11 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const allowed = portGate(options.ports ?? {})
 
   const response: ResponseHop = { names, stamped: false, add: [names.stamp, "1"] }
+  const { onUpgrade } = options
+  const switching = (answer: { readonly status: number }): ResponseHop => {
+    if (answer.status === 101) onUpgrade?.()
+    return response
+  }
   const answers = new Map<AnswerTag, Answer>()
   const failure = (tag: AnswerTag): Answer => {
     let answer = answers.get(tag)
@@ -159,7 +166,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
         trailers: true,
         add,
       }),
-      response,
+      response: head.upgrade && onUpgrade !== undefined ? switching : response,
     }
   }
 

@@ -14,7 +14,7 @@ export const local = (): MachineProvider => ({
   type: "local",
   capabilities: { runtimes: ["node", "bun", "deno", "workerd"], webSocket: true, wake: "none", eatenHeaders: [] },
   async resolve(machine) {
-    const { host = "127.0.0.1", port, epoch = "" } = decode(machine)
+    const { host, port, epoch } = decode(machine)
     return { origin: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, epoch, cacheForMs: 60_000 }
   },
 })

@@ -1,4 +1,3 @@
-// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import { execFile } from "node:child_process"
 import { createServer } from "node:http"
 import type { Server } from "node:http"

@@ -1,4 +1,3 @@
-// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { endpointKey, makeEndpoints } from "../src/endpoints.ts"
 import type { Endpoint } from "../src/machine-provider.ts"

@@ -1,4 +1,3 @@
-// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server } from "node:http"

@@ -1,4 +1,3 @@
-// oxlint-disable unicorn/consistent-function-scoping -- a helper stands beside the tests that use it
 import * as Effect from "effect/Effect"
 import { defaultNames } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
