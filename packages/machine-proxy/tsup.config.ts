@@ -1,7 +1,7 @@
 import { defineConfig } from "tsup"
 
 export default defineConfig({
-  entry: ["src/bin.ts", "src/machine-proxy.ts"],
+  entry: ["src/bin.ts", "src/machine-proxy.ts", "src/effect.ts"],
   format: ["esm"],
   platform: "node",
   target: "es2023",

@@ -4,7 +4,6 @@ import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { parseArgs } from "node:util"
 import { setFlagsFromString } from "node:v8"
-import type { TicketKey } from "@project-ingress/forward"
 import { readConfig, variables } from "./config.ts"
 import type { Config } from "./config.ts"
 import { reloadableKeys } from "./keys.ts"
@@ -46,15 +45,14 @@ const keepNewSpaceSmall = (): void => {
 }
 
 const run = (config: Config): void => {
+  const { keysFile, log, readyFd, proxy: options } = config
   const keys =
-    config.keysFile === undefined || !Array.isArray(config.proxy.keys)
-      ? undefined
-      : reloadableKeys(config.keysFile, config.proxy.keys as readonly TicketKey[])
+    keysFile === undefined || options.keys === "insecure" ? undefined : reloadableKeys(keysFile, options.keys)
   const proxy = createMachineProxy({
-    ...config.proxy,
+    ...options,
     ...(keys === undefined ? {} : { keys: keys.current }),
     onEvent: (event) => {
-      const text = logLine(event, config.log, new Date())
+      const text = logLine(event, log, new Date())
       if (text !== undefined) out(text)
     },
   })
@@ -70,15 +68,16 @@ const run = (config: Config): void => {
         message: "ready",
         host: address,
         port,
-        machine: config.proxy.machine,
-        insecure: config.proxy.keys === "insecure",
+        machine: options.machine,
+        insecure: options.keys === "insecure",
         pid: process.pid,
       }),
     )
-    if (config.readyFd !== undefined) {
-      const problem = notifyReady(config.readyFd)
+    if (readyFd !== undefined) {
+      const problem = notifyReady(readyFd)
       // Serving is worth more than the notice of it: the supervisor's own time-out decides.
-      if (problem !== undefined) err(line({ time: now(), level: "error", message: "ready", cause: `INGRESS_READY_FD ${problem}` }))
+      if (problem !== undefined)
+        err(line({ time: now(), level: "error", message: "ready", cause: `INGRESS_READY_FD ${problem}` }))
     }
   })
   server.on("error", (error: NodeJS.ErrnoException) => {

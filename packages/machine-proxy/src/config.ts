@@ -1,4 +1,5 @@
 import { hopNames } from "@project-ingress/forward"
+import type { TicketKey } from "@project-ingress/forward"
 import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { Limits } from "@project-ingress/forward/sockets"
 import { parseKeys, readKeyFile } from "./keys.ts"
@@ -21,7 +22,7 @@ export interface Config {
   readonly keysFile?: string
   /** Written to once connections are taken; see `notifyReady`. */
   readonly readyFd?: number
-  readonly proxy: MachineProxyOptions
+  readonly proxy: MachineProxyOptions & { readonly keys: readonly TicketKey[] | "insecure" }
 }
 
 /** What was read: a configuration, or every problem at once. Warnings come with either. */
@@ -185,7 +186,7 @@ const readKeys = (
   environment: Environment,
   insecure: boolean,
   problems: string[],
-): MachineProxyOptions["keys"] | undefined => {
+): Config["proxy"]["keys"] | undefined => {
   const inline = environment["INGRESS_TICKET_KEYS"]
   const file = environment["INGRESS_TICKET_KEYS_FILE"]
   const complain = (name: Variable, what: string): undefined => {
@@ -193,7 +194,8 @@ const readKeys = (
   }
   if (insecure) {
     for (const name of ["INGRESS_TICKET_KEYS", "INGRESS_TICKET_KEYS_FILE"] as const) {
-      if (environment[name] !== undefined) problems.push(`${name}: is set together with --insecure; expected one of them`)
+      if (environment[name] !== undefined)
+        problems.push(`${name}: is set together with --insecure; expected one of them`)
     }
     return "insecure"
   }

@@ -1,23 +1,32 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as http from "node:http"
 import * as net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
-import { afterEach, describe, expect, it } from "vitest"
+import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { afterAll, afterEach, describe, expect, it } from "vitest"
 import { listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const keys = { INGRESS_MACHINE: machine, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) }
 const children = new Set<ReturnType<typeof start>>()
 
-const start = (environment: Record<string, string>, flags: readonly string[] = []) => {
+const start = (
+  environment: Record<string, string>,
+  flags: readonly string[] = [],
+  nodeFlags: readonly string[] = [],
+) => {
   const child = spawn(process.execPath, ["--conditions=@project-ingress/source", bin, ...flags], {
     env: { PATH: process.env["PATH"] ?? "", ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
   })
   const running = { child, out: "", err: "", exited: once(child, "close") as Promise<[number | null, string | null]> }
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (running.out += text))
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (running.err += text))
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => (running.out += text))
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => (running.err += text))
   children.add(running)
   return running
 }
@@ -75,6 +84,22 @@ describe("the command", () => {
     const running = start({ INGRESS_MACHINE: machine, PORT: "0", HOST: "127.0.0.1" }, ["--insecure"])
     expect(await ready(running)).toMatchObject({ level: "info", machine, host: "127.0.0.1", insecure: true })
     expect(running.err).toContain("--insecure")
+  })
+
+  it("writes a newline to INGRESS_READY_FD and closes it", async () => {
+    const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1", INGRESS_READY_FD: "3" })
+    const notices: string[] = []
+    for await (const chunk of running.child.stdio[3] as Readable) notices.push(String(chunk))
+    expect(notices.join("")).toBe("\n")
+    await ready(running)
+    expect(running.err).toBe("")
+  })
+
+  it("serves when INGRESS_READY_FD is nobody's, and says so", async () => {
+    const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1", INGRESS_READY_FD: "65535" })
+    const { port } = await ready(running)
+    await expect.poll(() => running.err).toContain("INGRESS_READY_FD cannot be written (EBADF)")
+    expect((await raw(port, ["GET /__ingress/health HTTP/1.1", "Host: m"])).status).toBe(200)
   })
 
   it("serves, and logs a line without the query", async () => {
@@ -156,5 +181,87 @@ describe("a stop", () => {
     expect((await running.exited)[0]).toBe(130)
     server.closeAllConnections()
     server.close()
+  })
+})
+
+describe("keys in a file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "machine-proxy-"))
+  const path = join(folder, "keys.json")
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const write = (...list: readonly object[]) => writeFileSync(path, JSON.stringify({ keys: list }))
+  const environment = {
+    INGRESS_MACHINE: machine,
+    INGRESS_TICKET_KEYS_FILE: path,
+    HOST: "127.0.0.1",
+    PORT: "0",
+  }
+  const statusOf = async (port: number, appPort: number, bearer: string) =>
+    (
+      await raw(port, [
+        "GET / HTTP/1.1",
+        "Host: m",
+        `x-iterate-proxy-ticket: ${bearer}`,
+        `x-iterate-proxy-target-host: localhost:${appPort}`,
+      ])
+    ).status
+
+  it("rotate at SIGHUP: the old one, both, the new one only", async () => {
+    await using app = await startApp()
+    const next = await generateTicketKeys("k2")
+    const newTicket = await mintTicket(next.signing, { machine })
+    write(verification)
+    const running = start(environment)
+    const { port } = await ready(running)
+    const statuses = async () => [await statusOf(port, app.port, ticket), await statusOf(port, app.port, newTicket)]
+    const reload = async (said: string) => {
+      running.child.kill("SIGHUP")
+      await expect.poll(() => running.out).toContain(said)
+    }
+    expect(await statuses()).toEqual([200, 401])
+    write(verification, next.verification)
+    expect(await statuses()).toEqual([200, 401])
+    await reload('"message":"keys","count":2,"kids":"k1 k2"')
+    expect(await statuses()).toEqual([200, 200])
+    write(next.verification)
+    await reload('"message":"keys","count":1,"kids":"k2"')
+    expect(await statuses()).toEqual([401, 200])
+  })
+
+  it("leave a request at hand alone when they go", async () => {
+    const { server, port: appPort, finish } = await slow()
+    const next = await generateTicketKeys("k2")
+    write(verification)
+    const running = start(environment)
+    const { port } = await ready(running)
+    const asked = inFlight(server)
+    const answer = ask(port, appPort)
+    await asked
+    write(next.verification)
+    running.child.kill("SIGHUP")
+    await expect.poll(() => running.out).toContain('"kids":"k2"')
+    finish()
+    expect(await answer).toMatchObject({ status: 200, body: expect.stringContaining("last") })
+    server.close()
+  })
+
+  it("stay as they were when the file is bad, which is logged without them", async () => {
+    await using app = await startApp()
+    write(verification)
+    const running = start(environment)
+    const { port } = await ready(running)
+    writeFileSync(path, `{"keys":[{"kid":"k9","alg":"HS256","kty":"oct","k":"s3cr3t"}]}`)
+    running.child.kill("SIGHUP")
+    await expect.poll(() => running.err).toContain("INGRESS_TICKET_KEYS_FILE key 1 of 1: an HS256 key must have")
+    expect(running.err).toContain('"level":"error"')
+    expect(running.err).not.toContain("s3cr3t")
+    expect(await statusOf(port, app.port, ticket)).toBe(200)
+  })
+
+  it("refuse to start when the file is bad", async () => {
+    writeFileSync(path, "s3cr3t")
+    const running = start(environment)
+    expect((await running.exited)[0]).toBe(2)
+    expect(running.err).toContain("INGRESS_TICKET_KEYS_FILE")
+    expect(running.err).not.toContain("s3cr3t")
   })
 })

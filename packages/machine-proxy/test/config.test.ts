@@ -1,4 +1,7 @@
-import { describe, expect, it } from "vitest"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, describe, expect, it } from "vitest"
 import { readConfig } from "../src/config.ts"
 
 const key = { kty: "oct", alg: "HS256", kid: "k1", k: "s3cr3t-".repeat(8) }
@@ -35,7 +38,12 @@ describe("the configuration", () => {
       INGRESS_HEADER_PREFIX: "x-acme",
       INGRESS_LOG: "off",
       INGRESS_DRAIN_MS: "0",
+      INGRESS_READY_FD: "3",
       INGRESS_MAX_CONNECTIONS: "5",
+      INGRESS_HEADERS_TIMEOUT_MS: "100",
+      INGRESS_KEEP_ALIVE_MS: "3600000",
+      INGRESS_BODY_IDLE_MS: "1000",
+      INGRESS_UPSTREAM_HEADERS_TIMEOUT_MS: "0",
     })
     expect(result).toMatchObject({
       config: {
@@ -43,6 +51,7 @@ describe("the configuration", () => {
         port: 0,
         log: "off",
         drainMs: 0,
+        readyFd: 3,
         proxy: {
           keys: [key],
           ports: { allow: [3000, [4000, 4999]], deny: [22] },
@@ -50,7 +59,13 @@ describe("the configuration", () => {
           defaultPort: 8000,
           loopback: "127.0.0.2",
           names: { ticket: "x-acme-ticket" },
-          limits: { maxConnections: 5 },
+          limits: {
+            maxConnections: 5,
+            headersTimeoutMs: 100,
+            keepAliveTimeoutMs: 3_600_000,
+            bodyIdleTimeoutMs: 1_000,
+            upstreamHeadersTimeoutMs: 0,
+          },
         },
       },
     })
@@ -76,7 +91,12 @@ describe("the configuration", () => {
     ["INGRESS_HEADER_PREFIX", "X_acme", "1 to 64"],
     ["INGRESS_LOG", "debug", "access, errors or off"],
     ["INGRESS_DRAIN_MS", "10s", "0 to 600000"],
+    ["INGRESS_READY_FD", "2", "3 to 65535"],
     ["INGRESS_MAX_CONNECTIONS", "0", "1 to 1000000"],
+    ["INGRESS_HEADERS_TIMEOUT_MS", "0", "100 to 600000; default 15000"],
+    ["INGRESS_KEEP_ALIVE_MS", "75s", "100 to 3600000; default 75000"],
+    ["INGRESS_BODY_IDLE_MS", "", "100 to 3600000; default 60000"],
+    ["INGRESS_UPSTREAM_HEADERS_TIMEOUT_MS", "-1", "0 to 3600000; default 0"],
   ])("refuses %s=%j and says what it accepts", (name, value, accepted) => {
     const problems = problemsOf(read({ [name]: value }))
     expect(problems).toHaveLength(1)
@@ -103,6 +123,47 @@ describe("the configuration", () => {
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(/^INGRESS_TICKET_KEYS/)
     expect(problems[0]).not.toContain("s3cr3t")
+  })
+
+  describe("keys in a file", () => {
+    const folder = mkdtempSync(join(tmpdir(), "machine-proxy-"))
+    const path = join(folder, "keys.json")
+    afterAll(() => rmSync(folder, { recursive: true }))
+    const readFile = (more: Record<string, string> = {}) =>
+      readConfig({ INGRESS_MACHINE: "m", INGRESS_TICKET_KEYS_FILE: path, ...more }, { insecure: false })
+
+    it("are read like those of the variable", () => {
+      writeFileSync(path, keys)
+      expect(readFile()).toMatchObject({ config: { keysFile: path, proxy: { keys: [key] } } })
+    })
+
+    it("and keys in the variable are one too many, as is --insecure", () => {
+      expect(problemsOf(readFile({ INGRESS_TICKET_KEYS: keys }))).toEqual([
+        "INGRESS_TICKET_KEYS_FILE: is set together with INGRESS_TICKET_KEYS; expected one of them",
+      ])
+      expect(
+        problemsOf(readConfig({ INGRESS_MACHINE: "m", INGRESS_TICKET_KEYS_FILE: path }, { insecure: true })),
+      ).toHaveLength(1)
+    })
+
+    it.each([
+      ["half written", keys.slice(0, -9), "is not JSON"],
+      ["without a key", "[]", "holds no key"],
+      ["with a bad key after a good one", JSON.stringify([key, { ...key, k: "s3cr3t" }]), "key 2 of 2"],
+      ["far too large", " ".repeat(1_048_577), "is larger than"],
+    ])("are refused %s, without showing them", (_, text, problem) => {
+      writeFileSync(path, text)
+      const problems = problemsOf(readFile())
+      expect(problems).toHaveLength(1)
+      expect(problems[0]).toContain(`INGRESS_TICKET_KEYS_FILE: ${JSON.stringify(path)} ${problem}`)
+      expect(problems[0]).not.toContain("s3cr3t")
+    })
+
+    it("are refused when there is no such file, or it is a folder", () => {
+      expect(problemsOf(readFile({ INGRESS_TICKET_KEYS_FILE: join(folder, "none") }))[0]).toContain("(ENOENT)")
+      expect(problemsOf(readFile({ INGRESS_TICKET_KEYS_FILE: folder }))[0]).toContain("is not a file")
+      expect(problemsOf(readFile({ INGRESS_TICKET_KEYS_FILE: "" }))[0]).toContain("(ENOENT)")
+    })
   })
 
   it("runs without keys only when told to be insecure, and never takes both", () => {

@@ -98,8 +98,13 @@ export class Tunnel implements Occupant, UpstreamUser {
 
   onGoingAway(): void {
     const { socket } = this.#down
+    // What the app says from here on has no place behind our end.
+    this.#upstream.socket.pause()
     if (this.#frames.between && !socket.writableEnded) socket.write(GOING_AWAY)
     endAndDestroy(socket)
+    // A client that takes nothing of it would keep us.
+    this.#halfClosed = true
+    this.#down.dueAt = this.#down.shared.wheel.in(this.#down.shared.limits.lingerMs)
   }
 
   onDeadline(): void {

@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/expect-expect, unicorn/consistent-function-scoping -- helpers assert and wait; they stand beside what they are for */
 /** Group E of the catalogue: `Expect`, interim answers and trailers. */
 import { describe, expect, it } from "vitest"
 import { bytes, ok, pieces, useMachine } from "./harness.ts"

@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/expect-expect, vitest/valid-expect, vitest/no-conditional-expect, unicorn/consistent-function-scoping -- helpers assert and wait; they stand beside what they are for */
 /** Group D of the catalogue: slow, many and malicious clients, with the limits made small; and what the runtime must do. */
 import { readFileSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"

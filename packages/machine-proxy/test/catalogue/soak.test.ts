@@ -1,3 +1,4 @@
+/* oxlint-disable unicorn/consistent-function-scoping, no-unmodified-loop-condition -- helpers assert and wait; they stand beside what they are for */
 /**
  * W24 and D06 of the catalogue: after many exchanges everything is as it was. The full counts (10 000 tunnels, 100 000
  * requests) with `INGRESS_SOAK=full`, a fifth of them otherwise.

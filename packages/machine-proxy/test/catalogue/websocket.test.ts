@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/expect-expect, unicorn/consistent-function-scoping -- helpers assert and wait; they stand beside what they are for */
 /** Group W of the catalogue: upgrades, tunnels, and what pretends to be one. */
 import { createHash } from "node:crypto"
 import type { Socket } from "node:net"
@@ -423,7 +424,7 @@ describe("a tunnel", () => {
       else app().reset()
       expect(await client.close()).toBe(how)
       expect(performance.now() - start).toBeLessThan(500)
-      if (leave === "end") expect(client.text).toMatch(/bye$/)
+      expect(client.text.endsWith("bye")).toBe(leave === "end")
       client.destroy()
     }
   })
@@ -641,6 +642,53 @@ describe("a tunnel and time", () => {
 })
 
 describe("tunnels and limits", () => {
+  it.each([
+    ["between frames", "\x81\x02hi", true],
+    ["before any frame", "", true],
+    ["behind a long frame", `\x82\x7e\x00\xc8${"x".repeat(200)}`, true],
+    ["inside a frame", "\x81\x05he", false],
+    ["inside the head of a frame", "\x82\x7e\x00", false],
+    ["inside a long frame", `\x82\x7e\x01\x00${"x".repeat(200)}`, false],
+  ])("S24 W25 are told 1001 by a drain %s, unless it would land in a frame of the app's", async (_, said, told) => {
+    const own = await startMachine()
+    await using far = await startServer((socket) =>
+      socket.once("data", () => {
+        socket.write(SWITCH)
+        socket.write(Buffer.from(said, "latin1"))
+      }),
+    )
+    const sink = new Sink(await connectTo(own.port))
+    sink.socket.write(headTo(far.port, "GET / HTTP/1.1", ...HANDSHAKE))
+    await sink.until(
+      () => sink.head.includes("\r\n\r\n") && sink.head.endsWith(said),
+      () => `a 101 and ${JSON.stringify(said)}, got ${JSON.stringify(sink.head)}`,
+    )
+    own.server.close()
+    await Promise.all([own.proxy.drain({ deadlineMs: 50 }), sink.close()])
+    expect(sink.head.endsWith("\x88\x02\x03\xe9")).toBe(told)
+    await expect.poll(() => far.sockets.size).toBe(0)
+  })
+
+  it("S24 W25 are ended by a drain though the client takes nothing of what is on its way", async () => {
+    const own = await startMachine()
+    await using far = await startServer((socket) =>
+      socket.once("data", () => {
+        socket.write(SWITCH)
+        void pour(socket, 64 * MiB)
+      }),
+    )
+    const client = await connectTo(own.port)
+    client.write(headTo(far.port, "GET / HTTP/1.1", ...HANDSHAKE))
+    await new Promise<void>((resolve) => client.once("data", () => resolve()))
+    client.pause()
+    await heldBetween([...far.sockets][0]!, client)
+    own.server.close()
+    const start = performance.now()
+    await own.proxy.drain({ deadlineMs: 50 })
+    expect(performance.now() - start).toBeLessThan(5_000)
+    client.destroy()
+  })
+
   it("W25 count as connections, and are closed by a drain", async () => {
     const own = await startMachine({ limits: { maxConnections: 3, maxConnectionsPerPool: 1 } })
     await using far = await startServer((socket) => socket.once("data", () => socket.write(SWITCH)))

@@ -1,0 +1,161 @@
+import { execFile } from "node:child_process"
+import { setTimeout } from "node:timers/promises"
+import { promisify } from "node:util"
+import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { engineMissing, removeMachines, runMachine } from "../../../packages/providers/test/engine.ts"
+import type { RunningMachine } from "../../../packages/providers/test/engine.ts"
+import { baseMissing, buildImage } from "./image.ts"
+
+const machineId = "mach_image"
+const { signing, verification } = await generateTicketKeys("2026-11")
+
+const why = (await engineMissing()) ?? (await baseMissing())
+if (why !== undefined && process.env["INGRESS_REQUIRE"]?.split(/[ ,]+/).includes("engine") === true) throw new Error(why)
+
+let image: Awaited<ReturnType<typeof buildImage>> | undefined
+let machine: RunningMachine
+let origin: string
+
+beforeEach(({ skip }) => {
+  if (why !== undefined) skip(why)
+})
+
+beforeAll(async () => {
+  if (why === undefined) image = await buildImage()
+}, 180_000)
+
+afterAll(async () => {
+  await removeMachines()
+  await image?.remove()
+})
+
+/** Runs the image as its README says. */
+const start = async (environment: Readonly<Record<string, string>>): Promise<RunningMachine> => {
+  const variables = Object.entries(environment).flatMap(([name, value]) => ["--env", `${name}=${value}`])
+  const options = ["--publish", "127.0.0.1::8080", "--health-interval", "500ms", ...variables]
+  return runMachine({ image: image!.name, options })
+}
+
+/** The first value that passes, at most 15 s from now. Fails with the last one. */
+const eventually = async <A>(read: () => Promise<A>, passes: (value: A) => boolean): Promise<A> => {
+  const deadline = performance.now() + 15_000
+  for (;;) {
+    const value = await read().catch((error: unknown) => error)
+    if (!(value instanceof Error) && passes(value as A)) return value as A
+    if (performance.now() > deadline) throw new Error(`still ${String(value)} after 15 s`)
+    await setTimeout(50)
+  }
+}
+
+interface Answer {
+  readonly status: number
+  readonly code: string | null
+  readonly body: string
+}
+
+const ask = async (target: string, path = "/", headers: Readonly<Record<string, string>> = {}): Promise<Answer> => {
+  const ticket = await mintTicket(signing, { machine: machineId })
+  const hop = { "x-iterate-proxy-target-host": target, "x-iterate-proxy-ticket": ticket, ...headers }
+  const response = await fetch(`${origin}${path}`, { headers: hop, signal: AbortSignal.timeout(20_000) })
+  return { status: response.status, code: response.headers.get("x-iterate-proxy-error"), body: await response.text() }
+}
+
+const app = "misha.example.com"
+const isUp = ({ status }: Answer): boolean => status === 200
+
+/** Process ids inside the container, by what their command line ends with. */
+const pidOf = async (ending: string): Promise<string> => {
+  const list = await docker("exec", machine.id, "sh", "-c", "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline); done")
+  const found = list.split("\n").find((line) => line.trimEnd().endsWith(ending))
+  if (found === undefined) throw new Error(`no process ${ending} in\n${list}`)
+  return found.split(" ")[0]!
+}
+
+const docker = async (...args: string[]): Promise<string> => (await promisify(execFile)("docker", args)).stdout.trim()
+const kill = (pid: string): Promise<string> => docker("exec", machine.id, "sh", "-c", `kill -9 ${pid}`)
+const inspect = (format: string): Promise<string> => machine.docker("inspect", "--format", format)
+
+describe("a machine made of the image", () => {
+  beforeEach(async () => {
+    machine = await start({ INGRESS_MACHINE: machineId, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) })
+    origin = `http://${await machine.docker("port").then((ports) => ports.split(" -> ")[1]!)}`
+    await eventually(() => ask(app), isUp)
+  })
+  afterEach(async () => {
+    if (why === undefined) await machine.remove()
+  })
+
+  it("serves the app on its default port and on every other one, to a ticket", async () => {
+    expect(JSON.parse((await ask(app)).body)).toMatchObject({ port: 3000 })
+    expect(JSON.parse((await ask(`4096__${app}`)).body)).toMatchObject({ port: 4096 })
+    expect(await ask(`5000__${app}`)).toMatchObject({ status: 502, code: "PORT_CLOSED" })
+  })
+
+  it("serves nothing without a ticket, or with one for another machine", async () => {
+    const other = await mintTicket(signing, { machine: "mach_other" })
+    const bare = await fetch(origin, { headers: { "x-iterate-proxy-target-host": app } })
+    expect([bare.status, await bare.json()]).toEqual([401, { error: "TICKET_REQUIRED" }])
+    expect(await ask(app, "/", { "x-iterate-proxy-ticket": other })).toMatchObject({ status: 421 })
+  })
+
+  it("runs as a user that is not root, and turns healthy", async () => {
+    expect(await docker("exec", machine.id, "id", "-un")).toBe("node")
+    const [, ...users] = (await docker("top", machine.id, "-o", "uid")).split("\n")
+    expect(new Set(users.map((uid) => uid.trim()))).toEqual(new Set(["1000"]))
+    await eventually(() => inspect("{{.State.Health.Status}}"), (status) => status === "healthy")
+  })
+
+  it("keeps the ticket keys from the app", async () => {
+    const environment = await docker("exec", machine.id, "cat", `/proc/${await pidOf("node server.mjs")}/environ`)
+    expect(environment).toContain(`INGRESS_MACHINE=${machineId}`)
+    expect(environment).not.toContain("INGRESS_TICKET_KEYS")
+  })
+
+  it("starts a killed proxy again", async () => {
+    const before = await pidOf("project-ingress-machine-proxy")
+    await kill(before)
+    await eventually(() => ask(app), isUp)
+    expect(await pidOf("project-ingress-machine-proxy")).not.toBe(before)
+    expect(await inspect("{{.RestartCount}} {{.State.Running}}")).toBe("0 true")
+  })
+
+  it("answers 502 PORT_CLOSED while a killed app is away, and is back by itself", async () => {
+    const before = await pidOf("node server.mjs")
+    const proxy = await pidOf("project-ingress-machine-proxy")
+    // Twice: the supervisor waits a second before it starts a program again that died within its first.
+    await kill(before)
+    const second = await eventually(() => pidOf("node server.mjs"), (pid) => pid !== before)
+    await kill(second)
+    await eventually(() => ask(app), ({ status, code }) => status === 502 && code === "PORT_CLOSED")
+    await eventually(() => ask(app), isUp)
+    expect(await pidOf("project-ingress-machine-proxy")).toBe(proxy)
+  })
+
+  it("finishes the request at hand before it stops, takes no new one, and exits 0 within Docker's grace", async () => {
+    const slow = ask(app, "/slow")
+    await eventually(() => connectionsToApp(), (count) => count > 0)
+    const started = performance.now()
+    const stopped = machine.docker("stop")
+    expect(await slow).toMatchObject({ status: 200 })
+    await stopped
+    expect(performance.now() - started).toBeLessThan(9_500)
+    expect(await inspect("{{.State.ExitCode}} {{.State.OOMKilled}}")).toBe("0 false")
+    await expect(ask(app)).rejects.toThrow("fetch failed")
+  })
+})
+
+/** Established connections to port 3000 (0BB8) inside the container. */
+const connectionsToApp = async (): Promise<number> => {
+  const table = await docker("exec", machine.id, "cat", "/proc/net/tcp")
+  return table.split("\n").filter((line) => / 0100007F:0BB8 \S+ 01 /.test(line)).length
+}
+
+describe("an environment that is wrong", () => {
+  it("ends the container with exit code 2 and says what is missing", async () => {
+    machine = await start({})
+    expect(await machine.docker("wait")).toBe("2")
+    const { stdout, stderr } = await promisify(execFile)("docker", ["logs", machine.id])
+    expect(stdout + stderr).toContain("INGRESS_MACHINE: is not set")
+  })
+})
