@@ -47,7 +47,9 @@ export const buildImage = async (): Promise<{ readonly name: string; remove(): P
 export const baseMissing = async (): Promise<string | undefined> => {
   if ((await hasImage(PULLED)) || (await hasImage(ownBase))) return undefined
   const debian = existsSync("/etc/debian_version") && existsSync("/usr/share/keyrings/debian-archive-keyring.gpg")
-  return debian ? undefined : `the engine has no ${PULLED} (docker pull ${PULLED}), and this is no Debian to make one from`
+  return debian
+    ? undefined
+    : `the engine has no ${PULLED} (docker pull ${PULLED}), and this is no Debian to make one from`
 }
 
 const ownBase = `project-ingress-test/debian-node:${process.versions.node}-${RECIPE}`

@@ -11,7 +11,8 @@ const machineId = "mach_image"
 const { signing, verification } = await generateTicketKeys("2026-11")
 
 const why = (await engineMissing()) ?? (await baseMissing())
-if (why !== undefined && process.env["INGRESS_REQUIRE"]?.split(/[ ,]+/).includes("engine") === true) throw new Error(why)
+if (why !== undefined && process.env["INGRESS_REQUIRE"]?.split(/[ ,]+/).includes("engine") === true)
+  throw new Error(why)
 
 let image: Awaited<ReturnType<typeof buildImage>> | undefined
 let machine: RunningMachine
@@ -66,7 +67,13 @@ const isUp = ({ status }: Answer): boolean => status === 200
 
 /** Process ids inside the container, by what their command line ends with. */
 const pidOf = async (ending: string): Promise<string> => {
-  const list = await docker("exec", machine.id, "sh", "-c", "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline); done")
+  const list = await docker(
+    "exec",
+    machine.id,
+    "sh",
+    "-c",
+    "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline); done",
+  )
   const found = list.split("\n").find((line) => line.trimEnd().endsWith(ending))
   if (found === undefined) throw new Error(`no process ${ending} in\n${list}`)
   return found.split(" ")[0]!
@@ -101,9 +108,12 @@ describe("a machine made of the image", () => {
 
   it("runs as a user that is not root, and turns healthy", async () => {
     expect(await docker("exec", machine.id, "id", "-un")).toBe("node")
-    const [, ...users] = (await docker("top", machine.id, "-o", "uid")).split("\n")
-    expect(new Set(users.map((uid) => uid.trim()))).toEqual(new Set(["1000"]))
-    await eventually(() => inspect("{{.State.Health.Status}}"), (status) => status === "healthy")
+    const [, ...users] = (await docker("top", machine.id, "-o", "uid,pid")).split("\n")
+    expect(new Set(users.map((line) => line.trim().split(" ")[0]))).toEqual(new Set(["1000"]))
+    await eventually(
+      () => inspect("{{.State.Health.Status}}"),
+      (status) => status === "healthy",
+    )
   })
 
   it("keeps the ticket keys from the app", async () => {
@@ -125,16 +135,25 @@ describe("a machine made of the image", () => {
     const proxy = await pidOf("project-ingress-machine-proxy")
     // Twice: the supervisor waits a second before it starts a program again that died within its first.
     await kill(before)
-    const second = await eventually(() => pidOf("node server.mjs"), (pid) => pid !== before)
+    const second = await eventually(
+      () => pidOf("node server.mjs"),
+      (pid) => pid !== before,
+    )
     await kill(second)
-    await eventually(() => ask(app), ({ status, code }) => status === 502 && code === "PORT_CLOSED")
+    await eventually(
+      () => ask(app),
+      ({ status, code }) => status === 502 && code === "PORT_CLOSED",
+    )
     await eventually(() => ask(app), isUp)
     expect(await pidOf("project-ingress-machine-proxy")).toBe(proxy)
   })
 
   it("finishes the request at hand before it stops, takes no new one, and exits 0 within Docker's grace", async () => {
     const slow = ask(app, "/slow")
-    await eventually(() => connectionsToApp(), (count) => count > 0)
+    await eventually(
+      () => connectionsToApp(),
+      (count) => count > 0,
+    )
     const started = performance.now()
     const stopped = machine.docker("stop")
     expect(await slow).toMatchObject({ status: 200 })

@@ -15,11 +15,7 @@ const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const keys = { INGRESS_MACHINE: machine, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) }
 const children = new Set<ReturnType<typeof start>>()
 
-const start = (
-  environment: Record<string, string>,
-  flags: readonly string[] = [],
-  nodeFlags: readonly string[] = [],
-) => {
+const start = (environment: Record<string, string>, flags: readonly string[] = []) => {
   const child = spawn(process.execPath, ["--conditions=@project-ingress/source", bin, ...flags], {
     env: { PATH: process.env["PATH"] ?? "", ...environment },
     stdio: ["ignore", "pipe", "pipe", "pipe"],

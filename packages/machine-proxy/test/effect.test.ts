@@ -4,6 +4,7 @@ import * as http from "node:http"
 import * as net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { inspect } from "node:util"
 import { generateTicketKeys } from "@project-ingress/forward"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -200,7 +201,7 @@ describe("its configuration", () => {
     const settings = await Effect.runPromise(
       Effect.provide(config(), provide({ ...environment, INGRESS_TICKET_KEYS: JSON.stringify([secret]) })),
     )
-    expect(JSON.stringify(settings) + String(settings.keys)).not.toContain("s3cr3t")
+    expect(JSON.stringify(settings) + inspect(settings)).not.toContain("s3cr3t")
     const error = await refused({ ...environment, INGRESS_TICKET_KEYS: JSON.stringify([{ ...secret, alg: "none" }]) })
     expect(String(error) + JSON.stringify(error)).not.toContain("s3cr3t")
   })

@@ -162,7 +162,7 @@ export class BodyReader {
       }
       return inbox.ended ? refuse(this.#truncated, "the trailers ended early") : undefined
     }
-    const fields = readFields(bytes.toString("latin1", start, end), 0, 100, this.#malformed)
+    const fields = readFields(bytes, start, bytes.toString("latin1", start, end), 0, 100, this.#malformed)
     if ("type" in fields) return fields
     inbox.start = end + 4
     return this.#end({ type: "end", trailers: fields.list })

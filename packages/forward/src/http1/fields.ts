@@ -26,9 +26,17 @@ export interface Fields {
 /**
  * Reads field lines from `text[from]` to its end: `name: value` with CRLF between lines and none after the last. One
  * pass, linear, strict: no folding, no space before the colon, no empty name, no control octet, no bare CR or LF
- * (RFC 9112 §2.2, §5.1, §5.2). `text` has one character per octet.
+ * (RFC 9112 §2.2, §5.1, §5.2). `text` is `bytes` from `base` on, one character per octet: octets are looked at in the one
+ * and cut out of the other, which is what either is fast at.
  */
-export const readFields = (text: string, from: number, maxFields: number, tag: Refusal["tag"]): Fields | Refusal => {
+export const readFields = (
+  bytes: Uint8Array,
+  base: number,
+  text: string,
+  from: number,
+  maxFields: number,
+  tag: Refusal["tag"],
+): Fields | Refusal => {
   const list: string[] = []
   const fields: Fields = {
     list,
@@ -40,28 +48,26 @@ export const readFields = (text: string, from: number, maxFields: number, tag: R
     expect: undefined,
     doubled: undefined,
   }
-  const length = text.length
-  let i = from
-  while (i < length) {
+  const end = base + text.length
+  let i = base + from
+  while (i < end) {
     const nameStart = i
-    while (i < length && TOKEN[text.charCodeAt(i)] === 1) i++
-    if (i === nameStart || i === length || text.charCodeAt(i) !== 58)
-      return refuse(tag, "a field line has no valid name")
-    const name = text.slice(nameStart, i)
+    while (i < end && TOKEN[bytes[i]!] === 1) i++
+    if (i === nameStart || i === end || bytes[i] !== 58) return refuse(tag, "a field line has no valid name")
+    const name = text.slice(nameStart - base, i - base)
     i++
     let c = 0
-    while (i < length && ((c = text.charCodeAt(i)) === 32 || c === 9)) i++
+    while (i < end && ((c = bytes[i]!) === 32 || c === 9)) i++
     const valueStart = i
-    while (i < length && VALUE[text.charCodeAt(i)] === 1) i++
+    while (i < end && VALUE[bytes[i]!] === 1) i++
     let valueEnd = i
-    while (valueEnd > valueStart && ((c = text.charCodeAt(valueEnd - 1)) === 32 || c === 9)) valueEnd--
-    if (i < length) {
-      if (text.charCodeAt(i) !== 13 || text.charCodeAt(i + 1) !== 10)
-        return refuse(tag, "a field value has a control octet")
+    while (valueEnd > valueStart && ((c = bytes[valueEnd - 1]!) === 32 || c === 9)) valueEnd--
+    if (i < end) {
+      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return refuse(tag, "a field value has a control octet")
       i += 2
-      if (i === length) return refuse(tag, "an empty line stands inside the head")
+      if (i === end) return refuse(tag, "an empty line stands inside the head")
     }
-    const value = text.slice(valueStart, valueEnd)
+    const value = text.slice(valueStart - base, valueEnd - base)
     list.push(name, value)
     if (list.length > maxFields * 2) {
       return refuse(tag === "RequestMalformed" ? "RequestHeadTooLarge" : tag, "the head has too many fields")

@@ -105,7 +105,7 @@ class Reader implements RequestReader {
     const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if (end < 0) return this.#readPartial()
     if (end - start > this.#limits.maxRequestHead) return this.#tooLarge()
-    const head = this.#parse(bytes.toString("latin1", start, end))
+    const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
     inbox.start = end + 4
     this.#scanned = 0
     this.#lineChecked = false
@@ -140,13 +140,20 @@ class Reader implements RequestReader {
     return refuse("RequestHeadTooLarge", "the head is too large")
   }
 
-  #parse(text: string): RequestHead | Refusal {
+  #parse(bytes: Uint8Array, base: number, text: string): RequestHead | Refusal {
     let eol = text.indexOf("\r\n")
     if (eol < 0) eol = text.length
     const line = readRequestLine(text.slice(0, eol), this.#limits.maxTarget)
     if ("type" in line) return line
     const { method, version } = line
-    const fields = readFields(text, Math.min(eol + 2, text.length), this.#limits.maxFields, "RequestMalformed")
+    const fields = readFields(
+      bytes,
+      base,
+      text,
+      Math.min(eol + 2, text.length),
+      this.#limits.maxFields,
+      "RequestMalformed",
+    )
     if ("type" in fields) return fields
     if (fields.doubled !== undefined) return refuse("RequestMalformed", `${fields.doubled} is there twice`)
 

@@ -93,13 +93,13 @@ class Reader implements ResponseReader {
       return inbox.ended ? refuse("UpstreamFailed", "the connection closed inside the head of an answer") : undefined
     }
     this.#scanned = 0
-    const head = this.#parse(bytes.toString("latin1", start, end))
+    const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
     inbox.start = end + 4
     if (head.type === "head") this.#body.begin(head.framing)
     return head
   }
 
-  #parse(text: string): ResponseHead | Refusal {
+  #parse(bytes: Uint8Array, base: number, text: string): ResponseHead | Refusal {
     let eol = text.indexOf("\r\n")
     if (eol < 0) eol = text.length
     const status = statusOf(text, eol)
@@ -108,7 +108,14 @@ class Reader implements ResponseReader {
     const reason = text.slice(13, eol)
     if (/[^\t\x20-\x7e\x80-\xff]/.test(reason))
       return refuse("UpstreamMalformed", "the reason phrase has a control octet")
-    const fields = readFields(text, Math.min(eol + 2, text.length), this.#limits.maxFields, "UpstreamMalformed")
+    const fields = readFields(
+      bytes,
+      base,
+      text,
+      Math.min(eol + 2, text.length),
+      this.#limits.maxFields,
+      "UpstreamMalformed",
+    )
     if ("type" in fields) return fields
     const { contentLength, transferEncoding, connection } = fields
     if (fields.doubled === "Content-Length" || fields.doubled === "Transfer-Encoding") {

@@ -2,8 +2,9 @@ import type { Duplex } from "node:stream"
 
 /** A body's piece up to this many octets is cheaper to copy into the text before it than to write beside it. */
 const SMALL = 2_048
-/** What may wait in a socket before its source is paused; the read that exceeds it and one more of 64 KiB may come on top. */
+/** What may wait in a client's socket before the next of its pipelined requests is begun, in octets. */
 const HIGH_WATER = 65_536
+const NOTHING = Buffer.alloc(0)
 
 /**
  * Writes a piece of a body, framed as a chunk or as it is, after `before`. False when the source is to wait for `drain`: by
@@ -24,8 +25,20 @@ export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, ch
   return took(socket, more)
 }
 
-/** Whether a socket that was just written to can take more. */
-export const took = (socket: Duplex, more: boolean): boolean => more || !isFull(socket)
+/**
+ * Whether the kernel took all that was just written; when not, the source is to wait for `drain`. So one read of 64 KiB waits
+ * in the socket, and one more in the stream that is being paused. `more` is what `write` gave: below its own mark of 64 KiB
+ * a stream says no `drain`, so it is asked to.
+ */
+export const took = (socket: Duplex, more: boolean): boolean => {
+  if (socket.writableLength === 0) return true
+  if (more) {
+    socket.write(NOTHING, (error) => {
+      if (!error) socket.emit("drain")
+    })
+  }
+  return false
+}
 
 /** Whether as much waits in a socket as may. Then a `write` has returned false, so that a `drain` will come. */
 export const isFull = (socket: Duplex): boolean => socket.writableLength >= HIGH_WATER

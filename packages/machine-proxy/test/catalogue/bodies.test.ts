@@ -155,7 +155,7 @@ describe("bodies are octets", () => {
 describe("the pace of the slower side is the pace of both", () => {
   // Less than 64 KiB that the kernel has not taken, the read that exceeds it, and the one that Node makes of a paused socket;
   // a little for the framing of chunks.
-  const HELD = 196 * KiB
+  const HELD = 128 * KiB + 512
 
   const open = async (
     head: (port: number) => string,
