@@ -59,8 +59,18 @@ const TRAILER = 6
 /** Commands a front server rather than the client: an app behind us must not (nginx `proxy_hide_header`, Fly replay). */
 const FRONT = 7
 
-const fates = new Map<string, number>()
-const say = (fate: number, ...names: string[]) => names.forEach((name) => fates.set(name, fate))
+/**
+ * By length, alternately a name and its fate: most fields of a head are none of these, and to compare a few names of the same
+ * length is cheaper than to hash every name that arrives.
+ */
+const fates: (string | number)[][] = Array.from({ length: 32 }, () => [])
+const say = (fate: number, ...names: string[]) => names.forEach((name) => fates[name.length]!.push(name, fate))
+const fateOf = (lower: string): number | undefined => {
+  const known = fates[lower.length]
+  if (known === undefined) return undefined
+  for (let i = 0; i < known.length; i += 2) if (known[i] === lower) return known[i + 1] as number
+  return undefined
+}
 say(HOP, "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "http2-settings")
 say(HOP, "transfer-encoding", "upgrade", "expect")
 say(CONNECTION, "connection")
@@ -85,7 +95,7 @@ const isIdentity = (lower: string, fate: number | undefined) =>
 const isAlias = (lower: string, names: HopNames): boolean => {
   if (!lower.includes("_") && !lower.includes(".")) return false
   const plain = lower.replaceAll(/[_.]/g, "-")
-  return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, fates.get(plain))
+  return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, fateOf(plain))
 }
 
 /** The names that `Connection` lists, lower case, without those it has no power over. Linear in its length. */
@@ -97,7 +107,7 @@ const connectionOptions = (list: HeaderList): Set<string> | undefined => {
     if (value === "keep-alive" || value === "close" || value === "Upgrade") continue
     for (const option of value.split(",")) {
       const name = option.trim().toLowerCase()
-      if (name !== "" && fates.get(name) !== ESSENTIAL) (named ??= new Set()).add(name)
+      if (name !== "" && fateOf(name) !== ESSENTIAL) (named ??= new Set()).add(name)
     }
   }
   return named
@@ -118,7 +128,7 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
   for (let i = 0; i < inbound.length; i += 2) {
     const name = inbound[i]!
     const lower = name.toLowerCase()
-    const fate = fates.get(lower)
+    const fate = fateOf(lower)
     if (fate !== undefined) {
       if (fate === TE) te ||= hop.trailers === true && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(inbound[i + 1]!)
       if (fate !== ESSENTIAL && fate !== FRONT && !(fate === IDENTITY && trusted)) continue
@@ -136,7 +146,7 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
   if (restored !== undefined) {
     for (let i = 0; i < restored.length; i += 2) {
       const name = restored[i]!.slice(names.tunnel.length)
-      const fate = fates.get(name)
+      const fate = fateOf(name)
       if (name === "host") host = restored[i + 1]!
       else if (fate === undefined || fate === ESSENTIAL || fate === IDENTITY) set(out, name, restored[i + 1]!)
     }
@@ -160,7 +170,7 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
   for (let i = 0; i < inbound.length; i += 2) {
     const name = inbound[i]!
     const lower = name.toLowerCase()
-    const fate = fates.get(lower)
+    const fate = fateOf(lower)
     if (fate !== undefined && fate !== ESSENTIAL && fate !== IDENTITY && !(fate === TRAILER && shape.chunked)) continue
     if (named !== undefined && named.has(lower)) continue
     if (lower.startsWith(names.family) || lower.startsWith(names.prefix)) {
@@ -189,7 +199,7 @@ export const endToEndTrailers = (inbound: HeaderList, names: HopNames): string[]
   const out: string[] = []
   for (let i = 0; i < inbound.length; i += 2) {
     const lower = inbound[i]!.toLowerCase()
-    const fate = fates.get(lower)
+    const fate = fateOf(lower)
     if (fate !== undefined && lower !== "etag") continue
     if (lower.startsWith(names.family) || lower.startsWith(names.prefix) || isIdentity(lower, fate)) continue
     if (lower === "via" || lower.startsWith("content-") || lower.startsWith("www-auth") || isAlias(lower, names))
