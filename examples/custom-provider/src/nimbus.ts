@@ -42,6 +42,7 @@ export const nimbus = (options: NimbusOptions): MachineProvider => {
       webSocket: true,
       wake: "none",
       // The edge reads it, so the client's own goes round it.
+      ports: "any",
       eatenHeaders: ["authorization"],
     },
     async resolve(machine, { signal }) {

@@ -6,7 +6,7 @@ import { platform } from "../src/platform.ts"
 
 const fake: MachineProvider = {
   type: "fake",
-  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", eatenHeaders: [] },
+  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders: [] },
   resolve: async (machine) => ({ origin: `http://${machine.externalId}.test`, epoch: "1", cacheForMs: 0 }),
 }
 const machine = (externalId: string) => ({

@@ -46,7 +46,7 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
 
   return {
     type: "docker",
-    capabilities: { runtimes: ["node", "bun", "deno"], webSocket: true, wake: "start", eatenHeaders: [] },
+    capabilities: { runtimes: ["node", "bun", "deno"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
 
     async resolve(machine, { signal }): Promise<Endpoint> {
       const metadata = decodeMetadata(machine)

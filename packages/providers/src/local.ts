@@ -12,7 +12,13 @@ import type { Machine, MachineProvider } from "./machine-provider.ts"
  */
 export const local = (): MachineProvider => ({
   type: "local",
-  capabilities: { runtimes: ["node", "bun", "deno", "workerd"], webSocket: true, wake: "none", eatenHeaders: [] },
+  capabilities: {
+    runtimes: ["node", "bun", "deno", "workerd"],
+    webSocket: true,
+    wake: "none",
+    ports: "any",
+    eatenHeaders: [],
+  },
   async resolve(machine) {
     const { host, port, epoch } = decode(machine)
     return { origin: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, epoch, cacheForMs: 60_000 }

@@ -35,6 +35,8 @@ export interface Capabilities {
   readonly webSocket: boolean
   /** Who wakes a sleeping machine: nobody, a call of `start`, or the request itself. */
   readonly wake: "none" | "start" | "request"
+  /** Whether one endpoint leads to any port behind the machine's proxy, or each port has to be declared to the platform. */
+  readonly ports: "any" | "declared"
   /** Lower-case names of request headers that the platform eats or acts on; they are tunnelled. */
   readonly eatenHeaders: readonly string[]
 }
@@ -74,4 +76,14 @@ export interface MachineProvider {
   status?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<MachineStatus>
   /** Wakes the machine. Resolves when the provider accepted; starting a running machine is no failure. */
   start?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<void>
+  /** Tells the platform that the machine is in use, for those that do not see it by the traffic. */
+  keepAlive?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<void>
+  /** States as they change. Only a hint: one that is missed may cost one failed attempt. Ends when the signal aborts. */
+  watch?(options: { readonly signal: AbortSignal }): AsyncIterable<MachineChange>
+}
+
+/** A state that a provider tells of by itself. */
+export interface MachineChange {
+  readonly externalId: string
+  readonly state: MachineState
 }

@@ -14,7 +14,7 @@ export default {
       fetcher = machineFetcher(
         {
           type: "api",
-          capabilities: { runtimes: ["workerd"], webSocket: true, wake: "none", eatenHeaders: [] },
+          capabilities: { runtimes: ["workerd"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
           // Real I/O, bound to the request that asks.
           async resolve(_, { signal }) {
             const found = await fetch(`${origin}/resolve/${machine}`, { signal })

@@ -60,7 +60,7 @@ const play = async (scene: Scene) => {
   const log = { resolved: 0, sent: [] as string[], discarded: 0, asked: 0 }
   const provider: MachineProvider = {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", eatenHeaders: [] },
+    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
     resolve() {
       const next = resolves[Math.min(log.resolved++, resolves.length - 1)]!
       return next instanceof Error ? Promise.reject(next) : Promise.resolve(next)
@@ -327,7 +327,7 @@ describe("an adapter", () => {
     let told = false
     const deaf: MachineProvider = {
       type: "fake",
-      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", eatenHeaders: [] },
+      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders: [] },
       resolve: (_, { signal }) => {
         signal.addEventListener("abort", () => (told = true))
         return new Promise(() => {})
@@ -356,7 +356,7 @@ describe("the service", () => {
     const closed = new PortClosed({ provider: "fake", machine: "m1", port: 8080 })
     const provider: MachineProvider = {
       type: "fake",
-      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", eatenHeaders: [] },
+      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders: [] },
       resolve: () => Promise.reject(closed),
     }
     const program = Machines.use((machines) =>

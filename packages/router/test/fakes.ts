@@ -31,7 +31,7 @@ export const fake = (
   const { endpoint, ...rest } = overrides
   return {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", eatenHeaders: [] },
+    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
     resolve: async (machine) => ({
       origin: `http://${machine.externalId.replaceAll("_", "-")}.test`,
       epoch: "1",

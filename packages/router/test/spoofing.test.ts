@@ -160,7 +160,13 @@ describe("what a machine is told", () => {
   })
 
   it("passes what the platform would eat through the tunnel", async () => {
-    const capabilities = { runtimes: ["node"], webSocket: true, wake: "none", eatenHeaders: ["authorization"] } as const
+    const capabilities = {
+      runtimes: ["node"],
+      webSocket: true,
+      wake: "none",
+      ports: "any",
+      eatenHeaders: ["authorization"],
+    } as const
     const providers = [fake({ capabilities, endpoint: { headers: { authorization: "Bearer provider" } } })]
     const { headers } = await ask({ authorization: "Bearer client" }, { providers })
     expect(values(headers, "authorization")).toEqual(["Bearer provider"])
