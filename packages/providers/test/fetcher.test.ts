@@ -38,7 +38,7 @@ const machineAt = (port: number, more: Partial<Machine> = {}): Machine => ({
 /** A stranger's adapter that says what the test wants. */
 const providerOf = (resolve: () => Partial<Endpoint>, eatenHeaders: readonly string[] = []): MachineProvider => ({
   type: "local",
-  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", eatenHeaders },
+  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders },
   resolve: () => Promise.resolve({ origin: "http://127.0.0.1:1", epoch: "1", cacheForMs: 60_000, ...resolve() }),
 })
 const get = (path = "/", init?: RequestInit): Request => new Request(`https://app.example.test${path}`, init)
