@@ -48,8 +48,6 @@ export const engineMissing = async (): Promise<string | undefined> => {
   }
 }
 
-export const engineAvailable = async (): Promise<boolean> => (await engineMissing()) === undefined
-
 /** The name of an image that runs `node /app/server.mjs`. Made once for each version of Node, in about a second. */
 export const importNodeImage = async (): Promise<string> => {
   const name = `project-ingress-test/node:${process.versions.node}-${RECIPE}`

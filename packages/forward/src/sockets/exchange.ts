@@ -68,8 +68,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   constructor(down: Downstream, head: RequestHead | undefined) {
     this.#down = down
     this.#head = head
-    this.#request =
-      head === undefined ? undefined : new Inbound(head, down.remoteAddress, down.socket, () => down.pump())
+    this.#request = head === undefined ? undefined : new Inbound(head, down)
     this.#requestDone = head === undefined || head.framing === 0
     // After a refused upgrade the client's next octets may be anything.
     this.#close = head === undefined || !head.keepAlive || head.upgrade
@@ -81,45 +80,60 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   }
 
   begin(): void {
-    this.#decide(() => this.#down.shared.options.onRequest(this.#request!))
-  }
-
-  /** Asks the host; nothing happens meanwhile. `pass` goes on when it has nothing to say. */
-  #decide(ask: () => Outcome | undefined | Promise<Outcome | undefined>, pass?: () => void): void {
-    const settle = (outcome: Outcome | undefined) => {
-      if (this.#state === OVER) return
-      this.#judging = false
-      if (outcome === undefined) {
-        pass?.()
-        return
-      }
-      this.#dropUpstream()
-      if (isForward(outcome)) {
-        this.#send(outcome, false)
-        this.#down.pump()
-      } else this.#answer(outcome)
-    }
-    const failed = (cause: unknown) => {
-      this.#down.trouble("ProxyFailed", cause)
-      if (this.#state === OVER) return
-      this.#judging = false
-      this.fail("ProxyFailed")
-    }
     let asked
     try {
-      asked = ask()
+      asked = this.#down.shared.options.onRequest(this.#request!)
     } catch (cause) {
-      failed(cause)
+      this.#undecided(cause)
       return
     }
-    if (isPromise(asked)) {
-      this.#judging = true
-      this.#pauseUpstream()
-      asked.then(
-        (outcome) => this.#down.guard(() => settle(outcome)),
-        (cause: unknown) => this.#down.guard(() => failed(cause)),
-      )
-    } else settle(asked)
+    this.#decide(asked)
+  }
+
+  /** Asks a hook; nothing happens meanwhile. `pass` goes on when it has nothing to say. */
+  #ask(hook: () => Outcome | undefined | Promise<Outcome | undefined>, pass: () => void): void {
+    let asked
+    try {
+      asked = hook()
+    } catch (cause) {
+      this.#undecided(cause)
+      return
+    }
+    this.#decide(asked, pass)
+  }
+
+  #decide(asked: Outcome | undefined | Promise<Outcome | undefined>, pass?: () => void): void {
+    if (!isPromise(asked)) {
+      this.#settle(asked, pass)
+      return
+    }
+    this.#judging = true
+    this.#pauseUpstream()
+    asked.then(
+      (outcome) => this.#down.guard(() => this.#settle(outcome, pass)),
+      (cause: unknown) => this.#down.guard(() => this.#undecided(cause)),
+    )
+  }
+
+  #settle(outcome: Outcome | undefined, pass: (() => void) | undefined): void {
+    if (this.#state === OVER) return
+    this.#judging = false
+    if (outcome === undefined) {
+      pass?.()
+      return
+    }
+    this.#dropUpstream()
+    if (isForward(outcome)) {
+      this.#send(outcome, false)
+      this.#down.pump()
+    } else this.#answer(outcome)
+  }
+
+  #undecided(cause: unknown): void {
+    this.#down.trouble("ProxyFailed", cause)
+    if (this.#state === OVER) return
+    this.#judging = false
+    this.fail("ProxyFailed")
   }
 
   // ---- towards the app ----------------------------------------------------------------------------------------------
@@ -277,7 +291,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       this.fail(failure.tag)
     }
     if (forward.onFailure === undefined) give()
-    else this.#decide(() => forward.onFailure!(failure, this), give)
+    else this.#ask(() => forward.onFailure!(failure, this), give)
   }
 
   // ---- towards the client -------------------------------------------------------------------------------------------
@@ -307,7 +321,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       }
       const { onResponse } = this.#forward!
       if (onResponse !== undefined) {
-        this.#decide(
+        this.#ask(
           () => onResponse(event, this),
           () => this.#relay(event),
         )
@@ -405,7 +419,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     const { onResponse } = this.#forward!
     if (onResponse === undefined) this.#open(head)
     else {
-      this.#decide(
+      this.#ask(
         () => onResponse(head, this),
         () => this.#open(head),
       )

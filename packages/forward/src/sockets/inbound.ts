@@ -3,31 +3,38 @@ import type { BodyRange, MessageEnd, RequestHead } from "../http1/head.ts"
 import type { Refusal } from "../http1/refusal.ts"
 import type { InboundRequest } from "./contract.ts"
 
+/** The connection that a request came by. */
+export interface Source {
+  readonly socket: Duplex
+  readonly remoteAddress: string
+  /** Called when the body's reader wants more. */
+  pump(): void
+}
+
 /** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
 export class Inbound implements InboundRequest {
   readonly head: RequestHead
-  readonly remoteAddress: string
-  readonly #socket: Duplex
-  readonly #pull: () => void
+  readonly #source: Source
   #body: ReadableStream<Uint8Array> | undefined
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #abort: AbortController | undefined
   #aborted = false
 
-  /** `pull` is called when the body's reader wants more. */
-  constructor(head: RequestHead, remoteAddress: string, socket: Duplex, pull: () => void) {
+  constructor(head: RequestHead, source: Source) {
     this.head = head
-    this.remoteAddress = remoteAddress
-    this.#socket = socket
-    this.#pull = pull
+    this.#source = source
+  }
+
+  get remoteAddress(): string {
+    return this.#source.remoteAddress
   }
 
   get localPort(): number {
-    return peer(this.#socket).localPort ?? 0
+    return peer(this.#source.socket).localPort ?? 0
   }
 
   get encrypted(): boolean {
-    return peer(this.#socket).encrypted === true
+    return peer(this.#source.socket).encrypted === true
   }
 
   get signal(): AbortSignal {
@@ -45,7 +52,7 @@ export class Inbound implements InboundRequest {
         start: (controller) => {
           this.#sink = controller
         },
-        pull: this.#pull,
+        pull: () => this.#source.pump(),
         cancel: () => {
           this.#sink = undefined
         },

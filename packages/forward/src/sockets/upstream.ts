@@ -24,6 +24,11 @@ export interface UpstreamUser {
 /** How long the first of two loopback addresses is waited for before the other is tried beside it, in ms (RFC 8305 §5). */
 const RACE_MS = 50
 
+/**
+ * The mark of 1 is for a connection that is paused: its stream then holds one read and not two. One that flows never meets it.
+ */
+const DIAL = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
+
 /** One connection towards an app, used for one exchange after another. */
 export class Upstream implements Timed {
   readonly origin: Origin
@@ -52,7 +57,7 @@ export class Upstream implements Timed {
     if (origin.host === "loopback") {
       this.socket = this.#dialLoopback()
     } else {
-      const options = { host: origin.host, port: origin.port, noDelay: true, allowHalfOpen: true }
+      const options = { ...DIAL, host: origin.host, port: origin.port }
       this.socket =
         origin.tls === undefined
           ? connect(options)
@@ -64,7 +69,7 @@ export class Upstream implements Timed {
   /** Both literals, IPv4 first, without a look-up: an app may listen on either, and /etc/hosts is the tenant's. */
   #dialLoopback(): Socket {
     const dial = (host: string) => {
-      const socket = connect({ host, port: this.origin.port, noDelay: true, allowHalfOpen: true })
+      const socket = connect({ ...DIAL, host, port: this.origin.port })
       this.#listen(socket, "connect")
       return socket
     }
