@@ -65,6 +65,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const engine = serve({
     onRequest,
     failure,
+    names,
     limits: { ...limits, ...options.limits },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
@@ -77,6 +78,8 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
         server.once("error", reject)
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
+          // What goes wrong with accepting later (EMFILE) must not end the process.
+          server.on("error", (cause) => options.onEvent?.({ type: "trouble", tag: "Overloaded", cause }))
           resolve({
             port: (server.address() as AddressInfo).port,
             close: async ({ deadlineMs = 10_000 } = {}) => {
