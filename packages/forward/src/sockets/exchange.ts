@@ -5,13 +5,14 @@ import type { Refusal } from "../http1/refusal.ts"
 import type { ExchangeState, Forward, ForwardFailure, Outcome } from "./contract.ts"
 import type { Downstream, Occupant } from "./downstream.ts"
 import type { Upstream, UpstreamUser } from "./upstream.ts"
-import { endToEndTrailers, headerValue, responseHeaders } from "../headers.ts"
-import { lastChunkText, requestHeadText, responseHeadText } from "../http1/write.ts"
+import { endToEndTrailers } from "../headers.ts"
+import { lastChunkText, requestHeadText } from "../http1/write.ts"
 import { writeAnswer } from "./answering.ts"
 import { isForward } from "./contract.ts"
 import { Inbound } from "./inbound.ts"
 import { maxForwards, oneHopLess } from "./max-forwards.ts"
 import { took, writePiece } from "./octets.ts"
+import { Relay, writeHead } from "./relay.ts"
 import { Tunnel } from "./tunnel.ts"
 import { connectFailure } from "./upstream.ts"
 
@@ -51,14 +52,9 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   #continued = false
   #interim = 0
 
-  #answerHead: ResponseHead | undefined
-  #hop: ResponseHop | undefined
-  /** A head that waits for the first octets of its body, to be written with them. */
-  #headText = ""
-  #chunkedOut = false
+  /** The app's answer, once it goes to the client. */
+  #relay: Relay | undefined
   #close: boolean
-  /** How long the app's body may pause, in ms. */
-  #idleMs = 0
   #status = 0
   #code: string | undefined
   #bytesIn = 0
@@ -303,7 +299,9 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       const event = upstream.reader.read()
       if (event === undefined) break
       if (event.type === "body") {
-        this.#relayPiece(event.bytes)
+        this.#bytesOut += event.bytes.length
+        if (!this.#relay!.piece(event.bytes)) this.#pauseUpstream()
+        this.#relayDue()
         continue
       }
       if (event.type === "end") {
@@ -323,7 +321,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       if (onResponse !== undefined) {
         this.#ask(
           () => onResponse(event, this),
-          () => this.#relay(event),
+          () => this.#pass(event),
         )
         return
       }
@@ -333,15 +331,12 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
         return
       }
     }
-    if (this.#headText !== "") {
-      this.#down.socket.write(this.#headText, "latin1")
-      this.#headText = ""
-    }
+    this.#relay?.flush()
     if (upstream.closed && this.#state === RELAYING) this.#abort()
   }
 
   /** An answer that a hook let pass. */
-  #relay(head: ResponseHead): void {
+  #pass(head: ResponseHead): void {
     this.#resumeUpstream()
     this.#relayHead(head)
     if (head.framing === 0) this.#finish([])
@@ -354,30 +349,13 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   }
 
   #relayHead(head: ResponseHead): void {
-    const hop = this.#hopFor(head)
+    const { socket, shared } = this.#down
+    const close = this.#close || !this.#requestDone || shared.draining
+    this.#relay = new Relay(socket, this.#head!, head, this.#hopFor(head), close)
+    this.#close = this.#relay.close
     this.#state = RELAYING
-    this.#answerHead = head
-    this.#hop = hop
     this.#status = head.status
-    this.#chunkedOut = this.#head!.version === 11 && (head.framing === "chunked" || head.framing === "until-close")
-    const closes = !this.#chunkedOut && typeof head.framing !== "number"
-    if (!this.#requestDone || this.#down.shared.draining || closes) this.#close = true
-    const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: this.#chunkedOut })
-    // "none": a length that is there was checked by the reader, and there is none beside chunks.
-    const framing = this.#chunkedOut ? "chunked" : "none"
-    this.#headText = responseHeadText(head.status, head.reason, headers, framing, this.#close)
-    if (head.framing === 0) return
-    // An event stream may be silent for as long as it likes.
-    this.#idleMs = isEventStream(headers) ? 0 : this.#down.shared.limits.upstreamIdleTimeoutMs
-    this.#relayDue()
-  }
-
-  #relayPiece(bytes: Uint8Array): void {
-    this.#bytesOut += bytes.length
-    const before = this.#headText
-    this.#headText = ""
-    if (!writePiece(this.#down.socket, before, bytes, this.#chunkedOut)) this.#pauseUpstream()
-    this.#relayDue()
+    if (head.framing !== 0) this.#relayDue()
   }
 
   #relayDue(): void {
@@ -385,7 +363,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     if (this.#down.ended) this.#down.dueAt = wheel.in(FIN_GRACE_MS)
     else if (!this.#requestDone) this.#down.dueAt = wheel.in(limits.bodyIdleTimeoutMs)
     // An app may be silent for as long as it is allowed; a client that takes nothing of what it said may not.
-    else this.#down.dueAt = wheel.in(this.#upstreamPaused ? limits.upstreamIdleTimeoutMs : this.#idleMs)
+    else this.#down.dueAt = this.#relay!.silent && !this.#upstreamPaused ? 0 : wheel.in(limits.upstreamIdleTimeoutMs)
   }
 
   /** False when that was the end of the exchange. */
@@ -405,9 +383,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       if (request.expect && !this.#continued) this.#sendContinue()
       return true
     }
-    const hop = { ...this.#hopFor(head), add: [] }
-    const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: false })
-    this.#down.socket.write(responseHeadText(head.status, head.reason, headers, "none", false), "latin1")
+    writeHead(this.#down.socket, head, { ...this.#hopFor(head), add: [] })
     return true
   }
 
@@ -433,10 +409,8 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
 
   #finish(trailers: HeaderList): void {
     const head = this.#head!
-    const answer = this.#answerHead!
-    let text = this.#headText
-    if (this.#chunkedOut) text += lastChunkText(endToEndTrailers(trailers, this.#hop!.names))
-    if (text !== "") this.#down.socket.write(text, "latin1")
+    const answer = this.#relay!.head
+    this.#relay!.end(trailers)
     const upstream = this.#upstream!
     // Kept only when nothing about the exchange leaves a doubt about where the next answer begins: an app that sends a body
     // with an answer that must have none, or after an unfinished request, would answer the next client with it.
@@ -588,8 +562,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   #open(head: ResponseHead): void {
     const upstream = this.#upstream!
     this.#resumeUpstream()
-    const headers = responseHeaders(head.headers, this.#hopFor(head), { status: 101, chunked: false })
-    this.#down.socket.write(responseHeadText(101, head.reason, headers, "none", false), "latin1")
+    writeHead(this.#down.socket, head, this.#hopFor(head))
     this.#upstream = undefined
     this.#status = 101
     const tunnel = new Tunnel(this.#down, upstream, (bytesIn, bytesOut) => {
@@ -662,6 +635,3 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
 
 const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
-
-const isEventStream = (headers: HeaderList): boolean =>
-  headerValue(headers, "content-type")?.slice(0, 17).toLowerCase() === "text/event-stream"
