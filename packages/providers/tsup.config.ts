@@ -1,7 +1,17 @@
 import { defineConfig } from "tsup"
 
 export default defineConfig({
-  entry: ["src/docker.ts", "src/effect.ts", "src/local.ts", "src/providers.ts"],
+  entry: [
+    "src/cloudflare-tunnel.ts",
+    "src/daytona.ts",
+    "src/docker.ts",
+    "src/effect.ts",
+    "src/fly.ts",
+    "src/local.ts",
+    "src/providers.ts",
+    "src/testing.ts",
+    "src/url.ts",
+  ],
   format: ["esm"],
   platform: "neutral",
   external: [/^node:/],

@@ -1,40 +1,25 @@
-import { expect, it } from "vitest"
+import { generateTicketKeys } from "@project-ingress/forward"
+import { createMachineProxy } from "@project-ingress/machine-proxy"
+import { providerSuite, startMachine } from "@project-ingress/providers/testing"
+import { afterAll, it } from "vitest"
 import { nimbus } from "../src/nimbus.ts"
+import { fakeNimbus } from "./fake-nimbus.ts"
 
-const machine = { id: "mach_1", type: "nimbus", externalId: "a/b", metadata: {} }
-const resolve = (status: number, body: unknown = {}) => {
-  const asked: [string, Headers][] = []
-  const provider = nimbus({
-    apiKey: "secret",
-    fetch: async (url, init) => {
-      asked.push([url instanceof Request ? url.url : url.toString(), new Headers(init?.headers)])
-      return Response.json(body, { status })
-    },
-  })
-  const { signal } = new AbortController()
-  return { asked, endpoint: provider.resolve(machine, { port: 3000, signal }) }
-}
-
-it("says where a running machine is, and what its edge wants to see", async () => {
-  const { asked, endpoint } = resolve(200, { state: "running", address: "m1.nimbus.example", bootId: "7" })
-  expect(await endpoint).toEqual({
-    origin: "https://m1.nimbus.example",
-    headers: { authorization: "Bearer secret" },
-    epoch: "7",
-    cacheForMs: 30_000,
-  })
-  expect(asked[0]![0]).toBe("https://api.nimbus.example/v1/machines/a%2Fb")
-  expect(asked[0]![1].get("authorization")).toBe("Bearer secret")
+const { signing, verification } = await generateTicketKeys("test")
+const machine = await startMachine({
+  id: "mach_1",
+  serve: ({ machine, loopback }) => createMachineProxy({ machine, loopback, keys: [verification] }).connection,
 })
+afterAll(machine.close)
+const { apiKey, fetch, record, hooks } = fakeNimbus(machine)
 
-it.each([
-  [404, {}, "MachineNotFound"],
-  [401, {}, "ProviderAuth"],
-  [500, {}, "ProviderUnavailable"],
-  [200, { state: "booting" }, "MachineStarting"],
-  [200, { state: "stopped" }, "MachineNotRunning"],
-])("translates %i %j into %s, and tells no secret", async (status, body, tag) => {
-  const error: unknown = await resolve(status, body).endpoint.catch((thrown: unknown) => thrown)
-  expect(error).toMatchObject({ _tag: tag })
-  expect(String(error)).not.toContain("secret")
-})
+// One test for each law; those that need a second machine say that there is none.
+await providerSuite(it, () => ({
+  provider: nimbus({ apiKey, fetch }),
+  machine: record,
+  port: machine.appPort,
+  signing,
+  missing: { ...record, externalId: "nobody" },
+  secrets: [apiKey],
+  ...hooks,
+}))

@@ -16,6 +16,8 @@ export interface EngineAnswer {
 export interface DockerEngine {
   /** A request to a path without its version. Rejects with the transport's own error; any status is an answer. */
   request(method: "GET" | "POST", path: string, signal: AbortSignal): Promise<EngineAnswer>
+  /** The lines of an answer that goes on until the signal ends. Throws when the engine ends it, or refuses. */
+  lines(path: string, signal: AbortSignal): AsyncIterable<string>
   /** The host that published ports are reached at. Throws as `request` rejects. */
   hostname(): string
 }
@@ -29,7 +31,7 @@ interface EngineOptions {
 /** What this module was written against; an older daemon says what it speaks. */
 const NEWEST = [1, 54] as const
 const OLDEST = [1, 40] as const
-/** Far above any answer about one container. */
+/** Far above any answer about one container, and any event. */
 const MAX_BODY = 4 * 1024 * 1024
 
 /**
@@ -56,22 +58,25 @@ export const dockerEngine = (options: EngineOptions): DockerEngine => {
     return { host: unbracketed(url.hostname), port: url.port || (secure ? 2376 : 2375), ...tls, secure }
   }
 
-  const send = async (method: string, path: string, signal: AbortSignal): Promise<EngineAnswer> => {
+  const open = async (method: string, path: string, signal: AbortSignal): Promise<IncomingMessage> => {
     const { secure, ...to } = await connection()
     const { request } = secure ? await import("node:https") : await import("node:http")
     return new Promise((resolve, reject) => {
       // No kept connections: the daemon closes them as it likes, and a new one costs a fraction of a millisecond.
-      request({ ...to, method, path, signal, agent: false, headers: { Connection: "close" } }, (answer) => {
-        readText(answer).then((body) => resolve({ status: answer.statusCode ?? 0, body }), reject)
-      })
+      request({ ...to, method, path, signal, agent: false, headers: { Connection: "close" } }, resolve)
         .on("error", reject)
         .end()
     })
   }
 
+  const send = async (method: string, path: string, signal: AbortSignal): Promise<EngineAnswer> => {
+    const answer = await open(method, path, signal)
+    return { status: answer.statusCode ?? 0, body: await readText(answer) }
+  }
+
   const negotiate = async (signal: AbortSignal): Promise<string> => {
     const { status, body } = await send("GET", "/version", signal)
-    if (status !== 200) throw Object.assign(new Error(`GET /version: ${status}`), { code: `HTTP ${status}` })
+    if (status !== 200) throw refused("/version", status)
     return (version = spokenVersion(JSON.parse(body)))
   }
 
@@ -79,9 +84,20 @@ export const dockerEngine = (options: EngineOptions): DockerEngine => {
     async request(method, path, signal) {
       const spoken = version ?? (await negotiate(signal))
       const answer = await send(method, `/v${spoken}${path}`, signal)
-      // The daemon was replaced underneath. The text is JSON in one case and plain in the other.
-      if (answer.status !== 400 || !/is too (?:old|new)/.test(answer.body)) return answer
+      if (!wantsAnother(answer)) return answer
       return send(method, `/v${await negotiate(signal)}${path}`, signal)
+    },
+    async *lines(path, signal) {
+      let answer = await open("GET", `/v${version ?? (await negotiate(signal))}${path}`, signal)
+      if (answer.statusCode === 400 && wantsAnother({ status: 400, body: await readText(answer) })) {
+        answer = await open("GET", `/v${await negotiate(signal)}${path}`, signal)
+      }
+      if (answer.statusCode !== 200) {
+        answer.destroy()
+        throw refused(path.split("?")[0]!, answer.statusCode ?? 0)
+      }
+      yield* linesOf(answer)
+      throw Object.assign(new Error("the Docker Engine ended its answer"), { code: "ECONNRESET" })
     },
     hostname() {
       const url = address()
@@ -89,6 +105,12 @@ export const dockerEngine = (options: EngineOptions): DockerEngine => {
     },
   }
 }
+
+const refused = (path: string, status: number): Error =>
+  Object.assign(new Error(`GET ${path}: ${status}`), { code: `HTTP ${status}` })
+
+// The daemon was replaced underneath. The text is JSON in one case and plain in the other.
+const wantsAnother = ({ status, body }: EngineAnswer): boolean => status === 400 && /is too (?:old|new)/.test(body)
 
 const unbracketed = (host: string): string => host.replace(/^\[(.*)\]$/, "$1")
 
@@ -121,6 +143,21 @@ const readText = async (answer: IncomingMessage): Promise<string> => {
     chunks.push(chunk)
   }
   return new TextDecoder().decode(await new Blob(chunks as BlobPart[]).arrayBuffer())
+}
+
+/** By line; what json-seq puts before each (RFC 7464 §2.2) is left out. */
+async function* linesOf(answer: IncomingMessage): AsyncGenerator<string> {
+  const text = new TextDecoder()
+  let rest = ""
+  for await (const chunk of answer as AsyncIterable<Uint8Array>) {
+    const lines = (rest + text.decode(chunk, { stream: true })).split("\n")
+    rest = lines.pop()!
+    if (rest.length > MAX_BODY) throw new Error("the Docker Engine's line is too long")
+    for (const line of lines) {
+      const bare = (line.startsWith("\u001e") ? line.slice(1) : line).trim()
+      if (bare !== "") yield bare
+    }
+  }
 }
 
 // As the docker command does: DOCKER_TLS_VERIFY, when it is not empty, asks for TLS with the files of DOCKER_CERT_PATH.

@@ -11,7 +11,14 @@ import {
 } from "./errors.ts"
 import { dockerEngine } from "./docker-engine.ts"
 import type { DockerEngine, EngineTls } from "./docker-engine.ts"
-import type { Endpoint, Machine, MachineProvider, MachineState, MachineStatus } from "./machine-provider.ts"
+import type {
+  Endpoint,
+  Machine,
+  MachineChange,
+  MachineProvider,
+  MachineState,
+  MachineStatus,
+} from "./machine-provider.ts"
 import { metadataDecoder } from "./metadata.ts"
 
 export interface DockerOptions {
@@ -36,6 +43,8 @@ export interface DockerOptions {
 export const docker = (options: DockerOptions = {}): MachineProvider => {
   const { proxyPort = 8080 } = options
   const engine = dockerEngine(options)
+  // The last event that somebody was told of, in ns since 1970: where the next watch goes on.
+  let told: bigint | undefined
 
   const inspect = async (machine: Machine, signal: AbortSignal): Promise<Container> => {
     const answer = await call(engine, "GET", machine, "json", signal)
@@ -79,7 +88,31 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
     },
 
     async start(machine, { signal }): Promise<void> {
-      await call(engine, "POST", machine, "start", signal)
+      try {
+        await call(engine, "POST", machine, "start", signal)
+      } catch (error) {
+        // A paused container cannot be started; anything else that conflicts cannot be unpaused either.
+        if (!(error instanceof ProviderUnavailable) || error.reason !== "HTTP 409") throw error
+        await call(engine, "POST", machine, "unpause", signal)
+      }
+    },
+
+    async *watch({ signal }): AsyncGenerator<MachineChange> {
+      const filters = encodeURIComponent(JSON.stringify({ type: ["container"], event: Object.keys(stateAfter) }))
+      // `since` is inclusive, with the nanoseconds as a fraction.
+      const next = told === undefined ? undefined : (told + 1n).toString().padStart(10, "0")
+      const since = next === undefined ? "" : `&since=${next.slice(0, -9)}.${next.slice(-9)}`
+      try {
+        for await (const line of engine.lines(`/events?filters=${filters}${since}`, signal)) {
+          const event = eventOf(line)
+          if (event === undefined) continue
+          if (event.at !== undefined) told = event.at
+          // A record names its container by its id, or by a name that no other gets.
+          for (const externalId of event.names) yield { externalId, state: event.state }
+        }
+      } catch (cause) {
+        if (!signal.aborted) throw engineFailure(cause, { provider: "docker", machine: "(all)" })
+      }
     },
   }
 }
@@ -95,6 +128,7 @@ const Container = Schema.Struct({
     Dead: Schema.optionalKey(Schema.Boolean),
     ExitCode: Schema.optionalKey(Schema.Number),
     Error: Schema.optionalKey(Schema.String),
+    Health: Schema.optionalKey(Schema.NullOr(Schema.Struct({ Status: Schema.optionalKey(Schema.String) }))),
     StartedAt: Schema.String,
   }),
   HostConfig: Schema.optionalKey(Schema.Struct({ NetworkMode: Schema.optionalKey(Schema.String) })),
@@ -135,7 +169,7 @@ const call = async (
   engine: DockerEngine,
   method: "GET" | "POST",
   machine: Machine,
-  verb: "json" | "start",
+  verb: "json" | "start" | "unpause",
   signal: AbortSignal,
 ): Promise<unknown> => {
   // Docker's own rule for names; also what keeps an id from becoming another path.
@@ -147,13 +181,7 @@ const call = async (
     answer = await engine.request(method, `/containers/${machine.externalId}/${verb}`, signal)
   } catch (cause) {
     if (signal.aborted) throw cause
-    const code = (cause as { code?: unknown }).code
-    if (code === "EACCES" || code === "EPERM") throw new ProviderAuth({ ...where(machine), cause })
-    throw new ProviderUnavailable({
-      ...where(machine),
-      cause,
-      reason: typeof code === "string" ? code : "engine failed",
-    })
+    throw engineFailure(cause, where(machine))
   }
   const { status, body } = answer
   // 304: it runs already.
@@ -164,6 +192,50 @@ const call = async (
     throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "the id of one container" })
   }
   throw new ProviderUnavailable({ ...where(machine), reason: `HTTP ${status}`, cause: new Error(body.slice(0, 1_000)) })
+}
+
+const engineFailure = (
+  cause: unknown,
+  who: { readonly provider: string; readonly machine: string },
+): ProviderAuth | ProviderUnavailable => {
+  const { code } = cause as { code?: unknown }
+  if (code === "EACCES" || code === "EPERM" || code === "HTTP 401" || code === "HTTP 403") {
+    return new ProviderAuth({ ...who, cause })
+  }
+  return new ProviderUnavailable({ ...who, cause, reason: typeof code === "string" ? code : "engine failed" })
+}
+
+/** What an event leaves a container in. `kill` is only a signal, and a health check is none of these. */
+const stateAfter: Readonly<Record<string, MachineState>> = {
+  start: "running",
+  restart: "running",
+  unpause: "running",
+  die: "stopped",
+  stop: "stopped",
+  pause: "suspended",
+  destroy: "gone",
+}
+
+interface EngineEvent {
+  readonly names: readonly string[]
+  readonly state: MachineState
+  readonly at: bigint | undefined
+}
+
+/** A line that says something else is left out: events are a hint. */
+const eventOf = (line: string): EngineEvent | undefined => {
+  let event: { Action?: unknown; Actor?: { ID?: unknown; Attributes?: { name?: unknown } } }
+  try {
+    event = JSON.parse(line) as typeof event
+  } catch {
+    return undefined
+  }
+  const { Action, Actor } = event
+  if (typeof Action !== "string" || !Object.hasOwn(stateAfter, Action)) return undefined
+  const names = [Actor?.ID, Actor?.Attributes?.name].filter((name) => typeof name === "string")
+  // More digits than a number holds, so it is read as text.
+  const at = /"timeNano":(\d+)/.exec(line)?.[1]
+  return { names, state: stateAfter[Action]!, at: at === undefined ? undefined : BigInt(at) }
 }
 
 // `Running` is true as well while a container restarts or is paused, so it is asked last.
@@ -185,7 +257,9 @@ const refuseUnlessRunning = (container: Container, machine: Machine): void => {
   throw new MachineNotRunning({ ...where(machine), state: container.State.Status })
 }
 
-const upForMs = (container: Container): number => Math.max(0, Date.now() - Date.parse(container.State.StartedAt) || 0)
+// A health check that is still starting prolongs the youth; it never decides whether a request is sent.
+const upForMs = ({ State }: Container): number =>
+  State.Health?.Status === "starting" ? 0 : Math.max(0, Date.now() - Date.parse(State.StartedAt) || 0)
 
 const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(host)
 

@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import { makeMachines } from "./reach.ts"
 import type { MachinesOptions, Machines as Service } from "./reach.ts"
 
-export type { MachinesOptions, Received, Sendable } from "./reach.ts"
+export type { Knock, MachinesOptions, Received, Sendable } from "./reach.ts"
 
 /** How machines are reached. */
 export class Machines extends Context.Service<Machines, Service>()("@project-ingress/providers/Machines") {}

@@ -17,12 +17,13 @@ export {
   UpstreamTimeout,
 } from "./errors.ts"
 export type { ProviderError } from "./errors.ts"
-export { machineFetcher } from "./fetcher.ts"
-export type { FetcherOptions, MachineFetcher } from "./fetcher.ts"
+export { HandshakeRefused, machineFetcher } from "./fetcher.ts"
+export type { FetcherOptions, MachineFetcher, MachineSocket } from "./fetcher.ts"
 export type {
   Capabilities,
   Endpoint,
   Machine,
+  MachineChange,
   MachineProvider,
   MachineState,
   MachineStatus,
@@ -30,5 +31,5 @@ export type {
   Verdict,
 } from "./machine-provider.ts"
 export { makeMachines } from "./reach.ts"
-export type { Machines, MachinesOptions, Received, Sendable } from "./reach.ts"
+export type { Knock, Machines, MachinesOptions, Received, Sendable } from "./reach.ts"
 export { tunnelHeaders } from "./tunnel.ts"

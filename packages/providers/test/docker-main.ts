@@ -3,16 +3,12 @@ import { docker } from "../src/docker.ts"
 import { machineFetcher } from "../src/fetcher.ts"
 
 const externalId = globalThis.process.argv.at(-1)!
-const fetcher = machineFetcher(docker(), { id: "mach_1", type: "docker", externalId, metadata: {} })
-const say = (): Promise<string> =>
-  fetcher(new Request("http://app.test/")).then(
+const machine = { id: "mach_1", type: "docker", externalId, metadata: {} }
+const say = (wake: boolean): Promise<string> =>
+  machineFetcher(docker(), machine, { wake })(new Request("http://app.test/")).then(
     (answer) => answer.text(),
     (error: unknown) => (error as { readonly _tag: string })._tag,
   )
-console.log(await say())
-await docker().start!(
-  { id: "mach_1", type: "docker", externalId, metadata: {} },
-  { signal: AbortSignal.timeout(10_000) },
-)
-console.log(await say())
+console.log(await say(false))
+console.log(await say(true))
 globalThis.process.exit(0)

@@ -11,7 +11,7 @@ import { promisify } from "node:util"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { docker } from "../src/docker.ts"
 import { machineFetcher } from "../src/fetcher.ts"
-import type { Machine } from "../src/machine-provider.ts"
+import type { Machine, MachineChange, MachineProvider } from "../src/machine-provider.ts"
 import { engineMissing, importNodeImage, removeMachines, runMachine } from "./engine.ts"
 import type { MachineSpec, RunningMachine } from "./engine.ts"
 
@@ -81,6 +81,68 @@ describe.skipIf(missing !== undefined)(
       expect((await command).stdout.trim().split("\n")).toEqual(["MachineNotRunning", "from a"])
     })
 
+    it("wakes a stopped machine once for twenty requests, bodies too", { timeout: 30_000 }, async () => {
+      const real = docker()
+      const asked = { resolve: 0, start: 0 }
+      const provider: MachineProvider = {
+        ...real,
+        resolve: (...args) => (asked.resolve++, real.resolve(...args)),
+        start: (...args) => (asked.start++, real.start!(...args)),
+      }
+      const { id, docker: command } = await machine({ options: ["--publish", "127.0.0.1::8080", "--env", "NAME=a"] })
+      const fetcher = machineFetcher(provider, machineOf(id))
+      await get(fetcher)
+      await command("stop", "--time", "0")
+      Object.assign(asked, { resolve: 0, start: 0 })
+      const request = (i: number) =>
+        new Request("http://app.test/", i % 2 === 0 ? {} : { method: "POST", body: "a body that waits" })
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, async (_, i) => {
+          const answer = await fetcher(request(i))
+          return `${answer.status} ${await answer.text()}`
+        }),
+      )
+      expect(new Set(answers)).toEqual(new Set(["200 from a"]))
+      expect(asked.start).toBe(1)
+    })
+
+    it("wakes a paused machine", { timeout: 30_000 }, async () => {
+      const { id, docker: command } = await machine({ options: ["--publish", "127.0.0.1::8080", "--env", "NAME=a"] })
+      const fetcher = machineFetcher(docker(), machineOf(id), { headersTimeoutMs: 500 })
+      await get(fetcher)
+      await command("pause")
+      expect(await get(fetcher)).toBe("from a")
+      expect(await docker().status!(machineOf(id), { signal })).toMatchObject({ state: "running" })
+    })
+
+    it("tells of changes, and goes on where it was left", { timeout: 30_000 }, async () => {
+      const provider = docker()
+      const { id, docker: command } = await machine({ start: false })
+      const watched: string[] = []
+      const watch = async (ends: AbortSignal) => {
+        for await (const change of provider.watch!({ signal: ends })) {
+          if (change.externalId === id) watched.push(change.state)
+        }
+      }
+      const first = new AbortController()
+      const watching = watch(first.signal)
+      // Nothing says when the engine listens; a start that is too early would be missed.
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      await command("start")
+      await command("pause")
+      await command("unpause")
+      await expect.poll(() => watched).toEqual(["running", "suspended", "running"])
+      first.abort()
+      await watching
+      await command("kill")
+      const second = new AbortController()
+      const again = watch(second.signal)
+      await command("rm")
+      await expect.poll(() => watched.slice(3)).toEqual(["stopped", "gone"])
+      second.abort()
+      await again
+    })
+
     it("names the state of a machine that does not run, and starts it", { timeout: 30_000 }, async () => {
       const provider = docker()
       const { id, docker: command } = await machine({ start: false })
@@ -111,7 +173,7 @@ describe.skipIf(missing !== undefined)(
 
     it("explains a stale endpoint by what became of the machine", { timeout: 30_000 }, async () => {
       const { id, docker: command } = await machine()
-      const fetcher = machineFetcher(docker(), machineOf(id), { headersTimeoutMs: 500 })
+      const fetcher = machineFetcher(docker(), machineOf(id), { headersTimeoutMs: 500, wake: false })
       await get(fetcher)
       await command("pause")
       await expect(get(fetcher)).rejects.toMatchObject({ _tag: "MachineNotRunning", state: "paused" })
@@ -310,6 +372,64 @@ describe("docker, with an engine that answers from a script", () => {
     [200, { Id: "abc" }, { _tag: "ProviderUnavailable" }],
   ])("translates %i %j", async (status, body, failure) => {
     await expect(resolve(engine(version, [status, body]))).rejects.toMatchObject(failure)
+  })
+
+  it("calls a machine young whose health check is starting", async () => {
+    const State = { ...running().State, Health: { Status: "starting" } }
+    const resolved = await resolve(engine(version, [200, running({ State })]))
+    expect(resolved.upForMs).toBe(0)
+  })
+
+  it("unpauses what cannot be started because it is paused", async () => {
+    const provider = engine(version, [200, ""])
+    script = (path) => {
+      if (path === "/version") return [200, version]
+      return path.endsWith("/start")
+        ? [409, { message: "cannot start a paused container, try unpause instead" }]
+        : [204, ""]
+    }
+    await provider.start!(machineOf("abc"), { signal })
+    expect(seen.slice(1)).toEqual(["/v1.41/containers/abc/start", "/v1.41/containers/abc/unpause"])
+  })
+
+  const line = (Action: string, timeNano: string, ID = "abc") =>
+    `\u001e{"Type":"container","Action":"${Action}","Actor":{"ID":"${ID}","Attributes":{"name":"web"}},"timeNano":${timeNano}}\n`
+  const watched = async (provider: MachineProvider) => {
+    const changes: MachineChange[] = []
+    const failure = await (async () => {
+      for await (const change of provider.watch!({ signal })) changes.push(change)
+    })().catch((error: unknown) => error)
+    return { changes, failure }
+  }
+
+  it("reads events by line whatever stands before them, and goes on after the last one", async () => {
+    const events =
+      line("start", "1763680607123456789") +
+      "not json\n\n" +
+      line("exec_create: sh", "1763680608000000000") +
+      line("die", "1763680609000000001").slice(1)
+    const provider = engine(version, [200, events])
+    const { changes, failure } = await watched(provider)
+    expect(changes).toEqual([
+      { externalId: "abc", state: "running" },
+      { externalId: "web", state: "running" },
+      { externalId: "abc", state: "stopped" },
+      { externalId: "web", state: "stopped" },
+    ])
+    // It ends with an error when the engine ends it: who watches decides whether to go on.
+    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "ECONNRESET" })
+    await watched(provider)
+    const [, first, second] = seen.map((path) => new URL(path, "http://engine"))
+    expect(JSON.parse(first!.searchParams.get("filters")!)).toMatchObject({ type: ["container"] })
+    expect(first!.searchParams.get("since")).toBeNull()
+    expect(second!.searchParams.get("since")).toBe("1763680609.000000002")
+  })
+
+  it.each([
+    [403, { _tag: "ProviderAuth" }],
+    [500, { _tag: "ProviderUnavailable", reason: "HTTP 500" }],
+  ])("does not watch an engine that answers %i", async (status, failure) => {
+    expect((await watched(engine(version, [status, ""]))).failure).toMatchObject(failure)
   })
 
   const published = (...bindings: (readonly [string, string])[]) => ({

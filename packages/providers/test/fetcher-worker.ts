@@ -1,4 +1,5 @@
 // Bundled and run by workers.test.ts in workerd: one fetcher for all requests, as a Worker's module scope has it.
+import { MachineNotRunning } from "../src/errors.ts"
 import { machineFetcher } from "../src/fetcher.ts"
 import type { MachineFetcher } from "../src/fetcher.ts"
 
@@ -14,16 +15,42 @@ export default {
       fetcher = machineFetcher(
         {
           type: "api",
-          capabilities: { runtimes: ["workerd"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
+          capabilities: { runtimes: ["workerd"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
           // Real I/O, bound to the request that asks.
           async resolve(_, { signal }) {
             const found = await fetch(`${origin}/resolve/${machine}`, { signal })
-            return { origin: await found.text(), epoch: "1", cacheForMs: 60_000 }
+            const text = await found.text()
+            if (found.status === 409) throw new MachineNotRunning({ provider: "api", machine, state: text })
+            return { origin: text, epoch: "1", cacheForMs: 60_000 }
+          },
+          async start(_, { signal }) {
+            await fetch(`${origin}/start/${machine}`, { signal })
           },
         },
         { id: machine, type: "api", externalId: machine, metadata: {} },
       )
       fetchers.set(machine, fetcher)
+    }
+    // Ends its request while its question is under way, and all its I/O with it.
+    if (url.searchParams.has("leave")) {
+      fetcher(new Request("https://app.example.test/")).catch(() => {})
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return new Response("left")
+    }
+    // Talks with the machine over a WebSocket of its own.
+    if (url.searchParams.has("connect")) {
+      try {
+        const socket = await fetcher.connect(new Request(`https://app.example.test/${url.searchParams.get("connect")}`))
+        const said = new Promise<string>((resolve) => {
+          socket.addEventListener("message", ({ data }) => resolve(String(data)))
+        })
+        socket.send("hello")
+        const answer = await said
+        socket.close(1000)
+        return new Response(answer)
+      } catch (error) {
+        return new Response(String(error))
+      }
     }
     try {
       return await fetcher(new Request("https://app.example.test/", { headers: request.headers }))

@@ -1,8 +1,11 @@
 /** Sends one request on, on Bun: its own `fetch`, told not to decode. (Bun puts a stub in undici's place.) */
-import { failureCode, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
+import { opened, refusal, socketOptions } from "./handshake.ts"
+import type { Handshake, HandshakeAnswer } from "./handshake.ts"
+import { failureCode, failureText, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export type { Handshake, HandshakeAnswer } from "./handshake.ts"
 export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
@@ -13,6 +16,23 @@ export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
   headers.delete("host")
   // `timeout: false`: Bun's own one of 5 minutes would also cut bodies.
   return fetchOutgoing(outgoing, { headers, decompress: false, timeout: false } as RequestInit, translate)
+}
+
+/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+  const { url, headers, protocols } = socketOptions(handshake)
+  // Bun's constructor takes headers, which no standard knows.
+  const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
+  return opened(
+    () => new WebSocket(url, options),
+    handshake,
+    () => undefined,
+    (event) => {
+      const cause = (event as ErrorEvent).error as unknown
+      const status = /status code: (\d{3})/.exec(failureText(cause))?.[1]
+      return status === undefined ? translate(cause) : refusal(Number(status), undefined)
+    },
+  )
 }
 
 const translate = (cause: unknown): SendFailure => {

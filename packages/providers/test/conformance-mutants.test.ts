@@ -1,0 +1,256 @@
+import { describe, expect, it } from "vitest"
+import { MachineNotRunning } from "../src/errors.ts"
+import type { MachineProvider } from "../src/machine-provider.ts"
+import { providerSuite } from "../src/testing.ts"
+import type { LawName } from "../src/testing.ts"
+import { acme, acmeFixture, TOKEN } from "./conformance-vendor.ts"
+
+/** A runner of one's own: keeps the tests, and runs those that are asked for. */
+const prove = async (make: typeof acme, names?: readonly LawName[]) => {
+  const tests = new Map<string, () => Promise<void>>()
+  const fixture = await acmeFixture(make)
+  try {
+    const { tried, skipped } = await providerSuite(
+      (name, run) => tests.set(name.split(":")[0]!, run),
+      () => fixture,
+    )
+    const broken: string[] = []
+    for (const name of names ?? tried) {
+      await tests.get(name)!().catch((error: unknown) => broken.push(`${name}: ${String(error)}`))
+    }
+    return { tried, skipped, broken }
+  } finally {
+    await fixture.close()
+  }
+}
+
+type Made = Parameters<typeof acme>[0]
+const mutant =
+  (change: (right: MachineProvider, made: Made) => Partial<MachineProvider>): typeof acme =>
+  (made) => {
+    const right = acme(made)
+    return { ...right, ...change(right, made) }
+  }
+const unheard = new AbortController().signal
+
+describe("the kit", () => {
+  it("tries every law on a vendor that has everything, and finds the correct adapter correct", async () => {
+    const { tried, skipped, broken } = await prove(acme)
+    expect(broken).toEqual([])
+    expect(skipped).toEqual({})
+    expect(tried.length).toBeGreaterThanOrEqual(55)
+  }, 60_000)
+
+  const mutants: readonly (readonly [LawName, string, typeof acme])[] = [
+    [
+      "abort.resolve",
+      "ignores the signal",
+      mutant((right) => ({ resolve: (machine, { port }) => right.resolve(machine, { port, signal: unheard }) })),
+    ],
+    [
+      "abort.status",
+      "asks for a state without the signal",
+      mutant((right) => ({ status: (machine) => right.status!(machine, { signal: unheard }) })),
+    ],
+    [
+      "secrets.refused",
+      "tells its token when it is refused",
+      mutant((_, { token }) => ({ resolve: () => Promise.reject(new Error(`401 for ${token}`)) })),
+    ],
+    [
+      "secrets.failing",
+      "tells its token in the cause of a failure",
+      mutant((right) => ({
+        resolve: (machine, options) =>
+          right.resolve(machine, options).catch((error: unknown) => {
+            throw Object.assign(new Error("failed", { cause: { request: { token: TOKEN } } }), { error })
+          }),
+      })),
+    ],
+    [
+      "secrets.endpoint",
+      "has its token in the epoch",
+      mutant((right) => ({
+        resolve: async (...args) => ({ ...(await right.resolve(...args)), epoch: `boot-${TOKEN}` }),
+      })),
+    ],
+    [
+      "secrets.provider",
+      "keeps its token where it is printed",
+      mutant((right, { token }) => ({ capabilities: Object.assign({ token }, right.capabilities) })),
+    ],
+    [
+      "secrets.console",
+      "logs its headers",
+      mutant((right) => ({
+        resolve: async (...args) => {
+          const endpoint = await right.resolve(...args)
+          console.debug(endpoint)
+          return endpoint
+        },
+      })),
+    ],
+    [
+      "secrets.classify",
+      "repeats what the platform said",
+      mutant((right) => ({
+        classify: ({ body }, { type, externalId }) =>
+          new MachineNotRunning({ provider: type, machine: externalId, state: body ?? right.type }),
+      })),
+    ],
+    [
+      "identity.epoch-changes",
+      "has one epoch for ever",
+      mutant((right) => ({ resolve: async (...args) => ({ ...(await right.resolve(...args)), epoch: "1" }) })),
+    ],
+    [
+      "identity.epoch-stays",
+      "has a new epoch each time",
+      mutant((right) => {
+        let n = 0
+        return { resolve: async (...args) => ({ ...(await right.resolve(...args)), epoch: String(n++) }) }
+      }),
+    ],
+    [
+      "identity.reaches",
+      "gives another machine's origin",
+      mutant((right) => ({
+        resolve: (machine, options) => right.resolve({ ...machine, externalId: "mach_b" }, options),
+      })),
+    ],
+    [
+      "identity.origin",
+      "puts its token into the origin",
+      mutant((right) => ({
+        resolve: async (...args) => {
+          const endpoint = await right.resolve(...args)
+          return { ...endpoint, origin: endpoint.origin.replace("//", `//token:${TOKEN}@`) }
+        },
+      })),
+    ],
+    [
+      "identity.swap",
+      "remembers an address for ever",
+      mutant((right) => {
+        const known = new Map<string, ReturnType<MachineProvider["resolve"]>>()
+        return {
+          resolve: (machine, options) => {
+            const found = known.get(machine.externalId) ?? right.resolve(machine, options)
+            known.set(machine.externalId, found)
+            return found
+          },
+        }
+      }),
+    ],
+    [
+      "identity.missing",
+      "throws what has no type",
+      mutant((right) => ({
+        resolve: (...args) =>
+          right.resolve(...args).catch(() => {
+            throw new Error("not found")
+          }),
+      })),
+    ],
+    [
+      "identity.record-untouched",
+      "writes into the record",
+      mutant((right) => ({
+        resolve: (machine, options) => {
+          Object.assign(machine.metadata, { seen: true })
+          return right.resolve(machine, options)
+        },
+      })),
+    ],
+    [
+      "http.eaten-headers",
+      "does not say what its edge eats",
+      mutant((right) => ({
+        capabilities: { ...right.capabilities, eatenHeaders: [] },
+        resolve: async (...args) => ({ ...(await right.resolve(...args)), headers: { authorization: "Bearer edge" } }),
+      })),
+    ],
+    [
+      "classify.total",
+      "throws on a body it does not know",
+      mutant((right) => ({
+        classify: (answer, machine) => {
+          if (answer.body !== undefined) JSON.parse(answer.body)
+          return right.classify!(answer, machine)
+        },
+      })),
+    ],
+    [
+      "classify.pure",
+      "counts while it classifies",
+      mutant((right) => {
+        let n = 0
+        return { classify: (answer, machine) => (n++ % 2 === 0 ? "ask-status" : right.classify!(answer, machine)) }
+      }),
+    ],
+    [
+      "wake.running",
+      "restarts what it should start",
+      mutant((right) => {
+        let n = 0
+        return {
+          start: async () => void n++,
+          resolve: async (...args) => ({ ...(await right.resolve(...args)), epoch: String(n) }),
+        }
+      }),
+    ],
+    ["states.stopped", "says that all is well", mutant(() => ({ status: async () => ({ state: "running" }) }))],
+    [
+      "wake.declared",
+      "says that it wakes and cannot",
+      mutant((right) => {
+        const { start: _, ...rest } = right
+        return { ...rest, start: undefined as never }
+      }),
+    ],
+    ["wake.watch-ends", "watches for ever", mutant(() => ({ watch: () => forEver() }))],
+    [
+      "platform.rate-limit",
+      "forgets how long to wait",
+      mutant((right) => ({
+        resolve: (...args) =>
+          right.resolve(...args).catch((error: unknown) => {
+            throw Object.assign(error as Error, { retryAfterMs: undefined })
+          }),
+      })),
+    ],
+  ]
+
+  it.each(mutants)("finds by %s who %s", async (law, _, make) => {
+    const names = law === "secrets.console" ? (["identity.reaches", law] as const) : [law]
+    const { broken } = await prove(make, names)
+    expect(broken.map((each) => each.split(":")[0])).toEqual([law])
+  })
+})
+
+const forEver = (): AsyncIterable<never> => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) })
+
+describe("a declared deviation", () => {
+  const setup = () => ({ provider: acme({ token: TOKEN, ask: noOne, watch: forEver }), machine })
+  const machine = { id: "mach_a", type: "acme", externalId: "mach_a", metadata: {} }
+  const noOne = () => Promise.reject(new Error("unused"))
+
+  it("needs a law and a reason", async () => {
+    const suite = (skip: object) => providerSuite(() => {}, setup, { skip })
+    await expect(suite({ "no.such": "reason" })).rejects.toThrow(`there is no law "no.such"`)
+    await expect(suite({ "http.gzip": " " })).rejects.toThrow("http.gzip needs a reason")
+  })
+
+  it("is named with its reason, with a runner that can skip and with one that cannot", async () => {
+    const skip = { "http.gzip": "the edge decodes bodies" }
+    const names: string[] = []
+    const leftOut: string[] = []
+    const can = Object.assign((name: string) => names.push(name), { skip: (name: string) => leftOut.push(name) })
+    await providerSuite(can, setup, { skip })
+    expect(leftOut).toContain("http.gzip: a compressed body comes back as it is (skipped: the edge decodes bodies)")
+    expect(leftOut.join()).toContain("(skipped: the fixture has no other)")
+    names.length = 0
+    await providerSuite((name: string) => names.push(name), setup, { skip })
+    expect(names).toContain("http.gzip: a compressed body comes back as it is (skipped: the edge decodes bodies)")
+  })
+})

@@ -1,0 +1,81 @@
+import { afterAll, describe, it } from "vitest"
+import { daytona } from "../src/daytona.ts"
+import type { Machine } from "../src/machine-provider.ts"
+import { providerSuite } from "../src/testing.ts"
+import type { Fixture, TestRunner, Undo } from "../src/testing.ts"
+import { twoMachines } from "./conformance-fixtures.ts"
+import { fakeDaytona } from "./fakes/daytona-cloud.ts"
+import type { Scripted } from "./fakes/daytona-cloud.ts"
+
+const daytonaFixture = async (): Promise<Fixture & { readonly close: () => Promise<unknown> }> => {
+  const { a, b, signing, close } = await twoMachines()
+  const cloud = await fakeDaytona()
+  let sandbox = await cloud.sandbox(a.port)
+  const second = await cloud.sandbox(b.port)
+  sandbox.boot = async () => {
+    await a.start()
+    sandbox.machineProxyPort = a.port
+  }
+  const record = (id: string, externalId: string): Machine => ({ id, type: "daytona", externalId, metadata: {} })
+  const inState = async (state: string): Promise<Undo> => {
+    const before = sandbox.state
+    sandbox.state = state
+    return () => void (sandbox.state = before)
+  }
+  const always = async (answer: Scripted | "hang"): Promise<Undo> => {
+    cloud.always(answer)
+    return () => cloud.always(undefined)
+  }
+  return {
+    provider: daytona({ apiKey: cloud.apiKey, apiBase: cloud.apiBase }),
+    machine: record(a.id, sandbox.id),
+    other: record(b.id, second.id),
+    missing: record("mach_c", "11111111-2222-3333-4444-555555555555"),
+    wrong: { externalId: record(a.id, "../secrets") },
+    port: a.appPort,
+    signing,
+    get secrets() {
+      return [cloud.apiKey, sandbox.token, second.token]
+    },
+    stop: async () => {
+      await a.stop()
+      sandbox.stop()
+    },
+    restart: async () => {
+      await sandbox.boot()
+      sandbox.state = "started"
+      sandbox.rotateToken()
+      return record(a.id, sandbox.id)
+    },
+    suspend: () => inState("paused"),
+    starting: () => inState("starting"),
+    remove: async () => sandbox.destroy(),
+    // Sandboxes never share an address; the worst case is a runner that mistakes one for the other.
+    swap: async () => {
+      const moved = await cloud.sandbox(a.port)
+      moved.boot = sandbox.boot
+      sandbox.machineProxyPort = b.port
+      sandbox = moved
+      return record(a.id, moved.id)
+    },
+    portClosed: async () => {
+      sandbox.fault = "port-closed"
+      return () => void (sandbox.fault = "none")
+    },
+    hang: () => always("hang"),
+    rateLimit: () => always({ status: 429, headers: { "retry-after-authenticated": "1" } }),
+    unauthorized: () => always({ status: 401, body: { statusCode: 401 } }),
+    unavailable: () => always({ status: 503 }),
+    close: () => Promise.all([close(), cloud.close()]),
+  }
+}
+
+// Without `it.skip`, so that a law which is left out tells the reporter its reason.
+const runner: TestRunner = it
+const test: TestRunner = (name, run) => runner(name, run)
+
+describe("daytona", async () => {
+  const fixture = await daytonaFixture()
+  afterAll(fixture.close)
+  await providerSuite(test, () => fixture)
+})

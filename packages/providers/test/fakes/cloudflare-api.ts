@@ -1,0 +1,113 @@
+/** The part of Cloudflare's API that makes and removes tunnels, with its state, as its own guide and its own client have it. */
+import { randomBytes, randomUUID } from "node:crypto"
+import type { IncomingMessage } from "node:http"
+import { answer, listen } from "./http.ts"
+
+export interface FakeCloudflare {
+  readonly apiBase: string
+  readonly apiToken: string
+  readonly accountId: string
+  readonly zoneId: string
+  /** `POST /accounts/…/cfd_tunnel`, in order. */
+  readonly calls: string[]
+  readonly tunnels: Map<string, { readonly name: string; readonly token: string; config?: unknown }>
+  readonly records: Map<string, { readonly name: string; readonly content: string; readonly proxied: boolean }>
+  /** Answers calls that begin so with a failure, until told otherwise. `lost`: done, and the connection cut. */
+  readonly breaks: Map<string, Break>
+  readonly close: () => Promise<void>
+}
+
+export type Break =
+  | "lost"
+  | { readonly status: number; readonly codes?: readonly number[]; readonly retryAfter?: string }
+
+export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
+  const apiToken = randomBytes(20).toString("hex")
+  const accountId = randomBytes(16).toString("hex")
+  const zoneId = randomBytes(16).toString("hex")
+  const tunnels: FakeCloudflare["tunnels"] = new Map()
+  const records: FakeCloudflare["records"] = new Map()
+  const breaks: FakeCloudflare["breaks"] = new Map()
+  const calls: string[] = []
+
+  const server = await listen(async (request, response) => {
+    const url = new URL(request.url!, "http://fake")
+    const path = url.pathname.replace("/client/v4", "").replace(accountId, "ACCOUNT").replace(zoneId, "ZONE")
+    const operation = `${request.method} ${path.replace(/[0-9a-f-]{36}|[0-9a-f]{32}/, "ID")}`
+    const id = /[0-9a-f-]{36}|[0-9a-f]{32}/.exec(path)?.[0] ?? ""
+    calls.push(operation)
+    const body = await jsonOf(request)
+    const fail = (status: number, ...codes: number[]): void =>
+      answer(response, status, { success: false, errors: codes.map((code) => ({ code, message: "no" })), result: null })
+    const give = (result: unknown): void => answer(response, 200, { success: true, errors: [], messages: [], result })
+    const broken = breaks.get(operation)
+    if (broken !== undefined && broken !== "lost") {
+      if (broken.retryAfter !== undefined) response.setHeader("retry-after", broken.retryAfter)
+      return fail(broken.status, ...(broken.codes ?? []))
+    }
+    if (request.headers.authorization !== `Bearer ${apiToken}`) return fail(401, 10_000)
+
+    const done = (result: unknown): void => (broken === "lost" ? void request.socket.destroy() : give(result))
+    switch (operation) {
+      case "POST /accounts/ACCOUNT/cfd_tunnel": {
+        const name = String(body["name"])
+        if ([...tunnels.values()].some((tunnel) => tunnel.name === name)) return fail(409, 1_013)
+        const id = randomUUID()
+        tunnels.set(id, { name, token: `eyJ${randomBytes(24).toString("hex")}` })
+        return done({ id, name, status: "inactive" })
+      }
+      case "GET /accounts/ACCOUNT/cfd_tunnel/ID/token": {
+        const tunnel = tunnels.get(id)
+        return tunnel === undefined ? fail(404) : done(tunnel.token)
+      }
+      case "PUT /accounts/ACCOUNT/cfd_tunnel/ID/configurations": {
+        const tunnel = tunnels.get(id)
+        if (tunnel === undefined) return fail(404)
+        tunnel.config = body["config"]
+        return done({ tunnel_id: id, config: tunnel.config })
+      }
+      case "DELETE /accounts/ACCOUNT/cfd_tunnel/ID":
+        // A tunnel with connections is only removed with them.
+        if (url.searchParams.get("cascade") !== "true") return fail(400)
+        return tunnels.delete(id) ? done({ id }) : fail(404)
+      case "POST /zones/ZONE/dns_records": {
+        const record = {
+          name: String(body["name"]),
+          content: String(body["content"]),
+          proxied: body["proxied"] === true,
+        }
+        if ([...records.values()].some(({ name }) => name === record.name)) return fail(400, 81_054)
+        const id = randomBytes(16).toString("hex")
+        records.set(id, record)
+        return done({ id, type: "CNAME", ...record })
+      }
+      case "GET /zones/ZONE/dns_records": {
+        const wanted = url.searchParams.get("name.exact")
+        const found = [...records].filter(([, { name }]) => name === wanted)
+        return done(found.map(([id, { name, content, proxied }]) => ({ id, type: "CNAME", name, content, proxied })))
+      }
+      case "DELETE /zones/ZONE/dns_records/ID":
+        return records.delete(id) ? done({ id }) : fail(404)
+      default:
+        return fail(404)
+    }
+  })
+
+  return {
+    apiBase: `${server.origin}/client/v4`,
+    apiToken,
+    accountId,
+    zoneId,
+    calls,
+    tunnels,
+    records,
+    breaks,
+    close: server.close,
+  }
+}
+
+const jsonOf = async (request: IncomingMessage): Promise<Record<string, unknown>> => {
+  let text = ""
+  for await (const chunk of request) text += String(chunk)
+  return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>)
+}
