@@ -200,14 +200,7 @@ describe("the kit", () => {
       }),
     ],
     ["states.stopped", "says that all is well", mutant(() => ({ status: async () => ({ state: "running" }) }))],
-    [
-      "wake.declared",
-      "says that it wakes and cannot",
-      mutant((right) => {
-        const { start: _, ...rest } = right
-        return { ...rest, start: undefined as never }
-      }),
-    ],
+    ["wake.declared", "says that it wakes and cannot", mutant(() => ({ start: undefined as never }))],
     ["wake.watch-ends", "watches for ever", mutant(() => ({ watch: () => forEver() }))],
     [
       "platform.rate-limit",
