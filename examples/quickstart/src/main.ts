@@ -41,6 +41,8 @@ const start = async (): Promise<Running> => {
     hostnames: defineGrammar({ domains: ["localhost"] }),
     routes,
     providers: [docker(dockerHost === undefined ? {} : { host: dockerHost }), local()],
+    // Who stops a machine of the demo wants to see what a client is told then, not to have it started again.
+    wake: false,
     signing,
   })
   const host = serveNode(router, { foreign: control(() => running) })

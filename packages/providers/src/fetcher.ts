@@ -94,6 +94,7 @@ export const machineFetcher = (
   }
 
   const send = async (request: Request): Promise<Response> => {
+    request.signal.throwIfAborted()
     const { body, method } = request
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket"
     const outgoing = leaving(request, upgrade)
@@ -113,6 +114,7 @@ export const machineFetcher = (
   }
 
   const connect = async (request: Request): Promise<MachineSocket> => {
+    request.signal.throwIfAborted()
     const outgoing = leaving(request, true)
     const sendable: Sendable<HandshakeAnswer> = {
       send: (endpoint) =>

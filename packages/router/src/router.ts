@@ -31,6 +31,9 @@ export type { Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from ".
 export interface RouterOptions extends Settings {
   readonly routes: RouteStore
   readonly providers: readonly MachineProvider[]
+  /** Whether a machine that does not run is started for who asks for it, and how long that may take; as of `makeMachines`. */
+  readonly wake?: boolean
+  readonly wakeTimeoutMs?: number
   /** What sends a request to a machine, for the fetch door. Default: the platform's own client. Tests give a function. */
   readonly forward?: typeof forwardFetch
   /**
@@ -89,10 +92,14 @@ export interface Router {
 export const createRouter = (options: RouterOptions): Router => {
   const problem = ticketKeyProblem(options.signing) ?? publicKeyProblem(options.signing)
   if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
-  const { names = defaultNames, onEvent } = options
-  const context = Context.make(Routes, fromStore(options.routes)).pipe(
-    Context.add(Machines, makeMachines({ providers: options.providers, names })),
-  )
+  const { names = defaultNames, onEvent, providers, wake, wakeTimeoutMs } = options
+  const machines = makeMachines({
+    providers,
+    names,
+    ...(wake === undefined ? {} : { wake }),
+    ...(wakeTimeoutMs === undefined ? {} : { wakeTimeoutMs }),
+  })
+  const context = Context.make(Routes, fromStore(options.routes)).pipe(Context.add(Machines, machines))
   const program = handle(options)
   const runExit = Effect.runPromiseExitWith(context)
 
