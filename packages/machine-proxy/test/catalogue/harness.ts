@@ -20,7 +20,7 @@ export type Bytes = string | Uint8Array
 export const octets = (bytes: Bytes): Buffer =>
   typeof bytes === "string" ? Buffer.from(bytes, "latin1") : Buffer.from(bytes)
 
-const DEADLINE_MS = 3_000
+const DEADLINE_MS = 10_000
 
 /** Waits for conditions that events make true; never by time. */
 export class Watch {
