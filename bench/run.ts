@@ -316,6 +316,7 @@ console.log(
 )
 if (chosen.has("parse")) runParse()
 else console.log(`The hostname grammar has its own: node ${parse}, or --scenarios parse`)
+console.log("So has the fetcher: node --conditions=@project-ingress/source packages/providers/bench/fetcher.ts")
 
 if (values.json !== undefined) {
   const { version } = JSON.parse(readFileSync(join(here, "../packages/machine-proxy/package.json"), "utf8")) as {
