@@ -16,6 +16,8 @@ export interface Tally {
   skipped: number
   /** Of the skipped, those whose name declares why. */
   declared: number
+  /** The names of those that passed at their second try, as CI allows. */
+  readonly late: string[]
   /** Reason → the names of the tests that gave it. */
   readonly reasons: Map<string, string[]>
 }
@@ -25,7 +27,7 @@ type Errors = Parameters<NonNullable<Reporter["onTestRunEnd"]>>[1]
 
 /** Every test in exactly one of three numbers, and every failure outside a test as one more. */
 export const tally = (modules: Modules, unhandled: Errors): Tally => {
-  const total: Tally = { passed: 0, failed: unhandled.length, skipped: 0, declared: 0, reasons: new Map() }
+  const total: Tally = { passed: 0, failed: unhandled.length, skipped: 0, declared: 0, late: [], reasons: new Map() }
   for (const module of modules) count(total, module)
   if (modules.length === 0) total.failed += 1
   return total
@@ -41,6 +43,7 @@ export default class LastLine implements Reporter {
       console.log(`\nskipped, ${reason}:`)
       for (const name of names) console.log(`  ${name.length > 200 ? `${name.slice(0, 199)}…` : name}`)
     }
+    if (total.late.length > 0) console.log(`\npassed at the second try:\n  ${total.late.join("\n  ")}`)
     const required = process.env["INGRESS_REQUIRE"]
     if (required && total.skipped > total.declared) {
       console.log(`\nINGRESS_REQUIRE=${required} allows no skipped test: the run fails.`)
@@ -57,8 +60,10 @@ const count = (total: Tally, module: TestModule): void => {
   for (const suite of module.children.allSuites()) if (suite.errors().length > 0) total.failed += 1
   for (const test of module.children.allTests()) {
     const result = test.result()
-    if (result.state === "passed") total.passed += 1
-    else if (result.state === "skipped") {
+    if (result.state === "passed") {
+      total.passed += 1
+      if ((test.diagnostic()?.retryCount ?? 0) > 0) total.late.push(`${module.relativeModuleId} > ${test.fullName}`)
+    } else if (result.state === "skipped") {
       total.skipped += 1
       const declared = /\(skipped: (.+)\)$/.exec(test.name)
       if (declared !== null) total.declared += 1

@@ -19,7 +19,7 @@ const event: ExchangeEvent = {
 }
 const fieldsOf = (text: string | undefined) => JSON.parse(text ?? "null") as Record<string, unknown>
 
-describe("an access line", () => {
+describe("D08 an access line", () => {
   it("says what happened, without the query", () => {
     expect(fieldsOf(logLine(event, "access", time))).toEqual({
       time: "1970-01-01T00:00:00.000Z",

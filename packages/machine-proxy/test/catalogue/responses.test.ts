@@ -234,6 +234,27 @@ describe("fields of an answer", () => {
     expect(answer.value("content-length")).toBe(String(body.length))
   })
 
+  it.each([
+    [
+      "304 Not Modified",
+      ['If-None-Match: W/"a"', "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT"],
+      ['ETag: W/"a"', "Vary: Cookie"],
+    ],
+    [
+      "206 Partial Content",
+      ["Range: bytes=0-0,-1", 'If-Range: "a"'],
+      ["Content-Range: bytes 0-0/9", "Vary: *", "Content-Length: 1"],
+    ],
+    ["416 Range Not Satisfiable", ["Range: bytes=99-"], ["Content-Range: bytes */9", "Content-Length: 0"]],
+  ] as const)("C16 passes %s and what was asked untouched", async (status, asked, said) => {
+    m.app.script = bytes(says(status, ...said), status.startsWith("206") ? "x" : "")
+    const answer = await m.ask(m.get("/", ...asked))
+    expect(answer.status).toBe(Number(status.slice(0, 3)))
+    for (const field of said)
+      expect(answer.value(field.split(":")[0]!.toLowerCase())).toBe(field.slice(field.indexOf(" ") + 1))
+    for (const field of asked) expect(m.app.text).toContain(`${field}\r\n`)
+  })
+
   it("R11 never decodes: bad gzip, a thousand codings and a bomb pass as they are", async () => {
     m.app.script = ok("no gzip at all", "Content-Encoding: gzip")
     expect((await m.ask(m.get())).text).toBe("no gzip at all")

@@ -42,7 +42,7 @@ const ws = (socket: Socket): void => {
 
 describe("after many exchanges", () => {
   it(
-    `W24 ${TUNNELS} tunnels opened and closed leave no descriptor, no warning and no memory`,
+    `W24 D09 ${TUNNELS} tunnels opened and closed leave no descriptor, no warning and no memory`,
     async () => {
       await using command = await startCommand()
       await using app = await startServer(ws)
