@@ -1,7 +1,7 @@
 import type { BodyRange, MessageEnd } from "./head.ts"
 import type { Inbox } from "./inbox.ts"
 import type { Refusal } from "./refusal.ts"
-import { readFields } from "./fields.ts"
+import { NO_LINES, readFields } from "./fields.ts"
 import { refuse } from "./refusal.ts"
 
 const SIZE = 0
@@ -157,7 +157,7 @@ export class BodyReader {
     }
     if (end < 0) {
       // An octet that no trailer can have is refused now, not when the line is over.
-      if (/[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|^\n|\r[^\n]/.test(bytes.toString("latin1", start))) {
+      if (bytes[start] === 10 || NO_LINES.test(bytes.toString("latin1", start))) {
         return refuse(this.#malformed, "trailers have a control octet")
       }
       return inbox.ended ? refuse(this.#truncated, "the trailers ended early") : undefined

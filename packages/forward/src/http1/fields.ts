@@ -10,6 +10,15 @@ const VALUE = new Uint8Array(256)
 for (let c = 0x20; c < 256; c++) VALUE[c] = c === 0x7f ? 0 : 1
 VALUE[9] = 1
 
+/**
+ * Finds in a part of a head or of trailers what none of them can have: a control octet, a bare CR or LF (RFC 9112 §2.2). So what
+ * is still coming in is refused at once. A CR at the part's end may be half a line end, a LF at its beginning the other half.
+ */
+export const NO_LINES = /[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/
+
+/** Finds what no field value and no reason phrase can have (RFC 9110 §5.5). */
+export const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/
+
 /** What the fields of a head say about framing and connection; the rest of them is nobody's business here. */
 export interface Fields {
   readonly list: string[]

@@ -1,7 +1,7 @@
 import type { BodyRange, MessageEnd, RequestHead } from "./head.ts"
 import type { Refusal } from "./refusal.ts"
 import { BodyReader } from "./body-reader.ts"
-import { TOKEN, hasToken, lengthOf, readFields } from "./fields.ts"
+import { NO_LINES, TOKEN, hasToken, lengthOf, readFields } from "./fields.ts"
 import { Inbox } from "./inbox.ts"
 import { refuse } from "./refusal.ts"
 
@@ -119,7 +119,7 @@ class Reader implements RequestReader {
     const size = this.#inbox.size
     const from = Math.max(0, this.#scanned - 1)
     const added = bytes.toString("latin1", start + from)
-    if (/[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/.test(added) || bytes[start] === LF) {
+    if (NO_LINES.test(added) || bytes[start] === LF) {
       return refuse("RequestMalformed", "the head has a control octet or a bare CR or LF")
     }
     this.#scanned = size

@@ -1,7 +1,7 @@
 import type { BodyRange, MessageEnd, ResponseHead } from "./head.ts"
 import type { Refusal } from "./refusal.ts"
 import { BodyReader } from "./body-reader.ts"
-import { hasToken, lengthOf, readFields } from "./fields.ts"
+import { NO_LINES, NO_VALUE, hasToken, lengthOf, readFields } from "./fields.ts"
 import { Inbox } from "./inbox.ts"
 import { refuse } from "./refusal.ts"
 
@@ -82,7 +82,7 @@ class Reader implements ResponseReader {
     }
     if (end < 0) {
       const added = bytes.toString("latin1", start + Math.max(0, this.#scanned - 1))
-      if (/[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/.test(added)) {
+      if (NO_LINES.test(added)) {
         return refuse("UpstreamMalformed", "the head of the answer has a control octet or a bare CR or LF")
       }
       // What does not begin like an answer never becomes one; no waiting for its end.
@@ -106,8 +106,7 @@ class Reader implements ResponseReader {
     if (status === undefined) return refuse("UpstreamMalformed", "the status line is not valid")
     const version = text.charCodeAt(7) === 49 ? 11 : 10
     const reason = text.slice(13, eol)
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(reason))
-      return refuse("UpstreamMalformed", "the reason phrase has a control octet")
+    if (NO_VALUE.test(reason)) return refuse("UpstreamMalformed", "the reason phrase has a control octet")
     const fields = readFields(
       bytes,
       base,

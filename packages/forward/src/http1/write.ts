@@ -1,4 +1,5 @@
 import type { HeaderList } from "../headers.ts"
+import { NO_VALUE } from "./fields.ts"
 
 /** How a body is framed on the way out. `none`: what the fields say about a length stays, as for HEAD and 304. */
 export type OutFraming = number | "chunked" | "until-close" | "none"
@@ -28,8 +29,7 @@ export const lastChunkText = (trailers: HeaderList): string =>
 export const checkFields = (headers: HeaderList): void => {
   for (let i = 0; i < headers.length; i += 2) {
     if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(headers[i]!)) throw new TypeError("a header name is not a token")
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(headers[i + 1]!))
-      throw new TypeError(`header ${headers[i]} has an invalid value`)
+    if (NO_VALUE.test(headers[i + 1]!)) throw new TypeError(`header ${headers[i]} has an invalid value`)
   }
 }
 
