@@ -12,6 +12,10 @@ interface Env {
   readonly SIGNING_KEY: string
 }
 
+interface Context {
+  waitUntil(work: Promise<unknown>): void
+}
+
 const routerFor = (env: Env): Router =>
   createRouter({
     hostnames: defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } }),
@@ -27,7 +31,7 @@ const app = (request: Request): Response => new Response(`the OS itself: ${new U
 let router: Router | undefined
 
 export default {
-  async fetch(request: Request, env: Env, context: unknown): Promise<Response> {
+  async fetch(request: Request, env: Env, context: Context): Promise<Response> {
     router ??= routerFor(env)
     return (await router.fetch(request, context)) ?? app(request)
   },

@@ -62,6 +62,26 @@ export const check = async (
     relative: await failure(send("evil.test/")),
     absolute: await failure(send("http://evil.test/")),
     credentials: await failure(send("/", { origin: origin.replace("//", "//user@") })),
+    given: await (
+      await send("/given?a=1", {
+        method: "PUT",
+        headers: ["X-A", "1"],
+        body: upload(),
+        fetch: async (request) => {
+          const { method, url, redirect, headers } = request
+          const path = url.slice(origin.length)
+          return new Response([method, path, headers.get("x-a"), redirect, await request.text()].join(", "))
+        },
+      })
+    ).text(),
+    givenFails: await failure(send("/", { fetch: () => Promise.reject(new TypeError("no such stub")) })),
+    givenHangs: await failure(
+      send("/", {
+        headersTimeoutMs: 100,
+        fetch: ({ signal }) =>
+          new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
+      }),
+    ),
     split: await failure(send("/a HTTP/1.1\r\nX: y")),
   }
 }

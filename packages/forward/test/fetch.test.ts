@@ -90,6 +90,9 @@ const expected = {
   relative: "other no",
   absolute: "other no",
   credentials: "other no",
+  given: "PUT, /given?a=1, 1, manual, one two",
+  givenFails: "other maybe",
+  givenHangs: "timeout maybe",
   split: "other no",
 }
 

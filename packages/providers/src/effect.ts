@@ -1,14 +1,24 @@
 /** Reaching machines, for programs written with Effect: the very program behind `machineFetcher`, as a service. */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { makeMachines } from "./reach.ts"
 import type { MachinesOptions, Machines as Service } from "./reach.ts"
 
-export type { Knock, MachinesOptions, Received, Sendable } from "./reach.ts"
+export type { MachinesOptions } from "./reach.ts"
+export type { Received, Sendable } from "./sendable.ts"
+export type { Knock } from "./wake.ts"
 
 /** How machines are reached. */
 export class Machines extends Context.Service<Machines, Service>()("@project-ingress/providers/Machines") {}
 
-/** One cache of endpoints for all who share the layer. */
+/** One cache of endpoints for all who share the layer. It follows what providers tell of changes as long as it is there. */
 export const layer = (options: MachinesOptions): Layer.Layer<Machines> =>
-  Layer.sync(Machines, () => makeMachines(options))
+  Layer.effect(
+    Machines,
+    Effect.gen(function* () {
+      const machines = makeMachines(options)
+      yield* Effect.forkScoped(machines.watch)
+      return machines
+    }),
+  )

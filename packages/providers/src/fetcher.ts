@@ -3,9 +3,11 @@ import { defaultNames, requestHeaders, ticketMint } from "@project-ingress/forwa
 import type { HopNames, TicketKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeAnswer } from "@project-ingress/forward/fetch"
+import { fetched } from "./fetched.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
 import { makeMachines } from "./reach.ts"
-import type { MachinesOptions, Sendable } from "./reach.ts"
+import type { MachinesOptions } from "./reach.ts"
+import type { Sendable } from "./sendable.ts"
 import { tunnelHeaders } from "./tunnel.ts"
 
 export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
@@ -17,6 +19,11 @@ export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
   readonly headersTimeoutMs?: number
   /** How this hop calls itself in `Via`. `project-ingress`. */
   readonly pseudonym?: string
+  /**
+   * Lets work go on after an answer: `waitUntil` of `cloudflare:workers`. Without it a Worker may cut off the start of a
+   * machine that its next visitor would have found awake, and word to the platform that a machine is in use.
+   */
+  readonly waitUntil?: (work: Promise<unknown>) => void
 }
 
 /** The runtime's own WebSocket, open. Binary messages come as `ArrayBuffer`. */
@@ -59,7 +66,7 @@ export const machineFetcher = (
   machine: Machine,
   options: FetcherOptions = {},
 ): MachineFetcher => {
-  const { port = 3000, signing, headersTimeoutMs = 60_000, pseudonym = "project-ingress" } = options
+  const { port = 3000, signing, headersTimeoutMs = 60_000, pseudonym = "project-ingress", waitUntil } = options
   const names = options.names ?? defaultNames
   const machines = makeMachines({ ...options, providers: [provider] })
   const mint = signing === undefined ? undefined : ticketMint(signing)
@@ -75,6 +82,7 @@ export const machineFetcher = (
       const headers = requestHeaders(inbound, hop)
       return {
         origin: endpoint.origin,
+        fetch: endpoint.fetch,
         target: url.pathname + url.search,
         headers: tunnelHeaders(headers, provider.capabilities.eatenHeaders, endpoint, names),
         signal: AbortSignal.any([request.signal, ended]),
@@ -101,11 +109,11 @@ export const machineFetcher = (
     const sendable: Sendable<Response> = {
       send: (endpoint) =>
         lifted(async (ended) => {
-          const answer = await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body })
-          return { status: answer.status, header: (name) => answer.headers.get(name) ?? undefined, answer }
+          return fetched.received(await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body }))
         }),
-      peek,
-      discard,
+      peek: fetched.peek,
+      discard: fetched.discard,
+      waitUntil,
       // A body that somebody began to read is gone; a method that is not safe may have had its effect (RFC 9110 §9.2.2).
       replayable: (sent) =>
         sent === "no" ? body === null || !(body.locked || request.bodyUsed) : body === null && safe(method),
@@ -124,12 +132,18 @@ export const machineFetcher = (
           const header = (name: string): string | undefined => headers?.get(name) ?? undefined
           return { status, header, headHidden: headers === undefined, answer }
         }),
-      peek: async ({ response }) => (response === undefined ? undefined : peek(response)),
+      peek: async ({ response }) => (response === undefined ? undefined : fetched.peek(response)),
       discard: ({ socket, response, accept }) => {
         if (socket !== undefined) accept().close()
-        else if (response !== undefined) discard(response)
+        else if (response !== undefined) fetched.discard(response)
       },
       replayable: () => true,
+      over: ({ socket }) =>
+        new Promise((resolve) => {
+          if (socket === undefined) resolve(undefined)
+          else socket.addEventListener("close", resolve)
+        }),
+      waitUntil,
     }
     const answer = await run(sendable, request.signal)
     if (answer.socket !== undefined) return answer.accept()
@@ -145,40 +159,6 @@ const lifted = <A>(send: (ended: AbortSignal) => Promise<A>): Effect.Effect<A, S
     try: send,
     catch: (cause) => (cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)),
   })
-
-const discard = (answer: Response): void => {
-  answer.body?.cancel().catch(() => {})
-}
-
-/** The most of a platform's answer that is looked at, in bytes. */
-const PEEK_BYTES = 4_096
-/** How long it may take, in ms. */
-const PEEK_MS = 500
-
-/** The beginning of a text that nobody else will read. Its body is cancelled afterwards. */
-const peek = async (answer: Response): Promise<string | undefined> => {
-  const coding = answer.headers.get("content-encoding") ?? "identity"
-  if (answer.body === null || coding !== "identity") return undefined
-  const reader = answer.body.getReader()
-  const text = new TextDecoder()
-  let seen = ""
-  let left = PEEK_BYTES
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<{ readonly done: true; readonly value?: undefined }>((resolve) => {
-    timer = setTimeout(() => resolve({ done: true }), PEEK_MS)
-  })
-  while (left > 0) {
-    // oxlint-disable-next-line no-await-in-loop -- a stream is read one piece after the other
-    const { done, value } = await Promise.race([reader.read(), late])
-    if (done) break
-    seen += text.decode(value.subarray(0, left), { stream: true })
-    left -= value.length
-  }
-  clearTimeout(timer)
-  reader.cancel().catch(() => {})
-  reader.releaseLock()
-  return seen
-}
 
 const safe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
 

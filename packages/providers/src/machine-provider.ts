@@ -12,10 +12,16 @@ export interface Machine {
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
-/** Where a machine's proxy answers: data, not behaviour. */
+/** Where a machine's proxy answers: data, but for `fetch` where there is no address. */
 export interface Endpoint {
   /** Scheme, host and port: `http://127.0.0.1:32769`, `https://app.fly.dev`. No path, no credentials. */
   readonly origin: string
+  /**
+   * Takes requests instead of the network, for a machine that no URL leads to: a Durable Object's stub, a binding. `origin`
+   * is then only the beginning of the request's URL. It follows no redirect and decodes no body. A `101` with its socket
+   * passes on Workers; elsewhere no WebSocket does.
+   */
+  readonly fetch?: ((request: Request) => Promise<Response>) | undefined
   /** What the provider's edge wants to see: routing and access. Secrets are allowed here and nowhere else. */
   readonly headers?: Readonly<Record<string, string>>
   /** Changes with every incarnation of the machine, so that connections to the last one are never reused. */
@@ -76,9 +82,15 @@ export interface MachineProvider {
   status?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<MachineStatus>
   /** Wakes the machine. Resolves when the provider accepted; starting a running machine is no failure. */
   start?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<void>
-  /** Tells the platform that the machine is in use, for those that do not see it by the traffic. */
+  /**
+   * Tells the platform that the machine is in use, for those that do not see it by the traffic. Called at most every 45 s for
+   * a machine, when it answers and while its answers are open.
+   */
   keepAlive?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<void>
-  /** States as they change. Only a hint: one that is missed may cost one failed attempt. Ends when the signal aborts. */
+  /**
+   * States as they change. Only a hint: one that is missed may cost one failed attempt. Ends when the signal aborts; one that
+   * ends before is begun anew.
+   */
   watch?(options: { readonly signal: AbortSignal }): AsyncIterable<MachineChange>
 }
 

@@ -17,6 +17,7 @@ export {
   UpstreamTimeout,
 } from "./errors.ts"
 export type { ProviderError } from "./errors.ts"
+export { fetched } from "./fetched.ts"
 export { HandshakeRefused, machineFetcher } from "./fetcher.ts"
 export type { FetcherOptions, MachineFetcher, MachineSocket } from "./fetcher.ts"
 export type {
@@ -31,5 +32,7 @@ export type {
   Verdict,
 } from "./machine-provider.ts"
 export { makeMachines } from "./reach.ts"
-export type { Knock, Machines, MachinesOptions, Received, Sendable } from "./reach.ts"
+export type { Machines, MachinesOptions } from "./reach.ts"
+export type { Received, Sendable } from "./sendable.ts"
 export { tunnelHeaders } from "./tunnel.ts"
+export type { Knock } from "./wake.ts"

@@ -12,7 +12,8 @@ import {
 } from "../src/errors.ts"
 import type { Endpoint, Machine, MachineProvider, MachineStatus } from "../src/machine-provider.ts"
 import { makeMachines } from "../src/reach.ts"
-import type { MachinesOptions, Received } from "../src/reach.ts"
+import type { MachinesOptions } from "../src/reach.ts"
+import type { Received } from "../src/sendable.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })

@@ -5,7 +5,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MachineNotRunning, MachineStarting, ProviderRateLimited, ProviderUnavailable } from "../src/errors.ts"
 import type { Machine, MachineProvider } from "../src/machine-provider.ts"
 import { makeMachines } from "../src/reach.ts"
-import type { Knock, MachinesOptions, Received, Sendable } from "../src/reach.ts"
+import type { MachinesOptions } from "../src/reach.ts"
+import type { Received, Sendable } from "../src/sendable.ts"
+import type { Knock } from "../src/wake.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000, loopLimit: 100_000 })

@@ -1,21 +1,22 @@
-import { defaultNames, failureAnswer, responseHeaders } from "@project-ingress/forward"
-import type { Answer, HeaderList, HopNames } from "@project-ingress/forward"
-import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
-import * as Effect from "effect/Effect"
+import { defaultNames, failureAnswer } from "@project-ingress/forward"
+import type { Answer } from "@project-ingress/forward"
+import { fetched } from "@project-ingress/providers"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
-import type { Handled } from "./handle.ts"
-import { headersTimeoutMs, pseudonym } from "./handle.ts"
+import { headersFrom, listFrom, passed, sendByFetch } from "./fetch-exchange.ts"
+import { pseudonym } from "./handle.ts"
 import { isSafe } from "./inbound.ts"
 import type { Exchange, Inbound } from "./inbound.ts"
 import type { Router, RouterOptions } from "./router.ts"
 
+type Context = Parameters<Router["fetch"]>[1]
+
 /** The fetch-shaped way in and out: `Request` to `Response` over the platform's own HTTP client. */
 export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["fetch"] => {
   const { names = defaultNames } = options
-  const respond = async (request: Request): Promise<Response | undefined> => {
+  const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
     const inbound = inboundFrom(request, options)
-    const ending = await run(inbound, exchangeFor(request, inbound, options), {
+    const ending = await run(inbound, exchangeFor(request, inbound, options, context), {
       signal: request.signal,
       request: () => request,
     })
@@ -26,9 +27,9 @@ export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["f
     return new Response(null, { status: 499 })
   }
   const broken = () => responseFrom(failureAnswer("ProxyFailed", { names, pseudonym }))
-  return async (request) => {
+  return async (request, context) => {
     try {
-      return await respond(request)
+      return await respond(request, context)
     } catch (cause) {
       return replacement(options, new ProxyFailed({ cause }), request) ?? broken()
     }
@@ -85,67 +86,24 @@ const targetOf = (url: string, parsed: URL): string => {
 /** Only workerd's `fetch` gives the socket of a 101 to its caller. */
 const passesWebSockets = (): boolean => "WebSocketPair" in globalThis
 
-const exchangeFor = (request: Request, inbound: Inbound, options: RouterOptions): Exchange<Response> => {
-  const { forward = forwardFetch } = options
+const exchangeFor = (
+  request: Request,
+  inbound: Inbound,
+  options: RouterOptions,
+  context: Context,
+): Exchange<Response> => {
   let used = false
-  return {
-    send: ({ endpoint, headers }) =>
-      Effect.tryPromise({
-        try: async (signal) => {
-          const { body } = request
-          used ||= body !== null
-          const answer = await forward({
-            origin: endpoint.origin,
-            target: inbound.target,
-            method: inbound.method,
-            headers,
-            body,
-            // The fibre's ends with the answer's head, the request's with its client: a quiet stream must end then, too.
-            signal: AbortSignal.any([signal, request.signal]),
-            upgrade: inbound.upgrade === true,
-            headersTimeoutMs: options.headersTimeoutMs ?? headersTimeoutMs,
-          })
-          return {
-            status: answer.status,
-            header: (lowerName: string) => answer.headers.get(lowerName) ?? undefined,
-            answer,
-          }
-        },
-        catch: (cause) => (cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)),
-      }),
-    discard: (answer) => void answer.body?.cancel().catch(() => undefined),
-    replayable: (sent) => !used && (sent === "no" || isSafe(inbound.method)),
+  const body = () => {
+    used ||= request.body !== null
+    return request.body
   }
-}
-
-/** A response's fields; every `Set-Cookie` is a line of its own, because they cannot be joined (RFC 6265 §3). */
-export const listFrom = (headers: Headers): string[] => {
-  const list: string[] = []
-  headers.forEach((value, name) => {
-    if (name !== "set-cookie") list.push(name, value)
-  })
-  for (const cookie of headers.getSetCookie()) list.push("set-cookie", cookie)
-  return list
-}
-
-const headersFrom = (list: HeaderList): Headers => {
-  const headers = new Headers()
-  for (let i = 0; i < list.length; i += 2) headers.append(list[i]!, list[i + 1]!)
-  return headers
-}
-
-/** RFC 9110 §15: answers that have no body, and for which `new Response` refuses one. */
-const bodiless = new Set([204, 205, 304])
-
-/** The machine's answer for the client. A 101 stays the very object: its socket cannot be carried over. */
-const passed = ({ answer, status, stamped }: Handled<Response>, names: HopNames): Response => {
-  if (status === 101) return answer
-  const list = responseHeaders(listFrom(answer.headers), { names, stamped, add: [] }, { status, chunked: false })
-  return new Response(bodiless.has(status) ? null : answer.body, {
-    status,
-    statusText: answer.statusText,
-    headers: headersFrom(list),
-  })
+  return {
+    send: (outgoing) => sendByFetch({ inbound, body, signal: request.signal }, outgoing, options),
+    discard: fetched.discard,
+    peek: fetched.peek,
+    replayable: (sent) => !used && (sent === "no" || isSafe(inbound.method)),
+    waitUntil: (work) => context?.waitUntil?.(work),
+  }
 }
 
 const responseFrom = (answer: Answer): Response =>

@@ -1,6 +1,6 @@
 import type { Answer } from "@project-ingress/forward"
 import type { InboundRequest } from "@project-ingress/forward/sockets"
-import { listFrom } from "./fetch-door.ts"
+import { listFrom } from "./fetch-exchange.ts"
 
 /** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */
 export const requestFrom = (

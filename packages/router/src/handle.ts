@@ -105,6 +105,7 @@ export const handle = (settings: Settings) => {
       if (typeof port !== "number") return yield* Effect.fail(port)
       let last: Handled<A> | undefined
       const answer = yield* machines.reach<A>(machine, port, {
+        ...exchange,
         send: (endpoint: Endpoint) =>
           Effect.flatMap(ticketFor(machine), (ticket) =>
             Effect.flatMap(
@@ -133,8 +134,6 @@ export const handle = (settings: Settings) => {
               return Effect.void
             }),
           ),
-        discard: exchange.discard,
-        replayable: exchange.replayable,
       })
       return { ...last!, answer }
     })

@@ -1,6 +1,6 @@
 import type { HeaderList } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
-import type { Endpoint, Machine, Received } from "@project-ingress/providers"
+import type { Endpoint, Machine, Received, Sendable } from "@project-ingress/providers"
 import type * as Effect from "effect/Effect"
 
 /** The head of a request as it arrived, whatever brought it. */
@@ -31,13 +31,9 @@ export interface Outgoing {
 }
 
 /** One request's way to a machine and back, by whatever moves bytes here. The body stays on its side. */
-export interface Exchange<A> {
+export interface Exchange<A> extends Omit<Sendable<A>, "send"> {
   /** Sends the request. Called again only after `replayable` said so. */
   readonly send: (outgoing: Outgoing) => Effect.Effect<Received<A>, SendFailure>
-  /** Drops an answer that will not be used, together with its connection if need be. */
-  readonly discard: (answer: A) => void
-  /** Whether it could be sent once more: after `no`, when its body is whole; after `maybe`, when it is safe as well. */
-  readonly replayable: (sent: "no" | "maybe") => boolean
 }
 
 /** RFC 9110 §9.2.1: asking twice changes nothing. */

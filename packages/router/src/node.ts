@@ -22,7 +22,10 @@ export interface NodeOptions {
 
 /** A router that takes connections: `net.createServer(host.connection)`, or a TLS server's `secureConnection`. */
 export interface NodeHost extends Engine {
-  /** Opens a listener. Resolves when it accepts; `port` 0, the default, takes a free one. Rejects when it cannot. */
+  /**
+   * Opens a listener, and follows what providers tell of their machines until it is closed. Resolves when it accepts; `port` 0, the default, takes
+   * a free one. Rejects when it cannot.
+   */
   readonly listen: (options?: { readonly port?: number; readonly hostname?: string }) => Promise<Listening>
 }
 
@@ -74,15 +77,18 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     ...engine,
     listen: ({ port = 0, hostname } = {}) =>
       new Promise((resolve, reject) => {
+        const closing = new AbortController()
         const server = createServer({ noDelay: true }, engine.connection)
         server.once("error", reject)
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
           // What goes wrong with accepting later (EMFILE) must not end the process.
           server.on("error", (cause) => options.onEvent?.({ type: "trouble", tag: "Overloaded", cause }))
+          void router.watch({ signal: closing.signal })
           resolve({
             port: (server.address() as AddressInfo).port,
             close: async ({ deadlineMs = 10_000 } = {}) => {
+              closing.abort()
               server.close()
               await engine.drain({ deadlineMs })
             },

@@ -11,8 +11,10 @@ import type {
 } from "@project-ingress/forward/sockets"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
+import { fetched } from "@project-ingress/providers"
 import type { Endpoint, Received } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
+import { passed, sendByFetch } from "./fetch-exchange.ts"
 import { requestFrom, answerFrom } from "./foreign.ts"
 import { headersTimeoutMs } from "./handle.ts"
 import { isSafe } from "./inbound.ts"
@@ -32,40 +34,60 @@ export interface Own {
 export const relay = (router: Router, request: InboundRequest, own: Own): Outcome | Promise<Outcome> => {
   const { names = defaultNames, headersTimeoutMs: timeout = headersTimeoutMs } = router.options
   const next = new Handover<Outcome | undefined>()
+  const inbound = inboundFrom(request)
+  const over = new Handover<void>()
   let replayable = true
 
-  const exchange: Exchange<ResponseHead> = {
-    send: (outgoing) =>
-      Effect.callback<Received<ResponseHead>, SendFailure>((resume) => {
-        const heard = (state: ExchangeState, result: Effect.Effect<Received<ResponseHead>, SendFailure>) => {
-          replayable = state.replayable
-          resume(result)
-          return next.take()
-        }
-        next.give({
-          origin: originOf(outgoing),
-          headers: withHost(outgoing),
-          headersTimeoutMs: timeout,
-          response: (head) => ({ names, stamped: headerValue(head.headers, names.stamp) !== undefined, add: [] }),
-          onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
-          onFailure: (failure, state) =>
-            heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),
-        } satisfies Forward)
-      }),
-    // Whatever the hook returns instead of `undefined` makes the engine throw the answer away.
-    discard: () => undefined,
-    replayable: (sent) => replayable && (sent === "no" || isSafe(request.head.method)),
+  const bySocket = (outgoing: Outgoing) =>
+    Effect.callback<Received<ResponseHead>, SendFailure>((resume) => {
+      const heard = (state: ExchangeState, result: Effect.Effect<Received<ResponseHead>, SendFailure>) => {
+        replayable = state.replayable
+        resume(result)
+        return next.take()
+      }
+      next.give({
+        origin: originOf(outgoing),
+        headers: withHost(outgoing),
+        headersTimeoutMs: timeout,
+        response: (head) => ({ names, stamped: headerValue(head.headers, names.stamp) !== undefined, add: [] }),
+        onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
+        onFailure: (failure, state) =>
+          heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),
+        onOver: () => over.give(),
+      } satisfies Forward)
+    })
+
+  const byFetch = (outgoing: Outgoing) => {
+    const body = () => {
+      const taken = request.body()
+      replayable &&= taken === null
+      return taken
+    }
+    return sendByFetch({ inbound, body, signal: request.signal }, outgoing, router.options)
+  }
+
+  const exchange: Exchange<ResponseHead | Response> = {
+    send: (outgoing) => (outgoing.endpoint.fetch === undefined ? bySocket(outgoing) : byFetch(outgoing)),
+    // Of a socket's answer: whatever the hook returns instead of `undefined` makes the engine throw it away.
+    discard: (answer) => {
+      if (answer instanceof Response) fetched.discard(answer)
+    },
+    replayable: (sent) => replayable && (sent === "no" || isSafe(inbound.method)),
+    over: async () => over.take(),
   }
 
   void router
-    .run(inboundFrom(request), exchange, {
+    .run(inbound, exchange, {
       get signal() {
         return request.signal
       },
       request: () => requestFrom(request, { body: false }) ?? new Request("http://invalid/"),
     })
     .then((ending): Outcome | undefined | Promise<Outcome> => {
-      if (ending._tag === "Answered") return undefined
+      if (ending._tag === "Answered") {
+        const { answer } = ending
+        return answer instanceof Response ? answerFrom(passed({ ...ending, answer }, names)) : undefined
+      }
       if (ending._tag === "Foreign") return Promise.resolve(own.foreign(request))
       // A client that left reads nothing; the engine only wants to hear something.
       if (ending._tag === "ClientLeft") return own.failure("ProxyFailed", request)

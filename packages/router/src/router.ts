@@ -73,12 +73,20 @@ export interface RunOptions {
 /** A router. */
 export interface Router {
   /**
-   * The answer, or `undefined` for a hostname that is not ours. Never rejects and never throws. `context` is taken so that
-   * a Worker's can be passed; nothing runs on after the answer.
+   * The answer, or `undefined` for a hostname that is not ours. Never rejects and never throws. `context` is a Worker's: what
+   * goes on after an answer, as the start of a machine for the next request, is handed to its `waitUntil`.
    */
-  readonly fetch: (request: Request, context?: unknown) => Promise<Response | undefined>
+  readonly fetch: (
+    request: Request,
+    context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
+  ) => Promise<Response | undefined>
   /** What a hostname leads to now. */
   readonly explain: (hostname: string) => Promise<Explanation>
+  /**
+   * Follows what providers tell of their machines, as docker does by its events, so that no request meets one that has
+   * moved. For processes that stay; `serveNode` does it by itself. Resolves when the signal ends.
+   */
+  readonly watch: (options: { readonly signal: AbortSignal }) => Promise<void>
   /** For hosts, as `serveNode`: the same program over another transport. Never rejects. */
   readonly run: <A>(inbound: Inbound, exchange: Exchange<A>, options: RunOptions) => Promise<Ending<A>>
   readonly options: RouterOptions
@@ -133,6 +141,7 @@ export const createRouter = (options: RouterOptions): Router => {
     run,
     options,
     fetch: fetchDoor(options, run),
+    watch: async ({ signal }) => void (await Effect.runPromiseExit(machines.watch, { signal })),
     explain: (hostname) => Effect.runPromiseWith(context)(explain(options, hostname)),
   }
 }

@@ -1,7 +1,15 @@
 /** Sends one request on, on Bun: its own `fetch`, told not to decode. (Bun puts a stub in undici's place.) */
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeAnswer } from "./handshake.ts"
-import { failureCode, failureText, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
+import {
+  failureCode,
+  failureText,
+  fetchGiven,
+  fetchOutgoing,
+  SendFailure,
+  toHeaders,
+  withoutOwnCoding,
+} from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
@@ -11,6 +19,7 @@ export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
   if (outgoing.upgrade === true) throw new SendFailure("unsupported", "no")
+  if (outgoing.fetch !== undefined) return fetchGiven(outgoing)
   const headers = withoutOwnCoding(toHeaders(outgoing.headers))
   // Bun alone sends a caller's Host: on a platform that routes by it, that reaches somebody else's machine.
   headers.delete("host")
@@ -20,6 +29,7 @@ export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
 
 /** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+  if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
   // Bun's constructor takes headers, which no standard knows.
   const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]

@@ -1,7 +1,7 @@
 /** Sends one request on, on Deno: its own `fetch`, whose answers are put right where it decoded them. */
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeAnswer } from "./handshake.ts"
-import { failureText, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
+import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
@@ -11,6 +11,7 @@ export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
   if (outgoing.upgrade === true) throw new SendFailure("unsupported", "no")
+  if (outgoing.fetch !== undefined) return fetchGiven(outgoing)
   const headers = withoutOwnCoding(toHeaders(outgoing.headers))
   const answer = await fetchOutgoing(outgoing, { headers }, translate)
   if (!decoded(headers, answer) || answer.body === null) return answer
@@ -22,6 +23,7 @@ export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
 
 /** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+  if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
   // Deno's constructor takes headers, which no standard knows.
   const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]

@@ -6,7 +6,7 @@ import { Agent, errors, WebSocket as UndiciWebSocket } from "undici"
 import type { Dispatcher } from "undici"
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeAnswer } from "./handshake.ts"
-import { checkedOrigin, checkedTarget, failureCode, SendFailure } from "./outgoing.ts"
+import { checkedOrigin, checkedTarget, failureCode, fetchGiven, SendFailure } from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
@@ -14,10 +14,14 @@ export type { Handshake, HandshakeAnswer } from "./handshake.ts"
 export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardFetch = (outgoing: Outgoing): Promise<Response> =>
+export const forwardFetch = (outgoing: Outgoing): Promise<Response> => {
+  if (outgoing.upgrade === true) return Promise.reject(new SendFailure("unsupported", "no"))
+  return outgoing.fetch === undefined ? dispatched(outgoing) : fetchGiven(outgoing)
+}
+
+const dispatched = (outgoing: Outgoing): Promise<Response> =>
   new Promise((resolve, reject) => {
     const { signal, headersTimeoutMs = 0 } = outgoing
-    if (outgoing.upgrade === true) return reject(new SendFailure("unsupported", "no"))
     if (signal?.aborted === true) return reject(signal.reason as Error)
     const exchange = new Exchange(outgoing, resolve, reject)
     if (headersTimeoutMs > 0) exchange.arm(headersTimeoutMs)
@@ -41,6 +45,7 @@ export const forwardFetch = (outgoing: Outgoing): Promise<Response> =>
 
 /** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+  if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
   // A WebSocket tells nobody what its handshake was answered, but the dispatcher underneath is told.
   const seen: { connected: boolean; status?: number; headers?: Headers; error?: unknown } = { connected: false }

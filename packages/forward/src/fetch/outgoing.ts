@@ -16,6 +16,11 @@ export interface Outgoing {
   readonly upgrade?: boolean
   /** Milliseconds until the answer's head; 0, the default, is for ever. A body may take as long as it likes. */
   readonly headersTimeoutMs?: number
+  /**
+   * Takes the request instead of the runtime's own client: a Durable Object's stub, a binding. A rejection is a failure that
+   * may have reached somebody, unless it is a `SendFailure`, which says so itself.
+   */
+  readonly fetch?: ((request: Request) => Promise<Response>) | undefined
 }
 
 /** What went wrong, in one word on every runtime. */
@@ -143,15 +148,16 @@ export const fetchOutgoing = async (
     throw new SendFailure("other", "no", cause)
   }
   const deadline = headDeadline(outgoing)
+  const whole: RequestInit = {
+    method: outgoing.method,
+    redirect: "manual",
+    ...(deadline.signal === undefined ? {} : { signal: deadline.signal }),
+    // `duplex`: a streamed body, as Fetch asks for it; not in every library's types.
+    ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
+    ...init,
+  }
   try {
-    return await fetch(url, {
-      method: outgoing.method,
-      redirect: "manual",
-      ...(deadline.signal === undefined ? {} : { signal: deadline.signal }),
-      // `duplex`: a streamed body, as Fetch asks for it; not in every library's types.
-      ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
-      ...init,
-    })
+    return await (outgoing.fetch === undefined ? fetch(url, whole) : outgoing.fetch(new Request(url, whole)))
   } catch (cause) {
     if (signal?.aborted === true) throw signal.reason
     if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)
@@ -160,5 +166,11 @@ export const fetchOutgoing = async (
     deadline.settled()
   }
 }
+
+/** Through the function that the request brings along, where that is all there is to a runtime's own ways. */
+export const fetchGiven = (outgoing: Outgoing): Promise<Response> =>
+  fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, (cause) =>
+    cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause),
+  )
 
 const escapeOctet = (octet: string): string => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`

@@ -61,6 +61,8 @@ export interface Forward {
     failure: ForwardFailure,
     request: ExchangeState,
   ) => Outcome | undefined | Promise<Outcome | undefined>
+  /** Called once, when the exchange, or the WebSocket that came of it, is over. */
+  readonly onOver?: () => void
 }
 
 /** What a hook may know about the exchange so far. */

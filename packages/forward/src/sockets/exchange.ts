@@ -586,6 +586,11 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     const request = this.#request
     if (request === undefined) return
     request.over(complete)
+    try {
+      this.#forward?.onOver?.()
+    } catch (cause) {
+      this.#down.trouble("ProxyFailed", cause)
+    }
     const { onEvent } = this.#down.shared.options
     if (onEvent === undefined) return
     const { head } = request

@@ -1,0 +1,25 @@
+import { endpointKey } from "./endpoints.ts"
+import type { Machine, MachineProvider } from "./machine-provider.ts"
+
+/** Where a request wants to go: a port of a machine, and the provider that knows where the machine is. */
+export interface Destination {
+  readonly provider: MachineProvider
+  readonly machine: Machine
+  /** The port inside, 1 to 65535. */
+  readonly port: number
+  /** One for each endpoint that the provider may give. */
+  readonly key: string
+}
+
+export const destinationOf = (provider: MachineProvider, machine: Machine, port: number): Destination => ({
+  provider,
+  machine,
+  port,
+  key: endpointKey(machine, port),
+})
+
+/** How errors name a machine. */
+export const whereIs = (machine: Machine): { readonly provider: string; readonly machine: string } => ({
+  provider: machine.type,
+  machine: machine.externalId,
+})

@@ -1,0 +1,42 @@
+import type { Received, Sendable } from "./sendable.ts"
+
+/** The most of a platform's answer that is looked at, in bytes. */
+const PEEK_BYTES = 4_096
+/** How long it may take, in ms. */
+const PEEK_MS = 500
+
+/** A `Response` for `Machines.reach`: what every way in that speaks Fetch does with one. */
+export const fetched = {
+  received: (answer) => ({
+    status: answer.status,
+    header: (lowerName) => answer.headers.get(lowerName) ?? undefined,
+    answer,
+  }),
+  discard: (answer) => void answer.body?.cancel().catch(() => {}),
+  // The beginning of a text that nobody else will read. Its body is cancelled afterwards.
+  peek: async (answer) => {
+    const coding = answer.headers.get("content-encoding") ?? "identity"
+    if (answer.body === null || coding !== "identity") return undefined
+    const reader = answer.body.getReader()
+    const text = new TextDecoder()
+    let seen = ""
+    let left = PEEK_BYTES
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<{ readonly done: true; readonly value?: undefined }>((resolve) => {
+      timer = setTimeout(() => resolve({ done: true }), PEEK_MS)
+    })
+    while (left > 0) {
+      // oxlint-disable-next-line no-await-in-loop -- a stream is read one piece after the other
+      const { done, value } = await Promise.race([reader.read(), late])
+      if (done) break
+      seen += text.decode(value.subarray(0, left), { stream: true })
+      left -= value.length
+    }
+    clearTimeout(timer)
+    reader.cancel().catch(() => {})
+    reader.releaseLock()
+    return seen
+  },
+} satisfies Pick<Sendable<Response>, "discard" | "peek"> & {
+  readonly received: (answer: Response) => Received<Response>
+}
