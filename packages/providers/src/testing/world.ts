@@ -82,6 +82,13 @@ export const resolving = (
   resolve: (machine: Machine, options: { readonly port: number; readonly signal: AbortSignal }) => Promise<Endpoint>,
 ): MachineProvider => ({ ...provider, resolve })
 
+/** An endpoint at which nobody answers. */
+export const nobodyAt = (endpoint: Endpoint): Endpoint => ({
+  ...endpoint,
+  origin: "http://127.0.0.1:1",
+  fetch: undefined,
+})
+
 const overhear = (fetcher: MachineFetcher, said: unknown[]): MachineFetcher => {
   const heard = (error: unknown): never => {
     said.push(error)

@@ -21,6 +21,7 @@ const reach = (world: World, path: string, provider: MachineProvider = world.pro
         try: async (signal) => {
           const answer = await forwardFetch({
             origin: endpoint.origin,
+            fetch: endpoint.fetch,
             target: path,
             method: "GET",
             headers: tunnelHeaders(

@@ -1,5 +1,5 @@
 import { failure, LawBroken } from "../assert.ts"
-import { forever, law, requestOf, resolving } from "../world.ts"
+import { forever, law, nobodyAt, requestOf, resolving } from "../world.ts"
 import type { World } from "../world.ts"
 
 const secretsOf = ({ fixture }: World): readonly string[] => {
@@ -58,10 +58,9 @@ export const secrets = {
   }),
 
   "secrets.unreachable": law("a machine that is not reached tells no secret", [], async (world) => {
-    const nowhere = resolving(world.provider, async (machine, options) => ({
-      ...(await world.provider.resolve(machine, options)),
-      origin: "http://127.0.0.1:1",
-    }))
+    const nowhere = resolving(world.provider, async (machine, options) =>
+      nobodyAt(await world.provider.resolve(machine, options)),
+    )
     hides(world, "the failure", await failure(world.fetcher({ provider: nowhere })(requestOf("/who")), "nowhere"))
   }),
 

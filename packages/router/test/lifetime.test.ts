@@ -1,0 +1,113 @@
+/** What goes on beside requests: the watch of a host, word that a machine is in use, and what a Worker is asked to wait for. */
+import { MachineNotRunning } from "@project-ingress/providers"
+import type { MachineProvider } from "@project-ingress/providers"
+import { local } from "@project-ingress/providers/local"
+import { afterEach, describe, expect, it, vi } from "vitest"
+import { WebSocket } from "ws"
+import { serveNode } from "../src/node.ts"
+import { createRouter } from "../src/router.ts"
+import { memoryRoutes } from "../src/stores/memory.ts"
+import { fake, hostnames, keys, machine, setup } from "./fakes.ts"
+import { startMachine } from "./machine.ts"
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const routes = memoryRoutes({ "p:misha": { machine: machine("mach_1") } })
+
+describe("a host on sockets", () => {
+  it("follows what providers tell from its first connection on until it is closed", async () => {
+    const signals: AbortSignal[] = []
+    const watched: MachineProvider = fake({
+      async *watch({ signal }) {
+        signals.push(signal)
+        await new Promise((resolve) => signal.addEventListener("abort", resolve))
+      },
+    })
+    const host = serveNode(createRouter({ hostnames, routes, providers: [watched], signing: keys.signing }))
+    expect(signals).toHaveLength(0)
+    const listening = await host.listen({ hostname: "127.0.0.1" })
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false])
+    await listening.close()
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true])
+  })
+
+  it("says that a machine is in use as long as a WebSocket is open, and no longer", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
+    const told: string[] = []
+    const places = local()
+    const provider: MachineProvider = {
+      ...places,
+      keepAlive: async ({ id }) => void told.push(id),
+    }
+    const inside = await startMachine()
+    const router = createRouter({
+      hostnames,
+      routes: memoryRoutes({
+        "p:misha": { machine: { id: "mach_1", type: "local", externalId: "m", metadata: { port: inside.port } } },
+      }),
+      providers: [provider],
+      signing: keys.signing,
+    })
+    const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
+    const socket = new WebSocket(`ws://127.0.0.1:${listening.port}/ws`, { headers: { host: "misha.iterate.app" } })
+    await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject))
+    expect(told).toEqual(["mach_1"])
+    vi.advanceTimersByTime(45_000 * 3)
+    expect(told).toHaveLength(4)
+    socket.close()
+    await new Promise((resolve) => socket.once("close", resolve))
+    // The engine's own wheel is a timer as well: what counts is that nobody is told any more.
+    await listening.close({ deadlineMs: 0 })
+    vi.advanceTimersByTime(1_000_000)
+    expect(told).toHaveLength(4)
+    await inside.close()
+  })
+})
+
+describe("the fetch door", () => {
+  it("hands what goes on after an answer to the context's waitUntil", async () => {
+    let tell = (): void => {}
+    const { router } = setup({ providers: [fake({ keepAlive: () => new Promise((resolve) => (tell = resolve)) })] })
+    const kept: Promise<unknown>[] = []
+    const context = {
+      waitUntil(this: unknown, work: Promise<unknown>) {
+        // As workerd does: `Illegal invocation` without its object.
+        expect(this).toBe(context)
+        kept.push(work)
+      },
+    }
+    const answer = await router.fetch(new Request("https://misha.iterate.app/"), context)
+    expect([answer?.status, kept.length]).toEqual([200, 1])
+    tell()
+    await kept[0]
+  })
+
+  it("has a machine started for the next request, though this one cannot wait", async () => {
+    const started = vi.fn(async () => {})
+    const sleeping = fake({
+      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
+      status: async () => ({ state: "stopped" }),
+      start: started,
+    })
+    const { router } = setup({ providers: [sleeping], answer: () => new Response("bad gateway", { status: 502 }) })
+    const kept: Promise<unknown>[] = []
+    const request = new Request("https://misha.iterate.app/", { method: "POST", body: "once" })
+    const answer = await router.fetch(request, { waitUntil: (work) => void kept.push(work) })
+    expect([answer?.status, started.mock.calls.length, kept.length]).toEqual([503, 1, 1])
+  })
+
+  it("shows an adapter the beginning of the platform's own answer", async () => {
+    const bodies: (string | undefined)[] = []
+    const provider = fake({
+      classify: ({ body }, { type, externalId }) => {
+        bodies.push(body)
+        return new MachineNotRunning({ provider: type, machine: externalId, state: "asleep" })
+      },
+    })
+    const { router } = setup({ providers: [provider], answer: () => new Response("zzz", { status: 400 }) })
+    const answer = await router.fetch(new Request("https://misha.iterate.app/"))
+    expect([answer?.status, bodies]).toEqual([503, ["zzz"]])
+  })
+})
