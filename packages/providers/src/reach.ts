@@ -71,16 +71,6 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   const wakes = makeWakes(questions, { names, startupGraceMs, wakeTimeoutMs, wakeQueue, knock })
   const keepAlive = makeKeepAlive({ timeoutMs: resolveTimeoutMs })
 
-  const bodyOf = <A>(to: Destination, request: Sendable<A>, answer: A): Effect.Effect<string | undefined> => {
-    const { peek } = request
-    if (peek === undefined || to.provider.classify === undefined) return Effect.succeed(undefined)
-    return Effect.tryPromise(() => peek(answer)).pipe(
-      Effect.timeout(1_000),
-      Effect.map((text) => text?.slice(0, 4_096)),
-      Effect.orElseSucceed(() => undefined),
-    )
-  }
-
   const attempt = <A>(to: Destination, request: Sendable<A>, endpoint: Endpoint): Effect.Effect<A, Trouble> =>
     Effect.matchEffect(
       Effect.suspend(() => request.send(endpoint)),
@@ -100,6 +90,8 @@ export const makeMachines = (options: MachinesOptions): Machines => {
         },
       },
     )
+
+  const isYoung = (upForMs: number | undefined): boolean => upForMs !== undefined && upForMs < startupGraceMs
 
   /** One request with its second try and its moment of grace. `wokenAt`: when somebody woke the machine for it. */
   const once = Effect.fnUntraced(function* <A>(
@@ -133,7 +125,6 @@ export const makeMachines = (options: MachinesOptions): Machines => {
 
     // A young machine refuses for a moment: its proxy is about to listen.
     const now = yield* Clock.currentTimeMillis
-    const isYoung = (upForMs: number | undefined): boolean => upForMs !== undefined && upForMs < startupGraceMs
     const young =
       isYoung(endpoint.upForMs === undefined ? undefined : endpoint.upForMs + now - since) ||
       (wokenAt !== undefined && isYoung(now - wokenAt))
@@ -217,4 +208,15 @@ export const makeMachines = (options: MachinesOptions): Machines => {
       { concurrency: "unbounded", discard: true },
     ).pipe(Effect.andThen(Effect.never)),
   }
+}
+
+/** The beginning of a platform's own answer, where its adapter reads one and it can be had. */
+const bodyOf = <A>(to: Destination, request: Sendable<A>, answer: A): Effect.Effect<string | undefined> => {
+  const { peek } = request
+  if (peek === undefined || to.provider.classify === undefined) return Effect.succeed(undefined)
+  return Effect.tryPromise(() => peek(answer)).pipe(
+    Effect.timeout(1_000),
+    Effect.map((text) => text?.slice(0, 4_096)),
+    Effect.orElseSucceed(() => undefined),
+  )
 }

@@ -42,7 +42,6 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
   const { names, startupGraceMs, wakeTimeoutMs, wakeQueue, knock = knockByFetch(names) } = options
   // A wake goes on when its first asker leaves: a browser that gave up comes back in a second.
   const wakes = makeFlights<void>({ abandon: false })
-  const keyOf = ({ machine }: Destination): string => endpointKey(machine, 0)
 
   /** Starts it once and asks where it is until its proxy answers there. */
   const wake = async (to: Destination): Promise<void> => {
@@ -106,6 +105,9 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
     begin: (to, waitUntil) => void join(to, waitUntil, new AbortController().signal).catch(() => undefined),
   }
 }
+
+/** One wake for a machine, whichever port is wanted. */
+const keyOf = ({ machine }: Destination): string => endpointKey(machine, 0)
 
 /** What may be over in a moment, when the machine was told to start. */
 export const mayPass = (error: ProviderError): boolean =>

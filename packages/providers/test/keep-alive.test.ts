@@ -63,8 +63,8 @@ describe("a provider with keepAlive", () => {
 
   it("is told as long as an answer is open, and no longer", async () => {
     const { told, reach } = scene()
-    let end = (_: unknown): void => {}
-    await reach("m1", { over: () => new Promise((resolve) => (end = resolve)) })
+    const { promise, resolve: end } = Promise.withResolvers<undefined>()
+    await reach("m1", { over: () => promise })
     vi.advanceTimersByTime(135_000)
     expect(told).toHaveLength(4)
     end(undefined)

@@ -15,7 +15,7 @@ afterEach(() => {
 /** A provider that tells what the test says, and how often it was asked where a machine is. */
 const vendor = () => {
   const log = { resolves: [] as string[], watches: 0, ended: 0 }
-  let tell = (_: MachineChange | Error): void => {}
+  let put: ((item: MachineChange | Error | undefined) => void) | undefined
   const provider: MachineProvider = {
     type: "fake",
     capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
@@ -27,12 +27,11 @@ const vendor = () => {
       log.watches++
       const queue: (MachineChange | Error | undefined)[] = []
       let wake = (): void => {}
-      const put = (item: MachineChange | Error | undefined): void => {
+      put = (item) => {
         queue.push(item)
         wake()
       }
-      tell = put
-      signal.addEventListener("abort", () => put(undefined))
+      signal.addEventListener("abort", () => put!(undefined))
       try {
         for (;;) {
           if (queue.length === 0) await new Promise<void>((resolve) => (wake = resolve))
@@ -46,7 +45,7 @@ const vendor = () => {
       }
     },
   }
-  return { provider, log, tell: (item: MachineChange | Error) => tell(item) }
+  return { provider, log, tell: (item: MachineChange | Error) => put!(item) }
 }
 
 const visit = (externalId: string) =>
@@ -125,8 +124,13 @@ describe("the layer of machines", () => {
   it("follows every provider that can be watched, and waits for ever where none can", async () => {
     const one = vendor()
     const two = vendor()
-    const { watch: _, ...mute } = vendor().provider
-    const several = [one.provider, { ...two.provider, type: "other" }, { ...mute, type: "mute" }]
+    const { type: _, ...rest } = two.provider
+    const mute: MachineProvider = {
+      type: "mute",
+      capabilities: one.provider.capabilities,
+      resolve: (machine, options) => one.provider.resolve(machine, options),
+    }
+    const several = [one.provider, { ...rest, type: "other" }, mute]
     await Effect.runPromise(settle.pipe(Effect.provide(layer({ providers: several }))))
     expect([one.log.watches, two.log.watches]).toEqual([1, 1])
 

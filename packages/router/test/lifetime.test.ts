@@ -22,6 +22,7 @@ describe("a host on sockets", () => {
     const watched: MachineProvider = fake({
       async *watch({ signal }) {
         signals.push(signal)
+        yield { externalId: "ext-mach_1", state: "running" }
         await new Promise((resolve) => signal.addEventListener("abort", resolve))
       },
     })
@@ -85,7 +86,7 @@ describe("the fetch door", () => {
   })
 
   it("has a machine started for the next request, though this one cannot wait", async () => {
-    const started = vi.fn(async () => {})
+    const started = vi.fn<NonNullable<MachineProvider["start"]>>(async () => {})
     const sleeping = fake({
       capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
       status: async () => ({ state: "stopped" }),

@@ -131,7 +131,7 @@ it("a host on sockets tells the machine that its client left", async () => {
   const leaving = httpRequest({ host: "127.0.0.1", port: listening.port, headers: { host: "misha.iterate.app" } })
   leaving.on("error", () => {}).end()
   const { signal } = await asked
-  const told = new Promise((resolve) => signal.addEventListener("abort", resolve))
+  const told = new Promise<string>((resolve) => signal.addEventListener("abort", ({ type }) => resolve(type)))
   leaving.destroy()
-  await told
+  expect(await told).toBe("abort")
 })

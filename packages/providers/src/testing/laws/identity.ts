@@ -6,6 +6,10 @@ import type { World } from "../world.ts"
 const resolve = (world: World) => world.provider.resolve(world.machine, { port: world.port, signal: forever })
 const who = async (answer: Response | Promise<Response>): Promise<string> => (await answer).text()
 
+/** Where requests go: without an address, only the epoch tells. */
+const placeOf = ({ origin, headers, fetch, epoch }: Endpoint): string =>
+  JSON.stringify([origin, headers, fetch === undefined ? undefined : epoch])
+
 /** Who is reached, and that it is never somebody else. */
 export const identity = {
   "identity.type": law("the provider has the type that its machines' records name", [], ({ provider, machine }) => {
@@ -62,8 +66,6 @@ export const identity = {
       resolve(world),
       world.provider.resolve(other, { port: world.port, signal: forever }),
     ])
-    const placeOf = ({ origin, headers, fetch, epoch }: Endpoint) =>
-      JSON.stringify([origin, headers, fetch === undefined ? undefined : epoch])
     ok(placeOf(here) !== placeOf(there), "two machines have two endpoints")
     equal(await who(world.fetcher({ machine: other })(requestOf("/who"))), other.id, "who answered for the other")
     equal(await who(world.ask("/who")), world.machine.id, "who answered")
