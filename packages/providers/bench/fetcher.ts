@@ -1,6 +1,7 @@
 /**
  * What a machine's fetcher costs: CPU µs per request of this process, over the platform's bare `fetch` of the same URL, with a
- * warm endpoint and a ticket. Interleaved rounds; the machine is a process of its own.
+ * warm endpoint and a ticket. Interleaved rounds; the machine is a process of its own. Then what 1 000 requests at once ask of
+ * a provider whose machine sleeps: one start, one question that finds it asleep, one that finds it.
  *
  *     node --conditions=@project-ingress/source packages/providers/bench/fetcher.ts [rounds] [requests]
  */
@@ -10,7 +11,8 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { generateTicketKeys } from "@project-ingress/forward"
 import { local } from "../src/local.ts"
-import { machineFetcher } from "../src/providers.ts"
+import { machineFetcher, MachineNotRunning } from "../src/providers.ts"
+import type { MachineProvider } from "../src/providers.ts"
 
 if (process.argv[2] === "machine") {
   const server = createServer((_, response) =>
@@ -61,6 +63,32 @@ if (process.argv[2] === "machine") {
     added.toFixed(1),
     "CPU µs per request; at most 15 wanted:",
     added <= 15 ? "reached" : "missed",
+  )
+
+  const places = local()
+  const asked = { start: 0, resolve: 0 }
+  let awake = false
+  const sleeping: MachineProvider = {
+    ...places,
+    capabilities: { ...places.capabilities, wake: "start" },
+    resolve: async (machine, options) => {
+      asked.resolve++
+      if (!awake) throw new MachineNotRunning({ provider: "local", machine: machine.externalId, state: "stopped" })
+      return places.resolve(machine, options)
+    },
+    start: async () => {
+      asked.start++
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      awake = true
+    },
+  }
+  const rouse = machineFetcher(sleeping, record, { signing })
+  const began = performance.now()
+  const answers = await Promise.all(Array.from({ length: 1_000 }, async () => (await rouse(new Request(url))).text()))
+  const same = new Set(answers).size === 1
+  console.log(
+    `cold     1000 requests at once: ${asked.start} start, ${asked.resolve} resolve, ${same ? "all" : "not all"} answered`,
+    `${(performance.now() - began).toFixed(0)} ms after the first, of which the start took 200`,
   )
   machine.disconnect()
 }
