@@ -2,6 +2,7 @@ import { defineConfig } from "tsup"
 
 export default defineConfig({
   entry: [
+    "src/adapter.ts",
     "src/cloudflare-container.ts",
     "src/cloudflare-tunnel.ts",
     "src/daytona.ts",

@@ -1,27 +1,27 @@
 import {
-  MachineNotFound,
   MachineNotRunning,
   MachineStarting,
-  ProviderAuth,
   ProviderRateLimited,
   ProviderUnavailable,
 } from "@project-ingress/providers"
 import type { Machine, MachineProvider, MachineState } from "@project-ingress/providers"
+import { retryAfterMs, vendorApi, where } from "@project-ingress/providers/adapter"
+import * as Schema from "effect/Schema"
 
 export interface NimbusOptions {
   readonly apiKey: string
   /** The vendor's API. Default `https://api.nimbus.example`. */
-  readonly api?: string
-  readonly fetch?: typeof globalThis.fetch
+  readonly apiBase?: string
+  readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
 
-interface NimbusMachine {
-  readonly state: "running" | "booting" | "stopped"
-  readonly url: string
-  readonly bootId: string
-}
+const NimbusMachine = Schema.Struct({
+  state: Schema.Literals(["running", "booting", "stopped"]),
+  url: Schema.String,
+  bootId: Schema.String,
+})
 
-const states: Record<NimbusMachine["state"], MachineState> = {
+const states: Record<typeof NimbusMachine.Type.state, MachineState> = {
   running: "running",
   booting: "starting",
   stopped: "stopped",
@@ -29,23 +29,10 @@ const states: Record<NimbusMachine["state"], MachineState> = {
 
 /** Machines of Nimbus: one address for each, reached with a token, which its edge takes for `Authorization`. */
 export const nimbus = (options: NimbusOptions): MachineProvider => {
-  const { apiKey, api = "https://api.nimbus.example", fetch = globalThis.fetch } = options
-  const authorization = `Bearer ${apiKey}`
-  const where = (machine: Machine) => ({ provider: machine.type, machine: machine.externalId })
-
-  const call = async (method: "GET" | "POST", machine: Machine, verb: string, signal: AbortSignal) => {
-    const path = `/v1/machines/${encodeURIComponent(machine.externalId)}${verb}`
-    const response = await fetch(api + path, { method, headers: { authorization }, signal })
-    const { status } = response
-    if (response.ok) return (await response.json()) as NimbusMachine
-    if (status === 404) throw new MachineNotFound(where(machine))
-    if (status === 401 || status === 403) throw new ProviderAuth(where(machine))
-    if (status === 429) {
-      const seconds = Number(response.headers.get("retry-after")) || 1
-      throw new ProviderRateLimited({ ...where(machine), retryAfterMs: seconds * 1_000 })
-    }
-    throw new ProviderUnavailable({ ...where(machine), reason: `HTTP ${status}` })
-  }
+  const { apiKey, apiBase = "https://api.nimbus.example", fetch } = options
+  const headers = { authorization: `Bearer ${apiKey}` }
+  const api = vendorApi({ apiBase, secrets: { apiKey }, headers, fetch })
+  const path = (machine: Machine) => `/v1/machines/${encodeURIComponent(machine.externalId)}` as const
 
   return {
     type: "nimbus",
@@ -58,22 +45,27 @@ export const nimbus = (options: NimbusOptions): MachineProvider => {
       eatenHeaders: ["authorization"],
     },
     async resolve(machine, { signal }) {
-      const { state, url, bootId } = await call("GET", machine, "", signal)
+      const answer = await api.ask(machine, { path: path(machine), signal })
+      const { state, url, bootId } = answer.decode(NimbusMachine)
       if (state === "booting") throw new MachineStarting({ ...where(machine), retryAfterMs: 1_000 })
       if (state === "stopped") throw new MachineNotRunning({ ...where(machine), state })
-      return { origin: url, headers: { authorization }, epoch: bootId, cacheForMs: 30_000 }
+      return { origin: url, headers, epoch: bootId, cacheForMs: 30_000 }
     },
     async status(machine, { signal }) {
-      const { state } = await call("GET", machine, "", signal)
+      const answer = await api.ask(machine, { path: path(machine), signal })
+      const { state } = answer.decode(NimbusMachine)
       return { state: states[state], detail: state }
     },
     async start(machine, { signal }) {
-      await call("POST", machine, "/start", signal)
+      const answer = await api.ask(machine, { method: "POST", path: `${path(machine)}/start`, signal })
+      if (!answer.ok) throw answer.failure()
     },
     // Only answers that are not the machine's come here.
-    classify({ status }, machine) {
+    classify({ status, header }, machine) {
       if (status === 401) return "refresh"
-      if (status === 429) return new ProviderRateLimited(where(machine))
+      if (status === 429) {
+        return new ProviderRateLimited({ ...where(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
+      }
       return status >= 502 ? "ask-status" : new ProviderUnavailable({ ...where(machine), reason: `HTTP ${status}` })
     },
   }

@@ -20,8 +20,8 @@ export const fakeNimbus = (machine: ProcessMachine) => {
     if (method === "POST" && state !== "running") await start()
     return Response.json({ state, url: `http://127.0.0.1:${machine.port}`, bootId: machine.bootId })
   }
-  const fetch: typeof globalThis.fetch = (input, init) => {
-    const request = new Request(input, init)
+  const fetch = (url: string, init: RequestInit): Promise<Response> => {
+    const request = new Request(url, init)
     if (request.headers.get("authorization") !== `Bearer ${apiKey}`) {
       return Promise.resolve(new Response(null, { status: 401 }))
     }

@@ -1,10 +1,10 @@
-import { whereIs } from "./destination.ts"
 import {
   MachineNotRunning,
   MachineRecordInvalid,
   MachineStarting,
   ProviderRateLimited,
   ProviderUnavailable,
+  where,
 } from "./errors.ts"
 import type { MachineProvider, MachineState, Verdict } from "./machine-provider.ts"
 
@@ -54,7 +54,7 @@ export const cloudflareContainer = (
     async resolve(machine) {
       const name = machine.externalId
       if (name === "") {
-        throw new MachineRecordInvalid({ ...whereIs(machine), field: "externalId", accepted: "an object's name" })
+        throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "an object's name" })
       }
       return {
         origin: "http://container.invalid",
@@ -68,18 +68,18 @@ export const cloudflareContainer = (
 
     // The texts of `Container.containerFetch`; an app's own answer bears the stamp.
     classify({ status, body = "" }, machine): Verdict {
-      const where = whereIs(machine)
-      if (status === 429) return new ProviderRateLimited(where)
+      const at = where(machine)
+      if (status === 429) return new ProviderRateLimited(at)
       if (body.startsWith("There is no Container instance available")) {
-        return new ProviderUnavailable({ ...where, reason: "capacity" })
+        return new ProviderUnavailable({ ...at, reason: "capacity" })
       }
       if (body.startsWith("Failed to start container")) {
-        return new MachineNotRunning({ ...where, state: "not able to start" })
+        return new MachineNotRunning({ ...at, state: "not able to start" })
       }
       // It might have restarted this moment.
-      if (body.startsWith("Container suddenly disconnected")) return new MachineStarting(where)
+      if (body.startsWith("Container suddenly disconnected")) return new MachineStarting(at)
       if (status >= 500) return "ask-status"
-      return new ProviderUnavailable({ ...where, reason: `HTTP ${status} without the stamp of the machine's proxy` })
+      return new ProviderUnavailable({ ...at, reason: `HTTP ${status} without the stamp of the machine's proxy` })
     },
 
     async status({ externalId }) {

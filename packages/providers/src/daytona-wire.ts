@@ -6,12 +6,12 @@ import type { MachineState, PlatformAnswer } from "./machine-provider.ts"
 export interface Question<A> {
   readonly method: "GET" | "POST"
   /** Path and query below the API's base. */
-  readonly path: string
-  readonly body?: string
+  readonly path: `/${string}`
+  readonly body?: unknown
   /** What a 400 says about the machine's state, for a question that a state can refuse. */
   readonly refusedState?: string
-  /** The part of a 2xx answer's text that is used; `undefined` when it is not there. */
-  readonly answer: (text: string) => A | undefined
+  /** The part of a 2xx answer that is used. */
+  readonly answer: Schema.ConstraintDecoder<A>
 }
 
 export interface PreviewLink {
@@ -34,8 +34,8 @@ export interface DaytonaWire {
   readonly previewUrl: (sandbox: string, port: number) => Question<PreviewLink>
   readonly signedPreviewUrl: (sandbox: string, port: number, seconds: number) => Question<{ readonly url: string }>
   readonly sandbox: (sandbox: string) => Question<{ readonly state?: string }>
-  readonly start: (sandbox: string) => Question<true>
-  readonly lastActivity: (sandbox: string) => Question<true>
+  readonly start: (sandbox: string) => Question<unknown>
+  readonly lastActivity: (sandbox: string) => Question<unknown>
   readonly apiHeaders: (apiKey: string, organization: string | undefined) => Record<string, string>
   readonly edgeHeaders: (token: string) => Readonly<Record<string, string>>
   /** Request headers that the edge takes for its own. */
@@ -47,13 +47,6 @@ export interface DaytonaWire {
   /** Which suffixes of `Retry-After-` to try where a head can only be asked by name. */
   readonly throttlers: readonly string[]
 }
-
-const answerOf = <A>(schema: Schema.ConstraintDecoder<A>): ((text: string) => A | undefined) => {
-  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
-  return (text) => Option.getOrUndefined(decode(text))
-}
-
-const unread = (): true => true
 
 // Every word seen in v0.190 and 0.220; the list grows, so any other is `unknown` and no failure.
 const states: Readonly<Record<string, MachineState>> = {
@@ -80,8 +73,10 @@ const states: Readonly<Record<string, MachineState>> = {
   destroying: "gone",
 }
 
-const edgeBody = answerOf(
-  Schema.Struct({ code: Schema.optionalKey(Schema.String), message: Schema.optionalKey(Schema.String) }),
+const edgeBody = Schema.decodeUnknownOption(
+  Schema.fromJsonString(
+    Schema.Struct({ code: Schema.optionalKey(Schema.String), message: Schema.optionalKey(Schema.String) }),
+  ),
 )
 
 const notRunning: ReadonlySet<string | undefined> = new Set(["SANDBOX_NOT_RUNNING", "SANDBOX_NOT_STARTED"])
@@ -91,30 +86,30 @@ const v0: DaytonaWire = {
   previewUrl: (sandbox, port) => ({
     method: "GET",
     path: `/sandbox/${sandbox}/ports/${port}/preview-url`,
-    answer: answerOf(Schema.Struct({ url: Schema.String, token: Schema.String })),
+    answer: Schema.Struct({ url: Schema.String, token: Schema.String }),
   }),
   signedPreviewUrl: (sandbox, port, seconds) => ({
     method: "GET",
     path: `/sandbox/${sandbox}/ports/${port}/signed-preview-url?expiresInSeconds=${seconds}`,
-    answer: answerOf(Schema.Struct({ url: Schema.String })),
+    answer: Schema.Struct({ url: Schema.String }),
   }),
   sandbox: (sandbox) => ({
     method: "GET",
     path: `/sandbox/${sandbox}`,
-    answer: answerOf(Schema.Struct({ state: Schema.optionalKey(Schema.String) })),
+    answer: Schema.Struct({ state: Schema.optionalKey(Schema.String) }),
   }),
   start: (sandbox) => ({
     method: "POST",
     path: `/sandbox/${sandbox}/start`,
     // `Sandbox is not in valid state`
     refusedState: "not in valid state",
-    answer: unread,
+    answer: Schema.Unknown,
   }),
   lastActivity: (sandbox) => ({
     method: "POST",
     path: `/sandbox/${sandbox}/last-activity`,
-    body: "{}",
-    answer: unread,
+    body: {},
+    answer: Schema.Unknown,
   }),
 
   apiHeaders: (apiKey, organization) => ({
@@ -153,7 +148,7 @@ const v0: DaytonaWire = {
     // To a login page, when the token was rotated or the sandbox is not there; also the toolbox's 401.
     if ((status >= 300 && status < 400) || status === 401 || status === 403) return "credentials"
     if (status === 429) return "rate-limited"
-    const said = body === undefined ? undefined : edgeBody(body)
+    const said = body === undefined ? undefined : Option.getOrUndefined(edgeBody(body))
     if (said !== undefined) {
       if (notRunning.has(said.code) || said.message?.includes("Is the Sandbox started?") === true) return "not-running"
       if (said.code === "RUNNER_UNREACHABLE") return "runner-unavailable"

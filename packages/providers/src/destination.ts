@@ -17,9 +17,3 @@ export const destinationOf = (provider: MachineProvider, machine: Machine, port:
   port,
   key: endpointKey(machine, port),
 })
-
-/** How errors name a machine. */
-export const whereIs = (machine: Machine): { readonly provider: string; readonly machine: string } => ({
-  provider: machine.type,
-  machine: machine.externalId,
-})

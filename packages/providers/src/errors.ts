@@ -1,10 +1,17 @@
-interface Where {
+/** Which machine failed. Every error is made of it. */
+export interface Where {
   readonly provider: string
   /** The provider's name of the machine. */
   readonly machine: string
   /** For logs and spans, never for a client. */
   readonly cause?: unknown
 }
+
+/** A machine as an error names it: `new MachineNotFound(where(machine))`. */
+export const where = ({ type, externalId }: { readonly type: string; readonly externalId: string }): Where => ({
+  provider: type,
+  machine: externalId,
+})
 
 /** Sets the tag and the sentence; the sentence holds no secret, because none is in the fields. */
 abstract class MachineFailure extends Error {
@@ -46,7 +53,7 @@ export class MachineNotRunning extends MachineFailure {
 export class MachineStarting extends MachineFailure {
   readonly _tag = "MachineStarting"
   readonly retryAfterMs: number | undefined
-  constructor(where: Where & { readonly retryAfterMs?: number }) {
+  constructor(where: Where & { readonly retryAfterMs?: number | undefined }) {
     super(where, "is starting")
     this.retryAfterMs = where.retryAfterMs
   }
@@ -82,7 +89,7 @@ export class ProviderAuth extends MachineFailure {
 export class ProviderRateLimited extends MachineFailure {
   readonly _tag = "ProviderRateLimited"
   readonly retryAfterMs: number | undefined
-  constructor(where: Where & { readonly retryAfterMs?: number }) {
+  constructor(where: Where & { readonly retryAfterMs?: number | undefined }) {
     super(where, "cannot be reached: the provider limits the rate")
     this.retryAfterMs = where.retryAfterMs
   }

@@ -1,16 +1,7 @@
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import {
-  MachineNotFound,
-  MachineRecordInvalid,
-  MachineStarting,
-  ProviderAuth,
-  ProviderRateLimited,
-  ProviderUnavailable,
-} from "./errors.ts"
-import { flyApi } from "./fly-api.ts"
-import type { FlyAnswer } from "./fly-api.ts"
-import type { Endpoint, Machine, MachineProvider, MachineState, MachineStatus, Verdict } from "./machine-provider.ts"
+import { MachineRecordInvalid, ProviderUnavailable, where } from "./errors.ts"
+import { flyApi, flyFailure, FlyMachine, flyState, refusedState } from "./fly-api.ts"
+import type { Endpoint, Machine, MachineProvider, MachineStatus, Verdict } from "./machine-provider.ts"
 import { metadataDecoder } from "./metadata.ts"
 
 export interface FlyOptions {
@@ -19,8 +10,8 @@ export interface FlyOptions {
    * works is a deploy token of the app; a read-only one can do everything but `start`.
    */
   readonly token: string
-  /** Asks the Machines API. Default: the global `fetch`. */
-  readonly fetch?: typeof fetch
+  /** Asks the Machines API. Default: the runtime's own `fetch`. */
+  readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
   /**
    * The Machines API with its version. `https://api.machines.dev/v1`; inside Fly `http://_api.internal:4280/v1`. Without
    * TLS only on names that end with `.internal` and on loopback, because the token travels there.
@@ -82,36 +73,32 @@ export const fly = (options: FlyOptions): MachineProvider => {
     },
 
     async status(machine, { signal }): Promise<MachineStatus> {
-      const answer = await api.ask("GET", machine, path(machine, ""), signal)
-      if (answer.status === 404 && !isAppTrouble(answer)) return { state: "gone" }
-      if (answer.status < 200 || answer.status > 299) throw failureOf(answer, machine)
-      const decoded = decodeMachine(answer.json)
-      if (Result.isFailure(decoded)) {
-        throw new ProviderUnavailable({ ...where(machine), reason: "an answer that is not understood" })
+      const answer = await api.ask(machine, { path: path(machine), signal })
+      if (!answer.ok) {
+        const failure = flyFailure(answer)
+        if (failure._tag === "MachineNotFound") return { state: "gone" }
+        throw failure
       }
-      const found = decoded.success
+      const found = answer.decode(FlyMachine)
       // Fly still says `started` of a machine whose host is lost.
       if (found.host_status === "unreachable") {
         throw new ProviderUnavailable({ ...where(machine), reason: "its host is unreachable" })
       }
-      const state = stateOf(found.state)
+      const state = flyState(found.state)
       const upForMs = state === "running" ? upForMsOf(found) : undefined
       return { state, detail: found.state, ...(upForMs === undefined ? {} : { upForMs }) }
     },
 
     async start(machine, { signal }): Promise<void> {
-      const answer = await api.ask("POST", machine, path(machine, "/start"), signal)
-      if (answer.status >= 200 && answer.status <= 299) return
+      const answer = await api.ask(machine, { method: "POST", path: `${path(machine)}/start`, signal })
       // What was wanted is so already.
-      if (answer.status === 412 && refusedState(answer) === "started") return
-      throw failureOf(answer, machine)
+      if (answer.ok || (answer.status === 412 && refusedState(answer) === "started")) return
+      throw flyFailure(answer)
     },
   }
 }
 
 const DAY_MS = 86_400_000
-/** The rate limits are one or five a second: asking again sooner cannot help. */
-const LIMITED_MS = 1_000
 
 /**
  * Commands to Fly's proxy in requests, of which a client may give none, and what it writes over. Not in it is what the proxy vouches for
@@ -161,112 +148,11 @@ const decodeRecord = (machine: Machine): ReturnType<typeof decodeMetadata> => {
   return metadata
 }
 
-const where = (machine: Machine) => ({ provider: machine.type, machine: machine.externalId })
-
-const path = (machine: Machine, verb: "" | "/start"): string =>
-  `/apps/${decodeRecord(machine).app}/machines/${machine.externalId}${verb}`
-
-// The few fields that are needed of some fifty.
-const FlyMachine = Schema.Struct({
-  state: Schema.String,
-  host_status: Schema.optionalKey(Schema.String),
-  events: Schema.optionalKey(
-    Schema.NullOr(
-      Schema.Array(
-        Schema.Struct({
-          status: Schema.optionalKey(Schema.String),
-          timestamp: Schema.optionalKey(Schema.Number),
-        }),
-      ),
-    ),
-  ),
-})
-type FlyMachine = typeof FlyMachine.Type
-const decodeMachine = Schema.decodeUnknownResult(FlyMachine)
-
-const stateOf = (word: string): MachineState => {
-  switch (word) {
-    case "started":
-      return "running"
-    case "creating":
-    case "starting":
-    case "restarting":
-    case "updating":
-    case "replacing":
-      return "starting"
-    case "stopping":
-    case "suspending":
-      return "stopping"
-    // It may come up by itself or not; a call of `start` that comes too soon is told so.
-    case "created":
-    case "stopped":
-      return "stopped"
-    case "suspended":
-      return "suspended"
-    case "failed":
-    case "launch_failed":
-      return "failed"
-    case "destroying":
-    case "destroyed":
-      return "gone"
-    // `replaced` and `migrated` are said of old versions of a machine, never of the machine.
-    default:
-      return "unknown"
-  }
-}
+const path = (machine: Machine) => `/apps/${decodeRecord(machine).app}/machines/${machine.externalId}` as const
 
 const upForMsOf = ({ events }: FlyMachine): number | undefined => {
   const starts = (events ?? []).flatMap(({ status, timestamp }) =>
     status === "started" && timestamp !== undefined ? [timestamp] : [],
   )
   return starts.length === 0 ? undefined : Math.max(0, Date.now() - Math.max(...starts))
-}
-
-/** What the Machines API means by an answer that is no success. */
-const failureOf = (answer: FlyAnswer, machine: Machine) => {
-  const { status, text, cause } = answer
-  const at = { ...where(machine), cause }
-  if (answer.code === "insufficient_capacity") return new ProviderUnavailable({ ...at, reason: "capacity" })
-  // `redirect: "manual"` gives the answer itself or, as the standard wants it, a status of 0.
-  if (status === 0 || (status >= 300 && status < 400)) {
-    return new ProviderUnavailable({ ...at, reason: `the API redirects: HTTP ${status || "3xx"}` })
-  }
-  switch (status) {
-    case 401:
-    case 403:
-      return new ProviderAuth(at)
-    case 404:
-      return isAppTrouble(answer)
-        ? new ProviderUnavailable({ ...at, reason: "HTTP 404 for the app" })
-        : new MachineNotFound(at)
-    // The machine did not get there in time; it is still on its way.
-    case 408:
-      return new MachineStarting(at)
-    // 409: a lease or another version is in the way. 412: the machine's state does not allow it now. Or there is no room.
-    case 409:
-    case 412:
-      if (/insufficient (?:resources|memory|cpu|capacity)|could not reserve resource/i.test(text)) {
-        return new ProviderUnavailable({ ...at, reason: "capacity" })
-      }
-      return stateOf(refusedState(answer) ?? "") === "gone" ? new MachineNotFound(at) : new MachineStarting(at)
-    // Nothing was sent but the names in the path.
-    case 422:
-      return new MachineRecordInvalid({ ...at, field: "externalId", accepted: "the id of a machine of its app" })
-    case 429:
-      return new ProviderRateLimited({ ...at, retryAfterMs: retryAfterMs(answer.retryAfter) })
-    default:
-      return new ProviderUnavailable({ ...at, reason: `HTTP ${status}` })
-  }
-}
-
-/** The state in `unable to start machine from current state: 'created'`. */
-const refusedState = ({ text }: FlyAnswer): string | undefined => /current state: '(\w+)'/.exec(text)?.[1]
-
-// Said for a moment of an app that exists: right after it was made, and when Fly's own look-up fails.
-const isAppTrouble = ({ text }: FlyAnswer): boolean => /no longer introspect/i.test(text)
-
-// RFC 9110 §10.2.3: seconds or a date.
-const retryAfterMs = (value: string | null): number => {
-  const asked = value === null ? 0 : /^\d{1,6}$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now()
-  return asked > LIMITED_MS ? asked : LIMITED_MS
 }

@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
-import { whereIs } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { endpointKey, keyPrefix, makeEndpoints } from "./endpoints.ts"
-import { isProviderError, MachineRecordInvalid, ProviderUnavailable } from "./errors.ts"
+import { isProviderError, MachineRecordInvalid, ProviderUnavailable, where } from "./errors.ts"
 import type { ProviderError } from "./errors.ts"
+import { isFieldName } from "./fields.ts"
 import { makeFlights } from "./flights.ts"
 import type { Endpoint, Machine, MachineStatus } from "./machine-provider.ts"
 
@@ -74,7 +74,7 @@ export const lifted = <A>(
       },
       catch: (cause) => providerError(cause, machine),
     }).pipe(
-      Effect.withSpan(name, { attributes: { ...whereIs(machine) } }),
+      Effect.withSpan(name, { attributes: { ...where(machine) } }),
       Effect.map(() => answer),
     )
   })
@@ -84,12 +84,12 @@ const checked = (endpoint: Endpoint, machine: Machine): Endpoint => {
   const { origin, headers = {} } = endpoint
   if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(origin) || !URL.canParse(origin)) {
     const accepted = "http:// or https:// with a host and perhaps a port, and nothing else"
-    throw new MachineRecordInvalid({ ...whereIs(machine), field: "origin", accepted })
+    throw new MachineRecordInvalid({ ...where(machine), field: "origin", accepted })
   }
   // Refused here because a runtime that refuses one repeats its value, which may be a secret.
   if (!Object.entries(headers).every(([name, value]) => isField(name, value))) {
     throw new MachineRecordInvalid({
-      ...whereIs(machine),
+      ...where(machine),
       field: "headers",
       accepted: "names and values that HTTP allows",
     })
@@ -97,26 +97,29 @@ const checked = (endpoint: Endpoint, machine: Machine): Endpoint => {
   return { ...endpoint, origin: new URL(origin).origin }
 }
 
+// More than an adapter's author may write: what comes from a vendor is sent as it is, as long as it is one field.
 const isField = (name: string, value: string): boolean =>
-  /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) &&
   // oxlint-disable-next-line no-control-regex -- control octets are what this is about
-  !/[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/.test(value)
+  isFieldName(name) && !/[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/.test(value)
 
 /** Whatever an adapter throws, as one of the errors of its contract. */
 export const providerError = (cause: unknown, machine: Machine): ProviderError =>
   isProviderError(cause)
     ? cause
     : new ProviderUnavailable({
-        ...whereIs(machine),
+        ...where(machine),
         reason: failureCode(cause) ?? (cause instanceof TimedOut ? "timeout" : "the adapter failed"),
         cause,
       })
 
-/** The `code` of an error, or of what caused it: `ECONNREFUSED`. */
+/** The `code` of an error, or of what caused it, when it is a word: `ECONNREFUSED`. */
 export const failureCode = (error: unknown): string | undefined => {
-  if (typeof error !== "object" || error === null) return undefined
-  const { code, cause } = error as { code?: unknown; cause?: unknown }
-  return typeof code === "string" ? code : failureCode(cause)
+  for (let at = error, depth = 0; depth < 4 && typeof at === "object" && at !== null; depth++) {
+    const { code, cause } = at as { readonly code?: unknown; readonly cause?: unknown }
+    if (typeof code === "string" && /^[A-Za-z][A-Za-z0-9_]{1,60}$/.test(code)) return code
+    at = cause
+  }
+  return undefined
 }
 
 export class TimedOut extends Error {}

@@ -4,9 +4,9 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { defaultNames } from "@project-ingress/forward"
 import type { HopNames } from "@project-ingress/forward"
-import { destinationOf, whereIs } from "./destination.ts"
+import { destinationOf } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { MachineRecordInvalid } from "./errors.ts"
+import { MachineRecordInvalid, where } from "./errors.ts"
 import type { ProviderError } from "./errors.ts"
 import { makeKeepAlive } from "./keep-alive.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
@@ -192,7 +192,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
         const provider = byType.get(machine.type)
         if (provider === undefined) {
           const accepted = `one of ${[...byType.keys()].join(", ")}`
-          return Effect.fail(new MachineRecordInvalid({ ...whereIs(machine), field: "type", accepted }))
+          return Effect.fail(new MachineRecordInvalid({ ...where(machine), field: "type", accepted }))
         }
         const to = destinationOf(provider, machine, port)
         if (provider.keepAlive === undefined) return deliver(to, request)

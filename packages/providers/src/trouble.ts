@@ -1,7 +1,6 @@
 import { answerTable } from "@project-ingress/forward"
 import type { HopNames } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
-import { whereIs } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import {
   MachineMismatch,
@@ -13,6 +12,7 @@ import {
   ProviderUnavailable,
   UpstreamFailed,
   UpstreamTimeout,
+  where,
 } from "./errors.ts"
 import type { ProviderError } from "./errors.ts"
 import type { Endpoint, Machine, MachineStatus, Verdict } from "./machine-provider.ts"
@@ -66,7 +66,7 @@ const classify = (status: number, machine: Machine): Verdict =>
   (status >= 502 && status <= 504) || (status >= 520 && status <= 530)
     ? "ask-status"
     : new ProviderUnavailable({
-        ...whereIs(machine),
+        ...where(machine),
         reason: `HTTP ${status} without the stamp of the machine's proxy`,
       })
 
@@ -101,10 +101,10 @@ export interface Evidence {
 
 /** The typed error of a trouble that nothing mended. */
 export const explain = (trouble: Trouble, { machine, port }: Destination, evidence: Evidence): ProviderError => {
-  const where = whereIs(machine)
+  const at = where(machine)
   if (trouble._tag === "Known") return trouble.error
-  if (trouble._tag === "Misdirected") return new MachineMismatch(where)
-  if (trouble._tag === "Stale") return new ProviderAuth(where)
+  if (trouble._tag === "Misdirected") return new MachineMismatch(at)
+  if (trouble._tag === "Stale") return new ProviderAuth(at)
   const cause = trouble._tag === "Unanswered" ? trouble.failure : undefined
   const { status, young, replayable } = evidence
   switch (status?.state) {
@@ -112,11 +112,11 @@ export const explain = (trouble: Trouble, { machine, port }: Destination, eviden
     case "stopped":
     case "suspended":
     case "failed":
-      return new MachineNotRunning({ ...where, cause, state: status.detail ?? status.state })
+      return new MachineNotRunning({ ...at, cause, state: status.detail ?? status.state })
     case "gone":
-      return new MachineNotFound({ ...where, cause })
+      return new MachineNotFound({ ...at, cause })
     case "starting":
-      return new MachineStarting({ ...where, cause })
+      return new MachineStarting({ ...at, cause })
     case "running":
     case "unknown":
     case undefined:
@@ -124,16 +124,16 @@ export const explain = (trouble: Trouble, { machine, port }: Destination, eviden
   }
   const running = status?.state === "running"
   if (trouble._tag === "Unclear") {
-    if (!running) return new ProviderUnavailable({ ...where, reason: trouble.reason })
-    return young ? new MachineStarting(where) : new PortClosed({ ...where, port })
+    if (!running) return new ProviderUnavailable({ ...at, reason: trouble.reason })
+    return young ? new MachineStarting(at) : new PortClosed({ ...at, port })
   }
   const { kind, sent } = trouble.failure
-  if (kind === "timeout" && sent === "maybe") return new UpstreamTimeout({ ...where, cause })
+  if (kind === "timeout" && sent === "maybe") return new UpstreamTimeout({ ...at, cause })
   // Every try was refused, or cut off before an answer by a machine that runs: nobody listens behind its address.
   if (kind === "refused" || (kind === "reset" && replayable)) {
-    if (young) return new MachineStarting({ ...where, cause })
-    if (kind === "refused" || running) return new PortClosed({ ...where, cause, port })
+    if (young) return new MachineStarting({ ...at, cause })
+    if (kind === "refused" || running) return new PortClosed({ ...at, cause, port })
   }
-  if (sent === "no") return new ProviderUnavailable({ ...where, cause, reason: failureCode(trouble.failure) ?? kind })
-  return new UpstreamFailed({ ...where, cause })
+  if (sent === "no") return new ProviderUnavailable({ ...at, cause, reason: failureCode(trouble.failure) ?? kind })
+  return new UpstreamFailed({ ...at, cause })
 }

@@ -1,4 +1,5 @@
 import * as Schema from "effect/Schema"
+import { checkFields } from "./fields.ts"
 import type { MachineProvider } from "./machine-provider.ts"
 import { metadataDecoder } from "./metadata.ts"
 
@@ -21,13 +22,7 @@ export interface UrlOptions {
  */
 export const url = (options: UrlOptions = {}): MachineProvider => {
   const headers = { ...options.headers }
-  for (const [name, value] of Object.entries(headers)) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
-      throw new TypeError("headers: a name is not a token (RFC 9110 §5.1)")
-    if (!/^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(value)) {
-      throw new TypeError(`headers: the value of ${name} must be visible ASCII`)
-    }
-  }
+  checkFields(headers)
   return {
     type: "url",
     capabilities: {

@@ -1,10 +1,9 @@
 import * as Effect from "effect/Effect"
 import type { HopNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
-import { whereIs } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { endpointKey } from "./endpoints.ts"
-import { MachineStarting } from "./errors.ts"
+import { MachineStarting, where } from "./errors.ts"
 import type { ProviderError } from "./errors.ts"
 import { makeFlights } from "./flights.ts"
 import type { Endpoint, Machine } from "./machine-provider.ts"
@@ -58,7 +57,7 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
         runsSince ??= Date.now()
         // After its grace each request finds out by itself what is wrong with it.
         if (Date.now() - runsSince >= startupGraceMs || (await listens(to, endpoint))) return
-        throw new MachineStarting(whereIs(machine))
+        throw new MachineStarting(where(machine))
       } catch (cause) {
         const error = providerError(cause, machine)
         const late = !started && cause instanceof TimedOut
@@ -122,7 +121,7 @@ const retryAfterOf = (error: ProviderError): number | undefined =>
 
 export const stillStarting = (machine: Machine, cause?: ProviderError): MachineStarting =>
   new MachineStarting({
-    ...whereIs(machine),
+    ...where(machine),
     cause,
     retryAfterMs: (cause === undefined ? undefined : retryAfterOf(cause)) ?? 2_000,
   })
