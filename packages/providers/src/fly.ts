@@ -91,9 +91,14 @@ export const fly = (options: FlyOptions): MachineProvider => {
 
     async start(machine, { signal }): Promise<void> {
       const answer = await api.ask(machine, { method: "POST", path: `${path(machine)}/start`, signal })
-      // What was wanted is so already.
-      if (answer.ok || (answer.status === 412 && refusedState(answer) === "started")) return
-      throw flyFailure(answer)
+      const refused = flyState(refusedState(answer))
+      // What was wanted is so already, or is on its way.
+      if (!answer.ok && refused !== "running" && refused !== "starting") throw flyFailure(answer)
+      // Fly answers this one when the machine has booted, or after a minute. Its edge, asked sooner, would try for as long and
+      // then say 502.
+      const wait = `${path(machine)}/wait?state=started&timeout=60` as const
+      const booted = await api.ask(machine, { path: wait, signal })
+      if (!booted.ok) throw flyFailure(booted)
     },
   }
 }
