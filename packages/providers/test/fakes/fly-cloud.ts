@@ -4,10 +4,9 @@
  * recorded of the real one (see F13 to F16) is chosen by the test, and no test may depend on the choice.
  */
 import { randomUUID } from "node:crypto"
-import { request as httpRequest } from "node:http"
-import type { IncomingMessage, ServerResponse } from "node:http"
-import type { Duplex } from "node:stream"
-import { answer, listen } from "./http.ts"
+import type { IncomingMessage } from "node:http"
+import { answer, listen, refuse, sendOn, upgradeOn } from "./http.ts"
+import type { Onward, Said } from "./http.ts"
 
 export interface FlyCloudOptions {
   readonly token: string
@@ -110,12 +109,12 @@ export const flyCloud = async (app: string, options: FlyCloudOptions): Promise<F
     (request, response) => {
       const machine = route(request)
       if (typeof machine === "number") answer(response, machine, undefined, edgeHeaders())
-      else send(machine, request, response)
+      else sendOn(request, response, onward(request, machine))
     },
     (request, socket, head) => {
       const machine = route(request)
-      if (typeof machine === "number") socket.end(`HTTP/1.1 ${machine} \r\ncontent-length: 0\r\n\r\n`)
-      else upgrade(machine, request, socket, head)
+      if (typeof machine === "number") refuse(socket, itself(machine))
+      else upgradeOn(request, socket, head, onward(request, machine))
     },
   )
 
@@ -129,7 +128,7 @@ export const flyCloud = async (app: string, options: FlyCloudOptions): Promise<F
     return found === undefined ? cloud.unrouted : (found.edgeStatus ?? found)
   }
 
-  const headersFor = (request: IncomingMessage, machine: Machine): Record<string, string | string[]> => {
+  const onward = (request: IncomingMessage, machine: Machine): Onward => {
     const { ...headers } = request.headers
     const before = headers["x-forwarded-for"]
     const sent = {
@@ -143,52 +142,9 @@ export const flyCloud = async (app: string, options: FlyCloudOptions): Promise<F
       via: [headers.via, "1.1 fly.io"].filter((part) => part !== undefined).join(", "),
     }
     forwarded.push({ machine: machine.id, headers: sent })
-    return sent
+    return { port: machine.port, headers: sent, adds: edgeHeaders(), unreached: () => itself(cloud.unrouted) }
   }
-
-  const send = (machine: Machine, request: IncomingMessage, response: ServerResponse): void => {
-    const { method, url } = request
-    const headers = headersFor(request, machine)
-    const onward = httpRequest({ host: "127.0.0.1", port: machine.port, method, path: url, headers, agent: false })
-    onward.on("response", (upstream) => {
-      response.writeHead(upstream.statusCode!, { ...upstream.headers, ...edgeHeaders() })
-      response.flushHeaders()
-      upstream.pipe(response)
-      upstream.on("error", () => response.destroy())
-    })
-    onward.on("error", () => {
-      if (response.headersSent) response.destroy()
-      else answer(response, cloud.unrouted, undefined, edgeHeaders())
-    })
-    response.on("close", () => onward.destroy())
-    request.pipe(onward)
-  }
-
-  const upgrade = (machine: Machine, request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const { method, url } = request
-    const headers = headersFor(request, machine)
-    const onward = httpRequest({ host: "127.0.0.1", port: machine.port, method, path: url, headers, agent: false })
-    onward.on("upgrade", (upstream, onwardSocket, onwardHead) => {
-      const fields = Object.entries({ ...upstream.headers, ...edgeHeaders() })
-      const lines = fields.map(([name, value]) => `${name}: ${String(value)}\r\n`)
-      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join("")}\r\n`)
-      onwardSocket.on("error", () => socket.destroy()).on("close", () => socket.destroy())
-      socket.on("close", () => onwardSocket.destroy())
-      onwardSocket.write(head)
-      socket.write(onwardHead)
-      onwardSocket.pipe(socket).pipe(onwardSocket)
-    })
-    onward.on("response", (upstream) => {
-      // The end of the connection ends the body.
-      const { "transfer-encoding": _, ...kept } = upstream.headers
-      const fields = Object.entries({ ...kept, ...edgeHeaders(), connection: "close" })
-      const lines = fields.map(([name, value]) => `${name}: ${String(value)}\r\n`)
-      socket.write(`HTTP/1.1 ${upstream.statusCode} \r\n${lines.join("")}\r\n`)
-      upstream.pipe(socket)
-    })
-    onward.on("error", () => socket.destroy())
-    onward.end()
-  }
+  const itself = (status: number): Said => ({ status, headers: edgeHeaders() })
 
   const cloud: FlyCloud = {
     apiOrigin: api.origin,
