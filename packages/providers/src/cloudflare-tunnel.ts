@@ -1,6 +1,6 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { ProviderAuth, ProviderRateLimited, ProviderUnavailable } from "./errors.ts"
+import { MachineNotRunning, ProviderAuth, ProviderRateLimited, ProviderUnavailable } from "./errors.ts"
 import type { MachineProvider, Verdict } from "./machine-provider.ts"
 import { metadataDecoder } from "./metadata.ts"
 
@@ -49,11 +49,13 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
       const { hostname } = decode(machine)
       return { origin: `https://${hostname}`, headers, epoch: hostname, cacheForMs: 60_000 }
     },
-    classify({ status, header }, machine): Verdict {
+    classify({ status, header, body = "" }, machine): Verdict {
       const where = { provider: machine.type, machine: machine.externalId }
       // To a login, or a refusal. The token is an option, so that there is no newer one to fetch.
       if ((status >= 300 && status < 400) || status === 401 || status === 403) return new ProviderAuth(where)
       if (status === 429) return rateLimited(where, header("retry-after") ?? null)
+      // Error 1033, in whichever form the page has: no `cloudflared` is connected. Other errors have this status too.
+      if (status === 530 && /\b1033\b/.test(body)) return new MachineNotRunning({ ...where, state: "not connected" })
       if ((status >= 502 && status <= 504) || (status >= 520 && status <= 530)) return "ask-status"
       return new ProviderUnavailable({ ...where, reason: `HTTP ${status} without the stamp of the machine's proxy` })
     },
