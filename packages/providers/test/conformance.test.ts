@@ -7,6 +7,10 @@ import { adapters, lanes, skipOf } from "./conformance-adapters.ts"
 const runner: TestRunner = it
 const test: TestRunner = (name, run) => runner(name, run)
 
+// Not at the end of each adapter's laws, which `-t` may leave out: its machines run by then.
+const closing: (() => Promise<unknown>)[] = []
+afterAll(() => Promise.all(closing.map((close) => close())), 30_000)
+
 describe.each(lanes)("%s", { concurrent: true }, async (_, names) => {
   for (const name of names) {
     const adapter = adapters[name]
@@ -16,7 +20,7 @@ describe.each(lanes)("%s", { concurrent: true }, async (_, names) => {
       { concurrent: false },
       async () => {
         const fixture = await (missing === undefined ? adapter : adapters.local).fixture()
-        afterAll(fixture.close, 30_000)
+        closing.push(fixture.close)
         it("is proved wherever it says that it runs", () => {
           expect(fixture.provider.capabilities.runtimes).toEqual(adapter.runtimes)
         })
