@@ -1,6 +1,6 @@
 import * as Schema from "effect/Schema"
 import { CLOUDFLARE_TUNNEL, TUNNEL_HOSTNAME } from "./cloudflare-tunnel-api.ts"
-import { ProviderAuth, ProviderRateLimited, ProviderUnavailable, where } from "./errors.ts"
+import { MachineNotRunning, ProviderAuth, ProviderRateLimited, ProviderUnavailable, where } from "./errors.ts"
 import { checkSecret } from "./fields.ts"
 import type { MachineProvider, Verdict } from "./machine-provider.ts"
 import { metadataDecoder } from "./metadata.ts"
@@ -51,7 +51,7 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
       const { hostname } = decode(machine)
       return { origin: `https://${hostname}`, headers, epoch: hostname, cacheForMs: 60_000 }
     },
-    classify({ status, header }, machine): Verdict {
+    classify({ status, header, body = "" }, machine): Verdict {
       // To a login, or a refusal. The token is an option, so that there is no newer one to fetch.
       if ((status >= 300 && status < 400) || status === 401 || status === 403) {
         return new ProviderAuth(where(machine))
@@ -59,6 +59,10 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
       if (status === 429) {
         // In seconds: https://developers.cloudflare.com/fundamentals/api/reference/limits
         return new ProviderRateLimited({ ...where(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
+      }
+      // Error 1033, in whichever form the page has: no `cloudflared` is connected. Other errors have this status too.
+      if (status === 530 && /\b1033\b/.test(body)) {
+        return new MachineNotRunning({ ...where(machine), state: "not connected" })
       }
       if ((status >= 502 && status <= 504) || (status >= 520 && status <= 530)) return "ask-status"
       return new ProviderUnavailable({

@@ -1,12 +1,13 @@
 import { inspect } from "node:util"
-import { defaultNames } from "@project-ingress/forward"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { cloudflareTunnel, createTunnel, deleteTunnel } from "../src/cloudflare-tunnel.ts"
 import type { TunnelApiOptions } from "../src/cloudflare-tunnel.ts"
 import { machineFetcher } from "../src/fetcher.ts"
 import type { Machine, MachineProvider, PlatformAnswer } from "../src/machine-provider.ts"
+import { at } from "./at.ts"
 import { fakeCloudflare } from "./fakes/cloudflare-api.ts"
 import type { Break, FakeCloudflare } from "./fakes/cloudflare-api.ts"
+import { cloudflareEdge } from "./fakes/cloudflare-edge.ts"
 import { fakeMachine } from "./fakes/daytona-machine.ts"
 import { answer, listen } from "./fakes/http.ts"
 
@@ -66,8 +67,8 @@ describe("a machine behind a tunnel", () => {
     expect(() => cloudflareTunnel({ access })).not.toThrow(/canary/)
   })
 
-  const classify = (status: number, headers: Record<string, string> = {}) => {
-    const seen: PlatformAnswer = { status, header: (name) => headers[name] }
+  const classify = (status: number, headers: Record<string, string> = {}, body?: string) => {
+    const seen: PlatformAnswer = { status, header: (name) => headers[name], ...(body === undefined ? {} : { body }) }
     return cloudflareTunnel({ access }).classify!(seen, machineOf({ hostname: "m1.example.com" }))
   }
   it.each([
@@ -83,41 +84,37 @@ describe("a machine behind a tunnel", () => {
   it.each([502, 503, 504, 520, 522, 530])("whose edge answers %i itself may not run", (status) => {
     expect(classify(status)).toBe("ask-status")
   })
+  it.each(["error code: 1033", `{"error_code":1033,"cloudflare_error":true}`, "<h1>Error <span>1033</span></h1>"])(
+    "whose edge says %j does not run",
+    (body) => {
+      expect(classify(530, {}, body)).toMatchObject({ _tag: "MachineNotRunning" })
+    },
+  )
+  it("whose edge says another error may not run", () => {
+    expect(classify(530, {}, "error code: 1016")).toBe("ask-status")
+  })
 
-  it("is reached with the service token, and is no login page without it", async () => {
+  it("is reached with the service token, which stays at the edge, and is no login page without it", async () => {
     const machine = await fakeMachine()
-    const visits: string[] = []
-    const login = await listen((request, response) => {
-      visits.push(request.url!)
-      answer(response, 200, "log in")
-    })
-    const edge = await listen(async (request, response) => {
-      const { "cf-access-client-id": id, "cf-access-client-secret": secret, ...headers } = request.headers
-      if (id !== access.clientId || secret !== access.clientSecret) {
-        return answer(response, 302, undefined, { location: `${login.origin}/login` })
-      }
-      const back = await fetch(`http://127.0.0.1:${machine.proxyPort}${request.url}`, {
-        headers: headers as Record<string, string>,
-      })
-      return answer(response, back.status, await back.text(), { [defaultNames.stamp]: "1" })
-    })
+    const edge = await cloudflareEdge({ access })
+    const tunnel = await edge.hostname("m1.example.com")
+    tunnel.service = machine.proxyPort
     // The hostname resolves nowhere: the same endpoint, at the fake's address.
-    const at = (provider: MachineProvider): MachineProvider => ({
-      ...provider,
-      resolve: async (machine, options) => ({ ...(await provider.resolve(machine, options)), origin: edge.origin }),
-    })
     const fetcher = (provider: MachineProvider) =>
-      machineFetcher(at(provider), machineOf({ hostname: "m1.example.com" }), {
-        port: machine.appPort,
-        signing: machine.signing,
-      })
-    const request = (): Request => new Request("http://app.test/", { headers: { authorization: "Bearer app" } })
+      machineFetcher(
+        at(provider, { "https://m1.example.com": tunnel.origin }),
+        machineOf({ hostname: "m1.example.com" }),
+        { port: machine.appPort, signing: machine.signing },
+      )
+    const headers = { authorization: "Bearer app", "cf-access-client-id": "forged", cookie: "a=1" }
+    const request = (): Request => new Request("http://app.test/", { headers })
     const reached = await fetcher(cloudflareTunnel({ access }))(request())
     expect(reached.status).toBe(299)
     expect(await reached.text()).toContain("Bearer app")
+    expect(JSON.stringify(edge.forwarded)).not.toMatch(/canary|forged/)
     expect(await caught(fetcher(cloudflareTunnel())(request()))).toMatchObject({ _tag: "ProviderAuth" })
-    expect(visits).toEqual([])
-    await Promise.all([machine.close(), login.close(), edge.close()])
+    expect(edge.logins).toEqual([])
+    await Promise.all([machine.close(), edge.close()])
   })
 })
 

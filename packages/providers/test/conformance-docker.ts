@@ -5,10 +5,10 @@ import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 import { generateTicketKeys } from "@project-ingress/forward"
 import { build } from "esbuild"
-import { docker } from "../src/docker.ts"
 import type { Machine } from "../src/machine-provider.ts"
 import { appSource } from "../src/testing.ts"
-import type { Fixture } from "../src/testing.ts"
+import { provider } from "./conformance-remote.ts"
+import type { Made, Proved } from "./conformance-remote.ts"
 import { importNodeImage, removeMachines, runMachine } from "./engine.ts"
 import type { RunningMachine } from "./engine.ts"
 
@@ -85,9 +85,7 @@ const engineDoor = async (socketPath: string) => {
   }
 }
 
-export const dockerFixture = async (): Promise<
-  Fixture & { readonly engine: string; readonly close: () => Promise<void> }
-> => {
+export const dockerFixture = async (): Promise<Proved> => {
   const { signing, verification } = await generateTicketKeys("conformance")
   const [image, server] = await Promise.all([importNodeImage(), bundledServer()])
   const run = (id: string, publish = "127.0.0.1::8080"): Promise<RunningMachine> =>
@@ -108,8 +106,10 @@ export const dockerFixture = async (): Promise<
   const machine = record("mach_a", a.id)
   const wrong = (metadata: Machine["metadata"]): Machine => ({ ...machine, metadata })
   const deaf = () => a.docker("kill", "--signal", "USR2")
+  const made: Made = { adapter: "docker", host: door.host }
   return {
-    provider: docker({ host: door.host, env: {} }),
+    made,
+    provider: provider(made),
     machine,
     get other() {
       return record("mach_b", b.id)
@@ -147,8 +147,6 @@ export const dockerFixture = async (): Promise<
     hang: door.hang,
     unauthorized: door.unauthorized,
     unavailable: door.unavailable,
-    /** For an adapter in another process. */
-    engine: door.host,
     close: async () => {
       door.close()
       await removeMachines()

@@ -1,12 +1,12 @@
-/** What the conformance suite is given for the adapters of this package. */
+/** What the conformance suite is given for adapters that need no vendor: machines of the process itself, on Node, Bun and Deno. */
 import { generateTicketKeys } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../machine-proxy/src/machine-proxy.ts"
-import { local } from "../src/local.ts"
-import type { Machine, MachineProvider } from "../src/machine-provider.ts"
+import type { Machine } from "../src/machine-provider.ts"
 import { startMachine } from "../src/testing.ts"
-import type { Fixture, ProcessMachine } from "../src/testing.ts"
-import { url } from "../src/url.ts"
+import type { ProcessMachine } from "../src/testing.ts"
+import { provider } from "./conformance-remote.ts"
+import type { Made, Proved } from "./conformance-remote.ts"
 
 /** Two machines of this process with one port number for their apps, told apart by their tickets alone. */
 export const twoMachines = async (): Promise<{
@@ -25,19 +25,20 @@ export const twoMachines = async (): Promise<{
 
 /** A machine's address as a `Machine` of an adapter whose records hold it, with all that can be done to such a machine. */
 const addressed = async (
-  provider: MachineProvider,
+  made: Made,
   metadataOf: (machine: ProcessMachine) => Machine["metadata"],
   wrongMetadata: Readonly<Record<string, Machine["metadata"]>>,
-): Promise<Fixture & { readonly close: () => Promise<void> }> => {
+): Promise<Proved> => {
   const { a, b, signing, close } = await twoMachines()
   const record = (machine: ProcessMachine, metadata = metadataOf(machine)): Machine => ({
     id: machine.id,
-    type: provider.type,
+    type: made.adapter,
     externalId: machine.id,
     metadata,
   })
   return {
-    provider,
+    made,
+    provider: provider(made),
     machine: record(a),
     get other() {
       return record(b)
@@ -61,17 +62,17 @@ const addressed = async (
   }
 }
 
-export const localFixture = (): ReturnType<typeof addressed> =>
-  addressed(local(), ({ port, bootId }) => ({ port, epoch: bootId }), {
+export const localFixture = (): Promise<Proved> =>
+  addressed({ adapter: "local" }, ({ port, bootId }) => ({ port, epoch: bootId }), {
     port: { port: "not-a-port" },
     host: { port: 8080, host: "user@host/path" },
     epoch: { port: 8080, epoch: 7 },
   })
 
-export const urlFixture = async (): ReturnType<typeof addressed> => {
+export const urlFixture = async (): Promise<Proved> => {
   const secret = "url-canary-77aa01"
   const fixture = await addressed(
-    url({ headers: { "x-front-door": secret } }),
+    { adapter: "url", headers: { "x-front-door": secret } },
     ({ port, bootId }) => ({ origin: `http://127.0.0.1:${port}`, epoch: bootId }),
     {
       origin: { origin: "https://user:password@office.example.com/path" },

@@ -1,6 +1,46 @@
-/** A fixture that lives in another process: its data as JSON, its hooks behind HTTP. Runs in every runtime. */
+/**
+ * What the suite is given in another process: an adapter made of JSON, and a fixture whose data is JSON and whose hooks are
+ * behind HTTP. Runs in every runtime.
+ */
+import { cloudflareTunnel } from "../src/cloudflare-tunnel.ts"
+import { daytona } from "../src/daytona.ts"
+import { docker } from "../src/docker.ts"
+import { local } from "../src/local.ts"
 import type { Machine, MachineProvider } from "../src/machine-provider.ts"
 import type { Fixture, Undo } from "../src/testing.ts"
+import { url } from "../src/url.ts"
+import { at } from "./at.ts"
+import { flyThrough } from "./fly-through.ts"
+
+/** What an adapter is made of, as data. */
+export type Made =
+  | { readonly adapter: "local" }
+  | { readonly adapter: "url"; readonly headers: Readonly<Record<string, string>> }
+  | { readonly adapter: "docker"; readonly host: string }
+  | { readonly adapter: "fly"; readonly token: string; readonly apiBase: string; readonly edgeOrigin: string }
+  | { readonly adapter: "daytona"; readonly apiKey: string; readonly apiBase: string }
+  | {
+      readonly adapter: "cloudflare-tunnel"
+      readonly access: { readonly clientId: string; readonly clientSecret: string }
+      readonly places: Readonly<Record<string, string>>
+    }
+
+const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly adapter: A }>) => MachineProvider } = {
+  local: () => local(),
+  url: ({ headers }) => url({ headers }),
+  docker: ({ host }) => docker({ host, env: {} }),
+  fly: ({ token, ...cloud }) => flyThrough(cloud, token),
+  daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),
+  "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
+}
+
+export const provider = (made: Made): MachineProvider => (makers[made.adapter] as (made: Made) => MachineProvider)(made)
+
+/** A fixture whose provider can be made anew elsewhere. */
+export interface Proved extends Fixture {
+  readonly made: Made
+  readonly close: () => Promise<unknown>
+}
 
 export const hookNames = [
   "stop",
@@ -17,34 +57,46 @@ export const hookNames = [
 ] as const
 export type HookName = (typeof hookNames)[number]
 
-export interface Remote extends Pick<
-  Fixture,
-  "machine" | "other" | "port" | "signing" | "missing" | "wrong" | "secrets"
-> {
+/** What a hook may change. */
+interface Changing {
+  readonly other?: Fixture["other"] | undefined
+  readonly secrets?: Fixture["secrets"] | undefined
+}
+
+export interface Remote
+  extends Pick<Fixture, "machine" | "port" | "signing" | "missing" | "wrong">, Changing, Pick<Proved, "made"> {
   /** Where the hooks are. */
   readonly origin: string
   readonly hooks: readonly HookName[]
 }
 /** What calling a hook brings. */
-export interface HookAnswer {
+export interface HookAnswer extends Changing {
   readonly machine: Machine
-  readonly other?: Machine | undefined
   /** What `/undo/…` is called with. */
   readonly undo?: number | undefined
 }
 
-export const remoteFixture = (provider: MachineProvider, remote: Remote): Fixture => {
-  const { origin, hooks, ...data } = remote
-  let { other } = data
+export const remoteFixture = (remote: Remote): Fixture => {
+  const { origin, hooks, made, ...data } = remote
+  let changing: Changing = data
   const call = async (path: string): Promise<HookAnswer> => {
-    const answer = (await (await fetch(`${origin}/${path}`)).json()) as HookAnswer
-    other = answer.other
-    return answer
+    const answer = await fetch(`${origin}/${path}`)
+    if (!answer.ok) throw new Error(`the hook ${path}: ${await answer.text()}`)
+    const said = (await answer.json()) as HookAnswer
+    changing = said
+    return said
   }
   const hook = (name: HookName) => async (): Promise<Machine | Undo> => {
     const { machine, undo } = await call(name)
     return undo === undefined ? machine : () => call(`undo/${undo}`)
   }
-  const fixture = { ...data, provider, ...Object.fromEntries(hooks.map((name) => [name, hook(name)])) }
-  return other === undefined ? fixture : Object.defineProperty(fixture, "other", { get: () => other })
+  const fixture = {
+    ...data,
+    provider: provider(made),
+    ...Object.fromEntries(hooks.map((name) => [name, hook(name)])),
+  }
+  for (const name of ["other", "secrets"] as const) {
+    if (data[name] !== undefined) Object.defineProperty(fixture, name, { get: () => changing[name] })
+  }
+  return fixture as Fixture
 }

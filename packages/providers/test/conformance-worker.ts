@@ -1,13 +1,10 @@
 // Bundled and run by conformance-runtimes.test.ts in workerd, with a runner of its own: the machines are outside.
-import { local } from "../src/local.ts"
 import { providerSuite } from "../src/testing.ts"
 import type { LawName, SuiteOptions, SuiteReport } from "../src/testing.ts"
-import { url } from "../src/url.ts"
 import { remoteFixture } from "./conformance-remote.ts"
 import type { Remote } from "./conformance-remote.ts"
 
 export interface Asked extends Pick<SuiteOptions, "skip"> {
-  readonly adapter: "local" | "url"
   readonly remote: Remote
   /** The law to try. A request for each: workerd gives one request six connections, and laws leave answers open. */
   readonly law?: LawName
@@ -16,17 +13,24 @@ export interface Outcome extends SuiteReport {
   readonly error?: string | undefined
 }
 
+// One suite for all requests about a fixture, so that what was said in one law is still known in the last.
+const suites = new Map<string, SuiteReport & { readonly tests: ReadonlyMap<string, () => Promise<void>> }>()
+
 export default {
   async fetch(request: Request): Promise<Response> {
-    const { adapter, remote, skip = {}, law } = (await request.json()) as Asked
-    const provider = adapter === "local" ? local() : url({ headers: { "x-front-door": remote.secrets![0]! } })
-    const tests = new Map<string, () => Promise<void>>()
-    const report = await providerSuite(
-      (title, run) => tests.set(title.split(":")[0]!, run),
-      () => remoteFixture(provider, remote),
-      { skip },
-    )
+    const { remote, skip = {}, law } = (await request.json()) as Asked
+    let suite = suites.get(remote.origin)
+    if (suite === undefined) {
+      const tests = new Map<string, () => Promise<void>>()
+      const report = await providerSuite(
+        (title, run) => tests.set(title.split(":")[0]!, run),
+        () => remoteFixture(remote),
+        { skip },
+      )
+      suites.set(remote.origin, (suite = { ...report, tests }))
+    }
+    const { tests, tried, skipped } = suite
     const error = law === undefined ? undefined : await tests.get(law)!().then(() => undefined, String)
-    return Response.json({ ...report, error } satisfies Outcome)
+    return Response.json({ tried, skipped, error } satisfies Outcome)
   },
 }

@@ -1,16 +1,14 @@
-import { execFile } from "node:child_process"
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { IncomingHttpHeaders, Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import { defaultNames } from "@project-ingress/forward"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
 import { machineFetcher } from "../src/fetcher.ts"
 import { local } from "../src/local.ts"
 import { check } from "./connect-check.ts"
+import { programs, run } from "./runtimes.ts"
 
 let server: Server
 let port: number
@@ -85,12 +83,8 @@ const sawHop = (): void => {
   expect(echo!.authorization).toBeUndefined()
 }
 
-const run = async (name: string, ...args: string[]): Promise<unknown> => {
-  const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
-  const command = path(`../../../node_modules/.bin/${name}`)
-  const { stdout } = await promisify(execFile)(command, [...args, path("connect-main.ts"), String(port)])
-  return JSON.parse(stdout)
-}
+const checkOn = async (runtime: keyof typeof programs): Promise<unknown> =>
+  JSON.parse((await run(programs[runtime], "connect-main.ts", { args: [String(port)] })).stdout)
 
 describe("connect", () => {
   it("opens a WebSocket by the same rules on Node", async () => {
@@ -99,12 +93,12 @@ describe("connect", () => {
   })
 
   it("opens one on Bun", { timeout: 30_000 }, async () => {
-    expect(await run("bun", "--conditions=@project-ingress/source")).toEqual(hidden)
+    expect(await checkOn("bun")).toEqual(hidden)
     sawHop()
   })
 
   it("opens one on Deno", { timeout: 30_000 }, async () => {
-    expect(await run("deno", "run", "--allow-all", "--conditions=@project-ingress/source")).toEqual(hidden)
+    expect(await checkOn("deno")).toEqual(hidden)
     sawHop()
   })
 

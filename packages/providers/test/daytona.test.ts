@@ -1,15 +1,9 @@
-import { execFile } from "node:child_process"
-import { once } from "node:events"
-import { fileURLToPath } from "node:url"
-import { inspect, promisify } from "node:util"
+import { inspect } from "node:util"
 import * as Effect from "effect/Effect"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import { defaultNames, mintTicket, requestHeaders } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
-import { build } from "esbuild"
-import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { WebSocket } from "ws"
 import { daytona, signedPreviewUrl } from "../src/daytona.ts"
 import type { DaytonaOptions } from "../src/daytona.ts"
 import { isProviderError } from "../src/errors.ts"
@@ -678,67 +672,5 @@ describe("a sandbox", () => {
       for (const secret of secrets) expect(shown).not.toContain(secret)
     }
     cloud = await fakeDaytona()
-  })
-
-  const setup = () => ({
-    options,
-    machine: machineOf(sandbox.id),
-    fetcherOptions: { port: machine.appPort, signing: machine.signing, wake: false },
-  })
-
-  it.each([
-    ["bun", "--conditions=@project-ingress/source"],
-    ["deno", "run", "--allow-all", "--conditions=@project-ingress/source"],
-  ])("is started and reached from %s", { timeout: 40_000 }, async (name, ...args) => {
-    sandbox.stop()
-    const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
-    const { stdout } = await promisify(execFile)(path(`../../../node_modules/.bin/${name}`), [
-      ...args,
-      path("daytona-main.ts"),
-      JSON.stringify(setup()),
-    ])
-    const [first, second] = stdout.trim().split("\n")
-    expect(first).toBe("MachineNotRunning")
-    expect(second).toMatch(/^299 .*"url":"\/a%2Fb".*Bearer app/)
-    expect(sandbox.validated).toEqual([])
-  })
-
-  it("is reached from workerd, with WebSockets", { timeout: 40_000 }, async () => {
-    const bundle = await build({
-      entryPoints: [fileURLToPath(new URL("daytona-worker.ts", import.meta.url))],
-      bundle: true,
-      format: "esm",
-      write: false,
-      conditions: ["@project-ingress/source", "workerd"],
-    })
-    const worker = new Miniflare(
-      convertV4MiniflareOptions({
-        cf: false,
-        modules: true,
-        script: bundle.outputFiles[0]!.text,
-        compatibilityDate: "2026-01-01",
-        bindings: { SETUP: JSON.stringify(setup()) },
-      }),
-    )
-    try {
-      const url = await worker.ready
-      const headers = { authorization: "Bearer app" }
-      const echo = await echoOf(await fetch(new URL("/x", url), { headers }))
-      expect(echo.get("authorization")).toEqual(["Bearer app"])
-      expect(sandbox.validated).toEqual([])
-      const socket = new WebSocket(new URL("/socket", url.href.replace("http", "ws")), { headers })
-      await once(socket, "open")
-      socket.send("hello")
-      expect(String((await once(socket, "message"))[0])).toBe("hello")
-      socket.close()
-      await once(socket, "close")
-      expect(sandbox.validated).toEqual([])
-      sandbox.lockedOut = true
-      const refused = await fetch(new URL("/x", url))
-      expect([refused.status, await refused.text()]).toEqual([500, expect.stringContaining("ProviderAuth")])
-      expect(cloud.logins).toEqual([])
-    } finally {
-      await worker.dispose()
-    }
   })
 })

@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process"
 import { createServer } from "node:http"
 import type { Server } from "node:http"
 import { once } from "node:events"
@@ -6,14 +5,13 @@ import { mkdtemp, rm } from "node:fs/promises"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { docker } from "../src/docker.ts"
 import { machineFetcher } from "../src/fetcher.ts"
 import type { Machine, MachineChange, MachineProvider } from "../src/machine-provider.ts"
 import { engineMissing, importNodeImage, removeMachines, runMachine } from "./engine.ts"
 import type { MachineSpec, RunningMachine } from "./engine.ts"
+import { programs, run } from "./runtimes.ts"
 
 const missing = await engineMissing()
 const signal = new AbortController().signal
@@ -67,18 +65,10 @@ describe.skipIf(missing !== undefined)(
       expect(await get(fetcher)).toBe("from a")
     })
 
-    it.each([
-      ["bun", "--conditions=@project-ingress/source"],
-      ["deno", "run", "--allow-all", "--conditions=@project-ingress/source"],
-    ])("starts and reaches a machine from %s", { timeout: 40_000 }, async (name, ...args) => {
+    it.each(["bun", "deno"] as const)("starts and reaches a machine from %s", { timeout: 40_000 }, async (runtime) => {
       const { id } = await machine({ start: false, options: ["--publish", "127.0.0.1::8080", "--env", "NAME=a"] })
-      const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
-      const command = promisify(execFile)(path(`../../../node_modules/.bin/${name}`), [
-        ...args,
-        path("docker-main.ts"),
-        id,
-      ])
-      expect((await command).stdout.trim().split("\n")).toEqual(["MachineNotRunning", "from a"])
+      const { stdout } = await run(programs[runtime], "docker-main.ts", { args: [id] })
+      expect(stdout.trim().split("\n")).toEqual(["MachineNotRunning", "from a"])
     })
 
     it("wakes a stopped machine once for twenty requests, bodies too", { timeout: 30_000 }, async () => {

@@ -1,12 +1,7 @@
-import { execFile } from "node:child_process"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import { defaultNames, generateTicketKeys, ticketMint } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
-import { build } from "esbuild"
-import { convertV4MiniflareOptions, Miniflare } from "miniflare"
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
 import { machineFetcher } from "../src/fetcher.ts"
 import type { FetcherOptions, MachineFetcher } from "../src/fetcher.ts"
@@ -222,82 +217,5 @@ describe.each([404, 502, 503, 504, 530])("when the edge answers %i by itself", (
     expect(await failure(denied(get()))).toMatchObject({ _tag: "ProviderAuth" })
     cloud.next(500, { error: token })
     expect(await failure(fetcher(get()))).toMatchObject({ _tag: "ProviderUnavailable", reason: "HTTP 500" })
-  })
-})
-
-describe("on other runtimes", () => {
-  it.each([
-    ["bun", "--conditions=@project-ingress/source"],
-    ["deno", "run", "--allow-all", "--conditions=@project-ingress/source"],
-  ])("%s wakes and reaches a machine", { timeout: 40_000 }, async (name, ...args) => {
-    const machine = await boot("m1")
-    const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
-    const input = {
-      apiBase: cloud.apiBase,
-      edgeOrigin: cloud.edgeOrigin,
-      token,
-      id: "m1",
-      port: machine.appPort,
-      signing: keys.signing,
-    }
-    const run = promisify(execFile)(path(`../../../node_modules/.bin/${name}`), [
-      ...args,
-      path("fly-main.ts"),
-      JSON.stringify(input),
-    ])
-    expect((await run).stdout.trim().split("\n")).toEqual(["stopped", "m1 says /", "running"])
-  })
-
-  describe("workerd", { timeout: 30_000 }, () => {
-    let worker: Miniflare
-    let url: URL
-    beforeAll(async () => {
-      const bundle = await build({
-        entryPoints: [fileURLToPath(new URL("fly-worker.ts", import.meta.url))],
-        bundle: true,
-        format: "esm",
-        write: false,
-        conditions: ["@project-ingress/source", "workerd"],
-      })
-      worker = new Miniflare(
-        convertV4MiniflareOptions({
-          cf: false,
-          modules: true,
-          script: bundle.outputFiles[0]!.text,
-          compatibilityDate: "2026-01-01",
-        }),
-      )
-      url = await worker.ready
-    }, 30_000)
-    afterAll(() => worker.dispose())
-
-    const through = (id: string, port: number): string => {
-      const { apiBase, edgeOrigin } = cloud
-      const input = { apiBase, edgeOrigin, token, id, port, signing: keys.signing }
-      return `${url.href}?${new URLSearchParams({ input: JSON.stringify(input) }).toString()}`
-    }
-
-    it("wakes and reaches a machine", async () => {
-      const machine = await boot("m1")
-      expect(await (await fetch(through("m1", machine.appPort))).text()).toBe("m1 says /")
-    })
-
-    it("passes a WebSocket", async () => {
-      const machine = await boot("m1")
-      machine.start()
-      const headers = { upgrade: "websocket" }
-      const { status, webSocket } = await worker.dispatchFetch(through("m1", machine.appPort), { headers })
-      expect(status).toBe(101)
-      const heard = new Promise((resolve) => webSocket!.addEventListener("message", ({ data }) => resolve(data)))
-      webSocket!.accept()
-      webSocket!.send("hello")
-      expect(await heard).toBe("m1 heard hello")
-      webSocket!.close()
-    })
-
-    it("fails with a typed error", async () => {
-      const answer = await fetch(through("m9", 3000))
-      expect([answer.status, await answer.text()]).toEqual([500, "MachineNotFound"])
-    })
   })
 })

@@ -237,11 +237,37 @@ describe("start", () => {
     await start()
     expect(machine.state).toBe("started")
     await start()
-    expect(cloud.asked.map(({ method, path }) => `${method} ${path}`)).toEqual(
-      Array(2).fill("POST /v1/apps/pets/machines/148e21/start"),
-    )
+    const machines = "/v1/apps/pets/machines/148e21"
+    const once = [`POST ${machines}/start`, `GET ${machines}/wait?state=started&timeout=60`]
+    expect(cloud.asked.map(({ method, path }) => `${method} ${path}`)).toEqual([...once, ...once])
     machine.refuse(412, "failed_precondition: unable to start machine from current state: 'started'")
     await start()
+  })
+
+  it("is over when the machine has booted, also for one that somebody else has started", async () => {
+    const machine = cloud.machine("148e21")
+    machine.bootMs = 50
+    const first = start()
+    await expect.poll(() => machine.state).toBe("starting")
+    await Promise.all([first, start()])
+    expect(machine.state).toBe("started")
+  })
+
+  it("is MachineStarting when the boot takes longer than Fly waits", async () => {
+    const machine = cloud.machine("148e21")
+    machine.state = "starting"
+    expect(await failure(start())).toMatchObject({ _tag: "MachineStarting" })
+    expect(cloud.asked.at(-1)?.path).toMatch(/\/wait\?/)
+  })
+
+  it("ends with its signal while Fly waits", async () => {
+    const machine = cloud.machine("148e21")
+    machine.bootMs = 200
+    const left = new AbortController()
+    const starting = provider().start!(machineOf(), { signal: left.signal })
+    await expect.poll(() => machine.state).toBe("starting")
+    left.abort(new Error("enough"))
+    await expect(starting).rejects.toThrow("enough")
   })
 
   it.each(["created", "replacing", "stopping"])("waits for a machine that is %s", async (state) => {

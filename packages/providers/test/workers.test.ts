@@ -2,17 +2,15 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { fileURLToPath } from "node:url"
 import { defaultNames } from "@project-ingress/forward"
-import { build } from "esbuild"
-import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
+import { startWorker } from "./runtimes.ts"
+import type { RunningWorker } from "./runtimes.ts"
 
 let server: Server
 let origin: string
-let worker: Miniflare
-let url: URL
+let worker: RunningWorker
 const resolved = new Map<string, number>()
 const started = new Map<string, number>()
 const awake = new Set<string>()
@@ -52,22 +50,7 @@ beforeAll(async () => {
   })
   await once(server, "listening")
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const bundle = await build({
-    entryPoints: [fileURLToPath(new URL("fetcher-worker.ts", import.meta.url))],
-    bundle: true,
-    format: "esm",
-    write: false,
-    conditions: ["@project-ingress/source", "workerd"],
-  })
-  worker = new Miniflare(
-    convertV4MiniflareOptions({
-      cf: false,
-      modules: true,
-      script: bundle.outputFiles[0]!.text,
-      compatibilityDate: "2026-01-01",
-    }),
-  )
-  url = await worker.ready
+  worker = await startWorker("fetcher-worker.ts")
 }, 30_000)
 
 afterAll(async () => {
@@ -78,7 +61,7 @@ afterAll(async () => {
 
 const ask = async (machine: string): Promise<string> => {
   const signal = AbortSignal.timeout(5_000)
-  return (await fetch(new URL(`/?machine=${machine}&origin=${origin}`, url), { signal })).text()
+  return (await fetch(new URL(`/?machine=${machine}&origin=${origin}`, worker.url), { signal })).text()
 }
 
 describe("in workerd", { timeout: 20_000 }, () => {
@@ -93,7 +76,7 @@ describe("in workerd", { timeout: 20_000 }, () => {
   })
 
   it("answers those who wait for a request that is gone", async () => {
-    expect(await (await fetch(new URL(`/?machine=stuck&origin=${origin}&leave`, url))).text()).toBe("left")
+    expect(await (await fetch(new URL(`/?machine=stuck&origin=${origin}&leave`, worker.url))).text()).toBe("left")
     await expect.poll(() => resolved.get("stuck")).toBe(1)
     const others = Array.from({ length: 20 }, () => ask("stuck"))
     expect(new Set(await Promise.all(others))).toEqual(new Set(["app"]))
@@ -107,7 +90,7 @@ describe("in workerd", { timeout: 20_000 }, () => {
   })
 
   it("wakes a machine for those who wait for a request that is gone", async () => {
-    expect(await (await fetch(new URL(`/?machine=cold-stuck&origin=${origin}&leave`, url))).text()).toBe("left")
+    expect(await (await fetch(new URL(`/?machine=cold-stuck&origin=${origin}&leave`, worker.url))).text()).toBe("left")
     await expect.poll(() => started.get("cold-stuck")).toBe(1)
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask("cold-stuck")))
     expect(new Set(answers)).toEqual(new Set(["app"]))
@@ -116,7 +99,7 @@ describe("in workerd", { timeout: 20_000 }, () => {
 
   it("opens a WebSocket, and tells who refused one", async () => {
     const said = async (path: string) =>
-      (await fetch(new URL(`/?machine=sockets&origin=${origin}&connect=${path}`, url))).text()
+      (await fetch(new URL(`/?machine=sockets&origin=${origin}&connect=${path}`, worker.url))).text()
     expect(await said("echo")).toBe("echo hello")
     expect(await said("refused")).toContain("answered 403")
     expect(await said("platform")).toContain("cannot be reached: HTTP 502")

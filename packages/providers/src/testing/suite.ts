@@ -114,12 +114,27 @@ const tryLaw = async (law: Law, world: World): Promise<void> => {
   }
 }
 
+type Hear = (args: readonly unknown[]) => void
+// Suites may run beside each other, and whoever came last need not be the first to go.
+const hearing = new Set<Hear>()
+let silenced = (): void => {}
+
 const overhearConsole = (printed: unknown[]): (() => void) => {
+  const hear: Hear = (args) => void printed.push(...args)
+  if (hearing.size === 0) silenced = listen(console)
+  hearing.add(hear)
+  return () => {
+    hearing.delete(hear)
+    if (hearing.size === 0) silenced()
+  }
+}
+
+const listen = (console: Console): (() => void) => {
   const methods = ["debug", "error", "info", "log", "trace", "warn"] as const
   const originals = methods.map((method) => [method, console[method]] as const)
   for (const [method, original] of originals) {
     console[method] = (...args: unknown[]) => {
-      printed.push(...args)
+      for (const hear of hearing) hear(args)
       original.apply(console, args)
     }
   }

@@ -4,11 +4,10 @@
  * real machine proxy. What it does to a request and in which order is §3.3 of the facts; every deviation is a switch.
  */
 import { randomBytes, randomUUID } from "node:crypto"
-import { request as send } from "node:http"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
-import { answer, listen } from "./http.ts"
-import type { FakeServer } from "./http.ts"
+import { answer, listen, refuse, sendOn, upgradeOn } from "./http.ts"
+import type { FakeServer, Onward, Said } from "./http.ts"
 
 export interface ApiCall {
   readonly method: string
@@ -36,7 +35,7 @@ export interface FakeSandbox {
   lockedOut: boolean
   /** What the edge received, at most once a request. */
   readonly edge: { readonly method: string; readonly headers: IncomingMessage["headers"] }[]
-  /** Every bearer that the edge sent to the API to have it validated. */
+  /** Every bearer that the edge sent to the API to have it validated. After one that failed it is throttled. */
   readonly validated: string[]
   lastActivities: number
   readonly rotateToken: () => void
@@ -203,12 +202,6 @@ const operate = async (
   }
 }
 
-interface Said {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
-}
-
 /** §3.3, in its order: what the edge says itself, when the request goes no further. */
 const refusal = (sandbox: Running, apiKey: string, request: IncomingMessage): Said | undefined => {
   const { headers, method = "GET" } = request
@@ -223,6 +216,10 @@ const refusal = (sandbox: Running, apiKey: string, request: IncomingMessage): Sa
       },
       body: "<!doctype html><title>Daytona Preview - Warning</title>",
     }
+  }
+  // It forgives a few more than one, and nobody may count on that.
+  if (sandbox.validated.some((bearer) => bearer !== apiKey)) {
+    return { status: 429, headers: { "retry-after-failed-auth": "60" } }
   }
   if (!sandbox.public && !admitted(sandbox, apiKey, headers)) {
     const state = Buffer.from(JSON.stringify({ returnTo: `${sandbox.origin}${request.url}`, sandboxId: sandbox.id }))
@@ -271,22 +268,20 @@ const admitted = (sandbox: Running, apiKey: string, headers: IncomingMessage["he
 }
 
 /** Three hops of Go's ReverseProxy: the target as it came, two headers appended, `Host` the container's. */
-const onward = (sandbox: Running, request: IncomingMessage) => {
+const onward = (sandbox: Running, request: IncomingMessage): Onward => {
   const { "x-forwarded-host": host, "x-forwarded-for": client, ...headers } = request.headers
   const append = (before: string | string[] | undefined, more: string): string[] => [before ?? [], more].flat()
-  return send({
-    host: "127.0.0.1",
+  return {
     port: sandbox.machineProxyPort,
-    method: request.method,
-    path: request.url,
-    agent: false,
     headers: {
       ...headers,
       host: "localhost:8080",
       "x-forwarded-host": append(host, `8080-${sandbox.id}.proxy.test`),
       "x-forwarded-for": append(client, "203.0.113.7").join(", "),
     },
-  })
+    // Y12
+    unreached: () => ({ status: 502 }),
+  }
 }
 
 const edge = (sandbox: Running, apiKey: string, request: IncomingMessage, response: ServerResponse): void => {
@@ -296,53 +291,14 @@ const edge = (sandbox: Running, apiKey: string, request: IncomingMessage, respon
     response.setHeader("access-control-allow-credentials", "true")
   }
   const said = refusal(sandbox, apiKey, request)
-  if (said !== undefined) return void response.writeHead(said.status, said.headers).end(said.body)
-  const out = onward(sandbox, request)
-  out.on("response", (back) => {
-    response.writeHead(back.statusCode!, back.rawHeaders)
-    response.flushHeaders()
-    back.pipe(response)
-    back.on("error", () => response.destroy())
-  })
-  out.on("error", () => (response.headersSent ? response.destroy() : response.writeHead(502).end()))
-  response.on("close", () => out.destroy())
-  request.on("error", () => out.destroy())
-  request.pipe(out)
+  if (said === undefined) sendOn(request, response, onward(sandbox, request))
+  else answer(response, said.status, said.body, said.headers)
 }
 
 const upgrade = (sandbox: Running, apiKey: string, request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-  const say = ({ status, headers = {}, body = "" }: Said): void => {
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-    const length = `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`
-    socket.end(`HTTP/1.1 ${status} .\r\n${lines.join("")}${length}${body}`)
-  }
   const said = refusal(sandbox, apiKey, request)
-  if (said !== undefined) return say(said)
-  const out = onward(sandbox, request)
-  out.on("response", (back) => {
-    void textOf(back).then((body) => {
-      const {
-        connection: _,
-        "transfer-encoding": __,
-        "content-length": ___,
-        "set-cookie": ____,
-        ...headers
-      } = back.headers
-      say({ status: back.statusCode!, headers: headers as Record<string, string>, body })
-    })
-  })
-  out.on("upgrade", (back, machine, first) => {
-    const lines = []
-    for (let i = 0; i < back.rawHeaders.length; i += 2) lines.push(`${back.rawHeaders[i]}: ${back.rawHeaders[i + 1]}`)
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join("\r\n")}\r\n\r\n`)
-    socket.write(first)
-    machine.write(head)
-    machine.pipe(socket).pipe(machine)
-    machine.on("close", () => socket.destroy()).on("error", () => socket.destroy())
-    socket.on("close", () => machine.destroy()).on("error", () => machine.destroy())
-  })
-  out.on("error", () => say({ status: 502 }))
-  out.end()
+  if (said === undefined) upgradeOn(request, socket, head, onward(sandbox, request))
+  else refuse(socket, said)
 }
 
 const newToken = (): string => randomBytes(16).toString("hex")

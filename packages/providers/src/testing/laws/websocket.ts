@@ -36,6 +36,8 @@ const converse = async (world: World, path: string, protocols?: string): Promise
     closed,
   }
 }
+/** On Workers, what a 101 brings. */
+type WorkerSocket = WebSocket & { accept(): void }
 const ended = (conversation: Conversation) => within(5_000, conversation.closed, "the end of the socket")
 
 /** Conversations; for platforms that carry them. */
@@ -101,6 +103,23 @@ export const webSocket = {
       const error = await failure(world.fetcher().connect(handshake("/ws/refused")), "a refused handshake")
       tagged(error, "HandshakeRefused")
       equal((error as { readonly status?: unknown }).status, 403, "the status")
+    },
+  ),
+
+  "websocket.passes": law(
+    "a client's handshake passes through the fetcher on Workers, and is refused where no answer can carry a socket",
+    ["webSocket"],
+    async (world) => {
+      const asked = world.ask("/ws", { headers: { upgrade: "websocket" } })
+      if (!("WebSocketPair" in globalThis)) return tagged(await failure(asked, "a handshake"), "ProviderUnavailable")
+      const { status, webSocket } = (await asked) as Response & { readonly webSocket?: WorkerSocket | null }
+      equal(status, 101, "the status")
+      ok(webSocket, "the answer has a socket")
+      const heard = new Promise((resolve) => webSocket.addEventListener("message", ({ data }) => resolve(data)))
+      webSocket.accept()
+      webSocket.send("hello")
+      equal(await within(5_000, heard, "a message"), "hello", "the text")
+      webSocket.close(1000, "")
     },
   ),
 

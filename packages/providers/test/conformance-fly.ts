@@ -1,15 +1,15 @@
-import { afterAll, describe, it } from "vitest"
+/** Two machines of this process behind the fake of Fly's edge and API. */
 import type { Machine } from "../src/machine-provider.ts"
-import { providerSuite } from "../src/testing.ts"
-import type { Fixture, ProcessMachine, TestRunner } from "../src/testing.ts"
+import type { ProcessMachine } from "../src/testing.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
+import { provider } from "./conformance-remote.ts"
+import type { Made, Proved } from "./conformance-remote.ts"
 import { flyCloud } from "./fakes/fly-cloud.ts"
-import { flyThrough, machineOf } from "./fly-through.ts"
+import { machineOf } from "./fly-through.ts"
 
 const token = "fm2_canaryCANARYcanary"
 
-/** Two machines of this process behind the fake of Fly's edge. */
-const flyFixture = async (): Promise<Fixture & { readonly close: () => Promise<void> }> => {
+export const flyFixture = async (): Promise<Proved> => {
   const { a, b, signing, close } = await twoMachines()
   // The suite asks far more often than a second apart.
   const cloud = await flyCloud("pets", { token, now: Date.now })
@@ -24,6 +24,7 @@ const flyFixture = async (): Promise<Fixture & { readonly close: () => Promise<v
   first.onStart = () => {
     void a.start().then(() => (first.port = a.port))
   }
+  const made: Made = { adapter: "fly", token, apiBase: cloud.apiBase, edgeOrigin: cloud.edgeOrigin }
   const record = (id: string, of: ProcessMachine): Machine => ({ ...machineOf(id), id: of.id })
   const wrong = (metadata: Machine["metadata"]): Machine => ({ ...record("a1", a), metadata })
   const rest = (state: string) => async () => {
@@ -46,7 +47,8 @@ const flyFixture = async (): Promise<Fixture & { readonly close: () => Promise<v
     }
   }
   return {
-    provider: flyThrough(cloud, token),
+    made,
+    provider: provider(made),
     machine: record("a1", a),
     other: record("b1", b),
     port: a.appPort,
@@ -79,21 +81,6 @@ const flyFixture = async (): Promise<Fixture & { readonly close: () => Promise<v
       first.port = 1
       return () => (first.port = port)
     },
-    close: async () => void (await Promise.all([close(), cloud.close()])),
+    close: () => Promise.all([close(), cloud.close()]),
   }
 }
-
-// Without `it.skip`, so that a law which is left out tells the reporter its reason.
-const runner: TestRunner = it
-const test: TestRunner = (name, run) => runner(name, run)
-
-describe("fly", async () => {
-  const fixture = await flyFixture()
-  afterAll(fixture.close)
-  await providerSuite(test, () => fixture, {
-    skip: {
-      "identity.epoch-changes":
-        "an endpoint is made of the record alone, and what a restart changes is behind the edge",
-    },
-  })
-})
