@@ -71,11 +71,11 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   const wakes = makeWakes(questions, { names, startupGraceMs, wakeTimeoutMs, wakeQueue, knock })
   const keepAlive = makeKeepAlive({ timeoutMs: resolveTimeoutMs })
 
-  const attempt = <A>(to: Destination, request: Sendable<A>, endpoint: Endpoint): Effect.Effect<A, Trouble> =>
+  const attempt = <A>(to: Destination, request: Sendable<A>, endpoint: Endpoint): Effect.Effect<A, Trouble<A>> =>
     Effect.matchEffect(
       Effect.suspend(() => request.send(endpoint)),
       {
-        onFailure: (failure) => Effect.fail<Trouble>({ _tag: "Unanswered", failure, sent: failure.sent }),
+        onFailure: (failure) => Effect.fail<Trouble<A>>({ _tag: "Unanswered", failure, sent: failure.sent }),
         onSuccess: (received) => {
           const { answer, header, status } = received
           const stamped = header(names.stamp) !== undefined
@@ -83,6 +83,8 @@ export const makeMachines = (options: MachinesOptions): Machines => {
           return Effect.flatMap(stamped ? Effect.succeed(undefined) : bodyOf(to, request, answer), (body) => {
             const trouble = troubleOf(to, received, names, body)
             if (trouble === undefined) return Effect.succeed(answer)
+            // It may be the app's after all.
+            if (trouble._tag === "Stale" && trouble.hidden !== undefined) return Effect.fail(trouble)
             return Effect.flatMap(Effect.try({ try: () => request.discard(answer), catch: () => trouble }), () =>
               Effect.fail(trouble),
             )
@@ -138,6 +140,9 @@ export const makeMachines = (options: MachinesOptions): Machines => {
       if (Result.isSuccess(tried)) return tried.success
       trouble = tried.failure
     }
+
+    // Fresh credentials changed nothing, so it was no edge that refused.
+    if (trouble._tag === "Stale" && trouble.hidden !== undefined) return trouble.hidden.answer
 
     sent = trouble.sent
     const replayable = request.replayable(sent)

@@ -20,26 +20,26 @@ import { failureCode, providerError } from "./questions.ts"
 import type { Received } from "./sendable.ts"
 
 /** Why a request did not bring an answer of its machine, while it is still open what follows from it. */
-export type Trouble =
+export type Trouble<A = unknown> =
   /** No answer came. */
   | { readonly _tag: "Unanswered"; readonly failure: SendFailure; readonly sent: "no" | "maybe" }
   /** Another machine's proxy answered. */
   | { readonly _tag: "Misdirected"; readonly sent: "no" }
-  /** Our credentials at the edge ended. */
-  | { readonly _tag: "Stale"; readonly sent: "no" }
+  /** Our credentials at the edge ended. `hidden`: or the app refused, where the runtime shows the status alone. */
+  | { readonly _tag: "Stale"; readonly hidden?: { readonly answer: A }; readonly sent: "no" }
   /** The platform answered, and only the machine's status can explain it. */
   | { readonly _tag: "Unclear"; readonly reason: string; readonly sent: "maybe" }
   /** The platform answered, and its adapter knows what that means. */
   | { readonly _tag: "Known"; readonly error: ProviderError; readonly sent: "maybe" }
 
 /** What an answer means, by whether the machine's own proxy gave it. `undefined`: it is the app's. */
-export const troubleOf = (
+export const troubleOf = <A>(
   { provider, machine }: Destination,
-  received: Omit<Received<unknown>, "answer">,
+  received: Received<A>,
   names: HopNames,
   body?: string,
-): Trouble | undefined => {
-  const { status, header, headHidden: hidden = false } = received
+): Trouble<A> | undefined => {
+  const { status, header, answer, headHidden: hidden = false } = received
   if (header(names.stamp) !== undefined) {
     // An app may answer 421 of its own accord; only the machine's proxy can say why, because it removes an app's copy.
     const misdirected = status === 421 && header(names.error) === answerTable.MachineMisdirected.code
@@ -50,12 +50,12 @@ export const troubleOf = (
   if (hidden && status === 421) return { _tag: "Misdirected", sent: "no" }
   let verdict: Verdict
   try {
-    const answer = { status, header, ...(body === undefined ? {} : { body }) }
-    verdict = provider.classify === undefined ? classify(status, machine) : provider.classify(answer, machine)
+    const seen = { status, header, ...(body === undefined ? {} : { body }) }
+    verdict = provider.classify === undefined ? classify(status, machine) : provider.classify(seen, machine)
   } catch (cause) {
     verdict = providerError(cause, machine)
   }
-  if (verdict === "refresh") return { _tag: "Stale", sent: "no" }
+  if (verdict === "refresh") return { _tag: "Stale", ...(hidden ? { hidden: { answer } } : {}), sent: "no" }
   if (verdict === "ask-status") return { _tag: "Unclear", reason: `HTTP ${status}`, sent: "maybe" }
   // It may as well be the app's.
   return hidden ? undefined : { _tag: "Known", error: verdict, sent: "maybe" }

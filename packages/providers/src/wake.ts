@@ -74,7 +74,7 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
   const listens = async (to: Destination, endpoint: Endpoint): Promise<boolean> => {
     try {
       const found = await bounded(KNOCK_MS, new AbortController().signal, (signal) => knock(endpoint, signal))
-      return troubleOf(to, found, names)?._tag !== "Unclear"
+      return troubleOf(to, { ...found, answer: undefined }, names)?._tag !== "Unclear"
     } catch {
       return false
     }

@@ -31,10 +31,6 @@ const unseen = {
     "states.stopped-fails": "workerd does not tell a refused connection from a broken one, and nobody knows the state",
   },
 } satisfies Adapter["skipIn"]
-// Where a handshake's head is hidden (SEMANTICS.md, 32).
-const statusAlone = {
-  "websocket.refused": "the status is all that can be seen, and the edge says 403 of a token that ended as well",
-} satisfies Skip
 const steady = {
   "identity.epoch-changes": "an endpoint is made of the record alone, and what a restart changes is behind the edge",
 } satisfies Skip
@@ -46,7 +42,7 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
   url: { fixture: urlFixture, runtimes: everywhere, skipIn: unseen },
   docker: { fixture: dockerFixture, missing: engineMissing, runtimes: ["node", "bun", "deno"] },
   fly: { fixture: flyFixture, runtimes: everywhere, skip: steady },
-  daytona: { fixture: daytonaFixture, runtimes: everywhere, skipIn: { bun: statusAlone, deno: statusAlone } },
+  daytona: { fixture: daytonaFixture, runtimes: everywhere },
   "cloudflare-tunnel": {
     fixture: cloudflareTunnelFixture,
     runtimes: everywhere,
