@@ -9,7 +9,7 @@ import {
   ProviderAuth,
   ProviderUnavailable,
 } from "./errors.ts"
-import { dockerEngine } from "./docker-engine.ts"
+import { dockerEngine, EngineFailure } from "./docker-engine.ts"
 import type { DockerEngine, EngineTls } from "./docker-engine.ts"
 import type {
   Endpoint,
@@ -22,11 +22,17 @@ import type {
 import { metadataDecoder } from "./metadata.ts"
 
 export interface DockerOptions {
-  /** `unix:///var/run/docker.sock` or `tcp://host:2375`. Default: `DOCKER_HOST`, then the default socket. */
+  /**
+   * `unix:///var/run/docker.sock` or `tcp://host:2375`. Default: `DOCKER_HOST`, then the default socket. `ssh://` and
+   * `npipe://` are not supported.
+   */
   readonly host?: string
   /** Where `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` are looked up. Default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** PEM texts for a `tcp://` engine that speaks TLS. Default: the files that `DOCKER_CERT_PATH` names. */
+  /**
+   * PEM texts for a `tcp://` engine that speaks TLS. Default, if `DOCKER_TLS_VERIFY` is not empty: `ca.pem`, `cert.pem` and
+   * `key.pem` in the folder `DOCKER_CERT_PATH`, read for each question.
+   */
   readonly tls?: EngineTls
   /** The port of the machine proxy inside the containers. 8080. */
   readonly proxyPort?: number
@@ -39,6 +45,9 @@ export interface DockerOptions {
  * proxy is reached: `published` (default), the host port that is published for it, or `container`, the container's own
  * address, which only works on the engine's own Linux host; `network`, whose address to take when there are several;
  * `origin`, a fixed `http(s)` origin in front of the container, which replaces both.
+ *
+ * @throws {TypeError} naming the option that is wrong and what it accepts; what is wrong in the environment is
+ * `ProviderUnavailable` when the engine is asked
  */
 export const docker = (options: DockerOptions = {}): MachineProvider => {
   const { proxyPort = 8080 } = options
@@ -47,8 +56,7 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
   let told: bigint | undefined
 
   const inspect = async (machine: Machine, signal: AbortSignal): Promise<Container> => {
-    const answer = await call(engine, "GET", machine, "json", signal)
-    const decoded = decodeContainer(answer)
+    const decoded = decodeContainer(await call(engine, "GET", machine, "json", signal))
     if (Result.isSuccess(decoded)) return decoded.success
     throw new ProviderUnavailable({ ...where(machine), reason: "an answer that is not understood" })
   }
@@ -126,7 +134,6 @@ const Container = Schema.Struct({
     Paused: Schema.Boolean,
     Restarting: Schema.Boolean,
     Dead: Schema.optionalKey(Schema.Boolean),
-    ExitCode: Schema.optionalKey(Schema.Number),
     Error: Schema.optionalKey(Schema.String),
     Health: Schema.optionalKey(Schema.NullOr(Schema.Struct({ Status: Schema.optionalKey(Schema.String) }))),
     StartedAt: Schema.String,
@@ -147,7 +154,7 @@ const Container = Schema.Struct({
   }),
 })
 type Container = typeof Container.Type
-const decodeContainer = Schema.decodeUnknownResult(Container)
+const decodeContainer = Schema.decodeUnknownResult(Schema.fromJsonString(Container))
 
 const decodeMetadata = metadataDecoder(
   Schema.Struct({
@@ -164,14 +171,14 @@ const decodeMetadata = metadataDecoder(
 
 const where = (machine: Machine) => ({ provider: machine.type, machine: machine.externalId })
 
-/** Asks about one container and translates what the engine says about it. */
+/** Asks about one container and translates what the engine says about it. Gives the text of its answer. */
 const call = async (
   engine: DockerEngine,
   method: "GET" | "POST",
   machine: Machine,
   verb: "json" | "start" | "unpause",
   signal: AbortSignal,
-): Promise<unknown> => {
+): Promise<string> => {
   // Docker's own rule for names; also what keeps an id from becoming another path.
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/.test(machine.externalId)) {
     throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "a container's id or name" })
@@ -185,8 +192,9 @@ const call = async (
   }
   const { status, body } = answer
   // 304: it runs already.
-  if (status < 300 || status === 304) return body === "" ? undefined : (JSON.parse(body) as unknown)
-  if (status === 404) throw new MachineNotFound(where(machine))
+  if ((status >= 200 && status < 300) || status === 304) return body
+  // A start answers 404 for the container's network too.
+  if (status === 404 && /no such container/i.test(body)) throw new MachineNotFound(where(machine))
   if (status === 401 || status === 403) throw new ProviderAuth(where(machine))
   if (status === 500 && body.includes("Multiple IDs found")) {
     throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "the id of one container" })
@@ -195,14 +203,14 @@ const call = async (
 }
 
 const engineFailure = (
-  cause: unknown,
+  failure: unknown,
   who: { readonly provider: string; readonly machine: string },
 ): ProviderAuth | ProviderUnavailable => {
-  const { code } = cause as { code?: unknown }
-  if (code === "EACCES" || code === "EPERM" || code === "HTTP 401" || code === "HTTP 403") {
-    return new ProviderAuth({ ...who, cause })
+  if (!(failure instanceof EngineFailure)) {
+    return new ProviderUnavailable({ ...who, cause: failure, reason: "engine failed" })
   }
-  return new ProviderUnavailable({ ...who, cause, reason: typeof code === "string" ? code : "engine failed" })
+  const { cause, reason, refused } = failure
+  return refused ? new ProviderAuth({ ...who, cause }) : new ProviderUnavailable({ ...who, cause, reason })
 }
 
 /** What an event leaves a container in. `kill` is only a signal, and a health check is none of these. */
@@ -261,21 +269,35 @@ const refuseUnlessRunning = (container: Container, machine: Machine): void => {
 const upForMs = ({ State }: Container): number =>
   State.Health?.Status === "starting" ? 0 : Math.max(0, Date.now() - Date.parse(State.StartedAt) || 0)
 
-const isLoopback = (host: string): boolean => /^127\.|^::1$|^localhost$/.test(host)
+const isLoopback = (host: string): boolean => /^(?:127(?:\.\d+){3}|::1|localhost)$/i.test(host)
 
 const originOf = (host: string, port: number | string): string =>
   `http://${host.includes(":") ? `[${host}]` : host}:${port}`
 
 const publishedOrigin = (container: Container, machine: Machine, proxyPort: number, engine: DockerEngine): string => {
-  if (container.HostConfig?.NetworkMode === "host") return originOf(engine.hostname(), proxyPort)
+  const hostname = engine.hostname()
+  if (container.HostConfig?.NetworkMode === "host") return originOf(hostname, proxyPort)
   const bindings = container.NetworkSettings.Ports?.[`${proxyPort}/tcp`] ?? []
-  const binding = bindings.find(({ HostIp }) => !HostIp.includes(":")) ?? bindings[0]
-  // Not published; or published only to the engine's own host, and that is another one.
-  if (binding === undefined || (isLoopback(binding.HostIp) && !isLoopback(engine.hostname()))) {
-    throw new PortClosed({ ...where(machine), port: proxyPort })
-  }
-  const everywhere = binding.HostIp === "" || binding.HostIp === "0.0.0.0" || binding.HostIp === "::"
-  return originOf(everywhere ? engine.hostname() : binding.HostIp, binding.HostPort)
+  const reached = bindings.flatMap(({ HostIp, HostPort }) => {
+    const host = publishedHost(HostIp, hostname)
+    return host === undefined ? [] : [{ HostIp, origin: originOf(host, HostPort) }]
+  })
+  const found = reached.find(({ HostIp }) => !HostIp.includes(":")) ?? reached[0]
+  if (found === undefined) throw new PortClosed({ ...where(machine), port: proxyPort })
+  return found.origin
+}
+
+/** Where a port that is published at `HostIp` is reached, if it can be; `hostname` is the engine's. */
+const publishedHost = (HostIp: string, hostname: string): string | undefined => {
+  // The engine's own host, and that is another one.
+  if (isLoopback(HostIp)) return isLoopback(hostname) ? HostIp : undefined
+  if (HostIp !== "0.0.0.0" && HostIp !== "::") return HostIp === "" ? hostname : HostIp
+  // All addresses of one family. In the other one nobody has this port, or another container.
+  const v6 = HostIp === "::"
+  const named = !/^[\d.]+$|:/.test(hostname)
+  if (named || hostname.includes(":") === v6) return hostname
+  if (!isLoopback(hostname)) return undefined
+  return v6 ? "::1" : "127.0.0.1"
 }
 
 const containerOrigin = (

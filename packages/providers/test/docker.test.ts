@@ -1,15 +1,19 @@
+import { execFile } from "node:child_process"
 import { createServer } from "node:http"
-import type { Server } from "node:http"
+import type { Server, ServerResponse } from "node:http"
 import { once } from "node:events"
-import { mkdtemp, rm } from "node:fs/promises"
+import { chmod, mkdtemp, rm } from "node:fs/promises"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { inspect, promisify } from "node:util"
+import { generateTicketKeys } from "@project-ingress/forward"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { docker } from "../src/docker.ts"
 import { machineFetcher } from "../src/fetcher.ts"
 import type { Machine, MachineChange, MachineProvider } from "../src/machine-provider.ts"
-import { engineMissing, importNodeImage, removeMachines, runMachine } from "./engine.ts"
+import { runProxiedMachine } from "./docker-machine.ts"
+import { engineMissing, hasIPv6, importNodeImage, makeNetwork, removeMachines, runMachine } from "./engine.ts"
 import type { MachineSpec, RunningMachine } from "./engine.ts"
 import { programs, run } from "./runtimes.ts"
 
@@ -18,8 +22,10 @@ const signal = new AbortController().signal
 
 // Stands for the machine's proxy: answers, stamped, on 8080.
 const stamping = `
+import { execFile } from "node:child_process"
 import { createServer } from "node:http"
 createServer((request, response) => {
+  if (request.url === "/never") return console.log("asked")
   response.writeHead(200, { "x-iterate-proxy-stamp": "1" }).end("from " + process.env.NAME)
 }).listen(8080)
 `
@@ -109,15 +115,17 @@ describe.skipIf(missing !== undefined)(
       const provider = docker()
       const { id, docker: command } = await machine({ start: false })
       const watched: string[] = []
+      const heard = new Set<string>()
       const watch = async (ends: AbortSignal) => {
         for await (const change of provider.watch!({ signal: ends })) {
+          heard.add(change.externalId)
           if (change.externalId === id) watched.push(change.state)
         }
       }
       const first = new AbortController()
       const watching = watch(first.signal)
-      // Nothing says when the engine listens; a start that is too early would be missed.
-      await new Promise((resolve) => setTimeout(resolve, 300))
+      // Nothing says when the engine listens, so something happens until it was heard.
+      while (heard.size === 0) await (await machine({ start: false, files: {} })).remove()
       await command("start")
       await command("pause")
       await command("unpause")
@@ -193,6 +201,12 @@ describe.skipIf(missing !== undefined)(
       await expect
         .poll(() => docker().status!(machineOf(looping.id), { signal }), { timeout: 10_000 })
         .toEqual({ state: "starting", detail: "restarting" })
+      const resolving = async () => {
+        const asked = docker().resolve(machineOf(looping.id), { port: 3000, signal })
+        return asked.catch(({ _tag }: { readonly _tag: string }) => _tag)
+      }
+      // Between two crashes it runs for a moment.
+      await expect.poll(resolving, { timeout: 10_000 }).toBe("MachineStarting")
       await looping.remove()
 
       const taken = createServer().listen(0, "127.0.0.1")
@@ -220,6 +234,140 @@ describe.skipIf(missing !== undefined)(
         field: "network",
       })
       expect(await get(machineFetcher(docker(), machineOf(id, { address: "container" })))).toBe("from undefined")
+    })
+
+    it("takes the address in the network that its record names", { timeout: 30_000 }, async () => {
+      const [first, second] = [await makeNetwork(), await makeNetwork()]
+      const { id, docker: command } = await machine({ options: ["--network", first, "--env", "NAME=a"] })
+      const reach = (metadata: Machine["metadata"]) => get(machineFetcher(docker(), machineOf(id, metadata)))
+      const address = async (network: string): Promise<string> =>
+        (await command("inspect", "--format", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`)).trim()
+      const origin = async (metadata: Machine["metadata"]) =>
+        (await docker().resolve(machineOf(id, metadata), { port: 3000, signal })).origin
+      expect(await origin({ address: "container" })).toBe(`http://${await address(first)}:8080`)
+      expect(await reach({ address: "container" })).toBe("from a")
+
+      await command("network", "connect", second)
+      await expect(origin({ address: "container" })).rejects.toMatchObject({
+        _tag: "MachineRecordInvalid",
+        field: "network",
+      })
+      expect(await origin({ network: first })).toBe(`http://${await address(first)}:8080`)
+      expect(await origin({ network: second })).toBe(`http://${await address(second)}:8080`)
+      expect(await address(second)).not.toBe(await address(first))
+      expect([await reach({ network: first }), await reach({ network: second })]).toEqual(["from a", "from a"])
+    })
+
+    it("keeps a machine whose network is gone apart from one that is gone", { timeout: 20_000 }, async () => {
+      const network = await makeNetwork()
+      const { id, docker: command } = await machine({ start: false, options: ["--network", network] })
+      await promisify(execFile)("docker", ["network", "rm", network])
+      // dockerd: 404 "network … not found".
+      await expect(docker().start!(machineOf(id), { signal })).rejects.toMatchObject({
+        _tag: "ProviderUnavailable",
+        reason: "HTTP 404",
+      })
+      await command("rm")
+      await expect(docker().start!(machineOf(id), { signal })).rejects.toMatchObject({ _tag: "MachineNotFound" })
+    })
+
+    it.for([
+      ["[::1]::8080", /^http:\/\/\[::1\]:\d+$/],
+      ["[::]::8080", /^http:\/\/\[::1\]:\d+$/],
+      // Two ports, one in each family, and not the same ones.
+      ["8080", /^http:\/\/127\.0\.0\.1:\d+$/],
+    ] as const)("reaches what is published as %s", { timeout: 20_000 }, async ([publish, origin], ctx) => {
+      if (publish.startsWith("[") && !(await hasIPv6())) ctx.skip("no IPv6 loopback here")
+      const { id } = await machine({ options: ["--publish", publish, "--env", "NAME=a"] })
+      expect((await docker().resolve(machineOf(id), { port: 3000, signal })).origin).toMatch(origin)
+      expect(await get(machineFetcher(docker(), machineOf(id)))).toBe("from a")
+    })
+
+    it("takes a health check for a hint, never for a gate", { timeout: 30_000 }, async () => {
+      const checked = (interval: string) =>
+        machine({
+          // There is no shell in the image, so that the check fails.
+          options: ["--health-cmd", "true", "--health-retries", "1", "--health-interval", interval].concat(
+            ["--publish", "127.0.0.1::8080"],
+            ["--env", "NAME=a"],
+          ),
+        })
+      const { id: starting } = await checked("1h")
+      expect(await docker().status!(machineOf(starting), { signal })).toMatchObject({ state: "running", upForMs: 0 })
+      expect(await get(machineFetcher(docker(), machineOf(starting)))).toBe("from a")
+
+      const { id: ill, docker: command } = await checked("50ms")
+      await expect
+        .poll(() => command("inspect", "--format", "{{.State.Health.Status}}"), { timeout: 10_000 })
+        .toBe("unhealthy")
+      const { state, upForMs } = await docker().status!(machineOf(ill), { signal })
+      expect(state).toBe("running")
+      expect(upForMs).toBeGreaterThan(0)
+      expect(await get(machineFetcher(docker(), machineOf(ill)))).toBe("from a")
+    })
+
+    it.each([
+      [
+        "stopped",
+        ({ docker }: RunningMachine) => docker("stop", "--time", "0"),
+        { _tag: "MachineNotRunning", state: "exited" },
+      ],
+      ["removed", ({ remove }: RunningMachine) => remove(), { _tag: "MachineNotFound" }],
+    ])("fails a request whose machine is %s meanwhile", { timeout: 20_000 }, async (_, end, failure) => {
+      const asked = await machine()
+      const fetcher = machineFetcher(docker(), machineOf(asked.id), { wake: false })
+      const answer = fetcher(new Request("http://app.test/never")).catch((error: unknown) => error)
+      await expect.poll(() => asked.docker("logs"), { timeout: 10_000 }).toBe("asked")
+      await end(asked)
+      expect(await answer).toMatchObject(failure)
+    })
+
+    it("never gives another machine's answer at an address that was given away", { timeout: 60_000 }, async () => {
+      const { signing, verification: key } = await generateTicketKeys("test")
+      const first = await runProxiedMachine("mach_1", { image, key, publish: "127.0.0.1::8080" })
+      const real = docker()
+      let resolved = 0
+      const provider: MachineProvider = {
+        ...real,
+        async resolve(...args) {
+          resolved++
+          // The old endpoint is the one that is used, however long this test takes.
+          return { ...(await real.resolve(...args)), cacheForMs: 3_600_000 }
+        },
+      }
+      const fetcher = (wake: boolean) => machineFetcher(provider, machineOf(first.id), { signing, wake })
+      const [asleep, posting, waking, refreshing] = [fetcher(false), fetcher(false), fetcher(true), fetcher(false)]
+      for (const each of [asleep, posting, waking, refreshing]) expect(await get(each)).toBe("from mach_1")
+
+      const port = /:(\d+)$/.exec(await first.docker("port"))![1]!
+      await first.docker("stop", "--time", "0")
+      const second = await runProxiedMachine("mach_2", { image, key, publish: `127.0.0.1:${port}:8080` })
+      const other = { ...machineOf(second.id), id: "mach_2" }
+      const toSecond = machineFetcher(real, other, { signing })
+      expect(await get(toSecond)).toBe("from mach_2")
+
+      // Each goes where the machine was. The other one's proxy refuses it, and its app is not asked.
+      const before = resolved
+      const logged = ["app /", "proxy 200"]
+      await expect.poll(second.logged).toEqual(logged)
+      const refusedOnceMore = () => expect.poll(second.logged).toEqual((logged.push("proxy 421"), logged))
+      await expect(get(asleep)).rejects.toMatchObject({ _tag: "MachineNotRunning", state: "exited" })
+      await refusedOnceMore()
+      expect(resolved - before).toBe(1)
+      // A body that was begun is not sent again.
+      const posted = posting(new Request("http://app.test/", { method: "POST", body: "for mach_1 alone" }))
+      await expect(posted).rejects.toMatchObject({ _tag: "MachineMismatch" })
+      await refusedOnceMore()
+      expect(await get(waking)).toBe("from mach_1")
+      await refusedOnceMore()
+      expect(await get(refreshing)).toBe("from mach_1")
+      await refusedOnceMore()
+
+      // Both have addresses of their own by now.
+      expect(await get(asleep)).toBe("from mach_1")
+      expect(await get(posting)).toBe("from mach_1")
+      expect(await get(toSecond)).toBe("from mach_2")
+      await expect.poll(second.logged).toEqual([...logged, "app /", "proxy 200"])
     })
 
     it("says that a port which is not published is closed", { timeout: 20_000 }, async () => {
@@ -254,9 +402,60 @@ describe("docker, without an engine", () => {
   it.each([
     ["a socket that is not there", "unix:///no/such.sock", "ENOENT"],
     ["an engine that does not listen", "tcp://127.0.0.1:1", "ECONNREFUSED"],
-    ["a kind of host it cannot speak to", "ssh://user@host", "engine failed"],
   ])("is unavailable with %s", async (_, host, reason) => {
     await expect(resolve({}, host)).rejects.toMatchObject({ _tag: "ProviderUnavailable", reason })
+  })
+
+  const accepted = "must be unix:///path or tcp://host:port; ssh:// and npipe:// are not supported"
+  it.each([
+    "ssh://user:secret@host",
+    "npipe:////./pipe/docker_engine",
+    "fd://",
+    "/var/run/docker.sock",
+    "unix:/var/run/docker.sock",
+    "unix://",
+    "unix:///",
+    "unix://docker.sock",
+    "unix://./docker.sock",
+    "tcp://",
+    "tcp://:2375",
+    "tcp://user:secret@host:2375",
+    "tcp://host:2375/v1.41",
+    "tcp://host:2375?x=secret",
+    "tcp://host:65536",
+    "tcp://::1:2375",
+    "tcp://[::1:2375",
+    "host:2375",
+  ])("refuses the host %s", async (host) => {
+    expect(() => docker({ host })).toThrow(new TypeError(`host ${accepted}`))
+    const env = { DOCKER_HOST: host }
+    await expect(docker({ env }).status!(machineOf("abc"), { signal })).rejects.toMatchObject({
+      _tag: "ProviderUnavailable",
+      reason: `DOCKER_HOST ${accepted}`,
+    })
+    await expect(docker({ env }).watch!({ signal })[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      _tag: "ProviderUnavailable",
+      reason: `DOCKER_HOST ${accepted}`,
+    })
+  })
+
+  it("takes an empty DOCKER_HOST for none, and an empty option for a mistake", async () => {
+    const said = (provider: MachineProvider) =>
+      provider.status!(machineOf("no-such-machine"), { signal }).catch(({ _tag, reason }) => ({ _tag, reason }))
+    const atDefault = await said(docker({ host: "unix:///var/run/docker.sock" }))
+    expect(await said(docker({ env: { DOCKER_HOST: "" } }))).toEqual(atDefault)
+    expect(await said(docker({ env: {} }))).toEqual(atDefault)
+    expect(() => docker({ host: "" })).toThrow(TypeError)
+  })
+
+  const certificate = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n"
+  it.each([
+    [{ ca: "" }, "tls.ca must be the PEM text of a certificate"],
+    [{ cert: certificate, key: "secret" }, "tls.key must be the PEM text of a private key"],
+    [{ cert: "secret", key: certificate }, "tls.cert must be the PEM text of a certificate"],
+    [{ cert: certificate }, "tls.cert and tls.key go together"],
+  ])("refuses the certificates %j", (tls, message) => {
+    expect(() => docker({ host: "tcp://127.0.0.1:1", tls })).toThrow(new TypeError(message))
   })
 
   it.each([
@@ -283,6 +482,8 @@ describe("docker, with an engine that answers from a script", () => {
   let server: Server
   let seen: string[]
   let script: (path: string) => readonly [status: number, body: unknown]
+  // Answers instead of the script, but for the version.
+  let endless: ((response: ServerResponse) => void) | undefined
   let folder: string
   let host: string
 
@@ -290,11 +491,15 @@ describe("docker, with an engine that answers from a script", () => {
     folder = await mkdtemp(join(tmpdir(), "ingress-engine-"))
     server = createServer((request, response) => {
       seen.push(request.url!)
+      if (endless !== undefined && request.url !== "/version") return endless(response)
       const [status, body] = script(request.url!)
-      response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body))
+      return response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body))
     }).listen(join(folder, "engine.sock"))
     await once(server, "listening")
     host = `unix://${folder}/engine.sock`
+  })
+  afterEach(() => {
+    endless = undefined
   })
   afterAll(async () => {
     server.close()
@@ -354,14 +559,110 @@ describe("docker, with an engine that answers from a script", () => {
   const version = { ApiVersion: "1.41", MinAPIVersion: "1.12" }
   it.each([
     [404, { message: "No such container: abc" }, { _tag: "MachineNotFound" }],
+    [404, "<h1>not an engine</h1>", { _tag: "ProviderUnavailable", reason: "HTTP 404" }],
     [401, "", { _tag: "ProviderAuth" }],
     [403, "", { _tag: "ProviderAuth" }],
     [500, { message: "Multiple IDs found with provided prefix: d" }, { _tag: "MachineRecordInvalid" }],
     [500, { message: "boom" }, { _tag: "ProviderUnavailable", reason: "HTTP 500" }],
     [400, { message: "invalid" }, { _tag: "ProviderUnavailable", reason: "HTTP 400" }],
-    [200, { Id: "abc" }, { _tag: "ProviderUnavailable" }],
+    [200, { Id: "abc" }, { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
+    [200, "null", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
+    [200, "", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
+    [204, "", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
+    [304, "", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
+    [301, "", { _tag: "ProviderUnavailable", reason: "HTTP 301" }],
   ])("translates %i %j", async (status, body, failure) => {
     await expect(resolve(engine(version, [status, body]))).rejects.toMatchObject(failure)
+  })
+
+  it.each([
+    ["a container", "/json"],
+    ["its version", "/version"],
+  ])("does not understand nonsense about %s, and does not repeat it", async (_, path) => {
+    // As a container's environment would be, in an answer that was cut off.
+    const nonsense = `{"Env":["TOKEN=c4n4ry`
+    const provider = engine(version, [200, running()])
+    const before = script
+    script = (asked) => (asked.endsWith(path) ? [200, nonsense] : before(asked))
+    const failure = await resolve(provider).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "an answer that is not understood" })
+    expect(inspect(failure, { depth: Infinity, showHidden: true })).not.toContain("c4n4ry")
+  })
+
+  it.each(["", "null", "[]", `"1.41"`, `{"ApiVersion":"one"}`, "<h1>not an engine</h1>"])(
+    "does not take %j for the version of an engine",
+    async (body) => {
+      const provider = engine(version, [200, running()])
+      script = () => [200, body]
+      const failure = { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }
+      await expect(resolve(provider)).rejects.toMatchObject(failure)
+      expect((await watched(provider)).failure).toMatchObject(failure)
+    },
+  )
+
+  it("starts a machine whatever the engine says about it beside the status", async () => {
+    const provider = engine(version, [200, "started"])
+    await provider.start!(machineOf("abc"), { signal })
+    expect(seen.at(-1)).toBe("/v1.41/containers/abc/start")
+  })
+
+  it.each([
+    ["answer", (provider: MachineProvider) => resolve(provider)],
+    ["event", async (provider: MachineProvider) => Promise.reject((await watched(provider)).failure)],
+  ])("gives an %s up that does not end", async (_, ask) => {
+    const closed = new Promise<void>((resolve) => {
+      endless = (response) => {
+        const more = () => {
+          while (response.write("x".repeat(65_536)));
+        }
+        response.on("drain", more).on("close", resolve)
+        more()
+      }
+    })
+    await expect(ask(engine(version, [200, ""]))).rejects.toMatchObject({
+      _tag: "ProviderUnavailable",
+      reason: "an answer that is too large",
+    })
+    await closed
+  })
+
+  it("is unavailable when an answer breaks off", async () => {
+    endless = (response) => {
+      response.write(`{"Id":`, () => response.destroy())
+    }
+    await expect(resolve(engine(version, [200, ""]))).rejects.toMatchObject({
+      _tag: "ProviderUnavailable",
+      reason: "ECONNRESET",
+    })
+  })
+
+  it("is refused where it has no right to the socket", async () => {
+    const path = join(folder, "closed.sock")
+    const closed = createServer().listen(path)
+    await once(closed, "listening")
+    await chmod(path, 0)
+    // Root has every right, so it becomes somebody else when all is loaded.
+    const script = `
+      import { docker } from ${JSON.stringify(new URL("../src/docker.ts", import.meta.url).href)}
+      const provider = docker({ host: ${JSON.stringify(`unix://${path}`)} })
+      if (process.getuid() === 0) process.setuid(65534)
+      const { signal } = new AbortController()
+      const told = await provider.status({ type: "docker", externalId: "abc", metadata: {} }, { signal }).catch(String)
+      console.log(told)
+    `
+    const args = ["--conditions=@project-ingress/source", "--input-type=module", "--eval", script]
+    const { stdout } = await promisify(execFile)(process.execPath, args)
+    expect(stdout).toContain("ProviderAuth: ")
+    closed.close()
+  })
+
+  it("takes a socket's path as it stands", async () => {
+    const path = join(folder, "a b%20c?d#é.sock")
+    const odd = createServer((request, response) => server.emit("request", request, response)).listen(path)
+    await once(odd, "listening")
+    engine(version, [200, running()])
+    expect((await resolve(docker({ host: `unix://${path}` }))).origin).toBe("http://127.0.0.1:32768")
+    odd.close()
   })
 
   it("calls a machine young whose health check is starting", async () => {
@@ -428,7 +729,9 @@ describe("docker, with an engine that answers from a script", () => {
   it.each([
     [published(["", "1000"]), "http://127.0.0.1:1000"],
     [published(["0.0.0.0", "1000"], ["::", "1000"]), "http://127.0.0.1:1000"],
-    [published(["::", "1000"]), "http://127.0.0.1:1000"],
+    [published(["0.0.0.0", "1000"], ["::", "1001"]), "http://127.0.0.1:1000"],
+    // dockerd listens on IPv6 alone then.
+    [published(["::", "1000"]), "http://[::1]:1000"],
     [published(["::1", "1000"]), "http://[::1]:1000"],
     [published(["192.0.2.1", "1000"]), "http://192.0.2.1:1000"],
     [{ HostConfig: { NetworkMode: "host" }, NetworkSettings: { Ports: {} } }, "http://127.0.0.1:8080"],
@@ -436,17 +739,46 @@ describe("docker, with an engine that answers from a script", () => {
     expect((await resolve(engine(version, [200, running(more)]))).origin).toBe(origin)
   })
 
-  it("uses the engine's host for a port published everywhere, and none of its own loopback", async () => {
-    const remote = createServer((request, response) => server.emit("request", request, response))
-    remote.listen(0, "0.0.0.0")
+  const everywhere = [["0.0.0.0", "1000"] as const, ["::", "1001"] as const] as const
+  const local = [["127.0.0.1", "1000"] as const, ["::1", "1001"] as const] as const
+  /** Serves the script over TCP, and gives where a machine is with an engine of that name. */
+  const remotely = async (address: string) => {
+    const remote = createServer((request, response) => server.emit("request", request, response)).listen(0, address)
     await once(remote, "listening")
     const { port } = remote.address() as AddressInfo
-    const at = (name: string) => docker({ env: { DOCKER_HOST: `tcp://${name}:${port}` } })
-    engine(version, [200, running(published(["0.0.0.0", "1000"]))])
-    expect((await resolve(at("0.0.0.0"))).origin).toBe("http://0.0.0.0:1000")
-    engine(version, [200, running(published(["127.0.0.1", "1000"]))])
-    expect((await resolve(at("127.0.0.1"))).origin).toBe("http://127.0.0.1:1000")
-    await expect(resolve(at("0.0.0.0"))).rejects.toMatchObject({ _tag: "PortClosed", port: 8080 })
-    remote.close()
+    const origin = (name: string, ...bindings: (readonly [string, string])[]) => {
+      engine(version, [200, running(published(...bindings))])
+      return resolve(docker({ env: { DOCKER_HOST: `tcp://${name}:${port}` } })).then(
+        (endpoint) => endpoint.origin,
+        (error: { readonly _tag: string }) => error._tag,
+      )
+    }
+    return { origin, close: () => remote.close() }
+  }
+
+  it("finds published ports where an engine behind TCP is", async () => {
+    const { origin, close } = await remotely("0.0.0.0")
+    expect(await origin("localhost", ...everywhere)).toBe("http://localhost:1000")
+    expect(await origin("localhost", everywhere[1])).toBe("http://localhost:1001")
+    expect(await origin("127.0.0.1", ...everywhere)).toBe("http://127.0.0.1:1000")
+    expect(await origin("127.0.0.1", everywhere[1])).toBe("http://[::1]:1001")
+    expect(await origin("127.0.0.1", ...local)).toBe("http://127.0.0.1:1000")
+    // An address that is nobody's loopback, and leads here all the same.
+    expect(await origin("0.0.0.0", ...everywhere)).toBe("http://0.0.0.0:1000")
+    expect(await origin("0.0.0.0", everywhere[1])).toBe("PortClosed")
+    expect(await origin("0.0.0.0", ...local)).toBe("PortClosed")
+    expect(await origin("0.0.0.0", ...local, ["192.0.2.1", "1002"])).toBe("http://192.0.2.1:1002")
+    close()
+  })
+
+  it("finds published ports where an engine behind IPv6 is", async (ctx) => {
+    if (!(await hasIPv6())) ctx.skip("no IPv6 loopback here")
+    const { origin, close } = await remotely("::")
+    expect(await origin("[::1]", everywhere[0])).toBe("http://127.0.0.1:1000")
+    expect(await origin("[::1]", everywhere[1])).toBe("http://[::1]:1001")
+    expect(await origin("[::1]", local[1])).toBe("http://[::1]:1001")
+    expect(await origin("[::]", ...everywhere)).toBe("http://[::]:1001")
+    expect(await origin("[::]", everywhere[0])).toBe("PortClosed")
+    close()
   })
 })

@@ -3,8 +3,10 @@
  * use it too. Every container bears a label, so that `removeMachines` finds all that this process made.
  */
 import { execFile, spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
@@ -41,11 +43,14 @@ export const engineMissing = async (): Promise<string | undefined> => {
     await run("version", "--format", "{{.Server.Version}}")
     return undefined
   } catch (cause) {
-    if (process.env["INGRESS_REQUIRE"]?.split(/[ ,]+/).includes("engine") === true) {
-      throw new Error("INGRESS_REQUIRE asks for a Docker Engine and none answers", { cause })
-    }
-    return "no Docker Engine answers"
+    return reasonToSkip("no Docker Engine answers", cause)
   }
+}
+
+/** The reason, where it may be one. Throws when `INGRESS_REQUIRE` names `engine`. */
+export const reasonToSkip = (reason: string, cause: unknown): string => {
+  if (process.env["INGRESS_REQUIRE"]?.split(/[ ,]+/).includes("engine") !== true) return reason
+  throw new Error(`INGRESS_REQUIRE asks for a Docker Engine: ${reason}`, { cause })
 }
 
 /** The name of an image that runs `node /app/server.mjs`. Made once for each version of Node, in about a second. */
@@ -109,8 +114,30 @@ export const runMachine = async (spec: MachineSpec): Promise<RunningMachine> => 
   return { id, docker, remove: async () => void (await docker("rm", "--force", "--volumes")) }
 }
 
-/** Removes every container that this process made. */
+/** The name of a new network of the engine, with addresses of its own. */
+export const makeNetwork = async (): Promise<string> => {
+  const name = `${LABEL}-${randomUUID()}`
+  await run("network", "create", "--label", `${LABEL}=${process.pid}`, name)
+  return name
+}
+
+/** Removes every container and every network that this process made. */
 export const removeMachines = async (): Promise<void> => {
-  const ids = await run("ps", "--all", "--quiet", "--no-trunc", "--filter", `label=${LABEL}=${process.pid}`)
+  const ours = ["--quiet", "--no-trunc", "--filter", `label=${LABEL}=${process.pid}`]
+  const ids = await run("ps", "--all", ...ours)
   if (ids !== "") await run("rm", "--force", "--volumes", ...ids.split("\n"))
+  const made = await run("network", "ls", ...ours)
+  if (made !== "") await run("network", "rm", ...made.split("\n"))
+}
+
+/** Whether somebody can listen at `::1`. */
+export const hasIPv6 = async (): Promise<boolean> => {
+  const server = createServer().listen(0, "::1")
+  try {
+    await once(server, "listening")
+    server.close()
+    return true
+  } catch {
+    return false
+  }
 }
