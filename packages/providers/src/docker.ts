@@ -8,6 +8,7 @@ import {
   PortClosed,
   ProviderAuth,
   ProviderUnavailable,
+  where,
 } from "./errors.ts"
 import { dockerEngine, EngineFailure } from "./docker-engine.ts"
 import type { DockerEngine, EngineTls } from "./docker-engine.ts"
@@ -168,8 +169,6 @@ const decodeMetadata = metadataDecoder(
     origin: "http:// or https:// with a host and perhaps a port, and nothing else",
   },
 )
-
-const where = (machine: Machine) => ({ provider: machine.type, machine: machine.externalId })
 
 /** Asks about one container and translates what the engine says about it. Gives the text of its answer. */
 const call = async (

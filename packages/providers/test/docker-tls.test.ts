@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -7,8 +6,6 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as tls from "node:tls"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { docker } from "../src/docker.ts"
 import type { DockerOptions } from "../src/docker.ts"
@@ -18,6 +15,8 @@ import { certificates, ownEngineMissing, startOwnEngine } from "./docker-own-eng
 import type { OwnEngine } from "./docker-own-engine.ts"
 import type { Question, Told } from "./docker-tls-main.ts"
 import { engineMissing, hasIPv6, importNodeImage, removeMachines, runMachine } from "./engine.ts"
+import { programs, run } from "./runtimes.ts"
+import type { Command } from "./runtimes.ts"
 
 const signal = new AbortController().signal
 const pem = (holder: Parameters<typeof certificates>[0], name: "ca" | "cert" | "key"): string =>
@@ -30,19 +29,15 @@ const byEnvironment = (host: string, folder: string): DockerOptions => ({
   env: { DOCKER_HOST: host, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder },
 })
 
-const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
-const bin = (name: string): string => path(`../../../node_modules/.bin/${name}`)
-const source = "--conditions=@project-ingress/source"
-const runtimes: readonly (readonly [name: string, command: readonly [string, ...string[]]])[] = [
-  ["Node", [process.execPath, source]],
-  ["Bun", [bin("bun"), source]],
-  ["Deno", [bin("deno"), "run", "--allow-all", source]],
+const runtimes: readonly (readonly [name: string, command: Command])[] = [
+  ["Node", [process.execPath, "--conditions=@project-ingress/source"]],
+  ["Bun", programs.bun],
+  ["Deno", programs.deno],
 ]
 
 /** Asks from another process of a runtime. What an error says is searched for key material. */
-const ask = async ([command, ...args]: readonly [string, ...string[]], ...questions: Question[]): Promise<Told[]> => {
-  const all = [...args, path("docker-tls-main.ts"), JSON.stringify(questions)]
-  const { stdout } = await promisify(execFile)(command, all, { env: { ...process.env, NODE_OPTIONS: undefined } })
+const ask = async (command: Command, ...questions: Question[]): Promise<Told[]> => {
+  const { stdout } = await run(command, "docker-tls-main.ts", { args: [JSON.stringify(questions)] })
   const told = JSON.parse(stdout) as Told[]
   const texts = [ca, cert, key, ...Object.values(stranger)].flatMap((text) => text.trim().split("\n"))
   // Errors about a certificate hold it as an object, with its fingerprints.

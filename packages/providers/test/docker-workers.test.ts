@@ -1,10 +1,8 @@
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
-import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { expect, it } from "vitest"
+import { startWorker } from "./runtimes.ts"
 
 // With Node's modules workerd has a node:http, which would send something.
 it.each([[[]], [["nodejs_compat"]]])(
@@ -17,33 +15,14 @@ it.each([[[]], [["nodejs_compat"]]])(
       response.end("{}")
     }).listen(0, "127.0.0.1")
     await once(engine, "listening")
-    const bundle = await build({
-      entryPoints: [fileURLToPath(new URL("docker-worker.ts", import.meta.url))],
-      bundle: true,
-      format: "esm",
-      write: false,
-      // As wrangler leaves them.
-      external: ["node:*"],
-      conditions: ["@project-ingress/source", "workerd"],
-    })
-    const script = bundle.outputFiles[0]!.text
-    const worker = new Miniflare(
-      convertV4MiniflareOptions({
-        cf: false,
-        modules: true,
-        script,
-        compatibilityDate: "2026-01-01",
-        compatibilityFlags,
-      }),
-    )
-    const at = await worker.ready
+    const worker = await startWorker("docker-worker.ts", { compatibilityFlags })
     try {
       for (const host of [
         "unix:///var/run/docker.sock",
         `tcp://127.0.0.1:${(engine.address() as AddressInfo).port}`,
         "https://127.0.0.1:2376",
       ]) {
-        const answer = await fetch(new URL(`/?host=${encodeURIComponent(host)}`, at))
+        const answer = await fetch(new URL(`/?host=${encodeURIComponent(host)}`, worker.url))
         expect(await answer.json()).toEqual(
           Array(4).fill("ProviderUnavailable: docker runs on Node, Bun and Deno, not on Workers"),
         )

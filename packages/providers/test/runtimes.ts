@@ -47,7 +47,15 @@ export interface RunningWorker {
 }
 
 /** Bundles a module and runs it in workerd, which has no `node:` modules: who imports one when it is needed may be in it. */
-export const startWorker = async (file: string): Promise<RunningWorker> => {
+export const startWorker = async (
+  file: string,
+  options: {
+    readonly compatibilityFlags?: readonly string[]
+    /** Classes that the module exports, by the name of their binding. */
+    readonly durableObjects?: Readonly<Record<string, string>>
+  } = {},
+): Promise<RunningWorker> => {
+  const { compatibilityFlags = [], durableObjects = {} } = options
   const bundle = await build({
     entryPoints: [here(file)],
     bundle: true,
@@ -58,7 +66,14 @@ export const startWorker = async (file: string): Promise<RunningWorker> => {
   })
   const script = bundle.outputFiles[0]!.text
   const worker = new Miniflare(
-    convertV4MiniflareOptions({ cf: false, modules: true, script, compatibilityDate: "2026-01-01" }),
+    convertV4MiniflareOptions({
+      cf: false,
+      modules: true,
+      script,
+      compatibilityDate: "2026-01-01",
+      compatibilityFlags: [...compatibilityFlags],
+      durableObjects: { ...durableObjects },
+    }),
   )
   return { url: await worker.ready, dispose: () => worker.dispose() }
 }

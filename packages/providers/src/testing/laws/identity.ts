@@ -158,12 +158,20 @@ export const identity = {
     ["swap", "signing"],
     async (world) => {
       const before = world.machine
-      const fetcher = world.fetcher()
+      let asked = 0
+      // However long a swap takes, what was known before it is used after it.
+      const remembering = resolving(world.provider, async (machine, options) => {
+        asked++
+        const { expiresAt: _, ...endpoint } = await world.provider.resolve(machine, options)
+        return { ...endpoint, cacheForMs: 3_600_000 }
+      })
+      const fetcher = world.fetcher({ provider: remembering })
       equal(await who(fetcher(requestOf("/who"))), before.id, "who answered before")
       world.machine = await world.fixture.swap!()
       const known = JSON.stringify(before) === JSON.stringify(world.machine)
       try {
         equal(await who(fetcher(requestOf("/who"))), before.id, "who answered at the old record")
+        ok(asked > 1, "what was known was found to be another's")
       } catch (error) {
         // Only a record that is old itself may lead to nobody.
         if (error instanceof LawBroken || known) throw error
