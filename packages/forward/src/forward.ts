@@ -5,6 +5,7 @@
  */
 export { answerTable, failureAnswer, wantsPage } from "./answers.ts"
 export type { Answer, AnswerOptions, AnswerTag } from "./answers.ts"
+export { setsCookie } from "./edge-cookies.ts"
 export { endToEndTrailers, headerValue, headerValues, requestHeaders, responseHeaders } from "./headers.ts"
 export type { HeaderList, RequestHop, ResponseHop } from "./headers.ts"
 export { defaultNames, hopNames } from "./names.ts"

@@ -1,3 +1,4 @@
+import { setsCookie, withoutCookies } from "./edge-cookies.ts"
 import type { HopNames } from "./names.ts"
 
 /**
@@ -24,6 +25,8 @@ export interface RequestHop {
   readonly expect?: boolean
   /** True when trailers of the answer reach the client: then the client's `TE: trailers` passes. */
   readonly trailers?: boolean
+  /** Names of cookies that belong to a platform on the way: a client's own are dropped. */
+  readonly edgeCookies?: readonly string[] | undefined
   /** Added last, so that nothing the client sends removes, precedes or doubles them. */
   readonly add: HeaderList
 }
@@ -36,6 +39,8 @@ export interface ResponseHop {
    * the whole family is dropped, because an app must not speak in our name.
    */
   readonly stamped: boolean
+  /** Names of cookies that a platform on the way sets for itself: dropped. */
+  readonly edgeCookies?: readonly string[] | undefined
   /** Added last. */
   readonly add: HeaderList
 }
@@ -141,7 +146,10 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
     }
     if (!trusted && (lower.startsWith(names.family) || isIdentity(lower, fate))) continue
     if (isAlias(lower, names)) continue
-    out.push(name, inbound[i + 1]!)
+    if (hop.edgeCookies !== undefined && lower === "cookie") {
+      const kept = withoutCookies(inbound[i + 1]!, hop.edgeCookies)
+      if (kept !== undefined) out.push(name, kept)
+    } else out.push(name, inbound[i + 1]!)
   }
   if (restored !== undefined) {
     for (let i = 0; i < restored.length; i += 2) {
@@ -180,6 +188,8 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
     // RFC 9110 §8.6: no Content-Length on 1xx and 204.
     if (lower === "content-length" && (shape.status === 204 || shape.status < 200)) continue
     if (lower === "date") dated = true
+    if (hop.edgeCookies !== undefined && lower === "set-cookie" && setsCookie(inbound[i + 1]!, hop.edgeCookies))
+      continue
     out.push(name, inbound[i + 1]!)
   }
   if (shape.status === 101) out.push("Connection", "Upgrade", "Upgrade", "websocket")

@@ -27,6 +27,9 @@ export interface CloudflareContainerOptions {
  * Containers of Cloudflare, each behind a Durable Object. Runs on Workers alone: no URL leads to one. `externalId` is the
  * object's name. No metadata. A request wakes its container, and the class's `sleepAfter` lets it sleep again.
  *
+ * Give the Worker the compatibility flags `enable_request_signal` and `request_signal_passthrough`: without them a container
+ * is not told that a client left before it was answered.
+ *
  * @example
  * cloudflareContainer(env.MACHINES)
  */

@@ -46,6 +46,9 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
       // the edge appends its own client, who is the router. Not `accept-encoding`, which it overwrites: it recodes the answer
       // for what it was asked, and must be asked for that.
       eatenHeaders: ["x-forwarded-for", "x-forwarded-proto"],
+      // Access answers a service token with a session of ours, which would open the hostname to whoever gets the answer.
+      // https://developers.cloudflare.com/cloudflare-one/access-controls/service-credentials/service-tokens
+      ...(access === undefined ? {} : { edgeCookies: ["CF_Authorization", "CF_AppSession"] }),
     },
     async resolve(machine) {
       const { hostname } = decode(machine)

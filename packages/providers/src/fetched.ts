@@ -1,9 +1,23 @@
+import { setsCookie } from "@project-ingress/forward"
 import type { Received, Sendable } from "./sendable.ts"
 
 /** The most of a platform's answer that is looked at, in bytes. */
 const PEEK_BYTES = 4_096
 /** How long it may take, in ms. */
 const PEEK_MS = 500
+
+/** An answer without the cookies of its platform's edge; the very answer when it has none. */
+export const withoutEdgeCookies = (answer: Response, names: readonly string[] | undefined): Response => {
+  const cookies = names === undefined ? [] : answer.headers.getSetCookie()
+  const kept = cookies.filter((cookie) => !setsCookie(cookie, names!))
+  if (kept.length === cookies.length) return answer
+  const headers = new Headers(answer.headers)
+  headers.delete("set-cookie")
+  for (const cookie of kept) headers.append("set-cookie", cookie)
+  const { status, statusText, body, webSocket = null } = answer as Response & { readonly webSocket?: unknown }
+  // A Worker's 101 is nothing without its socket; elsewhere nobody asks for the member.
+  return new Response(body, { status, statusText, headers, webSocket } as ResponseInit)
+}
 
 /** A `Response` for `Machines.reach`: what every way in that speaks Fetch does with one. */
 export const fetched = {

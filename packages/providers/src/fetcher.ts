@@ -3,7 +3,7 @@ import { defaultNames, requestHeaders, ticketMint } from "@project-ingress/forwa
 import type { HopNames, TicketKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeAnswer } from "@project-ingress/forward/fetch"
-import { fetched } from "./fetched.ts"
+import { fetched, withoutEdgeCookies } from "./fetched.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
 import { makeMachines } from "./reach.ts"
 import type { MachinesOptions } from "./reach.ts"
@@ -78,13 +78,21 @@ export const machineFetcher = (
     return async (endpoint: Endpoint, ended: AbortSignal) => {
       // Minted when it leaves: the request may have waited for half a ticket's life until its machine was awake.
       const ticket = await mint?.(machine.id)
-      const hop = { names, pseudonym, trusted: false, upgrade, add: hopFields(names, port, url.hostname, ticket) }
+      const { edgeCookies, eatenHeaders } = provider.capabilities
+      const hop = {
+        names,
+        pseudonym,
+        trusted: false,
+        upgrade,
+        edgeCookies,
+        add: hopFields(names, port, url.hostname, ticket),
+      }
       const headers = requestHeaders(inbound, hop)
       return {
         origin: endpoint.origin,
         fetch: endpoint.fetch,
         target: url.pathname + url.search,
-        headers: tunnelHeaders(headers, provider.capabilities.eatenHeaders, endpoint, names),
+        headers: tunnelHeaders(headers, eatenHeaders, endpoint, names),
         signal: AbortSignal.any([request.signal, ended]),
         upgrade,
         headersTimeoutMs,
@@ -118,7 +126,7 @@ export const machineFetcher = (
       replayable: (sent) =>
         sent === "no" ? body === null || !(body.locked || request.bodyUsed) : body === null && safe(method),
     }
-    return run(sendable, request.signal)
+    return withoutEdgeCookies(await run(sendable, request.signal), provider.capabilities.edgeCookies)
   }
 
   const connect = async (request: Request): Promise<MachineSocket> => {

@@ -45,6 +45,8 @@ export interface Capabilities {
   readonly ports: "any" | "declared"
   /** Lower-case names of request headers that the platform eats or acts on; they are tunnelled. */
   readonly eatenHeaders: readonly string[]
+  /** Names of cookies that the platform's edge sets for itself: taken out of answers, and of requests. */
+  readonly edgeCookies?: readonly string[]
 }
 
 /** An answer that bears no stamp: the platform's own. Only its head, and at most 4 096 octets of body when it was read. */

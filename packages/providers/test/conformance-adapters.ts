@@ -1,6 +1,7 @@
 /** Every adapter of this package, and what the suite is given for it on Node. */
 import type { Capabilities } from "../src/machine-provider.ts"
 import type { SuiteOptions } from "../src/testing.ts"
+import { cloudflareContainerFixture } from "./conformance-cloudflare-container.ts"
 import { cloudflareTunnelFixture } from "./conformance-cloudflare-tunnel.ts"
 import { daytonaFixture } from "./conformance-daytona.ts"
 import { dockerFixture } from "./conformance-docker.ts"
@@ -43,12 +44,12 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
   docker: { fixture: dockerFixture, missing: engineMissing, runtimes: ["node", "bun", "deno"] },
   fly: { fixture: flyFixture, runtimes: everywhere, skip: steady },
   daytona: { fixture: daytonaFixture, runtimes: everywhere },
+  "cloudflare-container": { fixture: cloudflareContainerFixture, runtimes: ["workerd"], skip: steady },
   "cloudflare-tunnel": {
     fixture: cloudflareTunnelFixture,
     runtimes: everywhere,
     skip: {
       ...steady,
-      "http.cookies": "Access puts a cookie of its own, CF_Authorization, on every answer to a service token",
       "platform.port-closed": "the edge's 502 may as well be its own failure, and there is no state to ask for",
     },
   },

@@ -2,6 +2,8 @@
  * What the suite is given in another process: an adapter made of JSON, and a fixture whose data is JSON and whose hooks are
  * behind HTTP. Runs in every runtime.
  */
+import { cloudflareContainer } from "../src/cloudflare-container.ts"
+import type { ContainerNamespace } from "../src/cloudflare-container.ts"
 import { cloudflareTunnel } from "../src/cloudflare-tunnel.ts"
 import { daytona } from "../src/daytona.ts"
 import { docker } from "../src/docker.ts"
@@ -19,11 +21,15 @@ export type Made =
   | { readonly adapter: "docker"; readonly host: string }
   | { readonly adapter: "fly"; readonly token: string; readonly apiBase: string; readonly edgeOrigin: string }
   | { readonly adapter: "daytona"; readonly apiKey: string; readonly apiBase: string }
+  | { readonly adapter: "cloudflare-container" }
   | {
       readonly adapter: "cloudflare-tunnel"
       readonly access: { readonly clientId: string; readonly clientSecret: string }
       readonly places: Readonly<Record<string, string>>
     }
+
+/** Set by the Worker, which alone has objects to bind. */
+export const bound: { containers?: ContainerNamespace } = {}
 
 const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly adapter: A }>) => MachineProvider } = {
   local: () => local(),
@@ -31,6 +37,7 @@ const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly
   docker: ({ host }) => docker({ host, env: {} }),
   fly: ({ token, ...cloud }) => flyThrough(cloud, token),
   daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),
+  "cloudflare-container": () => cloudflareContainer({ getByName: (name) => bound.containers!.getByName(name) }),
   "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
 }
 

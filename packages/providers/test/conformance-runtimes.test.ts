@@ -28,7 +28,10 @@ const ran = async (runtime: keyof typeof runners, given: Given): Promise<SuiteRe
 
 let worker: RunningWorker
 beforeAll(async () => {
-  worker = await startWorker("conformance-worker.ts")
+  worker = await startWorker("conformance-worker.ts", {
+    durableObjects: { CONTAINERS: "FakeContainer" },
+    compatibilityFlags: ["enable_request_signal", "request_signal_passthrough"],
+  })
 })
 afterAll(() => worker.dispose())
 

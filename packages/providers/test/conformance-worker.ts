@@ -1,7 +1,10 @@
+// @ts-expect-error -- workerd's own module; its types would be everybody's globals
+import { DurableObject } from "cloudflare:workers"
 // Bundled and run by conformance-runtimes.test.ts in workerd, with a runner of its own: the machines are outside.
 import { providerSuite } from "../src/testing.ts"
 import type { LawName, SuiteOptions, SuiteReport } from "../src/testing.ts"
-import { remoteFixture } from "./conformance-remote.ts"
+import type { ContainerNamespace } from "../src/cloudflare-container.ts"
+import { bound, remoteFixture } from "./conformance-remote.ts"
 import type { Remote } from "./conformance-remote.ts"
 
 export interface Asked extends Pick<SuiteOptions, "skip"> {
@@ -16,8 +19,32 @@ export interface Outcome extends SuiteReport {
 // One suite for all requests about a fixture, so that what was said in one law is still known in the last.
 const suites = new Map<string, SuiteReport & { readonly tests: ReadonlyMap<string, () => Promise<void>> }>()
 
+/**
+ * As a class that extends `Container` does: sends a request on to the port that it names. The container is outside, at the
+ * second half of the object's name.
+ */
+export class FakeContainer extends DurableObject {
+  readonly #name: string
+  readonly #host: string
+  constructor(state: { readonly id: { readonly name: string } }, env: unknown) {
+    super(state, env)
+    const [name = "", host = ""] = state.id.name.split("@")
+    this.#name = name
+    this.#host = host
+  }
+  fetch(request: Request): Promise<Response> {
+    const headers = new Headers(request.headers)
+    headers.set("x-container", this.#name)
+    return fetch(this.#host + request.url.slice("http://container.invalid".length), new Request(request, { headers }))
+  }
+  async getState(): Promise<unknown> {
+    return (await fetch(`${this.#host}/state`, { headers: { "x-container": this.#name } })).json()
+  }
+}
+
 export default {
-  async fetch(request: Request): Promise<Response> {
+  async fetch(request: Request, env: { readonly CONTAINERS: ContainerNamespace }): Promise<Response> {
+    bound.containers = env.CONTAINERS
     const { remote, skip = {}, law } = (await request.json()) as Asked
     let suite = suites.get(remote.origin)
     if (suite === undefined) {

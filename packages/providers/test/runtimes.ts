@@ -62,7 +62,7 @@ export const startWorker = async (
     format: "esm",
     write: false,
     conditions: [condition, "workerd"],
-    external: ["node:*"],
+    external: ["node:*", "cloudflare:*"],
   })
   const script = bundle.outputFiles[0]!.text
   const worker = new Miniflare(

@@ -1,7 +1,7 @@
 import { responseHeaders } from "@project-ingress/forward"
 import type { HeaderList, HopNames } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
-import { fetched } from "@project-ingress/providers"
+import { fetched, withoutEdgeCookies } from "@project-ingress/providers"
 import type { Received } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { headersTimeoutMs } from "./handle.ts"
@@ -64,10 +64,12 @@ export const headersFrom = (list: HeaderList): Headers => {
 /** RFC 9110 §15: answers that have no body, and for which `new Response` refuses one. */
 const bodiless = new Set([204, 205, 304])
 
-/** The machine's answer for the client. A 101 stays the very object: its socket cannot be carried over. */
-export const passed = ({ answer, status, stamped }: Handled<Response>, names: HopNames): Response => {
-  if (status === 101) return answer
-  const list = responseHeaders(listFrom(answer.headers), { names, stamped, add: [] }, { status, chunked: false })
+/** The machine's answer for the client. A 101 is left alone, for its socket. */
+export const passed = (handled: Handled<Response>, names: HopNames): Response => {
+  const { answer, status, stamped, edgeCookies } = handled
+  if (status === 101) return withoutEdgeCookies(answer, edgeCookies)
+  const hop = { names, stamped, edgeCookies, add: [] }
+  const list = responseHeaders(listFrom(answer.headers), hop, { status, chunked: false })
   return new Response(bodiless.has(status) ? null : answer.body, {
     status,
     statusText: answer.statusText,

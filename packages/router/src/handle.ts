@@ -35,6 +35,8 @@ export interface Handled<A> {
   /** True when the machine's own proxy gave it, which it then proved. */
   readonly stamped: boolean
   readonly machine: Machine
+  /** Names of cookies in the answer that are the platform's own. */
+  readonly edgeCookies: readonly string[] | undefined
 }
 
 /** Who we are in `Via` and `Proxy-Status`. */
@@ -103,6 +105,7 @@ export const handle = (settings: Settings) => {
       const { machine } = record
       const port = portFor(hostnames, target, key, record)
       if (typeof port !== "number") return yield* Effect.fail(port)
+      const { eatenHeaders = [], edgeCookies } = machines.provider(machine.type)?.capabilities ?? {}
       let last: Handled<A> | undefined
       const answer = yield* machines.reach<A>(machine, port, {
         ...exchange,
@@ -117,11 +120,12 @@ export const handle = (settings: Settings) => {
                   port,
                   ticket,
                   endpoint,
-                  eaten: machines.provider(machine.type)?.capabilities.eatenHeaders ?? [],
+                  eaten: eatenHeaders,
+                  edgeCookies,
                   host: record.host,
                 }),
               ),
-              (headers) => exchange.send({ endpoint, machine, headers }),
+              (headers) => exchange.send({ endpoint, machine, headers, edgeCookies }),
             ),
           ).pipe(
             Effect.tap((received) => {
@@ -130,6 +134,7 @@ export const handle = (settings: Settings) => {
                 status: received.status,
                 stamped: received.header(names.stamp) !== undefined,
                 machine,
+                edgeCookies,
               }
               return Effect.void
             }),

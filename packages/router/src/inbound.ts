@@ -28,6 +28,8 @@ export interface Outgoing {
   readonly machine: Machine
   /** All fields but `Host` and framing. */
   readonly headers: HeaderList
+  /** Names of the cookies that the machine's platform sets for itself, which no client gets. */
+  readonly edgeCookies?: readonly string[] | undefined
 }
 
 /** One request's way to a machine and back, by whatever moves bytes here. The body stays on its side. */

@@ -16,6 +16,8 @@ export interface MachineHop {
   readonly endpoint: Endpoint
   /** Lower-case names that the provider's platform would eat or act on. */
   readonly eaten: readonly string[]
+  /** Names of cookies that are the platform's own. */
+  readonly edgeCookies?: readonly string[] | undefined
   readonly host: RouteRecord["host"]
 }
 
@@ -34,6 +36,7 @@ export const machineHeaders = (inbound: Inbound, hop: MachineHop): HeaderList =>
     upgrade: inbound.upgrade === true,
     expect: inbound.expect === true,
     trailers: inbound.trailers === true,
+    edgeCookies: hop.edgeCookies,
     add: identity(inbound),
   })
   for (const [name, value] of Object.entries(hop.endpoint.headers ?? {})) {

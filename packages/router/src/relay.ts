@@ -49,7 +49,12 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
         origin: originOf(outgoing),
         headers: withHost(outgoing),
         headersTimeoutMs: timeout,
-        response: (head) => ({ names, stamped: headerValue(head.headers, names.stamp) !== undefined, add: [] }),
+        response: (head) => ({
+          names,
+          stamped: headerValue(head.headers, names.stamp) !== undefined,
+          edgeCookies: outgoing.edgeCookies,
+          add: [],
+        }),
         onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
         onFailure: (failure, state) =>
           heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),

@@ -21,6 +21,14 @@ const router = createRouter({
   routes: memoryRoutes({ "p:misha": { machine: machine("mach_1") } }),
   providers: [
     fake({
+      capabilities: {
+        runtimes: ["node"],
+        webSocket: true,
+        wake: "none",
+        ports: "any",
+        eatenHeaders: [],
+        edgeCookies: ["edge"],
+      },
       endpoint: {
         origin: "http://machine.invalid",
         fetch: async (request) => {
@@ -89,6 +97,7 @@ describe.each([
         "x-app-hop": "1",
       })
       headers.append("set-cookie", "a=1")
+      headers.append("set-cookie", "edge=a-session-of-ours; HttpOnly")
       headers.append("set-cookie", "b=2")
       return new Response("teapot", { status: 418, headers })
     }
