@@ -2,13 +2,12 @@
 import { createServer, request as httpRequest } from "node:http"
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
-import { fileURLToPath } from "node:url"
 import { generateTicketKeys } from "@project-ingress/forward"
-import { build } from "esbuild"
 import type { Machine } from "../src/machine-provider.ts"
 import { appSource } from "../src/testing.ts"
 import { provider } from "./conformance-remote.ts"
 import type { Made, Proved } from "./conformance-remote.ts"
+import { bundledServer } from "./docker-machine.ts"
 import { importNodeImage, removeMachines, runMachine } from "./engine.ts"
 import type { RunningMachine } from "./engine.ts"
 
@@ -32,19 +31,6 @@ process.on("SIGUSR2", () => {
 })
 await import(new URL("app.mjs", import.meta.url).href)
 `
-
-const bundledServer = async (): Promise<string> => {
-  const bundle = await build({
-    stdin: { contents: serverSource, resolveDir: fileURLToPath(new URL("../..", import.meta.url)), loader: "ts" },
-    bundle: true,
-    write: false,
-    format: "esm",
-    platform: "node",
-    external: ["./app.mjs"],
-    conditions: ["@project-ingress/source"],
-  })
-  return bundle.outputFiles[0]!.text
-}
 
 /** The engine's API with a switch: it can be silent, or answer with a failure. */
 const engineDoor = async (socketPath: string) => {
@@ -87,7 +73,7 @@ const engineDoor = async (socketPath: string) => {
 
 export const dockerFixture = async (): Promise<Proved> => {
   const { signing, verification } = await generateTicketKeys("conformance")
-  const [image, server] = await Promise.all([importNodeImage(), bundledServer()])
+  const [image, server] = await Promise.all([importNodeImage(), bundledServer(serverSource)])
   const run = (id: string, publish = "127.0.0.1::8080"): Promise<RunningMachine> =>
     runMachine({
       image,

@@ -20,6 +20,20 @@ createServer((request, response) => {
 })
 `
 
+/** A program for a machine in one file. It imports from `packages`, and `./app.mjs` when it runs. */
+export const bundledServer = async (contents: string): Promise<string> => {
+  const bundle = await build({
+    stdin: { contents, resolveDir: fileURLToPath(new URL("../..", import.meta.url)), loader: "ts" },
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "node",
+    external: ["./app.mjs"],
+    conditions: ["@project-ingress/source"],
+  })
+  return bundle.outputFiles[0]!.text
+}
+
 export interface ProxiedMachine extends RunningMachine {
   /** What it logged since it was made: `proxy 421`, `app /path`. */
   readonly logged: () => Promise<readonly string[]>
@@ -30,17 +44,9 @@ export const runProxiedMachine = async (
   id: string,
   { image, key, publish }: { readonly image: string; readonly key: TicketKey; readonly publish: string },
 ): Promise<ProxiedMachine> => {
-  const bundle = await build({
-    stdin: { contents: source, resolveDir: fileURLToPath(new URL("../..", import.meta.url)), loader: "ts" },
-    bundle: true,
-    write: false,
-    format: "esm",
-    platform: "node",
-    conditions: ["@project-ingress/source"],
-  })
   const machine = await runMachine({
     image,
-    files: { "/app/server.mjs": bundle.outputFiles[0]!.text },
+    files: { "/app/server.mjs": await bundledServer(source) },
     options: ["--publish", publish, "--env", `MACHINE=${id}`, "--env", `KEYS=${JSON.stringify([key])}`],
   })
   return { ...machine, logged: async () => (await machine.docker("logs")).split("\n").filter(Boolean) }

@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
-import { defaultNames } from "@project-ingress/forward"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { Machine, MachineProvider } from "../src/machine-provider.ts"
 import { makeMachines } from "../src/reach.ts"
 import type { Sendable } from "../src/sendable.ts"
+import { taken } from "./taken.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"], now: 1_000_000 })
@@ -32,19 +32,8 @@ const scene = (keepAlive: NonNullable<MachineProvider["keepAlive"]> = () => Prom
     },
   }
   const machines = makeMachines({ providers: [provider], resolveTimeoutMs: 1_000 })
-  const request = (more: Partial<Sendable<number>> = {}): Sendable<number> => ({
-    send: () =>
-      Effect.succeed({
-        status: 200,
-        header: (name: string) => (name === defaultNames.stamp ? "1" : undefined),
-        answer: 200,
-      }),
-    discard: () => {},
-    replayable: () => true,
-    ...more,
-  })
   const reach = (externalId = "m1", more: Partial<Sendable<number>> = {}, port = 3000): Promise<number> =>
-    Effect.runPromise(machines.reach(machineOf(externalId), port, request(more)))
+    Effect.runPromise(machines.reach(machineOf(externalId), port, { ...taken, ...more }))
   return { told, reach }
 }
 

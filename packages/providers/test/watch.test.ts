@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { defaultNames } from "@project-ingress/forward"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { layer, Machines } from "../src/effect.ts"
 import type { MachineChange, MachineProvider } from "../src/machine-provider.ts"
+import { taken } from "./taken.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })
@@ -51,16 +51,7 @@ const vendor = () => {
 const visit = (externalId: string) =>
   Effect.gen(function* () {
     const machines = yield* Machines
-    return yield* machines.reach({ id: `mach_${externalId}`, type: "fake", externalId, metadata: {} }, 3000, {
-      send: () =>
-        Effect.succeed({
-          status: 200,
-          header: (name: string) => (name === defaultNames.stamp ? "1" : undefined),
-          answer: 200,
-        }),
-      discard: () => {},
-      replayable: () => true,
-    })
+    return yield* machines.reach({ id: `mach_${externalId}`, type: "fake", externalId, metadata: {} }, 3000, taken)
   })
 
 const settle = Effect.promise(() => vi.advanceTimersByTimeAsync(0))
