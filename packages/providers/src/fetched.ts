@@ -14,9 +14,21 @@ export const withoutEdgeCookies = (answer: Response, names: readonly string[] | 
   const headers = new Headers(answer.headers)
   headers.delete("set-cookie")
   for (const cookie of kept) headers.append("set-cookie", cookie)
-  const { status, statusText, body, webSocket = null } = answer as Response & { readonly webSocket?: unknown }
+  const { status, statusText, webSocket = null } = answer as Response & { readonly webSocket?: unknown }
   // A Worker's 101 is nothing without its socket; elsewhere nobody asks for the member.
-  return new Response(body, { status, statusText, headers, webSocket } as ResponseInit)
+  return new Response(bodyOf(answer), { status, statusText, headers, webSocket } as ResponseInit)
+}
+
+const alive = new WeakMap<ReadableStream<Uint8Array>, Response>()
+
+/**
+ * The body of an answer that is not needed itself. It keeps its answer: Node cancels the body of one that it collects, read by
+ * then or not.
+ */
+export const bodyOf = (answer: Response): ReadableStream<Uint8Array> | null => {
+  const { body } = answer
+  if (body !== null) alive.set(body, answer)
+  return body
 }
 
 /** A `Response` for `Machines.reach`: what every way in that speaks Fetch does with one. */

@@ -18,6 +18,8 @@ export interface KeepAlive {
 
 /** How often, in ms: Daytona's own edge does it every 45 s, for machines that sleep after some minutes. */
 const EVERY_MS = 45_000
+/** A timer may be early by the clock that is asked, and would then miss its turn. */
+const SLACK_MS = 500
 /** How many machines are remembered; the one told of longest ago is forgotten first. */
 const REMEMBERED = 10_000
 
@@ -43,7 +45,7 @@ export const makeKeepAlive = ({ timeoutMs }: { readonly timeoutMs: number }): Ke
       if (telling !== undefined) waitUntil?.(telling)
       if (over === undefined) return
       // One for each answer that stays open, because on Workers a timer ends with the request that set it.
-      const timer = setInterval(() => void tell(to, key), EVERY_MS)
+      const timer = setInterval(() => void tell(to, key), EVERY_MS + SLACK_MS)
       const stop = (): void => clearInterval(timer)
       over.then(stop, stop)
     },

@@ -18,8 +18,8 @@ export interface Endpoint {
   readonly origin: string
   /**
    * Takes requests instead of the network, for a machine that no URL leads to: a Durable Object's stub, a binding. `origin`
-   * is then only the beginning of the request's URL. It follows no redirect and decodes no body. A `101` with its socket
-   * passes on Workers; elsewhere no WebSocket does.
+   * is then only the beginning of the request's URL. It follows no redirect, decodes no body and heeds the request's signal,
+   * which ends the answer's body too. A `101` with its socket passes on Workers; elsewhere no WebSocket does.
    */
   readonly fetch?: ((request: Request) => Promise<Response>) | undefined
   /** What the provider's edge wants to see: routing and access. Secrets are allowed here and nowhere else. */

@@ -17,7 +17,7 @@ export {
   UpstreamTimeout,
 } from "./errors.ts"
 export type { ProviderError } from "./errors.ts"
-export { fetched, withoutEdgeCookies } from "./fetched.ts"
+export { bodyOf, fetched, withoutEdgeCookies } from "./fetched.ts"
 export { HandshakeRefused, machineFetcher } from "./fetcher.ts"
 export type { FetcherOptions, MachineFetcher, MachineSocket } from "./fetcher.ts"
 export type {

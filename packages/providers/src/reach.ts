@@ -12,7 +12,7 @@ import { makeKeepAlive } from "./keep-alive.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
 import { makeQuestions } from "./questions.ts"
 import type { Sendable } from "./sendable.ts"
-import { explain, hasMoved, isComingUp, mayHaveMoved, troubleOf, wantsStatus } from "./trouble.ts"
+import { explain, hasMoved, isComingUp, isUntried, mayHaveMoved, troubleOf, wantsStatus } from "./trouble.ts"
 import type { Trouble } from "./trouble.ts"
 import { makeWakes, mayPass, pauseMs, stillStarting } from "./wake.ts"
 import type { Knock } from "./wake.ts"
@@ -109,6 +109,9 @@ export const makeMachines = (options: MachinesOptions): Machines => {
     let tried = yield* Effect.result(attempt(to, request, endpoint))
     if (Result.isSuccess(tried)) return tried.success
     let trouble = tried.failure
+    if (isUntried(trouble)) {
+      return yield* Effect.fail(failed(explain(trouble, to, { young: false, replayable: false, status: undefined })))
+    }
     questions.forget(to, endpoint)
 
     // What failed may have failed because the machine is elsewhere by now: ask, and try once more if it is.

@@ -27,12 +27,12 @@ export interface Sendable<A> {
    * At most 4 096 octets of an answer's body as text, where it can be had: asked only for an answer without a stamp, which
    * is discarded next. Given up after a second.
    */
-  readonly peek?: (answer: A) => Promise<string | undefined>
+  readonly peek?: ((answer: A) => Promise<string | undefined>) | undefined
   /**
    * Settles when the answer's body, or its socket, is over. Until then the machine counts as in use (`keepAlive`); without
    * it, for the moment of the answer alone.
    */
-  readonly over?: (answer: A) => Promise<unknown>
+  readonly over?: ((answer: A) => Promise<unknown>) | undefined
   /** Lets work go on after the answer; on Workers `ctx.waitUntil`, without which it may be cut off there. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }

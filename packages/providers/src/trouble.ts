@@ -70,13 +70,15 @@ const classify = (status: number, machine: Machine): Verdict =>
         reason: `HTTP ${status} without the stamp of the machine's proxy`,
       })
 
+/** Whether it was not even tried, which says nothing of the machine. */
+export const isUntried = (trouble: Trouble): boolean =>
+  trouble._tag === "Unanswered" && trouble.failure.kind === "unsupported"
+
 /** Whether the machine may be elsewhere by now, so that asking anew can help. */
 export const mayHaveMoved = (trouble: Trouble): boolean =>
   trouble._tag === "Misdirected" ||
   trouble._tag === "Stale" ||
-  (trouble._tag === "Unanswered" &&
-    trouble.failure.kind !== "unsupported" &&
-    !(trouble.failure.kind === "timeout" && trouble.sent === "maybe"))
+  (trouble._tag === "Unanswered" && !(trouble.failure.kind === "timeout" && trouble.sent === "maybe"))
 
 export const hasMoved = (before: Endpoint, after: Endpoint): boolean =>
   before.origin !== after.origin ||
@@ -88,8 +90,7 @@ export const isComingUp = (trouble: Trouble): boolean =>
   trouble._tag === "Unanswered" && (trouble.failure.kind === "refused" || trouble.failure.kind === "reset")
 
 /** Whether only the machine's status can say what happened. */
-export const wantsStatus = (trouble: Trouble): boolean =>
-  trouble._tag === "Unclear" || (trouble._tag === "Unanswered" && trouble.failure.kind !== "unsupported")
+export const wantsStatus = (trouble: Trouble): boolean => trouble._tag === "Unclear" || trouble._tag === "Unanswered"
 
 /** What is known when it has to be said what happened. */
 export interface Evidence {

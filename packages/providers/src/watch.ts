@@ -14,6 +14,8 @@ export const follow = (provider: MachineProvider, told: (change: MachineChange) 
     let pause = FIRST_PAUSE_MS
     const once = Effect.tryPromise(async (signal) => {
       for await (const change of provider.watch!({ signal })) {
+        // A watch that does not heed its signal is left at its next word.
+        if (signal.aborted) return
         pause = FIRST_PAUSE_MS
         told(change)
       }

@@ -54,7 +54,7 @@ describe("a provider with keepAlive", () => {
     const { told, reach } = scene()
     const { promise, resolve: end } = Promise.withResolvers<undefined>()
     await reach("m1", { over: () => promise })
-    vi.advanceTimersByTime(135_000)
+    vi.advanceTimersByTime(3 * 45_500)
     expect(told).toHaveLength(4)
     end(undefined)
     await vi.advanceTimersByTimeAsync(1_000_000)
@@ -67,7 +67,7 @@ describe("a provider with keepAlive", () => {
     const ends: ((reason: unknown) => void)[] = []
     const over = () => new Promise((_, reject) => ends.push(reject))
     await Promise.all(Array.from({ length: 100 }, () => reach("m1", { over })))
-    vi.advanceTimersByTime(45_000)
+    vi.advanceTimersByTime(45_500)
     expect(told).toHaveLength(2)
     for (const end of ends) end(new Error("broken"))
     await vi.advanceTimersByTimeAsync(45_000)

@@ -1,7 +1,7 @@
 import { responseHeaders } from "@project-ingress/forward"
 import type { HeaderList, HopNames } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
-import { fetched, withoutEdgeCookies } from "@project-ingress/providers"
+import { bodyOf, fetched, withoutEdgeCookies } from "@project-ingress/providers"
 import type { Received } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { headersTimeoutMs } from "./handle.ts"
@@ -61,18 +61,17 @@ export const headersFrom = (list: HeaderList): Headers => {
   return headers
 }
 
+/** The fields of a machine's answer, for its client. */
+export const fieldsFor = ({ answer, status, stamped, edgeCookies }: Handled<Response>, names: HopNames): string[] =>
+  responseHeaders(listFrom(answer.headers), { names, stamped, edgeCookies, add: [] }, { status, chunked: false })
+
 /** RFC 9110 §15: answers that have no body, and for which `new Response` refuses one. */
 const bodiless = new Set([204, 205, 304])
 
 /** The machine's answer for the client. A 101 is left alone, for its socket. */
 export const passed = (handled: Handled<Response>, names: HopNames): Response => {
-  const { answer, status, stamped, edgeCookies } = handled
+  const { answer, status, edgeCookies } = handled
   if (status === 101) return withoutEdgeCookies(answer, edgeCookies)
-  const hop = { names, stamped, edgeCookies, add: [] }
-  const list = responseHeaders(listFrom(answer.headers), hop, { status, chunked: false })
-  return new Response(bodiless.has(status) ? null : answer.body, {
-    status,
-    statusText: answer.statusText,
-    headers: headersFrom(list),
-  })
+  const headers = headersFrom(fieldsFor(handled, names))
+  return new Response(bodiless.has(status) ? null : bodyOf(answer), { status, statusText: answer.statusText, headers })
 }

@@ -1,5 +1,6 @@
 import type { Answer } from "@project-ingress/forward"
 import type { InboundRequest } from "@project-ingress/forward/sockets"
+import { bodyOf } from "@project-ingress/providers"
 import { listFrom } from "./fetch-exchange.ts"
 
 /** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */
@@ -51,7 +52,7 @@ export const answerFrom = (response: Response): Answer => {
   const list = listFrom(response.headers)
   const headers: string[] = []
   for (let i = 0; i < list.length; i += 2) if (!framing.has(list[i]!)) headers.push(list[i]!, list[i + 1]!)
-  return { status: response.status, headers, body: response.body }
+  return { status: response.status, headers, body: bodyOf(response) }
 }
 
 /** This connection's own affair (RFC 9110 §7.6.1, RFC 9112 §6). */

@@ -108,7 +108,6 @@ export const handle = (settings: Settings) => {
       const { eatenHeaders = [], edgeCookies } = machines.provider(machine.type)?.capabilities ?? {}
       let last: Handled<A> | undefined
       const answer = yield* machines.reach<A>(machine, port, {
-        ...exchange,
         send: (endpoint: Endpoint) =>
           Effect.flatMap(ticketFor(machine), (ticket) =>
             Effect.flatMap(
@@ -139,6 +138,11 @@ export const handle = (settings: Settings) => {
               return Effect.void
             }),
           ),
+        discard: exchange.discard,
+        replayable: exchange.replayable,
+        peek: exchange.peek,
+        over: exchange.over,
+        waitUntil: exchange.waitUntil,
       })
       return { ...last!, answer }
     })

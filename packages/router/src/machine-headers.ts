@@ -34,8 +34,9 @@ export const machineHeaders = (inbound: Inbound, hop: MachineHop): HeaderList =>
     pseudonym: hop.pseudonym,
     trusted: false,
     upgrade: inbound.upgrade === true,
-    expect: inbound.expect === true,
-    trailers: inbound.trailers === true,
+    // Fetch knows neither.
+    expect: inbound.expect === true && hop.endpoint.fetch === undefined,
+    trailers: inbound.trailers === true && hop.endpoint.fetch === undefined,
     edgeCookies: hop.edgeCookies,
     add: identity(inbound),
   })

@@ -32,7 +32,10 @@ export interface NodeHost extends Engine {
 /** An open listener. */
 export interface Listening {
   readonly port: number
-  /** Accepts no more, lets requests at hand finish and ends the rest at the deadline. Default 10 000 ms. */
+  /**
+   * Accepts no more, lets requests at hand finish and ends the rest at the deadline. Default 10 000 ms. It is the whole host
+   * that drains, with every listener that it has.
+   */
   readonly close: (options?: { readonly deadlineMs?: number }) => Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import type { Answer, AnswerTag, HeaderList } from "@project-ingress/forward"
+import type { Answer, AnswerTag, HeaderList, HopNames } from "@project-ingress/forward"
 import { defaultNames, headerValue } from "@project-ingress/forward"
 import type { ResponseHead } from "@project-ingress/forward/http1"
 import type {
@@ -11,12 +11,13 @@ import type {
 } from "@project-ingress/forward/sockets"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
-import { fetched } from "@project-ingress/providers"
+import { bodyOf, fetched } from "@project-ingress/providers"
 import type { Endpoint, Received } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import { passed, sendByFetch } from "./fetch-exchange.ts"
+import { fieldsFor, sendByFetch } from "./fetch-exchange.ts"
 import { requestFrom, answerFrom } from "./foreign.ts"
 import { headersTimeoutMs } from "./handle.ts"
+import type { Handled } from "./handle.ts"
 import { isSafe } from "./inbound.ts"
 import type { Exchange, Inbound, Outgoing } from "./inbound.ts"
 import type { Router } from "./router.ts"
@@ -35,7 +36,6 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
   const { names = defaultNames, headersTimeoutMs: timeout = headersTimeoutMs } = router.options
   const next = new Handover<Outcome | undefined>()
   const inbound = inboundFrom(request)
-  const over = new Handover<void>()
   let replayable = true
 
   const bySocket = (outgoing: Outgoing) =>
@@ -58,27 +58,28 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
         onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
         onFailure: (failure, state) =>
           heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),
-        onOver: () => over.give(),
       } satisfies Forward)
     })
 
-  const byFetch = (outgoing: Outgoing) => {
+  const byFetch = (outgoing: Outgoing): Effect.Effect<Received<Fetched>, SendFailure> => {
     const body = () => {
       const taken = request.body()
       replayable &&= taken === null
       return taken
     }
-    return sendByFetch({ inbound, body, signal: request.signal }, outgoing, router.options)
+    const sent = sendByFetch({ inbound, body, signal: request.signal }, outgoing, router.options)
+    return Effect.map(sent, (received) => ({ ...received, answer: { response: received.answer } }))
   }
 
-  const exchange: Exchange<ResponseHead | Response> = {
+  const exchange: Exchange<ResponseHead | Fetched> = {
     send: (outgoing) => (outgoing.endpoint.fetch === undefined ? bySocket(outgoing) : byFetch(outgoing)),
     // Of a socket's answer: whatever the hook returns instead of `undefined` makes the engine throw it away.
     discard: (answer) => {
-      if (answer instanceof Response) fetched.discard(answer)
+      if ("response" in answer) fetched.discard(answer.response)
     },
+    peek: async (answer) => ("response" in answer ? fetched.peek(answer.response) : undefined),
     replayable: (sent) => replayable && (sent === "no" || isSafe(inbound.method)),
-    over: async () => over.take(),
+    over: () => request.over(),
   }
 
   void router
@@ -91,7 +92,7 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
     .then((ending): Outcome | undefined | Promise<Outcome> => {
       if (ending._tag === "Answered") {
         const { answer } = ending
-        return answer instanceof Response ? answerFrom(passed({ ...ending, answer }, names)) : undefined
+        return "response" in answer ? answered({ ...ending, answer: answer.response }, names) : undefined
       }
       if (ending._tag === "Foreign") return Promise.resolve(own.foreign(request))
       // A client that left reads nothing; the engine only wants to hear something.
@@ -105,6 +106,19 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
 
   // The first decision is never "let it pass": nothing has been sent.
   return next.take() as Outcome | Promise<Outcome>
+}
+
+/** An answer that came by Fetch, from a machine without an address. */
+interface Fetched {
+  readonly response: Response
+}
+
+/** Such an answer for the engine, which holds its body to the length that it names. */
+const answered = (handled: Handled<Response>, names: HopNames): Answer => {
+  const headers = fieldsFor(handled, names)
+  const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === "content-length")
+  if (at >= 0 && !/^\d{1,15}$/.test(headers[at + 1]!)) headers.splice(at, 2)
+  return { status: handled.status, headers, body: bodyOf(handled.answer) }
 }
 
 const inboundFrom = ({ head, remoteAddress, encrypted }: InboundRequest): Inbound => ({

@@ -34,7 +34,10 @@ export interface RouterOptions extends Settings {
   /** Whether a machine that does not run is started for who asks for it, and how long that may take; as of `makeMachines`. */
   readonly wake?: boolean
   readonly wakeTimeoutMs?: number
-  /** What sends a request to a machine, for the fetch door. Default: the platform's own client. Tests give a function. */
+  /**
+   * What sends a request over Fetch: the fetch door's to every machine, and `serveNode`'s to one without an address. Default:
+   * the platform's own client. Tests give a function.
+   */
   readonly forward?: typeof forwardFetch
   /**
    * The client's IP address, for `X-Forwarded-For` of the fetch door: what the platform vouches for, as

@@ -126,5 +126,6 @@ const again = (event: Event): Event => {
   if (event.type === "message") return new MessageEvent("message", { data: (event as MessageEvent).data as unknown })
   if (event.type !== "close") return new Event(event.type)
   const { code, reason, wasClean } = event as CloseEvent
-  return new CloseEvent("close", { code, reason, wasClean })
+  // Its own class: Node 22 has no global one.
+  return new (event.constructor as typeof CloseEvent)("close", { code, reason, wasClean })
 }

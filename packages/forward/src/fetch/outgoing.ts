@@ -148,16 +148,8 @@ export const fetchOutgoing = async (
     throw new SendFailure("other", "no", cause)
   }
   const deadline = headDeadline(outgoing)
-  const whole: RequestInit = {
-    method: outgoing.method,
-    redirect: "manual",
-    ...(deadline.signal === undefined ? {} : { signal: deadline.signal }),
-    // `duplex`: a streamed body, as Fetch asks for it; not in every library's types.
-    ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
-    ...init,
-  }
   try {
-    return await (outgoing.fetch === undefined ? fetch(url, whole) : outgoing.fetch(new Request(url, whole)))
+    return await fetch(url, { ...fetchInit(outgoing, deadline.signal), ...init })
   } catch (cause) {
     if (signal?.aborted === true) throw signal.reason
     if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)
@@ -167,10 +159,61 @@ export const fetchOutgoing = async (
   }
 }
 
-/** Through the function that the request brings along, where that is all there is to a runtime's own ways. */
-export const fetchGiven = (outgoing: Outgoing): Promise<Response> =>
-  fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, (cause) =>
-    cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause),
+/** Through the function that the request brings along, which may heed no signal and give what it likes. */
+export const fetchGiven = async (outgoing: Outgoing): Promise<Response> => {
+  const { fetch: given, signal } = outgoing
+  signal?.throwIfAborted()
+  const deadline = headDeadline(outgoing)
+  let request: Request
+  try {
+    const init = { headers: toHeaders(outgoing.headers), ...fetchInit(outgoing, deadline.signal) }
+    request = new Request(requestUrl(outgoing.origin, outgoing.target), init)
+  } catch (cause) {
+    // Fetch has no word for it: a GET with a body, a method of its own.
+    deadline.settled()
+    throw new SendFailure("unsupported", "no", cause)
+  }
+  try {
+    const answer = await heeding(deadline.signal, given!(request))
+    if (!isResponse(answer)) throw new TypeError("the endpoint's fetch gave something else than a Response")
+    return answer
+  } catch (cause) {
+    if (signal?.aborted === true) throw signal.reason
+    if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)
+    throw cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)
+  } finally {
+    deadline.settled()
+  }
+}
+
+/** Rejects with the signal, and throws an answer away that comes after it. */
+const heeding = (signal: AbortSignal | undefined, answer: Promise<Response>): Promise<Response> =>
+  signal === undefined
+    ? answer
+    : new Promise((resolve, reject) => {
+        const left = (): void => {
+          reject(signal.reason as Error)
+          answer.then((late) => late.body?.cancel()).catch(() => {})
+        }
+        signal.addEventListener("abort", left, { once: true })
+        answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", left))
+      })
+
+// By its shape: runtimes and libraries have classes of their own.
+const isResponse = (answer: unknown): boolean => {
+  const { status, headers, body } = (answer ?? {}) as Partial<Response>
+  const known = Number.isInteger(status) && (status === 101 || (status! >= 200 && status! <= 599))
+  return (
+    known && typeof headers?.getSetCookie === "function" && (body === null || typeof body?.getReader === "function")
   )
+}
+
+const fetchInit = (outgoing: Outgoing, signal: AbortSignal | undefined): RequestInit => ({
+  method: outgoing.method,
+  redirect: "manual",
+  ...(signal === undefined ? {} : { signal }),
+  // `duplex`: a streamed body, as Fetch asks for it; not in every library's types.
+  ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
+})
 
 const escapeOctet = (octet: string): string => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`

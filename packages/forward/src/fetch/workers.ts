@@ -4,7 +4,7 @@
  */
 import { notOpen } from "./handshake.ts"
 import type { Handshake, HandshakeAnswer } from "./handshake.ts"
-import { failureText, fetchOutgoing, SendFailure, toHeaders } from "./outgoing.ts"
+import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders } from "./outgoing.ts"
 import type { Outgoing } from "./outgoing.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
@@ -13,7 +13,9 @@ export type { Outgoing, SendFailureKind } from "./outgoing.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = (outgoing: Outgoing): Promise<Response> =>
-  fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, translate)
+  outgoing.fetch === undefined
+    ? fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, translate)
+    : fetchGiven(outgoing)
 
 /** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {

@@ -17,6 +17,8 @@ export interface AnswerSink {
   readonly wrote: (octets: number) => void
   /** Resolves when the socket can take more. */
   readonly drained: () => Promise<void>
+  /** Told how to end a body that is a stream, for when nobody waits for it any more. */
+  readonly pouring: (cancel: () => void) => void
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -34,7 +36,9 @@ export const writeAnswer = (answer: Answer, sink: AnswerSink): boolean | Promise
   const headless = sink.head?.method === "HEAD" || status === 304
   if (!isStream(body)) {
     const bytes = typeof body === "string" ? Buffer.from(body) : (body ?? NOTHING)
-    const text = responseHeadText(status, reason, headers, status === 204 ? "none" : bytes.length, sink.close)
+    // Of an answer that shows no body only its maker knows how long one would be (RFC 9110 §8.6).
+    const unknown = status === 204 || status === 304 || (headless && bytes.length === 0)
+    const text = responseHeadText(status, reason, headers, unknown ? "none" : bytes.length, sink.close)
     if (headless || status === 204 || bytes.length === 0) sink.socket.write(text, "latin1")
     else {
       sink.wrote(bytes.length)
@@ -63,6 +67,7 @@ const pour = async (
   named: number | undefined,
 ): Promise<void> => {
   const reader = stream.getReader()
+  sink.pouring(() => void reader.cancel().catch(() => undefined))
   let sent = 0
   for (;;) {
     const { done, value } = await reader.read()

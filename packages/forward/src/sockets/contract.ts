@@ -21,6 +21,8 @@ export interface InboundRequest {
   body(): ReadableStream<Uint8Array> | null
   /** Aborted when the client leaves before its answer is complete. Made when first asked for. */
   readonly signal: AbortSignal
+  /** Resolves when the exchange, or the WebSocket that came of it, is over, however it ended. */
+  over(): Promise<void>
 }
 
 /** Where a request goes, as data. */
@@ -61,8 +63,6 @@ export interface Forward {
     failure: ForwardFailure,
     request: ExchangeState,
   ) => Outcome | undefined | Promise<Outcome | undefined>
-  /** Called once, when the exchange, or the WebSocket that came of it, is over. */
-  readonly onOver?: () => void
 }
 
 /** What a hook may know about the exchange so far. */

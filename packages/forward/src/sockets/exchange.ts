@@ -60,11 +60,13 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   #bytesIn = 0
   #bytesOut = 0
   #drained: (() => void) | undefined
+  /** Ends the stream that our own answer is made of. */
+  #unpour: (() => void) | undefined
 
   constructor(down: Downstream, head: RequestHead | undefined) {
     this.#down = down
     this.#head = head
-    this.#request = head === undefined ? undefined : new Inbound(head, down)
+    this.#request = head === undefined ? undefined : new Inbound(head, down, this)
     this.#requestDone = head === undefined || head.framing === 0
     // After a refused upgrade the client's next octets may be anything.
     this.#close = head === undefined || !head.keepAlive || head.upgrade
@@ -174,6 +176,12 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     if (first === undefined) upstream.socket.write(text, "latin1")
     else this.#handOn(first, text)
     if (this.#state === AWAITING) this.#awaitDue()
+  }
+
+  /** Somebody here reads the body: for a client that waits until it is wanted, that is the word (RFC 9110 §10.1.1). */
+  onBodyWanted(): void {
+    if (this.#head!.expect && !this.#continued && this.#state < RELAYING) this.#sendContinue()
+    this.#down.pump()
   }
 
   get wantsBody(): boolean {
@@ -483,6 +491,9 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
           this.#down.dueAt = this.#down.shared.wheel.in(this.#down.shared.limits.upstreamIdleTimeoutMs)
           this.#drained = resolve
         }),
+      pouring: (cancel) => {
+        this.#unpour = cancel
+      },
     })
     if (typeof done === "boolean") {
       if (done) this.#close = true
@@ -496,8 +507,10 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
         this.#down.guard(() => this.#next())
       },
       (cause: unknown) => {
+        // A stream that ends by an error when its reader has left did what it should.
+        if (this.#state === OVER) return
         this.#down.trouble("ProxyFailed", cause)
-        if (this.#state !== OVER) this.#down.guard(() => this.#abort())
+        this.#down.guard(() => this.#abort())
       },
     )
     this.#down.pump()
@@ -583,14 +596,10 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
 
   #conclude(complete: boolean): void {
     this.#state = OVER
+    if (!complete) this.#unpour?.()
     const request = this.#request
     if (request === undefined) return
-    request.over(complete)
-    try {
-      this.#forward?.onOver?.()
-    } catch (cause) {
-      this.#down.trouble("ProxyFailed", cause)
-    }
+    request.end(complete)
     const { onEvent } = this.#down.shared.options
     if (onEvent === undefined) return
     const { head } = request

@@ -7,22 +7,30 @@ import type { InboundRequest } from "./contract.ts"
 export interface Source {
   readonly socket: Duplex
   readonly remoteAddress: string
-  /** Called when the body's reader wants more. */
-  pump(): void
+}
+
+/** Who feeds a request's body. */
+export interface Feeder {
+  /** The body's reader wants more. */
+  onBodyWanted(): void
 }
 
 /** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
 export class Inbound implements InboundRequest {
   readonly head: RequestHead
   readonly #source: Source
+  readonly #feeder: Feeder
   #body: ReadableStream<Uint8Array> | undefined
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #abort: AbortController | undefined
   #aborted = false
+  #isOver = false
+  #told: (() => void)[] | undefined
 
-  constructor(head: RequestHead, source: Source) {
+  constructor(head: RequestHead, source: Source, feeder: Feeder) {
     this.head = head
     this.#source = source
+    this.#feeder = feeder
   }
 
   get remoteAddress(): string {
@@ -52,7 +60,7 @@ export class Inbound implements InboundRequest {
         start: (controller) => {
           this.#sink = controller
         },
-        pull: () => this.#source.pump(),
+        pull: () => this.#feeder.onBodyWanted(),
         cancel: () => {
           this.#sink = undefined
         },
@@ -84,8 +92,15 @@ export class Inbound implements InboundRequest {
     else sink.error(new Error(event.reason))
   }
 
+  over(): Promise<void> {
+    if (this.#isOver) return Promise.resolve()
+    return new Promise((resolve) => (this.#told ??= []).push(resolve))
+  }
+
   /** The exchange is over; `complete` is false when the client left or the answer broke off. */
-  over(complete: boolean): void {
+  end(complete: boolean): void {
+    this.#isOver = true
+    for (const tell of this.#told ?? []) tell()
     this.#sink?.error(new Error("the exchange is over"))
     this.#sink = undefined
     if (complete) return
