@@ -1,4 +1,5 @@
 /** What goes on beside requests: the watch of a host, word that a machine is in use, and what a Worker is asked to wait for. */
+import { get } from "node:http"
 import { MachineNotRunning } from "@project-ingress/providers"
 import type { MachineProvider } from "@project-ingress/providers"
 import { local } from "@project-ingress/providers/local"
@@ -7,7 +8,7 @@ import { WebSocket } from "ws"
 import { serveNode } from "../src/node.ts"
 import { createRouter } from "../src/router.ts"
 import { memoryRoutes } from "../src/stores/memory.ts"
-import { fake, hostnames, keys, machine, setup } from "./fakes.ts"
+import { fake, hostnames, keys, machine, setup, stamped } from "./fakes.ts"
 import { startMachine } from "./machine.ts"
 
 afterEach(() => {
@@ -65,6 +66,28 @@ describe("a host on sockets", () => {
     expect(told).toHaveLength(4)
     await inside.close()
   })
+})
+
+it("a host on sockets knows the end of an answer from a machine without an address, too", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
+  const told: string[] = []
+  const provider = fake({
+    keepAlive: async ({ id }) => void told.push(id),
+    endpoint: { origin: "http://machine.invalid", fetch: async () => stamped("done") },
+  })
+  const router = createRouter({ hostnames, routes, providers: [provider], signing: keys.signing })
+  const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
+  const before = vi.getTimerCount()
+  for (let i = 0; i < 5; i++) {
+    await new Promise((resolve) => {
+      const options = { host: "127.0.0.1", port: listening.port, headers: { host: "misha.iterate.app" } }
+      get(options, (response) => response.resume().once("end", resolve))
+    })
+  }
+  // One is the engine's own wheel.
+  await expect.poll(() => vi.getTimerCount() - before).toBeLessThan(2)
+  expect(told).toEqual(["mach_1"])
+  await listening.close({ deadlineMs: 0 })
 })
 
 describe("the fetch door", () => {

@@ -2,9 +2,11 @@
 import { request as httpRequest } from "node:http"
 import type { IncomingMessage } from "node:http"
 import { afterAll, beforeEach, describe, expect, it } from "vitest"
+import { connect } from "node:net"
 import { WebSocket } from "ws"
 import { serveNode } from "../src/node.ts"
 import { createRouter } from "../src/router.ts"
+import type { RouterOptions } from "../src/router.ts"
 import { memoryRoutes } from "../src/stores/memory.ts"
 import { fake, hostnames, keys, machine, stamped } from "./fakes.ts"
 
@@ -60,7 +62,8 @@ const byFetch: Door = async (method, path, body) => {
 
 const bySocket: Door = async (method, path, body) => {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const options = { host: "127.0.0.1", port: listening.port, method, path, headers: { host: "misha.iterate.app" } }
+    const headers = { host: "misha.iterate.app" }
+    const options = { host: "127.0.0.1", port: listening.port, method, path, headers, agent: false }
     httpRequest(options, resolve).on("error", reject).end(body)
   })
   let text = ""
@@ -119,6 +122,123 @@ describe.each([
     answer = () => new Response("from the platform")
     expect(await ask("POST", "/", "x")).toMatchObject({ status: 502, body: `{"error":"PROVIDER_UNAVAILABLE"}\n` })
   })
+})
+
+describe("a host on sockets, to a machine without an address", () => {
+  const send = (head: string, more: { readonly until?: RegExp; readonly body?: string } = {}): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = connect(listening.port, "127.0.0.1", () =>
+        socket.write(`${head}\r\nHost: misha.iterate.app\r\n\r\n`),
+      )
+      let all = ""
+      socket.on("data", (data) => {
+        all += String(data)
+        if (all.startsWith("HTTP/1.1 100 ") && more.body !== undefined && !all.includes("HTTP/1.1 200"))
+          socket.write(more.body)
+        if (more.until?.test(all) === true) socket.destroy()
+      })
+      socket.on("error", () => {}).on("close", () => resolve(all))
+    })
+  const textOf = (...pieces: string[]) =>
+    new ReadableStream<Uint8Array>({
+      start(body) {
+        for (const piece of pieces) body.enqueue(new TextEncoder().encode(piece))
+        body.close()
+      },
+    })
+
+  it("takes a Response of any class, and nothing that is none", async () => {
+    answer = async () => {
+      const { status, headers, body, statusText } = stamped("of another class")
+      return { status, headers, body, statusText } as Response
+    }
+    expect(await bySocket("GET", "/")).toMatchObject({ status: 200, body: "of another class" })
+    for (const nothing of [42, undefined, { status: 200 }, { status: 99 }]) {
+      answer = () => nothing as never
+      expect(await bySocket("GET", "/")).toMatchObject({ status: 502, body: `{"error":"UPSTREAM_FAILED"}\n` })
+    }
+  })
+
+  it("keeps the length that an answer without a body names", async () => {
+    const headers = { "content-length": "12345" }
+    answer = () => stamped(null, { headers })
+    expect(await send("HEAD / HTTP/1.1\r\nConnection: close")).toMatch(/content-length: 12345\r\n/i)
+    answer = () => stamped(null, { status: 304, headers: { etag: `"x"` } })
+    expect(await send("GET / HTTP/1.1\r\nConnection: close")).not.toMatch(/content-length/i)
+  })
+
+  it("breaks off where a body is shorter than the length that it names", async () => {
+    answer = () => stamped(textOf("short"), { headers: { "content-length": "10" } })
+    const raw = await send("GET / HTTP/1.1\r\nConnection: close")
+    expect(raw).toMatch(/content-length: 10\r\n[^]*\r\n\r\nshort$/i)
+    answer = () => stamped(textOf("short"), { headers: { "content-length": "10, 10" } })
+    expect(await send("GET / HTTP/1.1\r\nConnection: close")).toMatch(/transfer-encoding: chunked[^]*0\r\n\r\n$/i)
+  })
+
+  it("says 100 Continue when the body is wanted, and passes no expectation on", async () => {
+    answer = async (request) =>
+      stamped(`${request.headers.get("expect")} ${request.headers.get("te")} ${await request.text()}`)
+    const head = "POST / HTTP/1.1\r\nConnection: close, TE\r\nTE: trailers\r\nExpect: 100-continue\r\nContent-Length: 4"
+    const raw = await send(head, { body: "body" })
+    expect(raw).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /)
+    expect(raw).toContain("null null body")
+  })
+
+  it("ends a quiet body when the client leaves, and calls it no trouble", async () => {
+    const troubles: unknown[] = []
+    const host = serveNode(router, { onEvent: (event) => event.type === "trouble" && troubles.push(event) })
+    const at = await host.listen({ hostname: "127.0.0.1" })
+    const cancelled = new Promise<string>((resolve) => {
+      answer = () =>
+        stamped(
+          new ReadableStream({
+            start: (body) => body.enqueue(new TextEncoder().encode("first")),
+            cancel: () => resolve("cancelled"),
+          }),
+        )
+    })
+    const response = await new Promise<IncomingMessage>((resolve) => {
+      httpRequest({ host: "127.0.0.1", port: at.port, headers: { host: "misha.iterate.app" } }, resolve).end()
+    })
+    response.on("error", () => {})
+    await new Promise((resolve) => response.once("data", resolve))
+    response.destroy()
+    expect(await cancelled).toBe("cancelled")
+    await at.close()
+    expect(troubles).toEqual([])
+  })
+})
+
+describe("a function that heeds no signal", () => {
+  const deaf = (forward: Partial<RouterOptions> = {}) =>
+    createRouter({ ...router.options, headersTimeoutMs: 50, ...forward })
+
+  it("has no longer than the head of an answer may take", async () => {
+    answer = () => new Promise(() => {})
+    const answered = await deaf().fetch(new Request("http://misha.iterate.app/"))
+    expect([answered?.status, await answered?.text()]).toEqual([504, `{"error":"UPSTREAM_TIMEOUT"}\n`])
+  })
+
+  it("has an answer that comes too late thrown away", async () => {
+    const cancelled = new Promise<string>((resolve) => {
+      answer = async () => {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        return stamped(new ReadableStream({ cancel: () => resolve("cancelled") }))
+      }
+    })
+    expect((await deaf().fetch(new Request("http://misha.iterate.app/")))?.status).toBe(504)
+    expect(await cancelled).toBe("cancelled")
+  })
+})
+
+it("a request that Fetch has no word for is not sent, and says nothing of the machine", async () => {
+  const socket = connect(listening.port, "127.0.0.1", () =>
+    socket.write("GET / HTTP/1.1\r\nHost: misha.iterate.app\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"),
+  )
+  let all = ""
+  await new Promise((resolve) => socket.on("data", (data) => (all += String(data))).on("close", resolve))
+  expect(all).toMatch(/^HTTP\/1\.1 502 [^]*PROVIDER_UNAVAILABLE/)
+  expect(seen).toHaveLength(0)
 })
 
 it("a host on sockets refuses a WebSocket to a machine without an address, and asks nobody", async () => {
