@@ -13,6 +13,7 @@ export type { HopNames } from "./names.ts"
 export {
   generateTicketKeys,
   mintTicket,
+  signingKeyProblem,
   ticketKeyProblem,
   ticketMaxAgeMs,
   ticketMint,

@@ -144,6 +144,14 @@ export const ticketKeyProblem = (value: unknown): string | undefined => {
   return `a key must have alg "EdDSA" or "HS256"`
 }
 
+/** The same for a key that signs: a public half verifies, and only a private one signs. */
+export const signingKeyProblem = (value: unknown): string | undefined => {
+  const problem = ticketKeyProblem(value)
+  if (problem !== undefined) return problem
+  const key = value as TicketKey
+  return key.kty === "OKP" && !("d" in key) ? `an EdDSA key must be the private half, with "d"` : undefined
+}
+
 const verify = async (ticket: string, keys: readonly TicketKey[], machine: string): Promise<TicketRefusal | number> => {
   try {
     const { payload } = await jwtVerify(

@@ -2,7 +2,14 @@
  * The proxy inside a machine: one public port in, every local port out. Mount it with
  * `net.createServer(createMachineProxy(options).connection).listen(8080)`, or run `project-ingress-machine-proxy`.
  */
-import { defaultNames, failureAnswer, headerValue, requestHeaders, ticketVerifier } from "@project-ingress/forward"
+import {
+  defaultNames,
+  failureAnswer,
+  headerValue,
+  requestHeaders,
+  ticketVerifier,
+  wantsPage,
+} from "@project-ingress/forward"
 import type { Answer, AnswerTag, HopNames, ResponseHop, TicketKey, TicketRefusal } from "@project-ingress/forward"
 import { serve } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, InboundRequest, Limits, Origin, Outcome } from "@project-ingress/forward/sockets"
@@ -79,12 +86,15 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     if (answer.status === 101) onUpgrade?.()
     return response
   }
-  const answers = new Map<AnswerTag, Answer>()
-  const failure = (tag: AnswerTag): Answer => {
-    let answer = answers.get(tag)
+  // Each is made once, as data and as a page.
+  const answers = [new Map<AnswerTag, Answer>(), new Map<AnswerTag, Answer>()] as const
+  const failure = (tag: AnswerTag, request: InboundRequest | undefined): Answer => {
+    const page = request !== undefined && wantsPage((lowerName) => headerValue(request.head.headers, lowerName))
+    const made = answers[page ? 1 : 0]
+    let answer = made.get(tag)
     if (answer === undefined) {
-      answer = failureAnswer(tag, { names, pseudonym: PSEUDONYM, page: false, add: response.add })
-      answers.set(tag, answer)
+      answer = failureAnswer(tag, { names, pseudonym: PSEUDONYM, page, add: response.add })
+      made.set(tag, answer)
     }
     return answer
   }
@@ -134,24 +144,26 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     }
     if (targets === 0 && head.method === "GET" && head.target === healthPath) return healthy
     // Only an app is given this header, so whoever sends it was reached through us (RFC 9110 §7.6).
-    if (looped) return failure("LoopDetected")
+    if (looped) return failure("LoopDetected", request)
     const asked = targets > 1 ? TWICE : target
     if (verify === undefined) return forward(request, asked, false)
     // Two tickets are as good as none: which of them would count is a matter of parsing.
-    if (tickets > 1) return failure("TicketInvalid")
+    if (tickets > 1) return failure("TicketInvalid", request)
     const refusal = verify(ticket)
     if (refusal === undefined) return forward(request, asked, true)
-    if (typeof refusal === "string") return failure(refusals[refusal])
-    return refusal.then((late) => (late === undefined ? forward(request, asked, true) : failure(refusals[late])))
+    if (typeof refusal === "string") return failure(refusals[refusal], request)
+    return refusal.then((late) =>
+      late === undefined ? forward(request, asked, true) : failure(refusals[late], request),
+    )
   }
 
   const forward = (request: InboundRequest, asked: string | undefined, trusted: boolean): Outcome => {
     const { head } = request
     const target = parseTarget(asked, defaultPort)
-    if (target === "missing") return failure("TargetMissing")
-    if (target === "invalid") return failure("TargetInvalid")
-    if (target.port === request.localPort) return failure("LoopDetected")
-    if (!allowed(target.port)) return failure("PortForbidden")
+    if (target === "missing") return failure("TargetMissing", request)
+    if (target === "invalid") return failure("TargetInvalid", request)
+    if (target.port === request.localPort) return failure("LoopDetected", request)
+    if (!allowed(target.port)) return failure("PortForbidden", request)
     const place = placeOf(target.port)
     const add = trusted ? [names.via, head.host] : identity(request, names, target.hostname ?? head.host)
     return {

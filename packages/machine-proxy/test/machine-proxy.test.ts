@@ -94,6 +94,22 @@ describe("a ticket", () => {
   })
 })
 
+describe("a failure", () => {
+  it("is a page for a person who navigates, stamped like any answer, and data for everybody else", async () => {
+    const closed = await closedPort()
+    const ask = (field: string) => get(proxy.port, closed, [field])
+    for (const field of ["Accept: text/html,*/*", "Sec-Fetch-Mode: navigate"]) {
+      const page = await ask(field)
+      expect([page.status, page.headers["content-type"]]).toEqual([502, "text/html; charset=utf-8"])
+      expect(page.headers).toMatchObject({ "x-iterate-proxy-stamp": "1", "x-iterate-proxy-error": "PORT_CLOSED" })
+      expect(page.body).toContain("<h1>Nothing listens on this port.</h1>")
+    }
+    for (const field of ["Accept: */*", "Accept: text/html\r\nSec-Fetch-Mode: cors"]) {
+      expect(failureOf(await ask(field))).toEqual(stamped(502, "PORT_CLOSED"))
+    }
+  })
+})
+
 describe("the target", () => {
   it.each(["5173__app.example.com:80", "evil.com:80", "localhost:80@evil.com", "", "99999__x", "[::1]:3000", "a, b"])(
     "is refused as %j",

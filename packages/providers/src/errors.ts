@@ -67,12 +67,12 @@ export class MachineMismatch extends MachineFailure {
   }
 }
 
-/** The machine runs and nothing listens where it was asked. */
+/** The machine runs, and its proxy does not answer. That a port inside is closed is the proxy's own answer. */
 export class PortClosed extends MachineFailure {
   readonly _tag = "PortClosed"
   readonly port: number
   constructor(where: Where & { readonly port: number }) {
-    super(where, `has nothing listening on port ${where.port}`)
+    super(where, `runs, and nothing answers where its proxy should; port ${where.port} was wanted`)
     this.port = where.port
   }
 }

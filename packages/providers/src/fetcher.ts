@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { defaultNames, requestHeaders, ticketMint } from "@project-ingress/forward"
+import { defaultNames, requestHeaders, signingKeyProblem, ticketMint } from "@project-ingress/forward"
 import type { HopNames, TicketKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeAnswer } from "@project-ingress/forward/fetch"
@@ -60,6 +60,8 @@ export class HandshakeRefused extends Error {
 /**
  * One machine as a function. The answer is the app's own, untouched, whatever its status; redirects are not followed. The
  * request's URL gives the path, and its hostname is what the app sees; its scheme and port play no part.
+ *
+ * @throws {TypeError} for a port, a signing key or a provider that is none
  */
 export const machineFetcher = (
   provider: MachineProvider,
@@ -68,6 +70,9 @@ export const machineFetcher = (
 ): MachineFetcher => {
   const { port = 3000, signing, headersTimeoutMs = 60_000, pseudonym = "project-ingress", waitUntil } = options
   const names = options.names ?? defaultNames
+  const problem = signing === undefined ? undefined : signingKeyProblem(signing)
+  if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError("port must be an integer, 1 to 65535")
   const machines = makeMachines({ ...options, providers: [provider] })
   const mint = signing === undefined ? undefined : ticketMint(signing)
 

@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
+import { checkedEndpoint } from "./checked.ts"
 import type { Destination } from "./destination.ts"
 import { endpointKey, keyPrefix, makeEndpoints } from "./endpoints.ts"
-import { isProviderError, MachineRecordInvalid, ProviderUnavailable, where } from "./errors.ts"
+import { isProviderError, ProviderUnavailable, where } from "./errors.ts"
 import type { ProviderError } from "./errors.ts"
-import { isFieldName } from "./fields.ts"
 import { makeFlights } from "./flights.ts"
 import type { Endpoint, Machine, MachineStatus } from "./machine-provider.ts"
 
@@ -34,7 +34,7 @@ export const makeQuestions = ({ timeoutMs }: { readonly timeoutMs: number }): Qu
       key,
       (signal) =>
         bounded(timeoutMs, signal, (signal) => provider.resolve(machine, { port, signal })).then((endpoint) =>
-          checked(endpoint, machine),
+          checkedEndpoint(endpoint, machine),
         ),
       signal,
     )
@@ -78,29 +78,6 @@ export const lifted = <A>(
       Effect.map(() => answer),
     )
   })
-
-/** An adapter builds origins from what an API says; one with a path or credentials would send requests elsewhere. */
-const checked = (endpoint: Endpoint, machine: Machine): Endpoint => {
-  const { origin, headers = {} } = endpoint
-  if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(origin) || !URL.canParse(origin)) {
-    const accepted = "http:// or https:// with a host and perhaps a port, and nothing else"
-    throw new MachineRecordInvalid({ ...where(machine), field: "origin", accepted })
-  }
-  // Refused here because a runtime that refuses one repeats its value, which may be a secret.
-  if (!Object.entries(headers).every(([name, value]) => isField(name, value))) {
-    throw new MachineRecordInvalid({
-      ...where(machine),
-      field: "headers",
-      accepted: "names and values that HTTP allows",
-    })
-  }
-  return { ...endpoint, origin: new URL(origin).origin }
-}
-
-// More than an adapter's author may write: what comes from a vendor is sent as it is, as long as it is one field.
-const isField = (name: string, value: string): boolean =>
-  // oxlint-disable-next-line no-control-regex -- control octets are what this is about
-  isFieldName(name) && !/[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/.test(value)
 
 /** Whatever an adapter throws, as one of the errors of its contract. */
 export const providerError = (cause: unknown, machine: Machine): ProviderError =>

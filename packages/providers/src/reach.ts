@@ -4,6 +4,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { defaultNames } from "@project-ingress/forward"
 import type { HopNames } from "@project-ingress/forward"
+import { checkedProviders, recordProblem } from "./checked.ts"
 import { destinationOf } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { MachineRecordInvalid, where } from "./errors.ts"
@@ -62,11 +63,15 @@ interface Failed {
 // A machine that just started resets connections for some 70 ms (docker); a request may wait about a second for it.
 const grace = Schedule.min([Schedule.exponential(50), Schedule.spaced(250)]).pipe(Schedule.upTo({ times: 6 }))
 
-/** How machines are reached, whoever runs them: one policy, so that no adapter needs any. */
+/**
+ * How machines are reached, whoever runs them: one policy, so that no adapter needs any.
+ *
+ * @throws {TypeError} when `providers` holds what is none, or two of one type
+ */
 export const makeMachines = (options: MachinesOptions): Machines => {
   const { names = defaultNames, startupGraceMs = 10_000, resolveTimeoutMs = 10_000, knock } = options
   const { wakeTimeoutMs = 30_000, wakeQueue = 1_000 } = options
-  const byType = new Map(options.providers.map((provider) => [provider.type, provider]))
+  const byType = checkedProviders(options.providers)
   const questions = makeQuestions({ timeoutMs: resolveTimeoutMs })
   const wakes = makeWakes(questions, { names, startupGraceMs, wakeTimeoutMs, wakeQueue, knock })
   const keepAlive = makeKeepAlive({ timeoutMs: resolveTimeoutMs })
@@ -197,9 +202,12 @@ export const makeMachines = (options: MachinesOptions): Machines => {
     provider: (type) => byType.get(type),
     reach: (machine, port, request) =>
       Effect.suspend(() => {
+        const problem = recordProblem(machine)
+        if (problem !== undefined) return Effect.fail(problem)
         const provider = byType.get(machine.type)
         if (provider === undefined) {
-          const accepted = `one of ${[...byType.keys()].join(", ")}`
+          const accepted =
+            byType.size === 0 ? "of a provider, and none is configured" : `one of ${[...byType.keys()].join(", ")}`
           return Effect.fail(new MachineRecordInvalid({ ...where(machine), field: "type", accepted }))
         }
         const to = destinationOf(provider, machine, port)

@@ -3,6 +3,7 @@ import type { HopNames } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { Destination } from "./destination.ts"
 import {
+  isProviderError,
   MachineMismatch,
   MachineNotFound,
   MachineNotRunning,
@@ -54,6 +55,9 @@ export const troubleOf = <A>(
     verdict = provider.classify === undefined ? classify(status, machine) : provider.classify(seen, machine)
   } catch (cause) {
     verdict = providerError(cause, machine)
+  }
+  if (verdict !== "refresh" && verdict !== "ask-status" && !isProviderError(verdict)) {
+    verdict = providerError(new TypeError("classify gave no verdict"), machine)
   }
   if (verdict === "refresh") return { _tag: "Stale", ...(hidden ? { hidden: { answer } } : {}), sent: "no" }
   if (verdict === "ask-status") return { _tag: "Unclear", reason: `HTTP ${status}`, sent: "maybe" }

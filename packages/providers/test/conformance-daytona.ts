@@ -64,6 +64,8 @@ export const daytonaFixture = async (): Promise<Proved> => {
       sandbox.fault = "port-closed"
       return () => void (sandbox.fault = "none")
     },
+    // As every start does.
+    rotate: async () => sandbox.rotateToken(),
     hang: () => always("hang"),
     rateLimit: () => always({ status: 429, headers: { "retry-after-authenticated": "1" } }),
     // A login, which a runtime that followed it would take for an answer. The API's own 401 is a case of daytona.test.ts.

@@ -58,6 +58,7 @@ export const hookNames = [
   "swap",
   "hang",
   "rateLimit",
+  "rotate",
   "unauthorized",
   "unavailable",
   "portClosed",

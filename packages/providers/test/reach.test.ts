@@ -320,7 +320,7 @@ describe("an adapter", () => {
     "http:// 10.0.0.1",
   ])("cannot send a request to %j", async (origin) => {
     const seen = await play({ resolves: [endpoint({ origin })], replies: [stamped(200)] })
-    expect(seen).toMatchObject({ outcome: { _tag: "MachineRecordInvalid", field: "origin" }, sent: [] })
+    expect(seen).toMatchObject({ outcome: { _tag: "MachineRecordInvalid", field: "endpoint.origin" }, sent: [] })
     expect(String(seen.outcome)).not.toContain("secret")
   })
 

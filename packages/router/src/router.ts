@@ -2,7 +2,7 @@
  * Hostname to route to machine to answer. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
-import { defaultNames, ticketKeyProblem } from "@project-ingress/forward"
+import { defaultNames, signingKeyProblem } from "@project-ingress/forward"
 import type { forwardFetch } from "@project-ingress/forward/fetch"
 import { makeMachines } from "@project-ingress/providers"
 import type { MachineProvider } from "@project-ingress/providers"
@@ -59,6 +59,8 @@ export interface RouterEvent {
   readonly status: number
   /** What failed, when the router answered by itself: `ROUTE_NOT_FOUND`, or the tag's own code behind a hidden 404. */
   readonly error?: RouterError["_tag"]
+  /** The same as a sentence, which names provider, machine and the field that is wrong: for logs, never for a client. */
+  readonly reason?: string
   /** Until the head of the answer. */
   readonly durationMs: number
   /** The machine that answered. */
@@ -98,10 +100,10 @@ export interface Router {
 /**
  * Makes a router. Opens nothing and starts nothing.
  *
- * @throws {TypeError} when the signing key is none that can sign
+ * @throws {TypeError} when the signing key is none that can sign, or `providers` holds what is none
  */
 export const createRouter = (options: RouterOptions): Router => {
-  const problem = ticketKeyProblem(options.signing) ?? publicKeyProblem(options.signing)
+  const problem = signingKeyProblem(options.signing)
   if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
   const { names = defaultNames, onEvent, providers, wake, wakeTimeoutMs } = options
   const machines = makeMachines({
@@ -136,7 +138,9 @@ export const createRouter = (options: RouterOptions): Router => {
       return ending
     }
     const response = options.onError === undefined ? undefined : replacement(options, ending.error, running.request())
-    tell({ ...common, status: response?.status ?? ending.answer.status, error: ending.error._tag })
+    const { _tag: error } = ending.error
+    const reason = "message" in ending.error ? ending.error.message : ending.error.reason
+    tell({ ...common, status: response?.status ?? ending.answer.status, error, reason })
     return response === undefined ? ending : { ...ending, response }
   }
 
@@ -148,7 +152,3 @@ export const createRouter = (options: RouterOptions): Router => {
     explain: (hostname) => Effect.runPromiseWith(context)(explain(options, hostname)),
   }
 }
-
-/** A public half verifies; only a private one signs. */
-const publicKeyProblem = (key: object): string | undefined =>
-  "kty" in key && key.kty === "OKP" && !("d" in key) ? `an EdDSA key must be the private half, with "d"` : undefined

@@ -215,9 +215,10 @@ describe("one request", () => {
     expect((await router.fetch(new Request("http://nobody.iterate.app/")))?.status).toBe(404)
     expect(await router.fetch(new Request("http://example.com/"))).toBeUndefined()
     const timed = { durationMs: expect.any(Number) }
+    const reason = "no route for p:nobody"
     expect(events).toEqual([
       { method: "GET", host: "misha.iterate.app", status: 200, machine: "mach_1", ...timed },
-      { method: "GET", host: "nobody.iterate.app", status: 404, error: "RouteNotFound", ...timed },
+      { method: "GET", host: "nobody.iterate.app", status: 404, error: "RouteNotFound", reason, ...timed },
     ])
   })
 

@@ -5,8 +5,9 @@ export class LawBroken extends Error {
   }
 }
 
-export function ok(value: unknown, otherwise: string): asserts value {
-  if (value === undefined || value === null || value === false) throw new LawBroken(otherwise)
+/** Broken, with the claim, when the value is none or false. */
+export function ok(value: unknown, claim: string): asserts value {
+  if (value === undefined || value === null || value === false) throw new LawBroken(`it does not hold that ${claim}`)
 }
 
 /** Equal as JSON. */

@@ -41,6 +41,8 @@ export interface Fixture {
   readonly hang?: () => Promise<Undo>
   /** The vendor answers that there were too many requests, with a time to wait. */
   readonly rateLimit?: () => Promise<Undo>
+  /** The edge wants other credentials from now on, which the vendor's API hands out. */
+  readonly rotate?: () => Promise<unknown>
   /** The vendor refuses our credentials. */
   readonly unauthorized?: () => Promise<Undo>
   /** The vendor fails. */

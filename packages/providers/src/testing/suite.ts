@@ -1,4 +1,4 @@
-import { within } from "./assert.ts"
+import { LawBroken, within } from "./assert.ts"
 import type { Fixture, Need } from "./fixture.ts"
 import { doors } from "./laws/doors.ts"
 import { http } from "./laws/http.ts"
@@ -109,6 +109,11 @@ const tryLaw = async (law: Law, world: World): Promise<void> => {
   const restore = overhearConsole(world.printed)
   try {
     await law.holds(world)
+  } catch (error) {
+    // A runner prints it, perhaps into a log that many read.
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    const hidden = (world.fixture.secrets ?? []).reduce((text, secret) => text.replaceAll(secret, "…"), text)
+    throw hidden === text ? error : new LawBroken(hidden)
   } finally {
     restore()
   }

@@ -39,8 +39,8 @@ export const identity = {
   "identity.endpoint": law("an endpoint's times are in ms, and its headers can be sent", [], async (world) => {
     const { epoch, cacheForMs, expiresAt, upForMs, headers } = await resolve(world)
     equal(typeof epoch, "string", "the epoch's type")
-    ok(cacheForMs >= 0, "cacheForMs is 0 or more")
-    ok(expiresAt === undefined || expiresAt > Date.now(), "expiresAt is in the future, in ms since 1970")
+    ok(cacheForMs >= 0, `cacheForMs, ${cacheForMs}, is 0 or more`)
+    ok(expiresAt === undefined || expiresAt > Date.now(), `expiresAt, ${expiresAt}, is in the future, in ms since 1970`)
     ok(upForMs === undefined || (upForMs >= 0 && upForMs < 1e12), "upForMs is an age, not a date")
     ok(new Headers(headers), "a header has a name and a value that can be sent")
   }),
@@ -141,7 +141,7 @@ export const identity = {
     const before = await resolve(world)
     world.machine = await world.fixture.restart!()
     const after = await resolve(world)
-    ok(after.epoch !== before.epoch, `the epoch is still ${JSON.stringify(before.epoch)}`)
+    ok(after.epoch !== before.epoch, `the epoch is no longer ${JSON.stringify(before.epoch)}`)
   }),
 
   "identity.restart-heals": law("a machine that started anew is reached again", ["restart"], async (world) => {

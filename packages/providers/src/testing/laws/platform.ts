@@ -76,7 +76,7 @@ export const platform = {
       const verdict: unknown = judged(world, answer)
       ok(
         verdict === "ask-status" || verdict === "refresh" || isProviderError(verdict),
-        `classify gives ${String(verdict)} for status ${answer.status}`,
+        `classify gives an error of the contract, "ask-status" or "refresh" for status ${answer.status}`,
       )
     }
   }),
@@ -107,6 +107,18 @@ export const platform = {
 
   "platform.unauthorized": law("refused credentials are ProviderAuth", ["unauthorized"], (world) =>
     meets(world, "unauthorized", "ProviderAuth"),
+  ),
+
+  "platform.rotate": law(
+    "credentials of the edge that have ended are renewed for the request",
+    ["rotate"],
+    async (world) => {
+      const fetcher = world.fetcher()
+      const ask = async () => (await fetcher(requestOf("/who"))).text()
+      equal(await ask(), world.machine.id, "who answers before")
+      await world.fixture.rotate!()
+      equal(await ask(), world.machine.id, "who answers after")
+    },
   ),
 
   "platform.unavailable": law("a vendor that fails is ProviderUnavailable", ["unavailable"], (world) =>

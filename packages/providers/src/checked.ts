@@ -1,0 +1,69 @@
+/** What comes from strangers and from databases, which types alone do not hold: providers, records, endpoints. */
+import { MachineRecordInvalid, where } from "./errors.ts"
+import { isFieldName } from "./fields.ts"
+import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
+
+/**
+ * Providers by their types.
+ *
+ * @throws {TypeError} naming the one that is none
+ */
+export const checkedProviders = (providers: readonly MachineProvider[]): ReadonlyMap<string, MachineProvider> => {
+  if (!Array.isArray(providers)) throw new TypeError("providers must be an array")
+  const byType = new Map<string, MachineProvider>()
+  for (const [at, provider] of (providers as readonly unknown[]).entries()) {
+    const { type, resolve, capabilities } = (provider ?? {}) as Partial<MachineProvider>
+    const isOne = typeof type === "string" && type !== "" && typeof resolve === "function" && isObject(capabilities)
+    if (!isOne) throw new TypeError(`providers[${at}] must be what an adapter gives: fly({ token }), not fly`)
+    if (!Array.isArray(capabilities.eatenHeaders)) {
+      throw new TypeError(`providers[${at}].capabilities.eatenHeaders must be an array of lower-case names`)
+    }
+    if (byType.has(type)) throw new TypeError(`providers[${at}] has the type ${type}, as another one before it`)
+    byType.set(type, provider as MachineProvider)
+  }
+  return byType
+}
+
+/** What is wrong with a record; a row of a database may be anything. */
+export const recordProblem = (machine: Machine): MachineRecordInvalid | undefined => {
+  const { id, type, externalId, metadata } = machine
+  const wrong = (field: string, accepted: string) =>
+    new MachineRecordInvalid({ provider: String(type), machine: String(externalId), field, accepted })
+  if (typeof type !== "string") return wrong("type", "a provider's type")
+  if (typeof id !== "string" || id === "") return wrong("id", "the machine's name in tickets")
+  if (typeof externalId !== "string") return wrong("externalId", "the provider's name of the machine")
+  return isObject(metadata) ? undefined : wrong("metadata", "an object, which may be empty")
+}
+
+/**
+ * An endpoint as it may be used. An adapter builds origins from what an API says; one with a path or credentials would send
+ * requests elsewhere. Throws `MachineRecordInvalid` with a field of `endpoint`.
+ */
+export const checkedEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint => {
+  const refuse = (field: string, accepted: string): never => {
+    throw new MachineRecordInvalid({ ...where(machine), field: `endpoint.${field}`, accepted })
+  }
+  const { origin, headers = {}, epoch, cacheForMs, expiresAt, fetch } = endpoint
+  if (typeof origin !== "string" || !/^https?:\/\/[^/\\?#@\s]+$/i.test(origin) || !URL.canParse(origin)) {
+    refuse("origin", "http:// or https:// with a host and perhaps a port, and nothing else")
+  }
+  // Refused here because a runtime that refuses one repeats its value, which may be a secret.
+  const plain = isObject(headers) && !(headers instanceof Headers)
+  if (!plain || !Object.entries(headers).every(([name, value]) => isField(name, value))) {
+    refuse("headers", "an object of names and values that HTTP allows")
+  }
+  if (typeof epoch !== "string") refuse("epoch", "a text that changes with every incarnation")
+  if (typeof cacheForMs !== "number" || !(cacheForMs >= 0)) refuse("cacheForMs", "a number of ms, 0 or more")
+  // In seconds it would have been over since 1970.
+  if (expiresAt !== undefined && !(expiresAt > 1e11)) refuse("expiresAt", "a time in ms since 1970")
+  if (fetch !== undefined && typeof fetch !== "function") refuse("fetch", "a function")
+  return { ...endpoint, origin: new URL(origin).origin }
+}
+
+// More than an adapter's author may write: what comes from a vendor is sent as it is, as long as it is one field.
+const isField = (name: string, value: unknown): boolean =>
+  // oxlint-disable-next-line no-control-regex -- control octets are what this is about
+  isFieldName(name) && typeof value === "string" && !/[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/.test(value)
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
