@@ -26,7 +26,7 @@ export const checkedProviders = (providers: readonly MachineProvider[]): Readonl
 
 /** What is wrong with a record; a row of a database may be anything. */
 export const recordProblem = (machine: Machine): MachineRecordInvalid | undefined => {
-  const { id, type, externalId, metadata } = machine
+  const { id, type, externalId, metadata }: Readonly<Record<keyof Machine, unknown>> = machine
   const wrong = (field: string, accepted: string) =>
     new MachineRecordInvalid({ provider: String(type), machine: String(externalId), field, accepted })
   if (typeof type !== "string") return wrong("type", "a provider's type")

@@ -83,7 +83,9 @@ describe("a verdict", () => {
   const answers = (classify: unknown): MachineProvider =>
     fake({
       resolve: async () => ({
-        ...{ origin: "http://machine.invalid", epoch: "1", cacheForMs: 0 },
+        origin: "http://machine.invalid",
+        epoch: "1",
+        cacheForMs: 0,
         fetch: async () => new Response("from the platform", { status: 400 }),
       }),
       classify: classify as NonNullable<MachineProvider["classify"]>,
