@@ -82,6 +82,8 @@ export const isUntried = (trouble: Trouble): boolean =>
 export const mayHaveMoved = (trouble: Trouble): boolean =>
   trouble._tag === "Misdirected" ||
   trouble._tag === "Stale" ||
+  // Some edges give a machine another address with each incarnation, and answer for those of the past.
+  trouble._tag === "Unclear" ||
   (trouble._tag === "Unanswered" && !(trouble.failure.kind === "timeout" && trouble.sent === "maybe"))
 
 export const hasMoved = (before: Endpoint, after: Endpoint): boolean =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { MachineNotRunning } from "../src/errors.ts"
-import type { MachineProvider } from "../src/machine-provider.ts"
+import type { Endpoint, MachineProvider } from "../src/machine-provider.ts"
 import { providerSuite } from "../src/testing.ts"
 import type { LawName } from "../src/testing.ts"
 import { acme, acmeFixture, TOKEN } from "./conformance-vendor.ts"
@@ -202,6 +202,19 @@ describe("the kit", () => {
     ["states.stopped", "says that all is well", mutant(() => ({ status: async () => ({ state: "running" }) }))],
     ["wake.declared", "says that it wakes and cannot", mutant(() => ({ start: undefined as never }))],
     ["wake.watch-ends", "watches for ever", mutant(() => ({ watch: () => forEver() }))],
+    [
+      "platform.rotate",
+      "hands the first credentials out for ever",
+      mutant((right) => {
+        let first: Endpoint["headers"]
+        return {
+          resolve: async (...args) => {
+            const endpoint = await right.resolve(...args)
+            return { ...endpoint, headers: (first ??= endpoint.headers!) }
+          },
+        }
+      }),
+    ],
     [
       "platform.rate-limit",
       "forgets how long to wait",

@@ -1,4 +1,5 @@
 /** A vendor that has everything the conformance suite can ask for, and a correct adapter for it that mutants are made of. */
+import type { IncomingMessage } from "node:http"
 import {
   MachineNotFound,
   MachineNotRunning,
@@ -11,6 +12,8 @@ import {
 import type { Machine, MachineChange, MachineProvider, MachineState } from "../src/machine-provider.ts"
 import type { Fixture, ProcessMachine } from "../src/testing.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
+import { answer, listen, refuse, sendOn, upgradeOn } from "./fakes/http.ts"
+import type { FakeServer, Onward, Said } from "./fakes/http.ts"
 
 export const TOKEN = "acme-canary-4f1d8c"
 
@@ -19,6 +22,8 @@ interface Answer {
   readonly state?: MachineState
   readonly port?: number
   readonly bootId?: string
+  /** What the edge wants to see. */
+  readonly pass?: string
   readonly echo?: string
 }
 /** The vendor's API. */
@@ -58,12 +63,12 @@ export const acme = (options: {
       eatenHeaders: ["authorization"],
     },
     async resolve(machine, { signal }) {
-      const { state, port, bootId } = await call("get", machine, signal)
+      const { state, port, bootId, pass } = await call("get", machine, signal)
       if (state === "starting") throw new MachineStarting(where(machine))
       if (state !== "running") throw new MachineNotRunning({ ...where(machine), state: state! })
       return {
         origin: `http://127.0.0.1:${port!}`,
-        headers: { "x-acme-token": token },
+        headers: { "x-acme-pass": pass! },
         epoch: bootId!,
         cacheForMs: 60_000,
         upForMs: 60_000,
@@ -98,6 +103,31 @@ export const acmeFixture = async (
   let failing: number | undefined
   let silent = false
   const watchers = new Set<(change: MachineChange) => void>()
+  let pass = "acme-pass-1"
+  const edges = new Map<number, Promise<FakeServer>>()
+  /** The edge's own address for each address of a machine. */
+  const edgeAt = async (port: number): Promise<number> => {
+    const unreached = (): Said => ({ status: 502 })
+    const told = ({ headers }: IncomingMessage): Onward | undefined =>
+      headers["x-acme-pass"] === pass ? { port, headers, unreached } : undefined
+    let edge = edges.get(port)
+    if (edge === undefined) {
+      edge = listen(
+        (request, response) => {
+          const onward = told(request)
+          if (onward === undefined) answer(response, 401)
+          else sendOn(request, response, onward)
+        },
+        (request, socket, head) => {
+          const onward = told(request)
+          if (onward === undefined) refuse(socket, { status: 401 })
+          else upgradeOn(request, socket, head, onward)
+        },
+      )
+      edges.set(port, edge)
+    }
+    return (await edge).port
+  }
   const become = (next: MachineState): void => {
     state = next
     for (const tell of watchers) tell({ externalId: a.id, state })
@@ -117,7 +147,8 @@ export const acmeFixture = async (
       become("running")
       await a.start()
     }
-    return { status: 200, state: machine === a ? state : "running", port: machine.port, bootId: machine.bootId }
+    const { bootId } = machine
+    return { status: 200, state: machine === a ? state : "running", port: await edgeAt(machine.port), bootId, pass }
   }
   const watch: Watch = async function* (signal) {
     const changes: MachineChange[] = []
@@ -161,7 +192,9 @@ export const acmeFixture = async (
     signing,
     missing: { ...record(a), externalId: "nobody" },
     wrong: { region: record(a, { region: 7 }) },
-    secrets: [TOKEN],
+    get secrets() {
+      return [TOKEN, pass]
+    },
     stop: rest("stopped"),
     suspend: rest("suspended"),
     remove: rest("gone"),
@@ -190,6 +223,7 @@ export const acmeFixture = async (
         silent = false
       }
     },
+    rotate: async () => (pass += "1"),
     rateLimit: fails(429),
     unauthorized: fails(401),
     unavailable: fails(500),
@@ -198,6 +232,9 @@ export const acmeFixture = async (
       await a.stop()
       return () => a.start(port)
     },
-    close,
+    close: async () => {
+      await close()
+      await Promise.all([...edges.values()].map(async (edge) => (await edge).close()))
+    },
   }
 }

@@ -165,6 +165,17 @@ describe("an answer without the stamp", () => {
     expect(seen).toMatchObject({ outcome: failure, sent: ["10.0.0.1"], discarded: 1 })
   })
 
+  it("of 502 from an address of the past is asked where the machine is now, if it is safe to say twice", async () => {
+    const moved: Scene = {
+      resolves: [endpoint(), elsewhere()],
+      replies: [{ status: 502 }, stamped(200)],
+      status: { state: "running" },
+    }
+    expect(await play(moved)).toMatchObject({ outcome: 200, sent: ["10.0.0.1", "10.0.0.2"], asked: 0 })
+    const once = await play({ ...moved, replayable: (sent) => sent === "no" })
+    expect(once).toMatchObject({ outcome: { _tag: "PortClosed" }, sent: ["10.0.0.1"], resolved: 1 })
+  })
+
   it.each([502, 503, 504, 520, 530])("of %i asks for the status by default", async (status) => {
     expect(await play({ replies: [{ status }], status: { state: "gone" } })).toMatchObject({ asked: 1 })
   })
