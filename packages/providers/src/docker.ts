@@ -10,6 +10,7 @@ import {
   ProviderUnavailable,
   where,
 } from "./errors.ts"
+import { eventOf, eventsSince } from "./docker-events.ts"
 import { dockerEngine, EngineFailure } from "./docker-engine.ts"
 import type { DockerEngine, EngineTls } from "./docker-engine.ts"
 import type {
@@ -107,12 +108,8 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
     },
 
     async *watch({ signal }): AsyncGenerator<MachineChange> {
-      const filters = encodeURIComponent(JSON.stringify({ type: ["container"], event: Object.keys(stateAfter) }))
-      // `since` is inclusive, with the nanoseconds as a fraction.
-      const next = told === undefined ? undefined : (told + 1n).toString().padStart(10, "0")
-      const since = next === undefined ? "" : `&since=${next.slice(0, -9)}.${next.slice(-9)}`
       try {
-        for await (const line of engine.lines(`/events?filters=${filters}${since}`, signal)) {
+        for await (const line of engine.lines(eventsSince(told), signal)) {
           const event = eventOf(line)
           if (event === undefined) continue
           if (event.at !== undefined) told = event.at
@@ -210,39 +207,6 @@ const engineFailure = (
   }
   const { cause, reason, refused } = failure
   return refused ? new ProviderAuth({ ...who, cause }) : new ProviderUnavailable({ ...who, cause, reason })
-}
-
-/** What an event leaves a container in. `kill` is only a signal, and a health check is none of these. */
-const stateAfter: Readonly<Record<string, MachineState>> = {
-  start: "running",
-  restart: "running",
-  unpause: "running",
-  die: "stopped",
-  stop: "stopped",
-  pause: "suspended",
-  destroy: "gone",
-}
-
-interface EngineEvent {
-  readonly names: readonly string[]
-  readonly state: MachineState
-  readonly at: bigint | undefined
-}
-
-/** A line that says something else is left out: events are a hint. */
-const eventOf = (line: string): EngineEvent | undefined => {
-  let event: { Action?: unknown; Actor?: { ID?: unknown; Attributes?: { name?: unknown } } }
-  try {
-    event = JSON.parse(line) as typeof event
-  } catch {
-    return undefined
-  }
-  const { Action, Actor } = event
-  if (typeof Action !== "string" || !Object.hasOwn(stateAfter, Action)) return undefined
-  const names = [Actor?.ID, Actor?.Attributes?.name].filter((name) => typeof name === "string")
-  // More digits than a number holds, so it is read as text.
-  const at = /"timeNano":(\d+)/.exec(line)?.[1]
-  return { names, state: stateAfter[Action]!, at: at === undefined ? undefined : BigInt(at) }
 }
 
 // `Running` is true as well while a container restarts or is paused, so it is asked last.
