@@ -1,7 +1,7 @@
 /**
  * What a machine's fetcher costs: CPU µs per request of this process, over the platform's bare `fetch` of the same URL, with a
  * warm endpoint and a ticket. Interleaved rounds; the machine is a process of its own. Then what 1 000 requests at once ask of
- * a provider whose machine sleeps: one start, one question that finds it asleep, one that finds it.
+ * a provider whose machine sleeps: one start, and one question, which finds it asleep; where `start` does not tell, one more.
  *
  *     node --conditions=@project-ingress/source packages/providers/bench/fetcher.ts [rounds] [requests]
  */
@@ -80,6 +80,7 @@ if (process.argv[2] === "machine") {
       asked.start++
       await new Promise((resolve) => setTimeout(resolve, 200))
       awake = true
+      return places.resolve(record, { port, signal: AbortSignal.timeout(1_000) })
     },
   }
   const rouse = machineFetcher(sleeping, record, { signing })

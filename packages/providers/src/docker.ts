@@ -63,27 +63,29 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
     throw new ProviderUnavailable({ ...where(machine), reason: "an answer that is not understood" })
   }
 
+  const endpointOf = async (machine: Machine, signal: AbortSignal): Promise<Endpoint> => {
+    const metadata = decodeMetadata(machine)
+    const container = await inspect(machine, signal)
+    refuseUnlessRunning(container, machine)
+    const origin =
+      metadata.origin ??
+      (metadata.address === "container" || metadata.network !== undefined
+        ? containerOrigin(container, machine, metadata.network, proxyPort, engine)
+        : publishedOrigin(container, machine, proxyPort, engine))
+    return {
+      origin,
+      epoch: `${container.Id}@${container.State.StartedAt}`,
+      // A restart changes a published port; the failure it causes is mended by asking again.
+      cacheForMs: 5_000,
+      upForMs: upForMs(container),
+    }
+  }
+
   return {
     type: "docker",
     capabilities: { runtimes: ["node", "bun", "deno"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
 
-    async resolve(machine, { signal }): Promise<Endpoint> {
-      const metadata = decodeMetadata(machine)
-      const container = await inspect(machine, signal)
-      refuseUnlessRunning(container, machine)
-      const origin =
-        metadata.origin ??
-        (metadata.address === "container" || metadata.network !== undefined
-          ? containerOrigin(container, machine, metadata.network, proxyPort, engine)
-          : publishedOrigin(container, machine, proxyPort, engine))
-      return {
-        origin,
-        epoch: `${container.Id}@${container.State.StartedAt}`,
-        // A restart changes a published port; the failure it causes is mended by asking again.
-        cacheForMs: 5_000,
-        upForMs: upForMs(container),
-      }
-    },
+    resolve: (machine, { signal }) => endpointOf(machine, signal),
 
     async status(machine, { signal }): Promise<MachineStatus> {
       try {
@@ -97,7 +99,7 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
       }
     },
 
-    async start(machine, { signal }): Promise<void> {
+    async start(machine, { signal }): Promise<Endpoint | undefined> {
       try {
         await call(engine, "POST", machine, "start", signal)
       } catch (error) {
@@ -105,6 +107,8 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
         if (!(error instanceof ProviderUnavailable) || error.reason !== "HTTP 409") throw error
         await call(engine, "POST", machine, "unpause", signal)
       }
+      // It runs by now, at another address. What is wrong with that is for who wants to go there.
+      return endpointOf(machine, signal).catch(() => undefined)
     },
 
     async *watch({ signal }): AsyncGenerator<MachineChange> {

@@ -10,6 +10,8 @@ export interface Endpoints {
   known(key: string): Endpoint | undefined
   /** Asks, or waits for the same question of another request. Rejects as `load` does. */
   ask(key: string, load: Load, signal: AbortSignal): Promise<Endpoint>
+  /** Remembers what was told without a question. */
+  learn(key: string, endpoint: Endpoint): Endpoint
   /** Forgets an endpoint that failed, unless a newer one took its place. */
   forget(key: string, endpoint: Endpoint): void
   /** Forgets whatever has a key that begins so: `keyPrefix`. */
@@ -53,6 +55,7 @@ export const makeEndpoints = (): Endpoints => {
       // An endpoint for one use belongs to the one who asked.
       return remember(key, await load(signal))
     },
+    learn: remember,
     forget(key, endpoint) {
       if (known.get(key)?.endpoint === endpoint) known.delete(key)
     },

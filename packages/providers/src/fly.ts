@@ -48,16 +48,7 @@ export const fly = (options: FlyOptions): MachineProvider => {
       eatenHeaders,
     },
 
-    async resolve(machine): Promise<Endpoint> {
-      const { app, network = "public", domain = `${app}.fly.dev`, port } = decodeRecord(machine)
-      const id = machine.externalId
-      const steady = { epoch: id, cacheForMs: DAY_MS }
-      // Past Fly's proxy: nobody there would read a routing header.
-      if (network === "6pn") return { origin: `http://${id}.vm.${app}.internal:${port ?? 8080}`, ...steady }
-      const origin = network === "flycast" ? `http://${app}.flycast:${port ?? 80}` : `https://${domain}:${port ?? 443}`
-      // Never `fly-prefer-instance-id`: where that fails, Fly sends the request to another machine of the app.
-      return { origin, headers: { "fly-force-instance-id": id }, ...steady }
-    },
+    resolve: async (machine) => endpointOf(machine),
 
     classify({ status, header }, machine): Verdict {
       // Fly's edge puts its headers on an app's answers too and documents no body, so its status is all there is. 520 to 530
@@ -89,7 +80,7 @@ export const fly = (options: FlyOptions): MachineProvider => {
       return { state, detail: found.state, ...(upForMs === undefined ? {} : { upForMs }) }
     },
 
-    async start(machine, { signal }): Promise<void> {
+    async start(machine, { signal }): Promise<Endpoint> {
       const answer = await api.ask(machine, { method: "POST", path: `${path(machine)}/start`, signal })
       const refused = flyState(refusedState(answer))
       // What was wanted is so already, or is on its way.
@@ -99,11 +90,23 @@ export const fly = (options: FlyOptions): MachineProvider => {
       const wait = `${path(machine)}/wait?state=started&timeout=60` as const
       const booted = await api.ask(machine, { path: wait, signal })
       if (!booted.ok) throw flyFailure(booted)
+      return endpointOf(machine)
     },
   }
 }
 
 const DAY_MS = 86_400_000
+
+const endpointOf = (machine: Machine): Endpoint => {
+  const { app, network = "public", domain = `${app}.fly.dev`, port } = decodeRecord(machine)
+  const id = machine.externalId
+  const steady = { epoch: id, cacheForMs: DAY_MS }
+  // Past Fly's proxy: nobody there would read a routing header.
+  if (network === "6pn") return { origin: `http://${id}.vm.${app}.internal:${port ?? 8080}`, ...steady }
+  const origin = network === "flycast" ? `http://${app}.flycast:${port ?? 80}` : `https://${domain}:${port ?? 443}`
+  // Never `fly-prefer-instance-id`: where that fails, Fly sends the request to another machine of the app.
+  return { origin, headers: { "fly-force-instance-id": id }, ...steady }
+}
 
 /**
  * Commands to Fly's proxy in requests, of which a client may give none, and what it writes over. Not in it is what the proxy vouches for

@@ -82,8 +82,12 @@ export interface MachineProvider {
   /** What an answer without our stamp means. Pure. Default: 502 to 504 and 520 to 530 `ask-status`, others unavailable. */
   classify?(answer: PlatformAnswer, machine: Machine): Verdict
   status?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<MachineStatus>
-  /** Wakes the machine. Resolves when the provider accepted; starting a running machine is no failure. */
-  start?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<void>
+  /**
+   * Wakes the machine. Resolves when the provider accepted; starting a running machine is no failure. May give the endpoint
+   * where it is known by then and the same for every port (`ports: "any"`), which spares those who wait a question.
+   */
+  // oxlint-disable-next-line typescript/no-invalid-void-type -- most adapters have nothing to give
+  start?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<Endpoint | void>
   /**
    * Tells the platform that the machine is in use, for those that do not see it by the traffic. Called at most every 45 s for
    * a machine, when it answers and while its answers are open.

@@ -17,6 +17,8 @@ export interface Questions {
   readonly resolved: (to: Destination, signal: AbortSignal) => Promise<Endpoint>
   /** What became of the machine; `undefined` when the provider cannot say. */
   readonly status: (to: Destination) => Effect.Effect<MachineStatus | undefined, ProviderError>
+  /** Remembers an endpoint that the provider told of by itself. Throws as `resolved` rejects. */
+  readonly learn: (to: Destination, endpoint: Endpoint) => Endpoint
   /** Forgets an endpoint that failed, unless a newer one took its place. */
   readonly forget: (to: Destination, endpoint: Endpoint) => void
   /** Forgets all endpoints of a machine. */
@@ -52,6 +54,7 @@ export const makeQuestions = ({ timeoutMs }: { readonly timeoutMs: number }): Qu
         return (await statuses.join(endpointKey(machine, 0), ask, signal)).value
       })
     },
+    learn: ({ machine, key }, endpoint) => endpoints.learn(key, checkedEndpoint(endpoint, machine)),
     forget: ({ key }, endpoint) => endpoints.forget(key, endpoint),
     forgetMachine: (type, externalId) => endpoints.forgetAll(keyPrefix(type, externalId)),
   }

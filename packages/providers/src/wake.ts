@@ -48,18 +48,23 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
     const deadline = Date.now() + wakeTimeoutMs
     const stay = new AbortController().signal
     let started = false
+    let endpoint: Endpoint | undefined
     let runsSince: number | undefined
     for (let round = 0; ; round++) {
       try {
-        if (!started) await bounded(wakeTimeoutMs, stay, (signal) => provider.start!(machine, { signal }))
-        started = true
-        const endpoint = await questions.resolved(to, stay)
+        if (!started) {
+          const told = await bounded(wakeTimeoutMs, stay, (signal) => provider.start!(machine, { signal }))
+          started = true
+          if (told !== undefined && provider.capabilities.ports === "any") endpoint = questions.learn(to, told)
+        }
+        endpoint ??= await questions.resolved(to, stay)
         runsSince ??= Date.now()
         // After its grace each request finds out by itself what is wrong with it.
         if (Date.now() - runsSince >= startupGraceMs || (await listens(to, endpoint))) return
         throw new MachineStarting(where(machine))
       } catch (cause) {
         const error = providerError(cause, machine)
+        endpoint = undefined
         const late = !started && cause instanceof TimedOut
         if (!late && (!mayPass(error) || (!started && error._tag === "MachineNotRunning"))) throw error
         // A machine that runs listens in a moment; one that does not may take long.

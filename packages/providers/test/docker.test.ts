@@ -602,8 +602,8 @@ describe("docker, with an engine that answers from a script", () => {
 
   it("starts a machine whatever the engine says about it beside the status", async () => {
     const provider = engine(version, [200, "started"])
-    await provider.start!(machineOf("abc"), { signal })
-    expect(seen.at(-1)).toBe("/v1.41/containers/abc/start")
+    expect(await provider.start!(machineOf("abc"), { signal })).toBeUndefined()
+    expect(seen.slice(1)).toEqual(["/v1.41/containers/abc/start", "/v1.41/containers/abc/json"])
   })
 
   it.each([
@@ -680,7 +680,8 @@ describe("docker, with an engine that answers from a script", () => {
         : [204, ""]
     }
     await provider.start!(machineOf("abc"), { signal })
-    expect(seen.slice(1)).toEqual(["/v1.41/containers/abc/start", "/v1.41/containers/abc/unpause"])
+    const asked = ["start", "unpause", "json"].map((verb) => `/v1.41/containers/abc/${verb}`)
+    expect(seen.slice(1)).toEqual(asked)
   })
 
   const line = (Action: string, timeNano: string, ID = "abc") =>

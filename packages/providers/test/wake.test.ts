@@ -3,7 +3,7 @@ import { defaultNames } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MachineNotRunning, MachineStarting, ProviderRateLimited, ProviderUnavailable } from "../src/errors.ts"
-import type { Machine, MachineProvider } from "../src/machine-provider.ts"
+import type { Endpoint, Machine, MachineProvider } from "../src/machine-provider.ts"
 import { makeMachines } from "../src/reach.ts"
 import type { MachinesOptions } from "../src/reach.ts"
 import type { Received, Sendable } from "../src/sendable.ts"
@@ -32,25 +32,27 @@ interface Sleeper {
   /** What `start` fails with, in order; then it works. */
   readonly failures?: readonly Error[]
   readonly wake?: "none" | "start" | "request"
+  /** Whether `start` tells where it is, for one port or for all. */
+  readonly tells?: "any" | "declared"
   readonly options?: Partial<MachinesOptions>
 }
 
 /** A machine that sleeps until somebody starts it. */
 const sleeper = (more: Sleeper = {}) => {
-  const { acceptMs = 0, bootMs = 0, listenMs = 0, resolveMs = 0, failures = [], wake = "start" } = more
+  const { acceptMs = 0, bootMs = 0, listenMs = 0, resolveMs = 0, failures = [], wake = "start", tells } = more
   const log = { resolves: 0, starts: [] as number[], statuses: 0, knocks: 0, sends: 0, aborted: false }
   const began = Date.now()
   let acceptedAt: number | undefined
   const running = () => acceptedAt !== undefined && Date.now() >= acceptedAt + bootMs
   const provider: MachineProvider = {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake, ports: "any", eatenHeaders: [] },
+    capabilities: { runtimes: ["node"], webSocket: true, wake, ports: tells ?? "any", eatenHeaders: [] },
     async resolve() {
       log.resolves++
       await later(resolveMs)
       if (acceptedAt === undefined) throw new MachineNotRunning({ ...where, state: "stopped" })
       if (!running()) throw new MachineStarting(where)
-      return { origin: "http://10.0.0.1:8080", epoch: "1", cacheForMs: 60_000 }
+      return endpoint
     },
     async status() {
       log.statuses++
@@ -64,8 +66,10 @@ const sleeper = (more: Sleeper = {}) => {
       await later(acceptMs)
       if (failure !== undefined) throw failure
       acceptedAt ??= Date.now()
+      return tells === undefined ? undefined : endpoint
     },
   }
+  const endpoint: Endpoint = { origin: "http://10.0.0.1:8080", epoch: "1", cacheForMs: 60_000 }
   const listening = () => acceptedAt !== undefined && Date.now() >= acceptedAt + bootMs + listenMs
   const header = (name: string) => (name === defaultNames.stamp ? "1" : undefined)
   const knock: Knock = () => {
@@ -102,6 +106,28 @@ describe("a machine that does not run", () => {
     const { answers, resolves, starts, sends } = await sleeper({ acceptMs: 3_000, resolveMs: 700 }).all(1_000)
     expect(new Set(answers)).toEqual(new Set([200]))
     expect([resolves, starts.length, sends]).toEqual([2, 1, 1_000])
+  })
+
+  it("is asked for once, and found asleep, when its start tells where it is", async () => {
+    const { answers, resolves, starts, sends } = await sleeper({ acceptMs: 3_000, tells: "any" }).all(1_000)
+    expect(new Set(answers)).toEqual(new Set([200]))
+    expect([resolves, starts.length, sends]).toEqual([1, 1, 1_000])
+  })
+
+  it("is asked for again when what its start told is of one port among many, or nobody listens there yet", async () => {
+    expect(await sleeper({ tells: "declared" }).all(10)).toMatchObject({ resolves: 2 })
+    const late = await sleeper({ tells: "any", listenMs: 5_000, resolveMs: 10 }).all(10)
+    expect(new Set(late.answers)).toEqual(new Set([200]))
+    expect(late.resolves).toBeGreaterThan(5)
+  })
+
+  it("whose start tells nonsense cannot be reached, and says which field", async () => {
+    const { reach, machines } = sleeper()
+    const provider = machines.provider("fake")!
+    Object.assign(provider, { start: async () => ({ origin: "http://10.0.0.1/path", epoch: "1", cacheForMs: 0 }) })
+    const failure = reach()
+    await vi.runAllTimersAsync()
+    expect(await failure).toMatchObject({ _tag: "MachineRecordInvalid", field: "endpoint.origin" })
   })
 
   it("is asked for by one of those who wait, at growing intervals, until it runs", async () => {

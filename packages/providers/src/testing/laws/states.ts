@@ -28,8 +28,8 @@ const gone = async (world: World, machine: Machine): Promise<void> => {
   })
   equal(found.state, "gone", "the state")
 }
-const start = (world: World, machine = world.machine): Promise<void> =>
-  world.provider.start!(machine, { signal: forever })
+const start = async (world: World, machine = world.machine): Promise<void> =>
+  void (await world.provider.start!(machine, { signal: forever }))
 const reached = async (world: World, fetcher = world.fetcher()): Promise<void> => {
   equal(await (await fetcher(requestOf("/who"))).text(), world.machine.id, "who answered")
 }
