@@ -199,6 +199,16 @@ describe("the kit", () => {
         }
       }),
     ],
+    [
+      "wake.told",
+      "tells of a place that is none",
+      mutant((right) => ({
+        start: async (machine, options) => {
+          await right.start!(machine, options)
+          return { origin: "http://127.0.0.1:1", epoch: "0", cacheForMs: 0 }
+        },
+      })),
+    ],
     ["states.stopped", "says that all is well", mutant(() => ({ status: async () => ({ state: "running" }) }))],
     ["wake.declared", "says that it wakes and cannot", mutant(() => ({ start: undefined as never }))],
     ["wake.watch-ends", "watches for ever", mutant(() => ({ watch: () => forEver() }))],

@@ -151,7 +151,9 @@ describe.skipIf(missing !== undefined)(
       expect(await status()).toEqual({ state: "stopped", detail: "created" })
 
       await provider.start!(target, { signal })
-      await provider.start!(target, { signal })
+      const { upForMs: _, ...told } = (await provider.start!(target, { signal })) ?? {}
+      expect(await resolve()).toMatchObject(told)
+      expect(told).toHaveProperty("origin")
       expect(await status()).toMatchObject({ state: "running", detail: "running" })
 
       await command("pause")

@@ -143,6 +143,18 @@ export const wake = {
     (world) => meanwhile(world, "stop", () => reached(world)),
   ),
 
+  "wake.told": law(
+    "a machine is where its start says that it is, if that says anything",
+    ["provider.start", "stop", "restart"],
+    (world) =>
+      meanwhile(world, "stop", async () => {
+        const told = await world.provider.start!(world.machine, { signal: forever })
+        if (told === undefined) return
+        const found = await world.provider.resolve(world.machine, { port: world.port, signal: forever })
+        equal([told.origin, told.epoch], [found.origin, found.epoch], "what start told")
+      }),
+  ),
+
   "wake.twice": law(
     "two starts at once of a stopped machine are no failure",
     ["provider.start", "stop", "restart"],
