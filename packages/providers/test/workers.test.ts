@@ -41,9 +41,10 @@ beforeAll(async () => {
   sockets.on("headers", (headers) => headers.push(`${defaultNames.stamp}: 1`))
   server.on("upgrade", (request, socket, head) => {
     if (request.url === "/refused") {
-      return socket.end(`HTTP/1.1 403 No\r\n${defaultNames.stamp}: 1\r\nContent-Length: 0\r\n\r\n`)
+      return socket.end(`HTTP/1.1 403 No\r\n${defaultNames.stamp}: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     }
-    if (request.url === "/platform") return socket.end("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n")
+    if (request.url === "/platform")
+      return socket.end("HTTP/1.1 502 Bad\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
     return sockets.handleUpgrade(request, socket, head, (client) => {
       client.on("message", (data) => client.send(`echo ${(data as Buffer).toString()}`))
     })
