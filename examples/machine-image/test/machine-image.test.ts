@@ -149,7 +149,8 @@ describe("a machine made of the image", () => {
   })
 
   it("finishes the request at hand before it stops, takes no new one, and exits 0 within Docker's grace", async () => {
-    const slow = ask(app, "/slow")
+    // On a port that nobody asked before: a connection there is this request's, and it has arrived.
+    const slow = ask(`4096__${app}`, "/slow")
     await eventually(
       () => connectionsToApp(),
       (count) => count > 0,
@@ -164,10 +165,10 @@ describe("a machine made of the image", () => {
   })
 })
 
-/** Established connections to port 3000 (0BB8) inside the container. */
+/** Established connections to port 4096 (1000) inside the container. */
 const connectionsToApp = async (): Promise<number> => {
   const table = await docker("exec", machine.id, "cat", "/proc/net/tcp")
-  return table.split("\n").filter((line) => / 0100007F:0BB8 \S+ 01 /.test(line)).length
+  return table.split("\n").filter((line) => / 0100007F:1000 \S+ 01 /.test(line)).length
 }
 
 describe("an environment that is wrong", () => {
