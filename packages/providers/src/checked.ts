@@ -2,6 +2,7 @@
 import { MachineRecordInvalid, where } from "./errors.ts"
 import { isFieldName } from "./fields.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
+import { AN_ORIGIN, isOrigin } from "./origin.ts"
 
 /**
  * Providers by their types.
@@ -44,9 +45,7 @@ export const checkedEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint 
     throw new MachineRecordInvalid({ ...where(machine), field: `endpoint.${field}`, accepted })
   }
   const { origin, headers = {}, epoch, cacheForMs, expiresAt, fetch } = endpoint
-  if (typeof origin !== "string" || !/^https?:\/\/[^/\\?#@\s]+$/i.test(origin) || !URL.canParse(origin)) {
-    refuse("origin", "http:// or https:// with a host and perhaps a port, and nothing else")
-  }
+  if (!isOrigin(origin)) refuse("origin", AN_ORIGIN)
   // Refused here because a runtime that refuses one repeats its value, which may be a secret.
   const plain = isObject(headers) && !(headers instanceof Headers)
   if (!plain || !Object.entries(headers).every(([name, value]) => isField(name, value))) {

@@ -2,6 +2,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { ProviderUnavailable } from "./errors.ts"
 import type { ProviderAuth, ProviderError, ProviderRateLimited } from "./errors.ts"
+import { AN_ORIGIN, isOrigin } from "./origin.ts"
 import { vendorApi } from "./vendor-api.ts"
 import type { VendorAnswer, VendorQuestion } from "./vendor-api.ts"
 
@@ -87,9 +88,7 @@ export const createTunnel = async (options: TunnelApiOptions, request: TunnelReq
     throw new TypeError("name must be 1 to 100 characters without control characters")
   }
   checkHostname(hostname)
-  if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(service)) {
-    throw new TypeError("service must be http:// or https:// with a host and perhaps a port, and nothing else")
-  }
+  if (!isOrigin(service)) throw new TypeError(`service must be ${AN_ORIGIN}`)
   const ask = cloudflareApi(options, name, signal)
   const tunnels = `/accounts/${options.accountId}/cfd_tunnel` as const
 

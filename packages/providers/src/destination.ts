@@ -11,6 +11,9 @@ export interface Destination {
   readonly key: string
 }
 
+/** One for the machine, whichever port is wanted: it is started, asked about and kept alive as a whole. */
+export const machineKey = ({ machine }: Destination): string => endpointKey(machine, 0)
+
 export const destinationOf = (provider: MachineProvider, machine: Machine, port: number): Destination => ({
   provider,
   machine,

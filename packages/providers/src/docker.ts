@@ -22,6 +22,7 @@ import type {
   MachineStatus,
 } from "./machine-provider.ts"
 import { metadataDecoder } from "./metadata.ts"
+import { AN_ORIGIN, isOrigin } from "./origin.ts"
 
 export interface DockerOptions {
   /**
@@ -162,12 +163,12 @@ const decodeMetadata = metadataDecoder(
   Schema.Struct({
     address: Schema.optionalKey(Schema.Literals(["published", "container"])),
     network: Schema.optionalKey(Schema.NonEmptyString),
-    origin: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^https?:\/\/[^/\\?#@\s]+$/i))),
+    origin: Schema.optionalKey(Schema.String.check(Schema.makeFilter(isOrigin))),
   }),
   {
     address: `"published" or "container"`,
     network: "the name of one of the container's networks",
-    origin: "http:// or https:// with a host and perhaps a port, and nothing else",
+    origin: AN_ORIGIN,
   },
 )
 

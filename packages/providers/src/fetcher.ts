@@ -170,7 +170,7 @@ export const machineFetcher = (
 const lifted = <A>(send: (ended: AbortSignal) => Promise<A>): Effect.Effect<A, SendFailure> =>
   Effect.tryPromise({
     try: send,
-    catch: (cause) => (cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)),
+    catch: SendFailure.from,
   })
 
 const safe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"

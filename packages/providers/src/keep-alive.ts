@@ -1,5 +1,5 @@
+import { machineKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { endpointKey } from "./endpoints.ts"
 import { bounded } from "./questions.ts"
 import type { Sendable } from "./sendable.ts"
 
@@ -40,7 +40,7 @@ export const makeKeepAlive = ({ timeoutMs }: { readonly timeoutMs: number }): Ke
   return {
     used: (to, over, waitUntil) => {
       if (to.provider.keepAlive === undefined) return
-      const key = endpointKey(to.machine, 0)
+      const key = machineKey(to)
       const telling = tell(to, key)
       if (telling !== undefined) waitUntil?.(telling)
       if (over === undefined) return

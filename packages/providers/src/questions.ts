@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 import { checkedEndpoint } from "./checked.ts"
+import { machineKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { endpointKey, keyPrefix, makeEndpoints } from "./endpoints.ts"
+import { keyPrefix, makeEndpoints } from "./endpoints.ts"
 import { isProviderError, ProviderUnavailable, where } from "./errors.ts"
 import type { ProviderError } from "./errors.ts"
 import { makeFlights } from "./flights.ts"
@@ -48,11 +49,8 @@ export const makeQuestions = ({ timeoutMs }: { readonly timeoutMs: number }): Qu
     status: (to) => {
       const { provider, machine } = to
       if (provider.status === undefined) return Effect.succeed(undefined)
-      return lifted("Machines.status", to, async (signal) => {
-        const ask = (signal: AbortSignal) =>
-          bounded(timeoutMs, signal, (signal) => provider.status!(machine, { signal }))
-        return (await statuses.join(endpointKey(machine, 0), ask, signal)).value
-      })
+      const ask = (signal: AbortSignal) => bounded(timeoutMs, signal, (signal) => provider.status!(machine, { signal }))
+      return lifted("Machines.status", to, async (signal) => (await statuses.join(machineKey(to), ask, signal)).value)
     },
     learn: ({ machine, key }, endpoint) => endpoints.learn(key, checkedEndpoint(endpoint, machine)),
     forget: ({ key }, endpoint) => endpoints.forget(key, endpoint),

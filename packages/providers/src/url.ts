@@ -2,6 +2,7 @@ import * as Schema from "effect/Schema"
 import { checkFields } from "./fields.ts"
 import type { MachineProvider } from "./machine-provider.ts"
 import { metadataDecoder } from "./metadata.ts"
+import { AN_ORIGIN, isOrigin } from "./origin.ts"
 
 export interface UrlOptions {
   /**
@@ -41,14 +42,11 @@ export const url = (options: UrlOptions = {}): MachineProvider => {
 
 const decode = metadataDecoder(
   Schema.Struct({
-    origin: Schema.String.check(
-      Schema.isPattern(/^https?:\/\/[^/\\?#@\s]+$/i),
-      Schema.makeFilter((origin) => URL.canParse(origin)),
-    ),
+    origin: Schema.String.check(Schema.makeFilter(isOrigin)),
     epoch: Schema.optionalKey(Schema.String),
   }),
   {
-    origin: "http:// or https:// with a host and perhaps a port, and nothing else",
+    origin: AN_ORIGIN,
     epoch: "a string",
   },
 )

@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import type { HopNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
+import { machineKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { endpointKey } from "./endpoints.ts"
 import { MachineStarting, where } from "./errors.ts"
 import type { ProviderError } from "./errors.ts"
 import { makeFlights } from "./flights.ts"
@@ -87,7 +87,7 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
 
   const join = (to: Destination, waitUntil: Sendable<unknown>["waitUntil"], signal: AbortSignal) =>
     wakes.join(
-      keyOf(to),
+      machineKey(to),
       () => {
         const work = wake(to)
         waitUntil?.(work.catch(() => undefined))
@@ -97,11 +97,11 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
     )
 
   return {
-    underway: (to) => wakes.size() > 0 && wakes.waiting(keyOf(to)) !== undefined,
+    underway: (to) => wakes.size() > 0 && wakes.waiting(machineKey(to)) !== undefined,
     awake: (to, waitUntil) =>
       Effect.suspend(() => {
         const { machine } = to
-        if ((wakes.waiting(keyOf(to)) ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
+        if ((wakes.waiting(machineKey(to)) ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
         return lifted("Machines.wake", to, (signal) => join(to, waitUntil, signal)).pipe(
           Effect.timeoutOrElse({ duration: wakeTimeoutMs + 100, orElse: () => Effect.fail(stillStarting(machine)) }),
         )
@@ -109,9 +109,6 @@ export const makeWakes = (questions: Questions, options: WakeOptions): Wakes => 
     begin: (to, waitUntil) => void join(to, waitUntil, new AbortController().signal).catch(() => undefined),
   }
 }
-
-/** One wake for a machine, whichever port is wanted. */
-const keyOf = ({ machine }: Destination): string => endpointKey(machine, 0)
 
 /** What may be over in a moment, when the machine was told to start. */
 export const mayPass = (error: ProviderError): boolean =>

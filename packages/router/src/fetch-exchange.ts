@@ -42,7 +42,7 @@ export const sendByFetch = (
       })
       return fetched.received(answer)
     },
-    catch: (cause) => (cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)),
+    catch: SendFailure.from,
   })
 
 /** A response's fields; every `Set-Cookie` is a line of its own, because they cannot be joined (RFC 6265 §3). */

@@ -44,6 +44,10 @@ export class SendFailure extends Error {
   override get name(): string {
     return this._tag
   }
+  /** Of whatever was thrown: nobody knows what became of the request, unless the failure says so itself. */
+  static from(this: void, cause: unknown): SendFailure {
+    return cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)
+  }
 }
 
 /** The `code` of an error or of its cause: `ECONNREFUSED`. */
@@ -148,8 +152,18 @@ export const fetchOutgoing = async (
     throw new SendFailure("other", "no", cause)
   }
   const deadline = headDeadline(outgoing)
+  return inTime(outgoing, deadline, () => fetch(url, { ...fetchInit(outgoing, deadline.signal), ...init }), translate)
+}
+
+/** What became of a request by its deadline: its answer, the reason of its signal, or a failure. */
+const inTime = async (
+  { signal }: Outgoing,
+  deadline: ReturnType<typeof headDeadline>,
+  answer: () => Promise<Response>,
+  translate: (error: unknown) => SendFailure,
+): Promise<Response> => {
   try {
-    return await fetch(url, { ...fetchInit(outgoing, deadline.signal), ...init })
+    return await answer()
   } catch (cause) {
     if (signal?.aborted === true) throw signal.reason
     if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)
@@ -173,17 +187,12 @@ export const fetchGiven = async (outgoing: Outgoing): Promise<Response> => {
     deadline.settled()
     throw new SendFailure("unsupported", "no", cause)
   }
-  try {
+  const answered = async (): Promise<Response> => {
     const answer = await heeding(deadline.signal, given!(request))
     if (!isResponse(answer)) throw new TypeError("the endpoint's fetch gave something else than a Response")
     return answer
-  } catch (cause) {
-    if (signal?.aborted === true) throw signal.reason
-    if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)
-    throw cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)
-  } finally {
-    deadline.settled()
   }
+  return inTime(outgoing, deadline, answered, SendFailure.from)
 }
 
 /** Rejects with the signal, and throws an answer away that comes after it. */

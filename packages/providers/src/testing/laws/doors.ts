@@ -39,7 +39,7 @@ const reach = (world: World, path: string, provider: MachineProvider = world.pro
           })
           return { status: answer.status, header: (name: string) => answer.headers.get(name) ?? undefined, answer }
         },
-        catch: (cause) => (cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)),
+        catch: SendFailure.from,
       }),
     discard: (answer) => void answer.body?.cancel().catch(() => {}),
     replayable: () => true,
