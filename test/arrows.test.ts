@@ -33,7 +33,7 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     ],
   },
   "packages/forward/src/http1/head.ts": { allows: ["../names.ts"], refuses: ["node:buffer", effect, "undici"] },
-  "packages/forward/src/sockets/serve.ts": {
+  "packages/forward/src/sockets/engine.ts": {
     allows: ["node:net", "node:timers/promises", "../http1.ts"],
     refuses: ["undici", effect, own("machine-proxy"), "ws"],
   },
@@ -46,8 +46,8 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("forward"), own("forward/fetch"), effect],
     refuses: ["effect", own("hostname"), own("router"), own("machine-proxy"), "node:net", "node:fs/promises", "jose"],
   },
-  "packages/providers/src/docker-engine.ts": { allows: ["node:fs/promises"], refuses: [own("router"), "undici"] },
-  "packages/providers/src/docker.ts": {
+  "packages/providers/src/adapters/docker/engine-client.ts": { allows: ["node:fs/promises"], refuses: [own("router"), "undici"] },
+  "packages/providers/src/adapters/docker/docker.ts": {
     allows: ["node:net", "node:fs/promises", own("forward/http1"), effect],
     refuses: ["effect", own("hostname"), "undici"],
   },
@@ -59,7 +59,7 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["../route-store.ts", own("hostname")],
     refuses: ["node:fs", "effect", own("machine-proxy"), "../../../hostname/src/parse.ts"],
   },
-  "packages/router/src/node.ts": {
+  "packages/router/src/hosts/node.ts": {
     allows: ["node:net", own("forward/sockets"), effect],
     refuses: ["effect", own("machine-proxy"), "undici"],
   },

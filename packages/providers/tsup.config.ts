@@ -1,19 +1,19 @@
 import { defineConfig } from "tsup"
 
 export default defineConfig({
-  entry: [
-    "src/adapter.ts",
-    "src/cloudflare-container.ts",
-    "src/cloudflare-tunnel.ts",
-    "src/daytona.ts",
-    "src/docker.ts",
-    "src/effect.ts",
-    "src/fly.ts",
-    "src/local.ts",
-    "src/providers.ts",
-    "src/testing.ts",
-    "src/url.ts",
-  ],
+  entry: {
+    adapter: "src/adapter.ts",
+    "cloudflare-container": "src/adapters/cloudflare/container.ts",
+    "cloudflare-tunnel": "src/adapters/cloudflare/tunnel.ts",
+    daytona: "src/adapters/daytona/daytona.ts",
+    docker: "src/adapters/docker/docker.ts",
+    effect: "src/effect.ts",
+    fly: "src/adapters/fly/fly.ts",
+    local: "src/adapters/local.ts",
+    providers: "src/providers.ts",
+    testing: "src/testing.ts",
+    url: "src/adapters/url.ts",
+  },
   format: ["esm"],
   platform: "neutral",
   external: [/^node:/],

@@ -1,7 +1,12 @@
 import { defineConfig } from "tsup"
 
 export default defineConfig({
-  entry: ["src/effect.ts", "src/node.ts", "src/router.ts", "src/stores/memory.ts"],
+  entry: {
+    effect: "src/effect.ts",
+    node: "src/hosts/node.ts",
+    router: "src/router.ts",
+    "stores/memory": "src/stores/memory.ts",
+  },
   format: ["esm"],
   platform: "neutral",
   external: [/^node:/],

@@ -3,13 +3,13 @@
  * once, for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the
  * ticket that proves who asks, and what a client is told when it fails.
  */
-export { answerTable, failureAnswer, wantsPage } from "./answers.ts"
-export type { Answer, AnswerOptions, AnswerTag } from "./answers.ts"
+export { answerTable, failureAnswer, wantsPage } from "./error-response.ts"
+export type { Answer, AnswerOptions, AnswerTag } from "./error-response.ts"
 export { setsCookie } from "./edge-cookies.ts"
 export { endToEndTrailers, headerValue, headerValues, requestHeaders, responseHeaders } from "./headers.ts"
 export type { HeaderList, RequestHop, ResponseHop } from "./headers.ts"
-export { defaultNames, hopNames } from "./names.ts"
-export type { HopNames } from "./names.ts"
+export { defaultNames, hopNames } from "./header-names.ts"
+export type { HopNames } from "./header-names.ts"
 export {
   generateTicketKeys,
   mintTicket,

@@ -1,5 +1,5 @@
 import { setsCookie, withoutCookies } from "./edge-cookies.ts"
-import type { HopNames } from "./names.ts"
+import type { HopNames } from "./header-names.ts"
 
 /**
  * Alternating names and values in the order and with the bytes they had on the wire, one character per octet (latin1): the

@@ -1,7 +1,7 @@
 /** HTTP/1.1 between sockets, on Node, Bun and Deno: accepts, asks what to do, moves bytes. */
-export { serve } from "./sockets/serve.ts"
-export { defaultLimits } from "./sockets/limits.ts"
-export { isForward } from "./sockets/contract.ts"
+export { serve } from "./sockets/engine.ts"
+export { defaultLimits } from "./sockets/contract/limits.ts"
+export { isForward } from "./sockets/contract/contract.ts"
 export type {
   Engine,
   EngineEvent,
@@ -15,4 +15,4 @@ export type {
   Outcome,
   ServeOptions,
   TroubleEvent,
-} from "./sockets/contract.ts"
+} from "./sockets/contract/contract.ts"

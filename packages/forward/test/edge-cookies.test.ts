@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { setsCookie, withoutCookies } from "../src/edge-cookies.ts"
 import { requestHeaders, responseHeaders } from "../src/headers.ts"
-import { defaultNames as names } from "../src/names.ts"
+import { defaultNames as names } from "../src/header-names.ts"
 
 const edge = ["CF_Authorization"]
 

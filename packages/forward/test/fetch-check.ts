@@ -1,4 +1,4 @@
-import type { Outgoing } from "../src/fetch/outgoing.ts"
+import type { Outgoing } from "../src/fetch/outgoing-request.ts"
 
 /**
  * What every runtime must do alike, as data. Runs inside Node, Bun, Deno and workerd against the server of

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { expect, it } from "vitest"
-import { Frames } from "../src/sockets/frames.ts"
+import { Frames } from "../src/sockets/tunnel/frames.ts"
 
 const frame = (payload: number, masked: boolean): Uint8Array => {
   const length =

@@ -10,7 +10,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { generateTicketKeys } from "@project-ingress/forward"
-import { local } from "../src/local.ts"
+import { local } from "../src/adapters/local.ts"
 import { machineFetcher, MachineNotRunning } from "../src/providers.ts"
 import type { MachineProvider } from "../src/providers.ts"
 

@@ -2,12 +2,12 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { makeMachines } from "./reach.ts"
-import type { MachinesOptions, Machines as Service } from "./reach.ts"
+import { makeMachines } from "./machines/machines.ts"
+import type { MachinesOptions, Machines as Service } from "./machines/machines.ts"
 
-export type { MachinesOptions } from "./reach.ts"
-export type { Received, Sendable } from "./sendable.ts"
-export type { Knock } from "./wake.ts"
+export type { MachinesOptions } from "./machines/machines.ts"
+export type { Received, Sendable } from "./machines/attempt-request.ts"
+export type { Knock } from "./machines/waker.ts"
 
 /** How machines are reached. */
 export class Machines extends Context.Service<Machines, Service>()("@project-ingress/providers/Machines") {}

@@ -15,11 +15,11 @@ export {
   ProviderUnavailable,
   UpstreamFailed,
   UpstreamTimeout,
-} from "./errors.ts"
-export type { ProviderError } from "./errors.ts"
-export { bodyOf, fetched, withoutEdgeCookies } from "./fetched.ts"
-export { HandshakeRefused, machineFetcher } from "./fetcher.ts"
-export type { FetcherOptions, MachineFetcher, MachineSocket } from "./fetcher.ts"
+} from "./contract/errors.ts"
+export type { ProviderError } from "./contract/errors.ts"
+export { bodyOf, fetched, withoutEdgeCookies } from "./transport/fetch-response.ts"
+export { HandshakeRefused, machineFetcher } from "./transport/machine-fetcher.ts"
+export type { FetcherOptions, MachineFetcher, MachineSocket } from "./transport/machine-fetcher.ts"
 export type {
   Capabilities,
   Endpoint,
@@ -30,9 +30,9 @@ export type {
   MachineStatus,
   PlatformAnswer,
   Verdict,
-} from "./machine-provider.ts"
-export { makeMachines } from "./reach.ts"
-export type { Machines, MachinesOptions } from "./reach.ts"
-export type { Received, Sendable } from "./sendable.ts"
-export { tunnelHeaders } from "./tunnel.ts"
-export type { Knock } from "./wake.ts"
+} from "./contract/machine-provider.ts"
+export { makeMachines } from "./machines/machines.ts"
+export type { Machines, MachinesOptions } from "./machines/machines.ts"
+export type { Received, Sendable } from "./machines/attempt-request.ts"
+export { tunnelHeaders } from "./transport/edge-headers.ts"
+export type { Knock } from "./machines/waker.ts"

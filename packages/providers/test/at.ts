@@ -1,4 +1,4 @@
-import type { Endpoint, MachineProvider } from "../src/machine-provider.ts"
+import type { Endpoint, MachineProvider } from "../src/contract/machine-provider.ts"
 
 /** An adapter as it is, but for origins that a fake cannot have: the fake's address by the vendor's. Runs in every runtime. */
 export const at = (provider: MachineProvider, places: Readonly<Record<string, string>>): MachineProvider => {

@@ -1,9 +1,9 @@
 import { generateTicketKeys } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
-import { machineFetcher } from "../src/fetcher.ts"
-import { local } from "../src/local.ts"
-import type { Endpoint, Machine, MachineProvider } from "../src/machine-provider.ts"
-import { makeMachines } from "../src/reach.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import { local } from "../src/adapters/local.ts"
+import type { Endpoint, Machine, MachineProvider } from "../src/contract/machine-provider.ts"
+import { makeMachines } from "../src/machines/machines.ts"
 
 const machine: Machine = { id: "mach_1", type: "fake", externalId: "m1", metadata: {} }
 const fake = (more: Partial<MachineProvider> = {}): MachineProvider => ({

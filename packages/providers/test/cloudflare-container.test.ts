@@ -1,9 +1,9 @@
 import { defaultNames } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
-import { cloudflareContainer } from "../src/cloudflare-container.ts"
-import type { ContainerNamespace, ContainerStub } from "../src/cloudflare-container.ts"
-import { machineFetcher } from "../src/fetcher.ts"
-import type { Machine } from "../src/machine-provider.ts"
+import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
+import type { ContainerNamespace, ContainerStub } from "../src/adapters/cloudflare/container.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import type { Machine } from "../src/contract/machine-provider.ts"
 
 const signal = new AbortController().signal
 const machine: Machine = { id: "mach_1", type: "cloudflare-container", externalId: "m1", metadata: {} }

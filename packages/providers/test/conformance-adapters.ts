@@ -1,5 +1,5 @@
 /** Every adapter of this package, and what the suite is given for it on Node. */
-import type { Capabilities } from "../src/machine-provider.ts"
+import type { Capabilities } from "../src/contract/machine-provider.ts"
 import type { SuiteOptions } from "../src/testing.ts"
 import { cloudflareContainerFixture } from "./conformance-cloudflare-container.ts"
 import { cloudflareTunnelFixture } from "./conformance-cloudflare-tunnel.ts"

@@ -1,5 +1,5 @@
 /** Two machines of this process as containers of Cloudflare: their Durable Objects are in the Worker that is under test. */
-import type { Machine } from "../src/machine-provider.ts"
+import type { Machine } from "../src/contract/machine-provider.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
 import { provider } from "./conformance-remote.ts"
 import type { Made, Proved } from "./conformance-remote.ts"

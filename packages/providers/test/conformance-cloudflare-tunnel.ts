@@ -1,5 +1,5 @@
 /** Two machines of this process behind the fake of Cloudflare's edge, each with a `cloudflared` that is a line of a table. */
-import type { Machine } from "../src/machine-provider.ts"
+import type { Machine } from "../src/contract/machine-provider.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
 import { provider } from "./conformance-remote.ts"
 import type { Made, Proved } from "./conformance-remote.ts"

@@ -1,5 +1,5 @@
 /** Two machines of this process as sandboxes of the fake of Daytona. */
-import type { Machine } from "../src/machine-provider.ts"
+import type { Machine } from "../src/contract/machine-provider.ts"
 import type { Undo } from "../src/testing.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
 import { provider } from "./conformance-remote.ts"

@@ -2,7 +2,7 @@
 import { generateTicketKeys } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../machine-proxy/src/machine-proxy.ts"
-import type { Machine } from "../src/machine-provider.ts"
+import type { Machine } from "../src/contract/machine-provider.ts"
 import { startMachine } from "../src/testing.ts"
 import type { ProcessMachine } from "../src/testing.ts"
 import { provider } from "./conformance-remote.ts"

@@ -1,5 +1,5 @@
 /** Two machines of this process behind the fake of Fly's edge and API. */
-import type { Machine } from "../src/machine-provider.ts"
+import type { Machine } from "../src/contract/machine-provider.ts"
 import type { ProcessMachine } from "../src/testing.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
 import { provider } from "./conformance-remote.ts"

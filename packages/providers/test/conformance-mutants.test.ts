@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { MachineNotRunning } from "../src/errors.ts"
-import type { Endpoint, MachineProvider } from "../src/machine-provider.ts"
+import { MachineNotRunning } from "../src/contract/errors.ts"
+import type { Endpoint, MachineProvider } from "../src/contract/machine-provider.ts"
 import { providerSuite } from "../src/testing.ts"
 import type { LawName } from "../src/testing.ts"
 import { acme, acmeFixture, TOKEN } from "./conformance-vendor.ts"

@@ -2,15 +2,15 @@
  * What the suite is given in another process: an adapter made of JSON, and a fixture whose data is JSON and whose hooks are
  * behind HTTP. Runs in every runtime.
  */
-import { cloudflareContainer } from "../src/cloudflare-container.ts"
-import type { ContainerNamespace } from "../src/cloudflare-container.ts"
-import { cloudflareTunnel } from "../src/cloudflare-tunnel.ts"
-import { daytona } from "../src/daytona.ts"
-import { docker } from "../src/docker.ts"
-import { local } from "../src/local.ts"
-import type { Machine, MachineProvider } from "../src/machine-provider.ts"
+import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
+import type { ContainerNamespace } from "../src/adapters/cloudflare/container.ts"
+import { cloudflareTunnel } from "../src/adapters/cloudflare/tunnel.ts"
+import { daytona } from "../src/adapters/daytona/daytona.ts"
+import { docker } from "../src/adapters/docker/docker.ts"
+import { local } from "../src/adapters/local.ts"
+import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import type { Fixture, Undo } from "../src/testing.ts"
-import { url } from "../src/url.ts"
+import { url } from "../src/adapters/url.ts"
 import { at } from "./at.ts"
 import { flyThrough } from "./fly-through.ts"
 

@@ -8,8 +8,8 @@ import {
   ProviderAuth,
   ProviderRateLimited,
   ProviderUnavailable,
-} from "../src/errors.ts"
-import type { Machine, MachineChange, MachineProvider, MachineState } from "../src/machine-provider.ts"
+} from "../src/contract/errors.ts"
+import type { Machine, MachineChange, MachineProvider, MachineState } from "../src/contract/machine-provider.ts"
 import type { Fixture, ProcessMachine } from "../src/testing.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
 import { answer, listen, refuse, sendOn, upgradeOn } from "./fakes/http.ts"

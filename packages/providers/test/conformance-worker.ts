@@ -3,7 +3,7 @@ import { DurableObject } from "cloudflare:workers"
 // Bundled and run by conformance-runtimes.test.ts in workerd, with a runner of its own: the machines are outside.
 import { providerSuite } from "../src/testing.ts"
 import type { LawName, SuiteOptions, SuiteReport } from "../src/testing.ts"
-import type { ContainerNamespace } from "../src/cloudflare-container.ts"
+import type { ContainerNamespace } from "../src/adapters/cloudflare/container.ts"
 import { bound, remoteFixture } from "./conformance-remote.ts"
 import type { Remote } from "./conformance-remote.ts"
 

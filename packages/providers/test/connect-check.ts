@@ -1,5 +1,5 @@
-import { machineFetcher } from "../src/fetcher.ts"
-import type { Machine, MachineProvider, MachineState } from "../src/machine-provider.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import type { Machine, MachineProvider, MachineState } from "../src/contract/machine-provider.ts"
 
 /** What opening a WebSocket must do alike on every runtime, as data, against the server of `connect.test.ts`. */
 export const check = async (port: number): Promise<Record<string, unknown>> => {

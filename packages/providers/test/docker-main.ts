@@ -1,6 +1,6 @@
 // Run by docker.test.ts on Bun and Deno: reaches the container whose id is the last argument.
-import { docker } from "../src/docker.ts"
-import { machineFetcher } from "../src/fetcher.ts"
+import { docker } from "../src/adapters/docker/docker.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 
 const externalId = globalThis.process.argv.at(-1)!
 const machine = { id: "mach_1", type: "docker", externalId, metadata: {} }

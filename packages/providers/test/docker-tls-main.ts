@@ -1,8 +1,8 @@
 // Run by docker-tls.test.ts on Node, Bun and Deno: what becomes of each question in its last argument, as JSON.
 import { inspect } from "node:util"
-import { docker } from "../src/docker.ts"
-import type { DockerOptions } from "../src/docker.ts"
-import { machineFetcher } from "../src/fetcher.ts"
+import { docker } from "../src/adapters/docker/docker.ts"
+import type { DockerOptions } from "../src/adapters/docker/docker.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 
 export interface Question {
   readonly options: DockerOptions

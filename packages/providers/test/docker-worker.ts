@@ -1,5 +1,5 @@
 // Bundled and run by docker-workers.test.ts in workerd: what becomes of each question to an engine.
-import { docker } from "../src/docker.ts"
+import { docker } from "../src/adapters/docker/docker.ts"
 
 const machine = { id: "mach_1", type: "docker", externalId: "abc", metadata: {} }
 

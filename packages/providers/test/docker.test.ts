@@ -9,9 +9,9 @@ import { join } from "node:path"
 import { inspect, promisify } from "node:util"
 import { generateTicketKeys } from "@project-ingress/forward"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
-import { docker } from "../src/docker.ts"
-import { machineFetcher } from "../src/fetcher.ts"
-import type { Machine, MachineChange, MachineProvider } from "../src/machine-provider.ts"
+import { docker } from "../src/adapters/docker/docker.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import type { Machine, MachineChange, MachineProvider } from "../src/contract/machine-provider.ts"
 import { runProxiedMachine } from "./docker-machine.ts"
 import { engineMissing, hasIPv6, importNodeImage, makeNetwork, removeMachines, runMachine } from "./engine.ts"
 import type { MachineSpec, RunningMachine } from "./engine.ts"
@@ -645,7 +645,7 @@ describe("docker, with an engine that answers from a script", () => {
     await chmod(path, 0)
     // Root has every right, so it becomes somebody else when all is loaded.
     const script = `
-      import { docker } from ${JSON.stringify(new URL("../src/docker.ts", import.meta.url).href)}
+      import { docker } from ${JSON.stringify(new URL("../src/adapters/docker/docker.ts", import.meta.url).href)}
       const provider = docker({ host: ${JSON.stringify(`unix://${path}`)} })
       if (process.getuid() === 0) process.setuid(65534)
       const { signal } = new AbortController()

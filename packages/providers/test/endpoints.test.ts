@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { endpointKey, makeEndpoints } from "../src/endpoints.ts"
-import type { Endpoint } from "../src/machine-provider.ts"
+import { endpointKey, makeEndpoints } from "../src/machines/endpoint-cache.ts"
+import type { Endpoint } from "../src/contract/machine-provider.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })

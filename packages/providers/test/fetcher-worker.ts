@@ -1,7 +1,7 @@
 // Bundled and run by workers.test.ts in workerd: one fetcher for all requests, as a Worker's module scope has it.
-import { MachineNotRunning } from "../src/errors.ts"
-import { machineFetcher } from "../src/fetcher.ts"
-import type { MachineFetcher } from "../src/fetcher.ts"
+import { MachineNotRunning } from "../src/contract/errors.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import type { MachineFetcher } from "../src/transport/machine-fetcher.ts"
 
 const fetchers = new Map<string, MachineFetcher>()
 

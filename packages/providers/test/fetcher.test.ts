@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net"
 import { failureAnswer, defaultNames, generateTicketKeys, ticketVerifier } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { afterEach, beforeAll, describe, expect, it } from "vitest"
-import { machineFetcher } from "../src/fetcher.ts"
-import { local } from "../src/local.ts"
-import type { Endpoint, Machine, MachineProvider } from "../src/machine-provider.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import { local } from "../src/adapters/local.ts"
+import type { Endpoint, Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 
 const servers = new Set<Server>()
 const listen = async (handler: RequestListener, port = 0): Promise<Server & { readonly port: number }> => {

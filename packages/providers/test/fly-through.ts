@@ -1,6 +1,6 @@
 /** Shared by the tests of fly on every runtime. */
-import { fly } from "../src/fly.ts"
-import type { Machine, MachineProvider } from "../src/machine-provider.ts"
+import { fly } from "../src/adapters/fly/fly.ts"
+import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import { at } from "./at.ts"
 
 /** The adapter as it is, but for the address of Fly's edge, which a fake cannot have. */

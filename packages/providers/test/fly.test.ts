@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { isProviderError } from "../src/errors.ts"
-import { fly } from "../src/fly.ts"
-import type { FlyOptions } from "../src/fly.ts"
-import type { Machine, PlatformAnswer } from "../src/machine-provider.ts"
+import { isProviderError } from "../src/contract/errors.ts"
+import { fly } from "../src/adapters/fly/fly.ts"
+import type { FlyOptions } from "../src/adapters/fly/fly.ts"
+import type { Machine, PlatformAnswer } from "../src/contract/machine-provider.ts"
 import { flyCloud } from "./fakes/fly-cloud.ts"
 import type { FlyCloud } from "./fakes/fly-cloud.ts"
 

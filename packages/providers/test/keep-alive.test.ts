@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import type { Machine, MachineProvider } from "../src/machine-provider.ts"
-import { makeMachines } from "../src/reach.ts"
-import type { Sendable } from "../src/sendable.ts"
+import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
+import { makeMachines } from "../src/machines/machines.ts"
+import type { Sendable } from "../src/machines/attempt-request.ts"
 import { taken } from "./taken.ts"
 
 beforeEach(() => {

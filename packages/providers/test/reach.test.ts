@@ -9,11 +9,11 @@ import {
   PortClosed,
   ProviderAuth,
   ProviderRateLimited,
-} from "../src/errors.ts"
-import type { Endpoint, Machine, MachineProvider, MachineStatus } from "../src/machine-provider.ts"
-import { makeMachines } from "../src/reach.ts"
-import type { MachinesOptions } from "../src/reach.ts"
-import type { Received } from "../src/sendable.ts"
+} from "../src/contract/errors.ts"
+import type { Endpoint, Machine, MachineProvider, MachineStatus } from "../src/contract/machine-provider.ts"
+import { makeMachines } from "../src/machines/machines.ts"
+import type { MachinesOptions } from "../src/machines/machines.ts"
+import type { Received } from "../src/machines/attempt-request.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })

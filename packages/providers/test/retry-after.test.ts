@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { retryAfterMs } from "../src/retry-after.ts"
+import { retryAfterMs } from "../src/adapter-kit/retry-after.ts"
 
 describe("Retry-After", () => {
   beforeEach(() => vi.useFakeTimers({ now: Date.UTC(1994, 10, 6, 8, 49, 0), toFake: ["Date"] }))

@@ -1,6 +1,6 @@
 import { defaultNames } from "@project-ingress/forward"
 import * as Effect from "effect/Effect"
-import type { Sendable } from "../src/sendable.ts"
+import type { Sendable } from "../src/machines/attempt-request.ts"
 
 /** A request that its machine answers with a stamped 200, wherever it is sent. */
 export const taken: Sendable<number> = {

@@ -1,8 +1,8 @@
 import { defaultNames } from "@project-ingress/forward"
 import { afterEach, describe, expect, it } from "vitest"
-import { machineFetcher } from "../src/fetcher.ts"
-import type { Machine } from "../src/machine-provider.ts"
-import { url } from "../src/url.ts"
+import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import type { Machine } from "../src/contract/machine-provider.ts"
+import { url } from "../src/adapters/url.ts"
 import { fakeMachine } from "./fakes/daytona-machine.ts"
 import { answer, listen } from "./fakes/http.ts"
 

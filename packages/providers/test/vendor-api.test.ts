@@ -1,8 +1,8 @@
 import { inspect } from "node:util"
 import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
-import { vendorApi } from "../src/vendor-api.ts"
-import type { VendorApiOptions, VendorQuestion } from "../src/vendor-api.ts"
+import { vendorApi } from "../src/adapter-kit/vendor-api.ts"
+import type { VendorApiOptions, VendorQuestion } from "../src/adapter-kit/vendor-api.ts"
 import { answer as reply, listen } from "./fakes/http.ts"
 
 const signal = new AbortController().signal

@@ -2,12 +2,12 @@ import * as Effect from "effect/Effect"
 import { defaultNames } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { MachineNotRunning, MachineStarting, ProviderRateLimited, ProviderUnavailable } from "../src/errors.ts"
-import type { Endpoint, Machine, MachineProvider } from "../src/machine-provider.ts"
-import { makeMachines } from "../src/reach.ts"
-import type { MachinesOptions } from "../src/reach.ts"
-import type { Received, Sendable } from "../src/sendable.ts"
-import type { Knock } from "../src/wake.ts"
+import { MachineNotRunning, MachineStarting, ProviderRateLimited, ProviderUnavailable } from "../src/contract/errors.ts"
+import type { Endpoint, Machine, MachineProvider } from "../src/contract/machine-provider.ts"
+import { makeMachines } from "../src/machines/machines.ts"
+import type { MachinesOptions } from "../src/machines/machines.ts"
+import type { Received, Sendable } from "../src/machines/attempt-request.ts"
+import type { Knock } from "../src/machines/waker.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000, loopLimit: 100_000 })

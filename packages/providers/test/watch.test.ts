@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { layer, Machines } from "../src/effect.ts"
-import type { MachineChange, MachineProvider } from "../src/machine-provider.ts"
+import type { MachineChange, MachineProvider } from "../src/contract/machine-provider.ts"
 import { taken } from "./taken.ts"
 
 beforeEach(() => {

@@ -1,6 +1,6 @@
 import * as Layer from "effect/Layer"
-import { fromStore, Routes } from "./routes.ts"
-import type { RouteKey, RouteStore } from "./route-store.ts"
+import { fromStore, Routes } from "./stores/routes.ts"
+import type { RouteKey, RouteStore } from "./stores/route-store.ts"
 import { memoryRoutes } from "./stores/memory.ts"
 import type { RouteInput } from "./stores/memory.ts"
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { defaultNames, ticketVerifier } from "@project-ingress/forward"
 import * as fc from "fast-check"
-import { machineHeaders } from "../src/machine-headers.ts"
+import { machineHeaders } from "../src/hop/outbound-headers.ts"
 import { fake, keys, machine, names, setup, stamped, values } from "./fakes.ts"
 
 const url = "http://misha.iterate.app/"

@@ -9,12 +9,12 @@ import {
   SendFailure,
   toHeaders,
   withoutOwnCoding,
-} from "./outgoing.ts"
-import type { Outgoing } from "./outgoing.ts"
+} from "./outgoing-request.ts"
+import type { Outgoing } from "./outgoing-request.ts"
 
-export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export { checkedOrigin, SendFailure, toHeaders } from "./outgoing-request.ts"
 export type { Handshake, HandshakeAnswer } from "./handshake.ts"
-export type { Outgoing, SendFailureKind } from "./outgoing.ts"
+export type { Outgoing, SendFailureKind } from "./outgoing-request.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {

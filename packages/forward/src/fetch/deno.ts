@@ -1,12 +1,12 @@
 /** Sends one request on, on Deno: its own `fetch`, whose answers are put right where it decoded them. */
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeAnswer } from "./handshake.ts"
-import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing.ts"
-import type { Outgoing } from "./outgoing.ts"
+import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing-request.ts"
+import type { Outgoing } from "./outgoing-request.ts"
 
-export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export { checkedOrigin, SendFailure, toHeaders } from "./outgoing-request.ts"
 export type { Handshake, HandshakeAnswer } from "./handshake.ts"
-export type { Outgoing, SendFailureKind } from "./outgoing.ts"
+export type { Outgoing, SendFailureKind } from "./outgoing-request.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {

@@ -1,5 +1,5 @@
-import { headDeadline, requestUrl, SendFailure, toHeaders } from "./outgoing.ts"
-import type { Outgoing } from "./outgoing.ts"
+import { headDeadline, requestUrl, SendFailure, toHeaders } from "./outgoing-request.ts"
+import type { Outgoing } from "./outgoing-request.ts"
 
 /** One WebSocket handshake as it leaves. Its fields may be those of a request that asks for one. */
 export type Handshake = Omit<Outgoing, "method" | "body" | "upgrade">

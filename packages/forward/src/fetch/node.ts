@@ -6,12 +6,12 @@ import { Agent, errors, WebSocket as UndiciWebSocket } from "undici"
 import type { Dispatcher } from "undici"
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeAnswer } from "./handshake.ts"
-import { checkedOrigin, checkedTarget, failureCode, fetchGiven, SendFailure } from "./outgoing.ts"
-import type { Outgoing } from "./outgoing.ts"
+import { checkedOrigin, checkedTarget, failureCode, fetchGiven, SendFailure } from "./outgoing-request.ts"
+import type { Outgoing } from "./outgoing-request.ts"
 
-export { checkedOrigin, SendFailure, toHeaders } from "./outgoing.ts"
+export { checkedOrigin, SendFailure, toHeaders } from "./outgoing-request.ts"
 export type { Handshake, HandshakeAnswer } from "./handshake.ts"
-export type { Outgoing, SendFailureKind } from "./outgoing.ts"
+export type { Outgoing, SendFailureKind } from "./outgoing-request.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = (outgoing: Outgoing): Promise<Response> => {

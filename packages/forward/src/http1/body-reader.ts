@@ -1,8 +1,8 @@
 import type { BodyRange, MessageEnd } from "./head.ts"
-import type { Inbox } from "./inbox.ts"
-import type { Refusal } from "./refusal.ts"
+import type { Inbox } from "./read-buffer.ts"
+import type { Refusal } from "./parse-error.ts"
 import { NO_LINES, readFields } from "./fields.ts"
-import { refuse } from "./refusal.ts"
+import { refuse } from "./parse-error.ts"
 
 const SIZE = 0
 const EXTENSION = 1

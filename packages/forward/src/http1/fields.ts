@@ -1,5 +1,5 @@
-import type { Refusal } from "./refusal.ts"
-import { refuse } from "./refusal.ts"
+import type { Refusal } from "./parse-error.ts"
+import { refuse } from "./parse-error.ts"
 
 /** 1 for the octets of a token: methods and field names (RFC 9110 §5.6.2). */
 export const TOKEN = new Uint8Array(256)

@@ -1,9 +1,9 @@
 import type { BodyRange, MessageEnd, RequestHead } from "./head.ts"
-import type { Refusal } from "./refusal.ts"
+import type { Refusal } from "./parse-error.ts"
 import { BodyReader } from "./body-reader.ts"
 import { NO_LINES, TOKEN, hasToken, lengthOf, readFields } from "./fields.ts"
-import { Inbox } from "./inbox.ts"
-import { refuse } from "./refusal.ts"
+import { Inbox } from "./read-buffer.ts"
+import { refuse } from "./parse-error.ts"
 
 /** Bounds of a request, in octets and fields; see `Limits` of the sockets for the values and their reasons. */
 export interface RequestLimits {

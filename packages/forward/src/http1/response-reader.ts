@@ -1,9 +1,9 @@
 import type { BodyRange, MessageEnd, ResponseHead } from "./head.ts"
-import type { Refusal } from "./refusal.ts"
+import type { Refusal } from "./parse-error.ts"
 import { BodyReader } from "./body-reader.ts"
 import { NO_LINES, NO_VALUE, hasToken, lengthOf, readFields } from "./fields.ts"
-import { Inbox } from "./inbox.ts"
-import { refuse } from "./refusal.ts"
+import { Inbox } from "./read-buffer.ts"
+import { refuse } from "./parse-error.ts"
 
 /** Bounds of an answer, in octets and fields. */
 export interface ResponseLimits {

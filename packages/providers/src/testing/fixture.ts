@@ -1,5 +1,5 @@
 import type { TicketKey } from "@project-ingress/forward"
-import type { Machine, MachineProvider } from "../machine-provider.ts"
+import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
 
 /** Ends what a hook began. */
 export type Undo = () => unknown

@@ -1,6 +1,6 @@
-import type { FetcherOptions, MachineFetcher } from "../fetcher.ts"
-import { machineFetcher } from "../fetcher.ts"
-import type { Endpoint, Machine, MachineProvider } from "../machine-provider.ts"
+import type { FetcherOptions, MachineFetcher } from "../transport/machine-fetcher.ts"
+import { machineFetcher } from "../transport/machine-fetcher.ts"
+import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
 import type { Fixture, Need } from "./fixture.ts"
 
 /** One sentence about every provider, and how it is tried. */

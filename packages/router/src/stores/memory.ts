@@ -1,4 +1,4 @@
-import type { Lookup, RouteKey, RouteRecord, RouteStore } from "../route-store.ts"
+import type { Lookup, RouteKey, RouteRecord, RouteStore } from "./route-store.ts"
 
 /** A route as written by hand: the store counts versions and epochs. */
 export type RouteInput = Omit<RouteRecord, "version" | "epoch">

@@ -1,5 +1,5 @@
 import { equal, failure, LawBroken, ok, tagged } from "../assert.ts"
-import type { Endpoint } from "../../machine-provider.ts"
+import type { Endpoint } from "../../contract/machine-provider.ts"
 import { forever, law, nobodyAt, requestOf, resolving } from "../world.ts"
 import type { World } from "../world.ts"
 

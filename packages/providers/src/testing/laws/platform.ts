@@ -1,5 +1,5 @@
-import { isProviderError } from "../../errors.ts"
-import type { PlatformAnswer, Verdict } from "../../machine-provider.ts"
+import { isProviderError } from "../../contract/errors.ts"
+import type { PlatformAnswer, Verdict } from "../../contract/machine-provider.ts"
 import { equal, failure, LawBroken, ok, tagged } from "../assert.ts"
 import type { Undo } from "../fixture.ts"
 import { law, requestOf } from "../world.ts"

@@ -1,5 +1,5 @@
 import { equal, eventually, failure, ok, tagged, within } from "../assert.ts"
-import type { Machine, MachineState, MachineStatus } from "../../machine-provider.ts"
+import type { Machine, MachineState, MachineStatus } from "../../contract/machine-provider.ts"
 import { forever, law, requestOf } from "../world.ts"
 import type { World } from "../world.ts"
 

@@ -1,4 +1,4 @@
-import { isProviderError } from "../../errors.ts"
+import { isProviderError } from "../../contract/errors.ts"
 import { equal, eventually, failure, ok, tagged, within } from "../assert.ts"
 import { law, requestOf } from "../world.ts"
 import type { World } from "../world.ts"

@@ -1,0 +1,89 @@
+import type { Limits, Origin } from "../contract/contract.ts"
+import type { Wheel } from "../io/deadlines.ts"
+import { Upstream } from "./upstream-connection.ts"
+
+interface Pool {
+  readonly free: Upstream[]
+  /** Connections open or opening, the free ones included, tunnels not. */
+  open: number
+}
+
+/**
+ * The connections upstream, by pool: one array of free ones each, the last used first. Pools nobody used for longest are
+ * closed when there are too many, so that 100 000 ports asked for do not fill the memory.
+ */
+export class Pools {
+  readonly #pools = new Map<string, Pool>()
+  readonly #limits: Limits
+  readonly #wheel: Wheel
+
+  constructor(limits: Limits, wheel: Wheel) {
+    this.#limits = limits
+    this.#wheel = wheel
+  }
+
+  /** A free connection, or a new one that is not open yet, or `undefined` when the pool is full. */
+  take(origin: Origin, fresh: boolean): Upstream | undefined {
+    let pool = this.#pools.get(origin.pool)
+    if (pool === undefined) {
+      pool = { free: [], open: 0 }
+      this.#pools.set(origin.pool, pool)
+      if (this.#pools.size > this.#limits.maxPools) this.#evict()
+    } else if (!fresh) {
+      for (let upstream = pool.free.pop(); upstream !== undefined; upstream = pool.free.pop()) {
+        if (upstream.closed || upstream.origin.host !== origin.host || upstream.origin.port !== origin.port) {
+          upstream.destroy()
+          continue
+        }
+        upstream.dueAt = 0
+        return upstream
+      }
+    }
+    if (pool.open >= this.#limits.maxConnectionsPerPool) return undefined
+    pool.open++
+    return new Upstream(origin, this.#limits, this.#wheel, this)
+  }
+
+  /** Gives a connection back for the next exchange. */
+  give(upstream: Upstream): void {
+    upstream.user = undefined
+    const pool = this.#pools.get(upstream.origin.pool)
+    if (pool === undefined || upstream.closed || upstream.requests >= this.#limits.maxRequestsPerConnection) {
+      upstream.destroy()
+      return
+    }
+    upstream.dueAt = this.#wheel.in(this.#limits.poolIdleTimeoutMs)
+    pool.free.push(upstream)
+  }
+
+  /** Takes a connection that became a tunnel out of the count. */
+  uncount(upstream: Upstream): void {
+    if (upstream.uncounted) return
+    upstream.uncounted = true
+    const pool = this.#pools.get(upstream.origin.pool)
+    if (pool === undefined) return
+    pool.open--
+    if (pool.open === 0) this.#pools.delete(upstream.origin.pool)
+  }
+
+  /** Called by a connection that closed. */
+  forget(upstream: Upstream): void {
+    const pool = this.#pools.get(upstream.origin.pool)
+    const at = pool?.free.indexOf(upstream) ?? -1
+    if (at >= 0) pool!.free.splice(at, 1)
+    this.uncount(upstream)
+  }
+
+  closeFree(): void {
+    for (const pool of this.#pools.values()) while (pool.free.length > 0) pool.free.pop()!.destroy()
+  }
+
+  #evict(): void {
+    for (const pool of this.#pools.values()) {
+      if (pool.open > 0 && pool.open === pool.free.length) {
+        while (pool.free.length > 0) pool.free.pop()!.destroy()
+        return
+      }
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import type { Duplex } from "node:stream"
+import type { Engine, Limits, ServeOptions } from "./contract/contract.ts"
+import type { Shared } from "./connection/client-connection.ts"
+import { defaultNames } from "../header-names.ts"
+import { Downstream } from "./connection/client-connection.ts"
+import { defaultLimits } from "./contract/limits.ts"
+import { Pools } from "./connection/upstream-pool.ts"
+import { Wheel } from "./io/deadlines.ts"
+
+/** How often deadlines are looked at, in ms: they fire at most twice this late. */
+const TICK_MS = 50
+
+/**
+ * An engine: takes accepted connections, asks `onRequest` about each request, and moves the bytes. Throws a `TypeError` when
+ * a limit is not a non-negative number.
+ */
+export const serve = (options: ServeOptions): Engine => {
+  const limits: Limits = { ...defaultLimits, ...options.limits }
+  for (const [name, value] of Object.entries(limits)) {
+    if (!(Number.isFinite(value) && value >= 0))
+      throw new TypeError(`limit ${name} must be a number from 0 up, got ${value}`)
+  }
+  const wheel = new Wheel(TICK_MS)
+  const pools = new Pools(limits, wheel)
+  const open = new Set<Downstream>()
+  const shared: Shared = {
+    options,
+    limits,
+    wheel,
+    pools,
+    open,
+    names: options.names ?? defaultNames,
+    draining: false,
+    emptied: undefined,
+  }
+  return {
+    connection: (socket: Duplex) => {
+      if (open.size >= limits.maxConnections || shared.draining) {
+        socket.on("error", () => undefined)
+        socket.destroy()
+        return
+      }
+      open.add(new Downstream(socket, shared))
+    },
+    drain: ({ deadlineMs }) => {
+      shared.draining = true
+      pools.closeFree()
+      for (const connection of open) connection.drain()
+      if (open.size === 0) return Promise.resolve()
+      return new Promise<void>((resolve) => {
+        const timer = setTimeout(() => {
+          for (const connection of open) connection.goAway()
+        }, deadlineMs)
+        shared.emptied = () => {
+          clearTimeout(timer)
+          pools.closeFree()
+          resolve()
+        }
+      })
+    },
+    connections: () => open.size,
+  }
+}

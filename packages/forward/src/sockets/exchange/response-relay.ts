@@ -1,0 +1,62 @@
+import type { Duplex } from "node:stream"
+import type { HeaderList, ResponseHop } from "../../headers.ts"
+import type { RequestHead, ResponseHead } from "../../http1/head.ts"
+import { endToEndTrailers, headerValue, responseHeaders } from "../../headers.ts"
+import { lastChunkText, responseHeadText } from "../../http1/write.ts"
+import { writePiece } from "../io/write.ts"
+
+/** An app's answer on its way to the client: a head, pieces of a body, an end. Knows nothing of where they come from. */
+export class Relay {
+  readonly head: ResponseHead
+  /** True when the client's connection ends with this answer. */
+  readonly close: boolean
+  /** True for an event stream, which may be silent for as long as it likes. */
+  readonly silent: boolean
+  readonly #socket: Duplex
+  readonly #hop: ResponseHop
+  readonly #chunked: boolean
+  /** The head, until it is written together with the first octets of its body. */
+  #text: string
+
+  /** `close`: whether the connection ends for another reason than the answer's own. */
+  constructor(socket: Duplex, request: RequestHead, head: ResponseHead, hop: ResponseHop, close: boolean) {
+    this.head = head
+    this.#socket = socket
+    this.#hop = hop
+    this.#chunked = request.version === 11 && (head.framing === "chunked" || head.framing === "until-close")
+    this.close = close || (!this.#chunked && typeof head.framing !== "number")
+    const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: this.#chunked })
+    // "none": a length that is there was checked by the reader, and there is none beside chunks.
+    const framing = this.#chunked ? "chunked" : "none"
+    this.#text = responseHeadText(head.status, head.reason, headers, framing, this.close)
+    this.silent = head.framing !== 0 && isEventStream(headers)
+  }
+
+  /** False when the app is to wait for `drain`. */
+  piece(bytes: Uint8Array): boolean {
+    const before = this.#text
+    this.#text = ""
+    return writePiece(this.#socket, before, bytes, this.#chunked)
+  }
+
+  /** Nothing of the body is at hand: the head does not wait for it. */
+  flush(): void {
+    if (this.#text === "") return
+    this.#socket.write(this.#text, "latin1")
+    this.#text = ""
+  }
+
+  end(trailers: HeaderList): void {
+    if (this.#chunked) this.#text += lastChunkText(endToEndTrailers(trailers, this.#hop.names))
+    this.flush()
+  }
+}
+
+/** An interim answer, or the 101 that opens a tunnel: a head and nothing more. */
+export const writeHead = (socket: Duplex, head: ResponseHead, hop: ResponseHop): void => {
+  const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: false })
+  socket.write(responseHeadText(head.status, head.reason, headers, "none", false), "latin1")
+}
+
+const isEventStream = (headers: HeaderList): boolean =>
+  headerValue(headers, "content-type")?.slice(0, 17).toLowerCase() === "text/event-stream"

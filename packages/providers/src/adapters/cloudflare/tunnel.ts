@@ -1,0 +1,81 @@
+import * as Schema from "effect/Schema"
+import { CLOUDFLARE_TUNNEL, TUNNEL_HOSTNAME } from "./tunnel-api.ts"
+import { MachineNotRunning, ProviderAuth, ProviderRateLimited, ProviderUnavailable, where } from "../../contract/errors.ts"
+import { checkSecret } from "../../contract/fields.ts"
+import type { MachineProvider, Verdict } from "../../contract/machine-provider.ts"
+import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
+import { retryAfterMs } from "../../adapter-kit/retry-after.ts"
+
+export { createTunnel, deleteTunnel, TunnelConflict, TunnelLeftBehind } from "./tunnel-api.ts"
+export type { Tunnel, TunnelApiOptions, TunnelError, TunnelRequest } from "./tunnel-api.ts"
+
+export interface CloudflareTunnelOptions {
+  /**
+   * A service token of Cloudflare Access, sent as `CF-Access-Client-Id` and `CF-Access-Client-Secret`. The application's
+   * policy must have the action Service Auth, else Access asks for a login. Absent: the hostnames are open to everybody, and
+   * only the tickets of the machine's proxy guard it.
+   */
+  readonly access?: { readonly clientId: string; readonly clientSecret: string }
+}
+
+/**
+ * Machines that run `cloudflared` with the token of a named tunnel: nothing has to reach them but Cloudflare. Runs
+ * everywhere. Metadata: `hostname`, the tunnel's public name in lower case. Make the tunnel with {@link createTunnel}.
+ *
+ * Give these hostnames a cache rule that bypasses the cache. Cloudflare caches by URL and file extension (`/app.js`), and
+ * the URL holds neither the port nor the public name: one app's file would be another's answer.
+ */
+export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): MachineProvider => {
+  const { access } = options
+  if (access !== undefined) {
+    checkSecret("access.clientId", access.clientId)
+    checkSecret("access.clientSecret", access.clientSecret)
+  }
+  const headers: Readonly<Record<string, string>> =
+    access === undefined
+      ? {}
+      : { "CF-Access-Client-Id": access.clientId, "CF-Access-Client-Secret": access.clientSecret }
+  return {
+    type: CLOUDFLARE_TUNNEL,
+    capabilities: {
+      runtimes: ["node", "bun", "deno", "workerd"],
+      webSocket: true,
+      wake: "none",
+      ports: "any",
+      // https://developers.cloudflare.com/fundamentals/reference/http-headers/ and github.com/cloudflare/cloudflared/issues/1426:
+      // the edge appends its own client, who is the router. Not `accept-encoding`, which it overwrites: it recodes the answer
+      // for what it was asked, and must be asked for that.
+      eatenHeaders: ["x-forwarded-for", "x-forwarded-proto"],
+      // Access answers a service token with a session of ours, which would open the hostname to whoever gets the answer.
+      // https://developers.cloudflare.com/cloudflare-one/access-controls/service-credentials/service-tokens
+      ...(access === undefined ? {} : { edgeCookies: ["CF_Authorization", "CF_AppSession"] }),
+    },
+    async resolve(machine) {
+      const { hostname } = decode(machine)
+      return { origin: `https://${hostname}`, headers, epoch: hostname, cacheForMs: 60_000 }
+    },
+    classify({ status, header, body = "" }, machine): Verdict {
+      // To a login, or a refusal. The token is an option, so that there is no newer one to fetch.
+      if ((status >= 300 && status < 400) || status === 401 || status === 403) {
+        return new ProviderAuth(where(machine))
+      }
+      if (status === 429) {
+        // In seconds: https://developers.cloudflare.com/fundamentals/api/reference/limits
+        return new ProviderRateLimited({ ...where(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
+      }
+      // Error 1033, in whichever form the page has: no `cloudflared` is connected. Other errors have this status too.
+      if (status === 530 && /\b1033\b/.test(body)) {
+        return new MachineNotRunning({ ...where(machine), state: "not connected" })
+      }
+      if ((status >= 502 && status <= 504) || (status >= 520 && status <= 530)) return "ask-status"
+      return new ProviderUnavailable({
+        ...where(machine),
+        reason: `HTTP ${status} without the stamp of the machine's proxy`,
+      })
+    },
+  }
+}
+
+const decode = metadataDecoder(Schema.Struct({ hostname: Schema.String.check(Schema.isPattern(TUNNEL_HOSTNAME)) }), {
+  hostname: "a lower-case hostname",
+})
