@@ -7,7 +7,7 @@ import { cpus, loadavg, release, tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
-import { generateTicketKeys, mintTicket } from "../packages/forward/src/forward.ts"
+import { generateTicketKeys, signTicket } from "../packages/forward/src/forward.ts"
 import { holdSockets, loadHttp, loadSockets, probe, wrkVersion } from "./load.ts"
 import type { Idle, Load, Sample } from "./load.ts"
 import { httpOrigin } from "./origin/http.ts"
@@ -142,7 +142,7 @@ const life = Math.ceil(present.length * (http.length + 1) * (rounds * (seconds +
 
 /** The fields of a request. A ticket lives for a minute, so each load has its own. */
 const fieldsFor = async (to: number, octets?: number): Promise<Fields> => {
-  const ticket = await mintTicket(keys.signing, { machine })
+  const ticket = await signTicket(keys.signing, { machine })
   const fields: Fields = [
     [targetHeader, `${to}__misha.iterate.app`],
     [ticketHeader, ticket],

@@ -36,7 +36,7 @@ const budgets: readonly Import[] = [
     code: `
       export { defineGrammar } from "@project-ingress/hostname"
       export { createRouter } from "@project-ingress/router"
-      export { memoryRoutes } from "@project-ingress/router/stores/memory"
+      export { memoryStore } from "@project-ingress/router/stores/memory"
       export { local } from "@project-ingress/providers/local"`,
     budget: 45_000,
   },

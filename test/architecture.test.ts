@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs"
 import { expect, it } from "vitest"
-import { answerTable } from "../packages/forward/src/forward.ts"
+import { errorRows } from "../packages/forward/src/forward.ts"
 
 /** The table of docs/architecture.md, as forward's own says it. */
 const table = (): string => {
-  const rows = Object.entries(answerTable).map(([tag, row]) => {
+  const rows = Object.entries(errorRows).map(([tag, row]) => {
     const { status, code, error, retryAfter }: { status: number; code: string; error: string; retryAfter?: number } =
       row
     return [

@@ -46,7 +46,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("forward"), own("forward/fetch"), effect],
     refuses: ["effect", own("hostname"), own("router"), own("machine-proxy"), "node:net", "node:fs/promises", "jose"],
   },
-  "packages/providers/src/adapters/docker/engine-client.ts": { allows: ["node:fs/promises"], refuses: [own("router"), "undici"] },
+  "packages/providers/src/adapters/docker/engine-client.ts": {
+    allows: ["node:fs/promises"],
+    refuses: [own("router"), "undici"],
+  },
   "packages/providers/src/adapters/docker/docker.ts": {
     allows: ["node:net", "node:fs/promises", own("forward/http1"), effect],
     refuses: ["effect", own("hostname"), "undici"],

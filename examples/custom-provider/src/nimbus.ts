@@ -5,7 +5,7 @@ import {
   ProviderUnavailable,
 } from "@project-ingress/providers"
 import type { Machine, MachineProvider, MachineState } from "@project-ingress/providers"
-import { retryAfterMs, vendorApi, where } from "@project-ingress/providers/adapter"
+import { retryAfterMs, vendorApi, machineRef } from "@project-ingress/providers/adapter"
 import * as Schema from "effect/Schema"
 
 export interface NimbusOptions {
@@ -42,31 +42,33 @@ export const nimbus = (options: NimbusOptions): MachineProvider => {
       wake: "start",
       ports: "any",
       // The edge reads it, so the client's own goes round it.
-      eatenHeaders: ["authorization"],
+      interceptedHeaders: ["authorization"],
     },
     async resolve(machine, { signal }) {
-      const answer = await api.ask(machine, { path: path(machine), signal })
+      const answer = await api.request(machine, { path: path(machine), signal })
       const { state, url, bootId } = answer.decode(NimbusMachine)
-      if (state === "booting") throw new MachineStarting({ ...where(machine), retryAfterMs: 1_000 })
-      if (state === "stopped") throw new MachineNotRunning({ ...where(machine), state })
-      return { origin: url, headers, epoch: bootId, cacheForMs: 30_000 }
+      if (state === "booting") throw new MachineStarting({ ...machineRef(machine), retryAfterMs: 1_000 })
+      if (state === "stopped") throw new MachineNotRunning({ ...machineRef(machine), state })
+      return { origin: url, headers, epoch: bootId, ttlMs: 30_000 }
     },
     async status(machine, { signal }) {
-      const answer = await api.ask(machine, { path: path(machine), signal })
+      const answer = await api.request(machine, { path: path(machine), signal })
       const { state } = answer.decode(NimbusMachine)
       return { state: states[state], detail: state }
     },
     async start(machine, { signal }) {
-      const answer = await api.ask(machine, { method: "POST", path: `${path(machine)}/start`, signal })
+      const answer = await api.request(machine, { method: "POST", path: `${path(machine)}/start`, signal })
       if (!answer.ok) throw answer.failure()
     },
     // Only answers that are not the machine's come here.
     classify({ status, header }, machine) {
       if (status === 401) return "refresh"
       if (status === 429) {
-        return new ProviderRateLimited({ ...where(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
+        return new ProviderRateLimited({ ...machineRef(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
       }
-      return status >= 502 ? "ask-status" : new ProviderUnavailable({ ...where(machine), reason: `HTTP ${status}` })
+      return status >= 502
+        ? "check-status"
+        : new ProviderUnavailable({ ...machineRef(machine), reason: `HTTP ${status}` })
     },
   }
 }

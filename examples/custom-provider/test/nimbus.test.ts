@@ -18,7 +18,7 @@ await providerSuite(it, () => ({
   provider: nimbus({ apiKey, fetch }),
   machine: record,
   port: machine.appPort,
-  signing,
+  signingKey: signing,
   missing: { ...record, externalId: "nobody" },
   secrets: [apiKey],
   ...hooks,

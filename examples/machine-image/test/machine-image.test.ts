@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process"
 import { setTimeout } from "node:timers/promises"
 import { promisify } from "node:util"
-import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { engineMissing, removeMachines, runMachine } from "../../../packages/providers/test/engine.ts"
 import type { RunningMachine } from "../../../packages/providers/test/engine.ts"
@@ -56,7 +56,7 @@ interface Answer {
 }
 
 const ask = async (target: string, path = "/", headers: Readonly<Record<string, string>> = {}): Promise<Answer> => {
-  const ticket = await mintTicket(signing, { machine: machineId })
+  const ticket = await signTicket(signing, { machine: machineId })
   const hop = { "x-iterate-proxy-target-host": target, "x-iterate-proxy-ticket": ticket, ...headers }
   const response = await fetch(`${origin}${path}`, { headers: hop, signal: AbortSignal.timeout(20_000) })
   return { status: response.status, code: response.headers.get("x-iterate-proxy-error"), body: await response.text() }
@@ -100,7 +100,7 @@ describe("a machine made of the image", () => {
   })
 
   it("serves nothing without a ticket, or with one for another machine", async () => {
-    const other = await mintTicket(signing, { machine: "mach_other" })
+    const other = await signTicket(signing, { machine: "mach_other" })
     const bare = await fetch(origin, { headers: { "x-iterate-proxy-target-host": app } })
     expect([bare.status, await bare.json()]).toEqual([401, { error: "TICKET_REQUIRED" }])
     expect(await ask(app, "/", { "x-iterate-proxy-ticket": other })).toMatchObject({ status: 421 })

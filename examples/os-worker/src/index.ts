@@ -18,10 +18,10 @@ interface Context {
 
 const routerFor = (env: Env): Router =>
   createRouter({
-    hostnames: defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } }),
-    routes: kvRoutes(env.ROUTES),
+    grammar: defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } }),
+    store: kvRoutes(env.ROUTES),
     providers: [local()],
-    signing: JSON.parse(env.SIGNING_KEY) as TicketKey,
+    signingKey: JSON.parse(env.SIGNING_KEY) as TicketKey,
     clientAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined,
   })
 

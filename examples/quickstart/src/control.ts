@@ -1,4 +1,4 @@
-import type { MemoryRoutes } from "@project-ingress/router/stores/memory"
+import type { MemoryStore } from "@project-ingress/router/stores/memory"
 import type { Machines } from "./machines.ts"
 import { controlPage } from "./pages.ts"
 
@@ -16,7 +16,7 @@ export interface Projects {
 /** Projects over a route store; `port` is the router's. */
 export const makeProjects = (
   names: readonly string[],
-  routes: MemoryRoutes,
+  routes: MemoryStore,
   machines: Machines,
   port: number,
 ): Projects => {

@@ -5,7 +5,7 @@ import { docker } from "@project-ingress/providers/docker"
 import { local } from "@project-ingress/providers/local"
 import { createRouter } from "@project-ingress/router"
 import { serveNode } from "@project-ingress/router/node"
-import { memoryRoutes } from "@project-ingress/router/stores/memory"
+import { memoryStore } from "@project-ingress/router/stores/memory"
 import { control, makeProjects } from "./control.ts"
 import type { Projects } from "./control.ts"
 import { dockerProblem, startDocker } from "./docker-machines.ts"
@@ -36,16 +36,16 @@ const start = async (): Promise<Running> => {
   let running: Running | undefined
 
   const { signing, verification } = await generateTicketKeys("demo")
-  const routes = memoryRoutes()
+  const routes = memoryStore()
   const router = createRouter({
-    hostnames: defineGrammar({ domains: ["localhost"] }),
-    routes,
+    grammar: defineGrammar({ domains: ["localhost"] }),
+    store: routes,
     providers: [docker(dockerHost === undefined ? {} : { host: dockerHost }), local()],
     // Who stops a machine of the demo wants to see what a client is told then, not to have it started again.
     wake: false,
-    signing,
+    signingKey: signing,
   })
-  const host = serveNode(router, { foreign: control(() => running) })
+  const host = serveNode(router, { fallback: control(() => running) })
   const listening = await host.listen({ port, hostname: "127.0.0.1" }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EADDRINUSE") throw error
     throw new Refused(`port ${port} is in use: set PORT to another one, PORT=0 takes any`)

@@ -4,7 +4,7 @@ import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { hostname } from "node:os"
 import { setTimeout } from "node:timers/promises"
-import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import type { Browser } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { TestContext } from "vitest"
@@ -285,7 +285,7 @@ describe("a start", () => {
       expect(machines.byPort).toBe(false)
       expect(said.filter((text) => text.includes("machines share 127.0.0.1"))).toHaveLength(1)
       const [a, b] = [machines.routes.get("mach_a")!, machines.routes.get("mach_b")!]
-      const ticket = await mintTicket(signing, { machine: "mach_a" })
+      const ticket = await signTicket(signing, { machine: "mach_a" })
       const reach = (target: number) =>
         ask(a.published, "machine", {
           headers: { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": `${target}__misha.localhost` },

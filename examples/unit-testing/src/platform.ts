@@ -3,7 +3,7 @@ import { createRouter, LoginRequired } from "@project-ingress/router"
 import type { Policy, Router, RouterOptions } from "@project-ingress/router"
 
 /** What a test replaces; everything else is the platform's own routing. */
-export type Surroundings = Pick<RouterOptions, "routes" | "providers" | "signing" | "forward">
+export type Surroundings = Pick<RouterOptions, "store" | "providers" | "signingKey" | "transport">
 
 const membersOnly: Policy = ({ header, key }) =>
   header("cookie")?.includes("session=") === true || key === "p:demo"
@@ -12,7 +12,7 @@ const membersOnly: Policy = ({ header, key }) =>
 
 export const platform = (surroundings: Surroundings): Router =>
   createRouter({
-    hostnames: defineGrammar({ domains: ["iterate.app"], services: { opencode: 4096 } }),
+    grammar: defineGrammar({ domains: ["iterate.app"], services: { opencode: 4096 } }),
     policies: [membersOnly],
     ...surroundings,
   })

@@ -1,24 +1,24 @@
 import { generateTicketKeys, headerValue } from "@project-ingress/forward"
 import type { MachineProvider } from "@project-ingress/providers"
-import { memoryRoutes } from "@project-ingress/router/stores/memory"
+import { memoryStore } from "@project-ingress/router/stores/memory"
 import { expect, it } from "vitest"
 import { platform } from "../src/platform.ts"
 
 const fake: MachineProvider = {
   type: "fake",
-  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders: [] },
-  resolve: async (machine) => ({ origin: `http://${machine.externalId}.test`, epoch: "1", cacheForMs: 0 }),
+  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", interceptedHeaders: [] },
+  resolve: async (machine) => ({ origin: `http://${machine.externalId}.test`, epoch: "1", ttlMs: 0 }),
 }
 const machine = (externalId: string) => ({
   machine: { id: `mach_${externalId}`, type: "fake", externalId, metadata: {} },
 })
-const routes = memoryRoutes({ "p:demo": machine("a"), "p:misha": machine("b") })
+const routes = memoryStore({ "p:demo": machine("a"), "p:misha": machine("b") })
 const router = platform({
-  routes,
+  store: routes,
   providers: [fake],
-  signing: (await generateTicketKeys("test")).signing,
+  signingKey: (await generateTicketKeys("test")).signing,
   // Answers as a machine does: stamped, with what it was asked.
-  forward: async ({ origin, headers }) =>
+  transport: async ({ origin, headers }) =>
     new Response(`${origin} ${headerValue(headers, "x-iterate-proxy-target-host")}`, {
       headers: { "x-iterate-proxy-stamp": "1" },
     }),

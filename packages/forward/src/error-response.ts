@@ -1,8 +1,8 @@
 import type { HeaderList } from "./headers.ts"
-import type { HopNames } from "./header-names.ts"
+import type { HopHeaderNames } from "./header-names.ts"
 
 /** How a failure looks to a client. `error` is a proxy error type of RFC 9209 §2.3. */
-export interface AnswerRow {
+export interface ErrorRow {
   readonly status: number
   readonly code: string
   readonly error: string
@@ -16,7 +16,7 @@ export interface AnswerRow {
  * Every failure that a proxy of this project answers with, in one place: what a client can rely on. `HostnameForeign` and a
  * client that left are not here: neither is answered.
  */
-export const answerTable = {
+export const errorRows = {
   HostnameMalformed: row(400, "HOSTNAME_MALFORMED", "http_request_error", "This address is not written correctly."),
   RouteNotFound: row(404, "ROUTE_NOT_FOUND", "destination_not_found", "Nothing lives at this address."),
   RouteUnknown: row(503, "ROUTE_UNKNOWN", "destination_unavailable", "This address is not known yet.", 1),
@@ -64,13 +64,13 @@ export const answerTable = {
   UpgradeUnsupported: row(501, "UPGRADE_UNSUPPORTED", "http_request_error", "WebSockets are not passed on here."),
   Overloaded: row(503, "OVERLOADED", "connection_limit_reached", "Too many requests at once.", 1),
   ProxyFailed: row(500, "PROXY_FAILED", "proxy_internal_error", "The proxy failed."),
-} as const satisfies Record<string, AnswerRow>
+} as const satisfies Record<string, ErrorRow>
 
 /** The tags that have an answer. A package's own error union must be a part of it: the compiler checks it where they meet. */
-export type AnswerTag = keyof typeof answerTable
+export type ErrorTag = keyof typeof errorRows
 
 /** An answer that a proxy makes itself. */
-export interface Answer {
+export interface GeneratedResponse {
   readonly status: number
   /** Complete but for framing, `Date` and `Connection`. */
   readonly headers: HeaderList
@@ -80,11 +80,11 @@ export interface Answer {
 }
 
 /** What may be said about a failure beyond its row. */
-export interface AnswerOptions {
-  readonly names: HopNames
+export interface ErrorResponseOptions {
+  readonly headerNames: HopHeaderNames
   /** Who answers, as in `Via`. */
   readonly pseudonym: string
-  /** True for a page, see `wantsPage`; default false: JSON. */
+  /** True for a page, see `prefersHtml`; default false: JSON. */
   readonly page?: boolean
   /** Overrides the row's status, as for an access that is to look like a missing route. */
   readonly status?: number
@@ -98,8 +98,8 @@ export interface AnswerOptions {
  * The answer for a failure: JSON `{ "error": "<code>" }`, or a page for a person. It carries nothing of the request and
  * nothing of the cause. Never cacheable.
  */
-export const failureAnswer = (tag: AnswerTag, options: AnswerOptions): Answer => {
-  const found: AnswerRow = answerTable[tag]
+export const errorResponse = (tag: ErrorTag, options: ErrorResponseOptions): GeneratedResponse => {
+  const found: ErrorRow = errorRows[tag]
   const status = options.status ?? found.status
   const retryAfter = options.retryAfter ?? found.retryAfter
   const page = options.page === true
@@ -115,7 +115,7 @@ export const failureAnswer = (tag: AnswerTag, options: AnswerOptions): Answer =>
       "nosniff",
       "Proxy-Status",
       `${options.pseudonym}; error=${found.error}`,
-      options.names.error,
+      options.headerNames.error,
       found.code,
       ...(retryAfter === undefined ? [] : ["Retry-After", String(retryAfter)]),
       ...(page ? ["Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"] : []),
@@ -129,7 +129,7 @@ export const failureAnswer = (tag: AnswerTag, options: AnswerOptions): Answer =>
  * Whether a person waits for a page: a navigation by `Sec-Fetch-Mode`, else an `Accept` that prefers `text/html`. Never for
  * a WebSocket handshake, and never when a script's `fetch` says what it is.
  */
-export const wantsPage = (get: (lowerName: string) => string | null | undefined): boolean => {
+export const prefersHtml = (get: (lowerName: string) => string | null | undefined): boolean => {
   if (get("upgrade")) return false
   const mode = get("sec-fetch-mode")
   if (mode) return mode === "navigate"
@@ -140,7 +140,7 @@ export const wantsPage = (get: (lowerName: string) => string | null | undefined)
 }
 
 // A page that waits reloads itself: the machine that is starting now answers a moment later.
-const pageFor = (status: number, found: AnswerRow, retryAfter: number | undefined): string => `<!doctype html>
+const pageFor = (status: number, found: ErrorRow, retryAfter: number | undefined): string => `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">${
   retryAfter === undefined ? "" : `<meta http-equiv="refresh" content="${Math.max(1, retryAfter)}">`
 }<title>${found.title}</title>
@@ -149,6 +149,6 @@ code{color:#777}@media(prefers-color-scheme:dark){body{color:#ddd;background:#11
 <h1>${found.title}</h1><p><code>${status} ${found.code}</code></p></html>
 `
 
-function row(status: number, code: string, error: string, title: string, retryAfter?: number): AnswerRow {
+function row(status: number, code: string, error: string, title: string, retryAfter?: number): ErrorRow {
   return { status, code, error, title, ...(retryAfter === undefined ? {} : { retryAfter }) }
 }

@@ -3,20 +3,20 @@
  * once, for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the
  * ticket that proves who asks, and what a client is told when it fails.
  */
-export { answerTable, failureAnswer, wantsPage } from "./error-response.ts"
-export type { Answer, AnswerOptions, AnswerTag } from "./error-response.ts"
+export { errorRows, errorResponse, prefersHtml } from "./error-response.ts"
+export type { GeneratedResponse, ErrorResponseOptions, ErrorTag } from "./error-response.ts"
 export { setsCookie } from "./edge-cookies.ts"
 export { endToEndTrailers, headerValue, headerValues, requestHeaders, responseHeaders } from "./headers.ts"
 export type { HeaderList, RequestHop, ResponseHop } from "./headers.ts"
-export { defaultNames, hopNames } from "./header-names.ts"
-export type { HopNames } from "./header-names.ts"
+export { defaultHeaderNames, hopHeaderNames } from "./header-names.ts"
+export type { HopHeaderNames } from "./header-names.ts"
 export {
   generateTicketKeys,
-  mintTicket,
-  signingKeyProblem,
-  ticketKeyProblem,
+  signTicket,
+  validateSigningKey,
+  validateTicketKey,
   ticketMaxAgeMs,
-  ticketMint,
+  ticketSigner,
   ticketVerifier,
 } from "./ticket.ts"
 export type { TicketClaims, TicketKey, TicketRefusal, TicketVerifier } from "./ticket.ts"

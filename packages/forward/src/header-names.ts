@@ -2,14 +2,14 @@
  * The headers of the hop between router and machine proxy. Every one begins with one prefix, so that a single rule drops
  * whatever a client or an app sends under it.
  */
-export interface HopNames {
+export interface HopHeaderNames {
   /** What all the names begin with, lower case: `x-iterate-proxy-`. */
   readonly prefix: string
   /** What the platform's own headers begin with: `x-iterate-`. Dropped from clients and apps alike. */
   readonly family: string
   /** To the machine: `<port>__<public hostname>`, `localhost:<port>`, `127.0.0.1:<port>` or a bare hostname. */
   readonly targetHost: string
-  /** To the machine: the signed permission, see `mintTicket`. */
+  /** To the machine: the signed permission, see `signTicket`. */
   readonly ticket: string
   /** To the app: the authority the machine proxy was addressed by. An inbound copy is proof of a loop. */
   readonly via: string
@@ -25,7 +25,7 @@ export interface HopNames {
  * The names under a prefix of 1 to 64 lower-case letters, digits and inner hyphens, without the last hyphen. Throws a
  * `TypeError` on any other: names with `_` or `.` are what clients spoof aliases with.
  */
-export const hopNames = (prefix: string): HopNames => {
+export const hopHeaderNames = (prefix: string): HopHeaderNames => {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(prefix)) {
     throw new TypeError(`header prefix must be 1 to 64 of a-z, 0-9 and inner "-", got ${JSON.stringify(prefix)}`)
   }
@@ -42,4 +42,4 @@ export const hopNames = (prefix: string): HopNames => {
 }
 
 /** The names every package uses unless told otherwise: `x-iterate-proxy-*`. */
-export const defaultNames: HopNames = hopNames("x-iterate-proxy")
+export const defaultHeaderNames: HopHeaderNames = hopHeaderNames("x-iterate-proxy")

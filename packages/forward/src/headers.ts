@@ -1,5 +1,5 @@
 import { setsCookie, withoutCookies } from "./edge-cookies.ts"
-import type { HopNames } from "./header-names.ts"
+import type { HopHeaderNames } from "./header-names.ts"
 
 /**
  * Alternating names and values in the order and with the bytes they had on the wire, one character per octet (latin1): the
@@ -9,7 +9,7 @@ export type HeaderList = readonly string[]
 
 /** What one request is given for its next hop. All of it wins over what the client sent. */
 export interface RequestHop {
-  readonly names: HopNames
+  readonly headerNames: HopHeaderNames
   /** The `Host` to send. Absent where the platform's `fetch` writes it from the URL. */
   readonly host?: string
   /** Appended as `Via: 1.1 <pseudonym>`: a public word, never an internal name (RFC 9110 §7.6.3). */
@@ -33,7 +33,7 @@ export interface RequestHop {
 
 /** What one answer is given on its way back. */
 export interface ResponseHop {
-  readonly names: HopNames
+  readonly headerNames: HopHeaderNames
   /**
    * True when the answer bears our own machine proxy's stamp: then its error code reaches the client. From anybody else
    * the whole family is dropped, because an app must not speak in our name.
@@ -97,7 +97,7 @@ const isIdentity = (lower: string, fate: number | undefined) =>
   fate === IDENTITY || identityPrefixes.some((prefix) => lower.startsWith(prefix))
 
 /** `X_Forwarded_For` and `X.Forwarded.For` reach an app's CGI-like variables as `X-Forwarded-For` (CVE-2026-39858). */
-const isAlias = (lower: string, names: HopNames): boolean => {
+const isAlias = (lower: string, names: HopHeaderNames): boolean => {
   if (!lower.includes("_") && !lower.includes(".")) return false
   const plain = lower.replaceAll(/[_.]/g, "-")
   return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, fateOf(plain))
@@ -124,7 +124,7 @@ const connectionOptions = (list: HeaderList): Set<string> | undefined => {
  * stay as they came; `inbound` is not touched. `Transfer-Encoding` is the sender's to write, who knows the framing.
  */
 export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] => {
-  const { names, trusted } = hop
+  const { headerNames: names, trusted } = hop
   const named = connectionOptions(inbound)
   const out: string[] = []
   let host = hop.host
@@ -171,7 +171,7 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
 
 /** The fields to send back with an answer, by the same rule: strip, then add. */
 export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: ResponseShape): string[] => {
-  const { names } = hop
+  const { headerNames: names } = hop
   const named = connectionOptions(inbound)
   const out: string[] = []
   let dated = false
@@ -205,7 +205,7 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
  * The trailers that may go on. Never what frames, routes, authenticates or describes the body: those had to be known before
  * it (RFC 9110 §6.5.1), and a recipient that merges trailers into headers would believe them.
  */
-export const endToEndTrailers = (inbound: HeaderList, names: HopNames): string[] => {
+export const endToEndTrailers = (inbound: HeaderList, names: HopHeaderNames): string[] => {
   const out: string[] = []
   for (let i = 0; i < inbound.length; i += 2) {
     const lower = inbound[i]!.toLowerCase()

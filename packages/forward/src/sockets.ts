@@ -1,18 +1,18 @@
 /** HTTP/1.1 between sockets, on Node, Bun and Deno: accepts, asks what to do, moves bytes. */
-export { serve } from "./sockets/engine.ts"
+export { createEngine } from "./sockets/engine.ts"
 export { defaultLimits } from "./sockets/contract/limits.ts"
-export { isForward } from "./sockets/contract/contract.ts"
+export { isForwardDirective } from "./sockets/contract/contract.ts"
 export type {
   Engine,
   EngineEvent,
-  ExchangeEvent,
+  RequestEvent,
   ExchangeState,
-  Forward,
-  ForwardFailure,
-  InboundRequest,
+  ForwardDirective,
+  UpstreamError,
+  IncomingRequest,
   Limits,
-  Origin,
-  Outcome,
-  ServeOptions,
-  TroubleEvent,
+  UpstreamAddress,
+  Decision,
+  EngineOptions,
+  ErrorEvent,
 } from "./sockets/contract/contract.ts"

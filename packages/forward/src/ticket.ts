@@ -28,7 +28,7 @@ const CLOCK_SKEW_S = 5
 const REMEMBERED = 256
 
 /** A ticket for one machine, as a JWT. Rejects with a `TypeError` when the key or a claim is out of range. */
-export const mintTicket = async (key: TicketKey, claims: TicketClaims): Promise<string> => {
+export const signTicket = async (key: TicketKey, claims: TicketClaims): Promise<string> => {
   const validForMs = claims.validForMs ?? ticketMaxAgeMs
   if (!(validForMs >= 1_000 && validForMs <= ticketMaxAgeMs)) {
     throw new TypeError(`validForMs must be 1000 to ${ticketMaxAgeMs}, got ${validForMs}`)
@@ -47,14 +47,14 @@ export const mintTicket = async (key: TicketKey, claims: TicketClaims): Promise<
  * Mints tickets and hands the same one out again for half of its life, because signing costs more than the rest of a
  * request. Remembers 10 000 machines; the ones longest unused are forgotten first.
  */
-export const ticketMint = (key: TicketKey): ((machine: string) => string | Promise<string>) => {
+export const ticketSigner = (key: TicketKey): ((machine: string) => string | Promise<string>) => {
   const minted = new Map<string, { readonly ticket: string | Promise<string>; readonly until: number }>()
   return (machine) => {
     const known = minted.get(machine)
     const now = Date.now()
     if (known !== undefined && known.until > now) return known.ticket
     const until = now + ticketMaxAgeMs / 2
-    const ticket = mintTicket(key, { machine })
+    const ticket = signTicket(key, { machine })
     minted.delete(machine)
     minted.set(machine, { ticket, until })
     if (minted.size > 10_000) minted.delete(minted.keys().next().value!)
@@ -124,7 +124,7 @@ export const generateTicketKeys = async (
 }
 
 /** Whether something read from outside is a key this module takes; says what is wrong otherwise, never the key itself. */
-export const ticketKeyProblem = (value: unknown): string | undefined => {
+export const validateTicketKey = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null) return "a key must be a JSON Web Key object"
   const key = value as Record<string, unknown>
   if (typeof key["kid"] !== "string" || key["kid"] === "") return `a key must have a "kid"`
@@ -145,8 +145,8 @@ export const ticketKeyProblem = (value: unknown): string | undefined => {
 }
 
 /** The same for a key that signs: a public half verifies, and only a private one signs. */
-export const signingKeyProblem = (value: unknown): string | undefined => {
-  const problem = ticketKeyProblem(value)
+export const validateSigningKey = (value: unknown): string | undefined => {
+  const problem = validateTicketKey(value)
   if (problem !== undefined) return problem
   const key = value as TicketKey
   return key.kty === "OKP" && !("d" in key) ? `an EdDSA key must be the private half, with "d"` : undefined
@@ -181,7 +181,7 @@ const imported = new WeakMap<TicketKey, Promise<CryptoKey>>()
 const importKey = (key: TicketKey): Promise<CryptoKey> => {
   let known = imported.get(key)
   if (known === undefined) {
-    const problem = ticketKeyProblem(key)
+    const problem = validateTicketKey(key)
     if (problem !== undefined) throw new TypeError(problem)
     known = (
       key.kty === "oct"

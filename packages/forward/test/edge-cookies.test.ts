@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { setsCookie, withoutCookies } from "../src/edge-cookies.ts"
 import { requestHeaders, responseHeaders } from "../src/headers.ts"
-import { defaultNames as names } from "../src/header-names.ts"
+import { defaultHeaderNames as names } from "../src/header-names.ts"
 
 const edge = ["CF_Authorization"]
 
@@ -32,7 +32,7 @@ describe("a Set-Cookie of a platform's edge", () => {
       "x",
     ]
     const shape = { status: 200, chunked: false }
-    const hop = { names, stamped: true, add: [] }
+    const hop = { headerNames: names, stamped: true, add: [] }
     expect(responseHeaders(inbound, { ...hop, edgeCookies: edge }, shape)).toEqual(
       "Set-Cookie a=1 Set-Cookie b=2 Date x".split(" "),
     )
@@ -51,7 +51,7 @@ describe("a client's own cookie of that name", () => {
     ["", ""],
   ])("is not sent on: %j leaves %j", (value, left) => {
     expect(withoutCookies(value, edge)).toBe(left)
-    const hop = { names, pseudonym: "test", trusted: false, edgeCookies: edge, add: [] }
+    const hop = { headerNames: names, pseudonym: "test", trusted: false, edgeCookies: edge, add: [] }
     expect(requestHeaders(["Cookie", value], hop)).toEqual([
       ...(left === undefined ? [] : ["Cookie", left]),
       "Via",

@@ -1,15 +1,15 @@
-import type { Outgoing } from "../src/fetch/outgoing-request.ts"
+import type { OutgoingRequest } from "../src/fetch/outgoing-request.ts"
 
 /**
  * What every runtime must do alike, as data. Runs inside Node, Bun, Deno and workerd against the server of
  * `fetch.test.ts`, so it uses nothing but the platform's own globals.
  */
 export const check = async (
-  forwardFetch: (outgoing: Outgoing) => Promise<Response>,
+  forwardFetch: (outgoing: OutgoingRequest) => Promise<Response>,
   origin: string,
   closedOrigin: string,
 ): Promise<Record<string, unknown>> => {
-  const send = (target: string, more: Partial<Outgoing> = {}): Promise<Response> =>
+  const send = (target: string, more: Partial<OutgoingRequest> = {}): Promise<Response> =>
     forwardFetch({ origin, target, method: "GET", headers: [], body: null, ...more })
   const failure = async (answer: Promise<Response>): Promise<string> => {
     try {

@@ -1,14 +1,14 @@
-import type { Handshake, HandshakeAnswer } from "../src/fetch/handshake.ts"
+import type { Handshake, HandshakeResponse } from "../src/fetch/handshake.ts"
 
 /** What every runtime must do alike with a WebSocket, as data. Uses nothing but the platform's own globals. */
 export const check = async (
-  forwardConnect: (handshake: Handshake) => Promise<HandshakeAnswer>,
+  forwardConnect: (handshake: Handshake) => Promise<HandshakeResponse>,
   origin: string,
   closedOrigin: string,
 ): Promise<Record<string, unknown>> => {
-  const shake = (target: string, more: Partial<Handshake> = {}): Promise<HandshakeAnswer> =>
+  const shake = (target: string, more: Partial<Handshake> = {}): Promise<HandshakeResponse> =>
     forwardConnect({ origin, target, headers: [], ...more })
-  const outcome = async (answer: Promise<HandshakeAnswer>): Promise<unknown> => {
+  const outcome = async (answer: Promise<HandshakeResponse>): Promise<unknown> => {
     try {
       const { status, headers, socket, response } = await answer
       await response?.body?.cancel()

@@ -12,7 +12,7 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
 import { forwardFetch } from "../src/fetch/node.ts"
-import type { Outgoing } from "../src/fetch/node.ts"
+import type { OutgoingRequest } from "../src/fetch/node.ts"
 import { check } from "./fetch-check.ts"
 
 const bin = (name: string): string => fileURLToPath(new URL(`../../../node_modules/.bin/${name}`, import.meta.url))
@@ -197,7 +197,7 @@ describe("on Node, to a raw socket", () => {
       server.close()
     }
   }
-  const get = (origin: string, more: Partial<Outgoing> = {}): Promise<Response> =>
+  const get = (origin: string, more: Partial<OutgoingRequest> = {}): Promise<Response> =>
     forwardFetch({ origin, target: "/", method: "GET", headers: [], body: null, ...more })
   const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 

@@ -2,18 +2,18 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { HeaderList, RequestHop, ResponseHop } from "../src/forward.ts"
 import {
-  defaultNames as names,
+  defaultHeaderNames as names,
   endToEndTrailers,
-  failureAnswer,
-  hopNames,
+  errorResponse,
+  hopHeaderNames,
   requestHeaders,
   responseHeaders,
-  wantsPage,
+  prefersHtml,
 } from "../src/forward.ts"
 
-const edge: RequestHop = { names, host: "localhost:3000", pseudonym: "test", trusted: false, add: [] }
+const edge: RequestHop = { headerNames: names, host: "localhost:3000", pseudonym: "test", trusted: false, add: [] }
 const machine: RequestHop = { ...edge, trusted: true }
-const answer: ResponseHop = { names, stamped: false, add: [] }
+const answer: ResponseHop = { headerNames: names, stamped: false, add: [] }
 const shape = { status: 200, chunked: false }
 const list = (text: string): string[] => text.split("\n").flatMap((line) => line.split(/: ?(.*)/s).slice(0, 2))
 const sent = (text: string, hop = edge) => requestHeaders(list(text), hop)
@@ -201,13 +201,13 @@ it("trailers go on without what frames, routes or authenticates", () => {
 
 describe("a failure's answer", () => {
   it("carries the code, and nothing of the request", () => {
-    const made = failureAnswer("PortClosed", { names, pseudonym: "test" })
+    const made = errorResponse("PortClosed", { headerNames: names, pseudonym: "test" })
     expect(made).toMatchObject({ status: 502, code: "PORT_CLOSED", body: '{"error":"PORT_CLOSED"}\n' })
     expect(made.headers).toContain("test; error=connection_refused")
   })
 
   it("is a page for a person, which reloads where waiting helps", () => {
-    const made = failureAnswer("MachineStarting", { names, pseudonym: "test", page: true })
+    const made = errorResponse("MachineStarting", { headerNames: names, pseudonym: "test", page: true })
     expect(made.body).toContain("<h1>")
     expect(made.body).toContain('http-equiv="refresh"')
   })
@@ -220,12 +220,12 @@ describe("a failure's answer", () => {
     [{ accept: "*/*" }, false],
     [{ "sec-fetch-mode": "navigate", upgrade: "websocket" }, false],
   ])("for %j is a page: %s", (headers, page) => {
-    expect(wantsPage((name) => (headers as Record<string, string>)[name])).toBe(page)
+    expect(prefersHtml((name) => (headers as Record<string, string>)[name])).toBe(page)
   })
 })
 
 it("a prefix that could be spoofed by an alias is refused", () => {
-  expect(() => hopNames("x_iterate")).toThrow(TypeError)
-  expect(() => hopNames("X-Iterate")).toThrow(TypeError)
-  expect(hopNames("x-acme-proxy").family).toBe("x-acme-")
+  expect(() => hopHeaderNames("x_iterate")).toThrow(TypeError)
+  expect(() => hopHeaderNames("X-Iterate")).toThrow(TypeError)
+  expect(hopHeaderNames("x-acme-proxy").family).toBe("x-acme-")
 })

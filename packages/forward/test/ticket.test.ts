@@ -1,7 +1,7 @@
 import { SignJWT } from "jose"
 import { describe, expect, it, vi } from "vitest"
 import type { TicketKey } from "../src/forward.ts"
-import { generateTicketKeys, mintTicket, ticketKeyProblem, ticketMint, ticketVerifier } from "../src/forward.ts"
+import { generateTicketKeys, signTicket, validateTicketKey, ticketSigner, ticketVerifier } from "../src/forward.ts"
 
 const secret = (kid: string): TicketKey => ({
   kty: "oct",
@@ -16,7 +16,7 @@ describe("a ticket", () => {
   it.each(["EdDSA", "HS256"])("of %s is good for its machine and for no other", async (alg) => {
     const pair =
       alg === "EdDSA" ? await generateTicketKeys("k1") : { signing: secret("k1"), verification: secret("k1") }
-    const ticket = await mintTicket(pair.signing, { machine: "mach_a" })
+    const ticket = await signTicket(pair.signing, { machine: "mach_a" })
     expect(await verify([pair.verification], "mach_a", ticket)).toBeUndefined()
     expect(await verify([pair.verification], "mach_b", ticket)).toBe("wrong-machine")
     expect(pair.verification.d).toBeUndefined()
@@ -24,7 +24,7 @@ describe("a ticket", () => {
 
   it("is missing, forged, of an unknown key, altered or overlong", async () => {
     const key = secret("k1")
-    const ticket = await mintTicket(key, { machine: "m" })
+    const ticket = await signTicket(key, { machine: "m" })
     expect(await verify([key], "m", undefined)).toBe("missing")
     expect(await verify([key], "m", "x.y.z")).toBe("invalid")
     expect(await verify([{ ...secret("k1"), k: Buffer.alloc(32, "other").toString("base64url") }], "m", ticket)).toBe(
@@ -58,7 +58,7 @@ describe("a ticket", () => {
         .setExpirationTime(exp)
         .sign(Buffer.from(key.k!, "base64url"))
     expect(await verify([key], "m", await sign("JWT", "50s"))).toBe("invalid")
-    await expect(mintTicket(key, { machine: "m", validForMs: 60_001 })).rejects.toThrow(TypeError)
+    await expect(signTicket(key, { machine: "m", validForMs: 60_001 })).rejects.toThrow(TypeError)
     vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] })
     try {
       const long = await sign("ingress-ticket+jwt", "1h")
@@ -74,8 +74,8 @@ describe("a ticket", () => {
     let keys: readonly TicketKey[] = [secret("k1"), secret("k2")]
     const verifier = ticketVerifier(() => keys, "m")
     const [one, two] = [
-      await mintTicket(secret("k1"), { machine: "m" }),
-      await mintTicket(secret("k2"), { machine: "m" }),
+      await signTicket(secret("k1"), { machine: "m" }),
+      await signTicket(secret("k2"), { machine: "m" }),
     ]
     expect(await verifier(one)).toBeUndefined()
     expect(await verifier(two)).toBeUndefined()
@@ -91,7 +91,7 @@ describe("a ticket", () => {
       const key = secret("k1")
       const keys = [key]
       const verifier = ticketVerifier(() => keys, "m")
-      const ticket = await mintTicket(key, { machine: "m", validForMs: 1_000 })
+      const ticket = await signTicket(key, { machine: "m", validForMs: 1_000 })
       expect(await verifier(ticket)).toBeUndefined()
       vi.setSystemTime(Date.now() + 7_000)
       expect(await verifier(ticket)).toBe("invalid")
@@ -103,7 +103,7 @@ describe("a ticket", () => {
   it("is reused for half its life by a mint", async () => {
     vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] })
     try {
-      const mint = ticketMint(secret("k1"))
+      const mint = ticketSigner(secret("k1"))
       const first = await mint("m")
       expect(mint("m")).toBe(first)
       expect(await mint("n")).not.toBe(first)
@@ -122,7 +122,7 @@ it.each([
   [{ kid: "a", alg: "HS256", kty: "oct", k: "short" }, "32 octets"],
   [{ kid: "a", alg: "EdDSA", kty: "RSA" }, "Ed25519"],
 ])("a key that is none is named: %j", (key, word) => {
-  const problem = ticketKeyProblem(key)
+  const problem = validateTicketKey(key)
   expect(problem).toContain(word)
   expect(problem).not.toContain("short")
 })

@@ -6,9 +6,9 @@ import type { AddressInfo } from "node:net"
 import * as tls from "node:tls"
 import { afterEach, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
-import { defaultNames as names, failureAnswer, requestHeaders } from "../src/forward.ts"
-import { serve } from "../src/sockets.ts"
-import type { Origin } from "../src/sockets.ts"
+import { defaultHeaderNames as names, errorResponse, requestHeaders } from "../src/forward.ts"
+import { createEngine } from "../src/sockets.ts"
+import type { UpstreamAddress } from "../src/sockets.ts"
 
 // A key for tests only, made for localhost.
 const read = (name: string) => readFileSync(new URL(`./fixtures/${name}`, import.meta.url))
@@ -27,21 +27,21 @@ const listen = async (server: tls.Server | ReturnType<typeof createServer>): Pro
 }
 
 /** The engine on a TLS server of the caller's, in front of one origin. */
-const front = async (origin: Omit<Origin, "pool">): Promise<number> => {
-  const engine = serve({
+const front = async (origin: Omit<UpstreamAddress, "pool">): Promise<number> => {
+  const engine = createEngine({
     onRequest: ({ head, encrypted }) => ({
       origin: { pool: "p", ...origin },
       headers: requestHeaders(head.headers, {
-        names,
+        headerNames: names,
         host: "localhost",
         pseudonym: "test",
         trusted: false,
         upgrade: head.upgrade,
         add: ["X-Forwarded-Proto", encrypted ? "https" : "http"],
       }),
-      response: { names, stamped: false, add: [] },
+      response: { headerNames: names, stamped: false, add: [] },
     }),
-    failure: (tag) => failureAnswer(tag, { names, pseudonym: "test" }),
+    failure: (tag) => errorResponse(tag, { headerNames: names, pseudonym: "test" }),
   })
   const port = await listen(tls.createServer(identity, engine.connection))
   closing.push(() => engine.drain({ deadlineMs: 0 }))

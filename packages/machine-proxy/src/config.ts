@@ -1,4 +1,4 @@
-import { hopNames } from "@project-ingress/forward"
+import { hopHeaderNames } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { Limits } from "@project-ingress/forward/sockets"
@@ -141,7 +141,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
   const loopback = read("INGRESS_LOOPBACK", (value) => (isLoopback(value) ? value : undefined))
   const names = read("INGRESS_HEADER_PREFIX", (value) => {
     try {
-      return hopNames(value)
+      return hopHeaderNames(value)
     } catch {
       return undefined
     }
@@ -174,7 +174,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
         ...(policy === undefined ? {} : { host: policy }),
         ...(defaultPort === undefined ? {} : { defaultPort }),
         ...(loopback === undefined ? {} : { loopback }),
-        ...(names === undefined ? {} : { names }),
+        ...(names === undefined ? {} : { headerNames: names }),
         ...(Object.keys(limits).length === 0 ? {} : { limits }),
       },
     },

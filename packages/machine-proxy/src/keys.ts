@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs"
-import { ticketKeyProblem } from "@project-ingress/forward"
+import { validateTicketKey } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 
 /** Keys, or what is wrong with them: a sentence's end that never holds key material. */
@@ -13,7 +13,7 @@ const MAX_FILE = 1_048_576
  * not be able to sign; only HS256 has no public half.
  */
 export const verificationKeyProblem = (key: unknown): string | undefined => {
-  const problem = ticketKeyProblem(key)
+  const problem = validateTicketKey(key)
   if (problem !== undefined) return problem
   return "d" in (key as object) ? `an EdDSA key must be the public half, without "d"` : undefined
 }

@@ -1,4 +1,4 @@
-import type { EngineEvent, ExchangeEvent, TroubleEvent } from "@project-ingress/forward/sockets"
+import type { EngineEvent, RequestEvent, ErrorEvent } from "@project-ingress/forward/sockets"
 
 /** How much is written: every exchange, only what went wrong, or nothing. */
 export type LogLevel = "access" | "errors" | "off"
@@ -46,7 +46,7 @@ export const line = (fields: Fields): string => {
   )
 }
 
-const exchange = (event: ExchangeEvent) => ({
+const exchange = (event: RequestEvent) => ({
   message: "exchange",
   method: event.method,
   host: event.host,
@@ -61,7 +61,7 @@ const exchange = (event: ExchangeEvent) => ({
   complete: event.complete,
 })
 
-const trouble = (event: TroubleEvent) => ({
+const trouble = (event: ErrorEvent) => ({
   message: "trouble",
   tag: event.tag,
   cause: event.cause instanceof Error ? `${event.cause.name}: ${event.cause.message}` : String(event.cause),

@@ -3,16 +3,30 @@
  * `net.createServer(createMachineProxy(options).connection).listen(8080)`, or run `project-ingress-machine-proxy`.
  */
 import {
-  defaultNames,
-  failureAnswer,
+  defaultHeaderNames,
+  errorResponse,
   headerValue,
   requestHeaders,
   ticketVerifier,
-  wantsPage,
+  prefersHtml,
 } from "@project-ingress/forward"
-import type { Answer, AnswerTag, HopNames, ResponseHop, TicketKey, TicketRefusal } from "@project-ingress/forward"
-import { serve } from "@project-ingress/forward/sockets"
-import type { Engine, EngineEvent, InboundRequest, Limits, Origin, Outcome } from "@project-ingress/forward/sockets"
+import type {
+  GeneratedResponse,
+  ErrorTag,
+  HopHeaderNames,
+  ResponseHop,
+  TicketKey,
+  TicketRefusal,
+} from "@project-ingress/forward"
+import { createEngine } from "@project-ingress/forward/sockets"
+import type {
+  Engine,
+  EngineEvent,
+  IncomingRequest,
+  Limits,
+  UpstreamAddress,
+  Decision,
+} from "@project-ingress/forward/sockets"
 import { verificationKeyProblem } from "./keys.ts"
 import { isLoopback } from "./loopback.ts"
 import { isPort, portGate } from "./ports.ts"
@@ -45,7 +59,7 @@ export interface MachineProxyOptions {
    */
   readonly loopback?: string
   /** The headers of the hop; must be the router's. Default `x-iterate-proxy-*`. */
-  readonly names?: HopNames
+  readonly headerNames?: HopHeaderNames
   readonly limits?: Partial<Limits>
   /** Told of every exchange and of trouble beside one. Must not throw. */
   readonly onEvent?: (event: EngineEvent) => void
@@ -72,7 +86,7 @@ const MAX_ORIGINS = 1_024
  * @throws {TypeError} naming the option that is wrong and what it accepts
  */
 export const createMachineProxy = (options: MachineProxyOptions): MachineProxy => {
-  const { machine, names = defaultNames, host = "localhost", defaultPort = 3000, loopback } = options
+  const { machine, headerNames: names = defaultHeaderNames, host = "localhost", defaultPort = 3000, loopback } = options
   if (typeof machine !== "string" || machine === "") throw refused("machine", machine, "the machine's id")
   if (!isPort(defaultPort)) throw refused("defaultPort", defaultPort, "a port, 1 to 65535")
   if (host !== "localhost" && host !== "preserve") throw refused("host", host, `"localhost" or "preserve"`)
@@ -80,25 +94,25 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const verify = options.keys === "insecure" ? undefined : ticketVerifier(keySource(options.keys), machine)
   const allowed = portGate(options.ports ?? {})
 
-  const response: ResponseHop = { names, stamped: false, add: [names.stamp, "1"] }
+  const response: ResponseHop = { headerNames: names, stamped: false, add: [names.stamp, "1"] }
   const { onUpgrade } = options
   const switching = (answer: { readonly status: number }): ResponseHop => {
     if (answer.status === 101) onUpgrade?.()
     return response
   }
   // Each is made once, as data and as a page.
-  const answers = [new Map<AnswerTag, Answer>(), new Map<AnswerTag, Answer>()] as const
-  const failure = (tag: AnswerTag, request: InboundRequest | undefined): Answer => {
-    const page = request !== undefined && wantsPage((lowerName) => headerValue(request.head.headers, lowerName))
+  const answers = [new Map<ErrorTag, GeneratedResponse>(), new Map<ErrorTag, GeneratedResponse>()] as const
+  const failure = (tag: ErrorTag, request: IncomingRequest | undefined): GeneratedResponse => {
+    const page = request !== undefined && prefersHtml((lowerName) => headerValue(request.head.headers, lowerName))
     const made = answers[page ? 1 : 0]
     let answer = made.get(tag)
     if (answer === undefined) {
-      answer = failureAnswer(tag, { names, pseudonym: PSEUDONYM, page, add: response.add })
+      answer = errorResponse(tag, { headerNames: names, pseudonym: PSEUDONYM, page, add: response.add })
       made.set(tag, answer)
     }
     return answer
   }
-  const healthy: Answer = {
+  const healthy: GeneratedResponse = {
     status: 200,
     headers: ["Content-Type", "application/json", "Cache-Control", "no-store", ...response.add],
     body: `{"status":"ok"}\n`,
@@ -120,7 +134,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const ticketLength = names.ticket.length
   const targetLength = names.targetHost.length
 
-  const onRequest = (request: InboundRequest): Outcome | Promise<Outcome> => {
+  const onRequest = (request: IncomingRequest): Decision | Promise<Decision> => {
     const { head } = request
     const list = head.headers
     let ticket: string | undefined
@@ -157,7 +171,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     )
   }
 
-  const forward = (request: InboundRequest, asked: string | undefined, trusted: boolean): Outcome => {
+  const forward = (request: IncomingRequest, asked: string | undefined, trusted: boolean): Decision => {
     const { head } = request
     const target = parseTarget(asked, defaultPort)
     if (target === "missing") return failure("TargetMissing", request)
@@ -169,7 +183,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     return {
       origin: place.origin,
       headers: requestHeaders(head.headers, {
-        names,
+        headerNames: names,
         host: host === "preserve" ? publicAuthority(head.headers, target.hostname, trusted, place) : place.authority,
         pseudonym: PSEUDONYM,
         trusted,
@@ -182,17 +196,17 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     }
   }
 
-  return serve({
+  return createEngine({
     onRequest,
     failure,
-    names,
+    headerNames: names,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
 }
 
 interface Place {
-  readonly origin: Origin
+  readonly origin: UpstreamAddress
   readonly authority: string
 }
 
@@ -203,7 +217,7 @@ const refusals = {
   missing: "TicketMissing",
   invalid: "TicketInvalid",
   "wrong-machine": "MachineMisdirected",
-} as const satisfies Record<TicketRefusal, AnswerTag>
+} as const satisfies Record<TicketRefusal, ErrorTag>
 
 /** The name the client used: the router knows it with its port, the target header without. */
 const publicAuthority = (
@@ -219,7 +233,7 @@ const publicAuthority = (
 }
 
 /** Who the client is, as seen from here: for a sender that has not proved to be our router. */
-const identity = (request: InboundRequest, names: HopNames, host: string): string[] => {
+const identity = (request: IncomingRequest, names: HopHeaderNames, host: string): string[] => {
   const proto = request.encrypted ? "https" : "http"
   // A socket on :: shows IPv4 peers as ::ffff:192.0.2.1.
   const address = request.remoteAddress.replace(/^::ffff:(?=\d+\.)/i, "")

@@ -1,5 +1,5 @@
 /** What the target header asks for. */
-export interface Target {
+export interface LocalTarget {
   /** A port on loopback, 1 to 65535. */
   readonly port: number
   /** The public hostname, as sent; absent in the form `localhost:<port>`. Never looked up, never dialled. */
@@ -23,7 +23,7 @@ const MAX_LENGTH = 7 + MAX_HOSTNAME
  *
  * A label may hold single underscores inside, as machine ids do (`mach_123`), never two in a row: `__` ends a port.
  */
-export const parseTarget = (value: string | undefined, defaultPort: number): Target | "missing" | "invalid" => {
+export const parseTarget = (value: string | undefined, defaultPort: number): LocalTarget | "missing" | "invalid" => {
   if (value === undefined) return "missing"
   if (value.length > MAX_LENGTH) return "invalid"
   const found = PUBLIC.exec(value)

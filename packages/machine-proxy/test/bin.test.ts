@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
-import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import { afterAll, afterEach, describe, expect, it } from "vitest"
 import { listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
 
@@ -204,7 +204,7 @@ describe("keys in a file", () => {
   it("rotate at SIGHUP: the old one, both, the new one only", async () => {
     await using app = await startApp()
     const next = await generateTicketKeys("k2")
-    const newTicket = await mintTicket(next.signing, { machine })
+    const newTicket = await signTicket(next.signing, { machine })
     write(verification)
     const running = start(environment)
     const { port } = await ready(running)

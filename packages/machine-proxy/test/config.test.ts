@@ -58,7 +58,7 @@ describe("the configuration", () => {
           host: "preserve",
           defaultPort: 8000,
           loopback: "127.0.0.2",
-          names: { ticket: "x-acme-ticket" },
+          headerNames: { ticket: "x-acme-ticket" },
           limits: {
             maxConnections: 5,
             headersTimeoutMs: 100,

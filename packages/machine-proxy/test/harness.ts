@@ -2,7 +2,7 @@ import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
-import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import { createMachineProxy } from "../src/machine-proxy.ts"
 import type { MachineProxyOptions } from "../src/machine-proxy.ts"
 
@@ -10,7 +10,7 @@ export const machine = "mach_a"
 const pair = await generateTicketKeys("k1")
 export const signing = pair.signing
 export const verification = pair.verification
-export const ticket = await mintTicket(signing, { machine })
+export const ticket = await signTicket(signing, { machine })
 
 /** What came back, read to the end of the connection: nothing is hidden by a client. */
 export interface RawAnswer {

@@ -1,10 +1,10 @@
-import type { ExchangeEvent } from "@project-ingress/forward/sockets"
+import type { RequestEvent } from "@project-ingress/forward/sockets"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { line, logLine } from "../src/log.ts"
 
 const time = new Date(0)
-const event: ExchangeEvent = {
+const event: RequestEvent = {
   type: "exchange",
   method: "GET",
   host: "localhost",

@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
-import { generateTicketKeys, mintTicket } from "@project-ingress/forward"
+import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import type { EngineEvent } from "@project-ingress/forward/sockets"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -55,7 +55,7 @@ describe("a ticket", () => {
 
   it("is refused when it is forged, signed by another, altered or two", async () => {
     const other = await generateTicketKeys("k1")
-    for (const forged of ["x", "a.b.c", ticket.slice(0, -4), await mintTicket(other.signing, { machine })]) {
+    for (const forged of ["x", "a.b.c", ticket.slice(0, -4), await signTicket(other.signing, { machine })]) {
       const answer = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${forged}`])
       expect(failureOf(answer)).toEqual(stamped(401, "TICKET_INVALID"))
     }
@@ -64,7 +64,7 @@ describe("a ticket", () => {
   })
 
   it("for another machine is misdirected: 421, so that the router looks again", async () => {
-    const elsewhere = await mintTicket(signing, { machine: "mach_b" })
+    const elsewhere = await signTicket(signing, { machine: "mach_b" })
     const answer = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${elsewhere}`])
     expect(failureOf(answer)).toEqual(stamped(421, "MACHINE_MISMATCH"))
   })
@@ -82,7 +82,7 @@ describe("a ticket", () => {
     expect((await get(rotating.port, app.port)).status).toBe(200)
     keys = [next.verification]
     expect((await get(rotating.port, app.port)).status).toBe(401)
-    const rotated = `x-iterate-proxy-ticket: ${await mintTicket(next.signing, { machine })}`
+    const rotated = `x-iterate-proxy-ticket: ${await signTicket(next.signing, { machine })}`
     expect((await raw(rotating.port, [...start, target(app.port), rotated])).status).toBe(200)
     keys = []
     expect((await raw(rotating.port, [...start, target(app.port), rotated])).status).toBe(401)

@@ -28,7 +28,7 @@ if (process.argv[2] === "machine") {
   const [port] = (await once(machine, "message")) as [number]
   const { signing } = await generateTicketKeys("bench")
   const record = { id: "mach_1", type: "local", externalId: "m", metadata: { port } }
-  const reach = machineFetcher(local(), record, { signing })
+  const reach = machineFetcher(local(), record, { signingKey: signing })
   const url = `http://127.0.0.1:${port}/hello`
 
   const contenders: Readonly<Record<string, () => Promise<Response>>> = {
@@ -83,7 +83,7 @@ if (process.argv[2] === "machine") {
       return places.resolve(record, { port, signal: AbortSignal.timeout(1_000) })
     },
   }
-  const rouse = machineFetcher(sleeping, record, { signing })
+  const rouse = machineFetcher(sleeping, record, { signingKey: signing })
   const began = performance.now()
   const answers = await Promise.all(Array.from({ length: 1_000 }, async () => (await rouse(new Request(url))).text()))
   const same = new Set(answers).size === 1

@@ -6,8 +6,8 @@ import { makeMachines } from "./machines/machines.ts"
 import type { MachinesOptions, Machines as Service } from "./machines/machines.ts"
 
 export type { MachinesOptions } from "./machines/machines.ts"
-export type { Received, Sendable } from "./machines/attempt-request.ts"
-export type { Knock } from "./machines/waker.ts"
+export type { AttemptResponse, AttemptRequest } from "./machines/attempt-request.ts"
+export type { ReadinessProbe } from "./machines/waker.ts"
 
 /** How machines are reached. */
 export class Machines extends Context.Service<Machines, Service>()("@project-ingress/providers/Machines") {}

@@ -17,7 +17,7 @@ export {
   UpstreamTimeout,
 } from "./contract/errors.ts"
 export type { ProviderError } from "./contract/errors.ts"
-export { bodyOf, fetched, withoutEdgeCookies } from "./transport/fetch-response.ts"
+export { bodyOf, fetchTransport, withoutEdgeCookies } from "./transport/fetch-response.ts"
 export { HandshakeRefused, machineFetcher } from "./transport/machine-fetcher.ts"
 export type { FetcherOptions, MachineFetcher, MachineSocket } from "./transport/machine-fetcher.ts"
 export type {
@@ -28,11 +28,11 @@ export type {
   MachineProvider,
   MachineState,
   MachineStatus,
-  PlatformAnswer,
+  PlatformResponse,
   Verdict,
 } from "./contract/machine-provider.ts"
 export { makeMachines } from "./machines/machines.ts"
 export type { Machines, MachinesOptions } from "./machines/machines.ts"
-export type { Received, Sendable } from "./machines/attempt-request.ts"
-export { tunnelHeaders } from "./transport/edge-headers.ts"
-export type { Knock } from "./machines/waker.ts"
+export type { AttemptResponse, AttemptRequest } from "./machines/attempt-request.ts"
+export { encapsulateHeaders } from "./transport/edge-headers.ts"
+export type { ReadinessProbe } from "./machines/waker.ts"

@@ -8,8 +8,8 @@ import { makeMachines } from "../src/machines/machines.ts"
 const machine: Machine = { id: "mach_1", type: "fake", externalId: "m1", metadata: {} }
 const fake = (more: Partial<MachineProvider> = {}): MachineProvider => ({
   type: "fake",
-  capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
-  resolve: async () => ({ origin: "http://127.0.0.1:1", epoch: "1", cacheForMs: 0 }),
+  capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", interceptedHeaders: [] },
+  resolve: async () => ({ origin: "http://127.0.0.1:1", epoch: "1", ttlMs: 0 }),
   ...more,
 })
 const failed = (provider: MachineProvider, record: unknown = machine): Promise<unknown> =>
@@ -27,7 +27,10 @@ describe("providers", () => {
     [[local], "providers[0] must be what an adapter gives: fly({ token }), not fly"],
     [[local(), null], "providers[1] must be what an adapter gives: fly({ token }), not fly"],
     [[{ ...fake(), type: "" }], "providers[0] must be what an adapter gives: fly({ token }), not fly"],
-    [[{ ...fake(), capabilities: {} }], "providers[0].capabilities.eatenHeaders must be an array of lower-case names"],
+    [
+      [{ ...fake(), capabilities: {} }],
+      "providers[0].capabilities.interceptedHeaders must be an array of lower-case names",
+    ],
     [[fake(), local(), fake()], "providers[2] has the type fake, as another one before it"],
   ])("are no %j", (providers, message) => {
     expect(() => makeMachines({ providers: providers as never })).toThrow(new TypeError(message))
@@ -53,13 +56,13 @@ describe("a record", () => {
 })
 
 describe("an endpoint", () => {
-  const good: Endpoint = { origin: "http://127.0.0.1:1", epoch: "1", cacheForMs: 0 }
+  const good: Endpoint = { origin: "http://127.0.0.1:1", epoch: "1", ttlMs: 0 }
   it.each([
     ["origin", { ...good, origin: 7 }],
     ["epoch", { ...good, epoch: undefined }],
-    ["cacheForMs", { ...good, cacheForMs: Number.NaN }],
-    ["cacheForMs", { ...good, cacheForMs: undefined }],
-    ["cacheForMs", { ...good, cacheForMs: -1 }],
+    ["ttlMs", { ...good, ttlMs: Number.NaN }],
+    ["ttlMs", { ...good, ttlMs: undefined }],
+    ["ttlMs", { ...good, ttlMs: -1 }],
     ["expiresAt", { ...good, expiresAt: 1_795_717_426 }],
     ["expiresAt", { ...good, expiresAt: Number.NaN }],
     ["headers", { ...good, headers: { "x-token": undefined } }],
@@ -85,7 +88,7 @@ describe("a verdict", () => {
       resolve: async () => ({
         origin: "http://machine.invalid",
         epoch: "1",
-        cacheForMs: 0,
+        ttlMs: 0,
         fetch: async () => new Response("from the platform", { status: 400 }),
       }),
       classify: classify as NonNullable<MachineProvider["classify"]>,
@@ -106,7 +109,7 @@ describe("a verdict", () => {
 describe("a fetcher", () => {
   it("wants the half of a key that signs, and a port", async () => {
     const { verification } = await generateTicketKeys("test")
-    expect(() => machineFetcher(fake(), machine, { signing: verification })).toThrow(`the private half, with "d"`)
+    expect(() => machineFetcher(fake(), machine, { signingKey: verification })).toThrow(`the private half, with "d"`)
     for (const port of [0, 65_536, 1.5]) {
       expect(() => machineFetcher(fake(), machine, { port })).toThrow("port must be an integer, 1 to 65535")
     }

@@ -1,4 +1,4 @@
-import { defaultNames } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
 import type { ContainerNamespace, ContainerStub } from "../src/adapters/cloudflare/container.ts"
@@ -16,7 +16,7 @@ const binding = (stub: Partial<ContainerStub> = {}) => {
       ...stub,
       fetch: async (request) => {
         asked.push({ name, request })
-        return (await stub.fetch?.(request)) ?? new Response("app", { headers: { [defaultNames.stamp]: "1" } })
+        return (await stub.fetch?.(request)) ?? new Response("app", { headers: { [defaultHeaderNames.stamp]: "1" } })
       },
     }),
   }
@@ -43,8 +43,8 @@ describe("a container of Cloudflare", () => {
     [503, "There is no Container instance available at this time.\nThis is likely", { reason: "capacity" }],
     [500, "Failed to start container: no such image", { _tag: "MachineNotRunning", state: "not able to start" }],
     [500, "Container suddenly disconnected, try again", { _tag: "MachineStarting" }],
-    [520, "Origin is disallowed", "ask-status"],
-    [500, "Error proxying request to container: x", "ask-status"],
+    [520, "Origin is disallowed", "check-status"],
+    [500, "Error proxying request to container: x", "check-status"],
     [404, "", { _tag: "ProviderUnavailable", reason: "HTTP 404 without the stamp of the machine's proxy" }],
   ])("that answers %i %j itself is %j", (status, body, verdict) => {
     const said = cloudflareContainer(binding().namespace).classify!({ status, body, header: () => undefined }, machine)

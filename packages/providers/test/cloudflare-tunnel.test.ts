@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { cloudflareTunnel, createTunnel, deleteTunnel } from "../src/adapters/cloudflare/tunnel.ts"
 import type { TunnelApiOptions } from "../src/adapters/cloudflare/tunnel.ts"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
-import type { Machine, MachineProvider, PlatformAnswer } from "../src/contract/machine-provider.ts"
+import type { Machine, MachineProvider, PlatformResponse } from "../src/contract/machine-provider.ts"
 import { at } from "./at.ts"
 import { fakeCloudflare } from "./fakes/cloudflare-api.ts"
 import type { Break, FakeCloudflare } from "./fakes/cloudflare-api.ts"
@@ -34,7 +34,7 @@ describe("a machine behind a tunnel", () => {
       origin: "https://m1.example.com",
       headers: { "CF-Access-Client-Id": access.clientId, "CF-Access-Client-Secret": access.clientSecret },
       epoch: "m1.example.com",
-      cacheForMs: 60_000,
+      ttlMs: 60_000,
     })
     expect(await resolve({ hostname: "m1.example.com" }, cloudflareTunnel())).toMatchObject({ headers: {} })
   })
@@ -68,7 +68,7 @@ describe("a machine behind a tunnel", () => {
   })
 
   const classify = (status: number, headers: Record<string, string> = {}, body?: string) => {
-    const seen: PlatformAnswer = { status, header: (name) => headers[name], ...(body === undefined ? {} : { body }) }
+    const seen: PlatformResponse = { status, header: (name) => headers[name], ...(body === undefined ? {} : { body }) }
     return cloudflareTunnel({ access }).classify!(seen, machineOf({ hostname: "m1.example.com" }))
   }
   it.each([
@@ -82,7 +82,7 @@ describe("a machine behind a tunnel", () => {
     expect(classify(status, headers)).toMatchObject(failure)
   })
   it.each([502, 503, 504, 520, 522, 530])("whose edge answers %i itself may not run", (status) => {
-    expect(classify(status)).toBe("ask-status")
+    expect(classify(status)).toBe("check-status")
   })
   it.each(["error code: 1033", `{"error_code":1033,"cloudflare_error":true}`, "<h1>Error <span>1033</span></h1>"])(
     "whose edge says %j does not run",
@@ -91,7 +91,7 @@ describe("a machine behind a tunnel", () => {
     },
   )
   it("whose edge says another error may not run", () => {
-    expect(classify(530, {}, "error code: 1016")).toBe("ask-status")
+    expect(classify(530, {}, "error code: 1016")).toBe("check-status")
   })
 
   it("is reached with the service token, which stays at the edge, and is no login page without it", async () => {
@@ -104,7 +104,7 @@ describe("a machine behind a tunnel", () => {
       machineFetcher(
         at(provider, { "https://m1.example.com": tunnel.origin }),
         machineOf({ hostname: "m1.example.com" }),
-        { port: machine.appPort, signing: machine.signing },
+        { port: machine.appPort, signingKey: machine.signing },
       )
     const headers = { authorization: "Bearer app", "cf-access-client-id": "forged", cookie: "a=1" }
     const request = (): Request => new Request("http://app.test/", { headers })

@@ -34,7 +34,7 @@ export const cloudflareContainerFixture = async (): Promise<Proved> => {
     machine: record(a.id, "m1"),
     other: record(b.id, "m2"),
     port: a.appPort,
-    signing,
+    signingKey: signing,
     wrong: { externalId: record(a.id, "") },
     stop: async () => {
       await a.stop()

@@ -45,7 +45,7 @@ export const cloudflareTunnelFixture = async (): Promise<Proved> => {
       return record(b, its.hostname)
     },
     port: a.appPort,
-    signing,
+    signingKey: signing,
     wrong: { hostname: record(a, "user@m1.example.com") },
     secrets: [access.clientId, access.clientSecret],
     stop: async () => {

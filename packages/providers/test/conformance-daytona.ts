@@ -35,7 +35,7 @@ export const daytonaFixture = async (): Promise<Proved> => {
     missing: record("mach_c", "11111111-2222-3333-4444-555555555555"),
     wrong: { externalId: record(a.id, "../secrets") },
     port: a.appPort,
-    signing,
+    signingKey: signing,
     get secrets() {
       return [cloud.apiKey, sandbox.token, second.token]
     },

@@ -100,7 +100,7 @@ export const dockerFixture = async (): Promise<Proved> => {
     get other() {
       return record("mach_b", b.id)
     },
-    signing,
+    signingKey: signing,
     missing: { ...machine, externalId: "f".repeat(64) },
     wrong: {
       address: wrong({ address: "elsewhere" }),

@@ -44,7 +44,7 @@ const addressed = async (
       return record(b)
     },
     port: a.appPort,
-    signing,
+    signingKey: signing,
     wrong: Object.fromEntries(Object.entries(wrongMetadata).map(([field, metadata]) => [field, record(a, metadata)])),
     stop: () => a.stop(),
     restart: async () => {

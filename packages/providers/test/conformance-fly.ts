@@ -52,7 +52,7 @@ export const flyFixture = async (): Promise<Proved> => {
     machine: record("a1", a),
     other: record("b1", b),
     port: a.appPort,
-    signing,
+    signingKey: signing,
     missing: { ...record("a1", a), externalId: "nobody" },
     wrong: {
       app: wrong({}),

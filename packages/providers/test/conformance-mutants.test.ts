@@ -166,7 +166,7 @@ describe("the kit", () => {
       "http.eaten-headers",
       "does not say what its edge eats",
       mutant((right) => ({
-        capabilities: { ...right.capabilities, eatenHeaders: [] },
+        capabilities: { ...right.capabilities, interceptedHeaders: [] },
         resolve: async (...args) => ({ ...(await right.resolve(...args)), headers: { authorization: "Bearer edge" } }),
       })),
     ],
@@ -185,7 +185,7 @@ describe("the kit", () => {
       "counts while it classifies",
       mutant((right) => {
         let n = 0
-        return { classify: (answer, machine) => (n++ % 2 === 0 ? "ask-status" : right.classify!(answer, machine)) }
+        return { classify: (answer, machine) => (n++ % 2 === 0 ? "check-status" : right.classify!(answer, machine)) }
       }),
     ],
     [
@@ -205,7 +205,7 @@ describe("the kit", () => {
       mutant((right) => ({
         start: async (machine, options) => {
           await right.start!(machine, options)
-          return { origin: "http://127.0.0.1:1", epoch: "0", cacheForMs: 0 }
+          return { origin: "http://127.0.0.1:1", epoch: "0", ttlMs: 0 }
         },
       })),
     ],

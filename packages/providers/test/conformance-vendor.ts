@@ -60,7 +60,7 @@ export const acme = (options: {
       webSocket: true,
       wake: "start",
       ports: "any",
-      eatenHeaders: ["authorization"],
+      interceptedHeaders: ["authorization"],
     },
     async resolve(machine, { signal }) {
       const { state, port, bootId, pass } = await call("get", machine, signal)
@@ -70,13 +70,13 @@ export const acme = (options: {
         origin: `http://127.0.0.1:${port!}`,
         headers: { "x-acme-pass": pass! },
         epoch: bootId!,
-        cacheForMs: 60_000,
-        upForMs: 60_000,
+        ttlMs: 60_000,
+        uptimeMs: 60_000,
       }
     },
     async status(machine, { signal }) {
       const { state } = await call("get", machine, signal)
-      return { state: state!, detail: state!, upForMs: 60_000 }
+      return { state: state!, detail: state!, uptimeMs: 60_000 }
     },
     async start(machine, { signal }) {
       await call("start", machine, signal)
@@ -88,7 +88,7 @@ export const acme = (options: {
     classify(answer, machine) {
       if (answer.status === 401) return "refresh"
       if (answer.status === 429) return new ProviderRateLimited(where(machine))
-      if (answer.status >= 502 && answer.status <= 504) return "ask-status"
+      if (answer.status >= 502 && answer.status <= 504) return "check-status"
       return new ProviderUnavailable({ ...where(machine), reason: `HTTP ${answer.status}` })
     },
   }
@@ -189,7 +189,7 @@ export const acmeFixture = async (
     machine: record(a),
     other: record(b),
     port: a.appPort,
-    signing,
+    signingKey: signing,
     missing: { ...record(a), externalId: "nobody" },
     wrong: { region: record(a, { region: 7 }) },
     get secrets() {

@@ -12,16 +12,16 @@ export const check = async (port: number): Promise<Record<string, unknown>> => {
         webSocket: true,
         wake: "none",
         ports: "any",
-        eatenHeaders: ["authorization"],
+        interceptedHeaders: ["authorization"],
       },
       resolve: () =>
         Promise.resolve({
           origin: `http://127.0.0.1:${to}`,
           epoch: "1",
-          cacheForMs: 60_000,
+          ttlMs: 60_000,
           headers: { "x-edge": "token" },
         }),
-      status: () => Promise.resolve({ state, upForMs: 3_600_000 }),
+      status: () => Promise.resolve({ state, uptimeMs: 3_600_000 }),
     }
     return machineFetcher(provider, machine, { port: 4096 })
   }

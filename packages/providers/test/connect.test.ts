@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { IncomingHttpHeaders, Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { defaultNames } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
@@ -17,13 +17,13 @@ let echo: IncomingHttpHeaders | undefined
 beforeAll(async () => {
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: (names) => (names.has("b") ? "b" : false) })
   sockets.on("headers", (headers, { url }) => {
-    if (url !== "/unstamped") headers.push(`${defaultNames.stamp}: 1`)
+    if (url !== "/unstamped") headers.push(`${defaultHeaderNames.stamp}: 1`)
   })
   server = createServer()
   server.on("upgrade", (request, socket, head) => {
     const refuse = (
       status: number,
-      headers: Readonly<Record<string, string>> = { [defaultNames.stamp]: "1" },
+      headers: Readonly<Record<string, string>> = { [defaultHeaderNames.stamp]: "1" },
     ): void => {
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
       socket.end(`HTTP/1.1 ${status} x\r\n${lines.join("")}Content-Length: 0\r\nConnection: close\r\n\r\n`)
@@ -32,9 +32,9 @@ beforeAll(async () => {
       case "/403":
         return refuse(403)
       case "/closed":
-        return refuse(502, { [defaultNames.stamp]: "1", [defaultNames.error]: "PORT_CLOSED" })
+        return refuse(502, { [defaultHeaderNames.stamp]: "1", [defaultHeaderNames.error]: "PORT_CLOSED" })
       case "/421":
-        return refuse(421, { [defaultNames.stamp]: "1", [defaultNames.error]: "MACHINE_MISMATCH" })
+        return refuse(421, { [defaultHeaderNames.stamp]: "1", [defaultHeaderNames.error]: "MACHINE_MISMATCH" })
       case "/platform":
         return refuse(502, {})
       case "/never":
@@ -75,8 +75,8 @@ const hidden = { ...expected, closedPort: "PortClosed", unstamped: "opened" }
 const sawHop = (): void => {
   expect(echo).toMatchObject({
     host: `127.0.0.1:${port}`,
-    [defaultNames.targetHost]: "4096__app.example.test",
-    [`${defaultNames.tunnel}authorization`]: "Bearer app",
+    [defaultHeaderNames.targetHost]: "4096__app.example.test",
+    [`${defaultHeaderNames.tunnel}authorization`]: "Bearer app",
     "x-edge": "token",
     origin: "https://app.example.test",
   })

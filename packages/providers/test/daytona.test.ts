@@ -1,16 +1,16 @@
 import { inspect } from "node:util"
 import * as Effect from "effect/Effect"
 import type { SendFailure } from "@project-ingress/forward/fetch"
-import { defaultNames, mintTicket, requestHeaders } from "@project-ingress/forward"
+import { defaultHeaderNames, signTicket, requestHeaders } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { daytona, signedPreviewUrl } from "../src/adapters/daytona/daytona.ts"
 import type { DaytonaOptions } from "../src/adapters/daytona/daytona.ts"
 import { isProviderError } from "../src/contract/errors.ts"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
-import type { Machine, PlatformAnswer } from "../src/contract/machine-provider.ts"
+import type { Machine, PlatformResponse } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
-import { tunnelHeaders } from "../src/transport/edge-headers.ts"
+import { encapsulateHeaders } from "../src/transport/edge-headers.ts"
 import { fakeDaytona } from "./fakes/daytona-cloud.ts"
 import type { FakeDaytona, FakeSandbox } from "./fakes/daytona-cloud.ts"
 import { fakeMachine } from "./fakes/daytona-machine.ts"
@@ -121,7 +121,7 @@ describe("an endpoint", () => {
         "X-Daytona-Disable-CORS": "true",
       },
       epoch: expect.stringMatching(/^[0-9a-f]{16}$/),
-      cacheForMs: 300_000,
+      ttlMs: 300_000,
     })
     const next = await resolve(link("https://8080-s.proxy.eu.example", TOKEN.toUpperCase()))
     expect(next.epoch).not.toBe(endpoint.epoch)
@@ -294,7 +294,7 @@ describe("a state", () => {
 
 describe("an answer without a stamp", () => {
   const classify = (status: number, headers: Record<string, string> = {}, body?: unknown) => {
-    const seen: PlatformAnswer = {
+    const seen: PlatformResponse = {
       status,
       header: (name) => headers[name],
       ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
@@ -312,22 +312,22 @@ describe("an answer without a stamp", () => {
     ["Y09", 307, { location: "https://oidc.example/authorize" }, `<a href="x">Temporary Redirect</a>`, "refresh"],
     ["Y09", 302, {}, undefined, "refresh"],
     ["Y17", 401, json, { statusCode: 401, message: "unauthorized: …", code: "UNAUTHORIZED" }, "refresh"],
-    ["Y10", 400, json, undefined, "ask-status"],
-    ["Y10", 400, json, "not JSON", "ask-status"],
-    ["Y13", 400, json, { message: "bad request: something new" }, "ask-status"],
+    ["Y10", 400, json, undefined, "check-status"],
+    ["Y10", 400, json, "not JSON", "check-status"],
+    ["Y13", 400, json, { message: "bad request: something new" }, "check-status"],
     [
       "Y11",
       404,
       json,
       { statusCode: 404, message: "not found: sandbox container not found: x", code: "NOT_FOUND" },
-      "ask-status",
+      "check-status",
     ],
-    ["Y11", 404, {}, undefined, "ask-status"],
-    ["Y12", 502, {}, undefined, "ask-status"],
-    ["Y12", 502, {}, "", "ask-status"],
-    ["", 503, {}, undefined, "ask-status"],
-    ["", 504, {}, undefined, "ask-status"],
-    ["", 530, {}, undefined, "ask-status"],
+    ["Y11", 404, {}, undefined, "check-status"],
+    ["Y12", 502, {}, undefined, "check-status"],
+    ["Y12", 502, {}, "", "check-status"],
+    ["", 503, {}, undefined, "check-status"],
+    ["", 504, {}, undefined, "check-status"],
+    ["", 530, {}, undefined, "check-status"],
   ] as const)("%s %i %j %j says %s", (_, status, headers, body, verdict) => {
     expect(classify(status, headers, body)).toBe(verdict)
   })
@@ -414,7 +414,7 @@ describe("a sandbox", () => {
   const fetcherOf = (more: object = {}) =>
     machineFetcher(daytona(options), machineOf(sandbox.id), {
       port: machine.appPort,
-      signing: machine.signing,
+      signingKey: machine.signing,
       ...more,
     })
   const request = (init?: RequestInit, path = "/a%2Fb?c=1"): Request =>
@@ -456,15 +456,15 @@ describe("a sandbox", () => {
 
   it("sees the public name and the client once, as the router said", async () => {
     const provider = daytona(options)
-    const ticket = await mintTicket(machine.signing, { machine: machine.id })
+    const ticket = await signTicket(machine.signing, { machine: machine.id })
     const add = [
-      [defaultNames.targetHost, `${machine.appPort}__app.example.test`],
-      [defaultNames.ticket, ticket],
+      [defaultHeaderNames.targetHost, `${machine.appPort}__app.example.test`],
+      [defaultHeaderNames.ticket, ticket],
       ["X-Forwarded-Host", "app.example.test"],
       ["X-Forwarded-For", "192.0.2.1"],
       ["X-Forwarded-Proto", "https"],
     ].flat()
-    const list = requestHeaders([], { names: defaultNames, pseudonym: "test", trusted: false, add })
+    const list = requestHeaders([], { headerNames: defaultHeaderNames, pseudonym: "test", trusted: false, add })
     const answered = await Effect.runPromise(
       makeMachines({ providers: [provider] }).reach<Response>(machineOf(sandbox.id), machine.appPort, {
         send: (endpoint) =>
@@ -475,7 +475,12 @@ describe("a sandbox", () => {
                   origin: endpoint.origin,
                   target: "/",
                   method: "GET",
-                  headers: tunnelHeaders(list, provider.capabilities.eatenHeaders, endpoint, defaultNames),
+                  headers: encapsulateHeaders(
+                    list,
+                    provider.capabilities.interceptedHeaders,
+                    endpoint,
+                    defaultHeaderNames,
+                  ),
                   body: null,
                 }),
               catch: (cause) => cause as SendFailure,
@@ -483,7 +488,7 @@ describe("a sandbox", () => {
             (answer) => ({
               status: answer.status,
               header: (lower) => answer.headers.get(lower) ?? undefined,
-              answer,
+              response: answer,
             }),
           ),
         discard: () => {},
@@ -613,14 +618,14 @@ describe("a sandbox", () => {
 
   it("without the app has a closed port as well, in the machine proxy's own words", async () => {
     const refused = await fetcherOf({ port: 1 })(request())
-    expect([refused.status, refused.headers.get(defaultNames.error)]).toEqual([502, "PORT_CLOSED"])
+    expect([refused.status, refused.headers.get(defaultHeaderNames.error)]).toEqual([502, "PORT_CLOSED"])
   })
 
   it("that another took the place of is a mismatch", async () => {
     const other = machineFetcher(
       daytona(options),
       { ...machineOf(sandbox.id), id: "mach_2" },
-      { port: machine.appPort, signing: machine.signing },
+      { port: machine.appPort, signingKey: machine.signing },
     )
     expect(await caught(other(request()))).toMatchObject({ _tag: "MachineMismatch" })
   })

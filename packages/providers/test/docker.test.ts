@@ -67,7 +67,7 @@ describe.skipIf(missing !== undefined)(
       const after = await provider.resolve(machineOf(id), { port: 3000, signal })
       expect(after.origin).not.toBe(before.origin)
       expect(after.epoch).not.toBe(before.epoch)
-      expect(after.upForMs).toBeLessThan(10_000)
+      expect(after.uptimeMs).toBeLessThan(10_000)
       expect(await get(fetcher)).toBe("from a")
     })
 
@@ -151,7 +151,7 @@ describe.skipIf(missing !== undefined)(
       expect(await status()).toEqual({ state: "stopped", detail: "created" })
 
       await provider.start!(target, { signal })
-      const { upForMs: _, ...told } = (await provider.start!(target, { signal })) ?? {}
+      const { uptimeMs: _, ...told } = (await provider.start!(target, { signal })) ?? {}
       expect(await resolve()).toMatchObject(told)
       expect(told).toHaveProperty("origin")
       expect(await status()).toMatchObject({ state: "running", detail: "running" })
@@ -295,16 +295,16 @@ describe.skipIf(missing !== undefined)(
           ),
         })
       const { id: starting } = await checked("1h")
-      expect(await docker().status!(machineOf(starting), { signal })).toMatchObject({ state: "running", upForMs: 0 })
+      expect(await docker().status!(machineOf(starting), { signal })).toMatchObject({ state: "running", uptimeMs: 0 })
       expect(await get(machineFetcher(docker(), machineOf(starting)))).toBe("from a")
 
       const { id: ill, docker: command } = await checked("50ms")
       await expect
         .poll(() => command("inspect", "--format", "{{.State.Health.Status}}"), { timeout: 10_000 })
         .toBe("unhealthy")
-      const { state, upForMs } = await docker().status!(machineOf(ill), { signal })
+      const { state, uptimeMs } = await docker().status!(machineOf(ill), { signal })
       expect(state).toBe("running")
-      expect(upForMs).toBeGreaterThan(0)
+      expect(uptimeMs).toBeGreaterThan(0)
       expect(await get(machineFetcher(docker(), machineOf(ill)))).toBe("from a")
     })
 
@@ -334,10 +334,10 @@ describe.skipIf(missing !== undefined)(
         async resolve(...args) {
           resolved++
           // The old endpoint is the one that is used, however long this test takes.
-          return { ...(await real.resolve(...args)), cacheForMs: 3_600_000 }
+          return { ...(await real.resolve(...args)), ttlMs: 3_600_000 }
         },
       }
-      const fetcher = (wake: boolean) => machineFetcher(provider, machineOf(first.id), { signing, wake })
+      const fetcher = (wake: boolean) => machineFetcher(provider, machineOf(first.id), { signingKey: signing, wake })
       const [asleep, posting, waking, refreshing] = [fetcher(false), fetcher(false), fetcher(true), fetcher(false)]
       for (const each of [asleep, posting, waking, refreshing]) expect(await get(each)).toBe("from mach_1")
 
@@ -345,7 +345,7 @@ describe.skipIf(missing !== undefined)(
       await first.docker("stop", "--time", "0")
       const second = await runProxiedMachine("mach_2", { image, key, publish: `127.0.0.1:${port}:8080` })
       const other = { ...machineOf(second.id), id: "mach_2" }
-      const toSecond = machineFetcher(real, other, { signing })
+      const toSecond = machineFetcher(real, other, { signingKey: signing })
       expect(await get(toSecond)).toBe("from mach_2")
 
       // Each goes where the machine was. The other one's proxy refuses it, and its app is not asked.
@@ -670,7 +670,7 @@ describe("docker, with an engine that answers from a script", () => {
   it("calls a machine young whose health check is starting", async () => {
     const State = { ...running().State, Health: { Status: "starting" } }
     const resolved = await resolve(engine(version, [200, running({ State })]))
-    expect(resolved.upForMs).toBe(0)
+    expect(resolved.uptimeMs).toBe(0)
   })
 
   it("unpauses what cannot be started because it is paused", async () => {

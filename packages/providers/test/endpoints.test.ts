@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { endpointKey, makeEndpoints } from "../src/machines/endpoint-cache.ts"
+import { endpointKey, makeEndpointCache } from "../src/machines/endpoint-cache.ts"
 import type { Endpoint } from "../src/contract/machine-provider.ts"
 
 beforeEach(() => {
@@ -12,7 +12,7 @@ afterEach(() => {
 const endpoint = (more: Partial<Endpoint> = {}): Endpoint => ({
   origin: "http://10.0.0.1:8080",
   epoch: "1",
-  cacheForMs: 60_000,
+  ttlMs: 60_000,
   ...more,
 })
 const stay = new AbortController().signal
@@ -29,13 +29,13 @@ const provider = () => {
 
 describe("what is known", () => {
   const learn = async (more: Partial<Endpoint>) => {
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     await endpoints.ask("m", () => Promise.resolve(endpoint(more)), stay)
     return endpoints
   }
 
   it("is good for as long as it says", async () => {
-    const endpoints = await learn({ cacheForMs: 100 })
+    const endpoints = await learn({ ttlMs: 100 })
     vi.advanceTimersByTime(99)
     expect(endpoints.known("m")).toBeDefined()
     vi.advanceTimersByTime(1)
@@ -43,19 +43,16 @@ describe("what is known", () => {
   })
 
   it("is renewed half a minute before its credentials end", async () => {
-    const endpoints = await learn({ cacheForMs: 3_600_000, expiresAt: Date.now() + 60_000 })
+    const endpoints = await learn({ ttlMs: 3_600_000, expiresAt: Date.now() + 60_000 })
     vi.advanceTimersByTime(29_999)
     expect(endpoints.known("m")).toBeDefined()
     vi.advanceTimersByTime(1)
     expect(endpoints.known("m")).toBeUndefined()
   })
 
-  it.each([{ cacheForMs: 0 }, { cacheForMs: Number.NaN }, { expiresAt: 1_010_000 }])(
-    "is not kept: %j",
-    async (more) => {
-      expect((await learn(more)).known("m")).toBeUndefined()
-    },
-  )
+  it.each([{ ttlMs: 0 }, { ttlMs: Number.NaN }, { expiresAt: 1_010_000 }])("is not kept: %j", async (more) => {
+    expect((await learn(more)).known("m")).toBeUndefined()
+  })
 
   it("is forgotten only if it is still the one that failed", async () => {
     const endpoints = await learn({})
@@ -68,7 +65,7 @@ describe("what is known", () => {
   })
 
   it("is bounded, and forgets the oldest first", async () => {
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     for (let i = 0; i <= 10_000; i++) await endpoints.ask(`m${i}`, () => Promise.resolve(endpoint()), stay)
     expect(endpoints.known("m0")).toBeUndefined()
     expect(endpoints.known("m1")).toBeDefined()
@@ -79,7 +76,7 @@ describe("what is known", () => {
 describe("a question", () => {
   it("is asked once for all who wait", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     const answers = Array.from({ length: 100 }, () => endpoints.ask("m", load, stay))
     expect(asked.length).toBe(1)
     asked[0]!.answer(endpoint())
@@ -88,7 +85,7 @@ describe("a question", () => {
 
   it("fails for all who wait, and the next one asks anew", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     const answers = [endpoints.ask("m", load, stay), endpoints.ask("m", load, stay)]
     asked[0]!.answer(new Error("no"))
     expect((await Promise.allSettled(answers)).map(({ status }) => status)).toEqual(["rejected", "rejected"])
@@ -107,7 +104,7 @@ describe("a question", () => {
 
   it("whose asker died with its request is asked anew within half a second, by one of those who wait", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     die(() => void endpoints.ask("m", load, stay))
     const followers = Array.from({ length: 50 }, () => endpoints.ask("m", load, stay))
     await vi.advanceTimersByTimeAsync(499)
@@ -121,7 +118,7 @@ describe("a question", () => {
 
   it("that takes long is asked once all the same", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     const all = Array.from({ length: 10 }, () => endpoints.ask("m", load, stay))
     await vi.advanceTimersByTimeAsync(9_000)
     expect(asked.length).toBe(1)
@@ -132,18 +129,18 @@ describe("a question", () => {
 
   it("for an endpoint of one use is asked by each", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     const answers = [endpoints.ask("m", load, stay), endpoints.ask("m", load, stay)]
-    asked[0]!.answer(endpoint({ cacheForMs: 0, epoch: "first" }))
+    asked[0]!.answer(endpoint({ ttlMs: 0, epoch: "first" }))
     await vi.advanceTimersByTimeAsync(0)
     expect(asked.length).toBe(2)
-    asked[1]!.answer(endpoint({ cacheForMs: 0, epoch: "second" }))
+    asked[1]!.answer(endpoint({ ttlMs: 0, epoch: "second" }))
     expect((await Promise.all(answers)).map(({ epoch }) => epoch)).toEqual(["first", "second"])
   })
 
   it("stops when its only asker leaves, and goes on when somebody else waits", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     const first = new AbortController()
     const second = new AbortController()
     endpoints.ask("a", load, first.signal).catch(() => {})
@@ -158,7 +155,7 @@ describe("a question", () => {
 
   it("lets a follower leave alone", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpoints()
+    const endpoints = makeEndpointCache()
     const leaving = new AbortController()
     const leader = endpoints.ask("m", load, stay)
     const follower = endpoints.ask("m", load, leaving.signal)

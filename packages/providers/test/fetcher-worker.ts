@@ -15,13 +15,13 @@ export default {
       fetcher = machineFetcher(
         {
           type: "api",
-          capabilities: { runtimes: ["workerd"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
+          capabilities: { runtimes: ["workerd"], webSocket: true, wake: "start", ports: "any", interceptedHeaders: [] },
           // Real I/O, bound to the request that asks.
           async resolve(_, { signal }) {
             const found = await fetch(`${origin}/resolve/${machine}`, { signal })
             const text = await found.text()
             if (found.status === 409) throw new MachineNotRunning({ provider: "api", machine, state: text })
-            return { origin: text, epoch: "1", cacheForMs: 60_000 }
+            return { origin: text, epoch: "1", ttlMs: 60_000 }
           },
           async start(_, { signal }) {
             await fetch(`${origin}/start/${machine}`, { signal })

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { failureAnswer, defaultNames, generateTicketKeys, ticketVerifier } from "@project-ingress/forward"
+import { errorResponse, defaultHeaderNames, generateTicketKeys, ticketVerifier } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { afterEach, beforeAll, describe, expect, it } from "vitest"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
@@ -27,7 +27,7 @@ afterEach(async () => {
   await Promise.all([...servers].map(close))
 })
 
-const stamp = { [defaultNames.stamp]: "1" }
+const stamp = { [defaultHeaderNames.stamp]: "1" }
 const machineAt = (port: number, more: Partial<Machine> = {}): Machine => ({
   id: "mach_a",
   type: "local",
@@ -36,10 +36,10 @@ const machineAt = (port: number, more: Partial<Machine> = {}): Machine => ({
   ...more,
 })
 /** A stranger's adapter that says what the test wants. */
-const providerOf = (resolve: () => Partial<Endpoint>, eatenHeaders: readonly string[] = []): MachineProvider => ({
+const providerOf = (resolve: () => Partial<Endpoint>, interceptedHeaders: readonly string[] = []): MachineProvider => ({
   type: "local",
-  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders },
-  resolve: () => Promise.resolve({ origin: "http://127.0.0.1:1", epoch: "1", cacheForMs: 60_000, ...resolve() }),
+  capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", interceptedHeaders },
+  resolve: () => Promise.resolve({ origin: "http://127.0.0.1:1", epoch: "1", ttlMs: 60_000, ...resolve() }),
 })
 const get = (path = "/", init?: RequestInit): Request => new Request(`https://app.example.test${path}`, init)
 
@@ -54,10 +54,10 @@ describe("the wrong machine", () => {
     const accepted = [keys.verification]
     const verify = ticketVerifier(() => accepted, machine)
     return (request, response) => {
-      void Promise.resolve(verify(request.headers[defaultNames.ticket] as string | undefined)).then((refusal) => {
+      void Promise.resolve(verify(request.headers[defaultHeaderNames.ticket] as string | undefined)).then((refusal) => {
         if (refusal === undefined) return response.writeHead(200, stamp).end(machine)
         const tag = refusal === "wrong-machine" ? "MachineMisdirected" : "TicketInvalid"
-        const answer = failureAnswer(tag, { names: defaultNames, pseudonym: "test" })
+        const answer = errorResponse(tag, { headerNames: defaultHeaderNames, pseudonym: "test" })
         return response.writeHead(answer.status, [...answer.headers, ...Object.entries(stamp).flat()]).end(answer.body)
       })
     }
@@ -65,7 +65,7 @@ describe("the wrong machine", () => {
 
   it("never answers for another at the same address", async () => {
     const a = await listen(proxyOf("mach_a"))
-    const fetcher = machineFetcher(local(), machineAt(a.port), keys)
+    const fetcher = machineFetcher(local(), machineAt(a.port), { signingKey: keys.signing })
     expect(await (await fetcher(get())).text()).toBe("mach_a")
     await close(a)
     await listen(proxyOf("mach_b"), a.port)
@@ -77,7 +77,7 @@ describe("the wrong machine", () => {
     const provider = providerOf(() => ({ origin: `http://127.0.0.1:${port}` }))
     const a = await listen(proxyOf("mach_a"))
     port = a.port
-    const fetcher = machineFetcher(provider, machineAt(0), keys)
+    const fetcher = machineFetcher(provider, machineAt(0), { signingKey: keys.signing })
     await fetcher(get())
     await close(a)
     await listen(proxyOf("mach_b"), a.port)
@@ -105,18 +105,18 @@ describe("what the machine's proxy gets", () => {
 
   it("is the target, the ticket and the way it came, and no client's copy of them", async () => {
     const headers = {
-      [defaultNames.targetHost]: "localhost:22",
-      [defaultNames.ticket]: "forged",
+      [defaultHeaderNames.targetHost]: "localhost:22",
+      [defaultHeaderNames.ticket]: "forged",
       "x-forwarded-for": "10.0.0.1",
       "x-own": "1",
       connection: "x-own",
     }
-    const seen = await seenBy(get("/a%2fb?c=%20", { headers }), { port: 4096, signing: keys.signing })
+    const seen = await seenBy(get("/a%2fb?c=%20", { headers }), { port: 4096, signingKey: keys.signing })
     expect(seen.url).toBe("/a%2fb?c=%20")
-    expect(seen.headers[defaultNames.targetHost]).toBe("4096__app.example.test")
+    expect(seen.headers[defaultHeaderNames.targetHost]).toBe("4096__app.example.test")
     const accepted = [keys.verification]
     const verify = ticketVerifier(() => accepted, "mach_a")
-    expect(await verify(seen.headers[defaultNames.ticket] as string)).toBeUndefined()
+    expect(await verify(seen.headers[defaultHeaderNames.ticket] as string)).toBeUndefined()
     expect(seen.headers["via"]).toBe("1.1 project-ingress")
     expect(seen.headers["x-forwarded-for"]).toBeUndefined()
   })
@@ -125,7 +125,7 @@ describe("what the machine's proxy gets", () => {
     "is a port when %s names nobody",
     async (url) => {
       const seen = await seenBy(new Request(url))
-      expect(seen.headers[defaultNames.targetHost]).toBe("localhost:3000")
+      expect(seen.headers[defaultHeaderNames.targetHost]).toBe("localhost:3000")
     },
   )
 
@@ -133,7 +133,7 @@ describe("what the machine's proxy gets", () => {
     const headers = { authorization: "Bearer app", "x-edge": "client", "x-other": "1" }
     const seen = await seenBy(get("/", { headers }), {}, { headers: { "X-Edge": "token" } }, ["authorization"])
     expect(seen.headers).toMatchObject({
-      [`${defaultNames.tunnel}authorization`]: "Bearer app",
+      [`${defaultHeaderNames.tunnel}authorization`]: "Bearer app",
       "x-edge": "token",
       "x-other": "1",
     })

@@ -1,11 +1,11 @@
-import { defaultNames, generateTicketKeys, ticketMint } from "@project-ingress/forward"
+import { defaultHeaderNames, generateTicketKeys, ticketSigner } from "@project-ingress/forward"
 import type { TicketKey } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import type { FetcherOptions, MachineFetcher } from "../src/transport/machine-fetcher.ts"
-import { tunnelHeaders } from "../src/transport/edge-headers.ts"
+import { encapsulateHeaders } from "../src/transport/edge-headers.ts"
 import { flyCloud } from "./fakes/fly-cloud.ts"
 import type { FlyCloud } from "./fakes/fly-cloud.ts"
 import { machineImage } from "./fakes/fly-machine.ts"
@@ -52,7 +52,7 @@ const boot = async (id: string, machine = `mach_${id}`) => {
 }
 
 const fetcherOf = (id: string, appPort: number, more: FetcherOptions = {}): MachineFetcher =>
-  machineFetcher(flyThrough(cloud, token), machineOf(id), { port: appPort, signing: keys.signing, ...more })
+  machineFetcher(flyThrough(cloud, token), machineOf(id), { port: appPort, signingKey: keys.signing, ...more })
 const get = (path = "/", init?: RequestInit): Request => new Request(`https://misha.example.test${path}`, init)
 /** The failure, after it was searched for the token through all its causes. */
 const failure = async (asked: Promise<unknown>): Promise<unknown> => {
@@ -147,9 +147,14 @@ describe("through Fly's edge", () => {
       signal: AbortSignal.timeout(5_000),
     })
     const said = ["x-forwarded-for", "203.0.113.9", "x-forwarded-proto", "http", "x-forwarded-port", "80"]
-    const hop = [defaultNames.targetHost, `localhost:${machine.appPort}`]
-    const ticket = [defaultNames.ticket, await ticketMint(keys.signing)("mach_m1")]
-    const list = tunnelHeaders([...said, ...hop, ...ticket], provider.capabilities.eatenHeaders, endpoint, defaultNames)
+    const hop = [defaultHeaderNames.targetHost, `localhost:${machine.appPort}`]
+    const ticket = [defaultHeaderNames.ticket, await ticketSigner(keys.signing)("mach_m1")]
+    const list = encapsulateHeaders(
+      [...said, ...hop, ...ticket],
+      provider.capabilities.interceptedHeaders,
+      endpoint,
+      defaultHeaderNames,
+    )
     const { origin } = endpoint
     const answer = await forwardFetch({ origin, target: "/headers", method: "GET", headers: list, body: null })
     expect(await answer.json()).toMatchObject({

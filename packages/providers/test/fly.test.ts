@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { isProviderError } from "../src/contract/errors.ts"
 import { fly } from "../src/adapters/fly/fly.ts"
 import type { FlyOptions } from "../src/adapters/fly/fly.ts"
-import type { Machine, PlatformAnswer } from "../src/contract/machine-provider.ts"
+import type { Machine, PlatformResponse } from "../src/contract/machine-provider.ts"
 import { flyCloud } from "./fakes/fly-cloud.ts"
 import type { FlyCloud } from "./fakes/fly-cloud.ts"
 
@@ -58,7 +58,7 @@ describe("an endpoint", () => {
   it("is known without a question and stays the same", async () => {
     const endpoint = await provider().resolve(machineOf(), { port: 3000, signal })
     expect(await provider().resolve(machineOf(), { port: 4096, signal })).toEqual(endpoint)
-    expect(endpoint).toMatchObject({ epoch: "148e21", cacheForMs: 86_400_000 })
+    expect(endpoint).toMatchObject({ epoch: "148e21", ttlMs: 86_400_000 })
     expect(cloud.asked).toEqual([])
   })
 
@@ -199,9 +199,9 @@ describe("status", () => {
     machine.stop()
     machine.start(5_000)
     const found = await status()
-    expect(found).toEqual({ state: "running", detail: "started", upForMs: expect.any(Number) as number })
-    expect(found.upForMs).toBeGreaterThanOrEqual(5_000)
-    expect(found.upForMs).toBeLessThan(20_000)
+    expect(found).toEqual({ state: "running", detail: "started", uptimeMs: expect.any(Number) as number })
+    expect(found.uptimeMs).toBeGreaterThanOrEqual(5_000)
+    expect(found.uptimeMs).toBeLessThan(20_000)
     machine.events.length = 0
     expect(await status()).toEqual({ state: "running", detail: "started" })
   })
@@ -414,12 +414,12 @@ describe("no answer of the API", () => {
 
 describe("an answer of the edge", () => {
   const verdict = (status: number, location?: string, metadata?: Machine["metadata"]) => {
-    const header: PlatformAnswer["header"] = (name) => (name === "location" ? location : undefined)
+    const header: PlatformResponse["header"] = (name) => (name === "location" ? location : undefined)
     return fly({ token }).classify!({ status, header }, machineOf(metadata))
   }
 
   it.each([404, 502, 503, 504, 520, 522, 525, 526, 530])("of %i has to be asked about", (status) => {
-    expect(verdict(status)).toBe("ask-status")
+    expect(verdict(status)).toBe("check-status")
   })
 
   it.each([

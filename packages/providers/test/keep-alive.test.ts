@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
-import type { Sendable } from "../src/machines/attempt-request.ts"
+import type { AttemptRequest } from "../src/machines/attempt-request.ts"
 import { taken } from "./taken.ts"
 
 beforeEach(() => {
@@ -24,15 +24,15 @@ const scene = (keepAlive: NonNullable<MachineProvider["keepAlive"]> = () => Prom
   const told: string[] = []
   const provider: MachineProvider = {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
-    resolve: async () => ({ origin: "http://10.0.0.1:8080", epoch: "1", cacheForMs: 60_000 }),
+    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", interceptedHeaders: [] },
+    resolve: async () => ({ origin: "http://10.0.0.1:8080", epoch: "1", ttlMs: 60_000 }),
     keepAlive: (machine, options) => {
       told.push(machine.externalId)
       return keepAlive(machine, options)
     },
   }
   const machines = makeMachines({ providers: [provider], resolveTimeoutMs: 1_000 })
-  const reach = (externalId = "m1", more: Partial<Sendable<number>> = {}, port = 3000): Promise<number> =>
+  const reach = (externalId = "m1", more: Partial<AttemptRequest<number>> = {}, port = 3000): Promise<number> =>
     Effect.runPromise(machines.reach(machineOf(externalId), port, { ...taken, ...more }))
   return { told, reach }
 }
@@ -53,7 +53,7 @@ describe("a provider with keepAlive", () => {
   it("is told as long as an answer is open, and no longer", async () => {
     const { told, reach } = scene()
     const { promise, resolve: end } = Promise.withResolvers<undefined>()
-    await reach("m1", { over: () => promise })
+    await reach("m1", { closed: () => promise })
     vi.advanceTimersByTime(3 * 45_500)
     expect(told).toHaveLength(4)
     end(undefined)
@@ -66,7 +66,7 @@ describe("a provider with keepAlive", () => {
     const { told, reach } = scene()
     const ends: ((reason: unknown) => void)[] = []
     const over = () => new Promise((_, reject) => ends.push(reject))
-    await Promise.all(Array.from({ length: 100 }, () => reach("m1", { over })))
+    await Promise.all(Array.from({ length: 100 }, () => reach("m1", { closed: over })))
     vi.advanceTimersByTime(45_500)
     expect(told).toHaveLength(2)
     for (const end of ends) end(new Error("broken"))
@@ -102,7 +102,7 @@ describe("a provider with keepAlive", () => {
 
   it("is not told of a machine that did not answer", async () => {
     const { told, reach } = scene()
-    const send = () => Effect.succeed({ status: 404, header: () => undefined, answer: 404 })
+    const send = () => Effect.succeed({ status: 404, header: () => undefined, response: 404 })
     await expect(reach("m1", { send })).rejects.toMatchObject({ _tag: "ProviderUnavailable" })
     expect(told).toEqual([])
   })

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { defaultNames } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { layer, Machines } from "../src/effect.ts"
@@ -13,7 +13,7 @@ import {
 import type { Endpoint, Machine, MachineProvider, MachineStatus } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
 import type { MachinesOptions } from "../src/machines/machines.ts"
-import type { Received } from "../src/machines/attempt-request.ts"
+import type { AttemptResponse } from "../src/machines/attempt-request.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })
@@ -23,13 +23,13 @@ afterEach(() => {
 })
 
 const machine: Machine = { id: "mach_1", type: "fake", externalId: "m1", metadata: {} }
-const old = { upForMs: 3_600_000 }
-const young = { upForMs: 500 }
+const old = { uptimeMs: 3_600_000 }
+const young = { uptimeMs: 500 }
 
 const endpoint = (more: Partial<Endpoint> = {}): Endpoint => ({
   origin: "http://10.0.0.1:8080",
   epoch: "1",
-  cacheForMs: 60_000,
+  ttlMs: 60_000,
   ...old,
   ...more,
 })
@@ -38,9 +38,9 @@ const elsewhere = (more: Partial<Endpoint> = {}) => endpoint({ origin: "http://1
 type Reply = SendFailure | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
 const stamped = (status: number, more: Readonly<Record<string, string>> = {}): Reply => ({
   status,
-  headers: { [defaultNames.stamp]: "1", ...more },
+  headers: { [defaultHeaderNames.stamp]: "1", ...more },
 })
-const misdirected = stamped(421, { [defaultNames.error]: "MACHINE_MISMATCH" })
+const misdirected = stamped(421, { [defaultHeaderNames.error]: "MACHINE_MISMATCH" })
 const refused = new SendFailure("refused", "no")
 const reset = new SendFailure("reset", "maybe")
 
@@ -61,7 +61,7 @@ const play = async (scene: Scene) => {
   const log = { resolved: 0, sent: [] as string[], discarded: 0, asked: 0 }
   const provider: MachineProvider = {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
+    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", interceptedHeaders: [] },
     resolve() {
       const next = resolves[Math.min(log.resolved++, resolves.length - 1)]!
       return next instanceof Error ? Promise.reject(next) : Promise.resolve(next)
@@ -82,10 +82,10 @@ const play = async (scene: Scene) => {
       const reply = replies[Math.min(log.sent.length, replies.length - 1)]!
       log.sent.push(origin.slice(7, -5))
       if (reply instanceof SendFailure) return Effect.fail(reply)
-      return Effect.succeed<Received<number>>({
+      return Effect.succeed<AttemptResponse<number>>({
         status: reply.status,
         header: (name) => reply.headers?.[name],
-        answer: reply.status,
+        response: reply.status,
       })
     },
     discard: () => {
@@ -145,10 +145,10 @@ describe("an answer without the stamp", () => {
 
   it.each<[MachineStatus | undefined, object]>([
     [
-      { state: "running", upForMs: 60_000 },
+      { state: "running", uptimeMs: 60_000 },
       { _tag: "PortClosed", port: 3000 },
     ],
-    [{ state: "running", upForMs: 900 }, { _tag: "MachineStarting" }],
+    [{ state: "running", uptimeMs: 900 }, { _tag: "MachineStarting" }],
     [{ state: "starting" }, { _tag: "MachineStarting" }],
     [{ state: "stopping" }, { _tag: "MachineNotRunning", state: "stopping" }],
     [
@@ -339,7 +339,7 @@ describe("an adapter", () => {
     let told = false
     const deaf: MachineProvider = {
       type: "fake",
-      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders: [] },
+      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", interceptedHeaders: [] },
       resolve: (_, { signal }) => {
         signal.addEventListener("abort", () => (told = true))
         return new Promise(() => {})
@@ -368,7 +368,7 @@ describe("the service", () => {
     const closed = new PortClosed({ provider: "fake", machine: "m1", port: 8080 })
     const provider: MachineProvider = {
       type: "fake",
-      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", eatenHeaders: [] },
+      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", interceptedHeaders: [] },
       resolve: () => Promise.reject(closed),
     }
     const program = Machines.use((machines) =>

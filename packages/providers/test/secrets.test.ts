@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net"
 import { inspect } from "node:util"
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
-import { defaultNames, generateTicketKeys } from "@project-ingress/forward"
+import { defaultHeaderNames, generateTicketKeys } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { MachineNotRunning, ProviderUnavailable } from "../src/contract/errors.ts"
@@ -28,12 +28,12 @@ beforeAll(async () => {
     if (request.url === "/never") return undefined
     if (request.url === "/nonsense") return request.socket.end(`nonsense ${canary}\r\n\r\n`)
     const error = request.url!.includes("stamped")
-      ? { [defaultNames.stamp]: "1", [defaultNames.error]: "MACHINE_MISMATCH" }
+      ? { [defaultHeaderNames.stamp]: "1", [defaultHeaderNames.error]: "MACHINE_MISMATCH" }
       : {}
     return response.writeHead(status, error).end(`page of the platform about ${canary}`)
   })
   server.on("upgrade", (request, socket) => {
-    const stamp = request.url!.includes("stamped") ? `${defaultNames.stamp}: 1\r\n` : ""
+    const stamp = request.url!.includes("stamped") ? `${defaultHeaderNames.stamp}: 1\r\n` : ""
     const status = Number(/^\/(\d+)/.exec(request.url!)?.[1] ?? 400)
     socket.on("error", () => {})
     if (request.url === "/never") return
@@ -58,15 +58,14 @@ interface Scene {
 
 const status = (state: MachineStatus["state"]): Partial<MachineProvider> => ({ status: async () => ({ state }) })
 const asleep: Partial<MachineProvider> = {
-  capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
+  capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", interceptedHeaders: [] },
   resolve: () => Promise.reject(new MachineNotRunning({ provider: "fake", machine: "m1", state: "stopped" })),
 }
 
 const providerOf = ({ endpoint, provider }: Scene): MachineProvider => ({
   type: "fake",
-  capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
-  resolve: () =>
-    Promise.resolve({ origin, epoch: "1", cacheForMs: 60_000, headers: { "x-token": canary }, ...endpoint }),
+  capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", interceptedHeaders: [] },
+  resolve: () => Promise.resolve({ origin, epoch: "1", ttlMs: 60_000, headers: { "x-token": canary }, ...endpoint }),
   ...provider,
 })
 
@@ -120,7 +119,7 @@ const told = (error: unknown): string =>
 
 describe("a secret of an endpoint, a record or a ticket is not told by", () => {
   it.each(scenes)("%s", async (_, scene) => {
-    const fetcher = machineFetcher(providerOf(scene), machine, { signing: keys.signing, ...scene.options })
+    const fetcher = machineFetcher(providerOf(scene), machine, { signingKey: keys.signing, ...scene.options })
     const request = () => new Request(`https://app.example.test${scene.path ?? "/"}`)
     const failures = [
       await fetcher(request()).catch((error: unknown) => error),
@@ -163,7 +162,7 @@ describe("what a platform says about itself", () => {
     const bodies: (string | undefined)[] = []
     const classify: NonNullable<MachineProvider["classify"]> = ({ body }) => {
       bodies.push(body)
-      return "ask-status"
+      return "check-status"
     }
     const long = createServer((request, response) => {
       if (request.url === "/coded") response.setHeader("content-encoding", "gzip")

@@ -1,4 +1,4 @@
-import { defaultNames } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { afterEach, describe, expect, it } from "vitest"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
@@ -21,7 +21,7 @@ describe("a fixed origin", () => {
       origin: "https://office.example.com",
       headers: {},
       epoch: "",
-      cacheForMs: 60_000,
+      ttlMs: 60_000,
     })
     expect(await resolve({ origin: "http://[::1]:8080", epoch: "2" })).toMatchObject({
       origin: "http://[::1]:8080",
@@ -71,8 +71,13 @@ describe("headers for a front server", () => {
       const back = await fetch(`http://127.0.0.1:${machine.proxyPort}${request.url}`, {
         headers: headers as Record<string, string>,
       })
-      const stamp = back.headers.get(defaultNames.stamp)
-      return answer(response, back.status, await back.text(), stamp === null ? {} : { [defaultNames.stamp]: stamp })
+      const stamp = back.headers.get(defaultHeaderNames.stamp)
+      return answer(
+        response,
+        back.status,
+        await back.text(),
+        stamp === null ? {} : { [defaultHeaderNames.stamp]: stamp },
+      )
     })
     closing.push(machine.close, front.close)
     const options = { port: machine.appPort, signing: machine.signing }

@@ -2,7 +2,7 @@ import { inspect } from "node:util"
 import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
 import { vendorApi } from "../src/adapter-kit/vendor-api.ts"
-import type { VendorApiOptions, VendorQuestion } from "../src/adapter-kit/vendor-api.ts"
+import type { VendorApiOptions, VendorRequest } from "../src/adapter-kit/vendor-api.ts"
 import { answer as reply, listen } from "./fakes/http.ts"
 
 const signal = new AbortController().signal
@@ -21,19 +21,19 @@ type Send = NonNullable<VendorApiOptions["fetch"]>
 const apiOf = (fetch: Send, more: Partial<VendorApiOptions> = {}) =>
   vendorApi({ apiBase: "https://api.example/v1", secrets: { apiKey }, headers, fetch, ...more })
 const ask = (fetch: Send, more?: Partial<VendorApiOptions>) =>
-  apiOf(fetch, more).ask(machine, { path: "/machines/m1", signal })
+  apiOf(fetch, more).request(machine, { path: "/machines/m1", signal })
 const says = (status: number, body?: string, headers?: Record<string, string>): Send => {
   return async () => new Response(body ?? null, { status, ...(headers === undefined ? {} : { headers }) })
 }
 
 describe("a question", () => {
-  const asked = async (question: Partial<VendorQuestion>, more?: Partial<VendorApiOptions>) => {
+  const asked = async (question: Partial<VendorRequest>, more?: Partial<VendorApiOptions>) => {
     const seen: unknown[] = []
     const fetch: Send = async (url, init) => {
       seen.push({ url, ...init })
       return new Response()
     }
-    await apiOf(fetch, more).ask(machine, { path: "/machines/m1", signal, ...question })
+    await apiOf(fetch, more).request(machine, { path: "/machines/m1", signal, ...question })
     return seen
   }
 
@@ -63,7 +63,7 @@ describe("a question", () => {
   it.each(["/machines/..", "/machines/../start", "/machines/.", "/machines/m 1", "/a\\b", "@evil.example/", "x"])(
     "is never about something else: %s",
     async (path) => {
-      const seen = await caught(asked({ path: path as VendorQuestion["path"] }))
+      const seen = await caught(asked({ path: path as VendorRequest["path"] }))
       expect(seen).toMatchObject({ _tag: "MachineRecordInvalid", machine: "m1", field: "externalId" })
     },
   )
@@ -75,7 +75,7 @@ describe("a question", () => {
       reply(response, 200, {})
     })
     const api = await listen((_, response) => reply(response, 307, undefined, { location: elsewhere.origin }))
-    const answer = await vendorApi({ apiBase: api.origin, secrets: { apiKey }, headers }).ask(machine, {
+    const answer = await vendorApi({ apiBase: api.origin, secrets: { apiKey }, headers }).request(machine, {
       path: "/x",
       signal,
     })
@@ -265,6 +265,6 @@ describe("no answer", () => {
       gone.abort(reason)
       return Promise.reject(new Error(apiKey))
     }
-    expect(await caught(apiOf(slow).ask(machine, { path: "/x", signal: gone.signal }))).toBe(reason)
+    expect(await caught(apiOf(slow).request(machine, { path: "/x", signal: gone.signal }))).toBe(reason)
   })
 })

@@ -1,13 +1,13 @@
 import * as Effect from "effect/Effect"
-import { defaultNames } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MachineNotRunning, MachineStarting, ProviderRateLimited, ProviderUnavailable } from "../src/contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
 import type { MachinesOptions } from "../src/machines/machines.ts"
-import type { Received, Sendable } from "../src/machines/attempt-request.ts"
-import type { Knock } from "../src/machines/waker.ts"
+import type { AttemptResponse, AttemptRequest } from "../src/machines/attempt-request.ts"
+import type { ReadinessProbe } from "../src/machines/waker.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000, loopLimit: 100_000 })
@@ -46,7 +46,7 @@ const sleeper = (more: Sleeper = {}) => {
   const running = () => acceptedAt !== undefined && Date.now() >= acceptedAt + bootMs
   const provider: MachineProvider = {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake, ports: tells ?? "any", eatenHeaders: [] },
+    capabilities: { runtimes: ["node"], webSocket: true, wake, ports: tells ?? "any", interceptedHeaders: [] },
     async resolve() {
       log.resolves++
       await later(resolveMs)
@@ -69,20 +69,20 @@ const sleeper = (more: Sleeper = {}) => {
       return tells === undefined ? undefined : endpoint
     },
   }
-  const endpoint: Endpoint = { origin: "http://10.0.0.1:8080", epoch: "1", cacheForMs: 60_000 }
+  const endpoint: Endpoint = { origin: "http://10.0.0.1:8080", epoch: "1", ttlMs: 60_000 }
   const listening = () => acceptedAt !== undefined && Date.now() >= acceptedAt + bootMs + listenMs
-  const header = (name: string) => (name === defaultNames.stamp ? "1" : undefined)
-  const knock: Knock = () => {
+  const header = (name: string) => (name === defaultHeaderNames.stamp ? "1" : undefined)
+  const knock: ReadinessProbe = () => {
     log.knocks++
     return listening() ? Promise.resolve({ status: 401, header }) : Promise.reject(new Error("refused"))
   }
-  const machines = makeMachines({ providers: [provider], knock, ...more.options })
-  const sendable = (replayable: Sendable<number>["replayable"] = () => true): Sendable<number> => ({
+  const machines = makeMachines({ providers: [provider], readinessProbe: knock, ...more.options })
+  const sendable = (replayable: AttemptRequest<number>["replayable"] = () => true): AttemptRequest<number> => ({
     send: () => {
       log.sends++
       // As docker's proxy does: it takes the request and resets.
       if (!listening()) return Effect.fail(new SendFailure("reset", "maybe"))
-      return Effect.succeed<Received<number>>({ status: 200, header, answer: 200 })
+      return Effect.succeed<AttemptResponse<number>>({ status: 200, header, response: 200 })
     },
     discard: () => {},
     replayable,
@@ -124,7 +124,7 @@ describe("a machine that does not run", () => {
   it("whose start tells nonsense cannot be reached, and says which field", async () => {
     const { reach, machines } = sleeper()
     const provider = machines.provider("fake")!
-    Object.assign(provider, { start: async () => ({ origin: "http://10.0.0.1/path", epoch: "1", cacheForMs: 0 }) })
+    Object.assign(provider, { start: async () => ({ origin: "http://10.0.0.1/path", epoch: "1", ttlMs: 0 }) })
     const failure = reach()
     await vi.runAllTimersAsync()
     expect(await failure).toMatchObject({ _tag: "MachineRecordInvalid", field: "endpoint.origin" })
@@ -160,8 +160,8 @@ describe("a machine that does not run", () => {
     let starts = 0
     const provider: MachineProvider = {
       type: "fake",
-      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
-      resolve: () => Promise.resolve({ origin: "http://10.0.0.1:8080", epoch: "1", cacheForMs: 60_000 }),
+      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", interceptedHeaders: [] },
+      resolve: () => Promise.resolve({ origin: "http://10.0.0.1:8080", epoch: "1", ttlMs: 60_000 }),
       status: () => Promise.resolve({ state: running ? "running" : "stopped" }),
       start: () => {
         starts++
@@ -169,10 +169,10 @@ describe("a machine that does not run", () => {
         return Promise.resolve()
       },
     }
-    const header = (name: string) => (running && name === defaultNames.stamp ? "1" : undefined)
-    const knock: Knock = () => Promise.resolve({ status: 401, header })
-    const reached = makeMachines({ providers: [provider], knock }).reach<number>(machine, 3000, {
-      send: () => Effect.sync(() => ({ status: running ? 200 : 502, header, answer: 200 })),
+    const header = (name: string) => (running && name === defaultHeaderNames.stamp ? "1" : undefined)
+    const knock: ReadinessProbe = () => Promise.resolve({ status: 401, header })
+    const reached = makeMachines({ providers: [provider], readinessProbe: knock }).reach<number>(machine, 3000, {
+      send: () => Effect.sync(() => ({ status: running ? 200 : 502, header, response: 200 })),
       discard: () => {},
       replayable: () => true,
     })
@@ -306,8 +306,8 @@ describe("those who wait", () => {
     let starts = 0
     const provider: MachineProvider = {
       type: "fake",
-      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
-      resolve: () => Promise.resolve({ origin: "http://10.0.0.1:8080", epoch: "1", cacheForMs: 60_000 }),
+      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", interceptedHeaders: [] },
+      resolve: () => Promise.resolve({ origin: "http://10.0.0.1:8080", epoch: "1", ttlMs: 60_000 }),
       status: () => Promise.resolve({ state: "suspended", detail: "paused" }),
       start: () => Promise.resolve(void starts++),
     }

@@ -18,10 +18,10 @@ const vendor = () => {
   let put: ((item: MachineChange | Error | undefined) => void) | undefined
   const provider: MachineProvider = {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
+    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", interceptedHeaders: [] },
     resolve: async ({ externalId }) => {
       log.resolves.push(externalId)
-      return { origin: "http://10.0.0.1:8080", epoch: "1", cacheForMs: 3_600_000 }
+      return { origin: "http://10.0.0.1:8080", epoch: "1", ttlMs: 3_600_000 }
     },
     async *watch({ signal }) {
       log.watches++

@@ -47,7 +47,7 @@ const stubs = (): MachineProvider => {
     capabilities: { ...places.capabilities, webSocket: false },
     resolve: async (machine, options) => {
       const { origin, epoch } = await places.resolve(machine, options)
-      return { origin: "http://machine.invalid", fetch: stubOf(origin), epoch, cacheForMs: 60_000 }
+      return { origin: "http://machine.invalid", fetch: stubOf(origin), epoch, ttlMs: 60_000 }
     },
   }
 }
@@ -77,7 +77,7 @@ describe("a machine without an address", () => {
   const signal = new AbortController().signal
   const to = (fetch: (request: Request) => Promise<Response>) =>
     machineFetcher(
-      { ...stubs(), resolve: async () => ({ origin: "http://machine.invalid", fetch, epoch: "1", cacheForMs: 0 }) },
+      { ...stubs(), resolve: async () => ({ origin: "http://machine.invalid", fetch, epoch: "1", ttlMs: 0 }) },
       known(fixture.machine),
     )
 

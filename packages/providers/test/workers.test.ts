@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { defaultNames } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
 import { startWorker } from "./runtimes.ts"
@@ -29,7 +29,7 @@ beforeAll(async () => {
       }, 600)
     }
     const machine = /^\/resolve\/(.*)$/.exec(request.url!)?.[1]
-    if (machine === undefined) return response.writeHead(200, { [defaultNames.stamp]: "1" }).end("app")
+    if (machine === undefined) return response.writeHead(200, { [defaultHeaderNames.stamp]: "1" }).end("app")
     const times = (resolved.get(machine) ?? 0) + 1
     resolved.set(machine, times)
     if (machine.startsWith("cold") && !awake.has(machine)) return response.writeHead(409).end("stopped")
@@ -38,10 +38,12 @@ beforeAll(async () => {
     return setTimeout(() => response.end(origin), 50)
   }).listen(0, "127.0.0.1")
   const sockets = new WebSocketServer({ noServer: true })
-  sockets.on("headers", (headers) => headers.push(`${defaultNames.stamp}: 1`))
+  sockets.on("headers", (headers) => headers.push(`${defaultHeaderNames.stamp}: 1`))
   server.on("upgrade", (request, socket, head) => {
     if (request.url === "/refused") {
-      return socket.end(`HTTP/1.1 403 No\r\n${defaultNames.stamp}: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      return socket.end(
+        `HTTP/1.1 403 No\r\n${defaultHeaderNames.stamp}: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+      )
     }
     if (request.url === "/platform")
       return socket.end("HTTP/1.1 502 Bad\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")

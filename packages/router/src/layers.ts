@@ -1,7 +1,7 @@
 import * as Layer from "effect/Layer"
 import { fromStore, Routes } from "./stores/routes.ts"
 import type { RouteKey, RouteStore } from "./stores/route-store.ts"
-import { memoryRoutes } from "./stores/memory.ts"
+import { memoryStore } from "./stores/memory.ts"
 import type { RouteInput } from "./stores/memory.ts"
 
 /** `Routes` from any store. */
@@ -9,4 +9,4 @@ export const layerStore = (store: RouteStore): Layer.Layer<Routes> => Layer.succ
 
 /** `Routes` that are written down, as for a test. */
 export const layerMemory = (routes: Readonly<Partial<Record<RouteKey, RouteInput>>>): Layer.Layer<Routes> =>
-  Layer.sync(Routes, () => fromStore(memoryRoutes(routes)))
+  Layer.sync(Routes, () => fromStore(memoryStore(routes)))

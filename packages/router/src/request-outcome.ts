@@ -1,4 +1,4 @@
-import type { Answer, HopNames } from "@project-ingress/forward"
+import type { GeneratedResponse, HopHeaderNames } from "@project-ingress/forward"
 import { headerValue } from "@project-ingress/forward"
 import type { HostnameForeign } from "@project-ingress/hostname"
 import * as Cause from "effect/Cause"
@@ -16,14 +16,19 @@ export type Ending<A> =
   | { readonly _tag: "Foreign" }
   | { readonly _tag: "ClientLeft" }
   /** `response` is what `onError` wants instead of `answer`. */
-  | { readonly _tag: "Failed"; readonly error: RouterError; readonly answer: Answer; readonly response?: Response }
+  | {
+      readonly _tag: "Failed"
+      readonly error: RouterError
+      readonly answer: GeneratedResponse
+      readonly response?: Response
+    }
   | ({ readonly _tag: "Answered" } & Handled<A>)
 
 /** Reads how the program ended. What nobody foresaw is a `ProxyFailed`: no request ends in a throw. */
 export const endingOf = <A>(
   exit: Exit.Exit<Handled<A>, RouterError | HostnameForeign>,
   inbound: Inbound,
-  names: HopNames,
+  names: HopHeaderNames,
 ): Ending<A> => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", ...exit.value }
   const found = Cause.findError(exit.cause)
@@ -35,8 +40,12 @@ export const endingOf = <A>(
 }
 
 /** A failure with the answer that belongs to it. */
-const failed = (error: RouterError, inbound: Inbound, names: HopNames): Ending<never> & { _tag: "Failed" } => ({
+const failed = (error: RouterError, inbound: Inbound, names: HopHeaderNames): Ending<never> & { _tag: "Failed" } => ({
   _tag: "Failed",
   error,
-  answer: answerFor(error, { header: (lowerName) => headerValue(inbound.headers, lowerName), names, pseudonym }),
+  answer: answerFor(error, {
+    header: (lowerName) => headerValue(inbound.headers, lowerName),
+    headerNames: names,
+    pseudonym,
+  }),
 })

@@ -2,7 +2,7 @@
  * Hostname to route to machine to answer. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
-import { defaultNames, signingKeyProblem } from "@project-ingress/forward"
+import { defaultHeaderNames, validateSigningKey } from "@project-ingress/forward"
 import type { forwardFetch } from "@project-ingress/forward/fetch"
 import { makeMachines } from "@project-ingress/providers"
 import type { MachineProvider } from "@project-ingress/providers"
@@ -29,7 +29,7 @@ export type { Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from ".
 
 /** What {@link createRouter} takes. */
 export interface RouterOptions extends Settings {
-  readonly routes: RouteStore
+  readonly store: RouteStore
   readonly providers: readonly MachineProvider[]
   /** Whether a machine that does not run is started for who asks for it, and how long that may take; as of `makeMachines`. */
   readonly wake?: boolean
@@ -38,7 +38,7 @@ export interface RouterOptions extends Settings {
    * What sends a request over Fetch: the fetch door's to every machine, and `serveNode`'s to one without an address. Default:
    * the platform's own client. Tests give a function.
    */
-  readonly forward?: typeof forwardFetch
+  readonly transport?: typeof forwardFetch
   /**
    * The client's IP address, for `X-Forwarded-For` of the fetch door: what the platform vouches for, as
    * `request.headers.get("cf-connecting-ip")` on Cloudflare. Default: none is sent. `serveNode` knows the peer by itself.
@@ -103,16 +103,16 @@ export interface Router {
  * @throws {TypeError} when the signing key is none that can sign, or `providers` holds what is none
  */
 export const createRouter = (options: RouterOptions): Router => {
-  const problem = signingKeyProblem(options.signing)
+  const problem = validateSigningKey(options.signingKey)
   if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
-  const { names = defaultNames, onEvent, providers, wake, wakeTimeoutMs } = options
+  const { headerNames: names = defaultHeaderNames, onEvent, providers, wake, wakeTimeoutMs } = options
   const machines = makeMachines({
     providers,
-    names,
+    headerNames: names,
     ...(wake === undefined ? {} : { wake }),
     ...(wakeTimeoutMs === undefined ? {} : { wakeTimeoutMs }),
   })
-  const context = Context.make(Routes, fromStore(options.routes)).pipe(Context.add(Machines, machines))
+  const context = Context.make(Routes, fromStore(options.store)).pipe(Context.add(Machines, machines))
   const program = handle(options)
   const runExit = Effect.runPromiseExitWith(context)
 

@@ -20,12 +20,12 @@ const echo: Exchange<readonly string[]> = {
     Effect.succeed({
       status: 200,
       header: (name) => (name === "x-iterate-proxy-stamp" ? "1" : undefined),
-      answer: headers,
+      response: headers,
     }),
   discard: () => undefined,
   replayable: () => true,
 }
-const program = handle({ hostnames, signing: keys.signing })
+const program = handle({ grammar: hostnames, signingKey: keys.signing })
 const run = (host: string) =>
   program(inbound(host), echo).pipe(
     Effect.provide(

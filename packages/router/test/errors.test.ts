@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { answerTable } from "@project-ingress/forward"
+import { errorRows } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import * as Providers from "@project-ingress/providers"
 import type { ProviderError } from "@project-ingress/providers"
@@ -24,7 +24,7 @@ interface Row {
 }
 
 const unknown = (retryAfterMs?: number): Partial<RouterOptions> => ({
-  routes: {
+  store: {
     get: () => ({
       status: "unknown",
       cause: new Error("down"),
@@ -91,19 +91,19 @@ const rows: readonly Row[] = [
     tag: "UpstreamTimeout of the wire",
     status: 504,
     code: "UPSTREAM_TIMEOUT",
-    options: { forward: () => Promise.reject(new SendFailure("timeout", "maybe")) },
+    options: { transport: () => Promise.reject(new SendFailure("timeout", "maybe")) },
   },
   {
     tag: "ProviderUnavailable of the wire",
     status: 502,
     code: "PROVIDER_UNAVAILABLE",
-    options: { forward: () => Promise.reject(new SendFailure("other", "no")) },
+    options: { transport: () => Promise.reject(new SendFailure("other", "no")) },
   },
   {
     tag: "ProviderUnavailable without stamp",
     status: 502,
     code: "PROVIDER_UNAVAILABLE",
-    options: { forward: async () => new Response("nginx says hello", { status: 502 }) },
+    options: { transport: async () => new Response("nginx says hello", { status: 502 }) },
   },
   {
     tag: "ProxyFailed",
@@ -121,7 +121,7 @@ describe("every failure has one answer", () => {
     expect(response.headers.get("content-type")).toBe("application/json")
     expect(response.headers.get("cache-control")).toBe("no-store")
     expect(response.headers.get("retry-after")).toBe(retryAfter ?? null)
-    const { error } = Object.values(answerTable).find((row) => row.code === code && row.status === status)!
+    const { error } = Object.values(errorRows).find((row) => row.code === code && row.status === status)!
     expect(response.headers.get("proxy-status")).toBe(`ingress-router; error=${error}`)
     expect(await response.json()).toEqual({ error: code })
   })
@@ -161,7 +161,7 @@ describe("every failure has one answer", () => {
     const causes: Partial<RouterOptions>[] = [
       failing(new Error(secret)),
       failing(new Providers.ProviderUnavailable({ ...where, reason: secret, cause: new Error(secret) })),
-      { routes: { get: () => Promise.reject(new Error(secret)) } },
+      { store: { get: () => Promise.reject(new Error(secret)) } },
       {
         policies: [
           () => {
@@ -169,8 +169,8 @@ describe("every failure has one answer", () => {
           },
         ],
       },
-      { forward: () => Promise.reject(new Error(secret)) },
-      { forward: async () => new Response(secret, { status: 500 }) },
+      { transport: () => Promise.reject(new Error(secret)) },
+      { transport: async () => new Response(secret, { status: 500 }) },
       { providers: [fake({ endpoint: { headers: { authorization: `${secret}\r\n` } } })] },
     ]
     for (const options of causes) {
@@ -190,8 +190,8 @@ describe("an endpoint that misbehaves", () => {
       },
     ],
     ["gives nothing", () => Promise.resolve(undefined)],
-    ["gives an origin with a path", async () => ({ origin: "http://m.test/path", epoch: "", cacheForMs: 0 })],
-    ["gives another scheme", async () => ({ origin: "file:///etc/passwd", epoch: "", cacheForMs: 0 })],
+    ["gives an origin with a path", async () => ({ origin: "http://m.test/path", epoch: "", ttlMs: 0 })],
+    ["gives another scheme", async () => ({ origin: "file:///etc/passwd", epoch: "", ttlMs: 0 })],
   ])("%s: 5xx, and the next request is fine", async (_, resolve) => {
     let broken = true
     const good = fake()

@@ -34,7 +34,7 @@ describe("explain", () => {
   })
 
   it("says that the store is down", async () => {
-    const { router } = setup({ routes: { get: () => Promise.reject(new Error("hunter2")) } })
+    const { router } = setup({ store: { get: () => Promise.reject(new Error("hunter2")) } })
     const explanation = await router.explain("misha.iterate.app")
     expect(explanation).toMatchObject({ lookup: "unknown" })
     expect(JSON.stringify(explanation)).not.toContain("hunter2")

@@ -5,8 +5,8 @@ import { defineGrammar } from "@project-ingress/hostname"
 import type { Endpoint, Machine, MachineProvider } from "@project-ingress/providers"
 import { createRouter } from "../src/router.ts"
 import type { Router, RouterOptions } from "../src/router.ts"
-import { memoryRoutes } from "../src/stores/memory.ts"
-import type { MemoryRoutes } from "../src/stores/memory.ts"
+import { memoryStore } from "../src/stores/memory.ts"
+import type { MemoryStore } from "../src/stores/memory.ts"
 
 export type Outgoing = Parameters<typeof forwardFetch>[0]
 
@@ -31,11 +31,11 @@ export const fake = (
   const { endpoint, ...rest } = overrides
   return {
     type: "fake",
-    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", eatenHeaders: [] },
+    capabilities: { runtimes: ["node"], webSocket: true, wake: "none", ports: "any", interceptedHeaders: [] },
     resolve: async (machine) => ({
       origin: `http://${machine.externalId.replaceAll("_", "-")}.test`,
       epoch: "1",
-      cacheForMs: 0,
+      ttlMs: 0,
       ...endpoint,
     }),
     ...rest,
@@ -51,7 +51,7 @@ export const stamped = (body: BodyInit | null = "ok", init: ResponseInit = {}): 
 
 export interface Setup {
   readonly router: Router
-  readonly routes: MemoryRoutes
+  readonly routes: MemoryStore
   /** What left for machines, in order. */
   readonly sent: Outgoing[]
 }
@@ -61,14 +61,14 @@ export const setup = (
   options: Partial<RouterOptions> & { readonly answer?: (outgoing: Outgoing) => Response | Promise<Response> } = {},
 ): Setup => {
   const { answer = () => stamped(), ...rest } = options
-  const routes = memoryRoutes({ "p:misha": { machine: machine("mach_1") } })
+  const routes = memoryStore({ "p:misha": { machine: machine("mach_1") } })
   const sent: Outgoing[] = []
   const router = createRouter({
-    hostnames,
-    routes,
+    grammar: hostnames,
+    store: routes,
     providers: [fake()],
-    signing: keys.signing,
-    forward: async (outgoing) => {
+    signingKey: keys.signing,
+    transport: async (outgoing) => {
       sent.push(outgoing)
       return answer(outgoing)
     },

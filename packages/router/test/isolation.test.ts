@@ -23,7 +23,7 @@ it(`never crosses tenants in ${requests} interleaved requests, while machines ar
         resolve: async ({ externalId, id }) => {
           await pause()
           const origin = `http://${externalId.replaceAll("_", "-")}.test`
-          return { origin, epoch: id, cacheForMs: next() < 0.5 ? 1_000 : 0, headers: { "x-machine": id } }
+          return { origin, epoch: id, ttlMs: next() < 0.5 ? 1_000 : 0, headers: { "x-machine": id } }
         },
       }),
     ],

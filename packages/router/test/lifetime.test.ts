@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it, vi } from "vitest"
 import { WebSocket } from "ws"
 import { serveNode } from "../src/hosts/node.ts"
 import { createRouter } from "../src/router.ts"
-import { memoryRoutes } from "../src/stores/memory.ts"
+import { memoryStore } from "../src/stores/memory.ts"
 import { fake, hostnames, keys, machine, setup, stamped } from "./fakes.ts"
 import { startMachine } from "./machine.ts"
 
@@ -15,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const routes = memoryRoutes({ "p:misha": { machine: machine("mach_1") } })
+const routes = memoryStore({ "p:misha": { machine: machine("mach_1") } })
 
 describe("a host on sockets", () => {
   it("follows what providers tell from its first connection on until it is closed", async () => {
@@ -27,7 +27,9 @@ describe("a host on sockets", () => {
         await new Promise((resolve) => signal.addEventListener("abort", resolve))
       },
     })
-    const host = serveNode(createRouter({ hostnames, routes, providers: [watched], signing: keys.signing }))
+    const host = serveNode(
+      createRouter({ grammar: hostnames, store: routes, providers: [watched], signingKey: keys.signing }),
+    )
     expect(signals).toHaveLength(0)
     const listening = await host.listen({ hostname: "127.0.0.1" })
     expect(signals.map(({ aborted }) => aborted)).toEqual([false])
@@ -45,12 +47,12 @@ describe("a host on sockets", () => {
     }
     const inside = await startMachine()
     const router = createRouter({
-      hostnames,
-      routes: memoryRoutes({
+      grammar: hostnames,
+      store: memoryStore({
         "p:misha": { machine: { id: "mach_1", type: "local", externalId: "m", metadata: { port: inside.port } } },
       }),
       providers: [provider],
-      signing: keys.signing,
+      signingKey: keys.signing,
     })
     const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
     const socket = new WebSocket(`ws://127.0.0.1:${listening.port}/ws`, { headers: { host: "misha.iterate.app" } })
@@ -75,7 +77,7 @@ it("a host on sockets knows the end of an answer from a machine without an addre
     keepAlive: async ({ id }) => void told.push(id),
     endpoint: { origin: "http://machine.invalid", fetch: async () => stamped("done") },
   })
-  const router = createRouter({ hostnames, routes, providers: [provider], signing: keys.signing })
+  const router = createRouter({ grammar: hostnames, store: routes, providers: [provider], signingKey: keys.signing })
   const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
   const before = vi.getTimerCount()
   for (let i = 0; i < 5; i++) {
@@ -111,7 +113,7 @@ describe("the fetch door", () => {
   it("has a machine started for the next request, though this one cannot wait", async () => {
     const started = vi.fn<NonNullable<MachineProvider["start"]>>(async () => {})
     const sleeping = fake({
-      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
+      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", interceptedHeaders: [] },
       status: async () => ({ state: "stopped" }),
       start: started,
     })

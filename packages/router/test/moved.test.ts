@@ -10,7 +10,7 @@ const record = (id: string) => ({
 const moving = (method: string, body?: string) => {
   const asked: (boolean | undefined)[] = []
   const made = setup({
-    routes: {
+    store: {
       get: (_, { refresh }) => {
         asked.push(refresh)
         return record(refresh === true ? "new" : "old")

@@ -8,22 +8,22 @@ import { serveNode } from "../src/hosts/node.ts"
 import type { Listening, NodeHost } from "../src/hosts/node.ts"
 import { createRouter } from "../src/router.ts"
 import type { RouterEvent } from "../src/router.ts"
-import { memoryRoutes } from "../src/stores/memory.ts"
+import { memoryStore } from "../src/stores/memory.ts"
 import { hostnames, keys } from "./fakes.ts"
 import { startMachine } from "./machine.ts"
 import type { StampedServer } from "./machine.ts"
 
-const routes = memoryRoutes()
+const routes = memoryStore()
 const events: RouterEvent[] = []
 let machine: StampedServer
 let host: NodeHost
 let listening: Listening
 
 const router = createRouter({
-  hostnames,
-  routes,
+  grammar: hostnames,
+  store: routes,
   providers: [local()],
-  signing: keys.signing,
+  signingKey: keys.signing,
   onEvent: (event) => events.push(event),
 })
 const at = (port: number) => ({ machine: { id: "mach_1", type: "local", externalId: "dev", metadata: { port } } })
@@ -32,7 +32,7 @@ beforeAll(async () => {
   machine = await startMachine()
   routes.attach("p:misha", at(machine.port))
   host = serveNode(router, {
-    foreign: async (request) =>
+    fallback: async (request) =>
       new Response(`own app: ${request.method} ${new URL(request.url).pathname} ${await request.text()}`, {
         status: 201,
       }),
@@ -155,10 +155,10 @@ describe("a router on sockets", () => {
     const fresh = { machine: { ...at(next.port).machine, id: "mach_2" }, version: 2, epoch: 2 }
     const moving = serveNode(
       createRouter({
-        hostnames,
+        grammar: hostnames,
         providers: [local()],
-        signing: keys.signing,
-        routes: { get: (_, { refresh }) => ({ status: "hit", record: refresh === true ? fresh : stale }) },
+        signingKey: keys.signing,
+        store: { get: (_, { refresh }) => ({ status: "hit", record: refresh === true ? fresh : stale }) },
       }),
     )
     const at2 = await moving.listen({ hostname: "127.0.0.1" })
@@ -180,7 +180,7 @@ describe("a router on sockets", () => {
   })
 
   it("keeps the connection when that app does not read a body", async () => {
-    const ignoring = await serveNode(router, { foreign: () => new Response("unread") }).listen({
+    const ignoring = await serveNode(router, { fallback: () => new Response("unread") }).listen({
       hostname: "127.0.0.1",
     })
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -202,7 +202,7 @@ describe("a router on sockets", () => {
   it("is a 500 when that app throws, and says so to the log", async () => {
     const troubles: unknown[] = []
     const throwing = await serveNode(router, {
-      foreign: () => Promise.reject(new Error("mine")),
+      fallback: () => Promise.reject(new Error("mine")),
       onEvent: (event) => event.type === "trouble" && troubles.push(event.cause),
     }).listen({ hostname: "127.0.0.1" })
     const response = await new Promise<IncomingMessage>((resolve) => {

@@ -125,7 +125,7 @@ describe("the machine's answer", () => {
 
 describe("one request", () => {
   it("cannot make fetch throw, whatever it is", async () => {
-    const { router } = setup({ routes: { get: () => ({ status: "miss" }) } })
+    const { router } = setup({ store: { get: () => ({ status: "miss" }) } })
     const token = fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}$/)
     const requests = fc.record({
       authority: fc.oneof(
@@ -270,9 +270,9 @@ describe("one request", () => {
 
 describe("createRouter", () => {
   it("refuses a key that cannot sign", () => {
-    const options = { hostnames, routes: { get: () => ({ status: "miss" }) as const }, providers: [] }
-    expect(() => createRouter({ ...options, signing: keys.verification })).toThrow(/private half/)
-    expect(() => createRouter({ ...options, signing: { kty: "oct", kid: "1", alg: "HS256", k: "short" } })).toThrow(
+    const options = { grammar: hostnames, store: { get: () => ({ status: "miss" }) as const }, providers: [] }
+    expect(() => createRouter({ ...options, signingKey: keys.verification })).toThrow(/private half/)
+    expect(() => createRouter({ ...options, signingKey: { kty: "oct", kid: "1", alg: "HS256", k: "short" } })).toThrow(
       /32 octets/,
     )
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { defaultNames, ticketVerifier } from "@project-ingress/forward"
+import { defaultHeaderNames, ticketVerifier } from "@project-ingress/forward"
 import * as fc from "fast-check"
 import { machineHeaders } from "../src/hop/outbound-headers.ts"
 import { fake, keys, machine, names, setup, stamped, values } from "./fakes.ts"
@@ -165,7 +165,7 @@ describe("what a machine is told", () => {
       webSocket: true,
       wake: "none",
       ports: "any",
-      eatenHeaders: ["authorization"],
+      interceptedHeaders: ["authorization"],
     } as const
     const providers = [fake({ capabilities, endpoint: { headers: { authorization: "Bearer provider" } } })]
     const { headers } = await ask({ authorization: "Bearer client" }, { providers })
@@ -202,12 +202,12 @@ describe("what a machine is told", () => {
       upgrade: false,
     } as const
     const hop = {
-      names: defaultNames,
+      names: defaultHeaderNames,
       pseudonym: "p",
       target: { _tag: "Target", kind: "project", slug: "misha", domain: "iterate.app" },
       port: 3000,
       ticket: "t",
-      endpoint: { origin: "http://m", epoch: "", cacheForMs: 0 },
+      endpoint: { origin: "http://m", epoch: "", ttlMs: 0 },
       eaten: [],
       host: undefined,
     } as const

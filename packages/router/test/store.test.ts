@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from "vitest"
 import type { Lookup, RouteStore } from "../src/router.ts"
-import { memoryRoutes } from "../src/stores/memory.ts"
+import { memoryStore } from "../src/stores/memory.ts"
 import { machine, setup } from "./fakes.ts"
 
 describe("routes in memory", () => {
   it("counts versions and epochs up, over detaching too", () => {
-    const routes = memoryRoutes({ "p:a": { machine: machine("mach_1") } })
+    const routes = memoryStore({ "p:a": { machine: machine("mach_1") } })
     const first = routes.get("p:a")
     expect(routes.detach("p:a")).toBe(true)
     expect(routes.detach("p:a")).toBe(false)
@@ -17,7 +17,7 @@ describe("routes in memory", () => {
   })
 
   it("knows nothing by names that every object has", () => {
-    const routes = memoryRoutes()
+    const routes = memoryStore()
     for (const key of ["p:constructor", "p:__proto__", "p:toString"] as const) {
       expect(routes.get(key)).toEqual({ status: "miss" })
     }
@@ -44,7 +44,7 @@ describe("a store that cannot tell", () => {
     ],
   ]
   it.each(broken)("is a 503, never a 404, when it %s", async (_, get) => {
-    const { router, sent } = setup({ routes: { get } })
+    const { router, sent } = setup({ store: { get } })
     const response = await router.fetch(new Request("http://misha.iterate.app/"))
     expect(response?.status).toBe(503)
     expect(response?.headers.has("retry-after")).toBe(true)
@@ -54,7 +54,7 @@ describe("a store that cannot tell", () => {
   it("is a 503 when it has not answered after 5 s", async () => {
     vi.useFakeTimers()
     try {
-      const { router } = setup({ routes: { get: () => new Promise(() => {}) } })
+      const { router } = setup({ store: { get: () => new Promise(() => {}) } })
       const pending = router.fetch(new Request("http://misha.iterate.app/"))
       await vi.advanceTimersByTimeAsync(5_000)
       expect((await pending)?.status).toBe(503)
@@ -67,7 +67,7 @@ describe("a store that cannot tell", () => {
     let aborted = false
     const client = new AbortController()
     const { router } = setup({
-      routes: {
+      store: {
         get: (_, { signal }) => {
           signal!.addEventListener("abort", () => (aborted = true))
           return new Promise(() => {})

@@ -7,7 +7,7 @@ import { WebSocket } from "ws"
 import { serveNode } from "../src/hosts/node.ts"
 import { createRouter } from "../src/router.ts"
 import type { RouterOptions } from "../src/router.ts"
-import { memoryRoutes } from "../src/stores/memory.ts"
+import { memoryStore } from "../src/stores/memory.ts"
 import { fake, hostnames, keys, machine, stamped } from "./fakes.ts"
 
 /** What the machine was asked. */
@@ -19,8 +19,8 @@ beforeEach(() => {
 })
 
 const router = createRouter({
-  hostnames,
-  routes: memoryRoutes({ "p:misha": { machine: machine("mach_1") } }),
+  grammar: hostnames,
+  store: memoryStore({ "p:misha": { machine: machine("mach_1") } }),
   providers: [
     fake({
       capabilities: {
@@ -28,7 +28,7 @@ const router = createRouter({
         webSocket: true,
         wake: "none",
         ports: "any",
-        eatenHeaders: [],
+        interceptedHeaders: [],
         edgeCookies: ["edge"],
       },
       endpoint: {
@@ -40,7 +40,7 @@ const router = createRouter({
       },
     }),
   ],
-  signing: keys.signing,
+  signingKey: keys.signing,
 })
 const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
 afterAll(() => listening.close({ deadlineMs: 0 }))

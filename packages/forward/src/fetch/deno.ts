@@ -1,15 +1,15 @@
 /** Sends one request on, on Deno: its own `fetch`, whose answers are put right where it decoded them. */
 import { opened, refusal, socketOptions } from "./handshake.ts"
-import type { Handshake, HandshakeAnswer } from "./handshake.ts"
+import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing-request.ts"
-import type { Outgoing } from "./outgoing-request.ts"
+import type { OutgoingRequest } from "./outgoing-request.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing-request.ts"
-export type { Handshake, HandshakeAnswer } from "./handshake.ts"
-export type { Outgoing, SendFailureKind } from "./outgoing-request.ts"
+export type { Handshake, HandshakeResponse } from "./handshake.ts"
+export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
+export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response> => {
   if (outgoing.upgrade === true) throw new SendFailure("unsupported", "no")
   if (outgoing.fetch !== undefined) return fetchGiven(outgoing)
   const headers = withoutOwnCoding(toHeaders(outgoing.headers))
@@ -22,7 +22,7 @@ export const forwardFetch = async (outgoing: Outgoing): Promise<Response> => {
 }
 
 /** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
   // Deno's constructor takes headers, which no standard knows.

@@ -1,11 +1,11 @@
 import { headDeadline, requestUrl, SendFailure, toHeaders } from "./outgoing-request.ts"
-import type { Outgoing } from "./outgoing-request.ts"
+import type { OutgoingRequest } from "./outgoing-request.ts"
 
 /** One WebSocket handshake as it leaves. Its fields may be those of a request that asks for one. */
-export type Handshake = Omit<Outgoing, "method" | "body" | "upgrade">
+export type Handshake = Omit<OutgoingRequest, "method" | "body" | "upgrade">
 
 /** What came back from a handshake. */
-export interface HandshakeAnswer {
+export interface HandshakeResponse {
   /** 101 when it was taken. */
   readonly status: number
   /** Absent where the runtime shows the status alone: Bun and Deno. */
@@ -41,10 +41,10 @@ export const socketOptions = (
 }
 
 /** Says what a socket that did not open failed of: a refusal with its status, or no answer at all. */
-export type Explain = (event: Event) => HandshakeAnswer | SendFailure
+export type Explain = (event: Event) => HandshakeResponse | SendFailure
 
 /** A refusal of which only the status is known. */
-export const refusal = (status: number, headers: Headers | undefined): HandshakeAnswer => ({
+export const refusal = (status: number, headers: Headers | undefined): HandshakeResponse => ({
   status,
   headers,
   socket: undefined,
@@ -61,7 +61,7 @@ export const opened = (
   handshake: Handshake,
   headersOf: () => Headers | undefined,
   explain: Explain,
-): Promise<HandshakeAnswer> =>
+): Promise<HandshakeResponse> =>
   new Promise((resolve, reject) => {
     handshake.signal?.throwIfAborted()
     const socket = make()

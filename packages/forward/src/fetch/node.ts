@@ -5,21 +5,21 @@
 import { Agent, errors, WebSocket as UndiciWebSocket } from "undici"
 import type { Dispatcher } from "undici"
 import { opened, refusal, socketOptions } from "./handshake.ts"
-import type { Handshake, HandshakeAnswer } from "./handshake.ts"
+import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import { checkedOrigin, checkedTarget, failureCode, fetchGiven, SendFailure } from "./outgoing-request.ts"
-import type { Outgoing } from "./outgoing-request.ts"
+import type { OutgoingRequest } from "./outgoing-request.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing-request.ts"
-export type { Handshake, HandshakeAnswer } from "./handshake.ts"
-export type { Outgoing, SendFailureKind } from "./outgoing-request.ts"
+export type { Handshake, HandshakeResponse } from "./handshake.ts"
+export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardFetch = (outgoing: Outgoing): Promise<Response> => {
+export const forwardFetch = (outgoing: OutgoingRequest): Promise<Response> => {
   if (outgoing.upgrade === true) return Promise.reject(new SendFailure("unsupported", "no"))
   return outgoing.fetch === undefined ? dispatched(outgoing) : fetchGiven(outgoing)
 }
 
-const dispatched = (outgoing: Outgoing): Promise<Response> =>
+const dispatched = (outgoing: OutgoingRequest): Promise<Response> =>
   new Promise((resolve, reject) => {
     const { signal, headersTimeoutMs = 0 } = outgoing
     if (signal?.aborted === true) return reject(signal.reason as Error)
@@ -44,7 +44,7 @@ const dispatched = (outgoing: Outgoing): Promise<Response> =>
   })
 
 /** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
   // A WebSocket tells nobody what its handshake was answered, but the dispatcher underneath is told.
@@ -104,7 +104,7 @@ const makeAgent = (): Agent =>
 const nullBody = (status: number): boolean => status === 204 || status === 205 || status === 304
 
 class Exchange implements Dispatcher.DispatchHandler {
-  readonly #outgoing: Outgoing
+  readonly #outgoing: OutgoingRequest
   readonly #resolve: (answer: Response) => void
   readonly #reject: (error: unknown) => void
   readonly #onAbort: () => void
@@ -114,7 +114,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #wire: Dispatcher.DispatchController | undefined
   #body: ReadableStreamDefaultController<Uint8Array> | undefined
 
-  constructor(outgoing: Outgoing, resolve: (answer: Response) => void, reject: (error: unknown) => void) {
+  constructor(outgoing: OutgoingRequest, resolve: (answer: Response) => void, reject: (error: unknown) => void) {
     this.#outgoing = outgoing
     this.#resolve = resolve
     this.#reject = reject

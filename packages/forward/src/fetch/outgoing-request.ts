@@ -1,7 +1,7 @@
 import type { HeaderList } from "../headers.ts"
 
 /** One request as it leaves: everything an intermediary decides is decided. */
-export interface Outgoing {
+export interface OutgoingRequest {
   /** Scheme, host and port: `http://127.0.0.1:32769`. */
   readonly origin: string
   /** Path and query in origin-form, as they came (RFC 9112 §3.2.1). Begins with `/` and can never change the host. */
@@ -114,7 +114,7 @@ export const requestUrl = (origin: string, target: string): string => {
 
 /** One deadline for the head of an answer, on runtimes whose `fetch` has none; `settled` ends it and leaves the body alone. */
 export const headDeadline = (
-  outgoing: Outgoing,
+  outgoing: OutgoingRequest,
 ): {
   readonly signal: AbortSignal | undefined
   readonly passed: () => boolean
@@ -139,7 +139,7 @@ export const withoutOwnCoding = (headers: Headers): Headers => {
 
 /** `fetch` by the rules that hold on every runtime that has nothing better: nothing followed, failures told apart. */
 export const fetchOutgoing = async (
-  outgoing: Outgoing,
+  outgoing: OutgoingRequest,
   init: RequestInit,
   translate: (error: unknown) => SendFailure,
 ): Promise<Response> => {
@@ -157,7 +157,7 @@ export const fetchOutgoing = async (
 
 /** What became of a request by its deadline: its answer, the reason of its signal, or a failure. */
 const inTime = async (
-  { signal }: Outgoing,
+  { signal }: OutgoingRequest,
   deadline: ReturnType<typeof headDeadline>,
   answer: () => Promise<Response>,
   translate: (error: unknown) => SendFailure,
@@ -174,7 +174,7 @@ const inTime = async (
 }
 
 /** Through the function that the request brings along, which may heed no signal and give what it likes. */
-export const fetchGiven = async (outgoing: Outgoing): Promise<Response> => {
+export const fetchGiven = async (outgoing: OutgoingRequest): Promise<Response> => {
   const { fetch: given, signal } = outgoing
   signal?.throwIfAborted()
   const deadline = headDeadline(outgoing)
@@ -217,7 +217,7 @@ const isResponse = (answer: unknown): boolean => {
   )
 }
 
-const fetchInit = (outgoing: Outgoing, signal: AbortSignal | undefined): RequestInit => ({
+const fetchInit = (outgoing: OutgoingRequest, signal: AbortSignal | undefined): RequestInit => ({
   method: outgoing.method,
   redirect: "manual",
   ...(signal === undefined ? {} : { signal }),

@@ -3,22 +3,22 @@
  * runtime's own object and must stay it: a copy loses its `webSocket` and decodes its body.
  */
 import { notOpen } from "./handshake.ts"
-import type { Handshake, HandshakeAnswer } from "./handshake.ts"
+import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders } from "./outgoing-request.ts"
-import type { Outgoing } from "./outgoing-request.ts"
+import type { OutgoingRequest } from "./outgoing-request.ts"
 
 export { checkedOrigin, SendFailure, toHeaders } from "./outgoing-request.ts"
-export type { Handshake, HandshakeAnswer } from "./handshake.ts"
-export type { Outgoing, SendFailureKind } from "./outgoing-request.ts"
+export type { Handshake, HandshakeResponse } from "./handshake.ts"
+export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
 /** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardFetch = (outgoing: Outgoing): Promise<Response> =>
+export const forwardFetch = (outgoing: OutgoingRequest): Promise<Response> =>
   outgoing.fetch === undefined
     ? fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, translate)
     : fetchGiven(outgoing)
 
 /** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardConnect = async (handshake: Handshake): Promise<HandshakeAnswer> => {
+export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   const rest = handshake.headers.filter((_, i, all) => !/^(?:connection|upgrade)$/i.test(all[i - (i % 2)]!))
   const headers = [...rest, "Connection", "Upgrade", "Upgrade", "websocket"]
   const response = await forwardFetch({ ...handshake, headers, method: "GET", body: null, upgrade: true })

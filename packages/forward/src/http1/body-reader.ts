@@ -1,8 +1,8 @@
 import type { BodyRange, MessageEnd } from "./head.ts"
-import type { Inbox } from "./read-buffer.ts"
-import type { Refusal } from "./parse-error.ts"
-import { NO_LINES, readFields } from "./fields.ts"
-import { refuse } from "./parse-error.ts"
+import type { ReadBuffer } from "./read-buffer.ts"
+import type { ParseError } from "./parse-error.ts"
+import { INVALID_IN_HEAD, readFields } from "./fields.ts"
+import { parseError } from "./parse-error.ts"
 
 const SIZE = 0
 const EXTENSION = 1
@@ -21,17 +21,17 @@ const CRLFCRLF = Buffer.from("\r\n\r\n")
  * read over and never passed on (RFC 9112 §7.1.1); sizes of lines are bounded in sum.
  */
 export class BodyReader {
-  readonly #inbox: Inbox
+  readonly #inbox: ReadBuffer
   readonly #maxOverhead: number
-  readonly #malformed: Refusal["tag"]
-  readonly #truncated: Refusal["tag"]
+  readonly #malformed: ParseError["tag"]
+  readonly #truncated: ParseError["tag"]
   #framing: number | "chunked" | "until-close" = 0
   #left = 0
   #phase = DONE
   #digits = 0
   #overhead = 0
 
-  constructor(inbox: Inbox, maxOverhead: number, malformed: Refusal["tag"], truncated: Refusal["tag"]) {
+  constructor(inbox: ReadBuffer, maxOverhead: number, malformed: ParseError["tag"], truncated: ParseError["tag"]) {
     this.#inbox = inbox
     this.#maxOverhead = maxOverhead
     this.#malformed = malformed
@@ -52,7 +52,7 @@ export class BodyReader {
     return this.#phase === DONE
   }
 
-  read(): BodyRange | MessageEnd | Refusal | undefined {
+  read(): BodyRange | MessageEnd | ParseError | undefined {
     if (this.#framing === "chunked") return this.#readChunked()
     const inbox = this.#inbox
     if (this.#framing === "until-close") {
@@ -62,7 +62,7 @@ export class BodyReader {
     }
     if (this.#left === 0) return this.#end(NO_TRAILERS)
     const range = this.#range()
-    if (range === undefined && inbox.ended) return refuse(this.#truncated, "the body ended early")
+    if (range === undefined && inbox.ended) return parseError(this.#truncated, "the body ended early")
     return range
   }
 
@@ -88,7 +88,7 @@ export class BodyReader {
     return { type: "body", bytes }
   }
 
-  #readChunked(): BodyRange | MessageEnd | Refusal | undefined {
+  #readChunked(): BodyRange | MessageEnd | ParseError | undefined {
     const inbox = this.#inbox
     while (inbox.size > 0) {
       if (this.#phase === DATA) {
@@ -101,50 +101,50 @@ export class BodyReader {
       if (refused !== undefined) return refused
       inbox.start++
     }
-    return inbox.ended ? refuse(this.#truncated, "the chunked body ended early") : undefined
+    return inbox.ended ? parseError(this.#truncated, "the chunked body ended early") : undefined
   }
 
   /** One octet of what stands around the data of chunks. */
-  #step(c: number): Refusal | undefined {
+  #step(c: number): ParseError | undefined {
     switch (this.#phase) {
       case SIZE: {
         const digit = HEX[c]!
         if (digit >= 0) {
           // 13 digits stay below 2^52.
-          if (++this.#digits > 13) return refuse(this.#malformed, "a chunk size is too large")
+          if (++this.#digits > 13) return parseError(this.#malformed, "a chunk size is too large")
           this.#left = this.#left * 16 + digit
           return undefined
         }
-        if (this.#digits === 0) return refuse(this.#malformed, "a chunk size has no digit")
+        if (this.#digits === 0) return parseError(this.#malformed, "a chunk size has no digit")
         if (c === 13) this.#phase = SIZE_LF
         else if (c === 59) this.#phase = EXTENSION
-        else return refuse(this.#malformed, "a chunk size has an octet that is no digit")
+        else return parseError(this.#malformed, "a chunk size has an octet that is no digit")
         return undefined
       }
       case EXTENSION:
-        if (++this.#overhead > this.#maxOverhead) return refuse(this.#malformed, "chunk extensions are too long")
+        if (++this.#overhead > this.#maxOverhead) return parseError(this.#malformed, "chunk extensions are too long")
         if (c === 13) this.#phase = SIZE_LF
         else if (c !== 9 && (c < 32 || c === 127))
-          return refuse(this.#malformed, "a chunk extension has a control octet")
+          return parseError(this.#malformed, "a chunk extension has a control octet")
         return undefined
       case SIZE_LF:
-        if (c !== 10) return refuse(this.#malformed, "a chunk size ends in a bare CR")
+        if (c !== 10) return parseError(this.#malformed, "a chunk size ends in a bare CR")
         this.#phase = this.#left === 0 ? TRAILERS : DATA
         this.#digits = 0
         return undefined
       case DATA_CR:
-        if (c !== 13) return refuse(this.#malformed, "a chunk is longer than its size")
+        if (c !== 13) return parseError(this.#malformed, "a chunk is longer than its size")
         this.#phase = DATA_LF
         return undefined
       default:
-        if (c !== 10) return refuse(this.#malformed, "a chunk ends in a bare CR")
+        if (c !== 10) return parseError(this.#malformed, "a chunk ends in a bare CR")
         this.#phase = SIZE
         this.#left = 0
         return undefined
     }
   }
 
-  #readTrailers(): MessageEnd | Refusal | undefined {
+  #readTrailers(): MessageEnd | ParseError | undefined {
     const inbox = this.#inbox
     const { bytes, start } = inbox
     if (inbox.size >= 2 && bytes[start] === 13 && bytes[start + 1] === 10) {
@@ -153,14 +153,14 @@ export class BodyReader {
     }
     const end = bytes.indexOf(CRLFCRLF, start)
     if ((end < 0 ? inbox.size : end - start) > this.#maxOverhead - this.#overhead) {
-      return refuse(this.#malformed, "trailers are too long")
+      return parseError(this.#malformed, "trailers are too long")
     }
     if (end < 0) {
       // An octet that no trailer can have is refused now, not when the line is over.
-      if (bytes[start] === 10 || NO_LINES.test(bytes.toString("latin1", start))) {
-        return refuse(this.#malformed, "trailers have a control octet")
+      if (bytes[start] === 10 || INVALID_IN_HEAD.test(bytes.toString("latin1", start))) {
+        return parseError(this.#malformed, "trailers have a control octet")
       }
-      return inbox.ended ? refuse(this.#truncated, "the trailers ended early") : undefined
+      return inbox.ended ? parseError(this.#truncated, "the trailers ended early") : undefined
     }
     const fields = readFields(bytes, start, bytes.toString("latin1", start, end), 0, 100, this.#malformed)
     if ("type" in fields) return fields

@@ -1,5 +1,5 @@
-import type { Refusal } from "./parse-error.ts"
-import { refuse } from "./parse-error.ts"
+import type { ParseError } from "./parse-error.ts"
+import { parseError } from "./parse-error.ts"
 
 /** 1 for the octets of a token: methods and field names (RFC 9110 §5.6.2). */
 export const TOKEN = new Uint8Array(256)
@@ -14,10 +14,10 @@ VALUE[9] = 1
  * Finds in a part of a head or of trailers what none of them can have: a control octet, a bare CR or LF (RFC 9112 §2.2). So what
  * is still coming in is refused at once. A CR at the part's end may be half a line end, a LF at its beginning the other half.
  */
-export const NO_LINES = /[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/
+export const INVALID_IN_HEAD = /[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/
 
 /** Finds what no field value and no reason phrase can have (RFC 9110 §5.5). */
-export const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/
+export const INVALID_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
 /** What the fields of a head say about framing and connection; the rest of them is nobody's business here. */
 export interface Fields {
@@ -44,8 +44,8 @@ export const readFields = (
   text: string,
   from: number,
   maxFields: number,
-  tag: Refusal["tag"],
-): Fields | Refusal => {
+  tag: ParseError["tag"],
+): Fields | ParseError => {
   const list: string[] = []
   const fields: Fields = {
     list,
@@ -62,7 +62,7 @@ export const readFields = (
   while (i < end) {
     const nameStart = i
     while (i < end && TOKEN[bytes[i]!] === 1) i++
-    if (i === nameStart || i === end || bytes[i] !== 58) return refuse(tag, "a field line has no valid name")
+    if (i === nameStart || i === end || bytes[i] !== 58) return parseError(tag, "a field line has no valid name")
     const name = text.slice(nameStart - base, i - base)
     i++
     let c = 0
@@ -72,14 +72,14 @@ export const readFields = (
     let valueEnd = i
     while (valueEnd > valueStart && ((c = bytes[valueEnd - 1]!) === 32 || c === 9)) valueEnd--
     if (i < end) {
-      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return refuse(tag, "a field value has a control octet")
+      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return parseError(tag, "a field value has a control octet")
       i += 2
-      if (i === end) return refuse(tag, "an empty line stands inside the head")
+      if (i === end) return parseError(tag, "an empty line stands inside the head")
     }
     const value = text.slice(valueStart - base, valueEnd - base)
     list.push(name, value)
     if (list.length > maxFields * 2) {
-      return refuse(tag === "RequestMalformed" ? "RequestHeadTooLarge" : tag, "the head has too many fields")
+      return parseError(tag === "RequestMalformed" ? "RequestHeadTooLarge" : tag, "the head has too many fields")
     }
     switch (name.length) {
       case 4:

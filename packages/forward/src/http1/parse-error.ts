@@ -1,10 +1,10 @@
-import type { AnswerTag } from "../error-response.ts"
+import type { ErrorTag } from "../error-response.ts"
 
 /** What cannot be understood in one way only, and is therefore refused. The connection is of no further use. */
-export interface Refusal {
+export interface ParseError {
   readonly type: "refusal"
   readonly tag: Extract<
-    AnswerTag,
+    ErrorTag,
     | "RequestMalformed"
     | "RequestHeadTooLarge"
     | "RequestTargetTooLong"
@@ -20,4 +20,4 @@ export interface Refusal {
   readonly reason: string
 }
 
-export const refuse = (tag: Refusal["tag"], reason: string): Refusal => ({ type: "refusal", tag, reason })
+export const parseError = (tag: ParseError["tag"], reason: string): ParseError => ({ type: "refusal", tag, reason })

@@ -2,7 +2,7 @@
  * Octets that came and were not read yet. A push onto an empty inbox copies nothing; otherwise the buffer doubles, so that
  * a message that trickles in costs linear time.
  */
-export class Inbox {
+export class ReadBuffer {
   /** Valid from `start` to its length. */
   bytes: Buffer = EMPTY
   start = 0

@@ -1,9 +1,9 @@
 import type { BodyRange, MessageEnd, RequestHead } from "./head.ts"
-import type { Refusal } from "./parse-error.ts"
+import type { ParseError } from "./parse-error.ts"
 import { BodyReader } from "./body-reader.ts"
-import { NO_LINES, TOKEN, hasToken, lengthOf, readFields } from "./fields.ts"
-import { Inbox } from "./read-buffer.ts"
-import { refuse } from "./parse-error.ts"
+import { INVALID_IN_HEAD, TOKEN, hasToken, lengthOf, readFields } from "./fields.ts"
+import { ReadBuffer } from "./read-buffer.ts"
+import { parseError } from "./parse-error.ts"
 
 /** Bounds of a request, in octets and fields; see `Limits` of the sockets for the values and their reasons. */
 export interface RequestLimits {
@@ -23,7 +23,7 @@ export interface RequestReader {
    * followed by ranges of its body and an end. After a refusal nothing follows. Any split of the input gives the same events,
    * but for the splits of body ranges.
    */
-  read(): RequestHead | BodyRange | MessageEnd | Refusal | undefined
+  read(): RequestHead | BodyRange | MessageEnd | ParseError | undefined
   /** Everything unread, for an upgrade: it is no longer HTTP. */
   rest(): Uint8Array
   /** Octets pushed and not read. */
@@ -51,7 +51,7 @@ export const requestReader = (limits: RequestLimits): RequestReader => new Reade
 
 class Reader implements RequestReader {
   readonly #limits: RequestLimits
-  readonly #inbox = new Inbox()
+  readonly #inbox = new ReadBuffer()
   readonly #body: BodyReader
   #scanned = 0
   #lineChecked = false
@@ -84,7 +84,7 @@ class Reader implements RequestReader {
     return this.#inbox.take()
   }
 
-  read(): RequestHead | BodyRange | MessageEnd | Refusal | undefined {
+  read(): RequestHead | BodyRange | MessageEnd | ParseError | undefined {
     if (this.#refused) return undefined
     const event = this.#body.done ? this.#readHead() : this.#body.read()
     if (event === undefined) return undefined
@@ -93,7 +93,7 @@ class Reader implements RequestReader {
     return event
   }
 
-  #readHead(): RequestHead | Refusal | undefined {
+  #readHead(): RequestHead | ParseError | undefined {
     const inbox = this.#inbox
     // RFC 9112 §2.2: at least one CRLF before a request line is to be ignored.
     if (this.#scanned === 0) {
@@ -114,13 +114,13 @@ class Reader implements RequestReader {
   }
 
   /** What of an unfinished head can be refused already, so that nobody waits for the end of what is no request. */
-  #readPartial(): Refusal | undefined {
+  #readPartial(): ParseError | undefined {
     const { bytes, start } = this.#inbox
     const size = this.#inbox.size
     const from = Math.max(0, this.#scanned - 1)
     const added = bytes.toString("latin1", start + from)
-    if (NO_LINES.test(added) || bytes[start] === LF) {
-      return refuse("RequestMalformed", "the head has a control octet or a bare CR or LF")
+    if (INVALID_IN_HEAD.test(added) || bytes[start] === LF) {
+      return parseError("RequestMalformed", "the head has a control octet or a bare CR or LF")
     }
     this.#scanned = size
     if (!this.#lineChecked) {
@@ -130,17 +130,17 @@ class Reader implements RequestReader {
         const line = readRequestLine(bytes.toString("latin1", start, start + from + eol), this.#limits.maxTarget)
         if ("type" in line) return line
       } else if (size > this.#limits.maxTarget + 64) {
-        return refuse("RequestTargetTooLong", "the request line is too long")
+        return parseError("RequestTargetTooLong", "the request line is too long")
       }
     }
     return size > this.#limits.maxRequestHead ? this.#tooLarge() : undefined
   }
 
-  #tooLarge(): Refusal {
-    return refuse("RequestHeadTooLarge", "the head is too large")
+  #tooLarge(): ParseError {
+    return parseError("RequestHeadTooLarge", "the head is too large")
   }
 
-  #parse(bytes: Uint8Array, base: number, text: string): RequestHead | Refusal {
+  #parse(bytes: Uint8Array, base: number, text: string): RequestHead | ParseError {
     let eol = text.indexOf("\r\n")
     if (eol < 0) eol = text.length
     const line = readRequestLine(text.slice(0, eol), this.#limits.maxTarget)
@@ -155,35 +155,36 @@ class Reader implements RequestReader {
       "RequestMalformed",
     )
     if ("type" in fields) return fields
-    if (fields.doubled !== undefined) return refuse("RequestMalformed", `${fields.doubled} is there twice`)
+    if (fields.doubled !== undefined) return parseError("RequestMalformed", `${fields.doubled} is there twice`)
 
     let host = fields.host
     if (host === undefined) {
-      if (version === 11) return refuse("RequestMalformed", "Host is missing")
+      if (version === 11) return parseError("RequestMalformed", "Host is missing")
       host = ""
-    } else if (!this.#isAuthority(host)) return refuse("RequestMalformed", "Host is no authority")
+    } else if (!this.#isAuthority(host)) return parseError("RequestMalformed", "Host is no authority")
     // RFC 9112 §3.2.2: the authority of an absolute-form wins over Host.
     if (line.authority !== undefined) {
       if (!this.#isAuthority(line.authority))
-        return refuse("RequestMalformed", "the request target has no valid authority")
+        return parseError("RequestMalformed", "the request target has no valid authority")
       host = line.authority
     }
 
     let framing: number | "chunked" = 0
     const { transferEncoding, contentLength } = fields
     if (transferEncoding !== undefined) {
-      if (contentLength !== undefined) return refuse("RequestMalformed", "both Content-Length and Transfer-Encoding")
-      if (version === 10) return refuse("RequestMalformed", "Transfer-Encoding in HTTP/1.0")
+      if (contentLength !== undefined)
+        return parseError("RequestMalformed", "both Content-Length and Transfer-Encoding")
+      if (version === 10) return parseError("RequestMalformed", "Transfer-Encoding in HTTP/1.0")
       if (transferEncoding !== "chunked" && transferEncoding.toLowerCase() !== "chunked") {
         // A coding that is not ours to know is 501 (RFC 9112 §6.1); a disguised `chunked` is an attack.
         return /^[a-z]+$/i.test(transferEncoding)
-          ? refuse("CodingUnknown", "the transfer coding is not known")
-          : refuse("RequestMalformed", "Transfer-Encoding is not exactly chunked")
+          ? parseError("CodingUnknown", "the transfer coding is not known")
+          : parseError("RequestMalformed", "Transfer-Encoding is not exactly chunked")
       }
       framing = "chunked"
     } else if (contentLength !== undefined) {
       const length = lengthOf(contentLength)
-      if (length === undefined) return refuse("RequestMalformed", "Content-Length is no length")
+      if (length === undefined) return parseError("RequestMalformed", "Content-Length is no length")
       framing = length
     }
 
@@ -191,7 +192,7 @@ class Reader implements RequestReader {
     // RFC 9110 §10.1.1: an expectation in HTTP/1.0 is ignored.
     if (fields.expect !== undefined && version === 11) {
       if (fields.expect.toLowerCase() !== "100-continue")
-        return refuse("ExpectationFailed", "the expectation is not known")
+        return parseError("ExpectationFailed", "the expectation is not known")
       expect = framing !== 0
     }
     const { connection } = fields
@@ -242,38 +243,38 @@ interface RequestLine {
 }
 
 /** `method SP request-target SP HTTP-version`, with exactly one space at each place (RFC 9112 §3). */
-const readRequestLine = (line: string, maxTarget: number): RequestLine | Refusal => {
+const readRequestLine = (line: string, maxTarget: number): RequestLine | ParseError => {
   let i = 0
   while (i < line.length && TOKEN[line.charCodeAt(i)] === 1) i++
-  if (i === 0 || line.charCodeAt(i) !== 32) return refuse("RequestMalformed", "the request line has no method")
+  if (i === 0 || line.charCodeAt(i) !== 32) return parseError("RequestMalformed", "the request line has no method")
   const method = line.slice(0, i)
   const targetStart = ++i
   let c = 0
   // VCHAR without "#": a fragment is never sent (CVE-2023-45539), and octets above 0x7e are to be escaped.
   while (i < line.length && (c = line.charCodeAt(i)) > 32 && c < 127 && c !== 35) i++
   if (i === targetStart || line.charCodeAt(i) !== 32)
-    return refuse("RequestMalformed", "the request target is not valid")
-  if (i - targetStart > maxTarget) return refuse("RequestTargetTooLong", "the request target is too long")
+    return parseError("RequestMalformed", "the request target is not valid")
+  if (i - targetStart > maxTarget) return parseError("RequestTargetTooLong", "the request target is too long")
   const sent = line.slice(targetStart, i)
   const protocol = line.slice(i + 1)
   const version = protocol === "HTTP/1.1" ? 11 : protocol === "HTTP/1.0" ? 10 : undefined
   if (version === undefined) {
     return /^HTTP\/[0-9]\.[0-9]$/.test(protocol)
-      ? refuse("VersionUnknown", "the HTTP version is not known")
-      : refuse("RequestMalformed", "the request line has no valid version")
+      ? parseError("VersionUnknown", "the HTTP version is not known")
+      : parseError("RequestMalformed", "the request line has no valid version")
   }
   if (!METHODS.has(method)) {
     // RFC 9931: a refused CONNECT's following octets are not HTTP. TRACE would show the client what we added.
-    if (method === "CONNECT" || method === "TRACE") return refuse("MethodRefused", `${method} is not passed on`)
-    return refuse("MethodUnknown", "the method is not known")
+    if (method === "CONNECT" || method === "TRACE") return parseError("MethodRefused", `${method} is not passed on`)
+    return parseError("MethodUnknown", "the method is not known")
   }
   if (sent.charCodeAt(0) === 47) return { method, target: sent, authority: undefined, version }
   if (sent === "*") {
-    if (method !== "OPTIONS") return refuse("RequestMalformed", "the target * goes with OPTIONS only")
+    if (method !== "OPTIONS") return parseError("RequestMalformed", "the target * goes with OPTIONS only")
     return { method, target: sent, authority: undefined, version }
   }
   if (sent.slice(0, 7).toLowerCase() !== "http://")
-    return refuse("RequestMalformed", "the request target has no known form")
+    return parseError("RequestMalformed", "the request target has no known form")
   let end = 7
   while (end < sent.length && (c = sent.charCodeAt(end)) !== 47 && c !== 63) end++
   const rest = sent.slice(end)

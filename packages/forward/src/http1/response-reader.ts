@@ -1,9 +1,9 @@
 import type { BodyRange, MessageEnd, ResponseHead } from "./head.ts"
-import type { Refusal } from "./parse-error.ts"
+import type { ParseError } from "./parse-error.ts"
 import { BodyReader } from "./body-reader.ts"
-import { NO_LINES, NO_VALUE, hasToken, lengthOf, readFields } from "./fields.ts"
-import { Inbox } from "./read-buffer.ts"
-import { refuse } from "./parse-error.ts"
+import { INVALID_IN_HEAD, INVALID_IN_VALUE, hasToken, lengthOf, readFields } from "./fields.ts"
+import { ReadBuffer } from "./read-buffer.ts"
+import { parseError } from "./parse-error.ts"
 
 /** Bounds of an answer, in octets and fields. */
 export interface ResponseLimits {
@@ -19,7 +19,7 @@ export interface ResponseReader {
   push(bytes: Uint8Array): void
   end(): void
   /** As `RequestReader.read`. An interim head (1xx) has no body and is followed by another head. */
-  read(): ResponseHead | BodyRange | MessageEnd | Refusal | undefined
+  read(): ResponseHead | BodyRange | MessageEnd | ParseError | undefined
   rest(): Uint8Array
   readonly buffered: number
 }
@@ -31,7 +31,7 @@ export const responseReader = (limits: ResponseLimits): ResponseReader => new Re
 
 class Reader implements ResponseReader {
   readonly #limits: ResponseLimits
-  readonly #inbox = new Inbox()
+  readonly #inbox = new ReadBuffer()
   readonly #body: BodyReader
   #method = "GET"
   #scanned = 0
@@ -62,7 +62,7 @@ class Reader implements ResponseReader {
     return this.#inbox.take()
   }
 
-  read(): ResponseHead | BodyRange | MessageEnd | Refusal | undefined {
+  read(): ResponseHead | BodyRange | MessageEnd | ParseError | undefined {
     if (this.#over) return undefined
     const event = this.#body.done ? this.#readHead() : this.#body.read()
     // An answer that the end of its connection ended is the last one.
@@ -71,26 +71,29 @@ class Reader implements ResponseReader {
     return event
   }
 
-  #readHead(): ResponseHead | Refusal | undefined {
+  #readHead(): ResponseHead | ParseError | undefined {
     const inbox = this.#inbox
     const { bytes, start } = inbox
     const size = inbox.size
-    if (size === 0) return inbox.ended ? refuse("UpstreamFailed", "the connection closed without an answer") : undefined
+    if (size === 0)
+      return inbox.ended ? parseError("UpstreamFailed", "the connection closed without an answer") : undefined
     const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if ((end < 0 ? size : end - start) > this.#limits.maxResponseHead) {
-      return refuse("UpstreamMalformed", "the head of the answer is too large")
+      return parseError("UpstreamMalformed", "the head of the answer is too large")
     }
     if (end < 0) {
       const added = bytes.toString("latin1", start + Math.max(0, this.#scanned - 1))
-      if (NO_LINES.test(added)) {
-        return refuse("UpstreamMalformed", "the head of the answer has a control octet or a bare CR or LF")
+      if (INVALID_IN_HEAD.test(added)) {
+        return parseError("UpstreamMalformed", "the head of the answer has a control octet or a bare CR or LF")
       }
       // What does not begin like an answer never becomes one; no waiting for its end.
       if (!"HTTP/1.".startsWith(bytes.toString("latin1", start, start + Math.min(7, size)))) {
-        return refuse("UpstreamMalformed", "this is no answer of HTTP/1")
+        return parseError("UpstreamMalformed", "this is no answer of HTTP/1")
       }
       this.#scanned = size
-      return inbox.ended ? refuse("UpstreamFailed", "the connection closed inside the head of an answer") : undefined
+      return inbox.ended
+        ? parseError("UpstreamFailed", "the connection closed inside the head of an answer")
+        : undefined
     }
     this.#scanned = 0
     const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
@@ -99,14 +102,14 @@ class Reader implements ResponseReader {
     return head
   }
 
-  #parse(bytes: Uint8Array, base: number, text: string): ResponseHead | Refusal {
+  #parse(bytes: Uint8Array, base: number, text: string): ResponseHead | ParseError {
     let eol = text.indexOf("\r\n")
     if (eol < 0) eol = text.length
     const status = statusOf(text, eol)
-    if (status === undefined) return refuse("UpstreamMalformed", "the status line is not valid")
+    if (status === undefined) return parseError("UpstreamMalformed", "the status line is not valid")
     const version = text.charCodeAt(7) === 49 ? 11 : 10
     const reason = text.slice(13, eol)
-    if (NO_VALUE.test(reason)) return refuse("UpstreamMalformed", "the reason phrase has a control octet")
+    if (INVALID_IN_VALUE.test(reason)) return parseError("UpstreamMalformed", "the reason phrase has a control octet")
     const fields = readFields(
       bytes,
       base,
@@ -118,19 +121,20 @@ class Reader implements ResponseReader {
     if ("type" in fields) return fields
     const { contentLength, transferEncoding, connection } = fields
     if (fields.doubled === "Content-Length" || fields.doubled === "Transfer-Encoding") {
-      return refuse("UpstreamMalformed", `${fields.doubled} is there twice`)
+      return parseError("UpstreamMalformed", `${fields.doubled} is there twice`)
     }
     let framing: ResponseHead["framing"] = "until-close"
     if (transferEncoding !== undefined) {
-      if (contentLength !== undefined) return refuse("UpstreamMalformed", "both Content-Length and Transfer-Encoding")
-      if (version === 10) return refuse("UpstreamMalformed", "Transfer-Encoding in HTTP/1.0")
+      if (contentLength !== undefined)
+        return parseError("UpstreamMalformed", "both Content-Length and Transfer-Encoding")
+      if (version === 10) return parseError("UpstreamMalformed", "Transfer-Encoding in HTTP/1.0")
       if (transferEncoding.toLowerCase() !== "chunked") {
-        return refuse("UpstreamMalformed", "Transfer-Encoding is not exactly chunked")
+        return parseError("UpstreamMalformed", "Transfer-Encoding is not exactly chunked")
       }
       framing = "chunked"
     } else if (contentLength !== undefined) {
       const length = lengthOf(contentLength)
-      if (length === undefined) return refuse("UpstreamMalformed", "Content-Length is no length")
+      if (length === undefined) return parseError("UpstreamMalformed", "Content-Length is no length")
       framing = length
     }
     if (status < 200 || status === 204 || status === 304 || this.#method === "HEAD") framing = 0

@@ -1,11 +1,11 @@
 import type { HeaderList } from "../headers.ts"
-import { NO_VALUE } from "./fields.ts"
+import { INVALID_IN_VALUE } from "./fields.ts"
 
 /** How a body is framed on the way out. `none`: what the fields say about a length stays, as for HEAD and 304. */
-export type OutFraming = number | "chunked" | "until-close" | "none"
+export type BodyFraming = number | "chunked" | "until-close" | "none"
 
 /** The head of a request as it goes on, one character per octet. Framing fields are written here and only here. */
-export const requestHeadText = (method: string, target: string, headers: HeaderList, framing: OutFraming): string =>
+export const requestHeadText = (method: string, target: string, headers: HeaderList, framing: BodyFraming): string =>
   `${method} ${target} HTTP/1.1\r\n${fieldsText(headers, framing)}\r\n`
 
 /** The head of an answer. */
@@ -13,7 +13,7 @@ export const responseHeadText = (
   status: number,
   reason: string,
   headers: HeaderList,
-  framing: OutFraming,
+  framing: BodyFraming,
   close: boolean,
 ): string =>
   `HTTP/1.1 ${status} ${reason}\r\n${fieldsText(headers, framing)}${close ? "Connection: close\r\n\r\n" : "\r\n"}`
@@ -29,11 +29,11 @@ export const lastChunkText = (trailers: HeaderList): string =>
 export const checkFields = (headers: HeaderList): void => {
   for (let i = 0; i < headers.length; i += 2) {
     if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(headers[i]!)) throw new TypeError("a header name is not a token")
-    if (NO_VALUE.test(headers[i + 1]!)) throw new TypeError(`header ${headers[i]} has an invalid value`)
+    if (INVALID_IN_VALUE.test(headers[i + 1]!)) throw new TypeError(`header ${headers[i]} has an invalid value`)
   }
 }
 
-const fieldsText = (headers: HeaderList, framing: OutFraming): string => {
+const fieldsText = (headers: HeaderList, framing: BodyFraming): string => {
   let text = ""
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!

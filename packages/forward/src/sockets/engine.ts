@@ -1,11 +1,11 @@
 import type { Duplex } from "node:stream"
-import type { Engine, Limits, ServeOptions } from "./contract/contract.ts"
-import type { Shared } from "./connection/client-connection.ts"
-import { defaultNames } from "../header-names.ts"
-import { Downstream } from "./connection/client-connection.ts"
+import type { Engine, Limits, EngineOptions } from "./contract/contract.ts"
+import type { EngineContext } from "./connection/client-connection.ts"
+import { defaultHeaderNames } from "../header-names.ts"
+import { ClientConnection } from "./connection/client-connection.ts"
 import { defaultLimits } from "./contract/limits.ts"
-import { Pools } from "./connection/upstream-pool.ts"
-import { Wheel } from "./io/deadlines.ts"
+import { UpstreamPools } from "./connection/upstream-pool.ts"
+import { DeadlineScanner } from "./io/deadlines.ts"
 
 /** How often deadlines are looked at, in ms: they fire at most twice this late. */
 const TICK_MS = 50
@@ -14,22 +14,22 @@ const TICK_MS = 50
  * An engine: takes accepted connections, asks `onRequest` about each request, and moves the bytes. Throws a `TypeError` when
  * a limit is not a non-negative number.
  */
-export const serve = (options: ServeOptions): Engine => {
+export const createEngine = (options: EngineOptions): Engine => {
   const limits: Limits = { ...defaultLimits, ...options.limits }
   for (const [name, value] of Object.entries(limits)) {
     if (!(Number.isFinite(value) && value >= 0))
       throw new TypeError(`limit ${name} must be a number from 0 up, got ${value}`)
   }
-  const wheel = new Wheel(TICK_MS)
-  const pools = new Pools(limits, wheel)
-  const open = new Set<Downstream>()
-  const shared: Shared = {
+  const wheel = new DeadlineScanner(TICK_MS)
+  const pools = new UpstreamPools(limits, wheel)
+  const open = new Set<ClientConnection>()
+  const shared: EngineContext = {
     options,
     limits,
     wheel,
     pools,
     open,
-    names: options.names ?? defaultNames,
+    names: options.headerNames ?? defaultHeaderNames,
     draining: false,
     emptied: undefined,
   }
@@ -40,7 +40,7 @@ export const serve = (options: ServeOptions): Engine => {
         socket.destroy()
         return
       }
-      open.add(new Downstream(socket, shared))
+      open.add(new ClientConnection(socket, shared))
     },
     drain: ({ deadlineMs }) => {
       shared.draining = true

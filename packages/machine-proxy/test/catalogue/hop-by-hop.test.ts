@@ -1,4 +1,4 @@
-import { defaultNames, requestHeaders } from "@project-ingress/forward"
+import { defaultHeaderNames, requestHeaders } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { bytes, ok, assert, useMachine } from "./harness.ts"
 import type { Answer, AppRequest, Field } from "./harness.ts"
@@ -288,7 +288,7 @@ describe("what is meant for the app", () => {
   })
 
   it("P15 gets nothing from a host that would begin another line", () => {
-    const hop = { names: defaultNames, pseudonym: "x", trusted: false }
+    const hop = { headerNames: defaultHeaderNames, pseudonym: "x", trusted: false }
     for (const evil of ["a\r\nb: c", "a\rb", "a\nb", "a\0", "a\x7f", "\u010d\u010a", "a\u2028"]) {
       expect(() => requestHeaders([], { ...hop, host: evil, add: [] })).toThrow(TypeError)
       expect(() => requestHeaders([], { ...hop, add: ["X-A", evil] })).toThrow(TypeError)
@@ -298,7 +298,7 @@ describe("what is meant for the app", () => {
 
   it("P10 is made anew: the fields that arrived stay as they were", async () => {
     const inbound = Object.freeze(["Host", "a", "Connection", "X-Hop", "X-Hop", "1", "X-Keep", "2"])
-    const hop = { names: defaultNames, pseudonym: "x", trusted: false, host: "b", add: ["X-Mine", "3"] }
+    const hop = { headerNames: defaultHeaderNames, pseudonym: "x", trusted: false, host: "b", add: ["X-Mine", "3"] }
     expect(requestHeaders(inbound, hop)).toEqual(requestHeaders(inbound, hop))
     expect(inbound).toHaveLength(8)
     const client = await m.connect().write(m.get("/", "Connection: X-Hop", "X-Hop: 1"))

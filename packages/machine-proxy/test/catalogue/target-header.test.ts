@@ -1,6 +1,6 @@
 import dns from "node:dns"
 import * as net from "node:net"
-import { generateTicketKeys, hopNames, mintTicket } from "@project-ingress/forward"
+import { generateTicketKeys, hopHeaderNames, signTicket } from "@project-ingress/forward"
 import * as fc from "fast-check"
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { parseTarget } from "../../src/target.ts"
@@ -378,7 +378,7 @@ describe("the target header", () => {
 
   it("X18 X26 takes no prefix with a control octet, so that no name can begin another line", () => {
     for (const prefix of ["x\r\ny", "x\n", "x\0", "x_y", "x.y", "X", "", "-x", "x-", "x y", "x:", "é"]) {
-      expect(() => hopNames(prefix)).toThrow(TypeError)
+      expect(() => hopHeaderNames(prefix)).toThrow(TypeError)
     }
   })
 
@@ -493,7 +493,7 @@ describe("an allow-list", () => {
 const minted = async (shiftMs: number) => {
   vi.setSystemTime(Date.now() + shiftMs)
   try {
-    return await mintTicket(signing, { machine })
+    return await signTicket(signing, { machine })
   } finally {
     vi.useRealTimers()
   }
@@ -534,7 +534,7 @@ describe("a ticket", () => {
       unsigned,
       `${head}.${claims}.`,
       `${head}..${signature}`,
-      await mintTicket(other.signing, { machine }),
+      await signTicket(other.signing, { machine }),
       await minted(-120_000),
       await minted(120_000),
       "x".repeat(5_000),
@@ -545,7 +545,7 @@ describe("a ticket", () => {
     await assert.ticketRefused(401, withTickets(ticket, ticket))
     await assert.ticketRefused(401, withTickets(ticket, "x"))
     await assert.ticketRefused(401, withTickets("x", ticket))
-    await assert.ticketRefused(421, withTickets(await mintTicket(signing, { machine: "mach_b" })))
+    await assert.ticketRefused(421, withTickets(await signTicket(signing, { machine: "mach_b" })))
   })
 
   it("X23 never reaches the app", async () => {

@@ -1,7 +1,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { MachineRecordInvalid, where } from "../contract/errors.ts"
+import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
 import type { Machine } from "../contract/machine-provider.ts"
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -20,7 +20,7 @@ export const metadataDecoder = <A>(
     const decoded = decode(machine.metadata)
     if (Result.isSuccess(decoded)) return decoded.success
     const field = fieldOf(decoded.failure.issue)
-    throw new MachineRecordInvalid({ ...where(machine), field, accepted: sentences[field] ?? "an object" })
+    throw new MachineRecordInvalid({ ...machineRef(machine), field, accepted: sentences[field] ?? "an object" })
   }
 }
 

@@ -7,9 +7,9 @@ import {
   ProviderAuth,
   ProviderRateLimited,
   ProviderUnavailable,
-  where,
+  machineRef,
 } from "../contract/errors.ts"
-import type { ProviderError, Where } from "../contract/errors.ts"
+import type { ProviderError, MachineRef } from "../contract/errors.ts"
 import { checkFields, checkSecret } from "../contract/fields.ts"
 import type { Machine } from "../contract/machine-provider.ts"
 import { retryAfterMs } from "./retry-after.ts"
@@ -35,10 +35,10 @@ export interface VendorApiOptions {
    * What a failed answer says about itself, for the `cause` of its failure, where logs find it: the secrets are taken out, and
    * it ends after 1 000 characters. Default: no cause, because an answer may hold secrets that nobody here knows.
    */
-  readonly causeOf?: (answer: Pick<VendorAnswer, "status" | "headers" | "text" | "json">) => string
+  readonly causeOf?: (answer: Pick<VendorResponse, "status" | "headers" | "text" | "json">) => string
 }
 
-export interface VendorQuestion {
+export interface VendorRequest {
   /** `GET`. */
   readonly method?: string
   /** Below `apiBase`, with its query; what is put into it has to be encoded: `/machines/${encodeURIComponent(externalId)}`. */
@@ -49,7 +49,7 @@ export interface VendorQuestion {
 }
 
 /** An answer of the API, whatever its status. */
-export interface VendorAnswer {
+export interface VendorResponse {
   /** 0: a redirect that the runtime hides. */
   readonly status: number
   /** 2xx. */
@@ -60,7 +60,7 @@ export interface VendorAnswer {
   /** `undefined` when it is none. */
   readonly json: unknown
   /** For an error of one's own: `new MachineStarting(answer.where)`. */
-  readonly where: Where
+  readonly where: MachineRef
   /**
    * What it means by its status: 401 and 403 `ProviderAuth`, 404 `MachineNotFound`, 409 `MachineStarting`, 429
    * `ProviderRateLimited`, else `ProviderUnavailable` with the reason `HTTP 500`.
@@ -77,7 +77,7 @@ export interface VendorApi {
    * Rejects with `ProviderUnavailable` when no answer came, `MachineRecordInvalid` for an id that makes another path, or the
    * signal's reason.
    */
-  ask(machine: Pick<Machine, "type" | "externalId">, question: VendorQuestion): Promise<VendorAnswer>
+  request(machine: Pick<Machine, "type" | "externalId">, question: VendorRequest): Promise<VendorResponse>
 }
 
 /** Far above any answer about one machine, in octets. */
@@ -98,15 +98,15 @@ export const vendorApi = (options: VendorApiOptions): VendorApi => {
   const headers: Readonly<Record<string, string>> = { accept: "application/json", ...Object.fromEntries(lower) }
   const send = options.fetch ?? ((url: string, init: RequestInit) => fetch(url, init))
   const redacted = (text: string): string => hidden.reduce((text, secret) => text.replaceAll(secret, "…"), text)
-  const cause = causeOf && ((answer: VendorAnswer) => new Error(redacted(causeOf(answer)).slice(0, MAX_CAUSE)))
+  const cause = causeOf && ((answer: VendorResponse) => new Error(redacted(causeOf(answer)).slice(0, MAX_CAUSE)))
 
   return {
-    async ask(machine, { method = "GET", path, body, signal }) {
+    async request(machine, { method = "GET", path, body, signal }) {
       const url = base + path
       // `..` passes through `encodeURIComponent`, and whoever parses the URL resolves it: into a question about something else.
       if (!path.startsWith("/") || new URL(url).href !== url) {
         const accepted = "a name that can stand in a path"
-        throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted })
+        throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted })
       }
       try {
         const response = await send(url, {
@@ -116,11 +116,11 @@ export const vendorApi = (options: VendorApiOptions): VendorApi => {
           redirect: "manual",
           signal,
         })
-        return answerOf(response, await textOf(response), where(machine), cause)
+        return answerOf(response, await textOf(response), machineRef(machine), cause)
       } catch (error) {
         signal.throwIfAborted()
         // Without the error: a `fetch` that is not the runtime's may have put the request into it, and so the secrets.
-        throw new ProviderUnavailable({ ...where(machine), reason: reasonOf(error, redacted) })
+        throw new ProviderUnavailable({ ...machineRef(machine), reason: reasonOf(error, redacted) })
       }
     },
   }
@@ -142,10 +142,10 @@ const checkedBase = (text: string, anywhere: boolean): string => {
 const answerOf = (
   { type, status, ok, headers }: Response,
   text: string,
-  place: Where,
-  causeOf: ((answer: VendorAnswer) => Error) | undefined,
-): VendorAnswer => {
-  const answer: VendorAnswer = {
+  place: MachineRef,
+  causeOf: ((answer: VendorResponse) => Error) | undefined,
+): VendorResponse => {
+  const answer: VendorResponse = {
     status: type === "opaqueredirect" ? 0 : status,
     ok: ok && type !== "opaqueredirect",
     headers,
@@ -165,7 +165,7 @@ const answerOf = (
   return answer
 }
 
-const failureOf = ({ status, headers, where }: VendorAnswer): ProviderError => {
+const failureOf = ({ status, headers, where }: VendorResponse): ProviderError => {
   switch (status) {
     case 401:
     case 403:

@@ -17,11 +17,11 @@ export const local = (): MachineProvider => ({
     webSocket: true,
     wake: "none",
     ports: "any",
-    eatenHeaders: [],
+    interceptedHeaders: [],
   },
   async resolve(machine) {
     const { host, port, epoch } = decode(machine)
-    return { origin: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, epoch, cacheForMs: 60_000 }
+    return { origin: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, epoch, ttlMs: 60_000 }
   },
 })
 

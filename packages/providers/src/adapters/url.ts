@@ -31,11 +31,11 @@ export const url = (options: UrlOptions = {}): MachineProvider => {
       webSocket: true,
       wake: "none",
       ports: "any",
-      eatenHeaders: Object.keys(headers).map((name) => name.toLowerCase()),
+      interceptedHeaders: Object.keys(headers).map((name) => name.toLowerCase()),
     },
     async resolve(machine) {
       const { origin, epoch = "" } = decode(machine)
-      return { origin, headers, epoch, cacheForMs: 60_000 }
+      return { origin, headers, epoch, ttlMs: 60_000 }
     },
   }
 }

@@ -1,5 +1,5 @@
 /** Which machine failed. Every error is made of it. */
-export interface Where {
+export interface MachineRef {
   readonly provider: string
   /** The provider's name of the machine. */
   readonly machine: string
@@ -8,7 +8,13 @@ export interface Where {
 }
 
 /** A machine as an error names it: `new MachineNotFound(where(machine))`. */
-export const where = ({ type, externalId }: { readonly type: string; readonly externalId: string }): Where => ({
+export const machineRef = ({
+  type,
+  externalId,
+}: {
+  readonly type: string
+  readonly externalId: string
+}): MachineRef => ({
   provider: type,
   machine: externalId,
 })
@@ -17,7 +23,7 @@ export const where = ({ type, externalId }: { readonly type: string; readonly ex
 abstract class MachineFailure extends Error {
   readonly provider: string
   readonly machine: string
-  constructor(where: Where, sentence: string) {
+  constructor(where: MachineRef, sentence: string) {
     super(
       `${where.provider} machine ${where.machine} ${sentence}`,
       where.cause === undefined ? undefined : { cause: where.cause },
@@ -33,7 +39,7 @@ abstract class MachineFailure extends Error {
 /** The provider knows no such machine, or it is gone for good. */
 export class MachineNotFound extends MachineFailure {
   readonly _tag = "MachineNotFound"
-  constructor(where: Where) {
+  constructor(where: MachineRef) {
     super(where, "does not exist")
   }
 }
@@ -43,7 +49,7 @@ export class MachineNotRunning extends MachineFailure {
   readonly _tag = "MachineNotRunning"
   /** The provider's own word for it: `exited`, `paused`. */
   readonly state: string
-  constructor(where: Where & { readonly state: string }) {
+  constructor(where: MachineRef & { readonly state: string }) {
     super(where, `is ${where.state}`)
     this.state = where.state
   }
@@ -53,7 +59,7 @@ export class MachineNotRunning extends MachineFailure {
 export class MachineStarting extends MachineFailure {
   readonly _tag = "MachineStarting"
   readonly retryAfterMs: number | undefined
-  constructor(where: Where & { readonly retryAfterMs?: number | undefined }) {
+  constructor(where: MachineRef & { readonly retryAfterMs?: number | undefined }) {
     super(where, "is starting")
     this.retryAfterMs = where.retryAfterMs
   }
@@ -62,7 +68,7 @@ export class MachineStarting extends MachineFailure {
 /** Another machine answered at this machine's endpoint (a stamped 421). */
 export class MachineMismatch extends MachineFailure {
   readonly _tag = "MachineMismatch"
-  constructor(where: Where) {
+  constructor(where: MachineRef) {
     super(where, "is not the one that answered at its endpoint")
   }
 }
@@ -71,7 +77,7 @@ export class MachineMismatch extends MachineFailure {
 export class PortClosed extends MachineFailure {
   readonly _tag = "PortClosed"
   readonly port: number
-  constructor(where: Where & { readonly port: number }) {
+  constructor(where: MachineRef & { readonly port: number }) {
     super(where, `runs, and nothing answers where its proxy should; port ${where.port} was wanted`)
     this.port = where.port
   }
@@ -80,7 +86,7 @@ export class PortClosed extends MachineFailure {
 /** The provider refused our credentials. */
 export class ProviderAuth extends MachineFailure {
   readonly _tag = "ProviderAuth"
-  constructor(where: Where) {
+  constructor(where: MachineRef) {
     super(where, "cannot be reached: the provider refused the credentials")
   }
 }
@@ -89,7 +95,7 @@ export class ProviderAuth extends MachineFailure {
 export class ProviderRateLimited extends MachineFailure {
   readonly _tag = "ProviderRateLimited"
   readonly retryAfterMs: number | undefined
-  constructor(where: Where & { readonly retryAfterMs?: number | undefined }) {
+  constructor(where: MachineRef & { readonly retryAfterMs?: number | undefined }) {
     super(where, "cannot be reached: the provider limits the rate")
     this.retryAfterMs = where.retryAfterMs
   }
@@ -100,7 +106,7 @@ export class ProviderUnavailable extends MachineFailure {
   readonly _tag = "ProviderUnavailable"
   /** A short reason for logs: `ECONNREFUSED`, `timeout`, `HTTP 500`. */
   readonly reason: string
-  constructor(where: Where & { readonly reason: string }) {
+  constructor(where: MachineRef & { readonly reason: string }) {
     super(where, `cannot be reached: ${where.reason}`)
     this.reason = where.reason
   }
@@ -110,7 +116,7 @@ export class ProviderUnavailable extends MachineFailure {
 export class MachineRecordInvalid extends MachineFailure {
   readonly _tag = "MachineRecordInvalid"
   readonly field: string
-  constructor(where: Where & { readonly field: string; readonly accepted: string }) {
+  constructor(where: MachineRef & { readonly field: string; readonly accepted: string }) {
     super(where, `has an invalid record: ${where.field} must be ${where.accepted}`)
     this.field = where.field
   }
@@ -119,7 +125,7 @@ export class MachineRecordInvalid extends MachineFailure {
 /** The machine's proxy took the request and no answer came in time, or the connection broke before one. */
 export class UpstreamTimeout extends MachineFailure {
   readonly _tag = "UpstreamTimeout"
-  constructor(where: Where) {
+  constructor(where: MachineRef) {
     super(where, "did not answer in time")
   }
 }
@@ -127,7 +133,7 @@ export class UpstreamTimeout extends MachineFailure {
 /** The connection to the machine's proxy broke, or its answer could not be understood. */
 export class UpstreamFailed extends MachineFailure {
   readonly _tag = "UpstreamFailed"
-  constructor(where: Where) {
+  constructor(where: MachineRef) {
     super(where, "closed the connection or sent an answer that cannot be understood")
   }
 }

@@ -27,11 +27,11 @@ export interface Endpoint {
   /** Changes with every incarnation of the machine, so that connections to the last one are never reused. */
   readonly epoch: string
   /** How long it may be used without asking again, in ms; 0: once. */
-  readonly cacheForMs: number
+  readonly ttlMs: number
   /** When its credentials end, in ms since 1970. */
   readonly expiresAt?: number
   /** How long the machine has been up, in ms: a refused connection on a young machine means that it is starting. */
-  readonly upForMs?: number
+  readonly uptimeMs?: number
 }
 
 /** What an adapter can do and what its platform does, as data. */
@@ -44,13 +44,13 @@ export interface Capabilities {
   /** Whether one endpoint leads to any port behind the machine's proxy, or each port has to be declared to the platform. */
   readonly ports: "any" | "declared"
   /** Lower-case names of request headers that the platform eats or acts on; they are tunnelled. */
-  readonly eatenHeaders: readonly string[]
+  readonly interceptedHeaders: readonly string[]
   /** Names of cookies that the platform's edge sets for itself: taken out of answers, and of requests. */
   readonly edgeCookies?: readonly string[]
 }
 
 /** An answer that bears no stamp: the platform's own. Only its head, and at most 4 096 octets of body when it was read. */
-export interface PlatformAnswer {
+export interface PlatformResponse {
   readonly status: number
   /** The first value of a field, by lower-case name. */
   readonly header: (lowerName: string) => string | undefined
@@ -58,7 +58,7 @@ export interface PlatformAnswer {
 }
 
 /** What an unstamped answer means. `ask-status`: the answer alone cannot tell. `refresh`: our credentials at the edge ended. */
-export type Verdict = ProviderError | "ask-status" | "refresh"
+export type Verdict = ProviderError | "check-status" | "refresh"
 
 export type MachineState = "running" | "starting" | "stopping" | "stopped" | "suspended" | "failed" | "gone" | "unknown"
 
@@ -66,7 +66,7 @@ export interface MachineStatus {
   readonly state: MachineState
   /** The provider's own word for the state, as `MachineNotRunning` repeats it: `exited`. No secret. */
   readonly detail?: string
-  readonly upForMs?: number
+  readonly uptimeMs?: number
 }
 
 /**
@@ -80,7 +80,7 @@ export interface MachineProvider {
   /** Where the machine's proxy is. `port` is the port wanted inside, for platforms with one address a port. */
   resolve(machine: Machine, options: { readonly port: number; readonly signal: AbortSignal }): Promise<Endpoint>
   /** What an answer without our stamp means. Pure. Default: 502 to 504 and 520 to 530 `ask-status`, others unavailable. */
-  classify?(answer: PlatformAnswer, machine: Machine): Verdict
+  classify?(answer: PlatformResponse, machine: Machine): Verdict
   status?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<MachineStatus>
   /**
    * Wakes the machine. Resolves when the provider accepted; starting a running machine is no failure. May give the endpoint

@@ -1,5 +1,5 @@
 /** What comes from strangers and from databases, which types alone do not hold: providers, records, endpoints. */
-import { MachineRecordInvalid, where } from "./errors.ts"
+import { MachineRecordInvalid, machineRef } from "./errors.ts"
 import { isFieldName } from "./fields.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
 import { AN_ORIGIN, isOrigin } from "./origin.ts"
@@ -9,15 +9,15 @@ import { AN_ORIGIN, isOrigin } from "./origin.ts"
  *
  * @throws {TypeError} naming the one that is none
  */
-export const checkedProviders = (providers: readonly MachineProvider[]): ReadonlyMap<string, MachineProvider> => {
+export const validProviders = (providers: readonly MachineProvider[]): ReadonlyMap<string, MachineProvider> => {
   if (!Array.isArray(providers)) throw new TypeError("providers must be an array")
   const byType = new Map<string, MachineProvider>()
   for (const [at, provider] of (providers as readonly unknown[]).entries()) {
     const { type, resolve, capabilities } = (provider ?? {}) as Partial<MachineProvider>
     const isOne = typeof type === "string" && type !== "" && typeof resolve === "function" && isObject(capabilities)
     if (!isOne) throw new TypeError(`providers[${at}] must be what an adapter gives: fly({ token }), not fly`)
-    if (!Array.isArray(capabilities.eatenHeaders)) {
-      throw new TypeError(`providers[${at}].capabilities.eatenHeaders must be an array of lower-case names`)
+    if (!Array.isArray(capabilities.interceptedHeaders)) {
+      throw new TypeError(`providers[${at}].capabilities.interceptedHeaders must be an array of lower-case names`)
     }
     if (byType.has(type)) throw new TypeError(`providers[${at}] has the type ${type}, as another one before it`)
     byType.set(type, provider as MachineProvider)
@@ -26,7 +26,7 @@ export const checkedProviders = (providers: readonly MachineProvider[]): Readonl
 }
 
 /** What is wrong with a record; a row of a database may be anything. */
-export const recordProblem = (machine: Machine): MachineRecordInvalid | undefined => {
+export const invalidRecord = (machine: Machine): MachineRecordInvalid | undefined => {
   const { id, type, externalId, metadata }: Readonly<Record<keyof Machine, unknown>> = machine
   const wrong = (field: string, accepted: string) =>
     new MachineRecordInvalid({ provider: String(type), machine: String(externalId), field, accepted })
@@ -40,11 +40,11 @@ export const recordProblem = (machine: Machine): MachineRecordInvalid | undefine
  * An endpoint as it may be used. An adapter builds origins from what an API says; one with a path or credentials would send
  * requests elsewhere. Throws `MachineRecordInvalid` with a field of `endpoint`.
  */
-export const checkedEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint => {
+export const validEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint => {
   const refuse = (field: string, accepted: string): never => {
-    throw new MachineRecordInvalid({ ...where(machine), field: `endpoint.${field}`, accepted })
+    throw new MachineRecordInvalid({ ...machineRef(machine), field: `endpoint.${field}`, accepted })
   }
-  const { origin, headers = {}, epoch, cacheForMs, expiresAt, fetch } = endpoint
+  const { origin, headers = {}, epoch, ttlMs, expiresAt, fetch } = endpoint
   if (!isOrigin(origin)) refuse("origin", AN_ORIGIN)
   // Refused here because a runtime that refuses one repeats its value, which may be a secret.
   const plain = isObject(headers) && !(headers instanceof Headers)
@@ -52,7 +52,7 @@ export const checkedEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint 
     refuse("headers", "an object of names and values that HTTP allows")
   }
   if (typeof epoch !== "string") refuse("epoch", "a text that changes with every incarnation")
-  if (typeof cacheForMs !== "number" || !(cacheForMs >= 0)) refuse("cacheForMs", "a number of ms, 0 or more")
+  if (typeof ttlMs !== "number" || !(ttlMs >= 0)) refuse("ttlMs", "a number of ms, 0 or more")
   // In seconds it would have been over since 1970.
   if (expiresAt !== undefined && !(expiresAt > 1e11)) refuse("expiresAt", "a time in ms since 1970")
   if (fetch !== undefined && typeof fetch !== "function") refuse("fetch", "a function")

@@ -1,5 +1,5 @@
-import { answerTable } from "@project-ingress/forward"
-import type { HopNames } from "@project-ingress/forward"
+import { errorRows } from "@project-ingress/forward"
+import type { HopHeaderNames } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { Destination } from "./destination.ts"
 import {
@@ -13,15 +13,15 @@ import {
   ProviderUnavailable,
   UpstreamFailed,
   UpstreamTimeout,
-  where,
+  machineRef,
 } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import type { Endpoint, Machine, MachineStatus, Verdict } from "../contract/machine-provider.ts"
 import { failureCode, providerError } from "./provider-client.ts"
-import type { Received } from "./attempt-request.ts"
+import type { AttemptResponse } from "./attempt-request.ts"
 
 /** Why a request did not bring an answer of its machine, while it is still open what follows from it. */
-export type Trouble<A = unknown> =
+export type AttemptFailure<A = unknown> =
   /** No answer came. */
   | { readonly _tag: "Unanswered"; readonly failure: SendFailure; readonly sent: "no" | "maybe" }
   /** Another machine's proxy answered. */
@@ -34,16 +34,16 @@ export type Trouble<A = unknown> =
   | { readonly _tag: "Known"; readonly error: ProviderError; readonly sent: "maybe" }
 
 /** What an answer means, by whether the machine's own proxy gave it. `undefined`: it is the app's. */
-export const troubleOf = <A>(
+export const classifyResponse = <A>(
   { provider, machine }: Destination,
-  received: Received<A>,
-  names: HopNames,
+  received: AttemptResponse<A>,
+  names: HopHeaderNames,
   body?: string,
-): Trouble<A> | undefined => {
-  const { status, header, answer, headHidden: hidden = false } = received
+): AttemptFailure<A> | undefined => {
+  const { status, header, response: answer, headHidden: hidden = false } = received
   if (header(names.stamp) !== undefined) {
     // An app may answer 421 of its own accord; only the machine's proxy can say why, because it removes an app's copy.
-    const misdirected = status === 421 && header(names.error) === answerTable.MachineMisdirected.code
+    const misdirected = status === 421 && header(names.error) === errorRows.MachineMisdirected.code
     return misdirected ? { _tag: "Misdirected", sent: "no" } : undefined
   }
   // Nothing proves who took a handshake where its head cannot be seen; the ticket names the machine all the same.
@@ -56,11 +56,11 @@ export const troubleOf = <A>(
   } catch (cause) {
     verdict = providerError(cause, machine)
   }
-  if (verdict !== "refresh" && verdict !== "ask-status" && !isProviderError(verdict)) {
+  if (verdict !== "refresh" && verdict !== "check-status" && !isProviderError(verdict)) {
     verdict = providerError(new TypeError("classify gave no verdict"), machine)
   }
   if (verdict === "refresh") return { _tag: "Stale", ...(hidden ? { hidden: { answer } } : {}), sent: "no" }
-  if (verdict === "ask-status") return { _tag: "Unclear", reason: `HTTP ${status}`, sent: "maybe" }
+  if (verdict === "check-status") return { _tag: "Unclear", reason: `HTTP ${status}`, sent: "maybe" }
   // It may as well be the app's.
   return hidden ? undefined : { _tag: "Known", error: verdict, sent: "maybe" }
 }
@@ -68,18 +68,18 @@ export const troubleOf = <A>(
 /** The contract's default: what an answer without a stamp means when its adapter does not say. */
 const classify = (status: number, machine: Machine): Verdict =>
   (status >= 502 && status <= 504) || (status >= 520 && status <= 530)
-    ? "ask-status"
+    ? "check-status"
     : new ProviderUnavailable({
-        ...where(machine),
+        ...machineRef(machine),
         reason: `HTTP ${status} without the stamp of the machine's proxy`,
       })
 
 /** Whether it was not even tried, which says nothing of the machine. */
-export const isUntried = (trouble: Trouble): boolean =>
+export const isUntried = (trouble: AttemptFailure): boolean =>
   trouble._tag === "Unanswered" && trouble.failure.kind === "unsupported"
 
 /** Whether the machine may be elsewhere by now, so that asking anew can help. */
-export const mayHaveMoved = (trouble: Trouble): boolean =>
+export const mayHaveMoved = (trouble: AttemptFailure): boolean =>
   trouble._tag === "Misdirected" ||
   trouble._tag === "Stale" ||
   // Some edges give a machine another address with each incarnation, and answer for those of the past.
@@ -92,11 +92,12 @@ export const hasMoved = (before: Endpoint, after: Endpoint): boolean =>
   JSON.stringify(before.headers) !== JSON.stringify(after.headers)
 
 /** What a machine that is coming up does to those who come too early. */
-export const isComingUp = (trouble: Trouble): boolean =>
+export const isStartingUp = (trouble: AttemptFailure): boolean =>
   trouble._tag === "Unanswered" && (trouble.failure.kind === "refused" || trouble.failure.kind === "reset")
 
 /** Whether only the machine's status can say what happened. */
-export const wantsStatus = (trouble: Trouble): boolean => trouble._tag === "Unclear" || trouble._tag === "Unanswered"
+export const wantsStatus = (trouble: AttemptFailure): boolean =>
+  trouble._tag === "Unclear" || trouble._tag === "Unanswered"
 
 /** What is known when it has to be said what happened. */
 export interface Evidence {
@@ -107,8 +108,12 @@ export interface Evidence {
 }
 
 /** The typed error of a trouble that nothing mended. */
-export const explain = (trouble: Trouble, { machine, port }: Destination, evidence: Evidence): ProviderError => {
-  const at = where(machine)
+export const toProviderError = (
+  trouble: AttemptFailure,
+  { machine, port }: Destination,
+  evidence: Evidence,
+): ProviderError => {
+  const at = machineRef(machine)
   if (trouble._tag === "Known") return trouble.error
   if (trouble._tag === "Misdirected") return new MachineMismatch(at)
   if (trouble._tag === "Stale") return new ProviderAuth(at)

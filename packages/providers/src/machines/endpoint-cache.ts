@@ -1,11 +1,11 @@
-import { makeFlights } from "./single-flight.ts"
+import { makeSingleFlight } from "./single-flight.ts"
 import type { Endpoint, Machine } from "../contract/machine-provider.ts"
 
 /** Asks the provider. The signal ends when nobody waits any more. */
 export type Load = (signal: AbortSignal) => Promise<Endpoint>
 
 /** The endpoints known so far, and the questions under way. */
-export interface Endpoints {
+export interface EndpointCache {
   /** What is known and still good. */
   known(key: string): Endpoint | undefined
   /** Asks, or waits for the same question of another request. Rejects as `load` does. */
@@ -23,13 +23,13 @@ const REMEMBERED = 10_000
 /** Credentials are renewed before they end, in ms: clocks differ, and a request takes its time. */
 const EXPIRY_MARGIN_MS = 30_000
 
-export const makeEndpoints = (): Endpoints => {
+export const makeEndpointCache = (): EndpointCache => {
   const known = new Map<string, { readonly endpoint: Endpoint; readonly until: number }>()
-  const flights = makeFlights<Endpoint>({ abandon: true })
+  const flights = makeSingleFlight<Endpoint>({ abandon: true })
 
   const remember = (key: string, endpoint: Endpoint): Endpoint => {
     const now = Date.now()
-    const until = Math.min(now + endpoint.cacheForMs, (endpoint.expiresAt ?? Infinity) - EXPIRY_MARGIN_MS)
+    const until = Math.min(now + endpoint.ttlMs, (endpoint.expiresAt ?? Infinity) - EXPIRY_MARGIN_MS)
     known.delete(key)
     if (!(until > now)) return endpoint
     if (known.size >= REMEMBERED) known.delete(known.keys().next().value!)
@@ -51,7 +51,7 @@ export const makeEndpoints = (): Endpoints => {
         (signal) => load(signal).then((endpoint) => remember(key, endpoint)),
         signal,
       )
-      if (asked.led || asked.value.cacheForMs > 0) return asked.value
+      if (asked.led || asked.value.ttlMs > 0) return asked.value
       // An endpoint for one use belongs to the one who asked.
       return remember(key, await load(signal))
     },

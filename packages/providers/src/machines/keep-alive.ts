@@ -1,7 +1,7 @@
 import { machineKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { bounded } from "./provider-client.ts"
-import type { Sendable } from "./attempt-request.ts"
+import { withTimeout } from "./provider-client.ts"
+import type { AttemptRequest } from "./attempt-request.ts"
 
 /** Tells providers that their machines are in use, for those that do not see it by the traffic. */
 export interface KeepAlive {
@@ -12,7 +12,7 @@ export interface KeepAlive {
   readonly used: (
     to: Destination,
     over: Promise<unknown> | undefined,
-    waitUntil: Sendable<unknown>["waitUntil"],
+    waitUntil: AttemptRequest<unknown>["waitUntil"],
   ) => void
 }
 
@@ -34,7 +34,7 @@ export const makeKeepAlive = ({ timeoutMs }: { readonly timeoutMs: number }): Ke
     if (toldAt.size >= REMEMBERED) toldAt.delete(toldAt.keys().next().value!)
     toldAt.set(key, now)
     const ask = (signal: AbortSignal) => provider.keepAlive!(machine, { signal })
-    return bounded(timeoutMs, new AbortController().signal, ask).catch(() => undefined)
+    return withTimeout(timeoutMs, new AbortController().signal, ask).catch(() => undefined)
   }
 
   return {

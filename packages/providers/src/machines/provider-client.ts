@@ -1,25 +1,25 @@
 import * as Effect from "effect/Effect"
-import { checkedEndpoint } from "../contract/validate.ts"
+import { validEndpoint } from "../contract/validate.ts"
 import { machineKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { keyPrefix, makeEndpoints } from "./endpoint-cache.ts"
-import { isProviderError, ProviderUnavailable, where } from "../contract/errors.ts"
+import { keyPrefix, makeEndpointCache } from "./endpoint-cache.ts"
+import { isProviderError, ProviderUnavailable, machineRef } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
-import { makeFlights } from "./single-flight.ts"
+import { makeSingleFlight } from "./single-flight.ts"
 import type { Endpoint, Machine, MachineStatus } from "../contract/machine-provider.ts"
 
 /** What providers are asked: each question once for all who want its answer, and never for longer than it may take. */
-export interface Questions {
+export interface ProviderClient {
   /** Where the machine answers, when that is known and still good. */
-  readonly known: (to: Destination) => Endpoint | undefined
+  readonly cached: (to: Destination) => Endpoint | undefined
   /** Where the machine answers. */
   readonly resolve: (to: Destination) => Effect.Effect<Endpoint, ProviderError>
   /** The same for work that several requests wait for. Rejects with a `ProviderError`, or with the signal's reason. */
-  readonly resolved: (to: Destination, signal: AbortSignal) => Promise<Endpoint>
+  readonly resolvePromise: (to: Destination, signal: AbortSignal) => Promise<Endpoint>
   /** What became of the machine; `undefined` when the provider cannot say. */
   readonly status: (to: Destination) => Effect.Effect<MachineStatus | undefined, ProviderError>
   /** Remembers an endpoint that the provider told of by itself. Throws as `resolved` rejects. */
-  readonly learn: (to: Destination, endpoint: Endpoint) => Endpoint
+  readonly store: (to: Destination, endpoint: Endpoint) => Endpoint
   /** Forgets an endpoint that failed, unless a newer one took its place. */
   readonly forget: (to: Destination, endpoint: Endpoint) => void
   /** Forgets all endpoints of a machine. */
@@ -27,32 +27,37 @@ export interface Questions {
 }
 
 /** `timeoutMs`: how long a provider may take to answer one question. */
-export const makeQuestions = ({ timeoutMs }: { readonly timeoutMs: number }): Questions => {
-  const endpoints = makeEndpoints()
-  const statuses = makeFlights<MachineStatus>({ abandon: true })
+export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }): ProviderClient => {
+  const endpoints = makeEndpointCache()
+  const statuses = makeSingleFlight<MachineStatus>({ abandon: true })
 
   // The time-out belongs to the question, not to the one who asked it first: others may be waiting for its answer.
-  const resolved: Questions["resolved"] = ({ provider, machine, port, key }, signal) =>
+  const resolved: ProviderClient["resolvePromise"] = ({ provider, machine, port, key }, signal) =>
     endpoints.ask(
       key,
       (signal) =>
-        bounded(timeoutMs, signal, (signal) => provider.resolve(machine, { port, signal })).then((endpoint) =>
-          checkedEndpoint(endpoint, machine),
+        withTimeout(timeoutMs, signal, (signal) => provider.resolve(machine, { port, signal })).then((endpoint) =>
+          validEndpoint(endpoint, machine),
         ),
       signal,
     )
 
   return {
-    known: ({ key }) => endpoints.known(key),
-    resolved,
-    resolve: (to) => lifted("Machines.resolve", to, (signal) => resolved(to, signal)),
+    cached: ({ key }) => endpoints.known(key),
+    resolvePromise: resolved,
+    resolve: (to) => fromPromise("Machines.resolve", to, (signal) => resolved(to, signal)),
     status: (to) => {
       const { provider, machine } = to
       if (provider.status === undefined) return Effect.succeed(undefined)
-      const ask = (signal: AbortSignal) => bounded(timeoutMs, signal, (signal) => provider.status!(machine, { signal }))
-      return lifted("Machines.status", to, async (signal) => (await statuses.join(machineKey(to), ask, signal)).value)
+      const ask = (signal: AbortSignal) =>
+        withTimeout(timeoutMs, signal, (signal) => provider.status!(machine, { signal }))
+      return fromPromise(
+        "Machines.status",
+        to,
+        async (signal) => (await statuses.join(machineKey(to), ask, signal)).value,
+      )
     },
-    learn: ({ machine, key }, endpoint) => endpoints.learn(key, checkedEndpoint(endpoint, machine)),
+    store: ({ machine, key }, endpoint) => endpoints.learn(key, validEndpoint(endpoint, machine)),
     forget: ({ key }, endpoint) => endpoints.forget(key, endpoint),
     forgetMachine: (type, externalId) => endpoints.forgetAll(keyPrefix(type, externalId)),
   }
@@ -62,7 +67,7 @@ export const makeQuestions = ({ timeoutMs }: { readonly timeoutMs: number }): Qu
  * The one seam between the promises of adapters and the program. A span each, because it is here that a request waits; it
  * ends without the answer, which a tracer would be given whole, secrets and all.
  */
-export const lifted = <A>(
+export const fromPromise = <A>(
   name: string,
   { machine }: Destination,
   ask: (signal: AbortSignal) => Promise<A>,
@@ -75,7 +80,7 @@ export const lifted = <A>(
       },
       catch: (cause) => providerError(cause, machine),
     }).pipe(
-      Effect.withSpan(name, { attributes: { ...where(machine) } }),
+      Effect.withSpan(name, { attributes: { ...machineRef(machine) } }),
       Effect.map(() => answer),
     )
   })
@@ -85,7 +90,7 @@ export const providerError = (cause: unknown, machine: Machine): ProviderError =
   isProviderError(cause)
     ? cause
     : new ProviderUnavailable({
-        ...where(machine),
+        ...machineRef(machine),
         reason: failureCode(cause) ?? (cause instanceof TimedOut ? "timeout" : "the adapter failed"),
         cause,
       })
@@ -103,7 +108,7 @@ export const failureCode = (error: unknown): string | undefined => {
 export class TimedOut extends Error {}
 
 /** Gives up after so many ms or with the signal, even on an adapter that looks at neither. */
-export const bounded = <A>(ms: number, outer: AbortSignal, ask: (signal: AbortSignal) => Promise<A>): Promise<A> =>
+export const withTimeout = <A>(ms: number, outer: AbortSignal, ask: (signal: AbortSignal) => Promise<A>): Promise<A> =>
   new Promise((resolve, reject) => {
     const inner = new AbortController()
     const stop = (reason: unknown): void => {

@@ -2,7 +2,7 @@
  * Work under way that several requests want. Plain data and plain promises, because requests share it: on Workers a fibre
  * of one request cannot wake another's.
  */
-export interface Flights<A> {
+export interface SingleFlight<A> {
   /** How many are under way. */
   size(): number
   /** How many wait for it; `undefined` when it is not under way. */
@@ -34,7 +34,7 @@ const BEAT_MS = 100
 const SILENT_MS = 400
 
 /** `abandon`: whether work that nobody waits for any more is told to stop. */
-export const makeFlights = <A>({ abandon }: { readonly abandon: boolean }): Flights<A> => {
+export const makeSingleFlight = <A>({ abandon }: { readonly abandon: boolean }): SingleFlight<A> => {
   const flights = new Map<string, Flight<A>>()
 
   const depart = (key: string, work: Work<A>): Flight<A> => {

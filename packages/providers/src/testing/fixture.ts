@@ -16,7 +16,7 @@ export interface Fixture {
   /** Where the app listens inside the machine. 3000. */
   readonly port?: number
   /** Signs the tickets. Without it the proxies run without keys, and nothing guards one machine's address from another. */
-  readonly signing?: TicketKey
+  readonly signingKey?: TicketKey
   /** A second machine of the provider, running in the same way under its own `id`. */
   readonly other?: Machine
   /** A record of a machine that the provider does not know, and that it would accept. */

@@ -62,7 +62,7 @@ export const makeWorld = (fixture: Fixture): World => {
       overhear(
         machineFetcher(other, machine, {
           port: world.port,
-          ...(fixture.signing === undefined ? {} : { signing: fixture.signing }),
+          ...(fixture.signingKey === undefined ? {} : { signingKey: fixture.signingKey }),
           ...options,
         }),
         said,

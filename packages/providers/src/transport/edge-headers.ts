@@ -1,15 +1,15 @@
-import type { HeaderList, HopNames } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { Endpoint } from "../contract/machine-provider.ts"
 
 /**
  * What a provider's edge is sent: its own headers last, so that they win, and those it would eat or act on under the
  * tunnel's prefix, where the machine's proxy finds them.
  */
-export const tunnelHeaders = (
+export const encapsulateHeaders = (
   list: HeaderList,
   eaten: readonly string[],
   endpoint: Endpoint,
-  names: HopNames,
+  names: HopHeaderNames,
 ): HeaderList => {
   const edge = Object.entries(endpoint.headers ?? {})
   if (edge.length === 0 && eaten.length === 0) return list

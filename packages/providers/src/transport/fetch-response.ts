@@ -1,5 +1,5 @@
 import { setsCookie } from "@project-ingress/forward"
-import type { Received, Sendable } from "../machines/attempt-request.ts"
+import type { AttemptResponse, AttemptRequest } from "../machines/attempt-request.ts"
 
 /** The most of a platform's answer that is looked at, in bytes. */
 const PEEK_BYTES = 4_096
@@ -32,15 +32,15 @@ export const bodyOf = (answer: Response): ReadableStream<Uint8Array> | null => {
 }
 
 /** A `Response` for `Machines.reach`: what every way in that speaks Fetch does with one. */
-export const fetched = {
+export const fetchTransport = {
   received: (answer) => ({
     status: answer.status,
     header: (lowerName) => answer.headers.get(lowerName) ?? undefined,
-    answer,
+    response: answer,
   }),
   discard: (answer) => void answer.body?.cancel().catch(() => {}),
   // The beginning of a text that nobody else will read. Its body is cancelled afterwards.
-  peek: async (answer) => {
+  readPrefix: async (answer) => {
     const coding = answer.headers.get("content-encoding") ?? "identity"
     if (answer.body === null || coding !== "identity") return undefined
     const reader = answer.body.getReader()
@@ -63,6 +63,6 @@ export const fetched = {
     reader.releaseLock()
     return seen
   },
-} satisfies Pick<Sendable<Response>, "discard" | "peek"> & {
-  readonly received: (answer: Response) => Received<Response>
+} satisfies Pick<AttemptRequest<Response>, "discard" | "readPrefix"> & {
+  readonly received: (answer: Response) => AttemptResponse<Response>
 }

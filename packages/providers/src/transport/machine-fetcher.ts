@@ -1,20 +1,20 @@
 import * as Effect from "effect/Effect"
-import { defaultNames, requestHeaders, signingKeyProblem, ticketMint } from "@project-ingress/forward"
-import type { HopNames, TicketKey } from "@project-ingress/forward"
+import { defaultHeaderNames, requestHeaders, validateSigningKey, ticketSigner } from "@project-ingress/forward"
+import type { HopHeaderNames, TicketKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
-import type { HandshakeAnswer } from "@project-ingress/forward/fetch"
-import { fetched, withoutEdgeCookies } from "./fetch-response.ts"
+import type { HandshakeResponse } from "@project-ingress/forward/fetch"
+import { fetchTransport, withoutEdgeCookies } from "./fetch-response.ts"
 import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
 import { makeMachines } from "../machines/machines.ts"
 import type { MachinesOptions } from "../machines/machines.ts"
-import type { Sendable } from "../machines/attempt-request.ts"
-import { tunnelHeaders } from "./edge-headers.ts"
+import type { AttemptRequest } from "../machines/attempt-request.ts"
+import { encapsulateHeaders } from "./edge-headers.ts"
 
 export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
   /** The port inside the machine, 1 to 65535. 3000. */
   readonly port?: number
   /** Signs the tickets. Without it the machine's proxy must run without keys. */
-  readonly signing?: TicketKey
+  readonly signingKey?: TicketKey
   /** Milliseconds until the answer's head; 0 is for ever. 60 000. */
   readonly headersTimeoutMs?: number
   /** How this hop calls itself in `Via`. `project-ingress`. */
@@ -68,13 +68,19 @@ export const machineFetcher = (
   machine: Machine,
   options: FetcherOptions = {},
 ): MachineFetcher => {
-  const { port = 3000, signing, headersTimeoutMs = 60_000, pseudonym = "project-ingress", waitUntil } = options
-  const names = options.names ?? defaultNames
-  const problem = signing === undefined ? undefined : signingKeyProblem(signing)
+  const {
+    port = 3000,
+    signingKey: signing,
+    headersTimeoutMs = 60_000,
+    pseudonym = "project-ingress",
+    waitUntil,
+  } = options
+  const names = options.headerNames ?? defaultHeaderNames
+  const problem = signing === undefined ? undefined : validateSigningKey(signing)
   if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError("port must be an integer, 1 to 65535")
   const machines = makeMachines({ ...options, providers: [provider] })
-  const mint = signing === undefined ? undefined : ticketMint(signing)
+  const mint = signing === undefined ? undefined : ticketSigner(signing)
 
   /** What is sent of a request, to wherever its machine is at that moment. */
   const leaving = (request: Request, upgrade: boolean) => {
@@ -83,9 +89,9 @@ export const machineFetcher = (
     return async (endpoint: Endpoint, ended: AbortSignal) => {
       // Minted when it leaves: the request may have waited for half a ticket's life until its machine was awake.
       const ticket = await mint?.(machine.id)
-      const { edgeCookies, eatenHeaders } = provider.capabilities
+      const { edgeCookies, interceptedHeaders } = provider.capabilities
       const hop = {
-        names,
+        headerNames: names,
         pseudonym,
         trusted: false,
         upgrade,
@@ -97,7 +103,7 @@ export const machineFetcher = (
         origin: endpoint.origin,
         fetch: endpoint.fetch,
         target: url.pathname + url.search,
-        headers: tunnelHeaders(headers, eatenHeaders, endpoint, names),
+        headers: encapsulateHeaders(headers, interceptedHeaders, endpoint, names),
         signal: AbortSignal.any([request.signal, ended]),
         upgrade,
         headersTimeoutMs,
@@ -105,7 +111,7 @@ export const machineFetcher = (
     }
   }
 
-  const run = async <A>(sendable: Sendable<A>, signal: AbortSignal): Promise<A> => {
+  const run = async <A>(sendable: AttemptRequest<A>, signal: AbortSignal): Promise<A> => {
     try {
       return await Effect.runPromise(machines.reach(machine, port, sendable), { signal })
     } catch (error) {
@@ -119,13 +125,13 @@ export const machineFetcher = (
     const { body, method } = request
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket"
     const outgoing = leaving(request, upgrade)
-    const sendable: Sendable<Response> = {
+    const sendable: AttemptRequest<Response> = {
       send: (endpoint) =>
         lifted(async (ended) => {
-          return fetched.received(await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body }))
+          return fetchTransport.received(await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body }))
         }),
-      peek: fetched.peek,
-      discard: fetched.discard,
+      readPrefix: fetchTransport.readPrefix,
+      discard: fetchTransport.discard,
       waitUntil,
       // A body that somebody began to read is gone; a method that is not safe may have had its effect (RFC 9110 §9.2.2).
       replayable: (sent) =>
@@ -137,21 +143,21 @@ export const machineFetcher = (
   const connect = async (request: Request): Promise<MachineSocket> => {
     request.signal.throwIfAborted()
     const outgoing = leaving(request, true)
-    const sendable: Sendable<HandshakeAnswer> = {
+    const sendable: AttemptRequest<HandshakeResponse> = {
       send: (endpoint) =>
         lifted(async (ended) => {
           const answer = await forwardConnect(await outgoing(endpoint, ended))
           const { status, headers } = answer
           const header = (name: string): string | undefined => headers?.get(name) ?? undefined
-          return { status, header, headHidden: headers === undefined, answer }
+          return { status, header, headHidden: headers === undefined, response: answer }
         }),
-      peek: async ({ response }) => (response === undefined ? undefined : fetched.peek(response)),
+      readPrefix: async ({ response }) => (response === undefined ? undefined : fetchTransport.readPrefix(response)),
       discard: ({ socket, response, accept }) => {
         if (socket !== undefined) accept().close()
-        else if (response !== undefined) fetched.discard(response)
+        else if (response !== undefined) fetchTransport.discard(response)
       },
       replayable: () => true,
-      over: ({ socket }) =>
+      closed: ({ socket }) =>
         new Promise((resolve) => {
           if (socket === undefined) resolve(undefined)
           else socket.addEventListener("close", resolve)
@@ -175,7 +181,7 @@ const lifted = <A>(send: (ended: AbortSignal) => Promise<A>): Effect.Effect<A, S
 
 const safe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
 
-const hopFields = (names: HopNames, port: number, hostname: string, ticket: string | undefined): string[] => {
+const hopFields = (names: HopHeaderNames, port: number, hostname: string, ticket: string | undefined): string[] => {
   // An address is not a public hostname; the machine's proxy knows its own ports by `localhost`.
   const named = /[a-z]/i.test(hostname) && !hostname.startsWith("[") && hostname !== "localhost"
   const target = named ? `${port}__${hostname}` : `localhost:${port}`

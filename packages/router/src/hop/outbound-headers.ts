@@ -1,14 +1,14 @@
 import { requestHeaders } from "@project-ingress/forward"
-import type { HeaderList, HopNames } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { Target } from "@project-ingress/hostname"
-import { tunnelHeaders } from "@project-ingress/providers"
+import { encapsulateHeaders } from "@project-ingress/providers"
 import type { Endpoint } from "@project-ingress/providers"
 import type { Inbound } from "../program/exchange.ts"
 import type { RouteRecord } from "../stores/route-store.ts"
 
 /** What a request is given on its way to one machine. */
 export interface MachineHop {
-  readonly names: HopNames
+  readonly names: HopHeaderNames
   readonly pseudonym: string
   readonly target: Target
   readonly port: number
@@ -30,7 +30,7 @@ export interface MachineHop {
 export const machineHeaders = (inbound: Inbound, hop: MachineHop): HeaderList => {
   const { names } = hop
   const list = requestHeaders(inbound.headers, {
-    names,
+    headerNames: names,
     pseudonym: hop.pseudonym,
     trusted: false,
     upgrade: inbound.upgrade === true,
@@ -44,7 +44,7 @@ export const machineHeaders = (inbound: Inbound, hop: MachineHop): HeaderList =>
     written(NAME, name)
     written(VALUE, value)
   }
-  const out = [...tunnelHeaders(list, hop.eaten, hop.endpoint, names)]
+  const out = [...encapsulateHeaders(list, hop.eaten, hop.endpoint, names)]
   const host = hostFor(inbound, hop)
   if (host !== undefined) out.push(`${names.tunnel}host`, written(VALUE, host))
   out.push(names.targetHost, `${hop.port}__${publicName(inbound.host, hop.target)}`, names.ticket, hop.ticket)

@@ -1,6 +1,6 @@
-import { defaultNames, failureAnswer } from "@project-ingress/forward"
-import type { Answer } from "@project-ingress/forward"
-import { fetched } from "@project-ingress/providers"
+import { defaultHeaderNames, errorResponse } from "@project-ingress/forward"
+import type { GeneratedResponse } from "@project-ingress/forward"
+import { fetchTransport } from "@project-ingress/providers"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { headersFrom, listFrom, passed, sendByFetch } from "./send-by-fetch.ts"
@@ -13,7 +13,7 @@ type Context = Parameters<Router["fetch"]>[1]
 
 /** The fetch-shaped way in and out: `Request` to `Response` over the platform's own HTTP client. */
 export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["fetch"] => {
-  const { names = defaultNames } = options
+  const { headerNames: names = defaultHeaderNames } = options
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
     const inbound = inboundFrom(request, options)
     const ending = await run(inbound, exchangeFor(request, inbound, options, context), {
@@ -26,7 +26,7 @@ export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["f
     // The client left: nobody reads it. 499 is nginx's word for that.
     return new Response(null, { status: 499 })
   }
-  const broken = () => responseFrom(failureAnswer("ProxyFailed", { names, pseudonym }))
+  const broken = () => responseFrom(errorResponse("ProxyFailed", { headerNames: names, pseudonym }))
   return async (request, context) => {
     try {
       return await respond(request, context)
@@ -99,14 +99,14 @@ const exchangeFor = (
   }
   return {
     send: (outgoing) => sendByFetch({ inbound, body, signal: request.signal }, outgoing, options),
-    discard: fetched.discard,
-    peek: fetched.peek,
+    discard: fetchTransport.discard,
+    readPrefix: fetchTransport.readPrefix,
     replayable: (sent) => !used && (sent === "no" || isSafe(inbound.method)),
     waitUntil: (work) => context?.waitUntil?.(work),
   }
 }
 
-const responseFrom = (answer: Answer): Response =>
+const responseFrom = (answer: GeneratedResponse): Response =>
   new Response((answer.body ?? null) as BodyInit | null, {
     status: answer.status,
     headers: headersFrom(answer.headers),

@@ -1,10 +1,10 @@
 /** A router on sockets, for Node, Bun and Deno: HTTP/1.1 and WebSockets, without node:http between. */
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import { failureAnswer, headerValue, defaultNames, wantsPage } from "@project-ingress/forward"
-import type { Answer, AnswerTag } from "@project-ingress/forward"
-import { serve } from "@project-ingress/forward/sockets"
-import type { Engine, EngineEvent, InboundRequest, Limits, Outcome } from "@project-ingress/forward/sockets"
+import { errorResponse, headerValue, defaultHeaderNames, prefersHtml } from "@project-ingress/forward"
+import type { GeneratedResponse, ErrorTag } from "@project-ingress/forward"
+import { createEngine } from "@project-ingress/forward/sockets"
+import type { Engine, EngineEvent, IncomingRequest, Limits, Decision } from "@project-ingress/forward/sockets"
 import { pseudonym } from "../program/handle.ts"
 import { requestFrom, answerFrom } from "./request-response.ts"
 import { relay } from "./sockets.ts"
@@ -13,7 +13,7 @@ import type { Router } from "../router.ts"
 /** What {@link serveNode} takes beside a router. */
 export interface NodeOptions {
   /** Serves hostnames that are not the router's. Cannot answer a WebSocket handshake. A throw is a 500. Default: 404. */
-  readonly foreign?: (request: Request) => Response | Promise<Response>
+  readonly fallback?: (request: Request) => Response | Promise<Response>
   /** Bounds of the engine; ours differ from its own where machines are not on loopback. */
   readonly limits?: Partial<Limits>
   /** The engine's events: one of each exchange when it is over, with octets, and trouble beside one. */
@@ -48,30 +48,34 @@ const limits = {
 
 /** Mounts a router on sockets. Opens nothing until `listen`. */
 export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost => {
-  const { names = defaultNames } = router.options
-  const failure = (tag: AnswerTag, request: InboundRequest | undefined): Answer => {
+  const { headerNames: names = defaultHeaderNames } = router.options
+  const failure = (tag: ErrorTag, request: IncomingRequest | undefined): GeneratedResponse => {
     const list = request?.head.headers ?? []
-    return failureAnswer(tag, { names, pseudonym, page: wantsPage((lowerName) => headerValue(list, lowerName)) })
+    return errorResponse(tag, {
+      headerNames: names,
+      pseudonym,
+      page: prefersHtml((lowerName) => headerValue(list, lowerName)),
+    })
   }
-  const foreign = async (request: InboundRequest): Promise<Answer> => {
-    if (options.foreign === undefined) return failure("RouteNotFound", request)
+  const foreign = async (request: IncomingRequest): Promise<GeneratedResponse> => {
+    if (options.fallback === undefined) return failure("RouteNotFound", request)
     const made = requestFrom(request)
     if (made === undefined) return failure("MethodRefused", request)
     try {
-      return answerFrom(await options.foreign(made))
+      return answerFrom(await options.fallback(made))
     } catch (cause) {
       options.onEvent?.({ type: "trouble", tag: "ProxyFailed", cause })
       return failure("ProxyFailed", request)
     }
   }
 
-  const onRequest = (request: InboundRequest): Outcome | Promise<Outcome> =>
+  const onRequest = (request: IncomingRequest): Decision | Promise<Decision> =>
     relay(router, request, { failure, foreign })
 
-  const engine = serve({
+  const engine = createEngine({
     onRequest,
     failure,
-    names,
+    headerNames: names,
     limits: { ...limits, ...options.limits },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })

@@ -1,11 +1,11 @@
-import type { Answer } from "@project-ingress/forward"
-import type { InboundRequest } from "@project-ingress/forward/sockets"
+import type { GeneratedResponse } from "@project-ingress/forward"
+import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { bodyOf } from "@project-ingress/providers"
 import { listFrom } from "./send-by-fetch.ts"
 
 /** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */
 export const requestFrom = (
-  request: InboundRequest,
+  request: IncomingRequest,
   options: { readonly body: boolean } = { body: true },
 ): Request | undefined => {
   const { head } = request
@@ -30,7 +30,7 @@ export const requestFrom = (
 }
 
 /** The body, taken when somebody reads: one that nobody wants is the engine's to skip, and spares the connection. */
-const lazily = (request: InboundRequest): ReadableStream<Uint8Array> | null => {
+const lazily = (request: IncomingRequest): ReadableStream<Uint8Array> | null => {
   if (request.head.framing === 0) return null
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   return new ReadableStream<Uint8Array>(
@@ -48,7 +48,7 @@ const lazily = (request: InboundRequest): ReadableStream<Uint8Array> | null => {
 }
 
 /** A fetch handler's response for the engine, which frames it itself. */
-export const answerFrom = (response: Response): Answer => {
+export const answerFrom = (response: Response): GeneratedResponse => {
   const list = listFrom(response.headers)
   const headers: string[] = []
   for (let i = 0; i < list.length; i += 2) if (!framing.has(list[i]!)) headers.push(list[i]!, list[i + 1]!)

@@ -1,8 +1,8 @@
 import { responseHeaders } from "@project-ingress/forward"
-import type { HeaderList, HopNames } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
-import { bodyOf, fetched, withoutEdgeCookies } from "@project-ingress/providers"
-import type { Received } from "@project-ingress/providers"
+import { bodyOf, fetchTransport, withoutEdgeCookies } from "@project-ingress/providers"
+import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { headersTimeoutMs } from "../program/handle.ts"
 import type { Handled } from "../program/handle.ts"
@@ -22,12 +22,12 @@ export interface FetchSource {
 export const sendByFetch = (
   source: FetchSource,
   { endpoint, headers }: Outgoing,
-  options: Pick<RouterOptions, "forward" | "headersTimeoutMs">,
-): Effect.Effect<Received<Response>, SendFailure> =>
+  options: Pick<RouterOptions, "transport" | "headersTimeoutMs">,
+): Effect.Effect<AttemptResponse<Response>, SendFailure> =>
   Effect.tryPromise({
     try: async (ended) => {
       const { inbound } = source
-      const { forward = forwardFetch } = options
+      const { transport: forward = forwardFetch } = options
       const answer = await forward({
         origin: endpoint.origin,
         fetch: endpoint.fetch,
@@ -40,7 +40,7 @@ export const sendByFetch = (
         upgrade: inbound.upgrade === true,
         headersTimeoutMs: options.headersTimeoutMs ?? headersTimeoutMs,
       })
-      return fetched.received(answer)
+      return fetchTransport.received(answer)
     },
     catch: SendFailure.from,
   })
@@ -62,14 +62,21 @@ export const headersFrom = (list: HeaderList): Headers => {
 }
 
 /** The fields of a machine's answer, for its client. */
-export const fieldsFor = ({ answer, status, stamped, edgeCookies }: Handled<Response>, names: HopNames): string[] =>
-  responseHeaders(listFrom(answer.headers), { names, stamped, edgeCookies, add: [] }, { status, chunked: false })
+export const fieldsFor = (
+  { answer, status, stamped, edgeCookies }: Handled<Response>,
+  names: HopHeaderNames,
+): string[] =>
+  responseHeaders(
+    listFrom(answer.headers),
+    { headerNames: names, stamped, edgeCookies, add: [] },
+    { status, chunked: false },
+  )
 
 /** RFC 9110 §15: answers that have no body, and for which `new Response` refuses one. */
 const bodiless = new Set([204, 205, 304])
 
 /** The machine's answer for the client. A 101 is left alone, for its socket. */
-export const passed = (handled: Handled<Response>, names: HopNames): Response => {
+export const passed = (handled: Handled<Response>, names: HopHeaderNames): Response => {
   const { answer, status, edgeCookies } = handled
   if (status === 101) return withoutEdgeCookies(answer, edgeCookies)
   const headers = headersFrom(fieldsFor(handled, names))

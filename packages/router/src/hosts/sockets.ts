@@ -1,18 +1,18 @@
-import type { Answer, AnswerTag, HeaderList, HopNames } from "@project-ingress/forward"
-import { defaultNames, headerValue } from "@project-ingress/forward"
+import type { GeneratedResponse, ErrorTag, HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import { defaultHeaderNames, headerValue } from "@project-ingress/forward"
 import type { ResponseHead } from "@project-ingress/forward/http1"
 import type {
   ExchangeState,
-  Forward,
-  ForwardFailure,
-  InboundRequest,
-  Origin,
-  Outcome,
+  ForwardDirective,
+  UpstreamError,
+  IncomingRequest,
+  UpstreamAddress,
+  Decision,
 } from "@project-ingress/forward/sockets"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
-import { bodyOf, fetched } from "@project-ingress/providers"
-import type { Endpoint, Received } from "@project-ingress/providers"
+import { bodyOf, fetchTransport } from "@project-ingress/providers"
+import type { Endpoint, AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { fieldsFor, sendByFetch } from "./send-by-fetch.ts"
 import { requestFrom, answerFrom } from "./request-response.ts"
@@ -24,23 +24,23 @@ import type { Router } from "../router.ts"
 
 /** The answers that are not the router's program's. */
 export interface Own {
-  readonly failure: (tag: AnswerTag, request: InboundRequest) => Answer
-  readonly foreign: (request: InboundRequest) => Answer | Promise<Answer>
+  readonly failure: (tag: ErrorTag, request: IncomingRequest) => GeneratedResponse
+  readonly foreign: (request: IncomingRequest) => GeneratedResponse | Promise<GeneratedResponse>
 }
 
 /**
  * Runs the router's program between the engine's hooks. The program thinks that it sends and waits; the engine asks what to
  * do next. Each `send` becomes a `Forward`, and what the program does with its result is what the engine's hook returns.
  */
-export const relay = (router: Router, request: InboundRequest, own: Own): Outcome | Promise<Outcome> => {
-  const { names = defaultNames, headersTimeoutMs: timeout = headersTimeoutMs } = router.options
-  const next = new Handover<Outcome | undefined>()
+export const relay = (router: Router, request: IncomingRequest, own: Own): Decision | Promise<Decision> => {
+  const { headerNames: names = defaultHeaderNames, headersTimeoutMs: timeout = headersTimeoutMs } = router.options
+  const next = new Handover<Decision | undefined>()
   const inbound = inboundFrom(request)
   let replayable = true
 
   const bySocket = (outgoing: Outgoing) =>
-    Effect.callback<Received<ResponseHead>, SendFailure>((resume) => {
-      const heard = (state: ExchangeState, result: Effect.Effect<Received<ResponseHead>, SendFailure>) => {
+    Effect.callback<AttemptResponse<ResponseHead>, SendFailure>((resume) => {
+      const heard = (state: ExchangeState, result: Effect.Effect<AttemptResponse<ResponseHead>, SendFailure>) => {
         replayable = state.replayable
         resume(result)
         return next.take()
@@ -50,7 +50,7 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
         headers: withHost(outgoing),
         headersTimeoutMs: timeout,
         response: (head) => ({
-          names,
+          headerNames: names,
           stamped: headerValue(head.headers, names.stamp) !== undefined,
           edgeCookies: outgoing.edgeCookies,
           add: [],
@@ -58,28 +58,28 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
         onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
         onFailure: (failure, state) =>
           heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),
-      } satisfies Forward)
+      } satisfies ForwardDirective)
     })
 
-  const byFetch = (outgoing: Outgoing): Effect.Effect<Received<Fetched>, SendFailure> => {
+  const byFetch = (outgoing: Outgoing): Effect.Effect<AttemptResponse<Fetched>, SendFailure> => {
     const body = () => {
       const taken = request.body()
       replayable &&= taken === null
       return taken
     }
     const sent = sendByFetch({ inbound, body, signal: request.signal }, outgoing, router.options)
-    return Effect.map(sent, (received) => ({ ...received, answer: { response: received.answer } }))
+    return Effect.map(sent, (received) => ({ ...received, response: { response: received.response } }))
   }
 
   const exchange: Exchange<ResponseHead | Fetched> = {
     send: (outgoing) => (outgoing.endpoint.fetch === undefined ? bySocket(outgoing) : byFetch(outgoing)),
     // Of a socket's answer: whatever the hook returns instead of `undefined` makes the engine throw it away.
     discard: (answer) => {
-      if ("response" in answer) fetched.discard(answer.response)
+      if ("response" in answer) fetchTransport.discard(answer.response)
     },
-    peek: async (answer) => ("response" in answer ? fetched.peek(answer.response) : undefined),
+    readPrefix: async (answer) => ("response" in answer ? fetchTransport.readPrefix(answer.response) : undefined),
     replayable: (sent) => replayable && (sent === "no" || isSafe(inbound.method)),
-    over: () => request.over(),
+    closed: () => request.over(),
   }
 
   void router
@@ -89,7 +89,7 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
       },
       request: () => requestFrom(request, { body: false }) ?? new Request("http://invalid/"),
     })
-    .then((ending): Outcome | undefined | Promise<Outcome> => {
+    .then((ending): Decision | undefined | Promise<Decision> => {
       if (ending._tag === "Answered") {
         const { answer } = ending
         return "response" in answer ? answered({ ...ending, answer: answer.response }, names) : undefined
@@ -105,7 +105,7 @@ export const relay = (router: Router, request: InboundRequest, own: Own): Outcom
     )
 
   // The first decision is never "let it pass": nothing has been sent.
-  return next.take() as Outcome | Promise<Outcome>
+  return next.take() as Decision | Promise<Decision>
 }
 
 /** An answer that came by Fetch, from a machine without an address. */
@@ -114,14 +114,14 @@ interface Fetched {
 }
 
 /** Such an answer for the engine, which holds its body to the length that it names. */
-const answered = (handled: Handled<Response>, names: HopNames): Answer => {
+const answered = (handled: Handled<Response>, names: HopHeaderNames): GeneratedResponse => {
   const headers = fieldsFor(handled, names)
   const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === "content-length")
   if (at >= 0 && !/^\d{1,15}$/.test(headers[at + 1]!)) headers.splice(at, 2)
   return { status: handled.status, headers, body: bodyOf(handled.answer) }
 }
 
-const inboundFrom = ({ head, remoteAddress, encrypted }: InboundRequest): Inbound => ({
+const inboundFrom = ({ head, remoteAddress, encrypted }: IncomingRequest): Inbound => ({
   method: head.method,
   host: head.host,
   target: head.target,
@@ -139,12 +139,12 @@ const kinds = {
   UpstreamFailed: "reset",
   UpstreamMalformed: "other",
   ProviderUnavailable: "other",
-} as const satisfies Record<ForwardFailure["tag"], SendFailureKind>
+} as const satisfies Record<UpstreamError["tag"], SendFailureKind>
 
-const received = (head: ResponseHead): Received<ResponseHead> => ({
+const received = (head: ResponseHead): AttemptResponse<ResponseHead> => ({
   status: head.status,
   header: (lowerName) => headerValue(head.headers, lowerName),
-  answer: head,
+  response: head,
 })
 
 interface Place {
@@ -174,7 +174,7 @@ const placeOf = (endpoint: Endpoint): Place => {
 }
 
 /** One pool for each incarnation of each machine: addresses are recycled, connections must not be (CVE-2026-6734). */
-const originOf = ({ endpoint, machine }: Outgoing): Origin => {
+const originOf = ({ endpoint, machine }: Outgoing): UpstreamAddress => {
   const { host, port, tls } = placeOf(endpoint)
   return {
     pool: `${machine.id}|${endpoint.epoch}|${endpoint.origin}`,

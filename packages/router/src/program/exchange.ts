@@ -1,6 +1,6 @@
 import type { HeaderList } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
-import type { Endpoint, Machine, Received, Sendable } from "@project-ingress/providers"
+import type { Endpoint, Machine, AttemptResponse, AttemptRequest } from "@project-ingress/providers"
 import type * as Effect from "effect/Effect"
 
 /** The head of a request as it arrived, whatever brought it. */
@@ -33,9 +33,9 @@ export interface Outgoing {
 }
 
 /** One request's way to a machine and back, by whatever moves bytes here. The body stays on its side. */
-export interface Exchange<A> extends Omit<Sendable<A>, "send"> {
+export interface Exchange<A> extends Omit<AttemptRequest<A>, "send"> {
   /** Sends the request. Called again only after `replayable` said so. */
-  readonly send: (outgoing: Outgoing) => Effect.Effect<Received<A>, SendFailure>
+  readonly send: (outgoing: Outgoing) => Effect.Effect<AttemptResponse<A>, SendFailure>
 }
 
 /** RFC 9110 §9.2.1: asking twice changes nothing. */

@@ -29,7 +29,7 @@ export const explain = Effect.fnUntraced(function* (
   settings: Settings,
   hostname: string,
 ): Effect.fn.Return<Explanation, never, Routes | Machines> {
-  const { hostnames, policies = [] } = settings
+  const { grammar: hostnames, policies = [] } = settings
   const target = parse(hostnames, hostname)
   if (target._tag === "HostnameForeign") {
     return {

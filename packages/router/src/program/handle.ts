@@ -1,5 +1,5 @@
-import { defaultNames, headerValue, headerValues, ticketMint } from "@project-ingress/forward"
-import type { HopNames, TicketKey } from "@project-ingress/forward"
+import { defaultHeaderNames, headerValue, headerValues, ticketSigner } from "@project-ingress/forward"
+import type { HopHeaderNames, TicketKey } from "@project-ingress/forward"
 import { parse, portOf, routeKey } from "@project-ingress/hostname"
 import type { Grammar, HostnameForeign, Target } from "@project-ingress/hostname"
 import { MachineRecordInvalid } from "@project-ingress/providers"
@@ -17,13 +17,13 @@ import { Routes } from "../stores/routes.ts"
 
 /** What a router is made of, beside the services `Routes` and `Machines`. */
 export interface Settings {
-  readonly hostnames: Grammar
+  readonly grammar: Grammar
   /** The private half (EdDSA) or the shared secret (HS256) of the tickets. */
-  readonly signing: TicketKey
+  readonly signingKey: TicketKey
   /** In order; the first refusal counts. Default: everybody may see everything. */
   readonly policies?: readonly Policy[]
   /** The headers of the hop; must be the machine's. Default `x-iterate-proxy-*`. */
-  readonly names?: HopNames
+  readonly headerNames?: HopHeaderNames
   /** How long an answer's head may take, in ms; 0 is for ever. A body has no limit. Default 120 000. */
   readonly headersTimeoutMs?: number
 }
@@ -53,8 +53,8 @@ const maxHops = 10
  * `HostnameForeign`, which is the caller's own to serve. Needs no more than what it is given: a test gives it fakes.
  */
 export const handle = (settings: Settings) => {
-  const { hostnames, policies = [], names = defaultNames } = settings
-  const mint = ticketMint(settings.signing)
+  const { grammar: hostnames, policies = [], headerNames: names = defaultHeaderNames } = settings
+  const mint = ticketSigner(settings.signingKey)
 
   const ticketFor = (machine: Machine): Effect.Effect<string> => {
     const ticket = mint(machine.id)
@@ -105,7 +105,7 @@ export const handle = (settings: Settings) => {
       const { machine } = record
       const port = portFor(hostnames, target, key, record)
       if (typeof port !== "number") return yield* Effect.fail(port)
-      const { eatenHeaders = [], edgeCookies } = machines.provider(machine.type)?.capabilities ?? {}
+      const { interceptedHeaders = [], edgeCookies } = machines.provider(machine.type)?.capabilities ?? {}
       let last: Handled<A> | undefined
       const answer = yield* machines.reach<A>(machine, port, {
         send: (endpoint: Endpoint) =>
@@ -119,7 +119,7 @@ export const handle = (settings: Settings) => {
                   port,
                   ticket,
                   endpoint,
-                  eaten: eatenHeaders,
+                  eaten: interceptedHeaders,
                   edgeCookies,
                   host: record.host,
                 }),
@@ -129,7 +129,7 @@ export const handle = (settings: Settings) => {
           ).pipe(
             Effect.tap((received) => {
               last = {
-                answer: received.answer,
+                answer: received.response,
                 status: received.status,
                 stamped: received.header(names.stamp) !== undefined,
                 machine,
@@ -140,8 +140,8 @@ export const handle = (settings: Settings) => {
           ),
         discard: exchange.discard,
         replayable: exchange.replayable,
-        peek: exchange.peek,
-        over: exchange.over,
+        readPrefix: exchange.readPrefix,
+        closed: exchange.closed,
         waitUntil: exchange.waitUntil,
       })
       return { ...last!, answer }

@@ -4,7 +4,7 @@ import type { Lookup, RouteKey, RouteRecord, RouteStore } from "./route-store.ts
 export type RouteInput = Omit<RouteRecord, "version" | "epoch">
 
 /** A route store in this process, for tests, examples and platforms with one process. */
-export interface MemoryRoutes extends RouteStore {
+export interface MemoryStore extends RouteStore {
   get(key: RouteKey): Lookup
   /** Points a key at a machine, from now on. Returns the record as stored. */
   readonly attach: (key: RouteKey, route: RouteInput) => RouteRecord
@@ -13,7 +13,7 @@ export interface MemoryRoutes extends RouteStore {
 }
 
 /** Routes in a `Map`. Always knows: a key that is not attached is an authoritative miss. */
-export const memoryRoutes = (initial: Readonly<Partial<Record<RouteKey, RouteInput>>> = {}): MemoryRoutes => {
+export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInput>>> = {}): MemoryStore => {
   const records = new Map<RouteKey, RouteRecord>()
   // One counter of all keys: an epoch stays unique when a key is detached, forgotten and attached again.
   let epoch = 0

@@ -1,36 +1,36 @@
 import type { Duplex } from "node:stream"
-import type { AnswerTag } from "../../error-response.ts"
+import type { ErrorTag } from "../../error-response.ts"
 import type { BodyRange, MessageEnd } from "../../http1/head.ts"
-import type { Refusal } from "../../http1/parse-error.ts"
+import type { ParseError } from "../../http1/parse-error.ts"
 import type { RequestReader } from "../../http1/request-reader.ts"
-import type { HopNames } from "../../header-names.ts"
-import type { Limits, ServeOptions } from "../contract/contract.ts"
-import type { Pools } from "./upstream-pool.ts"
-import type { Timed, Wheel } from "../io/deadlines.ts"
+import type { HopHeaderNames } from "../../header-names.ts"
+import type { Limits, EngineOptions } from "../contract/contract.ts"
+import type { UpstreamPools } from "./upstream-pool.ts"
+import type { Timed, DeadlineScanner } from "../io/deadlines.ts"
 import { requestReader } from "../../http1/request-reader.ts"
 import { Exchange } from "../exchange/exchange.ts"
 import { endAndDestroy, isFull, reset } from "../io/write.ts"
 
 /** What the connections of one engine share. */
-export interface Shared {
-  readonly options: ServeOptions
+export interface EngineContext {
+  readonly options: EngineOptions
   readonly limits: Limits
-  readonly names: HopNames
-  readonly wheel: Wheel
-  readonly pools: Pools
-  readonly open: Set<Downstream>
+  readonly names: HopHeaderNames
+  readonly wheel: DeadlineScanner
+  readonly pools: UpstreamPools
+  readonly open: Set<ClientConnection>
   draining: boolean
   /** Called when the last connection has closed. */
   emptied: (() => void) | undefined
 }
 
 /** Who has a client's connection at the moment: an exchange, or the tunnel it became. */
-export interface Occupant {
+export interface ConnectionHandler {
   /** Whether it wants the next piece of its request's body now. */
   readonly wantsBody: boolean
   /** Whether the client is to wait with it, because what it sent before is not taken yet. */
   readonly blocked: boolean
-  onBody(event: BodyRange | MessageEnd | Refusal): void
+  onBody(event: BodyRange | MessageEnd | ParseError): void
   /** Octets after the end of HTTP; only a tunnel takes them. False when there is no tunnel. */
   onOctets(bytes: Uint8Array): boolean
   onClientDrain(): void
@@ -48,17 +48,17 @@ const READ_AHEAD = 65_536
  * One connection from a client. Requests are read one at a time: the next one stays unread until the answer to this one is
  * complete, which keeps pipelined answers in order and has each request judged by its own head.
  */
-export class Downstream implements Timed {
+export class ClientConnection implements Timed {
   dueAt: number
   readonly socket: Duplex
-  readonly shared: Shared
+  readonly shared: EngineContext
   /** Read at once: a socket that closed no longer knows. */
   readonly remoteAddress: string
   /** True after the client's FIN. */
   ended = false
   closed = false
   readonly #reader: RequestReader
-  #occupant: Occupant | undefined
+  #occupant: ConnectionHandler | undefined
   #pumping = false
   #paused = false
   /** True once the first octet of a head has come. */
@@ -66,7 +66,7 @@ export class Downstream implements Timed {
   /** Our side is ended; what still comes in is thrown away, so that the client can read the answer (RFC 9112 §9.6). */
   #lingering = false
 
-  constructor(socket: Duplex, shared: Shared) {
+  constructor(socket: Duplex, shared: EngineContext) {
     this.socket = socket
     this.shared = shared
     this.remoteAddress =
@@ -162,7 +162,7 @@ export class Downstream implements Timed {
   }
 
   /** A piece of the request's body that has come already. */
-  readBody(): BodyRange | MessageEnd | Refusal | undefined {
+  readBody(): BodyRange | MessageEnd | ParseError | undefined {
     const event = this.#reader.read()
     return event?.type === "head" ? undefined : event
   }
@@ -173,7 +173,7 @@ export class Downstream implements Timed {
   }
 
   /** A handshake succeeded: another one has the connection from here on. */
-  handOver(occupant: Occupant): void {
+  handOver(occupant: ConnectionHandler): void {
     this.#occupant = occupant
   }
 
@@ -190,7 +190,7 @@ export class Downstream implements Timed {
   }
 
   /** What is no request. There is no exchange to tell of; the client gets the answer and the connection ends. */
-  #refuse(tag: AnswerTag, reason: string): void {
+  #refuse(tag: ErrorTag, reason: string): void {
     this.trouble(tag, new Error(reason))
     const exchange = new Exchange(this, undefined)
     this.#occupant = exchange
@@ -273,7 +273,7 @@ export class Downstream implements Timed {
     this.socket.resume()
   }
 
-  trouble(tag: AnswerTag, cause: unknown): void {
+  trouble(tag: ErrorTag, cause: unknown): void {
     try {
       this.shared.options.onEvent?.({ type: "trouble", tag, cause })
     } catch {

@@ -1,8 +1,8 @@
 import type { Socket } from "node:net"
 import type { ResponseReader } from "../../http1/response-reader.ts"
-import type { ForwardFailure, Limits, Origin } from "../contract/contract.ts"
-import type { Pools } from "./upstream-pool.ts"
-import type { Timed, Wheel } from "../io/deadlines.ts"
+import type { UpstreamError, Limits, UpstreamAddress } from "../contract/contract.ts"
+import type { UpstreamPools } from "./upstream-pool.ts"
+import type { Timed, DeadlineScanner } from "../io/deadlines.ts"
 import { connect } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
@@ -16,7 +16,7 @@ export interface UpstreamUser {
   onUpstreamEnd(): void
   onUpstreamDrain(): void
   /** The connection is gone; `connected` is false when it never was open. */
-  onUpstreamClose(upstream: Upstream, connected: boolean, cause: unknown): void
+  onUpstreamClose(upstream: UpstreamConnection, connected: boolean, cause: unknown): void
   /** One of the above threw. */
   fault(cause: unknown): void
 }
@@ -30,8 +30,8 @@ const RACE_MS = 50
 const DIAL = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
 
 /** One connection towards an app, used for one exchange after another. */
-export class Upstream implements Timed {
-  readonly origin: Origin
+export class UpstreamConnection implements Timed {
+  readonly origin: UpstreamAddress
   readonly reader: ResponseReader
   dueAt = 0
   /** True once it carried a request before the one at hand: then its death may be a race with its idle time-out. */
@@ -42,12 +42,12 @@ export class Upstream implements Timed {
   uncounted = false
   user: UpstreamUser | undefined
   socket: Socket
-  readonly #pools: Pools
-  readonly #wheel: Wheel
+  readonly #pools: UpstreamPools
+  readonly #wheel: DeadlineScanner
   #racing: Socket | undefined
   #cause: unknown
 
-  constructor(origin: Origin, limits: Limits, wheel: Wheel, pools: Pools) {
+  constructor(origin: UpstreamAddress, limits: Limits, wheel: DeadlineScanner, pools: UpstreamPools) {
     this.origin = origin
     this.#pools = pools
     this.#wheel = wheel
@@ -183,7 +183,7 @@ const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
 
 /** Why a connection could not be opened, as the client is told. */
-export const connectFailure = (upstream: Upstream, cause: unknown): ForwardFailure["tag"] => {
+export const connectFailure = (upstream: UpstreamConnection, cause: unknown): UpstreamError["tag"] => {
   const code = codeOf(cause)
   if (code === "ECONNREFUSED") return "PortClosed"
   if (code === "ETIMEDOUT") return "UpstreamTimeout"

@@ -1,9 +1,9 @@
-import type { Limits, Origin } from "../contract/contract.ts"
-import type { Wheel } from "../io/deadlines.ts"
-import { Upstream } from "./upstream-connection.ts"
+import type { Limits, UpstreamAddress } from "../contract/contract.ts"
+import type { DeadlineScanner } from "../io/deadlines.ts"
+import { UpstreamConnection } from "./upstream-connection.ts"
 
 interface Pool {
-  readonly free: Upstream[]
+  readonly free: UpstreamConnection[]
   /** Connections open or opening, the free ones included, tunnels not. */
   open: number
 }
@@ -12,18 +12,18 @@ interface Pool {
  * The connections upstream, by pool: one array of free ones each, the last used first. Pools nobody used for longest are
  * closed when there are too many, so that 100 000 ports asked for do not fill the memory.
  */
-export class Pools {
+export class UpstreamPools {
   readonly #pools = new Map<string, Pool>()
   readonly #limits: Limits
-  readonly #wheel: Wheel
+  readonly #wheel: DeadlineScanner
 
-  constructor(limits: Limits, wheel: Wheel) {
+  constructor(limits: Limits, wheel: DeadlineScanner) {
     this.#limits = limits
     this.#wheel = wheel
   }
 
   /** A free connection, or a new one that is not open yet, or `undefined` when the pool is full. */
-  take(origin: Origin, fresh: boolean): Upstream | undefined {
+  take(origin: UpstreamAddress, fresh: boolean): UpstreamConnection | undefined {
     let pool = this.#pools.get(origin.pool)
     if (pool === undefined) {
       pool = { free: [], open: 0 }
@@ -41,11 +41,11 @@ export class Pools {
     }
     if (pool.open >= this.#limits.maxConnectionsPerPool) return undefined
     pool.open++
-    return new Upstream(origin, this.#limits, this.#wheel, this)
+    return new UpstreamConnection(origin, this.#limits, this.#wheel, this)
   }
 
   /** Gives a connection back for the next exchange. */
-  give(upstream: Upstream): void {
+  give(upstream: UpstreamConnection): void {
     upstream.user = undefined
     const pool = this.#pools.get(upstream.origin.pool)
     if (pool === undefined || upstream.closed || upstream.requests >= this.#limits.maxRequestsPerConnection) {
@@ -57,7 +57,7 @@ export class Pools {
   }
 
   /** Takes a connection that became a tunnel out of the count. */
-  uncount(upstream: Upstream): void {
+  uncount(upstream: UpstreamConnection): void {
     if (upstream.uncounted) return
     upstream.uncounted = true
     const pool = this.#pools.get(upstream.origin.pool)
@@ -67,7 +67,7 @@ export class Pools {
   }
 
   /** Called by a connection that closed. */
-  forget(upstream: Upstream): void {
+  forget(upstream: UpstreamConnection): void {
     const pool = this.#pools.get(upstream.origin.pool)
     const at = pool?.free.indexOf(upstream) ?? -1
     if (at >= 0) pool!.free.splice(at, 1)

@@ -1,12 +1,12 @@
 import type { Duplex } from "node:stream"
 import type { ConnectionOptions } from "node:tls"
-import type { Answer, AnswerTag } from "../../error-response.ts"
+import type { GeneratedResponse, ErrorTag } from "../../error-response.ts"
 import type { HeaderList, ResponseHop } from "../../headers.ts"
-import type { HopNames } from "../../header-names.ts"
+import type { HopHeaderNames } from "../../header-names.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
 
 /** A request as it arrived, never touched. */
-export interface InboundRequest {
+export interface IncomingRequest {
   readonly head: RequestHead
   /** The peer's IP address; empty when the socket has none. */
   readonly remoteAddress: string
@@ -26,7 +26,7 @@ export interface InboundRequest {
 }
 
 /** Where a request goes, as data. */
-export interface Origin {
+export interface UpstreamAddress {
   /**
    * Names the pool of connections that may be reused: the machine's incarnation and the port. Two machines must never
    * share one, even at the same address, because addresses are recycled (CVE-2026-6734).
@@ -40,8 +40,8 @@ export interface Origin {
 }
 
 /** What to do with a request: send it on. */
-export interface Forward {
-  readonly origin: Origin
+export interface ForwardDirective {
+  readonly origin: UpstreamAddress
   /** All fields of the outgoing head but framing: what `requestHeaders` gave. */
   readonly headers: HeaderList
   /** The request target; default: as received. */
@@ -57,12 +57,12 @@ export interface Forward {
   readonly onResponse?: (
     head: ResponseHead,
     request: ExchangeState,
-  ) => Outcome | undefined | Promise<Outcome | undefined>
+  ) => Decision | undefined | Promise<Decision | undefined>
   /** Called when no answer came. `undefined` gives the engine's own answer for it. */
   readonly onFailure?: (
-    failure: ForwardFailure,
+    failure: UpstreamError,
     request: ExchangeState,
-  ) => Outcome | undefined | Promise<Outcome | undefined>
+  ) => Decision | undefined | Promise<Decision | undefined>
 }
 
 /** What a hook may know about the exchange so far. */
@@ -72,9 +72,9 @@ export interface ExchangeState {
 }
 
 /** Why no answer came. */
-export interface ForwardFailure {
+export interface UpstreamError {
   readonly tag: Extract<
-    AnswerTag,
+    ErrorTag,
     "PortClosed" | "UpstreamTimeout" | "UpstreamFailed" | "UpstreamMalformed" | "ProviderUnavailable"
   >
   /** `no` when the request certainly never reached an app. */
@@ -83,13 +83,13 @@ export interface ForwardFailure {
 }
 
 /** What a host decides about a request. */
-export type Outcome = Forward | Answer
+export type Decision = ForwardDirective | GeneratedResponse
 
 /** Tells the two apart. */
-export const isForward = (outcome: Outcome): outcome is Forward => "origin" in outcome
+export const isForwardDirective = (outcome: Decision): outcome is ForwardDirective => "origin" in outcome
 
 /** One line of an access log, made when an exchange is over. Holds no header and no body. */
-export interface ExchangeEvent {
+export interface RequestEvent {
   readonly type: "exchange"
   readonly method: string
   readonly host: string
@@ -109,22 +109,22 @@ export interface ExchangeEvent {
 }
 
 /** What went wrong without belonging to one exchange, or beside one. Never ends the process. */
-export interface TroubleEvent {
+export interface ErrorEvent {
   readonly type: "trouble"
-  readonly tag: AnswerTag
+  readonly tag: ErrorTag
   readonly cause: unknown
 }
 
-export type EngineEvent = ExchangeEvent | TroubleEvent
+export type EngineEvent = RequestEvent | ErrorEvent
 
-export interface ServeOptions {
+export interface EngineOptions {
   /** Decides. What it throws or rejects with becomes a 500 and a trouble event. */
-  readonly onRequest: (request: InboundRequest) => Outcome | Promise<Outcome>
+  readonly onRequest: (request: IncomingRequest) => Decision | Promise<Decision>
   /** The answer for a failure; `request` is absent when there was none to understand. */
-  readonly failure: (tag: AnswerTag, request: InboundRequest | undefined) => Answer
+  readonly failure: (tag: ErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
   readonly limits?: Partial<Limits>
   /** The hop's header names; trailers under them are dropped. */
-  readonly names?: HopNames
+  readonly headerNames?: HopHeaderNames
   readonly onEvent?: (event: EngineEvent) => void
 }
 

@@ -1,19 +1,19 @@
-import type { Answer, AnswerTag } from "../../error-response.ts"
+import type { GeneratedResponse, ErrorTag } from "../../error-response.ts"
 import type { HeaderList, ResponseHop } from "../../headers.ts"
 import type { BodyRange, MessageEnd, RequestHead, ResponseHead } from "../../http1/head.ts"
-import type { Refusal } from "../../http1/parse-error.ts"
-import type { ExchangeState, Forward, ForwardFailure, Outcome } from "../contract/contract.ts"
-import type { Downstream, Occupant } from "../connection/client-connection.ts"
-import type { Upstream, UpstreamUser } from "../connection/upstream-connection.ts"
+import type { ParseError } from "../../http1/parse-error.ts"
+import type { ExchangeState, ForwardDirective, UpstreamError, Decision } from "../contract/contract.ts"
+import type { ClientConnection, ConnectionHandler } from "../connection/client-connection.ts"
+import type { UpstreamConnection, UpstreamUser } from "../connection/upstream-connection.ts"
 import { endToEndTrailers } from "../../headers.ts"
 import { lastChunkText, requestHeadText } from "../../http1/write.ts"
 import { writeAnswer } from "./local-response.ts"
-import { isForward } from "../contract/contract.ts"
-import { Inbound } from "./incoming-request.ts"
+import { isForwardDirective } from "../contract/contract.ts"
+import { IncomingExchangeRequest } from "./incoming-request.ts"
 import { maxForwards, oneHopLess } from "./max-forwards.ts"
-import { took, writePiece } from "../io/write.ts"
-import { Relay, writeHead } from "./response-relay.ts"
-import { Tunnel } from "../tunnel/websocket-tunnel.ts"
+import { flushed, writePiece } from "../io/write.ts"
+import { ResponseRelay, writeHead } from "./response-relay.ts"
+import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { connectFailure } from "../connection/upstream-connection.ts"
 
 /** The host decides, or looks at an answer's head. */
@@ -32,17 +32,17 @@ const CONTINUE_GRACE_MS = 50
 const FIN_GRACE_MS = 250
 
 /** One request and its answer. */
-export class Exchange implements Occupant, UpstreamUser, ExchangeState {
-  readonly #down: Downstream
+export class Exchange implements ConnectionHandler, UpstreamUser, ExchangeState {
+  readonly #down: ClientConnection
   /** Absent for what could not be understood as a request. */
   readonly #head: RequestHead | undefined
-  readonly #request: Inbound | undefined
+  readonly #request: IncomingExchangeRequest | undefined
   readonly #startedAt: number
   #state = DECIDING
   /** True when the answer at hand is not the last word: a hook's promise is out. */
   #judging = false
-  #forward: Forward | undefined
-  #upstream: Upstream | undefined
+  #forward: ForwardDirective | undefined
+  #upstream: UpstreamConnection | undefined
   #requestDone: boolean
   #headSent = false
   #bodyHanded = false
@@ -53,7 +53,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   #interim = 0
 
   /** The app's answer, once it goes to the client. */
-  #relay: Relay | undefined
+  #relay: ResponseRelay | undefined
   #close: boolean
   #status = 0
   #code: string | undefined
@@ -63,10 +63,10 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   /** Ends the stream that our own answer is made of. */
   #unpour: (() => void) | undefined
 
-  constructor(down: Downstream, head: RequestHead | undefined) {
+  constructor(down: ClientConnection, head: RequestHead | undefined) {
     this.#down = down
     this.#head = head
-    this.#request = head === undefined ? undefined : new Inbound(head, down, this)
+    this.#request = head === undefined ? undefined : new IncomingExchangeRequest(head, down, this)
     this.#requestDone = head === undefined || head.framing === 0
     // After a refused upgrade the client's next octets may be anything.
     this.#close = head === undefined || !head.keepAlive || head.upgrade
@@ -89,7 +89,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   }
 
   /** Asks a hook; nothing happens meanwhile. `pass` goes on when it has nothing to say. */
-  #ask(hook: () => Outcome | undefined | Promise<Outcome | undefined>, pass: () => void): void {
+  #ask(hook: () => Decision | undefined | Promise<Decision | undefined>, pass: () => void): void {
     let asked
     try {
       asked = hook()
@@ -100,7 +100,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     this.#decide(asked, pass)
   }
 
-  #decide(asked: Outcome | undefined | Promise<Outcome | undefined>, pass?: () => void): void {
+  #decide(asked: Decision | undefined | Promise<Decision | undefined>, pass?: () => void): void {
     if (!isPromise(asked)) {
       this.#settle(asked, pass)
       return
@@ -113,7 +113,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     )
   }
 
-  #settle(outcome: Outcome | undefined, pass: (() => void) | undefined): void {
+  #settle(outcome: Decision | undefined, pass: (() => void) | undefined): void {
     if (this.#state === OVER) return
     this.#judging = false
     if (outcome === undefined) {
@@ -121,7 +121,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
       return
     }
     this.#dropUpstream()
-    if (isForward(outcome)) {
+    if (isForwardDirective(outcome)) {
       this.#send(outcome, false)
       this.#down.pump()
     } else this.#answer(outcome)
@@ -136,7 +136,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
 
   // ---- towards the app ----------------------------------------------------------------------------------------------
 
-  #send(forward: Forward, fresh: boolean): void {
+  #send(forward: ForwardDirective, fresh: boolean): void {
     if (!this.replayable) {
       this.#down.trouble("ProxyFailed", new Error("a request whose body was handed on cannot be sent again"))
       this.fail("ProxyFailed")
@@ -194,7 +194,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     return this.#upstreamBlocked
   }
 
-  onBody(event: BodyRange | MessageEnd | Refusal): void {
+  onBody(event: BodyRange | MessageEnd | ParseError): void {
     if (event.type === "body") this.#bytesIn += event.bytes.length
     if (event.type === "end") this.#requestDone = true
     if (this.#request!.bodyTaken) {
@@ -204,7 +204,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   }
 
   /** Hands one piece of the body on, after `before`. */
-  #handOn(event: BodyRange | MessageEnd | Refusal, before: string): void {
+  #handOn(event: BodyRange | MessageEnd | ParseError, before: string): void {
     if (event.type === "refusal") {
       this.#refuseBody(event)
       return
@@ -219,7 +219,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     } else {
       this.#requestDone = true
       const text = chunked ? before + lastChunkText(endToEndTrailers(event.trailers, this.#down.shared.names)) : before
-      if (text !== "") more = took(socket, socket.write(text, "latin1"))
+      if (text !== "") more = flushed(socket, socket.write(text, "latin1"))
     }
     if (!more) {
       this.#upstreamBlocked = true
@@ -230,7 +230,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   }
 
   /** The body broke off or cannot be understood: what the app has of it must not look complete. */
-  #refuseBody({ tag, reason }: Refusal): void {
+  #refuseBody({ tag, reason }: ParseError): void {
     this.#dropUpstream()
     this.#down.trouble(tag, new Error(reason))
     if (this.#down.ended) this.#abort()
@@ -259,7 +259,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     this.onUpstreamData()
   }
 
-  onUpstreamClose(upstream: Upstream, connected: boolean, cause: unknown): void {
+  onUpstreamClose(upstream: UpstreamConnection, connected: boolean, cause: unknown): void {
     // What it said before is with the reader still, and the host is looking at it.
     if (this.#judging) return
     this.#upstream = undefined
@@ -273,7 +273,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   }
 
   /** No answer came, or none that can be understood. */
-  #failed(failure: ForwardFailure, broken = this.#upstream): void {
+  #failed(failure: UpstreamError, broken = this.#upstream): void {
     const head = this.#head!
     const forward = this.#forward!
     const reused = broken !== undefined && broken.requests > 1
@@ -359,7 +359,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   #relayHead(head: ResponseHead): void {
     const { socket, shared } = this.#down
     const close = this.#close || !this.#requestDone || shared.draining
-    this.#relay = new Relay(socket, this.#head!, head, this.#hopFor(head), close)
+    this.#relay = new ResponseRelay(socket, this.#head!, head, this.#hopFor(head), close)
     this.#close = this.#relay.close
     this.#state = RELAYING
     this.#status = head.status
@@ -451,13 +451,13 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
   // ---- answers of our own -------------------------------------------------------------------------------------------
 
   /** Answers with a failure, or breaks off when an answer is on its way. */
-  fail(tag: AnswerTag): void {
+  fail(tag: ErrorTag): void {
     if (this.#state >= RELAYING) {
       this.#abort()
       return
     }
     this.#dropUpstream()
-    let answer: Answer
+    let answer: GeneratedResponse
     try {
       answer = this.#down.shared.options.failure(tag, this.#request)
     } catch (cause) {
@@ -468,7 +468,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     this.#answer(answer)
   }
 
-  #answer(answer: Answer): void {
+  #answer(answer: GeneratedResponse): void {
     this.#state = ANSWERING
     this.#status = answer.status
     this.#code = answer.code
@@ -578,7 +578,7 @@ export class Exchange implements Occupant, UpstreamUser, ExchangeState {
     writeHead(this.#down.socket, head, this.#hopFor(head))
     this.#upstream = undefined
     this.#status = 101
-    const tunnel = new Tunnel(this.#down, upstream, (bytesIn, bytesOut) => {
+    const tunnel = new WebSocketTunnel(this.#down, upstream, (bytesIn, bytesOut) => {
       this.#bytesIn = bytesIn
       this.#bytesOut = bytesOut
       this.#conclude(true)

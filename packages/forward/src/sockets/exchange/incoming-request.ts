@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream"
 import type { BodyRange, MessageEnd, RequestHead } from "../../http1/head.ts"
-import type { Refusal } from "../../http1/parse-error.ts"
-import type { InboundRequest } from "../contract/contract.ts"
+import type { ParseError } from "../../http1/parse-error.ts"
+import type { IncomingRequest } from "../contract/contract.ts"
 
 /** The connection that a request came by. */
 export interface Source {
@@ -16,7 +16,7 @@ export interface Feeder {
 }
 
 /** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
-export class Inbound implements InboundRequest {
+export class IncomingExchangeRequest implements IncomingRequest {
   readonly head: RequestHead
   readonly #source: Source
   readonly #feeder: Feeder
@@ -80,7 +80,7 @@ export class Inbound implements InboundRequest {
     return this.#sink === undefined || (this.#sink.desiredSize ?? 0) > 0
   }
 
-  feed(event: BodyRange | MessageEnd | Refusal): void {
+  feed(event: BodyRange | MessageEnd | ParseError): void {
     const sink = this.#sink
     if (sink === undefined) return
     if (event.type === "body") {

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream"
-import type { Answer } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../error-response.ts"
 import type { RequestHead } from "../../http1/head.ts"
 import { STATUS_CODES } from "node:http"
 import { httpDate } from "../../headers.ts"
@@ -27,7 +27,7 @@ const NOTHING = Buffer.alloc(0)
  * Writes an answer that a proxy made. Gives, or resolves to, whether the connection must close after it. Throws or rejects when
  * a field is not one or the body's stream fails.
  */
-export const writeAnswer = (answer: Answer, sink: AnswerSink): boolean | Promise<boolean> => {
+export const writeAnswer = (answer: GeneratedResponse, sink: AnswerSink): boolean | Promise<boolean> => {
   const { status, body } = answer
   checkFields(answer.headers)
   const reason = STATUS_CODES[status] ?? ""
@@ -89,5 +89,5 @@ const pour = async (
   if (chunked) sink.socket.write("0\r\n\r\n", "latin1")
 }
 
-const isStream = (body: Answer["body"]): body is ReadableStream<Uint8Array> =>
+const isStream = (body: GeneratedResponse["body"]): body is ReadableStream<Uint8Array> =>
   typeof body === "object" && body !== null && "getReader" in body

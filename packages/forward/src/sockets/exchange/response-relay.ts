@@ -6,7 +6,7 @@ import { lastChunkText, responseHeadText } from "../../http1/write.ts"
 import { writePiece } from "../io/write.ts"
 
 /** An app's answer on its way to the client: a head, pieces of a body, an end. Knows nothing of where they come from. */
-export class Relay {
+export class ResponseRelay {
   readonly head: ResponseHead
   /** True when the client's connection ends with this answer. */
   readonly close: boolean
@@ -47,7 +47,7 @@ export class Relay {
   }
 
   end(trailers: HeaderList): void {
-    if (this.#chunked) this.#text += lastChunkText(endToEndTrailers(trailers, this.#hop.names))
+    if (this.#chunked) this.#text += lastChunkText(endToEndTrailers(trailers, this.#hop.headerNames))
     this.flush()
   }
 }

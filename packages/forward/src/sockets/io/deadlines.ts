@@ -10,7 +10,7 @@ export interface Timed {
  * request. Setting a deadline is one assignment. A deadline fires at most `tickMs` late and never early. The interval runs
  * while anything is on the wheel and does not keep the process alive.
  */
-export class Wheel {
+export class DeadlineScanner {
   /** The clock, in ms, as of the last tick. */
   now: number
   readonly #tickMs: number

@@ -14,15 +14,15 @@ export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, ch
   const head = chunked ? `${before}${bytes.length.toString(16)}\r\n` : before
   if (bytes.length <= SMALL) {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
-    return took(socket, socket.write(chunked ? head + text + "\r\n" : head + text, "latin1"))
+    return flushed(socket, socket.write(chunked ? head + text + "\r\n" : head + text, "latin1"))
   }
-  if (head === "") return took(socket, socket.write(bytes))
+  if (head === "") return flushed(socket, socket.write(bytes))
   socket.cork()
   socket.write(head, "latin1")
   let more = socket.write(bytes)
   if (chunked) more = socket.write("\r\n", "latin1")
   socket.uncork()
-  return took(socket, more)
+  return flushed(socket, more)
 }
 
 /**
@@ -30,7 +30,7 @@ export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, ch
  * in the socket, and one more in the stream that is being paused. `more` is what `write` gave: below its own mark of 64 KiB
  * a stream says no `drain`, so it is asked to.
  */
-export const took = (socket: Duplex, more: boolean): boolean => {
+export const flushed = (socket: Duplex, more: boolean): boolean => {
   if (socket.writableLength === 0) return true
   if (more) {
     socket.write(NOTHING, (error) => {

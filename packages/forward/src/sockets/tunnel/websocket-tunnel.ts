@@ -1,17 +1,17 @@
-import type { Downstream, Occupant } from "../connection/client-connection.ts"
-import type { Upstream, UpstreamUser } from "../connection/upstream-connection.ts"
+import type { ClientConnection, ConnectionHandler } from "../connection/client-connection.ts"
+import type { UpstreamConnection, UpstreamUser } from "../connection/upstream-connection.ts"
 import { Frames, GOING_AWAY } from "./frames.ts"
-import { endAndDestroy, reset, took } from "../io/write.ts"
+import { endAndDestroy, reset, flushed } from "../io/write.ts"
 
 /** After which silence the kernel asks a peer whether it is still there, in ms. */
 const KEEP_ALIVE_MS = 30_000
 
 /** A WebSocket after its handshake: octets, both ways, each side's pace the other's limit. */
-export class Tunnel implements Occupant, UpstreamUser {
+export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   readonly wantsBody = false
   readonly blocked = false
-  readonly #down: Downstream
-  readonly #upstream: Upstream
+  readonly #down: ClientConnection
+  readonly #upstream: UpstreamConnection
   readonly #frames = new Frames()
   readonly #over: (bytesIn: number, bytesOut: number) => void
   #bytesIn = 0
@@ -21,7 +21,7 @@ export class Tunnel implements Occupant, UpstreamUser {
   #halfClosed = false
 
   /** `over` is called once, with the octets from and to the client. */
-  constructor(down: Downstream, upstream: Upstream, over: (bytesIn: number, bytesOut: number) => void) {
+  constructor(down: ClientConnection, upstream: UpstreamConnection, over: (bytesIn: number, bytesOut: number) => void) {
     this.#down = down
     this.#upstream = upstream
     this.#over = over
@@ -46,7 +46,7 @@ export class Tunnel implements Occupant, UpstreamUser {
     this.#bytesIn += bytes.length
     this.#due()
     const { socket } = this.#upstream
-    if (!took(socket, socket.write(bytes))) this.#down.pause()
+    if (!flushed(socket, socket.write(bytes))) this.#down.pause()
     return true
   }
 
@@ -57,7 +57,7 @@ export class Tunnel implements Occupant, UpstreamUser {
     this.#frames.push(bytes)
     this.#due()
     const { socket } = this.#down
-    if (!took(socket, socket.write(bytes))) this.#upstream.socket.pause()
+    if (!flushed(socket, socket.write(bytes))) this.#upstream.socket.pause()
   }
 
   onUpstreamDrain(): void {
@@ -87,7 +87,7 @@ export class Tunnel implements Occupant, UpstreamUser {
     this.#over(this.#bytesIn, this.#bytesOut)
   }
 
-  onUpstreamClose(_upstream: Upstream, _connected: boolean, cause: unknown): void {
+  onUpstreamClose(_upstream: UpstreamConnection, _connected: boolean, cause: unknown): void {
     if (this.#closed) return
     this.#closed = true
     this.#over(this.#bytesIn, this.#bytesOut)

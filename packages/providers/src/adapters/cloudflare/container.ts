@@ -4,7 +4,7 @@ import {
   MachineStarting,
   ProviderRateLimited,
   ProviderUnavailable,
-  where,
+  machineRef,
 } from "../../contract/errors.ts"
 import type { MachineProvider, MachineState, Verdict } from "../../contract/machine-provider.ts"
 
@@ -51,13 +51,13 @@ export const cloudflareContainer = (
       webSocket: true,
       wake: "request",
       ports: "any",
-      eatenHeaders: [],
+      interceptedHeaders: [],
     },
 
     async resolve(machine) {
       const name = machine.externalId
       if (name === "") {
-        throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "an object's name" })
+        throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "an object's name" })
       }
       return {
         origin: "http://container.invalid",
@@ -65,13 +65,13 @@ export const cloudflareContainer = (
         fetch: (request) => namespace.getByName(name).fetch(request),
         headers,
         epoch: name,
-        cacheForMs: DAY_MS,
+        ttlMs: DAY_MS,
       }
     },
 
     // The texts of `Container.containerFetch`; an app's own answer bears the stamp.
     classify({ status, body = "" }, machine): Verdict {
-      const at = where(machine)
+      const at = machineRef(machine)
       if (status === 429) return new ProviderRateLimited(at)
       if (body.startsWith("There is no Container instance available")) {
         return new ProviderUnavailable({ ...at, reason: "capacity" })
@@ -81,7 +81,7 @@ export const cloudflareContainer = (
       }
       // It might have restarted this moment.
       if (body.startsWith("Container suddenly disconnected")) return new MachineStarting(at)
-      if (status >= 500) return "ask-status"
+      if (status >= 500) return "check-status"
       return new ProviderUnavailable({ ...at, reason: `HTTP ${status} without the stamp of the machine's proxy` })
     },
 

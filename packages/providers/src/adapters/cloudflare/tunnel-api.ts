@@ -4,7 +4,7 @@ import { ProviderUnavailable } from "../../contract/errors.ts"
 import type { ProviderAuth, ProviderError, ProviderRateLimited } from "../../contract/errors.ts"
 import { AN_ORIGIN, isOrigin } from "../../contract/origin.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
-import type { VendorAnswer, VendorQuestion } from "../../adapter-kit/vendor-api.ts"
+import type { VendorResponse, VendorRequest } from "../../adapter-kit/vendor-api.ts"
 
 export const CLOUDFLARE_TUNNEL = "cloudflare-tunnel"
 
@@ -192,8 +192,8 @@ const cloudflareApi = (options: TunnelApiOptions, subject: string, signal: Abort
   }
   const headers = { authorization: `Bearer ${apiToken}` }
   const api = vendorApi({ apiBase, secrets: { apiToken }, headers, fetch })
-  return async (method: string, path: VendorQuestion["path"], body?: unknown): Promise<CloudflareAnswer> => {
-    const answer = await api.ask({ type: CLOUDFLARE_TUNNEL, externalId: subject }, { method, path, body, signal })
+  return async (method: string, path: VendorRequest["path"], body?: unknown): Promise<CloudflareAnswer> => {
+    const answer = await api.request({ type: CLOUDFLARE_TUNNEL, externalId: subject }, { method, path, body, signal })
     const envelope = Option.getOrUndefined(decodeEnvelope(answer.json))
     const codes = (envelope?.errors ?? []).flatMap(({ code }) => (code === undefined ? [] : [code]))
     const check = (): void => {
@@ -211,7 +211,7 @@ const cloudflareApi = (options: TunnelApiOptions, subject: string, signal: Abort
   }
 }
 
-const failureOf = (answer: VendorAnswer, codes: readonly number[]): ProviderError => {
+const failureOf = (answer: VendorResponse, codes: readonly number[]): ProviderError => {
   const { status, where } = answer
   if (status === 401 || status === 403 || status === 429) return answer.failure()
   // A 404 or a 409 is about a tunnel or a record, and no machine's state.

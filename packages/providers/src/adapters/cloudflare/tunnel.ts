@@ -1,6 +1,12 @@
 import * as Schema from "effect/Schema"
 import { CLOUDFLARE_TUNNEL, TUNNEL_HOSTNAME } from "./tunnel-api.ts"
-import { MachineNotRunning, ProviderAuth, ProviderRateLimited, ProviderUnavailable, where } from "../../contract/errors.ts"
+import {
+  MachineNotRunning,
+  ProviderAuth,
+  ProviderRateLimited,
+  ProviderUnavailable,
+  machineRef,
+} from "../../contract/errors.ts"
 import { checkSecret } from "../../contract/fields.ts"
 import type { MachineProvider, Verdict } from "../../contract/machine-provider.ts"
 import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
@@ -45,31 +51,31 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
       // https://developers.cloudflare.com/fundamentals/reference/http-headers/ and github.com/cloudflare/cloudflared/issues/1426:
       // the edge appends its own client, who is the router. Not `accept-encoding`, which it overwrites: it recodes the answer
       // for what it was asked, and must be asked for that.
-      eatenHeaders: ["x-forwarded-for", "x-forwarded-proto"],
+      interceptedHeaders: ["x-forwarded-for", "x-forwarded-proto"],
       // Access answers a service token with a session of ours, which would open the hostname to whoever gets the answer.
       // https://developers.cloudflare.com/cloudflare-one/access-controls/service-credentials/service-tokens
       ...(access === undefined ? {} : { edgeCookies: ["CF_Authorization", "CF_AppSession"] }),
     },
     async resolve(machine) {
       const { hostname } = decode(machine)
-      return { origin: `https://${hostname}`, headers, epoch: hostname, cacheForMs: 60_000 }
+      return { origin: `https://${hostname}`, headers, epoch: hostname, ttlMs: 60_000 }
     },
     classify({ status, header, body = "" }, machine): Verdict {
       // To a login, or a refusal. The token is an option, so that there is no newer one to fetch.
       if ((status >= 300 && status < 400) || status === 401 || status === 403) {
-        return new ProviderAuth(where(machine))
+        return new ProviderAuth(machineRef(machine))
       }
       if (status === 429) {
         // In seconds: https://developers.cloudflare.com/fundamentals/api/reference/limits
-        return new ProviderRateLimited({ ...where(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
+        return new ProviderRateLimited({ ...machineRef(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
       }
       // Error 1033, in whichever form the page has: no `cloudflared` is connected. Other errors have this status too.
       if (status === 530 && /\b1033\b/.test(body)) {
-        return new MachineNotRunning({ ...where(machine), state: "not connected" })
+        return new MachineNotRunning({ ...machineRef(machine), state: "not connected" })
       }
-      if ((status >= 502 && status <= 504) || (status >= 520 && status <= 530)) return "ask-status"
+      if ((status >= 502 && status <= 504) || (status >= 520 && status <= 530)) return "check-status"
       return new ProviderUnavailable({
-        ...where(machine),
+        ...machineRef(machine),
         reason: `HTTP ${status} without the stamp of the machine's proxy`,
       })
     },

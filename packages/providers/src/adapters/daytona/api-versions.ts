@@ -1,9 +1,9 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { MachineState, PlatformAnswer } from "../../contract/machine-provider.ts"
+import type { MachineState, PlatformResponse } from "../../contract/machine-provider.ts"
 
 /** One question to the control plane. */
-export interface Question<A> {
+export interface ApiRequest<A> {
   readonly method: "GET" | "POST"
   /** Path and query below the API's base. */
   readonly path: `/${string}`
@@ -31,19 +31,19 @@ export type EdgeWord =
 
 /** Everything that may change with a version of Daytona's API and edge, and nothing else. */
 export interface DaytonaWire {
-  readonly previewUrl: (sandbox: string, port: number) => Question<PreviewLink>
-  readonly signedPreviewUrl: (sandbox: string, port: number, seconds: number) => Question<{ readonly url: string }>
-  readonly sandbox: (sandbox: string) => Question<{ readonly state?: string }>
-  readonly start: (sandbox: string) => Question<unknown>
-  readonly lastActivity: (sandbox: string) => Question<unknown>
+  readonly previewUrl: (sandbox: string, port: number) => ApiRequest<PreviewLink>
+  readonly signedPreviewUrl: (sandbox: string, port: number, seconds: number) => ApiRequest<{ readonly url: string }>
+  readonly sandbox: (sandbox: string) => ApiRequest<{ readonly state?: string }>
+  readonly start: (sandbox: string) => ApiRequest<unknown>
+  readonly lastActivity: (sandbox: string) => ApiRequest<unknown>
   readonly apiHeaders: (apiKey: string, organization: string | undefined) => Record<string, string>
   readonly edgeHeaders: (token: string) => Readonly<Record<string, string>>
   /** Request headers that the edge takes for its own. */
-  readonly eatenHeaders: readonly string[]
+  readonly interceptedHeaders: readonly string[]
   readonly stateOf: (word: string | undefined) => MachineState
   /** Whether a sandbox in that state may serve all the same, so that only a request can tell. */
   readonly mayServe: (word: string | undefined) => boolean
-  readonly edgeWord: (answer: PlatformAnswer) => EdgeWord
+  readonly edgeWord: (answer: PlatformResponse) => EdgeWord
   /** Which suffixes of `Retry-After-` to try where a head can only be asked by name. */
   readonly throttlers: readonly string[]
 }
@@ -131,7 +131,7 @@ const v0: DaytonaWire = {
   // the sandbox fall asleep under its user. Not `origin`: with CORS disabled the edge does not look at it, and a proxy
   // that runs without keys drops what is tunnelled: the app would take a foreign page for none. Not `cookie`: the edge asks
   // for its cookie only after the preview token, which it always has. `host` is never sent by a fetcher.
-  eatenHeaders: [
+  interceptedHeaders: [
     "authorization",
     "x-forwarded-for",
     "x-forwarded-host",

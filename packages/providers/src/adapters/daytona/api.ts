@@ -1,6 +1,12 @@
-import { MachineNotRunning, MachineRecordInvalid, ProviderRateLimited, ProviderUnavailable, where } from "../../contract/errors.ts"
+import {
+  MachineNotRunning,
+  MachineRecordInvalid,
+  ProviderRateLimited,
+  ProviderUnavailable,
+  machineRef,
+} from "../../contract/errors.ts"
 import { wires } from "./api-versions.ts"
-import type { DaytonaWire, Question } from "./api-versions.ts"
+import type { DaytonaWire, ApiRequest } from "./api-versions.ts"
 import type { Machine } from "../../contract/machine-provider.ts"
 import { retryAfterMs } from "../../adapter-kit/retry-after.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
@@ -25,7 +31,7 @@ export interface DaytonaOptions {
 export interface DaytonaApi {
   readonly wire: DaytonaWire
   /** Rejects with what an answer that is no success means. */
-  ask<A>(machine: Machine, question: (sandbox: string) => Question<A>, signal: AbortSignal): Promise<A>
+  ask<A>(machine: Machine, question: (sandbox: string) => ApiRequest<A>, signal: AbortSignal): Promise<A>
   /** A link's origin. Hosts differ by region, so a link is believed, but only as far as an origin goes. */
   originOf(link: string, machine: Machine): string
 }
@@ -48,7 +54,7 @@ export const daytonaApi = (options: DaytonaOptions): DaytonaApi => {
     wire,
     async ask(machine, question, signal) {
       const { refusedState, answer: schema, ...asked } = question(sandboxOf(machine))
-      const answer = await api.ask(machine, { ...asked, signal })
+      const answer = await api.request(machine, { ...asked, signal })
       if (answer.status === 400 && refusedState !== undefined) {
         throw new MachineNotRunning({ ...answer.where, state: refusedState })
       }
@@ -70,13 +76,13 @@ export const daytonaApi = (options: DaytonaOptions): DaytonaApi => {
 }
 
 export const notUnderstood = (machine: Machine): ProviderUnavailable =>
-  new ProviderUnavailable({ ...where(machine), reason: "an answer that is not understood" })
+  new ProviderUnavailable({ ...machineRef(machine), reason: "an answer that is not understood" })
 
 /** The longest of its waits counts. */
 export const rateLimited = (machine: Machine, waits: readonly (string | undefined)[]): ProviderRateLimited => {
   const known = waits.map(retryAfterMs).filter((ms) => ms !== undefined)
   return new ProviderRateLimited({
-    ...where(machine),
+    ...machineRef(machine),
     retryAfterMs: known.length === 0 ? undefined : Math.max(...known),
   })
 }
@@ -84,5 +90,5 @@ export const rateLimited = (machine: Machine, waits: readonly (string | undefine
 // What keeps an id from becoming another path.
 const sandboxOf = (machine: Machine): string => {
   if (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/.test(machine.externalId)) return machine.externalId
-  throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "a sandbox's id or name" })
+  throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "a sandbox's id or name" })
 }

@@ -1,8 +1,21 @@
 import { daytonaApi, notUnderstood, rateLimited } from "./api.ts"
 import type { DaytonaOptions } from "./api.ts"
-import { MachineNotFound, MachineNotRunning, MachineStarting, ProviderUnavailable, where } from "../../contract/errors.ts"
+import {
+  MachineNotFound,
+  MachineNotRunning,
+  MachineStarting,
+  ProviderUnavailable,
+  machineRef,
+} from "../../contract/errors.ts"
 import { isSecret } from "../../contract/fields.ts"
-import type { Endpoint, Machine, MachineProvider, MachineState, MachineStatus, Verdict } from "../../contract/machine-provider.ts"
+import type {
+  Endpoint,
+  Machine,
+  MachineProvider,
+  MachineState,
+  MachineStatus,
+  Verdict,
+} from "../../contract/machine-provider.ts"
 
 export type { DaytonaOptions } from "./api.ts"
 export { signedPreviewUrl } from "./signed-preview.ts"
@@ -32,7 +45,7 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
       webSocket: true,
       wake: "start",
       ports: "any",
-      eatenHeaders: wire.eatenHeaders,
+      interceptedHeaders: wire.interceptedHeaders,
     },
 
     async resolve(machine, { signal }): Promise<Endpoint> {
@@ -48,7 +61,7 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
         origin: api.originOf(link.url, machine),
         headers: wire.edgeHeaders(link.token),
         epoch: await digest(link.token),
-        cacheForMs: 300_000,
+        ttlMs: 300_000,
       }
     },
 
@@ -57,21 +70,21 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
         case "credentials":
           return "refresh"
         case "not-running":
-          return new MachineNotRunning({ ...where(machine), state: "not running" })
+          return new MachineNotRunning({ ...machineRef(machine), state: "not running" })
         case "rate-limited": {
           const names = ["retry-after", ...wire.throttlers.map((throttler) => `retry-after-${throttler}`)]
           return rateLimited(machine, names.map(answer.header))
         }
         case "runner-unavailable":
-          return new ProviderUnavailable({ ...where(machine), reason: "runner unavailable" })
+          return new ProviderUnavailable({ ...machineRef(machine), reason: "runner unavailable" })
         case "unclear":
-          return "ask-status"
+          return "check-status"
         case "page":
-          return new ProviderUnavailable({ ...where(machine), reason: "a page of the platform's own" })
+          return new ProviderUnavailable({ ...machineRef(machine), reason: "a page of the platform's own" })
         case "other":
       }
       const reason = `HTTP ${answer.status} without the stamp of the machine's proxy`
-      return new ProviderUnavailable({ ...where(machine), reason })
+      return new ProviderUnavailable({ ...machineRef(machine), reason })
     },
 
     async status(machine, { signal }): Promise<MachineStatus> {
@@ -101,14 +114,14 @@ const refuseUnlessRunning = (state: MachineState, word: string | undefined, mach
     case "unknown":
       return
     case "gone":
-      throw new MachineNotFound(where(machine))
+      throw new MachineNotFound(machineRef(machine))
     case "starting":
-      throw new MachineStarting(where(machine))
+      throw new MachineStarting(machineRef(machine))
     case "stopping":
     case "stopped":
     case "suspended":
     case "failed":
-      throw new MachineNotRunning({ ...where(machine), state: word ?? state })
+      throw new MachineNotRunning({ ...machineRef(machine), state: word ?? state })
   }
 }
 

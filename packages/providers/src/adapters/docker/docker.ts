@@ -8,7 +8,7 @@ import {
   PortClosed,
   ProviderAuth,
   ProviderUnavailable,
-  where,
+  machineRef,
 } from "../../contract/errors.ts"
 import { eventOf, eventsSince } from "./events.ts"
 import { dockerEngine, EngineFailure } from "./engine-client.ts"
@@ -61,7 +61,7 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
   const inspect = async (machine: Machine, signal: AbortSignal): Promise<Container> => {
     const decoded = decodeContainer(await call(engine, "GET", machine, "json", signal))
     if (Result.isSuccess(decoded)) return decoded.success
-    throw new ProviderUnavailable({ ...where(machine), reason: "an answer that is not understood" })
+    throw new ProviderUnavailable({ ...machineRef(machine), reason: "an answer that is not understood" })
   }
 
   const endpointOf = async (machine: Machine, signal: AbortSignal): Promise<Endpoint> => {
@@ -77,14 +77,20 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
       origin,
       epoch: `${container.Id}@${container.State.StartedAt}`,
       // A restart changes a published port; the failure it causes is mended by asking again.
-      cacheForMs: 5_000,
-      upForMs: upForMs(container),
+      ttlMs: 5_000,
+      uptimeMs: uptimeMs(container),
     }
   }
 
   return {
     type: "docker",
-    capabilities: { runtimes: ["node", "bun", "deno"], webSocket: true, wake: "start", ports: "any", eatenHeaders: [] },
+    capabilities: {
+      runtimes: ["node", "bun", "deno"],
+      webSocket: true,
+      wake: "start",
+      ports: "any",
+      interceptedHeaders: [],
+    },
 
     resolve: (machine, { signal }) => endpointOf(machine, signal),
 
@@ -93,7 +99,7 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
         const container = await inspect(machine, signal)
         const state = stateOf(container)
         const detail = container.State.Status
-        return state === "running" ? { state, detail, upForMs: upForMs(container) } : { state, detail }
+        return state === "running" ? { state, detail, uptimeMs: uptimeMs(container) } : { state, detail }
       } catch (error) {
         if (error instanceof MachineNotFound) return { state: "gone" }
         throw error
@@ -182,25 +188,33 @@ const call = async (
 ): Promise<string> => {
   // Docker's own rule for names; also what keeps an id from becoming another path.
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/.test(machine.externalId)) {
-    throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "a container's id or name" })
+    throw new MachineRecordInvalid({
+      ...machineRef(machine),
+      field: "externalId",
+      accepted: "a container's id or name",
+    })
   }
   let answer
   try {
     answer = await engine.request(method, `/containers/${machine.externalId}/${verb}`, signal)
   } catch (cause) {
     if (signal.aborted) throw cause
-    throw engineFailure(cause, where(machine))
+    throw engineFailure(cause, machineRef(machine))
   }
   const { status, body } = answer
   // 304: it runs already.
   if ((status >= 200 && status < 300) || status === 304) return body
   // A start answers 404 for the container's network too.
-  if (status === 404 && /no such container/i.test(body)) throw new MachineNotFound(where(machine))
-  if (status === 401 || status === 403) throw new ProviderAuth(where(machine))
+  if (status === 404 && /no such container/i.test(body)) throw new MachineNotFound(machineRef(machine))
+  if (status === 401 || status === 403) throw new ProviderAuth(machineRef(machine))
   if (status === 500 && body.includes("Multiple IDs found")) {
-    throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "the id of one container" })
+    throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "the id of one container" })
   }
-  throw new ProviderUnavailable({ ...where(machine), reason: `HTTP ${status}`, cause: new Error(body.slice(0, 1_000)) })
+  throw new ProviderUnavailable({
+    ...machineRef(machine),
+    reason: `HTTP ${status}`,
+    cause: new Error(body.slice(0, 1_000)),
+  })
 }
 
 const engineFailure = (
@@ -228,13 +242,13 @@ const stateOf = ({ State }: Container): MachineState => {
 const refuseUnlessRunning = (container: Container, machine: Machine): void => {
   const state = stateOf(container)
   if (state === "running") return
-  if (state === "gone") throw new MachineNotFound(where(machine))
-  if (state === "starting") throw new MachineStarting(where(machine))
-  throw new MachineNotRunning({ ...where(machine), state: container.State.Status })
+  if (state === "gone") throw new MachineNotFound(machineRef(machine))
+  if (state === "starting") throw new MachineStarting(machineRef(machine))
+  throw new MachineNotRunning({ ...machineRef(machine), state: container.State.Status })
 }
 
 // A health check that is still starting prolongs the youth; it never decides whether a request is sent.
-const upForMs = ({ State }: Container): number =>
+const uptimeMs = ({ State }: Container): number =>
   State.Health?.Status === "starting" ? 0 : Math.max(0, Date.now() - Date.parse(State.StartedAt) || 0)
 
 const isLoopback = (host: string): boolean => /^(?:127(?:\.\d+){3}|::1|localhost)$/i.test(host)
@@ -251,7 +265,7 @@ const publishedOrigin = (container: Container, machine: Machine, proxyPort: numb
     return host === undefined ? [] : [{ HostIp, origin: originOf(host, HostPort) }]
   })
   const found = reached.find(({ HostIp }) => !HostIp.includes(":")) ?? reached[0]
-  if (found === undefined) throw new PortClosed({ ...where(machine), port: proxyPort })
+  if (found === undefined) throw new PortClosed({ ...machineRef(machine), port: proxyPort })
   return found.origin
 }
 
@@ -282,7 +296,7 @@ const containerOrigin = (
   const address = found?.[1].IPAddress
   if (address !== undefined && address !== "") return originOf(address, proxyPort)
   throw new MachineRecordInvalid({
-    ...where(machine),
+    ...machineRef(machine),
     field: "network",
     accepted: "one of the container's networks that gives it an address",
   })

@@ -1,5 +1,5 @@
 import * as Schema from "effect/Schema"
-import { MachineRecordInvalid, ProviderUnavailable, where } from "../../contract/errors.ts"
+import { MachineRecordInvalid, ProviderUnavailable, machineRef } from "../../contract/errors.ts"
 import { flyApi, flyFailure, FlyMachine, flyState, refusedState } from "./machines-api.ts"
 import type { Endpoint, Machine, MachineProvider, MachineStatus, Verdict } from "../../contract/machine-provider.ts"
 import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
@@ -45,7 +45,7 @@ export const fly = (options: FlyOptions): MachineProvider => {
       wake: "start",
       // One service leads to the machine's proxy, and that to every port.
       ports: "any",
-      eatenHeaders,
+      interceptedHeaders,
     },
 
     resolve: async (machine) => endpointOf(machine),
@@ -53,18 +53,18 @@ export const fly = (options: FlyOptions): MachineProvider => {
     classify({ status, header }, machine): Verdict {
       // Fly's edge puts its headers on an app's answers too and documents no body, so its status is all there is. 520 to 530
       // is what Cloudflare answers in Fly's place when a Worker cannot reach it.
-      if (status === 404 || (status >= 502 && status <= 504) || (status >= 520 && status <= 530)) return "ask-status"
+      if (status === 404 || (status >= 502 && status <= 504) || (status >= 520 && status <= 530)) return "check-status"
       // Over plain HTTP a redirect to https is what `force_https` in the machine's config does.
       const forced = machine.metadata["network"] === "flycast" && header("location")?.startsWith("https://") === true
       const reason =
         status >= 300 && status < 400
           ? `the edge redirects${forced ? " to https (force_https)" : ""}: HTTP ${status}`
           : `HTTP ${status} without the stamp of the machine's proxy`
-      return new ProviderUnavailable({ ...where(machine), reason })
+      return new ProviderUnavailable({ ...machineRef(machine), reason })
     },
 
     async status(machine, { signal }): Promise<MachineStatus> {
-      const answer = await api.ask(machine, { path: path(machine), signal })
+      const answer = await api.request(machine, { path: path(machine), signal })
       if (!answer.ok) {
         const failure = flyFailure(answer)
         if (failure._tag === "MachineNotFound") return { state: "gone" }
@@ -73,22 +73,22 @@ export const fly = (options: FlyOptions): MachineProvider => {
       const found = answer.decode(FlyMachine)
       // Fly still says `started` of a machine whose host is lost.
       if (found.host_status === "unreachable") {
-        throw new ProviderUnavailable({ ...where(machine), reason: "its host is unreachable" })
+        throw new ProviderUnavailable({ ...machineRef(machine), reason: "its host is unreachable" })
       }
       const state = flyState(found.state)
-      const upForMs = state === "running" ? upForMsOf(found) : undefined
-      return { state, detail: found.state, ...(upForMs === undefined ? {} : { upForMs }) }
+      const uptimeMs = state === "running" ? upForMsOf(found) : undefined
+      return { state, detail: found.state, ...(uptimeMs === undefined ? {} : { uptimeMs }) }
     },
 
     async start(machine, { signal }): Promise<Endpoint> {
-      const answer = await api.ask(machine, { method: "POST", path: `${path(machine)}/start`, signal })
+      const answer = await api.request(machine, { method: "POST", path: `${path(machine)}/start`, signal })
       const refused = flyState(refusedState(answer))
       // What was wanted is so already, or is on its way.
       if (!answer.ok && refused !== "running" && refused !== "starting") throw flyFailure(answer)
       // Fly answers this one when the machine has booted, or after a minute. Its edge, asked sooner, would try for as long and
       // then say 502.
       const wait = `${path(machine)}/wait?state=started&timeout=60` as const
-      const booted = await api.ask(machine, { path: wait, signal })
+      const booted = await api.request(machine, { path: wait, signal })
       if (!booted.ok) throw flyFailure(booted)
       return endpointOf(machine)
     },
@@ -100,7 +100,7 @@ const DAY_MS = 86_400_000
 const endpointOf = (machine: Machine): Endpoint => {
   const { app, network = "public", domain = `${app}.fly.dev`, port } = decodeRecord(machine)
   const id = machine.externalId
-  const steady = { epoch: id, cacheForMs: DAY_MS }
+  const steady = { epoch: id, ttlMs: DAY_MS }
   // Past Fly's proxy: nobody there would read a routing header.
   if (network === "6pn") return { origin: `http://${id}.vm.${app}.internal:${port ?? 8080}`, ...steady }
   const origin = network === "flycast" ? `http://${app}.flycast:${port ?? 80}` : `https://${domain}:${port ?? 443}`
@@ -112,7 +112,7 @@ const endpointOf = (machine: Machine): Endpoint => {
  * Commands to Fly's proxy in requests, of which a client may give none, and what it writes over. Not in it is what the proxy vouches for
  * itself, `fly-client-ip` and its like: through the tunnel a client's forgery would take the place of Fly's own.
  */
-const eatenHeaders: readonly string[] = [
+const interceptedHeaders: readonly string[] = [
   "fly-force-instance-id",
   "fly-prefer-instance-id",
   "fly-force-region",
@@ -148,10 +148,10 @@ const decodeMetadata = metadataDecoder(
 const decodeRecord = (machine: Machine): ReturnType<typeof decodeMetadata> => {
   const metadata = decodeMetadata(machine)
   if (!/^[A-Za-z0-9]{1,63}$/.test(machine.externalId)) {
-    throw new MachineRecordInvalid({ ...where(machine), field: "externalId", accepted: "the id of a Fly machine" })
+    throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "the id of a Fly machine" })
   }
   if (metadata.domain !== undefined && (metadata.network ?? "public") !== "public") {
-    throw new MachineRecordInvalid({ ...where(machine), field: "domain", accepted: "absent on a private network" })
+    throw new MachineRecordInvalid({ ...machineRef(machine), field: "domain", accepted: "absent on a private network" })
   }
   return metadata
 }

@@ -10,7 +10,7 @@ import type { ProviderError } from "../../contract/errors.ts"
 import type { MachineState } from "../../contract/machine-provider.ts"
 import { retryAfterMs } from "../../adapter-kit/retry-after.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
-import type { VendorAnswer, VendorApi, VendorApiOptions } from "../../adapter-kit/vendor-api.ts"
+import type { VendorResponse, VendorApi, VendorApiOptions } from "../../adapter-kit/vendor-api.ts"
 
 /** The Machines API of whoever owns the token. */
 export const flyApi = (options: {
@@ -95,7 +95,7 @@ export const flyState = (word: string | undefined): MachineState => {
 const LIMITED_MS = 1_000
 
 /** What the Machines API means by an answer that is no success. */
-export const flyFailure = (answer: VendorAnswer): ProviderError => {
+export const flyFailure = (answer: VendorResponse): ProviderError => {
   const { status, where } = answer
   const unavailable = (reason: string) => new ProviderUnavailable({ ...where, reason })
   if (fieldsOf(answer.json).status === "insufficient_capacity") return unavailable("capacity")
@@ -126,14 +126,14 @@ export const flyFailure = (answer: VendorAnswer): ProviderError => {
 }
 
 /** The state in `unable to start machine from current state: 'created'`. */
-export const refusedState = (answer: VendorAnswer): string | undefined =>
+export const refusedState = (answer: VendorResponse): string | undefined =>
   /current state: '(\w+)'/.exec(saidBy(answer))?.[1]
 
 // Said for a moment of an app that exists: right after it was made, and when Fly's own look-up fails.
-const isAppTrouble = (answer: VendorAnswer): boolean => /no longer introspect/i.test(saidBy(answer))
+const isAppTrouble = (answer: VendorResponse): boolean => /no longer introspect/i.test(saidBy(answer))
 
 /** What it says went wrong, or its body as it came. */
-const saidBy = ({ json, text }: Pick<VendorAnswer, "json" | "text">): string => {
+const saidBy = ({ json, text }: Pick<VendorResponse, "json" | "text">): string => {
   const { error, message } = fieldsOf(json)
   return typeof error === "string" ? error : typeof message === "string" ? message : text
 }

@@ -1,21 +1,21 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { defaultNames, ticketMint } from "@project-ingress/forward"
+import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import { layer, Machines } from "../../effect.ts"
-import type { Sendable } from "../../effect.ts"
+import type { AttemptRequest } from "../../effect.ts"
 import { isProviderError, MachineNotFound, MachineNotRunning, ProviderAuth } from "../../contract/errors.ts"
 import type { ProviderError } from "../../contract/errors.ts"
 import type { MachineProvider } from "../../contract/machine-provider.ts"
-import { tunnelHeaders } from "../../transport/edge-headers.ts"
+import { encapsulateHeaders } from "../../transport/edge-headers.ts"
 import { equal, eventually, failure, LawBroken } from "../assert.ts"
 import { law, requestOf, resolving } from "../world.ts"
 import type { World } from "../world.ts"
 
 /** One request as a program, the way an Effect user sends it. */
 const reach = (world: World, path: string, provider: MachineProvider = world.provider, machine = world.machine) => {
-  const { signing } = world.fixture
-  const sendable = (ticket: string | undefined): Sendable<Response> => ({
+  const { signingKey: signing } = world.fixture
+  const sendable = (ticket: string | undefined): AttemptRequest<Response> => ({
     send: (endpoint) =>
       Effect.tryPromise({
         try: async (signal) => {
@@ -24,20 +24,24 @@ const reach = (world: World, path: string, provider: MachineProvider = world.pro
             fetch: endpoint.fetch,
             target: path,
             method: "GET",
-            headers: tunnelHeaders(
+            headers: encapsulateHeaders(
               [
-                defaultNames.targetHost,
+                defaultHeaderNames.targetHost,
                 `localhost:${world.port}`,
-                ...(ticket === undefined ? [] : [defaultNames.ticket, ticket]),
+                ...(ticket === undefined ? [] : [defaultHeaderNames.ticket, ticket]),
               ],
-              provider.capabilities.eatenHeaders,
+              provider.capabilities.interceptedHeaders,
               endpoint,
-              defaultNames,
+              defaultHeaderNames,
             ),
             body: null,
             signal,
           })
-          return { status: answer.status, header: (name: string) => answer.headers.get(name) ?? undefined, answer }
+          return {
+            status: answer.status,
+            header: (name: string) => answer.headers.get(name) ?? undefined,
+            response: answer,
+          }
         },
         catch: SendFailure.from,
       }),
@@ -46,7 +50,7 @@ const reach = (world: World, path: string, provider: MachineProvider = world.pro
   })
   return Effect.gen(function* () {
     const ticket =
-      signing === undefined ? undefined : yield* Effect.promise(async () => ticketMint(signing)(machine.id))
+      signing === undefined ? undefined : yield* Effect.promise(async () => ticketSigner(signing)(machine.id))
     const machines = yield* Machines
     return yield* machines.reach(machine, world.port, sendable(ticket))
   }).pipe(Effect.provide(layer({ providers: [provider], wake: false })))

@@ -69,7 +69,7 @@ export const http = {
 
   "http.eaten-headers": law("a header that the platform eats arrives", [], async (world) => {
     const sent: Record<string, string> = { authorization: "Bearer the-apps-own", cookie: "a=1; b=2" }
-    for (const name of world.provider.capabilities.eatenHeaders) sent[name] ??= `the-client's-${name}`
+    for (const name of world.provider.capabilities.interceptedHeaders) sent[name] ??= `the-client's-${name}`
     // These say where a request goes and how it is framed; they are no client's to choose.
     for (const name of ["host", "connection", "content-length", "transfer-encoding", "upgrade"]) delete sent[name]
     // A router adds these itself, and a fetcher alone believes no client's.

@@ -27,7 +27,7 @@ export const identity = {
       ok(typeof capabilities.webSocket === "boolean", "webSocket is a boolean")
       ok(["none", "start", "request"].includes(capabilities.wake), "wake is none, start or request")
       ok(["any", "declared"].includes(capabilities.ports), "ports is any or declared")
-      for (const name of capabilities.eatenHeaders) equal(name, name.toLowerCase(), "an eaten header")
+      for (const name of capabilities.interceptedHeaders) equal(name, name.toLowerCase(), "an eaten header")
     },
   ),
 
@@ -37,11 +37,11 @@ export const identity = {
   }),
 
   "identity.endpoint": law("an endpoint's times are in ms, and its headers can be sent", [], async (world) => {
-    const { epoch, cacheForMs, expiresAt, upForMs, headers } = await resolve(world)
+    const { epoch, ttlMs, expiresAt, uptimeMs, headers } = await resolve(world)
     equal(typeof epoch, "string", "the epoch's type")
-    ok(cacheForMs >= 0, `cacheForMs, ${cacheForMs}, is 0 or more`)
+    ok(ttlMs >= 0, `ttlMs, ${ttlMs}, is 0 or more`)
     ok(expiresAt === undefined || expiresAt > Date.now(), `expiresAt, ${expiresAt}, is in the future, in ms since 1970`)
-    ok(upForMs === undefined || (upForMs >= 0 && upForMs < 1e12), "upForMs is an age, not a date")
+    ok(uptimeMs === undefined || (uptimeMs >= 0 && uptimeMs < 1e12), "uptimeMs is an age, not a date")
     ok(new Headers(headers), "a header has a name and a value that can be sent")
   }),
 
@@ -163,7 +163,7 @@ export const identity = {
       const remembering = resolving(world.provider, async (machine, options) => {
         asked++
         const { expiresAt: _, ...endpoint } = await world.provider.resolve(machine, options)
-        return { ...endpoint, cacheForMs: 3_600_000 }
+        return { ...endpoint, ttlMs: 3_600_000 }
       })
       const fetcher = world.fetcher({ provider: remembering })
       equal(await who(fetcher(requestOf("/who"))), before.id, "who answered before")

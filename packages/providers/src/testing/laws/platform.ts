@@ -1,5 +1,5 @@
 import { isProviderError } from "../../contract/errors.ts"
-import type { PlatformAnswer, Verdict } from "../../contract/machine-provider.ts"
+import type { PlatformResponse, Verdict } from "../../contract/machine-provider.ts"
 import { equal, failure, LawBroken, ok, tagged } from "../assert.ts"
 import type { Undo } from "../fixture.ts"
 import { law, requestOf } from "../world.ts"
@@ -25,7 +25,7 @@ const heads: readonly Readonly<Record<string, string>>[] = [
   { "retry-after": "30", server: "edge", location: "not a url::" },
   { "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT" },
 ]
-const asked = function* (): Generator<PlatformAnswer> {
+const asked = function* (): Generator<PlatformResponse> {
   for (let status = 100; status < 600; status++) {
     // Every body at the statuses that say something, one in turn at the rest.
     const some = status % 100 < 32 ? bodies : [bodies[status % bodies.length]]
@@ -43,7 +43,7 @@ const shown = (verdict: Verdict): unknown =>
   typeof verdict === "string"
     ? verdict
     : [verdict._tag, verdict.message, Object.entries(verdict).filter(([name]) => name !== "cause")]
-const judged = (world: World, answer: PlatformAnswer): Verdict => {
+const judged = (world: World, answer: PlatformResponse): Verdict => {
   try {
     return world.provider.classify!(answer, world.machine)
   } catch (cause) {
@@ -75,8 +75,8 @@ export const platform = {
     for (const answer of asked()) {
       const verdict: unknown = judged(world, answer)
       ok(
-        verdict === "ask-status" || verdict === "refresh" || isProviderError(verdict),
-        `classify gives an error of the contract, "ask-status" or "refresh" for status ${answer.status}`,
+        verdict === "check-status" || verdict === "refresh" || isProviderError(verdict),
+        `classify gives an error of the contract, "check-status" or "refresh" for status ${answer.status}`,
       )
     }
   }),

@@ -3,7 +3,7 @@ import { forever, law, nobodyAt, requestOf, resolving } from "../world.ts"
 import type { World } from "../world.ts"
 
 const secretsOf = ({ fixture }: World): readonly string[] => {
-  const { d, k } = (fixture.signing ?? {}) as { readonly d?: unknown; readonly k?: unknown }
+  const { d, k } = (fixture.signingKey ?? {}) as { readonly d?: unknown; readonly k?: unknown }
   return [...(fixture.secrets ?? []), d, k].filter((text): text is string => typeof text === "string" && text !== "")
 }
 

@@ -17,7 +17,7 @@ const status = async (world: World, machine = world.machine): Promise<MachineSta
   const found = await world.provider.status!(machine, { signal: forever })
   ok(states.has(found.state), `${found.state} is a state`)
   ok(found.detail === undefined || typeof found.detail === "string", "detail is a text")
-  ok(found.upForMs === undefined || (found.upForMs >= 0 && found.upForMs < 1e12), "upForMs is an age, not a date")
+  ok(found.uptimeMs === undefined || (found.uptimeMs >= 0 && found.uptimeMs < 1e12), "uptimeMs is an age, not a date")
   return found
 }
 /** Both say the same: a state, or that there is nothing to have one. */

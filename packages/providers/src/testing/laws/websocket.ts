@@ -126,7 +126,7 @@ export const webSocket = {
   "websocket.unreachable": law("a handshake that nobody takes is a typed failure", ["webSocket"], async (world) => {
     const provider = {
       ...world.provider,
-      resolve: async () => ({ origin: "http://127.0.0.1:1", epoch: "0", cacheForMs: 0 }),
+      resolve: async () => ({ origin: "http://127.0.0.1:1", epoch: "0", ttlMs: 0 }),
     }
     const error = await failure(world.fetcher({ provider, wake: false }).connect(handshake("/ws")), "a handshake")
     ok(isProviderError(error), `${String(error)} is a ProviderError`)
