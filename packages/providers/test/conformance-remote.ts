@@ -72,7 +72,7 @@ interface Changing {
 }
 
 export interface Remote
-  extends Pick<Fixture, "machine" | "port" | "signing" | "missing" | "wrong">, Changing, Pick<Proved, "made"> {
+  extends Pick<Fixture, "machine" | "port" | "signingKey" | "missing" | "wrong">, Changing, Pick<Proved, "made"> {
   /** Where the hooks are. */
   readonly origin: string
   readonly hooks: readonly HookName[]

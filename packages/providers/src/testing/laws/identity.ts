@@ -73,7 +73,7 @@ export const identity = {
 
   "identity.mismatch": law(
     "an endpoint that leads to another machine is refused, and that machine's app is not asked",
-    ["other", "signing"],
+    ["other", "signingKey"],
     async (world) => {
       const other = world.fixture.other!
       const wrong = resolving(world.provider, (_, options) => world.provider.resolve(other, options))
@@ -87,7 +87,7 @@ export const identity = {
 
   "identity.stale-heals": law(
     "an endpoint that another machine has taken over is asked for anew, and the right machine answers",
-    ["other", "signing"],
+    ["other", "signingKey"],
     async (world) => {
       let asked = 0
       const stale = resolving(world.provider, (machine, options) =>
@@ -155,7 +155,7 @@ export const identity = {
 
   "identity.swap": law(
     "a machine whose address was given to another is found where it is now, and the other never answers for it",
-    ["swap", "signing"],
+    ["swap", "signingKey"],
     async (world) => {
       const before = world.machine
       let asked = 0
