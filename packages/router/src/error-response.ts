@@ -1,41 +1,71 @@
-import { errorResponse, prefersHtml } from "@project-ingress/forward"
-import type { GeneratedResponse, ErrorTag, HopHeaderNames } from "@project-ingress/forward"
+import { errorResponse, headerValue, prefersHtml } from "@project-ingress/forward"
+import type { ErrorRow, GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import { providerErrors } from "@project-ingress/providers/internal"
+import { routerErrors } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
+import { pseudonym } from "./hop/loop.ts"
+import { PolicyError } from "./policies/policy-error.ts"
 
-/** What an answer may depend on beside the failure. */
-export interface AnswerContext {
-  /** The request's first value of a field, by lower-case name. */
-  readonly header: (lowerName: string) => string | null | undefined
+/** Replaces responses by the error's tag. Gets the row and whether a page is wanted; `undefined` keeps the standard one. */
+export type ErrorResponses = Readonly<
+  Record<string, (row: ErrorRow, options: { readonly page: boolean }) => GeneratedResponse | undefined>
+>
+
+/** What the response depends on beside the failure. */
+export interface ErrorResponseContext {
+  /** The request's fields as they arrived; empty if it could not be read. */
+  readonly headers: HeaderList
   readonly headerNames: HopHeaderNames
-  readonly pseudonym: string
+  readonly replaced: ErrorResponses | undefined
 }
 
-/** The answer for a failure: the one place where a router's error turns into a status. */
-export const answerFor = (error: RouterError, context: AnswerContext): GeneratedResponse => {
-  const page = prefersHtml(context.header)
-  const options = { headerNames: context.headerNames, pseudonym: context.pseudonym, page }
-  switch (error._tag) {
-    case "AccessDenied":
-      return errorResponse(error.hidden ? "RouteNotFound" : "AccessDenied", options)
-    case "LoginRequired":
-      // A redirect only where a person looks: a script that follows it gets a login page for data.
-      return page
-        ? errorResponse("LoginRequired", { ...options, status: 302, add: ["Location", error.location] })
-        : errorResponse("LoginRequired", options)
-    case "ProviderUnavailable":
-      return errorResponse(error.reason === "timeout" ? "ProviderTimeout" : "ProviderUnavailable", options)
-    case "RouteUnknown":
-    case "MachineStarting":
-    case "ProviderRateLimited":
-      return errorResponse(error._tag, { ...options, ...waiting(error.retryAfterMs) })
-    default: {
-      // A tag without a row does not compile.
-      const tag: ErrorTag = error._tag
-      return errorResponse(tag, options)
-    }
+/** The response for a failure: the one place where a router's error turns into a status. */
+export const responseForError = (error: RouterError, context: ErrorResponseContext): GeneratedResponse => {
+  const location = error instanceof PolicyError ? error.location : undefined
+  return responseForRow(error._tag, rowOf(error), context, {
+    ...(location === undefined ? {} : { location }),
+    ...("retryAfterMs" in error ? retryAfter(error.retryAfterMs) : {}),
+  })
+}
+
+/** The response for a row, as {@link responseForError} gives it: for the failures of an engine, which are tags alone. */
+export const responseForRow = (
+  tag: string,
+  row: ErrorRow,
+  { headers, headerNames, replaced }: ErrorResponseContext,
+  more: { readonly location?: string; readonly retryAfter?: number } = {},
+): GeneratedResponse => {
+  const page = prefersHtml((lowerName) => headerValue(headers, lowerName))
+  const own = replaced !== undefined && Object.hasOwn(replaced, tag) ? replacement(replaced, tag, row, page) : undefined
+  if (own !== undefined) return own
+  const { location, ...rest } = more
+  // A redirect only where a person looks: a script that follows it would get a login page for data.
+  const moved = page && location !== undefined ? ({ status: 302, add: ["Location", location] } as const) : {}
+  return errorResponse(row, { headerNames, pseudonym, page, ...rest, ...moved })
+}
+
+const replacement = (
+  replaced: ErrorResponses,
+  tag: string,
+  row: ErrorRow,
+  page: boolean,
+): GeneratedResponse | undefined => {
+  try {
+    return replaced[tag]!(row, { page })
+  } catch {
+    // A page that fails must not fail the response.
+    return undefined
   }
 }
 
-/** RFC 9110 §10.2.3: whole seconds, so at least one. */
-const waiting = (ms: number | undefined): { readonly retryAfter?: number } =>
+const rowOf = (error: RouterError): ErrorRow => {
+  if (error instanceof PolicyError) return error.row
+  if (error._tag === "ProviderUnavailable" && error.reason === "timeout") return providerErrors.ProviderTimeout
+  return rows[error._tag]
+}
+
+const rows = { ...providerErrors, ...routerErrors }
+
+/** RFC 9110 §10.2.3: whole seconds, so at least one; at most a day. */
+const retryAfter = (ms: number | undefined): { readonly retryAfter?: number } =>
   ms === undefined || !(ms >= 0) ? {} : { retryAfter: Math.max(1, Math.ceil(Math.min(ms, 86_400_000) / 1000)) }

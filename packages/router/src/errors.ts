@@ -1,7 +1,8 @@
 import type { HostnameMalformed, RouteKey } from "@project-ingress/hostname"
 import type { ProviderError } from "@project-ingress/providers"
+import type { PolicyError } from "./policies/policy-error.ts"
 
-/** No such route: authoritative. */
+/** The store knows for certain that there is no such route, or the route has no such service. */
 export class RouteNotFound extends Error {
   readonly _tag = "RouteNotFound"
   override readonly name = "RouteNotFound"
@@ -12,7 +13,7 @@ export class RouteNotFound extends Error {
   }
 }
 
-/** The route store cannot say now. */
+/** The store cannot tell now: it failed, is not loaded yet, or its record cannot be read. */
 export class RouteUnknown extends Error {
   readonly _tag = "RouteUnknown"
   override readonly name = "RouteUnknown"
@@ -21,6 +22,7 @@ export class RouteUnknown extends Error {
   constructor(fields: {
     readonly key: RouteKey
     readonly retryAfterMs?: number | undefined
+    /** For logs, never for a client. */
     readonly cause?: unknown
   }) {
     super(`the route store cannot tell where ${fields.key} leads`, { cause: fields.cause })
@@ -29,33 +31,43 @@ export class RouteUnknown extends Error {
   }
 }
 
-/** A policy's no. */
-export class AccessDenied extends Error {
-  readonly _tag = "AccessDenied"
-  override readonly name = "AccessDenied"
-  /** True: the client sees what it would see if there were no such route. */
-  readonly hidden: boolean
-  constructor(fields: { readonly hidden?: boolean; readonly reason?: string } = {}) {
-    super(fields.reason ?? "a policy denied access")
-    this.hidden = fields.hidden ?? false
+/** The record uses a field that this version does not support. Serving it without the field could open what it closes. */
+export class RouteNotSupported extends Error {
+  readonly _tag = "RouteNotSupported"
+  override readonly name = "RouteNotSupported"
+  readonly key: RouteKey
+  /** The field's path: `ports.4096.protocol`. */
+  readonly field: string
+  constructor(fields: { readonly key: RouteKey; readonly field: string; readonly accepted: string }) {
+    super(`the record of ${fields.key} has ${fields.field}, which is not supported: ${fields.accepted}`)
+    this.key = fields.key
+    this.field = fields.field
   }
 }
 
-/** A policy's "who are you?": a navigation is sent to `location`, anything else gets a 401. */
-export class LoginRequired extends Error {
-  readonly _tag = "LoginRequired"
-  override readonly name = "LoginRequired"
-  /** A URL or a path. */
-  readonly location: string
-  /** Throws a `TypeError` when the location holds anything but visible ASCII: it becomes a header. */
-  constructor(fields: { readonly location: string }) {
-    if (!/^[\x21-\x7e]+$/.test(fields.location)) throw new TypeError("location must be a URL in visible ASCII")
-    super("a policy asks for a login")
-    this.location = fields.location
+/** The route's name was in use and is not given to anybody else. */
+export class RouteRemoved extends Error {
+  readonly _tag = "RouteRemoved"
+  override readonly name = "RouteRemoved"
+  readonly key: RouteKey
+  constructor(fields: { readonly key: RouteKey }) {
+    super(`the route ${fields.key} was removed`)
+    this.key = fields.key
   }
 }
 
-/** The request has been here too often. */
+/** The project exists and no machine is attached to it. */
+export class MachineDetached extends Error {
+  readonly _tag = "MachineDetached"
+  override readonly name = "MachineDetached"
+  readonly key: RouteKey
+  constructor(fields: { readonly key: RouteKey }) {
+    super(`no machine is attached to ${fields.key}`)
+    this.key = fields.key
+  }
+}
+
+/** The request has passed this router too often. */
 export class LoopDetected extends Error {
   readonly _tag = "LoopDetected"
   override readonly name = "LoopDetected"
@@ -64,7 +76,7 @@ export class LoopDetected extends Error {
   }
 }
 
-/** A WebSocket handshake where the runtime cannot pass one on. */
+/** A WebSocket handshake in a runtime whose fetch cannot pass one on. */
 export class UpgradeUnsupported extends Error {
   readonly _tag = "UpgradeUnsupported"
   override readonly name = "UpgradeUnsupported"
@@ -73,7 +85,7 @@ export class UpgradeUnsupported extends Error {
   }
 }
 
-/** Something in the router, a policy or a provider threw what it never should. */
+/** The router, a policy or a provider threw something unexpected. */
 export class ProxyFailed extends Error {
   readonly _tag = "ProxyFailed"
   override readonly name = "ProxyFailed"
@@ -82,14 +94,17 @@ export class ProxyFailed extends Error {
   }
 }
 
-/** All that can become an answer of the router's own. Each has a row in `forward`'s table, or `answerFor` does not compile. */
-export type RouterError =
+/** The router's own failures. Each has a row in `routerErrors`, or that table does not compile. */
+export type OwnError =
   | HostnameMalformed
   | RouteNotFound
   | RouteUnknown
-  | AccessDenied
-  | LoginRequired
+  | RouteNotSupported
+  | RouteRemoved
+  | MachineDetached
   | LoopDetected
   | UpgradeUnsupported
   | ProxyFailed
-  | ProviderError
+
+/** Everything that a router answers with an error response. Told apart by `_tag`; a `PolicyError` may have any other tag. */
+export type RouterError = OwnError | ProviderError | PolicyError

@@ -1,52 +1,91 @@
+import type { GeneratedResponse } from "@project-ingress/forward"
 import type { Target } from "@project-ingress/hostname"
-import { AccessDenied, LoginRequired } from "../errors.ts"
-import type { RouteKey, RouteRecord } from "../stores/route-store.ts"
+import type { Machine } from "@project-ingress/providers"
+import type { PortSettings, RouteRecord } from "../stores/record.ts"
+import type { RouteKey } from "../stores/route-store.ts"
+import type { HeaderEdit } from "./header-edit.ts"
+import type { PolicyError } from "./policy-error.ts"
 
-/** What a policy decides on: the request's head and the route it resolved to. No body. */
-export interface PolicyInput {
+/** A request's head as a policy sees it. Everything in it but `clientAddress` and `port` is the client's own claim. */
+export interface PolicyRequest {
   readonly method: string
+  readonly scheme: "http" | "https"
   /** The authority as sent, port included. */
   readonly host: string
-  /** Path and query as sent, not normalised: decide on it only after parsing it yourself. */
+  /** The port in the authority, else the scheme's default: where the visitor's browser connects to. */
+  readonly port: number
+  /** Path and query as sent, not normalised: parse it before you decide on it. */
   readonly path: string
-  /** The first value of a field, by lower-case name, as the client sent it: untrusted. */
+  /**
+   * The first value of a field, by lower-case name, as the client sent it: untrusted. `Origin` is the visitor's own; it is
+   * mapped for the app only afterwards.
+   */
   readonly header: (lowerName: string) => string | undefined
-  /** True for a WebSocket handshake, which deserves the same answer as a request. */
+  /** The client's IP address, where the host knows it. */
+  readonly clientAddress: string | undefined
+  /** True for a WebSocket handshake, which deserves the same decision as a request. */
   readonly upgrade: boolean
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal
+  /** Lets work go on after the response; on Workers the context's own. */
+  readonly waitUntil: (work: Promise<unknown>) => void
+}
+
+/** What a hostname leads to, after the record, its rules and its settings were read. */
+export interface Route {
+  /** The key that the store knew. */
+  readonly key: RouteKey
   /** What the hostname says. */
   readonly target: Target
-  readonly key: RouteKey
-  /** Where it leads now: authorise this, not the name. */
+  /** Where the key leads now: decide on this, not on the name. */
   readonly record: RouteRecord
+  /** The machine arrived at. Absent for a redirect, a removed route and a project without a machine. */
+  readonly machine?: Machine
+  /** The port arrived at, 1 to 65535. Absent where there is no machine. */
+  readonly port?: number
+  /** The settings of that machine and port, the same under every hostname that leads there. Empty without a machine. */
+  readonly settings: PortSettings
 }
 
 /**
- * A decision between look-up and machine: nothing wakes, and nothing is sent, before every policy returned `undefined`. They
- * run in order; the first refusal counts. A policy that throws, or returns something else, refuses (500).
+ * What a policy decides: `undefined` lets the request go on, everything else ends it. `deny` is answered by the error's own
+ * row, `redirect` by that status and `Location`, `respond` by a response of the policy's own.
  */
-export type Policy = (input: PolicyInput) => Refusal | undefined | void | Promise<Refusal | undefined | void>
+export type Outcome =
+  | undefined
+  | { readonly deny: PolicyError }
+  | { readonly redirect: { readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string } }
+  | { readonly respond: GeneratedResponse }
 
-export type Refusal = AccessDenied | LoginRequired
+// oxlint-disable-next-line typescript/no-invalid-void-type -- a policy that only looks returns nothing
+type Decided = Outcome | void
 
-/** What the policies say. Synchronous as long as they are. Throws what they throw, and on a return value that is no refusal. */
-export const decide = (
-  policies: readonly Policy[],
-  input: PolicyInput,
-): Refusal | undefined | Promise<Refusal | undefined> => {
-  for (let at = 0; at < policies.length; at++) {
-    const said = policies[at]!(input)
-    if (said instanceof Promise) {
-      const rest = policies.slice(at + 1)
-      return said.then((late) => refusalIn(late) ?? decide(rest, input))
-    }
-    const refusal = refusalIn(said)
-    if (refusal !== undefined) return refusal
-  }
-  return undefined
+/**
+ * Decisions about a request in four phases, of which a policy has those that it needs. Policies run in the order given; the
+ * first outcome counts. One that throws, or decides something that is no {@link Outcome}, refuses the request (500).
+ */
+export interface Policy {
+  /** For events and `explain`. */
+  readonly name: string
+  /**
+   * Before the look-up: a canonical redirect, an address limit, a sign-in callback. On a hostname outside the grammar's
+   * domains it runs once the store has said that the hostname is ours, because until then the request may be the caller's.
+   */
+  onRequest?(request: PolicyRequest): Decided | Promise<Decided>
+  /** On the resolved route, before anything wakes and before anything is sent. */
+  onRoute?(request: PolicyRequest, route: Route): Decided | Promise<Decided>
+  /** Edits the request's fields for the machine: takes a cookie out, adds an identity. The router's own come afterwards. */
+  onForward?(edit: HeaderEdit, route: Route): void
+  /** Edits the fields of a machine's response for the client. Not called for responses that the router generates. */
+  onResponse?(head: ResponseSummary, edit: HeaderEdit, route: Route): void
 }
 
-/** Fails closed: `return false` is a mistake, and must not let anybody in. */
-const refusalIn = (said: unknown): Refusal | undefined => {
-  if (said === undefined || said instanceof AccessDenied || said instanceof LoginRequired) return said
-  throw new TypeError("a policy must return undefined, an AccessDenied or a LoginRequired")
+/** The head of a machine's response. */
+export interface ResponseSummary {
+  readonly status: number
+  /** The first value of a field, by lower-case name. */
+  readonly header: (lowerName: string) => string | undefined
 }
+
+/** A policy, or a function that is short for one with `onRoute` alone; its name is the function's. */
+export type PolicyInput = Policy | NonNullable<Policy["onRoute"]>

@@ -1,0 +1,89 @@
+import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import { withoutCookies } from "@project-ingress/forward/internal"
+
+/** Fields of a request or a response, for a policy to change. Names are compared without case. */
+export interface HeaderEdit {
+  /** The first value of a field. */
+  readonly get: (name: string) => string | undefined
+  /**
+   * Replaces every line of a field by one.
+   *
+   * @throws {TypeError} if the name or the value is no HTTP field (RFC 9110 §5), or the field belongs to the hop or to framing
+   */
+  readonly set: (name: string, value: string) => void
+  /** Adds a line, as `Set-Cookie` wants. Throws as `set` does. */
+  readonly append: (name: string, value: string) => void
+  /** Takes every line of a field out. */
+  readonly remove: (name: string) => void
+  /** Takes one cookie out of a request's `Cookie` lines and leaves the others byte for byte. */
+  readonly removeCookie: (name: string) => void
+}
+
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+// RFC 9110 §5.5 without obs-text, which nothing generated needs.
+const VALUE = /^[\t\x20-\x7e]*$/
+
+/** Ends at a hop or frames the message (RFC 9110 §7.6.1, RFC 9112 §6): the engine's own. */
+const framing = new Set([
+  "connection",
+  "content-length",
+  "host",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+])
+
+/** An edit of a copy of `list`, and the fields as they are after it. */
+export const headerEdit = (
+  list: HeaderList,
+  names: HopHeaderNames,
+): { readonly edit: HeaderEdit; readonly fields: () => HeaderList } => {
+  let fields = [...list]
+  const filter = (keep: (lower: string) => boolean): void => {
+    fields = fields.filter((_, at) => keep(fields[at - (at % 2)]!.toLowerCase()))
+  }
+  const check = (name: string, value: string): void => {
+    const lower = name.toLowerCase()
+    if (!NAME.test(name)) throw new TypeError("a policy set a field whose name is not a token")
+    if (!VALUE.test(value)) throw new TypeError(`a policy set ${name} to a value with a forbidden character`)
+    if (framing.has(lower) || lower.startsWith(names.family)) {
+      throw new TypeError(`a policy set ${name}, which belongs to the connection or to the hop`)
+    }
+  }
+  const edit: HeaderEdit = {
+    get: (name) => {
+      const lower = name.toLowerCase()
+      const at = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === lower)
+      return at < 0 ? undefined : fields[at + 1]
+    },
+    set: (name, value) => {
+      check(name, value)
+      edit.remove(name)
+      fields.push(name, value)
+    },
+    append: (name, value) => {
+      check(name, value)
+      fields.push(name, value)
+    },
+    remove: (name) => {
+      const removed = name.toLowerCase()
+      filter((lower) => lower !== removed)
+    },
+    removeCookie: (name) => {
+      const out: string[] = []
+      for (let i = 0; i < fields.length; i += 2) {
+        if (fields[i]!.toLowerCase() !== "cookie") {
+          out.push(fields[i]!, fields[i + 1]!)
+          continue
+        }
+        const kept = withoutCookies(fields[i + 1]!, [name])
+        if (kept !== undefined) out.push(fields[i]!, kept)
+      }
+      fields = out
+    },
+  }
+  return { edit, fields: () => fields }
+}

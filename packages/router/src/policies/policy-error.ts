@@ -1,0 +1,48 @@
+import type { ErrorRow } from "@project-ingress/forward"
+
+/** What a {@link PolicyError} is made of. */
+export interface PolicyErrorFields {
+  /** The error's `_tag`, as events name it: `QuotaExceeded`. */
+  readonly tag: string
+  /** Status, stable code, RFC 9209 error type and title of the response. */
+  readonly row: ErrorRow
+  /** Why, for logs and events. Never sent to a client. */
+  readonly reason: string
+  /** When asking again may help, in ms from now; sent as `Retry-After`. */
+  readonly retryAfterMs?: number
+  /** Where a navigation is sent instead (302): a URL or a path in visible ASCII. Scripts and WebSockets get the row. */
+  readonly location?: string
+}
+
+/**
+ * A policy's refusal. It brings its own response row, so a policy outside this package needs no change here.
+ *
+ * @throws {TypeError} from the constructor if `location` holds anything but visible ASCII: it becomes a header
+ *
+ * @example
+ * new PolicyError({
+ *   tag: "QuotaExceeded",
+ *   row: { status: 429, code: "QUOTA_EXCEEDED", error: "http_request_denied", title: "This project is over its quota." },
+ *   reason: "12 000 of 10 000 requests",
+ * })
+ */
+export class PolicyError extends Error {
+  readonly _tag: string
+  readonly row: ErrorRow
+  readonly retryAfterMs: number | undefined
+  readonly location: string | undefined
+  constructor(fields: PolicyErrorFields) {
+    super(fields.reason)
+    const { tag, row, retryAfterMs, location } = fields
+    if (location !== undefined && !/^[\x21-\x7e]+$/.test(location)) {
+      throw new TypeError("location must be a URL or a path in visible ASCII")
+    }
+    this._tag = tag
+    this.row = row
+    this.retryAfterMs = retryAfterMs
+    this.location = location
+  }
+  override get name(): string {
+    return this._tag
+  }
+}

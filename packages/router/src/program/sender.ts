@@ -1,0 +1,54 @@
+import type { HeaderList } from "@project-ingress/forward"
+import type { SendFailure } from "@project-ingress/forward/fetch"
+import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
+import type * as Effect from "effect/Effect"
+
+/** The head of a request as it arrived, by whatever host. */
+export interface VisitorRequest {
+  readonly method: string
+  /** The authority as sent, port included: `Host`, never a forwarded one. Untrusted. */
+  readonly host: string
+  /** Path and query, byte for byte as sent. */
+  readonly path: string
+  readonly headers: HeaderList
+  readonly scheme: "http" | "https"
+  /** The client's IP address, where it is known. */
+  readonly clientAddress?: string | undefined
+  /** The port of the listening socket, where there is one: never the `Host` field's. */
+  readonly localPort?: number | undefined
+  /** True for a WebSocket handshake; `unsupported` if the host could not pass its response on. */
+  readonly upgrade: boolean | "unsupported"
+  /** True when the client waits for `100 Continue`. Default false. */
+  readonly expect?: boolean
+  /** True when the host carries trailers. Default false. */
+  readonly trailers?: boolean
+  /** Aborted when the client leaves. A getter where it is costly to make: it is read only by what has to wait. */
+  readonly signal: AbortSignal
+}
+
+/** A request as it goes to a machine. */
+export interface MachineRequest {
+  readonly endpoint: Endpoint
+  readonly machine: Machine
+  /** All fields but framing. `Host` is among them only for an app without a machine proxy. */
+  readonly headers: HeaderList
+  /** Names of the cookies that the machine's platform sets for itself, which no client gets. */
+  readonly edgeCookies?: readonly string[] | undefined
+  /** Edits the fields of the response that is passed on, by the policies of the route. */
+  readonly editResponse?: ResponseEdit | undefined
+}
+
+/** Fields of a response's head after the policies' edits. Throws if a policy does. */
+export type ResponseEdit = (
+  head: { readonly status: number; readonly header: (lowerName: string) => string | undefined },
+  fields: HeaderList,
+) => HeaderList
+
+/** How one request gets to a machine and its response back, by whatever moves bytes here. The body stays on its side. */
+export interface Sender<A> extends Omit<AttemptRequest<A>, "send"> {
+  /** Sends the request. Called again only after `replayable` said so. */
+  readonly send: (request: MachineRequest) => Effect.Effect<AttemptResponse<A>, SendFailure>
+}
+
+/** RFC 9110 §9.2.1: asking twice changes nothing. */
+export const isSafe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"

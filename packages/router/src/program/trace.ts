@@ -1,0 +1,75 @@
+import type { RouteKey, Target } from "@project-ingress/hostname"
+
+/**
+ * One decision on the way from a hostname to a machine, as data. The same steps are made for a request and for `explain`. Holds
+ * no credential and nothing of a machine's metadata.
+ */
+export type TraceStep =
+  | { readonly step: "hostname"; readonly outcome: "named"; readonly keys: readonly RouteKey[]; readonly target?: Target }
+  | { readonly step: "hostname"; readonly outcome: "foreign" | "malformed"; readonly reason: string }
+  | {
+      readonly step: "lookup"
+      readonly outcome: "hit" | "miss" | "unknown"
+      readonly key: RouteKey
+      /** The layer of the store that knew. */
+      readonly layer?: string
+      /** How old its knowledge is, in ms. */
+      readonly ageMs?: number
+      /** True if it is past its time and was given because nothing newer can be had. */
+      readonly stale?: boolean
+    }
+  | {
+      readonly step: "record"
+      readonly outcome: "machine" | "detached" | "redirect" | "removed"
+      readonly version: number
+      readonly epoch: number
+    }
+  /** The hostname names a machine that is not of the domain's owner, or a record that cannot be served. */
+  | { readonly step: "refused"; readonly outcome: string; readonly reason: string }
+  /** `outcome` is the rule's index. */
+  | { readonly step: "rule"; readonly outcome: number }
+  /** `outcome` is the machine's id. */
+  | { readonly step: "machine"; readonly outcome: string; readonly type: string; readonly externalId: string }
+  | { readonly step: "port"; readonly outcome: number | "unknown"; readonly reason: string }
+  /** `outcome` is the policy's name. A bare hostname cannot tell what it would decide. */
+  | { readonly step: "policy"; readonly outcome: string }
+  /** `outcome` is the provider's type. */
+  | { readonly step: "provider"; readonly outcome: string; readonly configured: boolean }
+
+/** A step as a sentence; `undefined` for one that needs none. */
+export const sentence = (step: TraceStep): string | undefined => {
+  switch (step.step) {
+    case "hostname":
+      if (step.outcome !== "named") return step.reason
+      return step.target === undefined
+        ? `not under a domain of the grammar, looked up as ${step.keys.join(", ")}`
+        : `names a ${step.target.kind}, route key ${step.keys[0]}`
+    case "lookup":
+      if (step.outcome === "miss") return "the store has no such route: 404"
+      if (step.outcome === "unknown") return "the store cannot tell now: 503"
+      return step.stale === true ? `known by layer ${step.layer}, ${step.ageMs} ms old, stale` : undefined
+    case "record":
+      if (step.outcome === "machine") return undefined
+      return `${recordSentences[step.outcome]}, version ${step.version}`
+    case "refused":
+      return step.reason
+    case "rule":
+      return `rule ${step.outcome} chooses`
+    case "machine":
+      return `attached to machine ${step.outcome}`
+    case "port":
+      return step.outcome === "unknown" ? `no port: ${step.reason}` : `port ${step.outcome}`
+    case "policy":
+      return `policy ${step.outcome} depends on the request and was not evaluated`
+    case "provider":
+      return step.configured
+        ? `reached through provider ${step.outcome}`
+        : `no provider ${step.outcome} is configured: 500`
+  }
+}
+
+const recordSentences = {
+  detached: "no machine is attached: 503",
+  redirect: "redirects elsewhere",
+  removed: "removed: 410",
+}
