@@ -187,7 +187,7 @@ describe("what a machine is told", () => {
 
   it.each(["evil\r\nx-injected: 1", "nul\0", "é"])("holds no control octet of a record: %j", async (name) => {
     const { router, routes, sent } = setup()
-    routes.attach("p:misha", { machine: machine("mach_1"), host: { name } })
+    routes.attach("p:misha", { machine: machine("mach_1"), appOrigin: { host: name } })
     expect((await router.fetch(new Request(url)))?.status).toBe(500)
     expect(sent).toEqual([])
   })
@@ -209,7 +209,7 @@ describe("what a machine is told", () => {
       ticket: "t",
       endpoint: { origin: "http://m", epoch: "", ttlMs: 0 },
       eaten: [],
-      host: undefined,
+      appOrigin: undefined,
     } as const
     const out = machineHeaders(inbound, hop)
     expect(names(out)).not.toContain("x-hop")

@@ -4,7 +4,7 @@ import type { Target } from "@project-ingress/hostname"
 import { encapsulateHeaders } from "@project-ingress/providers"
 import type { Endpoint } from "@project-ingress/providers"
 import type { Inbound } from "../program/exchange.ts"
-import type { RouteRecord } from "../stores/route-store.ts"
+import type { PortSettings } from "../stores/record.ts"
 
 /** What a request is given on its way to one machine. */
 export interface MachineHop {
@@ -18,7 +18,7 @@ export interface MachineHop {
   readonly eaten: readonly string[]
   /** Names of cookies that are the platform's own. */
   readonly edgeCookies?: readonly string[] | undefined
-  readonly host: RouteRecord["host"]
+  readonly appOrigin: PortSettings["appOrigin"]
 }
 
 /**
@@ -77,9 +77,10 @@ const peer = (address: string | undefined): string | undefined => {
 }
 
 const hostFor = (inbound: Inbound, hop: MachineHop): string | undefined => {
-  if (hop.host === undefined) return undefined
-  if (hop.host === "localhost") return `localhost:${hop.port}`
-  return hop.host === "preserve" ? inbound.host : hop.host.name
+  const { appOrigin } = hop
+  if (appOrigin === undefined) return undefined
+  if (appOrigin === "localhost") return `localhost:${hop.port}`
+  return appOrigin === "public" ? inbound.host : appOrigin.host
 }
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/

@@ -1,6 +1,6 @@
 import type { Target } from "@project-ingress/hostname"
 import { AccessDenied, LoginRequired } from "../errors.ts"
-import type { RouteKey, RouteRecord } from "../stores/route-store.ts"
+import type { RouteKey, RouteRecord } from "../stores/record.ts"
 
 /** What a policy decides on: the request's head and the route it resolved to. No body. */
 export interface PolicyInput {

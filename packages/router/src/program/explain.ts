@@ -4,7 +4,7 @@ import { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import { portFor } from "./handle.ts"
 import type { Settings } from "./handle.ts"
-import type { RouteKey } from "../stores/route-store.ts"
+import type { RouteKey } from "../stores/record.ts"
 import { Routes } from "../stores/routes.ts"
 
 /** What a hostname means now, as far as it got. Holds no credential, no ticket and nothing of a machine's metadata. */
@@ -46,10 +46,10 @@ export const explain = Effect.fnUntraced(function* (
   const steps = [`names a ${target.kind}, route key ${key}`]
 
   const routes = yield* Routes
-  const found = yield* routes.lookup(key).pipe(
+  const found = yield* routes.lookup([key]).pipe(
     Effect.matchEffect({
       onFailure: (error) => Effect.succeed(error),
-      onSuccess: (record) => Effect.succeed({ _tag: "Record", record } as const),
+      onSuccess: ({ record }) => Effect.succeed({ _tag: "Record", record } as const),
     }),
   )
   if (found._tag === "RouteNotFound") {
@@ -60,6 +60,9 @@ export const explain = Effect.fnUntraced(function* (
   }
 
   const { record } = found
+  if (record.kind !== "machine") {
+    return { ...named, lookup: "hit", version: record.version, epoch: record.epoch, steps: [...steps, record.kind] }
+  }
   const { id, type, externalId } = record.machine
   steps.push(`attached to machine ${id}, version ${record.version}`)
   if (policies.length > 0) steps.push(`${policies.length} policies would be asked`)

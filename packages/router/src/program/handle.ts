@@ -12,7 +12,8 @@ import type { Exchange, Inbound } from "./exchange.ts"
 import { machineHeaders } from "../hop/outbound-headers.ts"
 import { decide } from "../policies/policy.ts"
 import type { Policy } from "../policies/policy.ts"
-import type { RouteKey, RouteRecord } from "../stores/route-store.ts"
+import type { MachineRoute, RouteKey, RouteRecord } from "../stores/record.ts"
+import { settingsOf } from "../stores/settings.ts"
 import { Routes } from "../stores/routes.ts"
 
 /** What a router is made of, beside the services `Routes` and `Machines`. */
@@ -100,7 +101,7 @@ export const handle = (settings: Settings) => {
     const machines = yield* Machines
     const key = routeKey(target)
 
-    const attempt = Effect.fnUntraced(function* (record: RouteRecord): Effect.fn.Return<Handled<A>, RouterError> {
+    const attempt = Effect.fnUntraced(function* (record: MachineRoute): Effect.fn.Return<Handled<A>, RouterError> {
       yield* authorised(inbound, target, key, record)
       const { machine } = record
       const port = portFor(hostnames, target, key, record)
@@ -121,7 +122,7 @@ export const handle = (settings: Settings) => {
                   endpoint,
                   eaten: interceptedHeaders,
                   edgeCookies,
-                  host: record.host,
+                  appOrigin: settingsOf(record, machine.id, port).appOrigin,
                 }),
               ),
               (headers) => exchange.send({ endpoint, machine, headers, edgeCookies }),
@@ -147,13 +148,15 @@ export const handle = (settings: Settings) => {
       return { ...last!, answer }
     })
 
-    return yield* routes.lookup(key).pipe(
+    const attached = (refresh: boolean) =>
+      Effect.flatMap(routes.lookup([key], { refresh }), ({ record }) =>
+        record.kind === "machine" ? Effect.succeed(record) : Effect.fail(new RouteNotFound({ key })),
+      )
+    return yield* attached(false).pipe(
       Effect.flatMap(attempt),
       Effect.catchTag("MachineMismatch", (moved) =>
         // Asked also when this request is lost: the next one then finds the machine.
-        Effect.flatMap(routes.lookup(key, { refresh: true }), (record) =>
-          exchange.replayable("no") ? attempt(record) : Effect.fail(moved),
-        ),
+        Effect.flatMap(attached(true), (record) => (exchange.replayable("no") ? attempt(record) : Effect.fail(moved))),
       ),
     )
   })
@@ -173,7 +176,7 @@ export const portFor = (
   grammar: Grammar,
   target: Target,
   key: RouteKey,
-  record: RouteRecord,
+  record: MachineRoute,
 ): number | RouteNotFound | MachineRecordInvalid => {
   if (target.port !== undefined) return target.port
   const service = target.kind === "project" ? target.service : undefined
@@ -186,7 +189,7 @@ export const portFor = (
   return record.port === undefined ? grammar.defaultPort : checked(record.port, "port", record)
 }
 
-const checked = (port: number | undefined, field: string, { machine }: RouteRecord): number | MachineRecordInvalid =>
+const checked = (port: number | undefined, field: string, { machine }: MachineRoute): number | MachineRecordInvalid =>
   Number.isInteger(port) && port! >= 1 && port! <= 65_535
     ? port!
     : new MachineRecordInvalid({
