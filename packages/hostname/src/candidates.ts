@@ -64,7 +64,8 @@ export const candidates = (
   const parent = name.slice(dot + 1)
   const read = parseCustomDomain(grammar, name, parent)
   if (read._tag === "Target") found.push({ key: `d:${parent}`, target: read })
-  for (let wildcards = 0; isWhole && dot !== -1 && wildcards < MAX_WILDCARDS; wildcards++) {
+  if (!isWhole) return found
+  for (let wildcards = 0; dot !== -1 && wildcards < MAX_WILDCARDS; wildcards++) {
     found.push({ key: `d:*${name.slice(dot)}`, target: whole })
     dot = name.indexOf(".", dot + 1)
   }
