@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url"
 import type { TicketKey } from "@project-ingress/forward"
-import type { RouteKey, RouteRecord } from "@project-ingress/router"
+import type { RouteKey } from "@project-ingress/router"
+import type { MachineInput } from "@project-ingress/router/stores/memory"
 import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 
@@ -8,7 +9,7 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 export interface RunningWorker {
   /** Where it listens: `http://127.0.0.1:<port>`. Ask it with a `Host`, or use names under `localhost`. */
   readonly url: string
-  readonly attach: (key: RouteKey, record: Omit<RouteRecord, "version" | "epoch">) => Promise<void>
+  readonly attach: (key: RouteKey, record: MachineInput) => Promise<void>
   readonly detach: (key: RouteKey) => Promise<void>
   readonly dispose: () => Promise<void>
 }
@@ -60,7 +61,7 @@ export const startWorker = async ({ signing, port = 0, domain = "localhost" }: W
     url: `http://127.0.0.1:${bound}`,
     attach: (key, record) => {
       epoch += 1
-      return routes.put(key, JSON.stringify({ ...record, version: epoch, epoch }))
+      return routes.put(key, JSON.stringify({ kind: "machine", ...record, version: epoch, epoch }))
     },
     detach: (key) => routes.delete(key),
     dispose: () => miniflare.dispose(),

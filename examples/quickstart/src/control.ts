@@ -22,7 +22,7 @@ export const makeProjects = (
 ): Projects => {
   const attached = (project: string): string | null => {
     const found = routes.get(`p:${project}`)
-    return found.status === "hit" ? found.record.machine.id : null
+    return found.status === "hit" && found.record.kind === "machine" ? found.record.machine.id : null
   }
   return {
     attach: (project, machine) => {

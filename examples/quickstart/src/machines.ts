@@ -1,5 +1,5 @@
 import type { TicketKey } from "@project-ingress/forward"
-import type { RouteInput } from "@project-ingress/router/stores/memory"
+import type { MachineInput } from "@project-ingress/router/stores/memory"
 
 /** What both kinds of machines are started with. */
 export interface StartOptions {
@@ -19,7 +19,7 @@ export interface Machines {
 }
 
 /** A machine as a route has it. */
-export interface MachineRoute extends RouteInput {
+export interface MachineRoute extends MachineInput {
   readonly services: { readonly app: number; readonly plain: number }
   /** Where its proxy answers now. */
   readonly published: { readonly host: string; readonly port: number }

@@ -10,6 +10,7 @@
  *
  * @module
  */
+export { candidates, isPlatformName, type Candidate, type CandidatesOptions } from "./candidates.ts"
 export { certificateNames } from "./certificates.ts"
 export { format, type HostnameTooLong } from "./format.ts"
 export { defineGrammar, GrammarInvalid, type Grammar, type GrammarOptions } from "./grammar.ts"

@@ -1,6 +1,7 @@
 import * as Layer from "effect/Layer"
 import { fromStore, Routes } from "./stores/routes.ts"
-import type { RouteKey, RouteStore } from "./stores/route-store.ts"
+import type { RouteKey } from "./stores/record.ts"
+import type { RouteStore } from "./stores/route-store.ts"
 import { memoryStore } from "./stores/memory.ts"
 import type { RouteInput } from "./stores/memory.ts"
 

@@ -25,7 +25,8 @@ export { AccessDenied, LoginRequired } from "./errors.ts"
 export type { RouterError } from "./errors.ts"
 export type { Explanation } from "./program/explain.ts"
 export type { Policy, PolicyInput } from "./policies/policy.ts"
-export type { Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "./stores/route-store.ts"
+export type { RouteKey, RouteRecord } from "./stores/record.ts"
+export type { Lookup, LookupOptions, RouteStore } from "./stores/route-store.ts"
 
 /** What {@link createRouter} takes. */
 export interface RouterOptions extends Settings {

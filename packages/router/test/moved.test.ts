@@ -4,7 +4,12 @@ import { setup, stamped } from "./fakes.ts"
 const misdirected = () => stamped("{}", { status: 421, headers: { "x-iterate-proxy-error": "MACHINE_MISMATCH" } })
 const record = (id: string) => ({
   status: "hit" as const,
-  record: { machine: { id, type: "fake", externalId: id, metadata: {} }, version: 1, epoch: 1 },
+  record: {
+    kind: "machine" as const,
+    machine: { id, type: "fake", externalId: id, metadata: {} },
+    version: 1,
+    epoch: 1,
+  },
 })
 
 const moving = (method: string, body?: string) => {

@@ -151,8 +151,13 @@ describe("a router on sockets", () => {
 
   it("asks the machine a route was just moved to, and never answers from the last one", async () => {
     const next = await startMachine("mach_2")
-    const stale = { ...at(machine.port), version: 1, epoch: 1 }
-    const fresh = { machine: { ...at(next.port).machine, id: "mach_2" }, version: 2, epoch: 2 }
+    const stale = { kind: "machine" as const, ...at(machine.port), version: 1, epoch: 1 }
+    const fresh = {
+      kind: "machine" as const,
+      machine: { ...at(next.port).machine, id: "mach_2" },
+      version: 2,
+      epoch: 2,
+    }
     const moving = serveNode(
       createRouter({
         grammar: hostnames,

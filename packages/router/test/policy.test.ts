@@ -85,8 +85,9 @@ describe("policies", () => {
     const { router, routes, sent } = setup({
       policies: [
         ({ record }) => {
-          asked.push(record.machine.id)
-          return record.machine.id === "mach_private" ? new AccessDenied() : undefined
+          const id = record.kind === "machine" ? record.machine.id : record.kind
+          asked.push(id)
+          return id === "mach_private" ? new AccessDenied() : undefined
         },
       ],
       answer: () => {

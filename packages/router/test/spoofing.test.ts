@@ -175,19 +175,19 @@ describe("what a machine is told", () => {
 
   it.each([
     ["localhost", ["localhost:3000"]],
-    ["preserve", ["misha.iterate.app:8787"]],
-    [{ name: "app.internal" }, ["app.internal"]],
+    ["public", ["misha.iterate.app:8787"]],
+    [{ host: "app.internal" }, ["app.internal"]],
     [undefined, []],
-  ] as const)("includes the route's word on Host: %j", async (host, expected) => {
+  ] as const)("sends the Host that the record's appOrigin says: %j", async (appOrigin, expected) => {
     const { router, routes, sent } = setup()
-    routes.attach("p:misha", { machine: machine("mach_1"), ...(host === undefined ? {} : { host }) })
+    routes.attach("p:misha", { machine: machine("mach_1"), ...(appOrigin === undefined ? {} : { appOrigin }) })
     await router.fetch(new Request("http://misha.iterate.app:8787/"))
     expect(values(sent[0]!.headers, "x-iterate-proxy-fwd-host")).toEqual(expected)
   })
 
   it.each(["evil\r\nx-injected: 1", "nul\0", "é"])("holds no control octet of a record: %j", async (name) => {
     const { router, routes, sent } = setup()
-    routes.attach("p:misha", { machine: machine("mach_1"), host: { name } })
+    routes.attach("p:misha", { machine: machine("mach_1"), appOrigin: { host: name } })
     expect((await router.fetch(new Request(url)))?.status).toBe(500)
     expect(sent).toEqual([])
   })
@@ -209,7 +209,7 @@ describe("what a machine is told", () => {
       ticket: "t",
       endpoint: { origin: "http://m", epoch: "", ttlMs: 0 },
       eaten: [],
-      host: undefined,
+      appOrigin: undefined,
     } as const
     const out = machineHeaders(inbound, hop)
     expect(names(out)).not.toContain("x-hop")

@@ -63,13 +63,13 @@ describe("a store that cannot tell", () => {
     }
   })
 
-  it("is told when the client has left", async () => {
+  it("sees its signal aborted when the client has left", async () => {
     let aborted = false
     const client = new AbortController()
     const { router } = setup({
       store: {
         get: (_, { signal }) => {
-          signal!.addEventListener("abort", () => (aborted = true))
+          signal.addEventListener("abort", () => (aborted = true))
           return new Promise(() => {})
         },
       },

@@ -1,12 +1,24 @@
-import type { Lookup, RouteKey, RouteRecord, RouteStore } from "./route-store.ts"
+import type { MachineRoute, DetachedRoute, RedirectRoute, RemovedRoute, RouteKey, RouteRecord } from "./record.ts"
+import type { Lookup, RouteStore } from "./route-store.ts"
 
 /** A route as written by hand: the store counts versions and epochs. */
-export type RouteInput = Omit<RouteRecord, "version" | "epoch">
+export type RouteInput =
+  | MachineInput
+  | Omit<DetachedRoute, Counted>
+  | Omit<RedirectRoute, Counted>
+  | Omit<RemovedRoute, Counted>
+
+/** A route to a machine as written by hand. */
+export interface MachineInput extends Omit<MachineRoute, Counted | "kind"> {
+  readonly kind?: "machine"
+}
+
+type Counted = "version" | "epoch"
 
 /** A route store in this process, for tests, examples and platforms with one process. */
 export interface MemoryStore extends RouteStore {
   get(key: RouteKey): Lookup
-  /** Points a key at a machine, from now on. Returns the record as stored. */
+  /** Points a key somewhere, from now on. Returns the record as stored. */
   readonly attach: (key: RouteKey, route: RouteInput) => RouteRecord
   /** Forgets a key, from now on. False when it was not attached. */
   readonly detach: (key: RouteKey) => boolean
@@ -20,7 +32,10 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
 
   const attach = (key: RouteKey, route: RouteInput): RouteRecord => {
     epoch += 1
-    const record = { ...route, version: epoch, epoch }
+    const record: RouteRecord =
+      route.kind === undefined || route.kind === "machine"
+        ? { ...route, kind: "machine", version: epoch, epoch }
+        : { ...route, version: epoch, epoch }
     records.set(key, record)
     return record
   }

@@ -1,45 +1,79 @@
-import type { RouteKey } from "@project-ingress/hostname"
-import type { Machine } from "@project-ingress/providers"
+import type { RouteKey, RouteRecord } from "./record.ts"
 
-export type { RouteKey }
-
-/** Where a route leads. Denormalised: one read answers one request. */
-export interface RouteRecord {
-  /** The machine attached now. */
-  readonly machine: Machine
-  /** The port of a hostname that names none, 1 to 65535. Default: the grammar's. */
-  readonly port?: number
-  /** Ports by service name; they win over the grammar's. */
-  readonly services?: Readonly<Record<string, number>>
-  /**
-   * The `Host` the app sees: `localhost:<port>`, the public authority as sent, or a name of its own. Default: what the
-   * machine's proxy is set to.
-   */
-  readonly host?: "localhost" | "preserve" | { readonly name: string }
-  /** Never goes backwards, in any layer of a store. */
-  readonly version: number
-  /** The fencing token: one more at each attach and detach. */
-  readonly epoch: number
-}
+export type { RouteKey, RouteRecord }
 
 /**
- * What a store knows. `miss` is authoritative, a 404. `unknown` means that nobody can say now, a 503: a store that is down
- * or not loaded yet must never make a project disappear.
+ * What a store knows of a key.
+ *
+ * - `hit`: the record. It is decoded before use; one that is not valid fails only its own hostname.
+ * - `miss`: authoritative, there is no such route: 404.
+ * - `unknown`: nobody can tell now: 503. A store that is down or not loaded yet must never make a project disappear.
  */
-export type Lookup =
-  | { readonly status: "hit"; readonly record: RouteRecord }
-  | { readonly status: "miss" }
-  | { readonly status: "unknown"; readonly cause?: unknown; readonly retryAfterMs?: number }
+export type Lookup = LookupSource &
+  (
+    | { readonly status: "hit"; readonly record: RouteRecord }
+    | { readonly status: "miss" }
+    | {
+        readonly status: "unknown"
+        /** For logs, never for a client. */
+        readonly cause?: unknown
+        /** When asking again makes sense, in ms. */
+        readonly retryAfterMs?: number
+      }
+  )
+
+/** Where the result of a look-up came from. For explanations and metrics. */
+export interface LookupSource {
+  /** The layer that gave it: `memory`, `kv`, `postgres`. */
+  readonly layer?: string
+  /** How long ago that layer learned it from the authority, in ms. */
+  readonly ageMs?: number
+  /** True when it is past its time and was given because nothing newer can be had now. */
+  readonly stale?: boolean
+}
 
 /** How to look. */
 export interface LookupOptions {
-  /** True after a machine said that it is not the one: ask the authority, past every cache. */
+  /** True after a machine said that it is not the one meant: ask the authority, past every cache. Default false. */
   readonly refresh?: boolean
-  /** Aborted when the client has left. */
-  readonly signal?: AbortSignal
+  /** Aborted when the client has left or the look-up took too long. */
+  readonly signal: AbortSignal
+  /** Keeps work alive that goes on after the look-up, where the runtime needs it (Workers). */
+  readonly waitUntil?: (work: Promise<unknown>) => void
 }
 
-/** What a stranger implements. A `get` that throws or rejects counts as `unknown`. Synchronous where the answer is at hand. */
+/**
+ * What a router reads routes from. Implemented by store authors: only `get` is required.
+ *
+ * A `get` that throws, rejects or takes longer than 5 s counts as `unknown`. Return a plain value rather than a promise
+ * where the result is known at once.
+ */
 export interface RouteStore {
-  get(key: RouteKey, options: LookupOptions): Lookup | Promise<Lookup>
+  get(key: RouteKey, options: LookupOptions): Lookup | PromiseLike<Lookup>
+  /**
+   * Several keys in one round trip. Equal to asking `get` for each in turn until one is no `miss`: the first `hit` counts,
+   * and an `unknown` ends the search. `key` says which one that was; absent on a miss.
+   */
+  getFirst?(keys: readonly RouteKey[], options: LookupOptions): FirstLookup | PromiseLike<FirstLookup>
+  /** What the store holds now. Cheap: it is called for every metrics scrape. */
+  stats?(): StoreStats
+  /** Ends timers and connections. Nothing is looked up afterwards. */
+  dispose?(): void | PromiseLike<void>
+}
+
+/** The result of looking for the first of several keys. */
+export type FirstLookup = Lookup & { readonly key?: RouteKey }
+
+/** What a store holds, by layer, in the order in which they are asked. */
+export interface StoreStats {
+  readonly layers: readonly LayerStats[]
+}
+
+/** What one layer of a store holds. */
+export interface LayerStats {
+  readonly layer: string
+  /** Records in it, negative entries not counted. */
+  readonly routes?: number
+  /** How long ago it last heard from the layer behind it, in ms. */
+  readonly ageMs?: number
 }

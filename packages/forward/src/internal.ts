@@ -1,0 +1,4 @@
+/** What only the packages of this project need from each other. No promise is made about it: not part of the public API. */
+export { accept, checkOptions, kindOf } from "./options.ts"
+export type { CheckOptionsSettings, OptionCheck } from "./options.ts"
+export { addressChecker, hostChecker, literalOf, nameMatcher } from "./address.ts"

@@ -1,0 +1,163 @@
+import type { RouteKey } from "@project-ingress/hostname"
+import type { Machine } from "@project-ingress/providers"
+
+export type { Machine, RouteKey }
+
+/** Where a key leads: JSON, denormalised, so that one read decides one request. Told apart by `kind`. */
+export type RouteRecord = MachineRoute | DetachedRoute | RedirectRoute | RemovedRoute
+
+/** What every record carries. */
+export interface Versioned {
+  /** An integer from 1 up. Never goes backwards for a key, in any layer of a store. */
+  readonly version: number
+  /** The fencing token: an integer from 0 up, raised at each attach and detach. */
+  readonly epoch: number
+  /** The tenant. Limits, caches and evictions are counted by it. 1 to 256 characters. */
+  readonly owner?: string
+  /** An integer from 0 up, raised when all sessions and links given out for the route are revoked. Default 0. */
+  readonly generation?: number
+  /** The control plane's own id of the project. 1 to 256 characters. */
+  readonly externalId?: string
+  /** In ms since 1970. From then on the record counts as a miss. */
+  readonly expiresAt?: number
+  /** For the control plane: never interpreted by a router, never shown to a visitor. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Leads to a machine. The settings at the top are those of every port; what `ports` says of one port wins, field by
+ * field. Which settings count is decided by the machine and port arrived at: see `settingsOf`.
+ */
+export interface MachineRoute extends Versioned, MachineSettings {
+  readonly kind: "machine"
+  /** The machine attached now. */
+  readonly machine: Machine
+  /** More machines that serve the same app. They have the record's owner and its settings. */
+  readonly replicas?: readonly Machine[]
+  /** The port of a hostname that names none, 1 to 65535. Default: the grammar's. */
+  readonly port?: number
+  /** Ports by service name; they win over the grammar's. */
+  readonly services?: Readonly<Record<string, number>>
+  /** In order of precedence: the first rule that matches chooses machine and port. They share one origin. */
+  readonly rules?: readonly Rule[]
+  /**
+   * The settings of machines that only `rules` lead to, by machine id. A machine that is neither attached, nor a replica,
+   * nor listed here is private on every port.
+   */
+  readonly machines?: Readonly<Record<string, MachineSettings>>
+  /** The region of the machines. */
+  readonly region?: string
+}
+
+/** The project exists and no machine is attached: 503 `MACHINE_DETACHED`. */
+export interface DetachedRoute extends Versioned {
+  readonly kind: "detached"
+  /** Who may see that the project exists. */
+  readonly visibility?: Visibility
+}
+
+/** Another place, as an HTTP redirect. */
+export interface RedirectRoute extends Versioned {
+  readonly kind: "redirect"
+  /**
+   * An absolute `http:` or `https:` URL; or a project, whose hostname is formatted by the grammar with the visitor's own
+   * port or service: `4096__old` becomes `4096__new`.
+   */
+  readonly to: string | { readonly project: string }
+  readonly status: 301 | 302 | 307 | 308
+  /** Who may see where it leads. */
+  readonly visibility?: Visibility
+}
+
+/** A tombstone: the name was in use and is not given to another: 410 `ROUTE_REMOVED`. */
+export interface RemovedRoute extends Versioned {
+  readonly kind: "removed"
+  /** Who may see that it existed. */
+  readonly visibility?: Visibility
+}
+
+/** `private`: only for whom a policy lets through. Absent: private wherever the visibility policy is mounted. */
+export type Visibility = "public" | "private"
+
+/** The settings of one machine: of all its ports, and of single ports, which win field by field. */
+export interface MachineSettings extends PortSettings {
+  /** By port number, 1 to 65535. */
+  readonly ports?: Readonly<Record<number, PortSettings>>
+}
+
+/**
+ * The settings of one port of one machine of one owner. They are the same under every hostname that leads there.
+ * Fields marked "not supported yet" are refused with the code `NOT_SUPPORTED`.
+ */
+export interface PortSettings {
+  readonly visibility?: Visibility
+  /**
+   * What the app sees as its own origin: `http://localhost:<port>`, the public one as the visitor typed it, or a host of
+   * its own (`host[:port]`).
+   */
+  readonly appOrigin?: "localhost" | "public" | { readonly host: string }
+  /** Not supported yet. True: the app is sent `X-Forwarded-Proto`. */
+  readonly forwardedProto?: boolean
+  /** What the port speaks. Default `http`; the others are not supported yet. */
+  readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"
+  /** Not supported yet. How an app that speaks TLS is verified. */
+  readonly tls?: { readonly verify: boolean; readonly serverName?: string }
+  /** Not supported yet. Whose requests start a sleeping machine. */
+  readonly wake?: "visitors" | "any" | "never"
+  /** Not supported yet. Origins whose pages may frame this port. */
+  readonly embed?: readonly string[]
+  /** Not supported yet. */
+  readonly healthCheck?: HealthCheck
+  /** Not supported yet. The slowest request body that is let through, in bytes a second. */
+  readonly minBodyRate?: number
+  /** Not supported yet. Networks that visitors must come from. */
+  readonly allowCidrs?: readonly string[]
+  /** Not supported yet. A field that requests must carry, and the SHA-256 of its value in lower-case hex. */
+  readonly requireHeader?: { readonly name: string; readonly sha256: string }
+  /** Not supported yet. Changes of response headers. */
+  readonly responseHeaders?: HeaderRules
+}
+
+/** A request that tells whether an app is well. */
+export interface HealthCheck {
+  /** Path and query, beginning with `/`. */
+  readonly path: string
+  /** In ms. */
+  readonly intervalMs?: number
+  /** The statuses of a healthy app. Default 200 to 399. */
+  readonly statuses?: readonly number[]
+}
+
+/** Changes of a message's header fields. */
+export interface HeaderRules {
+  readonly set?: Readonly<Record<string, string>>
+  readonly remove?: readonly string[]
+}
+
+/** Sends some requests to another port or machine. */
+export interface Rule {
+  /** All that is given must match; an empty match takes every request. */
+  readonly match: RuleMatch
+  /** One or more. A request goes to one of them, by weight. */
+  readonly targets: readonly RuleTarget[]
+}
+
+/** Which requests a rule takes. */
+export interface RuleMatch {
+  /** By whole segments: the prefix `/api` takes `/api` and `/api/x`, not `/apix`. Both begin with `/`. */
+  readonly path?: { readonly prefix: string } | { readonly exact: string }
+  /** As on the wire, upper case: `GET`. */
+  readonly method?: string
+  /** Values by lower-case field name; equal as a whole. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Where a rule sends requests. */
+export interface RuleTarget {
+  /** Default: the record's machine. Its owner is the record's: whoever writes the record checks that. */
+  readonly machine?: Machine
+  /** 1 to 65535. Default: the port that the hostname asks for. */
+  readonly port?: number
+  /** An integer from 0 up, relative to the other targets; 0 takes no requests. Default 1. */
+  readonly weight?: number
+}

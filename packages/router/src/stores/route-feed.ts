@@ -1,0 +1,48 @@
+import type { RouteKey, RouteRecord } from "./record.ts"
+
+/**
+ * What caches and exporters read: all routes once, then what changed. Reading the snapshot and then the changes since its
+ * cursor loses nothing; a change may come twice, so apply one only if its `version` is higher than the one you have.
+ */
+export interface RouteFeed {
+  /** Every key that leads somewhere, as of the cursor or later. Rejects when the authority cannot be read. */
+  snapshot(options?: { readonly signal?: AbortSignal }): Promise<FeedSnapshot>
+  /**
+   * Changes after a cursor, oldest first. `gap`: they are not kept for as long, or the cursor is of another registry; read
+   * a new snapshot. Rejects when the authority cannot be read.
+   */
+  changes(
+    since: string,
+    options?: {
+      /** How many changes at most, 1 to 10 000. Default 1 000. */
+      readonly limit?: number
+      readonly signal?: AbortSignal
+    },
+  ): Promise<FeedPage>
+}
+
+export interface FeedSnapshot {
+  /** Where `changes` goes on. Opaque. */
+  readonly cursor: string
+  readonly routes: AsyncIterable<readonly [key: RouteKey, record: RouteRecord]>
+}
+
+export type FeedPage =
+  | {
+      readonly status: "changes"
+      readonly changes: readonly RouteChange[]
+      /** Where the next call goes on; equal to `since` when nothing changed. */
+      readonly cursor: string
+      /** True when more can be read at once. */
+      readonly more: boolean
+    }
+  | { readonly status: "gap" }
+
+/** A key that leads elsewhere now. A negative cache entry of the key is to be dropped, whatever the record says. */
+export interface RouteChange {
+  readonly key: RouteKey
+  /** Higher than that of every earlier change of the key. */
+  readonly version: number
+  /** Absent: the key leads nowhere now, a miss. */
+  readonly record?: RouteRecord
+}

@@ -1,0 +1,172 @@
+import type { Machine, MachineSettings, RedirectRoute, Rule } from "./record.ts"
+import type { DomainProof } from "./registry-errors.ts"
+
+/**
+ * What a control plane calls to change where names lead.
+ *
+ * Each call is atomic: all keys of a project (`p:`, its `d:`, the `m:` of its machines) change together, or none does and
+ * the call rejects with a `RegistryError`. Anything else that it rejects with is a failure of the database.
+ *
+ * A `reference` is a project's id, its current name, or the beginning of either that no other project shares; an exact id
+ * or name wins. Names and domains are taken in any case and returned in lower case.
+ */
+export interface RouteRegistry {
+  /**
+   * Rejects with `NameTaken`, `ReservedName`, `InvalidInput`; for `machine`, `replicas` and `rules` also as `attach` and
+   * `configure` do.
+   */
+  create(project: NewProject): Promise<Project>
+  /**
+   * Gives a project another name. The old name is quarantined and redirects (308) to the new one, with the visitor's port;
+   * the same project may take it back. The proof of each verified domain is asked for again first: if one is missing,
+   * nothing changes and the call rejects with `DomainNotVerified`. Also `NameTaken`, `ReservedName`, `InvalidInput`.
+   */
+  rename(reference: string, name: string, options?: ChangeOptions): Promise<Project>
+  /**
+   * Removes a project. Its name and its verified domains become tombstones for the time of quarantine, its machines are
+   * detached. Its id is no longer found.
+   */
+  remove(reference: string, options?: ChangeOptions): Promise<void>
+  /**
+   * Changes a project: fields that are given replace the old ones whole, `null` clears one. Rejects with `InvalidInput`, with
+   * `OwnerMismatch` or `NotFound` for a machine of `replicas` or `rules`, and with `MachineTaken` for a replica that serves
+   * another project.
+   */
+  configure(reference: string, changes: ProjectChanges, options?: ChangeOptions): Promise<Project>
+  /**
+   * Points a project at a machine, in place of the one before, and ends a redirect. Raises the epoch. Rejects with
+   * `NotFound`, `OwnerMismatch`, or `MachineTaken` if the machine serves another project.
+   */
+  attach(reference: string, machine: string, options?: ChangeOptions): Promise<Project>
+  /** Takes the machine and all replicas away from a project. Raises the epoch, even if there was none. */
+  detach(reference: string, options?: ChangeOptions): Promise<Project>
+  /** Makes all names of a project redirect, until a machine is attached. Raises the epoch. Its machine is detached. */
+  redirect(reference: string, redirect: Redirect, options?: ChangeOptions): Promise<Project>
+  /** Ends all sessions and links given out for a project: raises its generation. */
+  revoke(reference: string, options?: ChangeOptions): Promise<Project>
+
+  /**
+   * Registers a machine, or replaces what is known of it; its owner never changes (`OwnerMismatch`). While the machine serves
+   * a project, that project's settings count and those given here wait.
+   */
+  putMachine(machine: NewMachine, options?: ChangeOptions): Promise<RegisteredMachine>
+  /** Forgets a machine. Rejects with `MachineTaken` while a project uses it. */
+  removeMachine(machine: string, options?: ChangeOptions): Promise<void>
+  readMachine(machine: string): Promise<RegisteredMachine>
+
+  /**
+   * Asks for a domain: `www.example.com`, which also takes `4096.www.example.com`, or `*.example.com`. It leads nowhere before
+   * it is verified; several projects may ask for one. Rejects with `ReservedName`, `DomainTaken`, `InvalidInput`.
+   */
+  addDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<Domain>
+  /** Looks for the proof in the DNS; from then on the domain leads to the project. `DomainNotVerified`, `DomainTaken`. */
+  verifyDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<Domain>
+  /** The domain leads nowhere from now on, and is free. */
+  removeDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<void>
+
+  /** Rejects with `NotFound` or `AmbiguousReference`. */
+  read(
+    reference: string,
+    options?: { /** Only among this owner's projects. */ readonly owner?: string },
+  ): Promise<Project>
+  /** Projects by id, in pages. Rejects with `InvalidInput` if the cursor is not one. */
+  list(options?: ListOptions): Promise<ProjectPage>
+}
+
+/** Of every change. */
+export interface ChangeOptions {
+  /** Only if that is the project's (or machine's) version now; else the call rejects with `VersionConflict`. */
+  readonly ifVersion?: number
+}
+
+export interface ListOptions {
+  /** Only this owner's. */
+  readonly owner?: string
+  /** `next` of the page before. */
+  readonly cursor?: string
+  /** 1 to 1 000. Default 100. */
+  readonly limit?: number
+}
+
+export interface ProjectPage {
+  readonly projects: readonly Project[]
+  /** The cursor of the next page; absent on the last. */
+  readonly next?: string
+}
+
+/** What a project is configured with. Settings are those of all its machines, under every one of its names. */
+export interface ProjectConfig extends MachineSettings {
+  /** The port of a hostname that names none, 1 to 65535. Default: the grammar's. */
+  readonly port?: number
+  /** Ports by service name. */
+  readonly services?: Readonly<Record<string, number>>
+  /** Ids of further machines of the same owner that serve the same app. Only beside an attached machine. */
+  readonly replicas?: readonly string[]
+  /** The first rule that matches chooses the machine, which has the project's owner, and the port. */
+  readonly rules?: readonly ProjectRule[]
+  /** In ms since 1970; the project's names lead nowhere afterwards. */
+  readonly expiresAt?: number
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+/** Fields to replace; `null` clears one. */
+export type ProjectChanges = { readonly [Field in keyof ProjectConfig]?: ProjectConfig[Field] | null }
+
+/** A rule whose machines are named by id. */
+export interface ProjectRule {
+  readonly match: Rule["match"]
+  readonly targets: readonly { readonly machine?: string; readonly port?: number; readonly weight?: number }[]
+}
+
+/** A place to redirect to. */
+export interface Redirect {
+  readonly to: RedirectRoute["to"]
+  /** Default 308. */
+  readonly status?: RedirectRoute["status"]
+}
+
+export interface NewProject extends ProjectConfig {
+  /** The public name: a slug of the grammar. */
+  readonly name: string
+  /** The tenant. Never changes. Absent in an installation without tenants. */
+  readonly owner?: string
+  /** The control plane's own id. */
+  readonly externalId?: string
+  /** The id of the machine attached now. Without one the project is detached. */
+  readonly machine?: string
+}
+
+/** A project as registered. */
+export interface Project extends NewProject {
+  /** Made by the registry; never changes and is never used again. */
+  readonly id: string
+  /** Raised by each change. */
+  readonly version: number
+  /** Raised by each attach, detach and redirect. */
+  readonly epoch: number
+  readonly generation: number
+  readonly redirect?: Required<Redirect>
+  readonly domains: readonly Domain[]
+}
+
+/** A custom domain of a project. */
+export interface Domain {
+  /** Lower-case: `www.example.com`, `*.example.com`. */
+  readonly hostname: string
+  readonly verified: boolean
+  /** What the owner publishes in the DNS, and keeps there. */
+  readonly proof: DomainProof
+}
+
+/** A machine and the settings of its ports while it serves no project. Without any it is private on every port. */
+export interface NewMachine extends Machine, MachineSettings {
+  /** The tenant. Never changes. */
+  readonly owner?: string
+}
+
+/** A machine as registered. */
+export interface RegisteredMachine extends NewMachine {
+  readonly version: number
+  /** The id of the project that it serves, as its machine or as a replica. */
+  readonly project?: string
+}
