@@ -16,7 +16,13 @@ export interface ErrorResponseContext {
   /** The request's fields as they arrived; empty if it could not be read. */
   readonly headers: HeaderList
   readonly headerNames: HopHeaderNames
-  readonly replaced: ErrorResponses | undefined
+  readonly errorResponses: ErrorResponses | undefined
+}
+
+/** An error response, and the one that `onError` wants instead of it. */
+export interface FailedResponse {
+  readonly response: GeneratedResponse
+  readonly replaced?: Response
 }
 
 /** The response for a failure: the one place where a router's error turns into a status. */
@@ -32,12 +38,12 @@ export const responseForError = (error: RouterError, context: ErrorResponseConte
 export const responseForRow = (
   tag: string,
   row: ErrorRow,
-  { headers, headerNames, replaced }: ErrorResponseContext,
+  { headers, headerNames, errorResponses }: ErrorResponseContext,
   more: { readonly location?: string; readonly retryAfter?: number } = {},
 ): GeneratedResponse => {
   const page = prefersHtml((lowerName) => headerValue(headers, lowerName))
-  const own = replaced !== undefined && Object.hasOwn(replaced, tag) ? replacement(replaced, tag, row, page) : undefined
-  if (own !== undefined) return own
+  const replaced = replacement(errorResponses, tag, row, page)
+  if (replaced !== undefined) return replaced
   const { location, ...rest } = more
   // A redirect only where a person looks: a script that follows it would get a login page for data.
   const moved = page && location !== undefined ? ({ status: 302, add: ["Location", location] } as const) : {}
@@ -45,13 +51,13 @@ export const responseForRow = (
 }
 
 const replacement = (
-  replaced: ErrorResponses,
+  errorResponses: ErrorResponses = {},
   tag: string,
   row: ErrorRow,
   page: boolean,
 ): GeneratedResponse | undefined => {
   try {
-    return replaced[tag]!(row, { page })
+    return Object.hasOwn(errorResponses, tag) ? errorResponses[tag]!(row, { page }) : undefined
   } catch {
     // A page that fails must not fail the response.
     return undefined

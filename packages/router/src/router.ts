@@ -1,155 +1,78 @@
 /**
- * Hostname to route to machine to answer. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
+ * Hostname to route to machine to response. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
-import { defaultHeaderNames, validateSigningKey } from "@project-ingress/forward"
-import type { forwardFetch } from "@project-ingress/forward/fetch"
-import { makeMachines } from "@project-ingress/providers"
-import type { MachineProvider } from "@project-ingress/providers"
-import { Machines } from "@project-ingress/providers/effect"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import { endingOf } from "./request-outcome.ts"
-import type { Ending } from "./request-outcome.ts"
-import type { RouterError } from "./errors.ts"
-import { explain } from "./program/explain.ts"
-import type { Explanation } from "./program/explain.ts"
-import { fetchDoor, replacement } from "./hosts/fetch.ts"
-import { handle } from "./program/handle.ts"
-import type { Settings } from "./program/handle.ts"
-import type { Exchange, Inbound } from "./program/exchange.ts"
-import type { RouteStore } from "./stores/route-store.ts"
-import { fromStore, Routes } from "./stores/routes.ts"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { validateSigningKey } from "@project-ingress/forward"
+import { fetchHandler } from "./hosts/fetch.ts"
+import { makeProgram, registerProgram } from "./router-program.ts"
+import type { Router, RouterOptions } from "./router-options.ts"
 
-export { AccessDenied, LoginRequired } from "./errors.ts"
+export { AccessDenied } from "./policies/access-denied.ts"
+export { LoginRequired } from "./policies/login-required.ts"
+export { PolicyError } from "./policies/policy-error.ts"
+export type { PolicyErrorFields } from "./policies/policy-error.ts"
+export type { HeaderEdit } from "./policies/header-edit.ts"
+export type { Outcome, Policy, PolicyInput, PolicyRequest, ResponseSummary, Route } from "./policies/policy.ts"
+export type { ErrorResponses } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
 export type { Explanation } from "./program/explain.ts"
-export type { Policy, PolicyInput } from "./policies/policy.ts"
-export type { RouteKey, RouteRecord } from "./stores/record.ts"
-export type { Lookup, LookupOptions, RouteStore } from "./stores/route-store.ts"
-
-/** What {@link createRouter} takes. */
-export interface RouterOptions extends Settings {
-  readonly store: RouteStore
-  readonly providers: readonly MachineProvider[]
-  /** Whether a machine that does not run is started for who asks for it, and how long that may take; as of `makeMachines`. */
-  readonly wake?: boolean
-  readonly wakeTimeoutMs?: number
-  /**
-   * What sends a request over Fetch: the fetch door's to every machine, and `serveNode`'s to one without an address. Default:
-   * the platform's own client. Tests give a function.
-   */
-  readonly transport?: typeof forwardFetch
-  /**
-   * The client's IP address, for `X-Forwarded-For` of the fetch door: what the platform vouches for, as
-   * `request.headers.get("cf-connecting-ip")` on Cloudflare. Default: none is sent. `serveNode` knows the peer by itself.
-   */
-  readonly clientAddress?: (request: Request) => string | undefined
-  /** May replace the answer to a failure. `undefined`, or a throw, leaves ours. The error's `cause` is for logs only. */
-  readonly onError?: (error: RouterError, request: Request) => Response | undefined
-  /** Told once of each request of ours when its answer's head is known. What it throws is dropped. */
-  readonly onEvent?: (event: RouterEvent) => void
-}
-
-/** One line of a log. Holds no header, no body and no secret. */
-export interface RouterEvent {
-  readonly method: string
-  /** The authority as sent. */
-  readonly host: string
-  /** The status sent; 499 when the client left before it. */
-  readonly status: number
-  /** What failed, when the router answered by itself: `ROUTE_NOT_FOUND`, or the tag's own code behind a hidden 404. */
-  readonly error?: RouterError["_tag"]
-  /** The same as a sentence, which names provider, machine and the field that is wrong: for logs, never for a client. */
-  readonly reason?: string
-  /** Until the head of the answer. */
-  readonly durationMs: number
-  /** The machine that answered. */
-  readonly machine?: string
-}
-
-/** One request beside its head. */
-export interface RunOptions {
-  /** Aborted when the client leaves. Read only when the program has to wait. */
-  readonly signal: AbortSignal
-  /** For `onError`. Called only when needed. */
-  readonly request: () => Request
-}
-
-/** A router. */
-export interface Router {
-  /**
-   * The answer, or `undefined` for a hostname that is not ours. Never rejects and never throws. `context` is a Worker's: what
-   * goes on after an answer, as the start of a machine for the next request, is handed to its `waitUntil`.
-   */
-  readonly fetch: (
-    request: Request,
-    context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
-  ) => Promise<Response | undefined>
-  /** What a hostname leads to now. */
-  readonly explain: (hostname: string) => Promise<Explanation>
-  /**
-   * Follows what providers tell of their machines, as docker does by its events, so that no request meets one that has
-   * moved. For processes that stay; `serveNode` does it by itself. Resolves when the signal ends.
-   */
-  readonly watch: (options: { readonly signal: AbortSignal }) => Promise<void>
-  /** For hosts, as `serveNode`: the same program over another transport. Never rejects. */
-  readonly run: <A>(inbound: Inbound, exchange: Exchange<A>, options: RunOptions) => Promise<Ending<A>>
-  readonly options: RouterOptions
-}
+export type { TraceStep } from "./program/trace.ts"
+export type { RequestEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
+export type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "./stores/route-store.ts"
+export type { PortSettings, Rule } from "./stores/record.ts"
+export type { StoreEvent } from "./stores/store-event.ts"
 
 /**
  * Makes a router. Opens nothing and starts nothing.
  *
- * @throws {TypeError} when the signing key is none that can sign, or `providers` holds what is none
+ * @throws {TypeError} naming the option that is wrong or unknown, and what is accepted
+ *
+ * @example
+ * const router = createRouter({ grammar, store, providers: [fly({ token })], signingKey })
+ * export default { fetch: async (request, _, context) => (await router.fetch(request, context)) ?? app.fetch(request) }
  */
 export const createRouter = (options: RouterOptions): Router => {
+  checkOptions("createRouter", options, checks, { required: ["grammar", "store", "providers", "signingKey"] })
   const problem = validateSigningKey(options.signingKey)
-  if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
-  const { headerNames: names = defaultHeaderNames, onEvent, providers, wake, wakeTimeoutMs } = options
-  const machines = makeMachines({
-    providers,
-    headerNames: names,
-    ...(wake === undefined ? {} : { wake }),
-    ...(wakeTimeoutMs === undefined ? {} : { wakeTimeoutMs }),
-  })
-  const context = Context.make(Routes, fromStore(options.store)).pipe(Context.add(Machines, machines))
-  const program = handle(options)
-  const runExit = Effect.runPromiseExitWith(context)
-
-  const tell = (event: RouterEvent): void => {
-    try {
-      onEvent?.(event)
-    } catch {
-      // A log that fails must not fail the request.
-    }
+  if (problem !== undefined) throw new TypeError(`createRouter: signingKey: ${problem}`)
+  const program = makeProgram(options)
+  const router: Router = {
+    fetch: fetchHandler(program),
+    explain: program.explain,
+    watch: ({ signal }) => program.watch(signal),
+    dispose: async () => void (await options.store.dispose?.()),
   }
-
-  const run: Router["run"] = async (inbound, exchange, running) => {
-    const started = performance.now()
-    const ending = endingOf(await runExit(program(inbound, exchange), running), inbound, names)
-    if (ending._tag === "Foreign") return ending
-    const common = { method: inbound.method, host: inbound.host, durationMs: performance.now() - started }
-    if (ending._tag === "Answered") {
-      tell({ ...common, status: ending.status, machine: ending.machine.id })
-      return ending
-    }
-    if (ending._tag === "ClientLeft") {
-      tell({ ...common, status: 499 })
-      return ending
-    }
-    const response = options.onError === undefined ? undefined : replacement(options, ending.error, running.request())
-    const { _tag: error } = ending.error
-    const reason = "message" in ending.error ? ending.error.message : ending.error.reason
-    tell({ ...common, status: response?.status ?? ending.answer.status, error, reason })
-    return response === undefined ? ending : { ...ending, response }
-  }
-
-  return {
-    run,
-    options,
-    fetch: fetchDoor(options, run),
-    watch: async ({ signal }) => void (await Effect.runPromiseExit(machines.watch, { signal })),
-    explain: (hostname) => Effect.runPromiseWith(context)(explain(options, hostname)),
-  }
+  return registerProgram(router, program)
 }
+
+const has = (value: unknown, ...methods: readonly string[]): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  methods.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === "function")
+
+const isPolicy = (value: unknown): string | undefined => {
+  if (typeof value === "function") return undefined
+  const { name } = (value ?? {}) as { readonly name?: unknown }
+  const named = typeof name === "string" && name !== ""
+  const phases = ["onRequest", "onRoute", "onForward", "onResponse"]
+  return named && phases.some((phase) => has(value, phase)) ? undefined : "a function or { name, onRequest?, onRoute? … }"
+}
+
+const checks = {
+  grammar: (value: unknown) =>
+    typeof value === "object" && value !== null && "lookup" in value ? undefined : "what defineGrammar returns",
+  store: (value: unknown) => (has(value, "get") ? undefined : "a route store: an object with get"),
+  providers: accept.array(),
+  signingKey: accept.object,
+  machines: accept.object,
+  policies: accept.array(isPolicy),
+  headerNames: (value: unknown) =>
+    typeof value === "object" && value !== null && "tunnel" in value ? undefined : "what hopHeaderNames returns",
+  headersTimeoutMs: accept.number(0, 86_400_000),
+  transport: accept.function,
+  clientAddress: accept.function,
+  errorResponses: accept.object,
+  onError: accept.function,
+  onEvent: accept.function,
+} as const

@@ -3,19 +3,20 @@ import { layer as machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { handle, layerMemory } from "../src/effect.ts"
-import type { Exchange, Inbound } from "../src/effect.ts"
+import type { Sender, VisitorRequest } from "../src/effect.ts"
 import { fake, hostnames, keys, machine, values } from "./fakes.ts"
 
-const inbound = (host: string): Inbound => ({
+const inbound = (host: string): VisitorRequest => ({
   method: "GET",
   host,
-  target: "/",
+  path: "/",
   headers: [],
   scheme: "https",
   upgrade: false,
+  signal: new AbortController().signal,
 })
 /** A transport that answers with what it was told to send. */
-const echo: Exchange<readonly string[]> = {
+const echo: Sender<readonly string[]> = {
   send: ({ headers }) =>
     Effect.succeed({
       status: 200,
@@ -31,15 +32,15 @@ const run = (host: string) =>
     Effect.provide(
       Layer.mergeAll(layerMemory({ "p:misha": { machine: machine("mach_1") } }), machines({ providers: [fake()] })),
     ),
-    Effect.match({ onSuccess: ({ answer, machine }) => ({ answer, machine }), onFailure: ({ _tag }) => _tag }),
+    Effect.match({ onSuccess: (handled) => handled, onFailure: ({ _tag }) => _tag }),
     Effect.runPromise,
   )
 
 it("is the same program, with its services given as layers", async () => {
   const handled = await run("misha.iterate.app")
-  if (typeof handled === "string") throw new Error(handled)
-  expect(handled.machine.id).toBe("mach_1")
-  expect(values(handled.answer, "x-iterate-proxy-target-host")).toEqual(["3000__misha.iterate.app"])
+  if (typeof handled === "string" || handled._tag !== "Machine") throw new Error("no machine responded")
+  expect(handled.route.machine.id).toBe("mach_1")
+  expect(values(handled.response, "x-iterate-proxy-target-host")).toEqual(["3000__misha.iterate.app"])
 })
 
 it("fails with what a router answers, and with what is left to the caller", async () => {

@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest"
-import { errorRows } from "@project-ingress/forward"
+import { forwardErrors } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import * as Providers from "@project-ingress/providers"
+import { providerErrors } from "@project-ingress/providers/internal"
 import type { ProviderError } from "@project-ingress/providers"
+import { routerErrors } from "../src/error-rows.ts"
 import { AccessDenied, LoginRequired } from "../src/router.ts"
 import type { RouterOptions } from "../src/router.ts"
+import { memoryStore } from "../src/stores/memory.ts"
 import { fake, setup } from "./fakes.ts"
 
 const where = { provider: "fake", machine: "ext-mach_1" }
@@ -12,6 +15,14 @@ const failing = (error: unknown) => ({ providers: [fake({ resolve: () => Promise
 const ask = (options: Partial<RouterOptions>, url = "http://misha.iterate.app/", headers = {}) =>
   setup(options).router.fetch(new Request(url, { headers })) as Promise<Response>
 const navigation = { "sec-fetch-mode": "navigate", accept: "text/html" }
+
+const errorRows = [
+  ...Object.values(forwardErrors),
+  ...Object.values(providerErrors),
+  ...Object.values(routerErrors),
+  new AccessDenied().row,
+  new LoginRequired({ location: "/" }).row,
+]
 
 interface Row {
   readonly tag: string
@@ -44,14 +55,26 @@ const rows: readonly Row[] = [
   { tag: "HostnameMalformed", status: 400, code: "HOSTNAME_MALFORMED", url: "http://0__misha.iterate.app/" },
   { tag: "RouteNotFound", status: 404, code: "ROUTE_NOT_FOUND", url: "http://nobody.iterate.app/" },
   { tag: "RouteNotFound of a service", status: 404, code: "ROUTE_NOT_FOUND", url: "http://web--misha.iterate.app/" },
+  {
+    tag: "RouteRemoved",
+    status: 410,
+    code: "ROUTE_REMOVED",
+    options: { store: memoryStore({ "p:misha": { kind: "removed" } }) },
+  },
+  {
+    tag: "MachineDetached",
+    status: 503,
+    code: "MACHINE_DETACHED",
+    options: { store: memoryStore({ "p:misha": { kind: "detached" } }) },
+  },
   { tag: "RouteUnknown", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown() },
   { tag: "RouteUnknown, by the store", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "3", options: unknown(2_100) },
-  { tag: "AccessDenied", status: 403, code: "ACCESS_DENIED", options: { policies: [() => new AccessDenied()] } },
+  { tag: "AccessDenied", status: 403, code: "ACCESS_DENIED", options: { policies: [() => ({ deny: new AccessDenied() })] } },
   {
     tag: "LoginRequired",
     status: 401,
     code: "LOGIN_REQUIRED",
-    options: { policies: [() => new LoginRequired({ location: "https://iterate.app/login" })] },
+    options: { policies: [() => ({ deny: new LoginRequired({ location: "https://iterate.app/login" }) })] },
   },
   {
     tag: "LoopDetected",
@@ -121,7 +144,7 @@ describe("every failure has one answer", () => {
     expect(response.headers.get("content-type")).toBe("application/json")
     expect(response.headers.get("cache-control")).toBe("no-store")
     expect(response.headers.get("retry-after")).toBe(retryAfter ?? null)
-    const { error } = Object.values(errorRows).find((row) => row.code === code && row.status === status)!
+    const { error } = errorRows.find((row) => row.code === code && row.status === status)!
     expect(response.headers.get("proxy-status")).toBe(`ingress-router; error=${error}`)
     expect(await response.json()).toEqual({ error: code })
   })
@@ -137,7 +160,7 @@ describe("every failure has one answer", () => {
   )
 
   it("sends a person to the login, and a script or a WebSocket never", async () => {
-    const policies = [() => new LoginRequired({ location: "https://iterate.app/login?to=%2F" })]
+    const policies = [() => ({ deny: new LoginRequired({ location: "https://iterate.app/login?to=%2F" }) })]
     const person = await ask({ policies }, undefined, navigation)
     expect([person.status, person.headers.get("location")]).toEqual([302, "https://iterate.app/login?to=%2F"])
     expect(person.headers.get("cache-control")).toBe("no-store")
@@ -146,7 +169,7 @@ describe("every failure has one answer", () => {
   })
 
   it("hides a denial: it looks exactly like a route that is not there", async () => {
-    const policies = [() => new AccessDenied({ hidden: true })]
+    const policies = [() => ({ deny: new AccessDenied({ hidden: true }) })]
     const hidden = await ask({ policies })
     const missing = await ask({}, "http://nobody.iterate.app/")
     expect([hidden.status, [...hidden.headers], await hidden.text()]).toEqual([

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest"
 import { AccessDenied } from "../src/router.ts"
-import type { Policy, PolicyInput } from "../src/router.ts"
+import type { PolicyInput, PolicyRequest, Route } from "../src/router.ts"
 import { fake, machine, setup, stamped } from "./fakes.ts"
 
 const url = "http://4096__misha.iterate.app:8787/path?q"
-const ask = async (policies: readonly Policy[], headers = {}) => {
+const ask = async (policies: readonly PolicyInput[], headers = {}) => {
   let resolved = 0
   const good = fake()
   const providers = [
@@ -22,8 +22,8 @@ const ask = async (policies: readonly Policy[], headers = {}) => {
 
 describe("policies", () => {
   it("see the request's head and the resolved record", async () => {
-    let seen: PolicyInput | undefined
-    await ask([(input) => void (seen = input)], { cookie: "session=1" })
+    let seen: (PolicyRequest & Route) | undefined
+    await ask([(request, route) => void (seen = { ...request, ...route })], { cookie: "session=1" })
     expect(seen).toMatchObject({
       method: "GET",
       host: "4096__misha.iterate.app:8787",
@@ -39,12 +39,12 @@ describe("policies", () => {
 
   it("run in order, synchronous and not, and the first refusal ends it", async () => {
     const ran: string[] = []
-    const policies: Policy[] = [
+    const policies: PolicyInput[] = [
       () => void ran.push("first"),
       async () => void ran.push("second"),
       async () => {
         ran.push("third")
-        return new AccessDenied()
+        return { deny: new AccessDenied() }
       },
       () => void ran.push("never"),
     ]
@@ -53,7 +53,7 @@ describe("policies", () => {
   })
 
   it("come before anything wakes or reaches the machine", async () => {
-    expect(await ask([() => new AccessDenied()])).toEqual({ status: 403, sent: [], resolved: 0 })
+    expect(await ask([() => ({ deny: new AccessDenied() })])).toEqual({ status: 403, sent: [], resolved: 0 })
   })
 
   const mistakes = [
@@ -68,7 +68,12 @@ describe("policies", () => {
     ["returns true", () => true],
     ["returns null", async () => null],
     ["returns a look-alike", () => ({ _tag: "AccessDenied" })],
-  ] as unknown as readonly [string, Policy][]
+    ["denies with a look-alike", () => ({ deny: { _tag: "AccessDenied", row: {} } })],
+    ["denies with the error itself", () => new AccessDenied()],
+    ["redirects to a line break", () => ({ redirect: { status: 302, location: "/a\r\nb: c" } })],
+    ["redirects with a 200", () => ({ redirect: { status: 200, location: "/" } })],
+    ["responds without headers", () => ({ respond: { status: 200 } })],
+  ] as unknown as readonly [string, PolicyInput][]
   it.each(mistakes)("fail closed: one that %s is a 500", async (_, policy) => {
     expect(await ask([policy])).toEqual({ status: 500, sent: [], resolved: 0 })
   })
@@ -84,10 +89,10 @@ describe("policies", () => {
     const asked: string[] = []
     const { router, routes, sent } = setup({
       policies: [
-        ({ record }) => {
+        (_, { record }) => {
           const id = record.kind === "machine" ? record.machine.id : record.kind
           asked.push(id)
-          return id === "mach_private" ? new AccessDenied() : undefined
+          return id === "mach_private" ? { deny: new AccessDenied() } : undefined
         },
       ],
       answer: () => {

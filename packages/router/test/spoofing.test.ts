@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { defaultHeaderNames, ticketVerifier } from "@project-ingress/forward"
 import * as fc from "fast-check"
-import { machineHeaders } from "../src/hop/outbound-headers.ts"
+import { outboundHeaders } from "../src/hop/outbound-headers.ts"
 import { fake, keys, machine, names, setup, stamped, values } from "./fakes.ts"
 
 const url = "http://misha.iterate.app/"
@@ -193,26 +193,30 @@ describe("what a machine is told", () => {
   })
 
   it("leaves the request that arrived as it was", () => {
-    const inbound = {
-      method: "GET",
-      host: "misha.iterate.app",
-      target: "/",
-      headers: Object.freeze(["Connection", "x-hop", "x-hop", "1", "x-keep", "2"]),
-      scheme: "https",
-      upgrade: false,
-    } as const
-    const hop = {
-      names: defaultHeaderNames,
-      pseudonym: "p",
-      target: { _tag: "Target", kind: "project", slug: "misha", domain: "iterate.app" },
-      port: 3000,
-      ticket: "t",
-      endpoint: { origin: "http://m", epoch: "", ttlMs: 0 },
-      eaten: [],
-      appOrigin: undefined,
-    } as const
-    const out = machineHeaders(inbound, hop)
+    const inbound = Object.freeze(["Connection", "x-hop", "x-hop", "1", "x-keep", "2"])
+    const out = outboundHeaders(
+      {
+        method: "GET",
+        host: "misha.iterate.app",
+        path: "/",
+        headers: inbound,
+        scheme: "https",
+        upgrade: false,
+        signal: new AbortController().signal,
+      },
+      {
+        headerNames: defaultHeaderNames,
+        target: { _tag: "Target", kind: "project", slug: "misha", domain: "iterate.app" },
+        port: 3000,
+        ticket: "t",
+        endpoint: { origin: "http://m", epoch: "", ttlMs: 0 },
+        capabilities: { interceptedHeaders: [] },
+        appOrigin: undefined,
+        edit: (list) => list,
+      },
+    )
     expect(names(out)).not.toContain("x-hop")
     expect(names(out)).toContain("x-keep")
+    expect(inbound).toHaveLength(6)
   })
 })

@@ -1,73 +1,67 @@
-import { defaultHeaderNames, errorResponse } from "@project-ingress/forward"
-import type { GeneratedResponse } from "@project-ingress/forward"
-import { fetchTransport } from "@project-ingress/providers"
+import { fetchTransport } from "@project-ingress/providers/internal"
 import { ProxyFailed } from "../errors.ts"
-import type { RouterError } from "../errors.ts"
-import { headersFrom, listFrom, passed, sendByFetch } from "./send-by-fetch.ts"
-import { pseudonym } from "../program/handle.ts"
-import { isSafe } from "../program/exchange.ts"
-import type { Exchange, Inbound } from "../program/exchange.ts"
-import type { Router, RouterOptions } from "../router.ts"
+import { isSafe } from "../program/sender.ts"
+import type { Sender, VisitorRequest } from "../program/sender.ts"
+import type { Router } from "../router-options.ts"
+import type { RouterProgram } from "../router-program.ts"
+import { headersFrom, listFrom } from "./header-lists.ts"
+import { sendByFetch } from "./send-by-fetch.ts"
+import { visitorResponse } from "./visitor-response.ts"
+import type { GeneratedResponse } from "@project-ingress/forward"
 
 type Context = Parameters<Router["fetch"]>[1]
 
-/** The fetch-shaped way in and out: `Request` to `Response` over the platform's own HTTP client. */
-export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["fetch"] => {
-  const { headerNames: names = defaultHeaderNames } = options
+/** The host for Fetch: from a `Request` to a `Response` over the platform's own HTTP client. */
+export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
-    const inbound = inboundFrom(request, options)
-    const ending = await run(inbound, exchangeFor(request, inbound, options, context), {
-      signal: request.signal,
-      request: () => request,
-    })
-    if (ending._tag === "Foreign") return undefined
-    if (ending._tag === "Answered") return passed(ending, names)
-    if (ending._tag === "Failed") return ending.response ?? responseFrom(ending.answer)
-    // The client left: nobody reads it. 499 is nginx's word for that.
-    return new Response(null, { status: 499 })
+    const visitor = visitorRequest(request, program)
+    const outcome = await program.run(visitor, fetchSender(program, request, visitor, context), () => request)
+    switch (outcome._tag) {
+      case "NotOurs":
+        return undefined
+      case "Machine":
+        return visitorResponse(outcome, program.headerNames)
+      case "Generated":
+        return responseFrom(outcome.response)
+      case "Failed":
+        return outcome.replaced ?? responseFrom(outcome.response)
+      case "ClientLeft":
+        // Nobody reads it. 499 is nginx's number for that.
+        return new Response(null, { status: 499 })
+    }
   }
-  const broken = () => responseFrom(errorResponse("ProxyFailed", { headerNames: names, pseudonym }))
   return async (request, context) => {
     try {
       return await respond(request, context)
     } catch (cause) {
-      return replacement(options, new ProxyFailed({ cause }), request) ?? broken()
+      const { replaced, response } = program.failed(new ProxyFailed({ cause }), [], () => request)
+      return replaced ?? responseFrom(response)
     }
   }
 }
 
-/** What `onError` wants instead of our answer. Its own throw leaves ours. */
-export const replacement = (options: RouterOptions, error: RouterError, request: Request): Response | undefined => {
-  try {
-    return options.onError?.(error, request)
-  } catch {
-    return undefined
-  }
-}
-
-/** The head of a `Request`, as raw as the platform lets us see it. */
-const inboundFrom = (request: Request, options: Pick<RouterOptions, "clientAddress">): Inbound => {
+/** The head of a `Request`, as raw as the platform shows it. */
+const visitorRequest = (request: Request, { clientAddress }: RouterProgram): VisitorRequest => {
   const { url } = request
   const parsed = new URL(url)
-  const headers = listFrom(request.headers)
-  const address = options.clientAddress?.(request)
   const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket" && request.method === "GET"
   return {
     method: request.method,
-    host: hostOf(parsed, request.headers.get("host")),
-    target: targetOf(url, parsed),
-    headers,
+    host: authorityOf(parsed, request.headers.get("host")),
+    path: pathOf(url, parsed),
+    headers: listFrom(request.headers),
     scheme: parsed.protocol === "https:" ? "https" : "http",
-    ...(address === undefined ? {} : { clientAddress: address }),
+    clientAddress: clientAddress?.(request),
     upgrade: upgrade && (passesWebSockets() ? true : "unsupported"),
+    signal: request.signal,
   }
 }
 
 /**
- * The authority as sent. Where the URL and the `Host` it was made of disagree, somebody hides a path or a second name in it
- * (`Host: a/b?`, CVE-2026-48710): both, joined as two `Host` lines would be, which no grammar takes.
+ * The authority as sent. Where the URL and the `Host` it was made of disagree, a path or a second name may be hidden in it
+ * (`Host: a/b?`, CVE-2026-48710): both, joined as two `Host` lines would be, which no grammar accepts.
  */
-const hostOf = (url: URL, header: string | null): string => {
+const authorityOf = (url: URL, header: string | null): string => {
   if (header === null) return url.host
   const lower = header.toLowerCase()
   const agrees =
@@ -76,7 +70,7 @@ const hostOf = (url: URL, header: string | null): string => {
 }
 
 /** Path and query as they stand in the URL's text, without its fragment. */
-const targetOf = (url: string, parsed: URL): string => {
+const pathOf = (url: string, parsed: URL): string => {
   const start = url.indexOf("/", url.indexOf("//") + 2)
   if (start === -1) return parsed.pathname + parsed.search
   const end = url.indexOf("#", start)
@@ -86,28 +80,25 @@ const targetOf = (url: string, parsed: URL): string => {
 /** Only workerd's `fetch` gives the socket of a 101 to its caller. */
 const passesWebSockets = (): boolean => "WebSocketPair" in globalThis
 
-const exchangeFor = (
+const fetchSender = (
+  program: RouterProgram,
   request: Request,
-  inbound: Inbound,
-  options: RouterOptions,
+  visitor: VisitorRequest,
   context: Context,
-): Exchange<Response> => {
+): Sender<Response> => {
   let used = false
   const body = () => {
     used ||= request.body !== null
     return request.body
   }
   return {
-    send: (outgoing) => sendByFetch({ inbound, body, signal: request.signal }, outgoing, options),
+    send: (machineRequest) => sendByFetch(program, { request: visitor, body }, machineRequest),
     discard: fetchTransport.discard,
     readPrefix: fetchTransport.readPrefix,
-    replayable: (sent) => !used && (sent === "no" || isSafe(inbound.method)),
+    replayable: (sent) => !used && (sent === "no" || isSafe(visitor.method)),
     waitUntil: (work) => context?.waitUntil?.(work),
   }
 }
 
-const responseFrom = (answer: GeneratedResponse): Response =>
-  new Response((answer.body ?? null) as BodyInit | null, {
-    status: answer.status,
-    headers: headersFrom(answer.headers),
-  })
+const responseFrom = ({ body, headers, status }: GeneratedResponse): Response =>
+  new Response((body ?? null) as BodyInit | null, { status, headers: headersFrom(headers) })

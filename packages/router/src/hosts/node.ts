@@ -1,30 +1,36 @@
 /** A router on sockets, for Node, Bun and Deno: HTTP/1.1 and WebSockets, without node:http between. */
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import { errorResponse, headerValue, defaultHeaderNames, prefersHtml } from "@project-ingress/forward"
-import type { GeneratedResponse, ErrorTag } from "@project-ingress/forward"
+import { forwardErrors } from "@project-ingress/forward"
+import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
-import type { Engine, EngineEvent, IncomingRequest, Limits, Decision } from "@project-ingress/forward/sockets"
-import { pseudonym } from "../program/handle.ts"
-import { requestFrom, answerFrom } from "./request-response.ts"
-import { relay } from "./sockets.ts"
-import type { Router } from "../router.ts"
+import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
+import { responseForRow } from "../error-response.ts"
+import { routerErrors } from "../error-rows.ts"
+import type { Router } from "../router-options.ts"
+import { programOf } from "../router-program.ts"
+import { requestFrom, responseOf } from "./request-response.ts"
+import { serveExchange } from "./sockets.ts"
 
 /** What {@link serveNode} takes beside a router. */
 export interface NodeOptions {
-  /** Serves hostnames that are not the router's. Cannot answer a WebSocket handshake. A throw is a 500. Default: 404. */
+  /**
+   * Serves hostnames that are not the router's. It cannot accept a WebSocket. If it throws, the response is a 500. Default:
+   * 404.
+   */
   readonly fallback?: (request: Request) => Response | Promise<Response>
-  /** Bounds of the engine; ours differ from its own where machines are not on loopback. */
+  /** Bounds of the engine. The defaults differ from the engine's own where machines are not on loopback. */
   readonly limits?: Partial<Limits>
-  /** The engine's events: one of each exchange when it is over, with octets, and trouble beside one. */
+  /** The engine's events: one for each request when it is over, with bytes, and errors beside them. */
   readonly onEvent?: (event: EngineEvent) => void
 }
 
 /** A router that takes connections: `net.createServer(host.connection)`, or a TLS server's `secureConnection`. */
 export interface NodeHost extends Engine {
   /**
-   * Opens a listener, and follows what providers tell of their machines until it is closed. Resolves when it accepts; `port` 0, the default, takes
-   * a free one. Rejects when it cannot.
+   * Opens a listener and follows what providers report of their machines until it is closed. Resolves when it accepts
+   * connections; `port` 0, the default, takes a free one. Rejects if it cannot listen.
    */
   readonly listen: (options?: { readonly port?: number; readonly hostname?: string }) => Promise<Listening>
 }
@@ -33,8 +39,8 @@ export interface NodeHost extends Engine {
 export interface Listening {
   readonly port: number
   /**
-   * Accepts no more, lets requests at hand finish and ends the rest at the deadline. Default 10 000 ms. It is the whole host
-   * that drains, with every listener that it has.
+   * Accepts no more connections, lets in-flight requests finish and ends the rest at the deadline. Default 10 000 ms. It
+   * drains the whole host, with every listener that it has.
    */
   readonly close: (options?: { readonly deadlineMs?: number }) => Promise<void>
 }
@@ -46,36 +52,39 @@ const limits = {
   maxPools: 10_000,
 } satisfies Partial<Limits>
 
-/** Mounts a router on sockets. Opens nothing until `listen`. */
+/**
+ * Mounts a router on sockets. Opens nothing until `listen`.
+ *
+ * @throws {TypeError} naming the option that is wrong or unknown, and what is accepted
+ */
 export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost => {
-  const { headerNames: names = defaultHeaderNames } = router.options
-  const failure = (tag: ErrorTag, request: IncomingRequest | undefined): GeneratedResponse => {
-    const list = request?.head.headers ?? []
-    return errorResponse(tag, {
-      headerNames: names,
-      pseudonym,
-      page: prefersHtml((lowerName) => headerValue(list, lowerName)),
-    })
-  }
-  const foreign = async (request: IncomingRequest): Promise<GeneratedResponse> => {
-    if (options.fallback === undefined) return failure("RouteNotFound", request)
+  checkOptions("serveNode", options, { fallback: accept.function, limits: accept.object, onEvent: accept.function })
+  const program = programOf(router)
+  const { headerNames, errorResponses } = program
+  const contextOf = (request: IncomingRequest | undefined) => ({
+    headers: request?.head.headers ?? [],
+    headerNames,
+    errorResponses,
+  })
+  const failure = (tag: ForwardErrorTag, request: IncomingRequest | undefined): GeneratedResponse =>
+    responseForRow(tag, forwardErrors[tag], contextOf(request))
+
+  const fallback = async (request: IncomingRequest): Promise<GeneratedResponse> => {
+    if (options.fallback === undefined) return responseForRow("RouteNotFound", routerErrors.RouteNotFound, contextOf(request))
     const made = requestFrom(request)
     if (made === undefined) return failure("MethodRefused", request)
     try {
-      return answerFrom(await options.fallback(made))
+      return responseOf(await options.fallback(made))
     } catch (cause) {
-      options.onEvent?.({ type: "trouble", tag: "ProxyFailed", cause })
+      options.onEvent?.({ type: "error", tag: "ProxyFailed", cause })
       return failure("ProxyFailed", request)
     }
   }
 
-  const onRequest = (request: IncomingRequest): Decision | Promise<Decision> =>
-    relay(router, request, { failure, foreign })
-
   const engine = createEngine({
-    onRequest,
+    onRequest: (request) => serveExchange(program, request, { failure, fallback }),
     failure,
-    headerNames: names,
+    headerNames,
     limits: { ...limits, ...options.limits },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
@@ -90,8 +99,8 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
           // What goes wrong with accepting later (EMFILE) must not end the process.
-          server.on("error", (cause) => options.onEvent?.({ type: "trouble", tag: "Overloaded", cause }))
-          void router.watch({ signal: closing.signal })
+          server.on("error", (cause) => options.onEvent?.({ type: "error", tag: "Overloaded", cause }))
+          void program.watch(closing.signal)
           resolve({
             port: (server.address() as AddressInfo).port,
             close: async ({ deadlineMs = 10_000 } = {}) => {

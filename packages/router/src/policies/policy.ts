@@ -1,15 +1,9 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import type { Target } from "@project-ingress/hostname"
-<<<<<<< HEAD
 import type { Machine } from "@project-ingress/providers"
-import type { PortSettings, RouteRecord } from "../stores/record.ts"
-import type { RouteKey } from "../stores/route-store.ts"
+import type { PortSettings, RouteKey, RouteRecord } from "../stores/record.ts"
 import type { HeaderEdit } from "./header-edit.ts"
 import type { PolicyError } from "./policy-error.ts"
-=======
-import { AccessDenied, LoginRequired } from "../errors.ts"
-import type { RouteKey, RouteRecord } from "../stores/record.ts"
->>>>>>> w-stores
 
 /** A request's head as a policy sees it. Everything in it but `clientAddress` and `port` is the client's own claim. */
 export interface PolicyRequest {

@@ -4,6 +4,7 @@ import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { decideRequest, decideRoute } from "../policies/evaluate.ts"
 import type { Decision } from "../policies/evaluate.ts"
+import { AccessDenied } from "../policies/access-denied.ts"
 import type { Policy, Route } from "../policies/policy.ts"
 import { policyRequest } from "./policy-request.ts"
 import type { VisitorRequest } from "./sender.ts"
@@ -13,6 +14,8 @@ export interface Decided {
   readonly _tag: "Decided"
   readonly response: GeneratedResponse
 }
+
+export const isDecided = (error: object): error is Decided => "response" in error
 
 /** The policies of one request, phase by phase. Each succeeds if the request may go on. */
 export interface Authorization {
@@ -26,15 +29,23 @@ export const authorize = (
   request: VisitorRequest,
   waitUntil: ((work: Promise<unknown>) => void) | undefined,
 ): Authorization => {
-  if (policies.length === 0) return everybody
+  if (policies.length === 0) return unguarded
   const asked = policyRequest(request, waitUntil)
+  const guarded = policies.some(({ onRoute }) => onRoute !== undefined)
   return {
     onRequest: decided(() => decideRequest(policies, asked)),
-    onRoute: (route) => decided(() => decideRoute(policies, asked, route)),
+    onRoute: guarded ? (route) => decided(() => decideRoute(policies, asked, route)) : unguarded.onRoute,
   }
 }
 
-const everybody: Authorization = { onRequest: Effect.void, onRoute: () => Effect.void }
+/** Nobody decides about routes: what a record calls private is then closed, rather than open because nobody looked. */
+const unguarded: Authorization = {
+  onRequest: Effect.void,
+  onRoute: ({ settings }) =>
+    settings.visibility === "private"
+      ? Effect.fail(new AccessDenied({ reason: "the port is private and the router has no policy that decides about routes" }))
+      : Effect.void,
+}
 
 const decided = (
   decide: () => Decision | undefined | Promise<Decision | undefined>,

@@ -1,7 +1,6 @@
 import type { Grammar, RouteKey, Target } from "@project-ingress/hostname"
 import { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
-<<<<<<< HEAD
 import * as Result from "effect/Result"
 import { namedPolicies } from "../policies/evaluate.ts"
 import type { PolicyInput } from "../policies/policy.ts"
@@ -9,12 +8,6 @@ import type { Routes } from "../stores/routes.ts"
 import { resolveRoute } from "./resolve-route.ts"
 import { sentence } from "./trace.ts"
 import type { TraceStep } from "./trace.ts"
-=======
-import { portFor } from "./handle.ts"
-import type { Settings } from "./handle.ts"
-import type { RouteKey } from "../stores/record.ts"
-import { Routes } from "../stores/routes.ts"
->>>>>>> w-stores
 
 /** What a hostname leads to now, as far as it got. Holds no credential, no ticket and nothing of a machine's metadata. */
 export interface Explanation {
@@ -55,68 +48,21 @@ export const explain = Effect.fnUntraced(function* (
       trace.push({ step: "provider", outcome: machine.type, configured })
     }
   }
-<<<<<<< HEAD
   return trace.reduce<Explanation>(read, {
     hostname,
     parsed: "target",
     trace,
     steps: trace.map(sentence).filter((text) => text !== undefined),
   })
-=======
-  if (target._tag === "HostnameMalformed") {
-    return { hostname, parsed: "malformed", reason: target.reason, steps: [`malformed, 400: ${target.reason}`] }
-  }
-  const key = routeKey(target)
-  const named = { hostname, parsed: "target", target, key } as const
-  const steps = [`names a ${target.kind}, route key ${key}`]
-
-  const routes = yield* Routes
-  const found = yield* routes.lookup([key]).pipe(
-    Effect.matchEffect({
-      onFailure: (error) => Effect.succeed(error),
-      onSuccess: ({ record }) => Effect.succeed({ _tag: "Record", record } as const),
-    }),
-  )
-  if (found._tag === "RouteNotFound") {
-    return { ...named, lookup: "miss", steps: [...steps, "the store has no such route: 404"] }
-  }
-  if (found._tag === "RouteUnknown") {
-    return { ...named, lookup: "unknown", steps: [...steps, "the store cannot say now: 503"] }
-  }
-
-  const { record } = found
-  if (record.kind !== "machine") {
-    return { ...named, lookup: "hit", version: record.version, epoch: record.epoch, steps: [...steps, record.kind] }
-  }
-  const { id, type, externalId } = record.machine
-  steps.push(`attached to machine ${id}, version ${record.version}`)
-  if (policies.length > 0) steps.push(`${policies.length} policies would be asked`)
-  const known = {
-    ...named,
-    lookup: "hit",
-    version: record.version,
-    epoch: record.epoch,
-    machine: { id, type, externalId },
-  } as const
-  const port = portFor(hostnames, target, key, record)
-  if (typeof port !== "number") return { ...known, steps: [...steps, port.message] }
-  steps.push(`port ${port}`)
-  const machines = yield* Machines
-  steps.push(
-    machines.provider(type) !== undefined
-      ? `reached through provider ${type}`
-      : `no provider ${type} is configured: 500`,
-  )
-  return { ...known, port, steps }
->>>>>>> w-stores
 })
 
 /** What one step adds to an explanation. */
 const read = (known: Explanation, step: TraceStep): Explanation => {
   switch (step.step) {
     case "hostname":
-      if (step.outcome === "foreign") return { ...known, parsed: "foreign" }
-      if (step.outcome === "malformed") return { ...known, parsed: "malformed", reason: step.reason }
+      if (step.outcome !== "named") {
+        return { ...known, parsed: step.outcome, ...(step.outcome === "malformed" ? { reason: step.reason } : {}) }
+      }
       return step.target === undefined ? known : { ...known, target: step.target }
     case "lookup":
       return { ...known, key: step.key, lookup: step.outcome }

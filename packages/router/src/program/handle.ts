@@ -9,7 +9,7 @@ import { maxHops, timesPassed } from "../hop/loop.ts"
 import { namedPolicies } from "../policies/evaluate.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
 import type { Routes } from "../stores/routes.ts"
-import { authorize, redirect } from "./authorize.ts"
+import { authorize, isDecided, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
@@ -73,7 +73,7 @@ export const handle = (settings: RouterSettings) => {
         // Looked up even if this request is lost: the next one then finds the machine.
         Effect.flatMap(resolve(true), (route) => (sender.replayable("no") ? proceed(route) : Effect.fail(moved))),
       ),
-      Effect.catchTag("Decided", ({ response }) => Effect.succeed({ _tag: "Generated", response } as const)),
+      Effect.catchIf(isDecided, ({ response }) => Effect.succeed({ _tag: "Generated", response } as const)),
     )
   })
 }

@@ -5,7 +5,7 @@ import type { Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { RouteNotFound } from "../errors.ts"
-import type { RouterError } from "../errors.ts"
+import type { RouterError, RouteUnknown } from "../errors.ts"
 import type { Route } from "../policies/policy.ts"
 import type { RouteKey } from "../stores/record.ts"
 import { Routes } from "../stores/routes.ts"
@@ -33,9 +33,9 @@ export interface ResolveOptions<E> {
 }
 
 /** A route that leads to a machine. */
-export type MachineRoute = Route & { readonly machine: Machine; readonly port: number }
+export type RouteToMachine = Route & { readonly machine: Machine; readonly port: number }
 
-export const isMachineRoute = (route: Route): route is MachineRoute => route.machine !== undefined
+export const isMachineRoute = (route: Route): route is RouteToMachine => route.machine !== undefined
 
 /**
  * From a hostname to a machine and a port: name, candidate keys, record, rule, machine and port. `handle` goes on from here
@@ -90,7 +90,7 @@ const lookUp = Effect.fnUntraced(function* (
   keys: readonly [RouteKey, ...RouteKey[]],
   { refresh = false, waitUntil }: LookUpOptions,
   trace: TraceStep[],
-): Effect.fn.Return<FoundRoute, LookUpError, Routes> {
+): Effect.fn.Return<FoundRoute, RouteNotFound | RouteUnknown, Routes> {
   const routes = yield* Routes
   const found = yield* Effect.result(
     routes.lookup(keys, { refresh, ...(waitUntil === undefined ? {} : { waitUntil }) }),

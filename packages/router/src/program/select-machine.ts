@@ -1,7 +1,7 @@
 import { portOf } from "@project-ingress/hostname"
 import type { Grammar, Target } from "@project-ingress/hostname"
 import type { Machine } from "@project-ingress/providers"
-import type { MachineRecord } from "../stores/record.ts"
+import type { MachineRoute } from "../stores/record.ts"
 import { matchRule } from "./match-rule.ts"
 import type { RuleRequest } from "./match-rule.ts"
 import { pick } from "./pick.ts"
@@ -26,7 +26,7 @@ export interface SelectionRequest extends RuleRequest {
 export const selectMachine = (
   grammar: Grammar,
   target: Target,
-  record: MachineRecord,
+  record: MachineRoute,
   request: SelectionRequest,
   trace: TraceStep[],
 ): Selection => {
@@ -51,14 +51,14 @@ export const selectMachine = (
   return { machine, port }
 }
 
-const replicasOf = ({ machine, replicas = [] }: MachineRecord): readonly { readonly machine: Machine; readonly weight?: number }[] =>
+const replicasOf = ({ machine, replicas = [] }: MachineRoute): readonly { readonly machine: Machine; readonly weight?: number }[] =>
   replicas.length === 0 ? [{ machine }] : [machine, ...replicas].map((each) => ({ machine: each }))
 
 /** The port of a hostname that names a port or a service; a service of the record wins over the grammar's. */
 const namedPort = (
   grammar: Grammar,
   target: Target,
-  { services }: MachineRecord,
+  { services }: MachineRoute,
 ): { readonly port: number | undefined; readonly reason: string } | undefined => {
   if (target.port !== undefined) return { port: target.port, reason: "of the hostname" }
   const { service } = target

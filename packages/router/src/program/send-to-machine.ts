@@ -7,8 +7,8 @@ import type { RouterError } from "../errors.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import { editForward, responseEditor } from "../policies/evaluate.ts"
 import type { Policy } from "../policies/policy.ts"
-import type { MachineRoute } from "./resolve-route.ts"
-import type { Sender, VisitorRequest } from "./sender.ts"
+import type { RouteToMachine } from "./resolve-route.ts"
+import type { ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
 
 /** A response that came from a machine. */
 export interface MachineResponse<A> {
@@ -17,9 +17,11 @@ export interface MachineResponse<A> {
   readonly status: number
   /** True if the machine's own proxy gave it, which it proves by its stamp. */
   readonly stamped: boolean
-  readonly route: MachineRoute
+  readonly route: RouteToMachine
   /** Names of cookies in the response that are the platform's own. */
   readonly edgeCookies: readonly string[] | undefined
+  /** Edits the fields for the visitor, if a policy does. Throws if a policy throws. */
+  readonly editResponse: ResponseEdit | undefined
 }
 
 /** What the sending depends on beside the request. */
@@ -34,7 +36,7 @@ export interface SendSettings {
 export const sendToMachine = Effect.fnUntraced(function* <A>(
   { headerNames, policies, ticketFor }: SendSettings,
   request: VisitorRequest,
-  route: MachineRoute,
+  route: RouteToMachine,
   sender: Sender<A>,
 ): Effect.fn.Return<MachineResponse<A>, RouterError, Machines> {
   const { machine, port, settings, target } = route
@@ -70,5 +72,5 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
       }),
   })
   const stamped = received.header(headerNames.stamp) !== undefined
-  return { _tag: "Machine", response: received.response, status: received.status, stamped, route, edgeCookies }
+  return { _tag: "Machine", response: received.response, status: received.status, stamped, route, edgeCookies, editResponse }
 })

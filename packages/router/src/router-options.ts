@@ -1,0 +1,84 @@
+import type { forwardFetch } from "@project-ingress/forward/fetch"
+import type { MachineProvider, MachinesEvent, MachinesOptions } from "@project-ingress/providers"
+import type { ErrorResponses } from "./error-response.ts"
+import type { RouterError } from "./errors.ts"
+import type { Explanation } from "./program/explain.ts"
+import type { RouterSettings } from "./program/handle.ts"
+import type { TraceStep } from "./program/trace.ts"
+import type { RouteStore } from "./stores/route-store.ts"
+import type { StoreEvent } from "./stores/store-event.ts"
+
+/** What `createRouter` takes. */
+export interface RouterOptions extends RouterSettings {
+  /** Where hostnames lead. */
+  readonly store: RouteStore
+  /** Who runs the machines, one provider of each type. */
+  readonly providers: readonly MachineProvider[]
+  /** How machines are reached: waking, time-outs and bounds. Defaults as of `makeMachines`. */
+  readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent">
+  /** How long a response's head may take, in ms; 0 disables the time-out. A body has no limit. Default 120 000. */
+  readonly headersTimeoutMs?: number
+  /**
+   * Sends a request over Fetch: every one of `router.fetch`, and `serveNode`'s to a machine without an address. Default: the
+   * runtime's own client. Tests give a function.
+   */
+  readonly transport?: typeof forwardFetch
+  /**
+   * The client's IP address for `router.fetch`: what the platform vouches for, as `request.headers.get("cf-connecting-ip")`
+   * on Cloudflare. Default: none is known. `serveNode` knows the peer by itself.
+   */
+  readonly clientAddress?: (request: Request) => string | undefined
+  /** Replaces error responses by the error's tag: a page of your own for `MachineDetached`. What it throws is ignored. */
+  readonly errorResponses?: ErrorResponses
+  /**
+   * May replace the response to a failure of one request. `undefined`, or a throw, keeps the standard one. The error's `cause`
+   * is for logs only.
+   */
+  readonly onError?: (error: RouterError, request: Request) => Response | undefined
+  /** Hears of requests, providers, stores and background work. What it throws is ignored. */
+  readonly onEvent?: (event: RouterEvent) => void
+}
+
+/** What a router reports. Holds no header, no body and no secret. */
+export type RouterEvent = RequestEvent | MachinesEvent | StoreEvent
+
+/** A request of ours, reported once, when the head of its response is known. */
+export interface RequestEvent {
+  readonly type: "request"
+  readonly method: string
+  /** The authority as sent. */
+  readonly host: string
+  /** The status sent; 499 if the client left before it. */
+  readonly status: number
+  /** The tag of the failure, if the router generated the response for one; a hidden 404 has the tag of what it hides. */
+  readonly error?: string
+  /** The failure as a sentence that names provider, machine and the field that is wrong: for logs, never for a client. */
+  readonly reason?: string
+  /** In ms, until the head of the response. */
+  readonly durationMs: number
+  /** The id of the machine that responded. */
+  readonly machine?: string
+  /** How the route was decided: the steps that `explain` shows. */
+  readonly trace: readonly TraceStep[]
+}
+
+/** A router. Nothing in it leads to a key or a token. */
+export interface Router {
+  /**
+   * The response, or `undefined` for a hostname that is not ours. Never rejects. `context` is a Worker's: work that goes on
+   * after the response, as the start of a machine for the next request, is handed to its `waitUntil`.
+   */
+  readonly fetch: (
+    request: Request,
+    context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
+  ) => Promise<Response | undefined>
+  /** What a hostname leads to now, by the decisions of a request, without policies. Never rejects. */
+  readonly explain: (hostname: string) => Promise<Explanation>
+  /**
+   * Follows what providers report of their machines, as docker does by its events, so that no request meets one that has
+   * moved. For processes that stay; `serveNode` does it by itself. Resolves when the signal ends.
+   */
+  readonly watch: (options: { readonly signal: AbortSignal }) => Promise<void>
+  /** Ends what the store keeps open. `fetch` answers 503 from then on where the store cannot tell. */
+  readonly dispose: () => Promise<void>
+}

@@ -1,0 +1,174 @@
+/** The four phases of a policy, and what each may do. */
+import { describe, expect, it } from "vitest"
+import { AccessDenied, PolicyError } from "../src/router.ts"
+import type { Policy, PolicyInput, PolicyRequest, Route } from "../src/router.ts"
+import { memoryStore } from "../src/stores/memory.ts"
+import { machine, setup, stamped, values } from "./fakes.ts"
+
+const url = "http://4096__misha.iterate.app:8787/path?q"
+const ask = async (policies: readonly PolicyInput[], init: RequestInit = {}, more: Parameters<typeof setup>[0] = {}) => {
+  const { router, sent } = setup({ policies, ...more })
+  const response = (await router.fetch(new Request(url, { redirect: "manual", ...init })))!
+  return { response, sent }
+}
+
+describe("onRequest", () => {
+  it("decides before the look-up, from the request alone", async () => {
+    const keys: string[] = []
+    const store = { get: (key: string) => (keys.push(key), { status: "miss" as const }) }
+    const limit: Policy = { name: "limit", onRequest: () => ({ deny: new AccessDenied() }) }
+    const { response } = await ask([limit], {}, { store })
+    expect([response.status, keys]).toEqual([403, []])
+  })
+
+  it("sees scheme, public port, client address, signal and waitUntil", async () => {
+    let seen: PolicyRequest | undefined
+    const look: Policy = { name: "look", onRequest: (request) => void (seen = request) }
+    await ask([look], { headers: { origin: "https://evil.example" } }, { clientAddress: () => "192.0.2.7" })
+    expect(seen).toMatchObject({ scheme: "http", port: 8787, clientAddress: "192.0.2.7", path: "/path?q" })
+    expect(seen!.header("origin")).toBe("https://evil.example")
+    expect(seen!.signal.aborted).toBe(false)
+    seen!.waitUntil(Promise.resolve())
+  })
+
+  it("is not run for a hostname that is the caller's own", async () => {
+    let ran = 0
+    const count: Policy = { name: "count", onRequest: () => void (ran += 1) }
+    const { router } = setup({ policies: [count] })
+    for (const host of ["iterate.app", "www.iterate.app", "shop.example.com"]) {
+      expect(await router.fetch(new Request(`http://${host}/`))).toBeUndefined()
+    }
+    expect(ran).toBe(0)
+  })
+
+  it("is run for a custom domain as soon as the store knows it", async () => {
+    let ran = 0
+    const count: Policy = { name: "count", onRequest: () => void (ran += 1) }
+    const store = memoryStore({ "d:www.example.com": { machine: machine("mach_1") } })
+    const { router } = setup({ policies: [count], store })
+    expect((await router.fetch(new Request("http://www.example.com/")))?.status).toBe(200)
+    expect(ran).toBe(1)
+  })
+})
+
+describe("an outcome", () => {
+  it("redirects by status and location, and nobody may keep it", async () => {
+    const { response, sent } = await ask([() => ({ redirect: { status: 308, location: "https://new.example/" } })])
+    expect([response.status, response.headers.get("location"), sent]).toEqual([308, "https://new.example/", []])
+    expect(response.headers.get("cache-control")).toBe("no-store")
+  })
+
+  it("responds by itself", async () => {
+    const respond = { status: 418, headers: ["Content-Type", "text/plain"], body: "short and stout" }
+    const { response, sent } = await ask([() => ({ respond })])
+    expect([response.status, await response.text(), sent]).toEqual([418, "short and stout", []])
+  })
+
+  it("denies by a row of the policy's own", async () => {
+    const row = { status: 429, code: "QUOTA_EXCEEDED", error: "http_request_denied", title: "Over quota." }
+    const events: unknown[] = []
+    const deny = () => new PolicyError({ tag: "QuotaExceeded", row, reason: "12 of 10", retryAfterMs: 2_500 })
+    const { response } = await ask([() => ({ deny: deny() })], {}, { onEvent: (event) => events.push(event) })
+    expect(response.status).toBe(429)
+    expect(response.headers.get("retry-after")).toBe("3")
+    expect(response.headers.get("proxy-status")).toBe("ingress-router; error=http_request_denied")
+    expect(await response.json()).toEqual({ error: "QUOTA_EXCEEDED" })
+    expect(events).toMatchObject([{ type: "request", status: 429, error: "QuotaExceeded", reason: "12 of 10" }])
+  })
+
+  it("of the first policy counts, over all phases", async () => {
+    const ran: string[] = []
+    const policies: Policy[] = [
+      { name: "a", onRequest: () => void ran.push("a.request"), onRoute: () => void ran.push("a.route") },
+      { name: "b", onRequest: async () => void ran.push("b.request"), onRoute: () => ({ deny: new AccessDenied() }) },
+      { name: "c", onRoute: () => void ran.push("c.route") },
+    ]
+    expect((await ask(policies)).response.status).toBe(403)
+    expect(ran).toEqual(["a.request", "b.request", "a.route"])
+  })
+
+  it("may come from a promise of another realm", async () => {
+    const thenable = { then: (resolve: (value: unknown) => void) => resolve({ deny: new AccessDenied() }) }
+    const policy = (() => thenable) as unknown as PolicyInput
+    expect((await ask([policy])).response.status).toBe(403)
+  })
+})
+
+describe("onForward", () => {
+  it("takes a cookie out byte-exactly and adds an identity that a client cannot claim", async () => {
+    const identify: Policy = {
+      name: "identify",
+      onForward: (edit, { port }) => {
+        edit.removeCookie("session")
+        edit.set("X-User", `misha@${port}`)
+      },
+    }
+    const headers = { cookie: 'a="1; x";  session=secret; b=%20', "x-user": "root" }
+    const { sent } = await ask([identify], { headers })
+    expect(values(sent[0]!.headers, "cookie")).toEqual(['a="1; x";  b=%20'])
+    expect(values(sent[0]!.headers, "x-user")).toEqual(["misha@4096"])
+  })
+
+  it.each([
+    ["a field of the hop", "x-iterate-proxy-ticket", "forged"],
+    ["framing", "content-length", "1"],
+    ["a line break", "x-a", "1\r\nx-b: 2"],
+    ["a name that is no token", "x a", "1"],
+  ])("cannot set %s: 500", async (_, name, value) => {
+    const policy: Policy = { name: "set", onForward: (edit) => edit.set(name, value) }
+    const { response, sent } = await ask([policy])
+    expect([response.status, sent]).toEqual([500, []])
+  })
+})
+
+describe("onResponse", () => {
+  it("edits the fields that the visitor gets", async () => {
+    let route: Route | undefined
+    const rules: Policy = {
+      name: "rules",
+      onResponse: (head, edit, on) => {
+        route = on
+        if (head.status === 200) edit.set("X-Frame-Options", "DENY")
+        edit.remove("server")
+        edit.append("set-cookie", "b=2")
+      },
+    }
+    const answer = () => stamped("ok", { headers: { server: "node", "set-cookie": "a=1" } })
+    const { response } = await ask([rules], {}, { answer })
+    expect(response.headers.get("x-frame-options")).toBe("DENY")
+    expect(response.headers.has("server")).toBe(false)
+    expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"])
+    expect(route).toMatchObject({ key: "p:misha", port: 4096 })
+  })
+
+  it("that throws is a 500", async () => {
+    const broken: Policy = {
+      name: "broken",
+      onResponse: () => {
+        throw new Error("no")
+      },
+    }
+    expect((await ask([broken])).response.status).toBe(500)
+  })
+})
+
+describe("a port that its record calls private", () => {
+  const store = () => memoryStore({ "p:misha": { machine: machine("mach_1"), ports: { 4096: { visibility: "private" } } } })
+
+  it("is closed where no policy decides about routes", async () => {
+    const { response, sent } = await ask([], {}, { store: store() })
+    expect([response.status, sent]).toEqual([403, []])
+    const onlyRequests: Policy = { name: "x", onRequest: () => undefined }
+    expect((await ask([onlyRequests], {}, { store: store() })).response.status).toBe(403)
+  })
+
+  it("is for the policies to decide where there is one", async () => {
+    const policy: Policy = {
+      name: "visibility",
+      onRoute: (_, { settings }) => (settings.visibility === "private" ? { deny: new AccessDenied() } : undefined),
+    }
+    expect((await ask([policy], {}, { store: store() })).response.status).toBe(403)
+    const open: Policy = { name: "open", onRoute: () => undefined }
+    expect((await ask([open], {}, { store: store() })).response.status).toBe(200)
+  })
+})
