@@ -24,6 +24,8 @@ export const answerFor = (error: RouterError, context: AnswerContext): Generated
         : errorResponse("LoginRequired", options)
     case "ProviderUnavailable":
       return errorResponse(error.reason === "timeout" ? "ProviderTimeout" : "ProviderUnavailable", options)
+    case "RouteInvalid":
+      return errorResponse("MachineRecordInvalid", options)
     case "RouteUnknown":
     case "MachineStarting":
     case "ProviderRateLimited":

@@ -1,5 +1,7 @@
 import type { HostnameMalformed, RouteKey } from "@project-ingress/hostname"
 import type { ProviderError } from "@project-ingress/providers"
+import { problemMessage } from "./stores/decode-record.ts"
+import type { RecordProblem } from "./stores/decode-record.ts"
 
 /** No such route: authoritative. */
 export class RouteNotFound extends Error {
@@ -26,6 +28,19 @@ export class RouteUnknown extends Error {
     super(`the route store cannot tell where ${fields.key} leads`, { cause: fields.cause })
     this.key = fields.key
     this.retryAfterMs = fields.retryAfterMs
+  }
+}
+
+/** A route's record cannot be used, or asks for what is not supported yet. Only its own hostnames fail. */
+export class RouteInvalid extends Error {
+  readonly _tag = "RouteInvalid"
+  override readonly name = "RouteInvalid"
+  readonly key: RouteKey
+  readonly problem: RecordProblem
+  constructor(fields: { readonly key: RouteKey; readonly problem: RecordProblem }) {
+    super(`the record of ${fields.key} is invalid: ${problemMessage(fields.problem)}`)
+    this.key = fields.key
+    this.problem = fields.problem
   }
 }
 
@@ -87,6 +102,7 @@ export type RouterError =
   | HostnameMalformed
   | RouteNotFound
   | RouteUnknown
+  | RouteInvalid
   | AccessDenied
   | LoginRequired
   | LoopDetected

@@ -55,6 +55,9 @@ export const explain = Effect.fnUntraced(function* (
   if (found._tag === "RouteNotFound") {
     return { ...named, lookup: "miss", steps: [...steps, "the store has no such route: 404"] }
   }
+  if (found._tag === "RouteInvalid") {
+    return { ...named, lookup: "unknown", steps: [...steps, found.message] }
+  }
   if (found._tag === "RouteUnknown") {
     return { ...named, lookup: "unknown", steps: [...steps, "the store cannot say now: 503"] }
   }
