@@ -67,6 +67,7 @@ const replacement = (
 const rowOf = (error: RouterError): ErrorRow => {
   if (error instanceof PolicyError) return error.row
   if (error._tag === "ProviderUnavailable" && error.reason === "timeout") return providerErrors.ProviderTimeout
+  if (error._tag === "RouteInvalid" && error.problem.code === "NOT_SUPPORTED") return routerErrors.RouteNotSupported
   return rows[error._tag]
 }
 

@@ -23,6 +23,13 @@ export const routerErrors = {
     retryAfter: 1,
     title: "Route temporarily unavailable. This page reloads by itself.",
   },
+  RouteInvalid: {
+    status: 500,
+    code: "ROUTE_INVALID",
+    error: "proxy_configuration_error",
+    title: "This address is misconfigured. Its owner has to correct the route.",
+  },
+  /** Of a `RouteInvalid` whose field is not supported yet. */
   RouteNotSupported: {
     status: 501,
     code: "NOT_SUPPORTED",
@@ -54,4 +61,4 @@ export const routerErrors = {
     title: "WebSockets are not passed on here.",
   },
   ProxyFailed: forwardErrors.ProxyFailed,
-} as const satisfies Record<OwnError["_tag"], ErrorRow>
+} as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>

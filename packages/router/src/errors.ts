@@ -1,6 +1,8 @@
 import type { HostnameMalformed, RouteKey } from "@project-ingress/hostname"
 import type { ProviderError } from "@project-ingress/providers"
 import type { PolicyError } from "./policies/policy-error.ts"
+import { problemMessage } from "./stores/decode-record.ts"
+import type { RecordProblem } from "./stores/decode-record.ts"
 
 /** The store knows for certain that there is no such route, or the route has no such service. */
 export class RouteNotFound extends Error {
@@ -13,7 +15,7 @@ export class RouteNotFound extends Error {
   }
 }
 
-/** The store cannot tell now: it failed, is not loaded yet, or its record cannot be read. */
+/** The store cannot tell now: it failed or is not loaded yet. */
 export class RouteUnknown extends Error {
   readonly _tag = "RouteUnknown"
   override readonly name = "RouteUnknown"
@@ -31,17 +33,17 @@ export class RouteUnknown extends Error {
   }
 }
 
-/** The record uses a field that this version does not support. Serving it without the field could open what it closes. */
-export class RouteNotSupported extends Error {
-  readonly _tag = "RouteNotSupported"
-  override readonly name = "RouteNotSupported"
+/** A route's record cannot be used, or asks for something that is not supported yet. Only its own hostnames fail. */
+export class RouteInvalid extends Error {
+  readonly _tag = "RouteInvalid"
+  override readonly name = "RouteInvalid"
   readonly key: RouteKey
-  /** The field's path: `ports.4096.protocol`. */
-  readonly field: string
-  constructor(fields: { readonly key: RouteKey; readonly field: string; readonly accepted: string }) {
-    super(`the record of ${fields.key} has ${fields.field}, which is not supported: ${fields.accepted}`)
+  /** The field that is wrong, and what is accepted there. */
+  readonly problem: RecordProblem
+  constructor(fields: { readonly key: RouteKey; readonly problem: RecordProblem }) {
+    super(`the record of ${fields.key} is invalid: ${problemMessage(fields.problem)}`)
     this.key = fields.key
-    this.field = fields.field
+    this.problem = fields.problem
   }
 }
 
@@ -99,7 +101,7 @@ export type OwnError =
   | HostnameMalformed
   | RouteNotFound
   | RouteUnknown
-  | RouteNotSupported
+  | RouteInvalid
   | RouteRemoved
   | MachineDetached
   | LoopDetected

@@ -66,6 +66,8 @@ const read = (known: Explanation, step: TraceStep): Explanation => {
       return step.target === undefined ? known : { ...known, target: step.target }
     case "lookup":
       return { ...known, key: step.key, lookup: step.outcome }
+    case "refused":
+      return { ...known, key: step.key, lookup: "hit" }
     case "record":
       return { ...known, version: step.version, epoch: step.epoch }
     case "machine":

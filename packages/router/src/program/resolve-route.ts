@@ -5,7 +5,7 @@ import type { Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { RouteNotFound } from "../errors.ts"
-import type { RouterError, RouteUnknown } from "../errors.ts"
+import type { RouteInvalid, RouterError, RouteUnknown } from "../errors.ts"
 import type { Route } from "../policies/policy.ts"
 import type { RouteKey } from "../stores/record.ts"
 import { Routes } from "../stores/routes.ts"
@@ -90,7 +90,7 @@ const lookUp = Effect.fnUntraced(function* (
   keys: readonly [RouteKey, ...RouteKey[]],
   { refresh = false, waitUntil }: LookUpOptions,
   trace: TraceStep[],
-): Effect.fn.Return<FoundRoute, RouteNotFound | RouteUnknown, Routes> {
+): Effect.fn.Return<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid, Routes> {
   const routes = yield* Routes
   const found = yield* Effect.result(
     routes.lookup(keys, { refresh, ...(waitUntil === undefined ? {} : { waitUntil }) }),
@@ -100,9 +100,11 @@ const lookUp = Effect.fnUntraced(function* (
     trace.push({ step: "lookup", outcome: "hit", ...source })
     return found.success
   }
-  const { _tag, key } = found.failure
-  trace.push({ step: "lookup", outcome: _tag === "RouteNotFound" ? "miss" : "unknown", key })
-  return yield* Effect.fail(found.failure)
+  const error = found.failure
+  const { _tag, key } = error
+  if (_tag === "RouteInvalid") trace.push({ step: "refused", outcome: error.problem.code, key, reason: error.message })
+  else trace.push({ step: "lookup", outcome: _tag === "RouteNotFound" ? "miss" : "unknown", key })
+  return yield* Effect.fail(error)
 })
 
 type LookUpOptions = Pick<ResolveOptions<never>, "refresh" | "waitUntil">
@@ -117,7 +119,7 @@ const machineOf = Effect.fnUntraced(function* (
   const machine = yield* lookUp([key], options, trace)
   const { owner } = domain.record
   if (owner !== undefined && machine.record.owner === owner) return machine
-  trace.push({ step: "refused", outcome: key, reason: `${domain.key} and ${key} have no owner in common: 404` })
+  trace.push({ step: "refused", outcome: "OWNER", key, reason: `${domain.key} and ${key} have no owner in common: 404` })
   return yield* Effect.fail(new RouteNotFound({ key }))
 })
 

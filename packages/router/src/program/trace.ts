@@ -24,8 +24,13 @@ export type TraceStep =
       readonly version: number
       readonly epoch: number
     }
-  /** The hostname names a machine that is not of the domain's owner, or a record that cannot be served. */
-  | { readonly step: "refused"; readonly outcome: string; readonly reason: string }
+  /** A record that cannot be served, or a machine that is not of the domain's owner. */
+  | {
+      readonly step: "refused"
+      readonly outcome: "RECORD_INVALID" | "NOT_SUPPORTED" | "OWNER"
+      readonly key: RouteKey
+      readonly reason: string
+    }
   /** `outcome` is the rule's index. */
   | { readonly step: "rule"; readonly outcome: number }
   /** `outcome` is the machine's id. */

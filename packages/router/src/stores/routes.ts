@@ -1,6 +1,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { RouteNotFound, RouteUnknown } from "../errors.ts"
+import { RouteInvalid, RouteNotFound, RouteUnknown } from "../errors.ts"
+import { decodeRecord } from "./decode-record.ts"
+import type { DecodedRecord } from "./decode-record.ts"
 import type { RouteKey, RouteRecord } from "./record.ts"
 import type { FirstLookup, LookupOptions, LookupSource, RouteStore } from "./route-store.ts"
 
@@ -9,13 +11,13 @@ export class Routes extends Context.Service<
   Routes,
   {
     /**
-     * The first of one or more keys that leads somewhere. An `unknown` ends the search: an exact name that cannot be looked up
-     * never falls through to a wildcard.
+     * The first of one or more keys that leads somewhere. Only a miss goes on to the next key: an exact name that cannot be
+     * looked up, or whose record is invalid, never falls through to a wildcard.
      */
     readonly lookup: (
       keys: readonly [RouteKey, ...RouteKey[]],
       options?: Pick<LookupOptions, "refresh" | "waitUntil">,
-    ) => Effect.Effect<FoundRoute, RouteNotFound | RouteUnknown>
+    ) => Effect.Effect<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid>
   }
 >()("@project-ingress/router/Routes") {}
 
@@ -23,61 +25,129 @@ export class Routes extends Context.Service<
 export interface FoundRoute extends LookupSource {
   /** Which of the keys led there. */
   readonly key: RouteKey
+  /** Deeply frozen. */
   readonly record: RouteRecord
 }
 
-/** How long a look-up may take, in ms: a client would rather try again than wait. */
-const lookupTimeoutMs = 5_000
+/** How long one look-up may take, all its keys together, in ms: a client would rather try again than wait. */
+const LOOKUP_TIMEOUT_MS = 5_000
 
-/** Lifts a store: the one seam. Whatever it throws, rejects with or hangs on is `RouteUnknown`, never a missing route. */
-export const fromStore = (store: RouteStore): Routes["Service"] => ({
-  lookup: ([key], { refresh = false, waitUntil } = {}) =>
-    Effect.suspend(() => {
-      const left = new AbortController()
-      const unknown = (cause: unknown) => Effect.fail(new RouteUnknown({ key, cause }))
-      let found: FirstLookup | PromiseLike<FirstLookup>
+/**
+ * Lifts a store: the one seam. Whatever it throws, rejects with or hangs on is `RouteUnknown`, never a missing route. What it
+ * gives is decoded once for each record object.
+ */
+export const fromStore = (store: RouteStore): Routes["Service"] => {
+  // By identity: a store that keeps its records in memory gives the same object each time.
+  const decoded = new WeakMap<object, DecodedRecord>()
+  const decode = (record: unknown): DecodedRecord => {
+    if (typeof record !== "object" || record === null) return decodeRecord(record)
+    const known = decoded.get(record)
+    if (known !== undefined) return known
+    const fresh = decodeRecord(record)
+    decoded.set(record, fresh)
+    return fresh
+  }
+
+  /** Asks for keys in turn until one is no miss. Synchronous as long as the store is. */
+  const search = (keys: readonly RouteKey[], options: LookupOptions): Outcome | Promise<Outcome> => {
+    let rest = keys
+    for (let key = rest[0]; key !== undefined; key = rest[0]) {
+      const asked = rest
       try {
-        found = store.get(key, { refresh, signal: left.signal, ...(waitUntil && { waitUntil }) })
+        const first = asked.length > 1 ? store.getFirst?.(asked, options) : undefined
+        const isMany = first !== undefined
+        const looked = first ?? store.get(key, options)
+        // Not `instanceof`: a database driver may bring promises of its own, or of another realm.
+        if (isThenable(looked)) {
+          return Promise.resolve(looked).then(
+            (late) => {
+              const settled = settle(late, asked, isMany, decode)
+              return isOutcome(settled) ? settled : search(settled, options)
+            },
+            (cause: unknown) => new RouteUnknown({ key: asked[0]!, cause }),
+          )
+        }
+        const settled = settle(looked, asked, isMany, decode)
+        if (isOutcome(settled)) return settled
+        rest = settled
       } catch (cause) {
-        return unknown(cause)
+        return new RouteUnknown({ key, cause })
       }
-      if (!(found instanceof Promise)) return read(key, found as FirstLookup)
-      const pending = found
-      return Effect.tryPromise({
-        try: () => pending,
-        catch: (cause) => new RouteUnknown({ key, cause }),
-      }).pipe(
-        Effect.onInterrupt(() => Effect.sync(() => left.abort())),
-        Effect.timeoutOrElse({
-          duration: lookupTimeoutMs,
-          orElse: () => unknown(new Error(`no answer in ${lookupTimeoutMs} ms`)),
-        }),
-        Effect.flatMap((lookup) => read(key, lookup)),
-      )
-    }),
-})
+    }
+    return new RouteNotFound({ key: keys[0]! })
+  }
 
-/** A record crosses a border here, so its shape is looked at: a wrong one is not known, rather than somebody else's. */
-const read = (
-  key: RouteKey,
-  lookup: FirstLookup | undefined,
-): Effect.Effect<FoundRoute, RouteNotFound | RouteUnknown> => {
-  switch (lookup?.status) {
-    case "hit":
-      return isRecord(lookup.record)
-        ? Effect.succeed({ key, record: lookup.record })
-        : Effect.fail(new RouteUnknown({ key, cause: new TypeError("the store gave a record without a machine") }))
-    case "miss":
-      return Effect.fail(new RouteNotFound({ key }))
-    case "unknown":
-      return Effect.fail(new RouteUnknown({ key, cause: lookup.cause, retryAfterMs: lookup.retryAfterMs }))
-    default:
-      return Effect.fail(new RouteUnknown({ key, cause: new TypeError("the store gave no look-up") }))
+  return {
+    lookup: (keys, { refresh = false, waitUntil } = {}) =>
+      Effect.suspend(() => {
+        const left = new AbortController()
+        const outcome = search(keys, {
+          refresh,
+          signal: left.signal,
+          ...(waitUntil === undefined ? {} : { waitUntil }),
+        })
+        if (!(outcome instanceof Promise)) return resultOf(outcome)
+        return Effect.promise(() => outcome).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => left.abort())),
+          Effect.timeoutOrElse({
+            duration: LOOKUP_TIMEOUT_MS,
+            orElse: () =>
+              Effect.succeed(
+                new RouteUnknown({ key: keys[0], cause: new Error(`no result within ${LOOKUP_TIMEOUT_MS} ms`) }),
+              ),
+          }),
+          Effect.flatMap(resultOf),
+        )
+      }),
   }
 }
 
-const isRecord = (record: RouteRecord | undefined): boolean => {
-  if (record?.kind !== "machine") return record !== undefined && "kind" in record
-  const { machine } = record
-  return typeof machine?.id === "string" && typeof machine.type === "string" && machine.id !== ""
+type Outcome = FoundRoute | RouteNotFound | RouteUnknown | RouteInvalid
+
+const isOutcome = (settled: Outcome | readonly RouteKey[]): settled is Outcome => !Array.isArray(settled)
+
+const resultOf = (outcome: Outcome): Effect.Effect<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid> =>
+  outcome instanceof Error ? Effect.fail(outcome) : Effect.succeed(outcome)
+
+/** What a look-up came to, or the keys that are still to be asked for. The store's author may have given anything. */
+const settle = (
+  looked: FirstLookup | undefined,
+  keys: readonly RouteKey[],
+  isMany: boolean,
+  decode: (record: unknown) => DecodedRecord,
+): Outcome | readonly RouteKey[] => {
+  const key = isMany ? looked?.key : keys[0]
+  switch (looked?.status) {
+    case "hit": {
+      const at = key === undefined ? -1 : keys.indexOf(key)
+      if (key === undefined || at === -1)
+        return unknown(keys, "the store gave a record of a key that was not asked for")
+      const { record, problem } = decode(looked.record)
+      if (problem?.field === "" || problem?.field === "kind") return unknown([key], "the store gave no record")
+      if (problem !== undefined) return new RouteInvalid({ key, problem })
+      return record.expiresAt !== undefined && record.expiresAt <= Date.now()
+        ? keys.slice(at + 1)
+        : { key, record, ...sourceOf(looked) }
+    }
+    case "miss":
+      return isMany ? [] : keys.slice(1)
+    case "unknown": {
+      const { cause, retryAfterMs } = looked
+      return new RouteUnknown({ key: key ?? keys[0]!, cause, retryAfterMs })
+    }
+    default:
+      return unknown(keys, "the store gave no look-up")
+  }
 }
+
+const unknown = (keys: readonly RouteKey[], reason: string): RouteUnknown =>
+  new RouteUnknown({ key: keys[0]!, cause: new TypeError(reason) })
+
+const sourceOf = ({ layer, ageMs, stale }: LookupSource): LookupSource => ({
+  ...(layer === undefined ? {} : { layer }),
+  ...(ageMs === undefined ? {} : { ageMs }),
+  ...(stale === undefined ? {} : { stale }),
+})
+
+const isThenable = <A>(value: A | PromiseLike<A>): value is PromiseLike<A> =>
+  typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function"

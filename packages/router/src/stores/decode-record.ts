@@ -1,0 +1,220 @@
+import { frozenJson, NotJson, pathTo } from "./frozen-json.ts"
+import type { PortSettings, RouteRecord } from "./record.ts"
+import { being, either, fields, flag, integer, isObject, list, map, oneOf, text } from "./shape.ts"
+import type { Misfit, Shape } from "./shape.ts"
+
+/** Why a record cannot be used. Holds no value of the record: it may be a secret or an attack. */
+export interface RecordProblem {
+  /** `NOT_SUPPORTED`: the field is one of the format, and nothing carries it out yet. */
+  readonly code: "RECORD_INVALID" | "NOT_SUPPORTED"
+  /** A path: `ports.4096.visibility`, `rules.0.targets.1.port`. Empty for the record itself. At most 200 characters. */
+  readonly field: string
+  /** What is accepted there, as a noun phrase. */
+  readonly accepted: string
+}
+
+/** A record that may be used (a deeply frozen copy), or why not. */
+export type DecodedRecord =
+  | { readonly record: RouteRecord; readonly problem?: never }
+  | { readonly problem: RecordProblem; readonly record?: never }
+
+/**
+ * Decodes whatever a store gave, which may be anything a database can hold. Never throws. Fields that the format does not
+ * have are refused: a misspelt `visibility` would open what was meant to be closed.
+ */
+export const decodeRecord = (input: unknown): DecodedRecord => {
+  let copy: unknown
+  try {
+    copy = frozenJson(input)
+  } catch (cause) {
+    return cause instanceof NotJson ? invalid({ field: cause.path, accepted: cause.accepted }) : invalid(unreadable)
+  }
+  if (!isObject(copy)) return invalid({ field: "", accepted: "an object" })
+  const { kind } = copy
+  if (!isKind(kind)) return invalid({ field: "kind", accepted: Object.keys(kinds).join(", ") })
+  const misfit = kinds[kind](copy, "")
+  if (misfit !== undefined) return invalid(misfit)
+  const later = unsupported(copy)
+  // `kinds` has looked at every field.
+  return later === undefined ? { record: copy as unknown as RouteRecord } : { problem: later }
+}
+
+/** The sentence of a problem. */
+export const problemMessage = ({ code, field, accepted }: RecordProblem): string =>
+  code === "NOT_SUPPORTED" ? `${field} is not supported yet` : `${field || "the record"} must be ${accepted}`
+
+/**
+ * Fields of the format that nothing carries out yet: true for the values that are refused. Whoever builds one deletes its row.
+ */
+const notSupported: { readonly [Field in keyof PortSettings | "region"]?: (value: unknown) => boolean } = {
+  region: () => true,
+  forwardedProto: () => true,
+  protocol: (value) => value !== "http",
+  tls: () => true,
+  wake: () => true,
+  embed: () => true,
+  healthCheck: () => true,
+  minBodyRate: () => true,
+  allowCidrs: () => true,
+  requireHeader: () => true,
+  responseHeaders: () => true,
+}
+
+/** The first field that nothing carries out yet. */
+const unsupported = (record: Readonly<Record<string, unknown>>): RecordProblem | undefined => {
+  const inSettings = (settings: unknown, path: string): RecordProblem | undefined => {
+    if (!isObject(settings)) return undefined
+    for (const [field, refuses] of Object.entries(notSupported)) {
+      if (Object.hasOwn(settings, field) && refuses(settings[field])) {
+        return { code: "NOT_SUPPORTED", field: pathTo(path, field), accepted: "absent" }
+      }
+    }
+    return inEach(settings["ports"], pathTo(path, "ports")) ?? inEach(settings["machines"], pathTo(path, "machines"))
+  }
+  const inEach = (settings: unknown, path: string): RecordProblem | undefined => {
+    for (const [name, each] of isObject(settings) ? Object.entries(settings) : []) {
+      const found = inSettings(each, pathTo(path, name))
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return inSettings(record, "")
+}
+
+const invalid = ({ field, accepted }: Misfit): { readonly problem: RecordProblem } => ({
+  problem: { code: "RECORD_INVALID", field, accepted },
+})
+
+/** A `Proxy` whose traps throw, or the like. */
+const unreadable: Misfit = { field: "", accepted: "plain data" }
+
+const isKind = (kind: unknown): kind is RouteRecord["kind"] => typeof kind === "string" && Object.hasOwn(kinds, kind)
+
+/** Visible ASCII, because it becomes a `Location`; credentials would be shown to every visitor. */
+const isWebUrl = (value: unknown): boolean => {
+  if (typeof value !== "string" || value.length > 2_048 || !/^https?:\/\/[\x21-\x7e]+$/.test(value)) return false
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  return url !== undefined && url.username === "" && url.password === ""
+}
+
+const port = integer(1, 65_535)
+const path = text(/^\/[\x21-\x7e]*$/, "a path that begins with /", 4_096)
+const id = text(/^[^\p{Cc}]+$/u, "1 to 256 characters")
+const fieldName = /^[!#$%&'*+\-.^_`|~\da-z]+$/
+const fieldValue = text(/^[\t\x20-\x7e]*$/, "a field value in visible ASCII", 4_096)
+const headerMap = map((name) => fieldName.test(name), "a lower-case field name", fieldValue)
+const slug = /^[a-z\d]+(?:-[a-z\d]+)*$/
+const visibility = oneOf("public", "private")
+const anything: Shape = being(isObject, "an object")
+
+const machine = fields(
+  {
+    id,
+    type: id,
+    externalId: text(/^[^\p{Cc}]*$/u, "at most 1 024 characters", 1_024),
+    metadata: anything,
+  },
+  ["id", "type", "externalId", "metadata"],
+)
+
+const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
+  visibility,
+  appOrigin: either(
+    oneOf("localhost", "public"),
+    fields({ host: text(/^(?:[a-z\d](?:[\w.-]*[a-z\d])?|\[[\da-f:.]+\])(?::\d{1,5})?$/i, "a host, host[:port]") }, [
+      "host",
+    ]),
+    "localhost, public or { host }",
+  ),
+  forwardedProto: flag,
+  protocol: oneOf("http", "https", "h2c", "tcp", "udp"),
+  tls: fields({ verify: flag, serverName: text(/^[a-z\d.-]+$/i, "a hostname") }, ["verify"]),
+  wake: oneOf("visitors", "any", "never"),
+  embed: list(text(/^[\x21-\x7e]+$/, "an origin")),
+  healthCheck: fields({ path, intervalMs: integer(1), statuses: list(integer(100, 599), 1) }, ["path"]),
+  minBodyRate: being((value) => typeof value === "number" && value > 0, "a number of bytes a second, above 0"),
+  allowCidrs: list(text(/^[\da-f:.]+\/\d{1,3}$/i, "a network in CIDR notation")),
+  requireHeader: fields(
+    { name: text(fieldName, "a lower-case field name"), sha256: text(/^[\da-f]{64}$/, "64 lower-case hex digits") },
+    ["name", "sha256"],
+  ),
+  responseHeaders: fields({ set: headerMap, remove: list(text(fieldName, "a lower-case field name")) }),
+}
+
+const machineSettings = {
+  ...portSettings,
+  ports: map(
+    (name) => /^[1-9]\d{0,4}$/.test(name) && Number(name) <= 65_535,
+    "a port from 1 to 65535",
+    fields(portSettings),
+  ),
+}
+
+const rule = fields(
+  {
+    match: fields({
+      path: (value, at) =>
+        isObject(value) && Object.hasOwn(value, "prefix")
+          ? fields({ prefix: path }, ["prefix"])(value, at)
+          : fields({ exact: path }, ["exact"])(value, at),
+      method: text(/^[!#$%&'*+\-.^_`|~\dA-Z]+$/, "a method in upper case", 64),
+      headers: headerMap,
+    }),
+    targets: (value, at) =>
+      list(fields({ machine, port, weight: integer(0, 1_000_000) }), 1)(value, at) ??
+      ((value as readonly { readonly weight?: number }[]).some(({ weight = 1 }) => weight > 0)
+        ? undefined
+        : { field: at, accepted: "targets of which one has a weight above 0" }),
+  },
+  ["match", "targets"],
+)
+
+const versioned = {
+  version: integer(0),
+  epoch: integer(0),
+  owner: id,
+  generation: integer(0),
+  externalId: id,
+  // In seconds it would have been over since 1970.
+  expiresAt: being((value) => typeof value === "number" && value > 1e11, "a time in ms since 1970"),
+  metadata: anything,
+}
+const required = ["kind", "version", "epoch"]
+
+const kinds = {
+  machine: fields(
+    {
+      kind: oneOf("machine"),
+      ...versioned,
+      ...machineSettings,
+      machine,
+      replicas: list(machine),
+      port,
+      services: map(
+        (name) => slug.test(name) && name.length <= 63,
+        "lower-case letters, digits and single hyphens",
+        port,
+      ),
+      rules: list(rule),
+      machines: map((name) => name.length <= 256, "a machine id", fields(machineSettings)),
+      region: id,
+    },
+    [...required, "machine"],
+  ),
+  detached: fields({ kind: oneOf("detached"), ...versioned, visibility }, required),
+  redirect: fields(
+    {
+      kind: oneOf("redirect"),
+      ...versioned,
+      visibility,
+      to: either(
+        being(isWebUrl, "a URL"),
+        fields({ project: text(slug, "a project's name", 63) }, ["project"]),
+        "an absolute http: or https: URL without credentials, or { project }",
+      ),
+      status: oneOf(301, 302, 307, 308),
+    },
+    [...required, "to", "status"],
+  ),
+  removed: fields({ kind: oneOf("removed"), ...versioned, visibility }, required),
+} satisfies Record<RouteRecord["kind"], Shape>
