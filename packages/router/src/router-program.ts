@@ -17,6 +17,7 @@ import { requestOutcome } from "./request-outcome.ts"
 import type { RequestOutcome } from "./request-outcome.ts"
 import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
+import { reporting } from "./stores/store-event.ts"
 
 /** What the hosts run: the program with its services, and what they need of the options. */
 export interface RouterProgram {
@@ -52,7 +53,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     }
   }
   const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
-  const services = Context.make(Routes, fromStore(options.store, report)).pipe(Context.add(Machines, machines))
+  const services = Context.make(Routes, reporting(fromStore(options.store), report)).pipe(Context.add(Machines, machines))
   const program = handle(options)
   const runExit = Effect.runPromiseExitWith(services)
 

@@ -1,0 +1,68 @@
+/** Options are checked when they are given. */
+import { inspect } from "node:util"
+import { describe, expect, it } from "vitest"
+import { serveNode } from "../src/hosts/node.ts"
+import { createRouter } from "../src/router.ts"
+import type { RouterOptions } from "../src/router.ts"
+import { memoryStore } from "../src/stores/memory.ts"
+import { fake, hostnames, keys, setup } from "./fakes.ts"
+
+const good = { grammar: hostnames, store: memoryStore(), providers: [fake()], signingKey: keys.signing }
+const create = (options: unknown) => createRouter(options as RouterOptions)
+
+describe("createRouter refuses", () => {
+  it.each([
+    ["nothing", undefined, /options must be an object/],
+    ["a misspelt name", { ...good, grammer: hostnames }, /grammer is not an option \(did you mean grammar\?\)/],
+    ["no grammar", { ...good, grammar: undefined }, /grammar must be what defineGrammar returns, got undefined/],
+    ["a grammar that is none", { ...good, grammar: { domains: ["iterate.app"] } }, /grammar must be what defineGrammar returns/],
+    ["no store", { ...good, store: {} }, /store must be a route store: an object with get, got an object/],
+    ["a promise for a store", { ...good, store: Promise.resolve(memoryStore()) }, /store must be .* got a promise/],
+    ["no providers", { ...good, providers: undefined }, /providers must be an array/],
+    ["an adapter's function", { ...good, providers: [fake] }, /providers\[0\]/],
+    ["a public key", { ...good, signingKey: keys.verification }, /signingKey: /],
+    ["NaN", { ...good, headersTimeoutMs: Number.NaN }, /headersTimeoutMs must be a number .* got NaN/],
+    ["a negative number", { ...good, headersTimeoutMs: -1 }, /headersTimeoutMs must be a number .* got -1/],
+    ["a policy that decides nothing", { ...good, policies: [{ name: "x" }] }, /policies must be an array in which every element/],
+    ["a policy without a name", { ...good, policies: [{ onRoute: () => undefined }] }, /policies must be/],
+    ["false for a policy", { ...good, policies: [false] }, /policies must be/],
+    ["header names by hand", { ...good, headerNames: { ticket: "x" } }, /headerNames must be what hopHeaderNames returns/],
+    ["a text for a function", { ...good, onEvent: "console.log" }, /onEvent must be a function, got a string/],
+    ["a wrong bound of machines", { ...good, machines: { wakeTimeoutMs: Number.NaN } }, /wakeTimeoutMs/],
+    ["an unknown bound of machines", { ...good, machines: { wakeTimeout: 5 } }, /wakeTimeout is not an option/],
+  ])("%s", (_, options, message) => {
+    expect(() => create(options)).toThrow(TypeError)
+    expect(() => create(options)).toThrow(message)
+  })
+
+  it("never by repeating a secret", () => {
+    const signingKey = { ...keys.signing, alg: "none" }
+    const { d } = keys.signing as unknown as { readonly d: string }
+    expect(() => create({ ...good, signingKey })).toThrow(expect.not.stringContaining(d))
+    expect(() => create({ ...good, onEvent: d })).toThrow(expect.not.stringContaining(d))
+  })
+})
+
+describe("serveNode refuses", () => {
+  const { router } = setup()
+  it.each([
+    ["what is no router", {}, {}, /router must be what createRouter returned/],
+    ["a misspelt name", router, { fallbak: () => new Response() }, /fallbak is not an option \(did you mean fallback\?\)/],
+    ["a response for a function", router, { fallback: new Response() }, /fallback must be a function/],
+    ["a limit that is NaN", router, { limits: { lingerMs: Number.NaN } }, /lingerMs/],
+    ["an unknown limit", router, { limits: { maxConnection: 1 } }, /maxConnection/],
+  ])("%s", (_, given, options, message) => {
+    expect(() => serveNode(given as typeof router, options as object)).toThrow(message)
+  })
+})
+
+it("nothing of a router shows a key or a token", () => {
+  const { d } = keys.signing as unknown as { readonly d: string }
+  const store = { get: () => ({ status: "miss" }) as const }
+  const router = createRouter({ ...good, store })
+  const host = serveNode(router)
+  for (const value of [router, host]) {
+    const shown = inspect(value, { depth: Infinity, showHidden: true, getters: true }) + (JSON.stringify(value) ?? "")
+    expect(shown).not.toContain(d)
+  }
+})
