@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url"
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey } from "@project-ingress/forward"
 import type { RouteKey } from "@project-ingress/router"
 import type { MachineInput } from "@project-ingress/router/stores/memory"
 import { build } from "esbuild"
@@ -15,7 +15,7 @@ export interface RunningWorker {
 }
 
 export interface WorkerSetup {
-  readonly signing: TicketKey
+  readonly signing: SigningKey
   /** Default: a free one. */
   readonly port?: number
   /** What projects live under. Default `localhost`: browsers resolve every name under it to this computer. */

@@ -2,8 +2,7 @@
  * Hostname to route to machine to response. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
-import { accept, checkOptions } from "@project-ingress/forward/internal"
-import { validateSigningKey } from "@project-ingress/forward"
+import { accept, checkOptions, validateSigningKey } from "@project-ingress/forward/internal"
 import { fetchHandler } from "./hosts/fetch.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
