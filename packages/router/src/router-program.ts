@@ -1,5 +1,5 @@
 import { defaultHeaderNames } from "@project-ingress/forward"
-import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { makeMachines } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"

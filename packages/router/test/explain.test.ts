@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { memoryStore } from "../src/stores/memory.ts"
 import { fake, machine, setup } from "./fakes.ts"
 
 describe("explain", () => {
@@ -14,6 +15,14 @@ describe("explain", () => {
       epoch: 1,
       machine: { id: "mach_1", type: "fake", externalId: "ext-mach_1" },
       port: 4096,
+      trace: [
+        { step: "hostname", outcome: "named", keys: ["p:misha"], target: expect.objectContaining({ slug: "misha" }) },
+        { step: "lookup", outcome: "hit", key: "p:misha" },
+        { step: "record", outcome: "machine", version: 1, epoch: 1 },
+        { step: "machine", outcome: "mach_1", type: "fake", externalId: "ext-mach_1", version: 1 },
+        { step: "port", outcome: 4096, reason: "of the hostname" },
+        { step: "provider", outcome: "fake", configured: true },
+      ],
       steps: [
         "names a project, route key p:misha",
         "attached to machine mach_1, version 1",
@@ -31,6 +40,42 @@ describe("explain", () => {
     ["web--misha.iterate.app", { lookup: "hit", machine: { id: "mach_1" } }],
   ])("says how far %s got", async (hostname, expected) => {
     expect(await setup().router.explain(hostname)).toMatchObject(expected)
+  })
+
+  it("names the policies that a request would meet, and asks none", async () => {
+    let asked = 0
+    const count = () => void (asked += 1)
+    const limit = { name: "limit", onRequest: count, onRoute: count }
+    const { router } = setup({ policies: [limit, function membersOnly() {}] })
+    const { trace, steps } = await router.explain("misha.iterate.app")
+    expect(trace.filter(({ step }) => step === "policy")).toEqual([
+      { step: "policy", outcome: "limit" },
+      { step: "policy", outcome: "membersOnly" },
+    ])
+    expect(steps).toContain("policy limit depends on the request and was not evaluated")
+    expect(asked).toBe(0)
+  })
+
+  it.each([
+    [{ kind: "detached" }, "no machine is attached: 503, version 1"],
+    [{ kind: "removed" }, "removed: 410, version 1"],
+    [{ kind: "redirect", to: { project: "new" }, status: 308 }, "redirects elsewhere, version 1"],
+  ] as const)("says what the record %j comes to", async (record, sentence) => {
+    const { router } = setup({ store: memoryStore({ "p:misha": record }) })
+    const explanation = await router.explain("misha.iterate.app")
+    expect(explanation).toMatchObject({ lookup: "hit", version: 1 })
+    expect(explanation.steps).toContain(sentence)
+    expect(explanation.machine).toBeUndefined()
+  })
+
+  it("names the field of a record that cannot be used", async () => {
+    const record = { kind: "machine", machine: machine("mach_1"), version: 1, epoch: 1, protocol: "h2c" }
+    const { router } = setup({ store: { get: () => ({ status: "hit", record }) as never } })
+    const { trace, steps } = await router.explain("misha.iterate.app")
+    expect(trace).toContainEqual(expect.objectContaining({ step: "refused", outcome: "NOT_SUPPORTED" }))
+    expect(steps.join()).toContain("protocol is not supported yet")
+    const response = await router.fetch(new Request("http://misha.iterate.app/"))
+    expect([response?.status, response?.headers.get("x-iterate-proxy-error")]).toEqual([501, "NOT_SUPPORTED"])
   })
 
   it("says that the store is down", async () => {

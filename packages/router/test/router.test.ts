@@ -214,11 +214,11 @@ describe("one request", () => {
     expect((await router.fetch(new Request("http://misha.iterate.app/secret?x", { headers })))?.status).toBe(200)
     expect((await router.fetch(new Request("http://nobody.iterate.app/")))?.status).toBe(404)
     expect(await router.fetch(new Request("http://example.com/"))).toBeUndefined()
-    const timed = { durationMs: expect.any(Number) }
+    const timed = { durationMs: expect.any(Number), trace: expect.any(Array) }
     const reason = "no route for p:nobody"
     expect(events).toEqual([
-      { method: "GET", host: "misha.iterate.app", status: 200, machine: "mach_1", ...timed },
-      { method: "GET", host: "nobody.iterate.app", status: 404, error: "RouteNotFound", reason, ...timed },
+      { type: "request", method: "GET", host: "misha.iterate.app", status: 200, machine: "mach_1", ...timed },
+      { type: "request", method: "GET", host: "nobody.iterate.app", status: 404, error: "RouteNotFound", reason, ...timed },
     ])
   })
 

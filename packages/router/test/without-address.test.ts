@@ -18,7 +18,7 @@ beforeEach(() => {
   answer = () => stamped()
 })
 
-const router = createRouter({
+const options: RouterOptions = {
   grammar: hostnames,
   store: memoryStore({ "p:misha": { machine: machine("mach_1") } }),
   providers: [
@@ -41,7 +41,8 @@ const router = createRouter({
     }),
   ],
   signingKey: keys.signing,
-})
+}
+const router = createRouter(options)
 const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
 afterAll(() => listening.close({ deadlineMs: 0 }))
 
@@ -63,8 +64,8 @@ const byFetch: Door = async (method, path, body) => {
 const bySocket: Door = async (method, path, body) => {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const headers = { host: "misha.iterate.app" }
-    const options = { host: "127.0.0.1", port: listening.port, method, path, headers, agent: false }
-    httpRequest(options, resolve).on("error", reject).end(body)
+    const at = { host: "127.0.0.1", port: listening.port, method, path, headers, agent: false }
+    httpRequest(at, resolve).on("error", reject).end(body)
   })
   let text = ""
   for await (const chunk of response) text += String(chunk)
@@ -211,7 +212,7 @@ describe("a host on sockets, to a machine without an address", () => {
 
 describe("a function that heeds no signal", () => {
   const deaf = (forward: Partial<RouterOptions> = {}) =>
-    createRouter({ ...router.options, headersTimeoutMs: 50, ...forward })
+    createRouter({ ...options, headersTimeoutMs: 50, ...forward })
 
   it("has no longer than the head of an answer may take", async () => {
     answer = () => new Promise(() => {})

@@ -1,7 +1,7 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
-import { bodyOf } from "@project-ingress/providers"
-import { listFrom } from "./send-by-fetch.ts"
+import { bodyOf } from "@project-ingress/providers/internal"
+import { listFrom } from "./header-lists.ts"
 
 /** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */
 export const requestFrom = (
@@ -48,7 +48,7 @@ const lazily = (request: IncomingRequest): ReadableStream<Uint8Array> | null => 
 }
 
 /** A fetch handler's response for the engine, which frames it itself. */
-export const answerFrom = (response: Response): GeneratedResponse => {
+export const responseOf = (response: Response): GeneratedResponse => {
   const list = listFrom(response.headers)
   const headers: string[] = []
   for (let i = 0; i < list.length; i += 2) if (!framing.has(list[i]!)) headers.push(list[i]!, list[i + 1]!)

@@ -38,7 +38,8 @@ export const selectMachine = (
   if (matched !== undefined) trace.push({ step: "rule", outcome: matched })
 
   const machine = chosen?.machine ?? pick(replicasOf(record), seed)!.machine
-  trace.push({ step: "machine", outcome: machine.id, type: machine.type, externalId: machine.externalId })
+  const { id, type, externalId } = machine
+  trace.push({ step: "machine", outcome: id, type, externalId, version: record.version })
 
   const { port, reason } =
     named ??

@@ -34,7 +34,7 @@ export type TraceStep =
   /** `outcome` is the rule's index. */
   | { readonly step: "rule"; readonly outcome: number }
   /** `outcome` is the machine's id. */
-  | { readonly step: "machine"; readonly outcome: string; readonly type: string; readonly externalId: string }
+  | { readonly step: "machine"; readonly outcome: string; readonly type: string; readonly externalId: string; readonly version: number }
   | { readonly step: "port"; readonly outcome: number | "unknown"; readonly reason: string }
   /** `outcome` is the policy's name. A bare hostname cannot tell what it would decide. */
   | { readonly step: "policy"; readonly outcome: string }
@@ -61,7 +61,7 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "rule":
       return `rule ${step.outcome} chooses`
     case "machine":
-      return `attached to machine ${step.outcome}`
+      return `attached to machine ${step.outcome}, version ${step.version}`
     case "port":
       return step.outcome === "unknown" ? `no port: ${step.reason}` : `port ${step.outcome}`
     case "policy":
