@@ -24,7 +24,7 @@ const failed = (provider: MachineProvider, record: unknown = machine): Promise<u
 
 describe("providers", () => {
   it.each([
-    [undefined, "providers must be an array"],
+    [undefined, "makeMachines: providers must be an array, got undefined"],
     [[local], "providers[0] must be what an adapter gives: fly({ token }), not fly"],
     [[local(), null], "providers[1] must be what an adapter gives: fly({ token }), not fly"],
     [[{ ...fake(), type: "" }], "providers[0] must be what an adapter gives: fly({ token }), not fly"],
@@ -98,7 +98,7 @@ describe("a verdict", () => {
     ["undefined", () => undefined],
     ["null", () => null],
     ["another word", () => "retry"],
-    ["a promise", async () => "refresh"],
+    ["a promise", async () => "refresh-credentials"],
     ["an error of its own", () => new Error("secret")],
   ])("that is %s is ProviderUnavailable", async (_, classify) => {
     const error = await failed(answers(classify))

@@ -309,9 +309,15 @@ describe("an answer without a stamp", () => {
 
   // §3.4; the ids are those of the fixtures. A body is absent where nobody read it.
   it.each([
-    ["Y09", 307, { location: "https://oidc.example/authorize" }, `<a href="x">Temporary Redirect</a>`, "refresh"],
-    ["Y09", 302, {}, undefined, "refresh"],
-    ["Y17", 401, json, { statusCode: 401, message: "unauthorized: …", code: "UNAUTHORIZED" }, "refresh"],
+    [
+      "Y09",
+      307,
+      { location: "https://oidc.example/authorize" },
+      `<a href="x">Temporary Redirect</a>`,
+      "refresh-credentials",
+    ],
+    ["Y09", 302, {}, undefined, "refresh-credentials"],
+    ["Y17", 401, json, { statusCode: 401, message: "unauthorized: …", code: "UNAUTHORIZED" }, "refresh-credentials"],
     ["Y10", 400, json, undefined, "check-status"],
     ["Y10", 400, json, "not JSON", "check-status"],
     ["Y13", 400, json, { message: "bad request: something new" }, "check-status"],
@@ -495,7 +501,7 @@ describe("a sandbox", () => {
         replayable: () => true,
       }),
     )
-    const echo = await echoOf(answered)
+    const echo = await echoOf(answered.response)
     expect(echo.get("x-forwarded-host")).toEqual(["app.example.test"])
     expect(echo.get("x-forwarded-for")).toEqual(["192.0.2.1"])
     expect(echo.get("x-forwarded-proto")).toEqual(["https"])

@@ -12,7 +12,7 @@ import {
 } from "../src/contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider, MachineStatus } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
-import type { MachinesOptions } from "../src/machines/machines.ts"
+import type { MachinesOptions } from "../src/machines/machines-options.ts"
 import type { AttemptResponse } from "../src/machines/attempt-request.ts"
 
 beforeEach(() => {
@@ -95,7 +95,7 @@ const play = async (scene: Scene) => {
   })
   const began = Date.now()
   const outcome = Effect.runPromise(reached).then(
-    (answer): unknown => answer,
+    ({ response }): unknown => response,
     (error: unknown) => error,
   )
   await vi.runAllTimersAsync()
@@ -196,7 +196,7 @@ describe("an answer without the stamp", () => {
   it("that asks for fresh credentials gets them, once", async () => {
     const fresh = endpoint({ headers: { token: "new" } })
     const resolves = [endpoint({ headers: { token: "old" } }), fresh]
-    const classify = () => "refresh" as const
+    const classify = () => "refresh-credentials" as const
     expect(await play({ resolves, replies: [{ status: 307 }, stamped(200)], classify })).toMatchObject({ outcome: 200 })
     expect(await play({ resolves, replies: [{ status: 307 }], classify })).toMatchObject({
       outcome: { _tag: "ProviderAuth" },

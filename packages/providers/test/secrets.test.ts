@@ -75,7 +75,10 @@ const scenes: readonly (readonly [string, Scene])[] = [
   ["a bad gateway of a machine that is gone", { path: "/502", provider: status("gone"), tag: "MachineNotFound" }],
   ["a bad gateway of a machine that runs", { path: "/502", provider: status("running"), tag: "PortClosed" }],
   ["another machine", { path: "/421stamped", tag: "MachineMismatch" }],
-  ["credentials that ended", { path: "/307", provider: { classify: () => "refresh" }, tag: "ProviderAuth" }],
+  [
+    "credentials that ended",
+    { path: "/307", provider: { classify: () => "refresh-credentials" }, tag: "ProviderAuth" },
+  ],
   ["nobody", { endpoint: { origin: "http://127.0.0.1:1" }, tag: "PortClosed" }],
   ["a reset", { path: "/reset", tag: "*" }],
   ["nonsense", { path: "/nonsense", tag: "*" }],
@@ -134,7 +137,7 @@ describe("a secret of an endpoint, a record or a ticket is not told by", () => {
     }
   })
 
-  it.each(scenes)("the spans of %s", async (_, scene) => {
+  it.each(scenes)("the spans of %s", async (_name, scene) => {
     const spans: unknown[] = []
     const tracer = Tracer.make({
       span: (options) => {
@@ -143,7 +146,8 @@ describe("a secret of an endpoint, a record or a ticket is not told by", () => {
         return span
       },
     })
-    const machines = makeMachines({ providers: [providerOf(scene)], ...scene.options })
+    const { headersTimeoutMs: _, ...options } = scene.options ?? {}
+    const machines = makeMachines({ providers: [providerOf(scene)], ...options })
     const failed = machines
       .reach(machine, 3000, {
         send: () => Effect.fail(new SendFailure("reset", "maybe")),

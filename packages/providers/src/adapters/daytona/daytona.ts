@@ -68,7 +68,7 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
     classify(answer, machine): Verdict {
       switch (wire.edgeWord(answer)) {
         case "credentials":
-          return "refresh"
+          return "refresh-credentials"
         case "not-running":
           return new MachineNotRunning({ ...machineRef(machine), state: "not running" })
         case "rate-limited": {
