@@ -1,4 +1,5 @@
-import { defaultHeaderNames, headerValue, headerValues, ticketSigner } from "@project-ingress/forward"
+import { defaultHeaderNames, headerValue, ticketSigner } from "@project-ingress/forward"
+import { headerValues } from "@project-ingress/forward/internal"
 import type { HopHeaderNames, SigningKey } from "@project-ingress/forward"
 import { parse, portOf, routeKey } from "@project-ingress/hostname"
 import type { Grammar, HostnameForeign, Target } from "@project-ingress/hostname"
