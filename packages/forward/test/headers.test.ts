@@ -1,9 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { endToEndTrailers } from "../src/headers.ts"
 import type { HeaderList, RequestHop, ResponseHop } from "../src/forward.ts"
 import {
   defaultHeaderNames as names,
-  endToEndTrailers,
   errorResponse,
   forwardErrors,
   hopHeaderNames,

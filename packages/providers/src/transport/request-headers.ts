@@ -16,6 +16,8 @@ export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "
   readonly host?: string | undefined
   /** About the client, as `X-Forwarded-For` is. */
   readonly add?: HeaderList
+  /** Changes the fields before what the edge would intercept is encapsulated. It must leave ours as they are. */
+  readonly edit?: (fields: HeaderList) => HeaderList
 }
 
 /**
@@ -25,7 +27,7 @@ export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "
  * @throws {TypeError} when a value of ours cannot be written as a header field
  */
 export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): HeaderList => {
-  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [] } = hop
+  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [], edit = unchanged } = hop
   const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies }
   // What Fetch cannot do stays out where the endpoint is a function.
   const byFetch = endpoint.fetch !== undefined
@@ -37,11 +39,13 @@ export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): Hea
   if (endpoint.machineProxy === false) {
     const ownHost = host === undefined ? {} : { host }
     const list = requestHeaders(inbound, { ...common, ...wanted, ...ownHost, add })
-    return encapsulateHeaders(list, [], endpoint, headerNames)
+    return encapsulateHeaders(edit(list), [], endpoint, headerNames)
   }
   const ours = [headerNames.targetHost, target]
   if (ticket !== undefined) ours.push(headerNames.ticket, ticket)
   if (host !== undefined) ours.push(`${headerNames.tunnel}host`, host)
   const list = requestHeaders(inbound, { ...common, ...wanted, add: [...add, ...ours] })
-  return encapsulateHeaders(list, capabilities.interceptedHeaders, endpoint, headerNames)
+  return encapsulateHeaders(edit(list), capabilities.interceptedHeaders, endpoint, headerNames)
 }
+
+const unchanged = (fields: HeaderList): HeaderList => fields

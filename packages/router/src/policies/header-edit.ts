@@ -41,7 +41,10 @@ export const headerEdit = (
   list: HeaderList,
   names: HopHeaderNames,
 ): { readonly edit: HeaderEdit; readonly fields: () => HeaderList } => {
-  let fields = [...list]
+  // The hop's own stay out of reach: a policy neither reads a ticket nor takes one out.
+  const isOurs = (name: string): boolean => name.toLowerCase().startsWith(names.family)
+  const ours = list.filter((_, at) => isOurs(list[at - (at % 2)]!))
+  let fields = list.filter((_, at) => !isOurs(list[at - (at % 2)]!))
   const filter = (keep: (lower: string) => boolean): void => {
     fields = fields.filter((_, at) => keep(fields[at - (at % 2)]!.toLowerCase()))
   }
@@ -49,7 +52,7 @@ export const headerEdit = (
     const lower = name.toLowerCase()
     if (!NAME.test(name)) throw new TypeError("a policy set a field whose name is not a token")
     if (!VALUE.test(value)) throw new TypeError(`a policy set ${name} to a value with a forbidden character`)
-    if (framing.has(lower) || lower.startsWith(names.family)) {
+    if (framing.has(lower) || isOurs(name)) {
       throw new TypeError(`a policy set ${name}, which belongs to the connection or to the hop`)
     }
   }
@@ -85,5 +88,5 @@ export const headerEdit = (
       fields = out
     },
   }
-  return { edit, fields: () => fields }
+  return { edit, fields: () => [...fields, ...ours] }
 }

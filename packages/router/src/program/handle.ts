@@ -1,4 +1,5 @@
-import { defaultHeaderNames, headerValues, ticketSigner } from "@project-ingress/forward"
+import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
+import { headerValues } from "@project-ingress/forward/internal"
 import type { GeneratedResponse, HopHeaderNames, SigningKey } from "@project-ingress/forward"
 import type { Grammar, HostnameForeign } from "@project-ingress/hostname"
 import type { Machines } from "@project-ingress/providers/effect"
