@@ -41,8 +41,8 @@ const start = async (): Promise<Running> => {
     grammar: defineGrammar({ domains: ["localhost"] }),
     store: routes,
     providers: [docker(dockerHost === undefined ? {} : { host: dockerHost }), local()],
-    // Who stops a machine of the demo wants to see what a client is told then, not to have it started again.
-    wake: false,
+    // Stopping a machine of the demo is meant to show what its visitors get; no visitor starts it again.
+    machines: { wake: false },
     signingKey: signing,
   })
   const host = serveNode(router, { fallback: control(() => running) })

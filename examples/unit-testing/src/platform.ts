@@ -5,10 +5,13 @@ import type { Policy, Router, RouterOptions } from "@project-ingress/router"
 /** What a test replaces; everything else is the platform's own routing. */
 export type Surroundings = Pick<RouterOptions, "store" | "providers" | "signingKey" | "transport">
 
-const membersOnly: Policy = ({ header, key }) =>
-  header("cookie")?.includes("session=") === true || key === "p:demo"
-    ? undefined
-    : new LoginRequired({ location: "https://iterate.app/login" })
+const membersOnly: Policy = {
+  name: "members only",
+  onRoute: ({ header }, { key }) =>
+    header("cookie")?.includes("session=") === true || key === "p:demo"
+      ? undefined
+      : { deny: new LoginRequired({ location: "https://iterate.app/login" }) },
+}
 
 export const platform = (surroundings: Surroundings): Router =>
   createRouter({

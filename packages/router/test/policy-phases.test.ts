@@ -105,7 +105,7 @@ describe("onForward", () => {
     }
     const headers = { cookie: 'a="1; x";  session=secret; b=%20', "x-user": "root" }
     const { sent } = await ask([identify], { headers })
-    expect(values(sent[0]!.headers, "cookie")).toEqual(['a="1; x";  b=%20'])
+    expect(values(sent[0]!.headers, "cookie")).toEqual(['a="1; x"; b=%20'])
     expect(values(sent[0]!.headers, "x-user")).toEqual(["misha@4096"])
   })
 

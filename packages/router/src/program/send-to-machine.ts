@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
+import type { MachineHop } from "../hop/outbound-headers.ts"
 import { editForward, responseEditor } from "../policies/evaluate.ts"
 import type { Policy } from "../policies/policy.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
@@ -41,7 +42,7 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
 ): Effect.fn.Return<MachineResponse<A>, RouterError, Machines> {
   const { machine, port, settings, target } = route
   const machines = yield* Machines
-  const capabilities = machines.provider(machine.type)?.capabilities ?? { interceptedHeaders: [] }
+  const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = capabilities
   const editResponse = responseEditor(policies, route, headerNames)
 
@@ -74,3 +75,6 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
   const stamped = received.header(headerNames.stamp) !== undefined
   return { _tag: "Machine", response: received.response, status: received.status, stamped, route, edgeCookies, editResponse }
 })
+
+// Of a type that no provider has; `reach` fails with the field.
+const none = { interceptedHeaders: [] }
