@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
-import LastLine from "./scripts/reporter.ts"
+import LastScreen from "./scripts/reporter.ts"
 
 // Tests import the packages by name and get `src`, so no build is needed before them.
 const conditions = ["@project-ingress/source"]
@@ -10,7 +10,7 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "test/**/*.test.ts"],
-    reporters: ["default", new LastLine()],
+    reporters: ["default", new LastScreen()],
     // On a machine that others share, real engines and browsers are late now and then. The run says which had a second try.
     retry: process.env["CI"] === "true" ? 1 : 0,
     // Tests start engines, browsers and other runtimes beside the workers: two on two cores, four on many.
