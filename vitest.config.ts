@@ -11,11 +11,12 @@ export default defineConfig({
   test: {
     include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "test/**/*.test.ts"],
     reporters: ["default", new LastScreen()],
-    // On a machine that others share, real engines and browsers are late now and then. The run says which had a second try.
+    // On a shared machine, real engines and browsers are late now and then. The last screen says which tests needed a second attempt.
     retry: process.env["CI"] === "true" ? 1 : 0,
     // Tests start engines, browsers and other runtimes beside the workers: two on two cores, four on many.
     maxWorkers: Math.min(4, Math.max(2, availableParallelism())),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Far above what anything takes on a machine that has nothing else to do: no claim depends on how fast a machine is.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
   },
 })
