@@ -18,5 +18,6 @@ export default defineConfig({
     // Far above what anything takes on a machine that has nothing else to do: no claim depends on how fast a machine is.
     testTimeout: 120_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 })
