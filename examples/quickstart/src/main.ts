@@ -70,7 +70,10 @@ const start = async (): Promise<Running> => {
 /** Containers where an engine can run them, else processes; and why. */
 const startMachines = async (engine: Engine | undefined, dockerHost: string | undefined, options: StartOptions) => {
   const { signal } = options
-  let problem = engine === "local" ? "INGRESS_DEMO_ENGINE=local says so" : await dockerProblem(dockerHost, signal)
+  let problem =
+    engine === "local"
+      ? "INGRESS_DEMO_ENGINE=local says so"
+      : await dockerProblem(dockerHost, AbortSignal.any([signal, AbortSignal.timeout(3_000)]))
   if (problem === undefined) {
     const containers = new Undo()
     undo.add(() => containers.run())
