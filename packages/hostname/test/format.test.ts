@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { parseEmail } from "../src/email.ts"
 import { machineEnvironment } from "../src/environment.ts"
-import { certificateNames, defineGrammar, format, parse, url } from "../src/hostname.ts"
+import { certificateNames, defineGrammar, format, parse, url, type UrlOptions } from "../src/hostname.ts"
 import { grammar } from "./grammar.ts"
 
 const wide = defineGrammar({ domains: ["iterate.app"], maxSlugLength: 63 })
@@ -23,7 +23,7 @@ describe("a target that is too long", () => {
     })
   })
 
-  it("is just right one octet below", () => {
+  it("fits when it is one character shorter", () => {
     expect(format(grammar, { kind: "project", slug: "a".repeat(50) })).toBe(`${"a".repeat(50)}.iterate.app`)
     expect(format(wide, { kind: "project", slug: "a".repeat(57), port: 4096 })).toBeTypeOf("string")
     expect(format(deep, { kind: "project", slug: "a".repeat(9) })).toHaveLength(253)
@@ -68,13 +68,41 @@ describe("url", () => {
     expect(href(url(grammar, misha, path))).toBe(`https://4096__misha.iterate.app${expected}`)
   })
 
-  it("throws a TypeError on a port that is none", () => {
-    for (const port of [Number.NaN, -1, 65_536, 80.5, "80@evil.com" as unknown as number]) {
+  it("throws a TypeError if the port is invalid", () => {
+    for (const port of [Number.NaN, -1, 0, 65_536, 80.5, "80@evil.com" as unknown as number]) {
       expect(() => url(grammar, misha, "/", { port })).toThrow(TypeError)
+      expect(() => url(grammar, misha, "/", { port })).toThrow("url: port must be a port from 1 to 65535, got ")
     }
   })
 
-  it("keeps a service's name, and the port of a machine on a custom domain", () => {
+  it.each([
+    [{ scheme: "ftp" }, 'url: scheme must be "http" or "https", got "ftp"'],
+    [{ scheme: null }, 'url: scheme must be "http" or "https", got null'],
+    [{ Port: 80 }, "url: Port is not an option (did you mean port?)"],
+    [{ protocol: "http" }, "url: protocol is not an option (the options are scheme, port)"],
+  ])("throws a TypeError for the options %j", (options, message) => {
+    const make = () => url(grammar, misha, "/", options as UrlOptions)
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(message)
+    expect(() => machineEnvironment(grammar, misha, options as UrlOptions)).toThrow(message)
+  })
+
+  it("leaves out the default port, and only that one", () => {
+    expect(href(url(grammar, { ...misha, port: 3000 }))).toBe("https://misha.iterate.app/")
+    expect(href(url(grammar, { ...misha, port: 3001 }))).toBe("https://3001__misha.iterate.app/")
+    expect(href(url(grammar, { kind: "machine", machine: "mach_1", port: 3000 }))).toBe(
+      "https://mach_1.machines.iterate.app/",
+    )
+  })
+
+  it("writes a port of a custom domain as the first service that has it", () => {
+    const custom = { kind: "project", customDomain: "example.com" } as const
+    expect(href(url(grammar, { ...custom, port: 4096 }))).toBe("https://opencode.example.com/")
+    expect(href(url(grammar, { ...custom, port: 4097 }))).toBe("https://4097.example.com/")
+    expect(href(url(grammar, { ...custom, service: "terminal" }))).toBe("https://terminal.example.com/")
+  })
+
+  it("keeps a service by its name, and the port of a machine on a custom domain", () => {
     expect(href(url(grammar, { kind: "project", slug: "misha", service: "web" }))).toBe(
       "https://web--misha.iterate.app/",
     )

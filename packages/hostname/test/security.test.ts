@@ -63,7 +63,7 @@ describe("an authority that two readers would read differently", () => {
 })
 
 describe("an internationalized label", () => {
-  it.each(["xn--misha", "xn--bcher-kva", "4096__xn--bcher-kva", "opencode--xn--a"])("is nobody's slug: %s", (label) => {
+  it.each(["xn--misha", "xn--bcher-kva", "4096__xn--bcher-kva", "opencode--xn--a"])("is never a slug: %s", (label) => {
     expect(parse(grammar, `${label}.iterate.app`)).toMatchObject({ part: "slug" })
   })
 
