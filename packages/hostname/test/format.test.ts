@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { parseEmail } from "../src/email.ts"
 import { machineEnvironment } from "../src/environment.ts"
-import { certificateNames, defineGrammar, format, parse, url, type UrlOptions } from "../src/hostname.ts"
+import { certificateNames, defineGrammar, format, parse, url } from "../src/hostname.ts"
+import type { TargetInput, UrlOptions } from "../src/hostname.ts"
 import { grammar } from "./grammar.ts"
 
 const wide = defineGrammar({ domains: ["iterate.app"], maxSlugLength: 63 })
@@ -42,7 +43,17 @@ describe("format", () => {
     expect(format(grammar, target)).toBe(hostname)
   })
 
-  it("writes the grammar's separator", () => {
+  it("names the part that is invalid", () => {
+    const partOf = (target: TargetInput) => (format(grammar, target) as { part?: string }).part
+    expect(partOf({ kind: "project", slug: "misha", port: 65_536 })).toBe("port")
+    expect(partOf({ kind: "project", slug: "misha", service: "xn" })).toBe("slug")
+    expect(partOf({ kind: "project", slug: "banana_test" })).toBe("slug")
+    expect(partOf({ kind: "machine", machine: "mach_-" })).toBe("machine")
+  })
+
+  it("writes the grammar's separator and label of machines", () => {
+    const other = defineGrammar({ domains: ["iterate.app"], machinesLabel: "m", machinePrefix: "x_" })
+    expect(format(other, { kind: "machine", machine: "x_1" })).toBe("x_1.m.iterate.app")
     const dashed = defineGrammar({ domains: ["iterate.app"], separator: "--" })
     expect(format(dashed, { kind: "project", slug: "misha", port: 80 })).toBe("80--misha.iterate.app")
   })
@@ -90,6 +101,9 @@ describe("url", () => {
   it("leaves out the default port, and only that one", () => {
     expect(href(url(grammar, { ...misha, port: 3000 }))).toBe("https://misha.iterate.app/")
     expect(href(url(grammar, { ...misha, port: 3001 }))).toBe("https://3001__misha.iterate.app/")
+    const other = defineGrammar({ domains: ["iterate.app"], defaultPort: 4096 })
+    expect(href(url(other, misha))).toBe("https://misha.iterate.app/")
+    expect(href(url(other, { ...misha, port: 3000 }))).toBe("https://3000__misha.iterate.app/")
     expect(href(url(grammar, { kind: "machine", machine: "mach_1", port: 3000 }))).toBe(
       "https://mach_1.machines.iterate.app/",
     )
@@ -124,6 +138,8 @@ describe("certificateNames", () => {
       "*.dev-x.dev.iterate.com",
       "*.machines.dev-x.dev.iterate.com",
     ])
+    const other = defineGrammar({ domains: ["iterate.app"], machinesLabel: "m" })
+    expect(certificateNames(other)).toEqual(["iterate.app", "*.iterate.app", "*.m.iterate.app"])
   })
 
   it.each([
@@ -149,6 +165,10 @@ describe("machineEnvironment", () => {
       INGRESS_BASE_URL: "http://example.com:8787",
       INGRESS_DOMAIN: "example.com",
     })
+    expect(machineEnvironment(grammar, { kind: "project", slug: "misha", domain: "dev-x.dev.iterate.com" })).toEqual({
+      INGRESS_BASE_URL: "https://misha.dev-x.dev.iterate.com",
+      INGRESS_DOMAIN: "dev-x.dev.iterate.com",
+    })
     expect(machineEnvironment(grammar, { kind: "project", slug: "www" })).toMatchObject({ _tag: "HostnameMalformed" })
   })
 })
@@ -169,6 +189,11 @@ describe("parseEmail", () => {
     },
   )
 
+  it("quotes at most 260 characters of an address", () => {
+    const address = `${"a".repeat(64)}@${"b.".repeat(120)}example`
+    expect(parseEmail(grammar, address)).toEqual({ _tag: "HostnameForeign", host: address.slice(0, 260) })
+  })
+
   it.each([
     ["", "authority"],
     ["misha.iterate.app", "authority"],
@@ -187,6 +212,8 @@ describe("parseEmail", () => {
     ["<x@misha.iterate.app>", "authority"],
     [`${"a".repeat(65)}@misha.iterate.app`, "authority"],
     [`x@${"a".repeat(65_536)}`, "authority"],
+    // Valid up to the 319th character.
+    [`${"a".repeat(64)}@[${":".repeat(252)}]x`, "authority"],
     ["x@4096__misha.iterate.app", "port"],
     ["x@opencode.misha.iterate.app", "port"],
     ["x@mach_1.iterate.app", "machine"],

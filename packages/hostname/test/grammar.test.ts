@@ -17,6 +17,7 @@ describe("defineGrammar", () => {
     ["domains", { domains: ["a..app"] }],
     ["domains", { domains: ["127.0.0.1"] }],
     ["domains", { domains: [`${"a".repeat(64)}.app`] }],
+    ["domains", { domains: [`${"a.".repeat(126)}aa`] }],
     ["domains", { domains: ["iterate.app", "iterate.app"] }],
     ["domains", { domains: ["iterate.app", "preview.iterate.app"] }],
     ["domains", { domains: ["x.preview.iterate.app", "iterate.app"] }],
@@ -99,6 +100,7 @@ describe("defineGrammar", () => {
     ["machinePrefx", "machinePrefx is not an option (did you mean machinePrefix?)"],
     ["machineLabel", "machineLabel is not an option (did you mean machinesLabel?)"],
     ["Separator", "Separator is not an option (did you mean separator?)"],
+    ["resrvd", "resrvd is not an option (did you mean reserved?)"],
     ["reservd", "reservd is not an option (did you mean reserved?)"],
     ["ports", "ports is not an option (the options are domains, defaultPort, machinePrefix, "],
     ["lookup", "lookup is not an option"],
@@ -118,6 +120,19 @@ describe("defineGrammar", () => {
     expect(make).toThrow("defineGrammar: options must be an object")
   })
 
+  it("has defaults for everything but its domains", () => {
+    expect(defineGrammar({ domains })).toMatchObject({
+      domains,
+      defaultPort: 3000,
+      machinePrefix: "mach_",
+      machinesLabel: "machines",
+      services: {},
+      reserved: [],
+      separator: "__",
+      maxSlugLength: 50,
+    })
+  })
+
   it("takes a single label, and the innermost of nested domains whose label is reserved", () => {
     const grammar = defineGrammar({ domains: ["localhost", "dev.localhost"], reserved: ["dev", "_dmarc"] })
     expect(parse(grammar, "misha.localhost:3000")).toMatchObject({ slug: "misha", domain: "localhost" })
@@ -126,9 +141,12 @@ describe("defineGrammar", () => {
   })
 
   it("is frozen data, apart from what it was made of", () => {
-    const reserved = ["www"]
-    const grammar = defineGrammar({ domains, reserved })
-    reserved.push("misha")
+    const own = { domains: ["iterate.app"] as [string], reserved: ["www"], services: { web: 80 } }
+    const grammar = defineGrammar(own)
+    own.reserved.push("misha")
+    own.domains.push("example.com")
+    own.services.web = 81
+    expect(grammar).toMatchObject({ domains: ["iterate.app"], reserved: ["www"], services: { web: 80 } })
     expect(parse(grammar, "misha.iterate.app")._tag).toBe("Target")
     for (const part of [grammar, grammar.domains, grammar.services, grammar.reserved, grammar.lookup]) {
       expect(Object.isFrozen(part)).toBe(true)
