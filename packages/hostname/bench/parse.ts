@@ -27,7 +27,7 @@ const hosts = [
 
 const rounds = 31
 const perRound = 20_000
-// A host comes off a socket as a fresh string each time; a copy per slot keeps one cached hash from serving every parse.
+// A host comes from a socket as a new string each time: copies, so that no parse profits from a cached hash.
 const fresh = (host: string): string[] =>
   Array.from({ length: 64 }, () => Buffer.from(host, "latin1").toString("latin1"))
 
@@ -40,7 +40,7 @@ const measure = (host: string): number => {
 }
 
 const samples = new Map<string, number[]>(hosts.map((host) => [host, []]))
-// Hosts take turns, so that every one is measured on code that has seen them all.
+// Hosts alternate, so that each is measured on code that the JIT has compiled for all of them.
 for (let round = -5; round < rounds; round++) {
   for (const host of hosts) {
     const ns = measure(host)
@@ -51,6 +51,6 @@ for (let round = -5; round < rounds; round++) {
 console.log(`node ${process.version}, ${rounds} rounds of ${perRound} parses, sink ${sink}`)
 for (const [host, ns] of samples) {
   const median = ns.toSorted((a, b) => a - b)[rounds >> 1] ?? Number.NaN
-  const shown = host.length > 48 ? `${host.slice(0, 24)}… (${host.length} octets)` : host
+  const shown = host.length > 48 ? `${host.slice(0, 24)}… (${host.length} bytes)` : host
   console.log(`${median.toFixed(0).padStart(6)} ns  ${parse(grammar, host)._tag.padEnd(18)} ${shown}`)
 }

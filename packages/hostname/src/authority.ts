@@ -2,8 +2,8 @@ import { MAX_LABEL, MAX_NAME, PORT, readPort } from "./lexical.ts"
 import {
   foreign,
   malformed,
+  malformedPart,
   MAX_AUTHORITY,
-  refused,
   type HostnameForeign,
   type HostnameMalformed,
   type HostnamePart,
@@ -11,12 +11,12 @@ import {
 
 /**
  * The lower-case name in a raw `Host`, without `:port` and root dot. RFC 9110 §7.2 calls the value `uri-host [":" port]`;
- * the port is where the client knocked, never part of the name.
+ * the port is where the client connected, never part of the name.
  */
 export const readAuthority = (host: string): string | HostnameForeign | HostnameMalformed => {
   const { length } = host
   if (length > MAX_AUTHORITY) return badLength(host, "authority")
-  // `[::1]:8787` is somebody's address, never a name of ours.
+  // `[::1]:8787` is an IP literal, never a name of the grammar.
   if (host.startsWith("[") && /^\[[\da-f:.]+\](?::\d+)?$/i.test(host)) return foreign(host)
   let end = length
   let start = 0
@@ -31,13 +31,13 @@ export const readAuthority = (host: string): string | HostnameForeign | Hostname
     } else if (code > 64 && code < 91) upper = true
     else if (code === 58) {
       const port = host.slice(at + 1)
-      if (readPort(port) === 0) return refused(host, "authority", port, PORT)
+      if (readPort(port) === 0) return malformedPart(host, "authority", port, PORT)
       end = at
       break
     } else if (code < 43 || code === 44 || code === 47 || (code > 57 && code !== 95)) {
-      // Only letters, digits and `+-._` go on. RFC 3986 §3.2.2 would allow more: `%2e`, a dot to whoever decodes it, and
-      // `,`, which two `Host` fields look like once joined. A `+` is let through to be told apart as a wrong port.
-      return malformed(host, "authority", "A hostname has only letters, digits, -, _ and dots.")
+      // Only letters, digits and `+-._` pass. RFC 3986 §3.2.2 would allow more: `%2e`, which some decode to a dot, and `,`,
+      // which two `Host` fields contain once joined. A `+` passes here and is refused later as part of a label.
+      return malformed(host, "authority", "A hostname contains only letters, digits, -, _ and dots.")
     }
   }
   // One root dot is legal (RFC 1034 §3.1) and names the same host.
@@ -49,4 +49,4 @@ export const readAuthority = (host: string): string | HostnameForeign | Hostname
 }
 
 const badLength = (host: string, part: HostnamePart): HostnameMalformed =>
-  malformed(host, part, "A hostname has 1 to 253 octets, a label 1 to 63.")
+  malformed(host, part, "A hostname has 1 to 253 characters, each label 1 to 63.")

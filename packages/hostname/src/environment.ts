@@ -4,15 +4,20 @@ import type { HostnameMalformed } from "./outcome.ts"
 import type { TargetInput } from "./target.ts"
 import { url, type UrlOptions } from "./url.ts"
 
-/** What a process inside a machine needs to know its public names. */
+/** The environment variables that tell a process inside a machine its public names. */
 export interface MachineEnvironment {
-  /** The origin of the default port, without slash at the end: `https://misha.iterate.app`. */
+  /** The origin of the default port, without a trailing slash: `https://misha.iterate.app`. */
   readonly INGRESS_BASE_URL: string
   /** The domain that the target is under: `iterate.app`, or the custom domain. */
   readonly INGRESS_DOMAIN: string
 }
 
-/** The environment variables of a machine that answers for `target`, whose own port or service does not matter here. */
+/**
+ * The environment variables for a machine that `target` leads to. A port or service of the target is ignored. `HostnameTooLong`
+ * or `HostnameMalformed` if the target has no hostname.
+ *
+ * @throws {TypeError} if `options` are invalid, as for `url`
+ */
 export const machineEnvironment = (
   grammar: Grammar,
   target: TargetInput,

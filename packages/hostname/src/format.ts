@@ -1,31 +1,31 @@
 import type { Grammar } from "./grammar.ts"
 import { MAX_LABEL, MAX_NAME } from "./lexical.ts"
-import { refused, type HostnameMalformed } from "./outcome.ts"
+import { malformed, type HostnameMalformed } from "./outcome.ts"
 import { parse, parseCustomDomain } from "./parse.ts"
 import { routeKey, type TargetInput } from "./target.ts"
 
-/** A target whose hostname does not fit. Plain data, like the other outcomes. */
+/** A target whose hostname would be too long. Plain data, like the other outcomes. */
 export interface HostnameTooLong {
   readonly _tag: "HostnameTooLong"
-  /** What would have to be shorter: the longest part of what does not fit. */
+  /** What to shorten: the longest part of what is too long. */
   readonly part: "service" | "slug" | "machine" | "domain"
-  /** The length of what does not fit (the slug, the label or the whole name), in octets. */
+  /** The length of what is too long (the slug, the label or the whole name), in bytes. */
   readonly length: number
-  /** What is allowed: `maxSlugLength`, 63 for a label or 253 for a name (RFC 1035 §2.3.4). */
+  /** The maximum, in bytes: `maxSlugLength`, 63 for a label or 253 for a name (RFC 1035 §2.3.4). */
   readonly limit: number
   /** One English sentence. */
   readonly reason: string
 }
 
 /**
- * The hostname of a target, lower-case, without port of the URL and root dot. What comes out, `parse` reads back as the
- * very same target, and `parseCustomDomain` where the target has a `customDomain`.
+ * The hostname of a target, lower-case, without a URL's port and without root dot. `parse` reads it back as the same target,
+ * or `parseCustomDomain` if the target has a `customDomain`.
  *
  * Writes the forms that one wildcard certificate covers: `4096__misha`, `opencode--misha`, `4096__mach_123.machines`;
  * on a custom domain `4096` and `opencode`. A port is always written: only `url` leaves the default port out.
  *
- * An invalid target gives `HostnameMalformed`, never a hostname: a slug that is reserved or no slug, a port out of
- * range, port and service at once, a domain that is not the grammar's.
+ * An invalid target gives `HostnameMalformed`, never a hostname: a reserved or invalid slug, a port out of range, both a
+ * port and a service, a domain outside the grammar. Never throws for a target whose fields have the declared types.
  */
 export const format = (grammar: Grammar, target: TargetInput): string | HostnameTooLong | HostnameMalformed => {
   const { kind, slug, machine, port, service, customDomain } = target
@@ -40,11 +40,11 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
   const tooLong =
     limited("slug", slug ?? "", grammar.maxSlugLength) ??
     limited((service ?? "").length > (name ?? "").length ? "service" : part, label, MAX_LABEL) ??
-    // No label is as long then as what is left for the domain.
+    // With every label within its limit, only a long domain can make the whole name too long.
     limited("domain", hostname, MAX_NAME)
   if (tooLong) return tooLong
 
-  // The promise is kept by reading back: whatever is wrong with a part, it then reads as something else.
+  // Every invalid part shows itself by reading back: the hostname is then malformed or means another target.
   const read =
     customDomain === undefined ? parse(grammar, hostname) : parseCustomDomain(grammar, hostname, customDomain)
   if (read._tag === "HostnameMalformed") return read
@@ -54,12 +54,12 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
     read.port === port &&
     read.service === service &&
     (read.customDomain ?? read.domain) === domain
-  return same ? hostname : refused(hostname, part, hostname, `a name of that ${kind}`)
+  return same ? hostname : malformed(hostname, part, `The ${kind} has no hostname: "${hostname}" means something else.`)
 }
 
-/** What is wrong with the length of `text`, if anything. */
+/** The outcome for a `text` longer than `limit`. */
 const limited = (part: HostnameTooLong["part"], text: string, limit: number): HostnameTooLong | undefined => {
   const { length } = text
-  const reason = `The ${part} is too long: ${length} octets, at most ${limit}.`
+  const reason = `The ${part} is too long: ${length} characters, at most ${limit}.`
   return length > limit ? { _tag: "HostnameTooLong", part, length, limit, reason } : undefined
 }

@@ -1,34 +1,35 @@
-import { isDomain, isPort, isServiceName, joined, LABEL, MAX_LABEL, NAME, PORT } from "./lexical.ts"
+import { isDomain, isPort, isServiceName, LABEL, labelClass, MAX_LABEL, NAME, PORT } from "./lexical.ts"
+import { describe, unknownOption } from "./options.ts"
 
 /** What {@link defineGrammar} accepts. Names are lower-case. */
 export interface GrammarOptions {
   /**
    * The domains whose subdomains are targets, without root dot: the first is canonical, the rest are aliases. A single
-   * label (`localhost`) is fine. A domain may lie under another only where the label below the outer one is `reserved`.
+   * label (`localhost`) is allowed. A domain may lie under another only where the label below the outer one is `reserved`.
    */
   readonly domains: readonly [canonical: string, ...aliases: string[]]
-  /** The port that needs no mention in a URL, 1 to 65535. Default 3000. */
+  /** The port that a URL leaves out, 1 to 65535. Default 3000. */
   readonly defaultPort?: number
   /**
-   * How every machine id begins. Ends with `_`, which no slug can hold, so that an id and a slug are never confused.
+   * How every machine id begins. Ends with `_`, which no slug can contain, so that an id and a slug are never confused.
    * At most 32 characters. Default `mach_`.
    */
   readonly machinePrefix?: string
-  /** The label that machines stand under. No project can have it as slug. Default `machines`. */
+  /** The label under which machines have their hostnames. No project can have it as slug. Default `machines`. */
   readonly machinesLabel?: string
   /** Ports by service name. Several names may share a port; the first is used when a URL is built from the port. */
   readonly services?: Readonly<Record<string, number>>
   /** Labels that belong to the caller's own app, together with everything below them: never a project in any form. */
   readonly reserved?: readonly string[]
-  /** What `format` writes between port and name; `parse` takes both. Default `__`. */
+  /** What `format` writes between port and name; `parse` accepts both. Default `__`. */
   readonly separator?: "__" | "--"
-  /** In octets, 1 to 63. Beyond 56 a slug leaves no room for `65535__`. Default 50. */
+  /** In characters, 1 to 63. A slug longer than 56 leaves no room for `65535__`. Default 50. */
   readonly maxSlugLength?: number
 }
 
-/** A checked grammar: frozen data, safe to share. Make it with {@link defineGrammar}. */
+/** A validated grammar: frozen data, safe to share. Made by {@link defineGrammar}. */
 export interface Grammar extends Required<GrammarOptions> {
-  /** Derived by {@link defineGrammar} for this package; not a part to rely on. */
+  /** Derived by {@link defineGrammar} for this package; not part of the public contract. */
   readonly lookup: {
     /** Longest first: the innermost domain wins. */
     readonly domains: readonly string[]
@@ -37,39 +38,49 @@ export interface Grammar extends Required<GrammarOptions> {
   }
 }
 
-/** A programmer's error in {@link GrammarOptions}, thrown at start-up. */
-export class GrammarInvalid extends Error {
+/** An invalid option of {@link defineGrammar}: a programmer's error, thrown at start-up. */
+export class GrammarInvalid extends TypeError {
   readonly _tag = "GrammarInvalid"
   override readonly name = "GrammarInvalid"
-  /** The option that is wrong. */
-  readonly field: keyof GrammarOptions
-  /** What the option accepts. */
+  /** The name of the option as given, `options` if there is no object at all. */
+  readonly field: string
+  /** What the option accepts, or the names of all options if this one is unknown. */
   readonly accepted: string
 
-  constructor({ field, value }: { readonly field: keyof GrammarOptions; readonly value: unknown }) {
-    const [, accepted] = rules[field]
-    super(`${field} accepts ${accepted}, not ${JSON.stringify(value)}`)
-    this.field = field
-    this.accepted = accepted
+  constructor(options: { readonly field: string; readonly accepted: string; readonly problem: string }) {
+    super(`defineGrammar: ${options.problem}`)
+    this.field = options.field
+    this.accepted = options.accepted
   }
 }
 
 /**
- * Checks the options once, so that `parse` need not.
+ * Validates the options once, so that `parse` need not. An option given as `undefined` is invalid, not absent: no typing error
+ * may open a reserved name.
  *
- * @throws {GrammarInvalid} naming the field and what it accepts
+ * ```ts
+ * const grammar = defineGrammar({ domains: ["iterate.app"], services: { opencode: 4096 }, reserved: ["www"] })
+ * ```
+ *
+ * @throws {GrammarInvalid} a `TypeError` that names the option, what it accepts and the value; for an unknown option, the
+ *   name that was probably meant
  */
 export const defineGrammar = (options: GrammarOptions): Grammar => {
-  const checked: Checked = { ...defaults, ...options }
-  for (const field of Object.keys(rules) as (keyof Checked)[]) {
-    const value = checked[field]
-    if (!fits(field, value, checked)) throw new GrammarInvalid({ field, value })
+  if (typeof options !== "object" || options === null) {
+    throw invalid("options", options, "an object with at least domains")
   }
-  const { services, reserved, machinesLabel } = checked
+  const unknown = unknownOption(options, fields)
+  if (unknown) throw new GrammarInvalid({ field: unknown.name, accepted: fields.join(", "), problem: unknown.problem })
+  const given: Validated = { ...defaults, ...options }
+  for (const field of fields) {
+    const [isValid, accepted] = rules[field]
+    if (!isValid(given[field], given)) throw invalid(field, given[field], accepted)
+  }
+  const { services, reserved, machinesLabel } = given
   // Copied: the caller's arrays may change later.
-  const domains = [...checked.domains] as const
+  const domains = [...given.domains] as const
   return Object.freeze({
-    ...checked,
+    ...given,
     domains: Object.freeze(domains),
     services: Object.freeze({ ...services }),
     reserved: Object.freeze([...reserved]),
@@ -87,10 +98,14 @@ export const domainOf = (grammar: Grammar, name: string): string | undefined => 
   return undefined
 }
 
+/** Whether `name` is `domain` or a subdomain of it. */
 export const isUnder = (name: string, domain: string): boolean => {
   const before = name.length - domain.length - 1
   return name.endsWith(domain) && (before === -1 || name.charCodeAt(before) === 46)
 }
+
+const invalid = (field: string, value: unknown, accepted: string): GrammarInvalid =>
+  new GrammarInvalid({ field, accepted, problem: `${field} must be ${accepted}, got ${describe(value)}` })
 
 const defaults = {
   defaultPort: 3000,
@@ -102,20 +117,17 @@ const defaults = {
   maxSlugLength: 50,
 } as const
 
-type Checked = Required<GrammarOptions>
-type Rules = {
-  readonly [Field in keyof Checked]: readonly [
-    fits: (value: Checked[Field], options: Checked) => boolean,
-    accepted: string,
-  ]
-}
+type Validated = Required<GrammarOptions>
+/** Types are promises of TypeScript alone: every rule begins with what JavaScript may bring. */
+type Rule = readonly [isValid: (value: unknown, options: Validated) => boolean, accepted: string]
 
-const fits = <Field extends keyof Checked>(field: Field, value: Checked[Field], options: Checked): boolean =>
-  rules[field][0](value, options)
+const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((part) => typeof part === "string")
 
-const rules: Rules = {
+const rules: Readonly<Record<keyof Validated, Rule>> = {
   domains: [
     (domains, { machinesLabel, reserved }) =>
+      isStrings(domains) &&
       domains.length > 0 &&
       domains.every(
         (domain, index) =>
@@ -124,32 +136,38 @@ const rules: Rules = {
           // Without `reserved`, `preview.iterate.app` would be both a project of `iterate.app` and a domain.
           domain.split(".").every((label, at, labels) => {
             const isNested = domains.includes(labels.slice(at + 1).join("."))
-            return !isNested || (label !== machinesLabel && reserved.includes(label))
+            return !isNested || (label !== machinesLabel && isStrings(reserved) && reserved.includes(label))
           }),
       ),
-    "distinct lower-case domains, nested only below reserved labels",
+    "an array of distinct lower-case domains, nested only below reserved labels",
   ],
   defaultPort: [isPort, PORT],
   machinePrefix: [
-    (prefix) => /^[a-z](?:[a-z\d]|_(?!_)){0,30}_$/.test(prefix),
+    (prefix) => typeof prefix === "string" && /^[a-z](?:[a-z\d]|_(?!_)){0,30}_$/.test(prefix),
     "lower-case letters, digits and single inner _, then _",
   ],
-  machinesLabel: [isServiceName, NAME],
+  machinesLabel: [(label) => typeof label === "string" && isServiceName(label), NAME],
   services: [
-    (services) => Object.entries(services).every(([name, port]) => isServiceName(name) && isPort(port)),
-    `${NAME}, with ${PORT}`,
+    (services) =>
+      typeof services === "object" &&
+      services !== null &&
+      Object.entries(services).every(([name, port]) => isServiceName(name) && isPort(port)),
+    `an object of names (${NAME}), each with ${PORT}`,
   ],
   reserved: [
     // One leading underscore is allowed: `_dmarc`, `_acme-challenge` (RFC 8552).
     (reserved, { machinePrefix }) =>
+      isStrings(reserved) &&
       reserved.every(
         (name) =>
           name.length <= MAX_LABEL &&
-          joined(name, name.startsWith("_") ? 1 : 0, 95) > 0 &&
+          labelClass(name, name.startsWith("_") ? 1 : 0, 95) > 0 &&
           !name.startsWith(machinePrefix),
       ),
-    `${LABEL}, no machine id`,
+    `an array of labels (${LABEL}), no machine id`,
   ],
-  separator: [(separator) => ["__", "--"].includes(separator), "__ or --"],
+  separator: [(separator) => separator === "__" || separator === "--", '"__" or "--"'],
   maxSlugLength: [(length) => isPort(length) && length <= MAX_LABEL, "an integer from 1 to 63"],
 }
+
+const fields = Object.keys(rules) as readonly (keyof Validated)[]

@@ -1,12 +1,12 @@
 /**
  * The hostname grammar of project-ingress: `4096__misha.iterate.app` is port 4096 of the machine that project `misha`
- * is attached to. This package is the only place that knows; router, machines, dashboards and certificates ask it.
+ * is attached to. This package alone defines it, for router, machines, dashboards and certificates.
  *
  * Pure and synchronous, without dependencies, for any JavaScript runtime. A host is untrusted input: `parse` never
- * throws and gives one of three plain values, told apart by `_tag`. The rules are those of RFC 1035 and 1123 (names),
- * RFC 3986 §3.2 (authority) and RFC 9110 §7.2 (`Host`); where they leave a choice, what is ambiguous is refused.
+ * throws and returns one of three plain values, distinguished by `_tag`. The rules are those of RFC 1035 and 1123 (names),
+ * RFC 3986 §3.2 (authority) and RFC 9110 §7.2 (`Host`); where they leave a choice, ambiguous input is refused.
  *
- * Entries of their own: `./email` (`parseEmail`), `./environment` (`machineEnvironment`) and, for Effect, `./schema`.
+ * Further entries: `./email` (`parseEmail`), `./environment` (`machineEnvironment`) and, for Effect, `./schema`.
  *
  * @module
  */

@@ -1,12 +1,12 @@
 import { readAuthority } from "./authority.ts"
 import { domainOf, isUnder, type Grammar } from "./grammar.ts"
 import { isDomain, isMachineId, isServiceName, isSlug, LABEL, NAME, PORT, readPort, separatorAt } from "./lexical.ts"
-import { foreign, malformed, refused, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
+import { foreign, malformed, malformedPart, type HostnameForeign, type HostnameMalformed } from "./outcome.ts"
 import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from "./target.ts"
 
 /**
- * What a raw `Host` value names. It may carry `:port`, a root dot and upper case (RFC 9110 §7.2, RFC 1034 §3.1,
- * RFC 4343); the `:port` is where the client connected and is dropped.
+ * The target that a raw `Host` value names. The value may have `:port`, a root dot and upper case (RFC 9110 §7.2, RFC 1034
+ * §3.1, RFC 4343); the `:port` is where the client connected and is dropped.
  *
  * ```text
  * misha.iterate.app                      4096__misha.iterate.app    4096--misha.iterate.app    4096.misha.iterate.app
@@ -14,10 +14,10 @@ import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from ".
  * mach_123.machines.iterate.app          4096__mach_123.machines.iterate.app          4096__mach_123.iterate.app
  * ```
  *
- * Left of `__` stands a port; left of `--` a port or a service. The first separator of a label counts. A reserved name
- * is foreign with everything below it and with any port or service before it. `xn--` labels (RFC 5890) are no slugs.
+ * Before `__` is a port; before `--` a port or a service. The first separator of a label counts. A reserved name is foreign
+ * together with everything below it and with any port or service before it. `xn--` labels (RFC 5890) are never slugs.
  *
- * Never throws, reads at most 260 characters of any input, and makes no `Error`.
+ * Never throws, reads at most 260 characters of any input, and creates no `Error`.
  */
 export const parse = (
   grammar: Grammar,
@@ -35,18 +35,19 @@ export const parse = (
   const first = name.slice(0, dot)
   const isMachines = last === grammar.machinesLabel
   if (!isMachines && grammar.lookup.reserved.has(last)) return foreign(host)
-  // A machine's port stands in the machine's own label: `4096__mach_123`, never `4096.mach_123`.
+  // A machine's port is part of the machine's own label: `4096__mach_123`, never `4096.mach_123`.
   if (first.includes(".") || last.startsWith(grammar.machinePrefix)) return tooDeep(host, domain)
   if (isMachines) return parseLabel(grammar, host, first, domain, true)
   return complete(grammar, host, { _tag: "Target", kind: "project", slug: last, domain }, first, true)
 }
 
 /**
- * What a raw `Host` names on a project's own domain, which stands for the project: `example.com`, `4096.example.com`,
- * `opencode.example.com`, `4096__mach_123.example.com`. One label at most: a certificate's wildcard covers no more.
+ * The target that a raw `Host` names on a project's own domain, which stands for the project: `example.com`,
+ * `4096.example.com`, `opencode.example.com`, `4096__mach_123.example.com`. One label at most: a certificate's wildcard
+ * covers no more.
  *
- * Foreign when the host is not on `domain`, when `domain` is not a domain, and when `domain` lies under the grammar's
- * own, where a project could otherwise claim another's name. Never throws.
+ * Foreign if the host is not `domain` or under it, if `domain` is not a valid domain, and if `domain` lies under one of the
+ * grammar's own, where a project could otherwise claim the name of another. Never throws.
  */
 export const parseCustomDomain = (
   grammar: Grammar,
@@ -65,7 +66,7 @@ export const parseCustomDomain = (
   if (at === -1 && !label.startsWith(grammar.machinePrefix)) {
     return complete(grammar, host, { _tag: "Target", kind: "project", customDomain }, label || undefined, true)
   }
-  const machine = textBehind(label, at)
+  const machine = textAfter(label, at)
   return complete(
     grammar,
     host,
@@ -75,7 +76,7 @@ export const parseCustomDomain = (
   )
 }
 
-/** The one label before a domain: `misha`, `4096__misha`, `opencode--misha`, `mach_123`, `4096__mach_123`. */
+/** The single label before a domain: `misha`, `4096__misha`, `opencode--misha`, `mach_123`, `4096__mach_123`. */
 const parseLabel = (
   grammar: Grammar,
   host: string,
@@ -85,7 +86,7 @@ const parseLabel = (
 ): ProjectTarget | MachineTarget | HostnameForeign | HostnameMalformed => {
   const at = separatorAt(label)
   const before = textBefore(label, at)
-  const name = textBehind(label, at)
+  const name = textAfter(label, at)
   if (isMachine || name.startsWith(grammar.machinePrefix)) {
     return complete(grammar, host, { _tag: "Target", kind: "machine", machine: name, domain }, before, false)
   }
@@ -96,14 +97,15 @@ const parseLabel = (
   return isNamed && grammar.lookup.reserved.has(name) ? foreign(host) : project
 }
 
-/** What stands before the separator `at`, if there is one. */
+/** The text before the separator at `at`; `undefined` if there is none. */
 const textBefore = (label: string, at: number): string | undefined => (at === -1 ? undefined : label.slice(0, at))
 
-const textBehind = (label: string, at: number): string => (at === -1 ? label : label.slice(at + 2))
+/** The text after the separator at `at`; the whole label if there is none. */
+const textAfter = (label: string, at: number): string => (at === -1 ? label : label.slice(at + 2))
 
 /**
- * Checks a target that nobody else holds yet, and sets its port or service from `text`: spreading optional keys would
- * cost more than the rest of the parse.
+ * Sets the port or service of a new target from `text`, and validates it. The target is changed in place, because spreading
+ * optional keys would cost more than the rest of the parse; the caller has just made it.
  */
 const complete = <T extends Target>(
   grammar: Grammar,
@@ -116,15 +118,15 @@ const complete = <T extends Target>(
     const port = readPort(text)
     if (port > 0) target.port = port
     else if (mayBeService && isServiceName(text)) target.service = text
-    else return refused(host, "port", text, `${PORT} or an allowed service`)
+    else return malformedPart(host, "port", text, mayBeService ? `${PORT} or a service name` : PORT)
   }
   const { machinePrefix, maxSlugLength } = grammar
   if (target.kind === "machine") {
     if (!isMachineId(target.machine, machinePrefix)) {
-      return refused(host, "machine", target.machine, `a machine id: ${machinePrefix} and ${LABEL}`)
+      return malformedPart(host, "machine", target.machine, `a machine id: ${machinePrefix} and ${LABEL}`)
     }
   } else if (target.slug !== undefined && !isSlug(target.slug, maxSlugLength)) {
-    return refused(host, "slug", target.slug, `a slug: at most ${maxSlugLength} ${NAME}`)
+    return malformedPart(host, "slug", target.slug, `a slug: at most ${maxSlugLength} ${NAME}`)
   }
   return target
 }

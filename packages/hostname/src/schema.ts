@@ -14,10 +14,10 @@ import { parse } from "./parse.ts"
 const Port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65535 }))
 
 /**
- * A target under the grammar's own domains: `ProjectTarget`, or `MachineTarget` with a `domain`. Checks the shape and
- * the range of the port; whether slug, id and domain are the grammar's is checked by {@link TargetFromHostname}.
+ * A target under the grammar's own domains: `ProjectTarget`, or `MachineTarget` with a `domain`. Checks the shape and the
+ * range of the port; {@link TargetFromHostname} checks slug, id and domain against a grammar.
  */
-export const Target = Schema.Union([
+export const TargetSchema = Schema.Union([
   Schema.Struct({
     _tag: Schema.Literal("Target"),
     kind: Schema.Literal("project"),
@@ -36,9 +36,9 @@ export const Target = Schema.Union([
 ])
 
 /**
- * A codec from a raw `Host` to a target and back. Decoding fails on a foreign and on a malformed host, encoding on a
- * target that has no hostname, each with the reason as the issue's message. Encoding writes the canonical form, so
- * `opencode.misha.iterate.app` comes back as `opencode--misha.iterate.app`.
+ * A codec from a raw `Host` to a target and back. Decoding fails with a `SchemaError` on a foreign and on a malformed host,
+ * encoding on a target that has no hostname, each with the reason as the issue's message. Encoding writes the canonical
+ * form, so `opencode.misha.iterate.app` is encoded as `opencode--misha.iterate.app`.
  *
  * ```ts
  * const decode = Schema.decodeUnknownEffect(TargetFromHostname(grammar))
@@ -47,18 +47,18 @@ export const Target = Schema.Union([
 export const TargetFromHostname = (grammar: Grammar) =>
   Schema.String.pipe(
     Schema.decodeTo(
-      Target,
-      SchemaTransformation.transformEffect<typeof Target.Encoded, string>({
+      TargetSchema,
+      SchemaTransformation.transformEffect<typeof TargetSchema.Encoded, string>({
         decode: (host, options) => {
           const outcome = parse(grammar, host)
           if (outcome._tag === "HostnameForeign") {
-            const message = `"${outcome.host}" names no target under ${grammar.domains.join(", ")}.`
+            const message = `"${outcome.host}" is not a hostname under ${grammar.domains.join(", ")}.`
             return Effect.fail(new SchemaIssue.InvalidValue({ message }, host, options))
           }
           if (outcome._tag === "HostnameMalformed") {
             return Effect.fail(new SchemaIssue.InvalidValue({ message: outcome.reason }, host, options))
           }
-          if (outcome.customDomain !== undefined) return Effect.die("parse gave a custom domain")
+          if (outcome.customDomain !== undefined) return Effect.die("parse returned a custom domain")
           return Effect.succeed(outcome)
         },
         encode: (target, options) => {

@@ -8,20 +8,23 @@ export interface ProjectTarget {
   readonly slug: string
   /** 1 to 65535. Absent: the route's default port applies. Never beside `service`. */
   readonly port?: number
-  /** A service by name. It need not be in the grammar: the router's record may know it. */
+  /** A service by name. It need not be in the grammar: the route's record may define it. Never beside `port`. */
   readonly service?: string
-  /** The grammar's domain that the name was under. */
+  /** The domain of the grammar that the name is under. */
   readonly domain: string
   readonly customDomain?: never
   readonly machine?: never
 }
 
-/** A project under its owner's domain: `www.example.com`, `4096.www.example.com`. The domain is what identifies it. */
+/** A project under its owner's domain: `www.example.com`, `4096.www.example.com`. The domain identifies the project. */
 export interface CustomDomainTarget {
   readonly _tag: "Target"
   readonly kind: "project"
+  /** The owner's domain, lower-case, without root dot. */
   readonly customDomain: string
+  /** 1 to 65535. Absent: the route's default port applies. Never beside `service`. */
   readonly port?: number
+  /** A service by name. Never beside `port`. */
   readonly service?: string
   readonly slug?: never
   readonly domain?: never
@@ -29,8 +32,8 @@ export interface CustomDomainTarget {
 }
 
 /**
- * One machine by its id. On a custom domain the name says only which domain was asked: whether that domain's project may
- * reach this machine is for the caller to decide.
+ * One machine by its id. On a custom domain the hostname proves nothing about the owner: the caller decides whether that
+ * domain's project may reach this machine.
  */
 export type MachineTarget = {
   readonly _tag: "Target"
@@ -46,26 +49,26 @@ export type MachineTarget = {
   | { readonly customDomain: string; readonly domain?: never }
 )
 
-/** What a hostname names. Told apart by `kind`, then by `customDomain`. */
+/** What a hostname names. Distinguished by `kind`, then by the presence of `customDomain`. */
 export type Target = ProjectTarget | CustomDomainTarget | MachineTarget
 
-/** A target as written by hand: `_tag` may be left out, and `domain` too, which then is the canonical domain. */
+/** A target as a caller writes it: `_tag` is optional, and so is `domain`, whose default is the canonical domain. */
 export type TargetInput = Unplaced<Target>
 
 type Unplaced<T> = T extends Target ? Omit<T, "_tag" | "domain"> & Partial<Pick<T, "_tag" | "domain">> : never
 
-/** The key of one route, without port: `p:misha`, `m:mach_123`, `d:www.example.com`. */
+/** The key of one route, without port: `p:<slug>`, `m:<machine>` or `d:<custom domain>`. */
 export type RouteKey = `p:${string}` | `m:${string}` | `d:${string}`
 
-/** The route a target belongs to. Every port and service of a project shares one key. */
+/** The key of the route that a target belongs to: `p:misha`, `m:mach_123`, `d:www.example.com`. All ports and services share it. */
 export const routeKey = (target: TargetInput): RouteKey => {
   if (target.kind === "machine") return `m:${target.machine}`
   return target.customDomain === undefined ? `p:${target.slug}` : `d:${target.customDomain}`
 }
 
 /**
- * The port a target asks for: its own, else that of a service in the grammar. `undefined` when it names no port, or a
- * service that only the router's record can know.
+ * The port that a target names: its own, else that of its service in the grammar. `undefined` if it names neither, or a
+ * service that only the route's record can define.
  */
 export const portOf = (grammar: Grammar, target: TargetInput): number | undefined => {
   const { port, service } = target

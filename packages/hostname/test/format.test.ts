@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { parseEmail } from "../src/email.ts"
 import { machineEnvironment } from "../src/environment.ts"
 import { certificateNames, defineGrammar, format, parse, url } from "../src/hostname.ts"
+import type { TargetInput, UrlOptions } from "../src/hostname.ts"
 import { grammar } from "./grammar.ts"
 
 const wide = defineGrammar({ domains: ["iterate.app"], maxSlugLength: 63 })
@@ -23,7 +24,7 @@ describe("a target that is too long", () => {
     })
   })
 
-  it("is just right one octet below", () => {
+  it("fits when it is one character shorter", () => {
     expect(format(grammar, { kind: "project", slug: "a".repeat(50) })).toBe(`${"a".repeat(50)}.iterate.app`)
     expect(format(wide, { kind: "project", slug: "a".repeat(57), port: 4096 })).toBeTypeOf("string")
     expect(format(deep, { kind: "project", slug: "a".repeat(9) })).toHaveLength(253)
@@ -42,7 +43,17 @@ describe("format", () => {
     expect(format(grammar, target)).toBe(hostname)
   })
 
-  it("writes the grammar's separator", () => {
+  it("names the part that is invalid", () => {
+    const partOf = (target: TargetInput) => (format(grammar, target) as { part?: string }).part
+    expect(partOf({ kind: "project", slug: "misha", port: 65_536 })).toBe("port")
+    expect(partOf({ kind: "project", slug: "misha", service: "xn" })).toBe("slug")
+    expect(partOf({ kind: "project", slug: "banana_test" })).toBe("slug")
+    expect(partOf({ kind: "machine", machine: "mach_-" })).toBe("machine")
+  })
+
+  it("writes the grammar's separator and label of machines", () => {
+    const other = defineGrammar({ domains: ["iterate.app"], machinesLabel: "m", machinePrefix: "x_" })
+    expect(format(other, { kind: "machine", machine: "x_1" })).toBe("x_1.m.iterate.app")
     const dashed = defineGrammar({ domains: ["iterate.app"], separator: "--" })
     expect(format(dashed, { kind: "project", slug: "misha", port: 80 })).toBe("80--misha.iterate.app")
   })
@@ -68,13 +79,44 @@ describe("url", () => {
     expect(href(url(grammar, misha, path))).toBe(`https://4096__misha.iterate.app${expected}`)
   })
 
-  it("throws a TypeError on a port that is none", () => {
-    for (const port of [Number.NaN, -1, 65_536, 80.5, "80@evil.com" as unknown as number]) {
+  it("throws a TypeError if the port is invalid", () => {
+    for (const port of [Number.NaN, -1, 0, 65_536, 80.5, "80@evil.com" as unknown as number]) {
       expect(() => url(grammar, misha, "/", { port })).toThrow(TypeError)
+      expect(() => url(grammar, misha, "/", { port })).toThrow("url: port must be a port from 1 to 65535, got ")
     }
   })
 
-  it("keeps a service's name, and the port of a machine on a custom domain", () => {
+  it.each([
+    [{ scheme: "ftp" }, 'url: scheme must be "http" or "https", got "ftp"'],
+    [{ scheme: null }, 'url: scheme must be "http" or "https", got null'],
+    [{ Port: 80 }, "url: Port is not an option (did you mean port?)"],
+    [{ protocol: "http" }, "url: protocol is not an option (the options are scheme, port)"],
+  ])("throws a TypeError for the options %j", (options, message) => {
+    const make = () => url(grammar, misha, "/", options as UrlOptions)
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(message)
+    expect(() => machineEnvironment(grammar, misha, options as UrlOptions)).toThrow(message)
+  })
+
+  it("leaves out the default port, and only that one", () => {
+    expect(href(url(grammar, { ...misha, port: 3000 }))).toBe("https://misha.iterate.app/")
+    expect(href(url(grammar, { ...misha, port: 3001 }))).toBe("https://3001__misha.iterate.app/")
+    const other = defineGrammar({ domains: ["iterate.app"], defaultPort: 4096 })
+    expect(href(url(other, misha))).toBe("https://misha.iterate.app/")
+    expect(href(url(other, { ...misha, port: 3000 }))).toBe("https://3000__misha.iterate.app/")
+    expect(href(url(grammar, { kind: "machine", machine: "mach_1", port: 3000 }))).toBe(
+      "https://mach_1.machines.iterate.app/",
+    )
+  })
+
+  it("writes a port of a custom domain as the first service that has it", () => {
+    const custom = { kind: "project", customDomain: "example.com" } as const
+    expect(href(url(grammar, { ...custom, port: 4096 }))).toBe("https://opencode.example.com/")
+    expect(href(url(grammar, { ...custom, port: 4097 }))).toBe("https://4097.example.com/")
+    expect(href(url(grammar, { ...custom, service: "terminal" }))).toBe("https://terminal.example.com/")
+  })
+
+  it("keeps a service by its name, and the port of a machine on a custom domain", () => {
     expect(href(url(grammar, { kind: "project", slug: "misha", service: "web" }))).toBe(
       "https://web--misha.iterate.app/",
     )
@@ -96,6 +138,8 @@ describe("certificateNames", () => {
       "*.dev-x.dev.iterate.com",
       "*.machines.dev-x.dev.iterate.com",
     ])
+    const other = defineGrammar({ domains: ["iterate.app"], machinesLabel: "m" })
+    expect(certificateNames(other)).toEqual(["iterate.app", "*.iterate.app", "*.m.iterate.app"])
   })
 
   it.each([
@@ -121,6 +165,10 @@ describe("machineEnvironment", () => {
       INGRESS_BASE_URL: "http://example.com:8787",
       INGRESS_DOMAIN: "example.com",
     })
+    expect(machineEnvironment(grammar, { kind: "project", slug: "misha", domain: "dev-x.dev.iterate.com" })).toEqual({
+      INGRESS_BASE_URL: "https://misha.dev-x.dev.iterate.com",
+      INGRESS_DOMAIN: "dev-x.dev.iterate.com",
+    })
     expect(machineEnvironment(grammar, { kind: "project", slug: "www" })).toMatchObject({ _tag: "HostnameMalformed" })
   })
 })
@@ -141,6 +189,11 @@ describe("parseEmail", () => {
     },
   )
 
+  it("quotes at most 260 characters of an address", () => {
+    const address = `${"a".repeat(64)}@${"b.".repeat(120)}example`
+    expect(parseEmail(grammar, address)).toEqual({ _tag: "HostnameForeign", host: address.slice(0, 260) })
+  })
+
   it.each([
     ["", "authority"],
     ["misha.iterate.app", "authority"],
@@ -159,6 +212,8 @@ describe("parseEmail", () => {
     ["<x@misha.iterate.app>", "authority"],
     [`${"a".repeat(65)}@misha.iterate.app`, "authority"],
     [`x@${"a".repeat(65_536)}`, "authority"],
+    // Valid up to the 319th character.
+    [`${"a".repeat(64)}@[${":".repeat(252)}]x`, "authority"],
     ["x@4096__misha.iterate.app", "port"],
     ["x@opencode.misha.iterate.app", "port"],
     ["x@mach_1.iterate.app", "machine"],

@@ -3,7 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
 import { parse } from "../src/hostname.ts"
-import { TargetFromHostname } from "../src/schema.ts"
+import { TargetFromHostname, TargetSchema } from "../src/schema.ts"
 import { grammar } from "./grammar.ts"
 import { vectors } from "./vectors-check.ts"
 
@@ -29,6 +29,14 @@ describe("TargetFromHostname", () => {
     expect(message(decode("google.com"))).toContain("google.com")
     expect(message(decode("banana_test.iterate.app"))).toContain('"banana_test" is not a slug')
     expect(message(decode(42))).toContain("string")
+  })
+
+  it("reports an input that is no target, by the schema of targets", () => {
+    const target = { _tag: "Target", kind: "machine", machine: "mach_1", port: 80, domain: "iterate.app" }
+    expect(Schema.decodeUnknownSync(TargetSchema)(target)).toEqual(target)
+    for (const port of [0, 65_536, 80.5, "80"]) {
+      expect(() => Schema.decodeUnknownSync(TargetSchema)({ ...target, port })).toThrow("port")
+    }
   })
 
   it("says why a target has no hostname", () => {

@@ -63,7 +63,7 @@ describe("an authority that two readers would read differently", () => {
 })
 
 describe("an internationalized label", () => {
-  it.each(["xn--misha", "xn--bcher-kva", "4096__xn--bcher-kva", "opencode--xn--a"])("is nobody's slug: %s", (label) => {
+  it.each(["xn--misha", "xn--bcher-kva", "4096__xn--bcher-kva", "opencode--xn--a"])("is never a slug: %s", (label) => {
     expect(parse(grammar, `${label}.iterate.app`)).toMatchObject({ part: "slug" })
   })
 
@@ -108,12 +108,16 @@ describe("an invalid target", () => {
     { slug: "misha", service: "opencode", port: 80 },
     { slug: "misha", domain: "evil.com" },
     { slug: "misha", domain: "" },
+    { slug: "misha", domain: "Iterate.app" },
+    { slug: "misha", domain: "iterate.app." },
+    { slug: "misha", domain: "iterate.app:80" },
     { customDomain: "evil.com/" },
     { customDomain: "iterate.app" },
     { customDomain: "misha.iterate.app" },
     { customDomain: "Example.com" },
     { customDomain: "127.0.0.1" },
     { customDomain: "example.com", slug: "misha" },
+    { customDomain: "example.com", service: "web", port: 4096 },
     { kind: "machine", machine: "mach_" },
     { kind: "machine", machine: "mach_1.x" },
     { kind: "machine", machine: undefined },

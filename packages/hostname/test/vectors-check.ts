@@ -1,4 +1,5 @@
-import { defineGrammar, parse, parseCustomDomain, url, type GrammarOptions, type TargetInput } from "../src/hostname.ts"
+import { defineGrammar, parse, parseCustomDomain, url } from "../src/hostname.ts"
+import type { Grammar, GrammarOptions, TargetInput } from "../src/hostname.ts"
 import file from "./hostnames.json" with { type: "json" }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -39,7 +40,18 @@ export const check = (given: Vectors = vectors): string[] => {
     const made = url(grammar, rest as unknown as TargetInput, path as string | undefined)
     compare(expected, made instanceof URL ? made.href : made, expected)
   }
+  compare("xn--a.com", unusual(grammar), true)
   return failures
+}
+
+/** Whether an invalid `xn--` label of a custom domain, which only some URL parsers refuse, is an outcome everywhere. */
+const unusual = (grammar: Grammar): boolean => {
+  try {
+    const made = url(grammar, { kind: "project", customDomain: "xn--a.com" })
+    return made instanceof URL || made._tag === "HostnameMalformed"
+  } catch {
+    return false
+  }
 }
 
 /** Every key of a target, so that a key too many fails; tag and part of a refusal. */
