@@ -62,7 +62,7 @@ export const nimbus = (options: NimbusOptions): MachineProvider => {
     },
     // Only answers that are not the machine's come here.
     classify({ status, header }, machine) {
-      if (status === 401) return "refresh"
+      if (status === 401) return "refresh-credentials"
       if (status === 429) {
         return new ProviderRateLimited({ ...machineRef(machine), retryAfterMs: retryAfterMs(header("retry-after")) })
       }

@@ -86,7 +86,7 @@ export const acme = (options: {
     },
     watch: ({ signal }) => watch(signal),
     classify(answer, machine) {
-      if (answer.status === 401) return "refresh"
+      if (answer.status === 401) return "refresh-credentials"
       if (answer.status === 429) return new ProviderRateLimited(where(machine))
       if (answer.status >= 502 && answer.status <= 504) return "check-status"
       return new ProviderUnavailable({ ...where(machine), reason: `HTTP ${answer.status}` })

@@ -196,7 +196,7 @@ describe("an answer without the stamp", () => {
   it("that asks for fresh credentials gets them, once", async () => {
     const fresh = endpoint({ headers: { token: "new" } })
     const resolves = [endpoint({ headers: { token: "old" } }), fresh]
-    const classify = () => "refresh" as const
+    const classify = () => "refresh-credentials" as const
     expect(await play({ resolves, replies: [{ status: 307 }, stamped(200)], classify })).toMatchObject({ outcome: 200 })
     expect(await play({ resolves, replies: [{ status: 307 }], classify })).toMatchObject({
       outcome: { _tag: "ProviderAuth" },

@@ -75,7 +75,10 @@ const scenes: readonly (readonly [string, Scene])[] = [
   ["a bad gateway of a machine that is gone", { path: "/502", provider: status("gone"), tag: "MachineNotFound" }],
   ["a bad gateway of a machine that runs", { path: "/502", provider: status("running"), tag: "PortClosed" }],
   ["another machine", { path: "/421stamped", tag: "MachineMismatch" }],
-  ["credentials that ended", { path: "/307", provider: { classify: () => "refresh" }, tag: "ProviderAuth" }],
+  [
+    "credentials that ended",
+    { path: "/307", provider: { classify: () => "refresh-credentials" }, tag: "ProviderAuth" },
+  ],
   ["nobody", { endpoint: { origin: "http://127.0.0.1:1" }, tag: "PortClosed" }],
   ["a reset", { path: "/reset", tag: "*" }],
   ["nonsense", { path: "/nonsense", tag: "*" }],

@@ -58,7 +58,7 @@ export interface PlatformResponse {
 }
 
 /** What an unstamped answer means. `ask-status`: the answer alone cannot tell. `refresh`: our credentials at the edge ended. */
-export type Verdict = ProviderError | "check-status" | "refresh"
+export type Verdict = ProviderError | "check-status" | "refresh-credentials"
 
 export type MachineState = "running" | "starting" | "stopping" | "stopped" | "suspended" | "failed" | "gone" | "unknown"
 

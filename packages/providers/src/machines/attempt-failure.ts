@@ -56,10 +56,10 @@ export const classifyResponse = <A>(
   } catch (cause) {
     verdict = providerError(cause, machine)
   }
-  if (verdict !== "refresh" && verdict !== "check-status" && !isProviderError(verdict)) {
+  if (verdict !== "refresh-credentials" && verdict !== "check-status" && !isProviderError(verdict)) {
     verdict = providerError(new TypeError("classify gave no verdict"), machine)
   }
-  if (verdict === "refresh") return { _tag: "Stale", ...(hidden ? { hidden: { answer } } : {}), sent: "no" }
+  if (verdict === "refresh-credentials") return { _tag: "Stale", ...(hidden ? { hidden: { answer } } : {}), sent: "no" }
   if (verdict === "check-status") return { _tag: "Unclear", reason: `HTTP ${status}`, sent: "maybe" }
   // It may as well be the app's.
   return hidden ? undefined : { _tag: "Known", error: verdict, sent: "maybe" }

@@ -75,8 +75,8 @@ export const platform = {
     for (const answer of asked()) {
       const verdict: unknown = judged(world, answer)
       ok(
-        verdict === "check-status" || verdict === "refresh" || isProviderError(verdict),
-        `classify gives an error of the contract, "check-status" or "refresh" for status ${answer.status}`,
+        verdict === "check-status" || verdict === "refresh-credentials" || isProviderError(verdict),
+        `classify gives an error of the contract, "check-status" or "refresh-credentials" for status ${answer.status}`,
       )
     }
   }),
