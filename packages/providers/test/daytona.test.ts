@@ -102,7 +102,7 @@ describe("what is asked of the API", () => {
   ])("needs an %s that is one, and does not repeat it", (field, more) => {
     const make = () => daytona({ apiKey: KEY, ...more })
     expect(make).toThrow(TypeError)
-    expect(make).toThrow(new RegExp(`^${field} `))
+    expect(make).toThrow(new RegExp(`^daytona: ${field} `))
     expect(make).not.toThrow(/canary/)
   })
 })
@@ -144,7 +144,7 @@ describe("an endpoint", () => {
     ["nothing", ""],
   ])("is never made of a link with %s", async (_, body) => {
     const failure = await caught(resolve(body))
-    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "an answer that is not understood" })
+    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "invalid response" })
     expect(inspect(failure, { depth: 9, showHidden: true })).not.toMatch(/canary/)
   })
 
@@ -309,9 +309,15 @@ describe("an answer without a stamp", () => {
 
   // §3.4; the ids are those of the fixtures. A body is absent where nobody read it.
   it.each([
-    ["Y09", 307, { location: "https://oidc.example/authorize" }, `<a href="x">Temporary Redirect</a>`, "refresh"],
-    ["Y09", 302, {}, undefined, "refresh"],
-    ["Y17", 401, json, { statusCode: 401, message: "unauthorized: …", code: "UNAUTHORIZED" }, "refresh"],
+    [
+      "Y09",
+      307,
+      { location: "https://oidc.example/authorize" },
+      `<a href="x">Temporary Redirect</a>`,
+      "refresh-credentials",
+    ],
+    ["Y09", 302, {}, undefined, "refresh-credentials"],
+    ["Y17", 401, json, { statusCode: 401, message: "unauthorized: …", code: "UNAUTHORIZED" }, "refresh-credentials"],
     ["Y10", 400, json, undefined, "check-status"],
     ["Y10", 400, json, "not JSON", "check-status"],
     ["Y13", 400, json, { message: "bad request: something new" }, "check-status"],
@@ -344,7 +350,7 @@ describe("an answer without a stamp", () => {
       { message: "bad request: failed to get sandbox public status: x" },
       { reason: "runner unavailable" },
     ],
-    ["Y14", 200, page, undefined, { _tag: "ProviderUnavailable", reason: "a page of the platform's own" }],
+    ["Y14", 200, page, undefined, { _tag: "ProviderUnavailable", reason: "an HTML page of the platform" }],
     ["", 200, json, undefined, { reason: "HTTP 200 without the stamp of the machine's proxy" }],
     ["", 500, json, undefined, { _tag: "ProviderUnavailable" }],
     ["", 429, { "retry-after-failed-auth": "9" }, undefined, { _tag: "ProviderRateLimited", retryAfterMs: 9_000 }],
