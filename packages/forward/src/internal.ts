@@ -2,3 +2,4 @@
 export { accept, checkOptions, kindOf } from "./options.ts"
 export type { CheckOptionsSettings, OptionCheck } from "./options.ts"
 export { addressChecker, hostChecker, literalOf, nameMatcher } from "./address.ts"
+export type { AddressRule } from "./address.ts"

@@ -1,20 +1,29 @@
-/** Reaching machines, for programs written with Effect: the very program behind `machineFetcher`, as a service. */
+/** Sends requests to machines, for programs written with Effect: the same program as `machineFetcher`, as a service. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { makeMachines } from "./machines/machines.ts"
-import type { MachinesOptions, Machines as Service } from "./machines/machines.ts"
+import type { Machines as Service } from "./machines/machines.ts"
+import { checkMachinesOptions } from "./machines/machines-options.ts"
+import type { MachinesOptions } from "./machines/machines-options.ts"
 
-export type { MachinesOptions } from "./machines/machines.ts"
-export type { AttemptResponse, AttemptRequest } from "./machines/attempt-request.ts"
-export type { ReadinessProbe } from "./machines/waker.ts"
+export type { AttemptRequest, AttemptResponse } from "./machines/attempt-request.ts"
+export type { MachinesEvent } from "./machines/background-events.ts"
+export type { MachinesOptions } from "./machines/machines-options.ts"
+export type { ReadinessProbe } from "./machines/readiness-probe.ts"
 
-/** How machines are reached. */
+/** The service that sends requests to machines. */
 export class Machines extends Context.Service<Machines, Service>()("@project-ingress/providers/Machines") {}
 
-/** One cache of endpoints for all who share the layer. It follows what providers tell of changes as long as it is there. */
-export const layer = (options: MachinesOptions): Layer.Layer<Machines> =>
-  Layer.effect(
+/**
+ * Machines with one cache of endpoints for all users of the layer. Follows the changes that providers report as long as the
+ * layer lives.
+ *
+ * @throws {TypeError} naming the option that is unknown or invalid, as `makeMachines` does
+ */
+export const layer = (options: MachinesOptions): Layer.Layer<Machines> => {
+  checkMachinesOptions("layer", options)
+  return Layer.effect(
     Machines,
     Effect.gen(function* () {
       const machines = makeMachines(options)
@@ -22,3 +31,4 @@ export const layer = (options: MachinesOptions): Layer.Layer<Machines> =>
       return machines
     }),
   )
+}

@@ -1,6 +1,6 @@
 /**
- * Reaches a machine wherever it runs. A provider says where a machine's proxy answers, as data; what follows from it, the
- * cache, the second try, the moment a young machine needs and what a failure means, is decided here once for all of them.
+ * Sends requests to machines, whoever runs them. A provider says where a machine's proxy listens, as data; caching, retries,
+ * starting a machine and what a failure means are decided here once for all of them.
  */
 export {
   isProviderError,
@@ -17,9 +17,6 @@ export {
   UpstreamTimeout,
 } from "./contract/errors.ts"
 export type { ProviderError } from "./contract/errors.ts"
-export { bodyOf, fetchTransport, withoutEdgeCookies } from "./transport/fetch-response.ts"
-export { HandshakeRefused, machineFetcher } from "./transport/machine-fetcher.ts"
-export type { FetcherOptions, MachineFetcher, MachineSocket } from "./transport/machine-fetcher.ts"
 export type {
   Capabilities,
   Endpoint,
@@ -31,8 +28,11 @@ export type {
   PlatformResponse,
   Verdict,
 } from "./contract/machine-provider.ts"
+export type { AttemptRequest, AttemptResponse } from "./machines/attempt-request.ts"
+export type { MachinesEvent } from "./machines/background-events.ts"
 export { makeMachines } from "./machines/machines.ts"
-export type { Machines, MachinesOptions } from "./machines/machines.ts"
-export type { AttemptResponse, AttemptRequest } from "./machines/attempt-request.ts"
-export { encapsulateHeaders } from "./transport/edge-headers.ts"
-export type { ReadinessProbe } from "./machines/waker.ts"
+export type { Machines } from "./machines/machines.ts"
+export type { MachinesOptions } from "./machines/machines-options.ts"
+export type { ReadinessProbe } from "./machines/readiness-probe.ts"
+export { HandshakeRefused, machineFetcher } from "./transport/machine-fetcher.ts"
+export type { FetcherOptions, MachineFetcher, MachineSocket } from "./transport/machine-fetcher.ts"

@@ -23,7 +23,7 @@ const failed = (provider: MachineProvider, record: unknown = machine): Promise<u
 
 describe("providers", () => {
   it.each([
-    [undefined, "providers must be an array"],
+    [undefined, "makeMachines: providers must be an array, got undefined"],
     [[local], "providers[0] must be what an adapter gives: fly({ token }), not fly"],
     [[local(), null], "providers[1] must be what an adapter gives: fly({ token }), not fly"],
     [[{ ...fake(), type: "" }], "providers[0] must be what an adapter gives: fly({ token }), not fly"],

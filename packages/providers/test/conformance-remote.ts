@@ -33,7 +33,7 @@ export const bound: { containers?: ContainerNamespace } = {}
 
 const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly adapter: A }>) => MachineProvider } = {
   local: () => local(),
-  url: ({ headers }) => url({ headers }),
+  url: ({ headers }) => url({ headers, allowCidrs: ["127.0.0.0/8"] }),
   docker: ({ host }) => docker({ host, env: {} }),
   fly: ({ token, ...cloud }) => flyThrough(cloud, token),
   daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),

@@ -501,7 +501,7 @@ describe("a sandbox", () => {
         replayable: () => true,
       }),
     )
-    const echo = await echoOf(answered)
+    const echo = await echoOf(answered.response)
     expect(echo.get("x-forwarded-host")).toEqual(["app.example.test"])
     expect(echo.get("x-forwarded-for")).toEqual(["192.0.2.1"])
     expect(echo.get("x-forwarded-proto")).toEqual(["https"])

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { endpointKey, makeEndpointCache } from "../src/machines/endpoint-cache.ts"
+import { endpointKey } from "../src/machines/destination.ts"
+import { makeEndpointCache } from "../src/machines/endpoint-cache.ts"
 import type { Endpoint } from "../src/contract/machine-provider.ts"
 
 beforeEach(() => {
@@ -30,46 +31,46 @@ const provider = () => {
 describe("what is known", () => {
   const learn = async (more: Partial<Endpoint>) => {
     const endpoints = makeEndpointCache()
-    await endpoints.ask("m", () => Promise.resolve(endpoint(more)), stay)
+    await endpoints.load("m", () => Promise.resolve(endpoint(more)), stay)
     return endpoints
   }
 
   it("is good for as long as it says", async () => {
     const endpoints = await learn({ ttlMs: 100 })
     vi.advanceTimersByTime(99)
-    expect(endpoints.known("m")).toBeDefined()
+    expect(endpoints.get("m")).toBeDefined()
     vi.advanceTimersByTime(1)
-    expect(endpoints.known("m")).toBeUndefined()
+    expect(endpoints.get("m")).toBeUndefined()
   })
 
   it("is renewed half a minute before its credentials end", async () => {
     const endpoints = await learn({ ttlMs: 3_600_000, expiresAt: Date.now() + 60_000 })
     vi.advanceTimersByTime(29_999)
-    expect(endpoints.known("m")).toBeDefined()
+    expect(endpoints.get("m")).toBeDefined()
     vi.advanceTimersByTime(1)
-    expect(endpoints.known("m")).toBeUndefined()
+    expect(endpoints.get("m")).toBeUndefined()
   })
 
   it.each([{ ttlMs: 0 }, { ttlMs: Number.NaN }, { expiresAt: 1_010_000 }])("is not kept: %j", async (more) => {
-    expect((await learn(more)).known("m")).toBeUndefined()
+    expect((await learn(more)).get("m")).toBeUndefined()
   })
 
   it("is forgotten only if it is still the one that failed", async () => {
     const endpoints = await learn({})
-    const failed = endpoints.known("m")!
-    await endpoints.ask("m", () => Promise.resolve(endpoint({ epoch: "2" })), stay)
-    endpoints.forget("m", failed)
-    expect(endpoints.known("m")).toMatchObject({ epoch: "2" })
-    endpoints.forget("m", endpoints.known("m")!)
-    expect(endpoints.known("m")).toBeUndefined()
+    const failed = endpoints.get("m")!
+    await endpoints.load("m", () => Promise.resolve(endpoint({ epoch: "2" })), stay)
+    endpoints.delete("m", failed)
+    expect(endpoints.get("m")).toMatchObject({ epoch: "2" })
+    endpoints.delete("m", endpoints.get("m")!)
+    expect(endpoints.get("m")).toBeUndefined()
   })
 
   it("is bounded, and forgets the oldest first", async () => {
     const endpoints = makeEndpointCache()
-    for (let i = 0; i <= 10_000; i++) await endpoints.ask(`m${i}`, () => Promise.resolve(endpoint()), stay)
-    expect(endpoints.known("m0")).toBeUndefined()
-    expect(endpoints.known("m1")).toBeDefined()
-    expect(endpoints.known("m10000")).toBeDefined()
+    for (let i = 0; i <= 10_000; i++) await endpoints.load(`m${i}`, () => Promise.resolve(endpoint()), stay)
+    expect(endpoints.get("m0")).toBeUndefined()
+    expect(endpoints.get("m1")).toBeDefined()
+    expect(endpoints.get("m10000")).toBeDefined()
   })
 })
 
@@ -77,7 +78,7 @@ describe("a question", () => {
   it("is asked once for all who wait", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const answers = Array.from({ length: 100 }, () => endpoints.ask("m", load, stay))
+    const answers = Array.from({ length: 100 }, () => endpoints.load("m", load, stay))
     expect(asked.length).toBe(1)
     asked[0]!.answer(endpoint())
     expect(new Set(await Promise.all(answers)).size).toBe(1)
@@ -86,10 +87,10 @@ describe("a question", () => {
   it("fails for all who wait, and the next one asks anew", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const answers = [endpoints.ask("m", load, stay), endpoints.ask("m", load, stay)]
+    const answers = [endpoints.load("m", load, stay), endpoints.load("m", load, stay)]
     asked[0]!.answer(new Error("no"))
     expect((await Promise.allSettled(answers)).map(({ status }) => status)).toEqual(["rejected", "rejected"])
-    const next = endpoints.ask("m", load, stay)
+    const next = endpoints.load("m", load, stay)
     expect(asked.length).toBe(2)
     asked[1]!.answer(endpoint())
     await next
@@ -104,22 +105,22 @@ describe("a question", () => {
 
   it("whose asker died with its request is asked anew within half a second, by one of those who wait", async () => {
     const { asked, load } = provider()
-    const endpoints = makeEndpointCache()
-    die(() => void endpoints.ask("m", load, stay))
-    const followers = Array.from({ length: 50 }, () => endpoints.ask("m", load, stay))
+    const endpoints = makeEndpointCache({ diesWithRequest: true })
+    die(() => void endpoints.load("m", load, stay))
+    const followers = Array.from({ length: 50 }, () => endpoints.load("m", load, stay))
     await vi.advanceTimersByTimeAsync(499)
     expect(asked.length).toBe(1)
     await vi.advanceTimersByTimeAsync(1)
     expect(asked.length).toBe(2)
     asked[1]!.answer(endpoint({ epoch: "2" }))
     expect((await Promise.all(followers)).every(({ epoch }) => epoch === "2")).toBe(true)
-    expect(endpoints.known("m")).toMatchObject({ epoch: "2" })
+    expect(endpoints.get("m")).toMatchObject({ epoch: "2" })
   })
 
   it("that takes long is asked once all the same", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const all = Array.from({ length: 10 }, () => endpoints.ask("m", load, stay))
+    const all = Array.from({ length: 10 }, () => endpoints.load("m", load, stay))
     await vi.advanceTimersByTimeAsync(9_000)
     expect(asked.length).toBe(1)
     asked[0]!.answer(endpoint())
@@ -130,7 +131,7 @@ describe("a question", () => {
   it("for an endpoint of one use is asked by each", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const answers = [endpoints.ask("m", load, stay), endpoints.ask("m", load, stay)]
+    const answers = [endpoints.load("m", load, stay), endpoints.load("m", load, stay)]
     asked[0]!.answer(endpoint({ ttlMs: 0, epoch: "first" }))
     await vi.advanceTimersByTimeAsync(0)
     expect(asked.length).toBe(2)
@@ -143,9 +144,9 @@ describe("a question", () => {
     const endpoints = makeEndpointCache()
     const first = new AbortController()
     const second = new AbortController()
-    endpoints.ask("a", load, first.signal).catch(() => {})
-    endpoints.ask("b", load, second.signal).catch(() => {})
-    const follower = endpoints.ask("b", load, stay)
+    endpoints.load("a", load, first.signal).catch(() => {})
+    endpoints.load("b", load, second.signal).catch(() => {})
+    const follower = endpoints.load("b", load, stay)
     first.abort()
     second.abort()
     expect(asked.map(({ signal }) => signal.aborted)).toEqual([true, false])
@@ -157,8 +158,8 @@ describe("a question", () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
     const leaving = new AbortController()
-    const leader = endpoints.ask("m", load, stay)
-    const follower = endpoints.ask("m", load, leaving.signal)
+    const leader = endpoints.load("m", load, stay)
+    const follower = endpoints.load("m", load, leaving.signal)
     leaving.abort(new Error("left"))
     await expect(follower).rejects.toThrow("left")
     asked[0]!.answer(endpoint())

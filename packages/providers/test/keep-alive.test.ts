@@ -33,7 +33,9 @@ const scene = (keepAlive: NonNullable<MachineProvider["keepAlive"]> = () => Prom
   }
   const machines = makeMachines({ providers: [provider], resolveTimeoutMs: 1_000 })
   const reach = (externalId = "m1", more: Partial<AttemptRequest<number>> = {}, port = 3000): Promise<number> =>
-    Effect.runPromise(machines.reach(machineOf(externalId), port, { ...taken, ...more }))
+    Effect.runPromise(machines.reach(machineOf(externalId), port, { ...taken, ...more })).then(
+      ({ response }) => response,
+    )
   return { told, reach }
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../src/contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider, MachineStatus } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
-import type { MachinesOptions } from "../src/machines/machines.ts"
+import type { MachinesOptions } from "../src/machines/machines-options.ts"
 import type { AttemptResponse } from "../src/machines/attempt-request.ts"
 
 beforeEach(() => {
@@ -95,7 +95,7 @@ const play = async (scene: Scene) => {
   })
   const began = Date.now()
   const outcome = Effect.runPromise(reached).then(
-    (answer): unknown => answer,
+    ({ response }): unknown => response,
     (error: unknown) => error,
   )
   await vi.runAllTimersAsync()

@@ -137,7 +137,7 @@ describe("a secret of an endpoint, a record or a ticket is not told by", () => {
     }
   })
 
-  it.each(scenes)("the spans of %s", async (_, scene) => {
+  it.each(scenes)("the spans of %s", async (_name, scene) => {
     const spans: unknown[] = []
     const tracer = Tracer.make({
       span: (options) => {
@@ -146,7 +146,8 @@ describe("a secret of an endpoint, a record or a ticket is not told by", () => {
         return span
       },
     })
-    const machines = makeMachines({ providers: [providerOf(scene)], ...scene.options })
+    const { headersTimeoutMs: _, ...options } = scene.options ?? {}
+    const machines = makeMachines({ providers: [providerOf(scene)], ...options })
     const failed = machines
       .reach(machine, 3000, {
         send: () => Effect.fail(new SendFailure("reset", "maybe")),

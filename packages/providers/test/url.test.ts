@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
 import { url } from "../src/adapters/url.ts"
+import type { UrlOptions } from "../src/adapters/url.ts"
 import { fakeMachine } from "./fakes/daytona-machine.ts"
 import { answer, listen } from "./fakes/http.ts"
 
@@ -13,17 +14,20 @@ const machineOf = (metadata: Machine["metadata"]): Machine => ({
   externalId: "office",
   metadata,
 })
-const resolve = (metadata: Machine["metadata"]) => url().resolve(machineOf(metadata), { port: 3000, signal })
+const resolve = (metadata: Machine["metadata"], options?: UrlOptions) =>
+  url(options).resolve(machineOf(metadata), { port: 3000, signal })
 
 describe("a fixed origin", () => {
   it("is the endpoint, with its epoch", async () => {
     expect(await resolve({ origin: "https://office.example.com" })).toEqual({
       origin: "https://office.example.com",
       headers: {},
+      addresses: { allowCidrs: [] },
       epoch: "",
       ttlMs: 60_000,
     })
-    expect(await resolve({ origin: "http://[::1]:8080", epoch: "2" })).toMatchObject({
+    const allowCidrs = ["::1/128"]
+    expect(await resolve({ origin: "http://[::1]:8080", epoch: "2" }, { allowCidrs })).toMatchObject({
       origin: "http://[::1]:8080",
       epoch: "2",
     })
@@ -80,11 +84,11 @@ describe("headers for a front server", () => {
       )
     })
     closing.push(machine.close, front.close)
-    const options = { port: machine.appPort, signing: machine.signing }
+    const options = { port: machine.appPort, signingKey: machine.signing }
     const request = (): Request => new Request("http://app.test/", { headers: { authorization: "Bearer app" } })
 
     const opened = machineFetcher(
-      url({ headers: { Authorization: "Basic front" } }),
+      url({ headers: { Authorization: "Basic front" }, allowCidrs: ["127.0.0.0/8"] }),
       machineOf({ origin: front.origin }),
       options,
     )
@@ -92,7 +96,7 @@ describe("headers for a front server", () => {
     expect(echo.headers.join("\n")).toContain("authorization\nBearer app")
     expect(echo.headers.join("\n")).not.toContain("Basic front")
 
-    const closed = machineFetcher(url(), machineOf({ origin: front.origin }), options)
+    const closed = machineFetcher(url({ allowCidrs: ["127.0.0.0/8"] }), machineOf({ origin: front.origin }), options)
     await expect(closed(request())).rejects.toMatchObject({ _tag: "ProviderUnavailable" })
   })
 })

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MachineNotRunning, MachineStarting, ProviderRateLimited, ProviderUnavailable } from "../src/contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
-import type { MachinesOptions } from "../src/machines/machines.ts"
+import type { MachinesOptions } from "../src/machines/machines-options.ts"
 import type { AttemptResponse, AttemptRequest } from "../src/machines/attempt-request.ts"
-import type { ReadinessProbe } from "../src/machines/waker.ts"
+import type { ReadinessProbe } from "../src/machines/readiness-probe.ts"
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000, loopLimit: 100_000 })
@@ -89,7 +89,7 @@ const sleeper = (more: Sleeper = {}) => {
   })
   const reach = (signal?: AbortSignal, request = sendable()): Promise<unknown> =>
     Effect.runPromise(machines.reach(machine, 3000, request), signal === undefined ? {} : { signal }).then(
-      (answer): unknown => answer,
+      ({ response }): unknown => response,
       (error: unknown) => error,
     )
   /** Runs that many requests with as much time as they want. */
@@ -176,7 +176,7 @@ describe("a machine that does not run", () => {
       discard: () => {},
       replayable: () => true,
     })
-    expect(await Effect.runPromise(reached)).toBe(200)
+    expect((await Effect.runPromise(reached)).response).toBe(200)
     expect(starts).toBe(1)
   })
 

@@ -104,7 +104,7 @@ describe("in workerd", { timeout: 20_000 }, () => {
     const said = async (path: string) =>
       (await fetch(new URL(`/?machine=sockets&origin=${origin}&connect=${path}`, worker.url))).text()
     expect(await said("echo")).toBe("echo hello")
-    expect(await said("refused")).toContain("answered 403")
+    expect(await said("refused")).toContain("refused with 403")
     expect(await said("platform")).toContain("cannot be reached: HTTP 502")
   })
 })

@@ -1,46 +1,53 @@
-import { MachineRecordInvalid } from "../contract/errors.ts"
+import { checkAddressOptions } from "../contract/address-options.ts"
+import type { AddressOptions } from "../contract/address-options.ts"
+import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
 
+/** Which addresses the records may name. Default: loopback and public ones; `allowCidrs` adds more. */
+export type LocalOptions = AddressOptions
+
+/** This host alone. */
+const LOOPBACK = ["127.0.0.0/8", "::1/128"]
+
 /**
- * Machines that need no provider: a machine proxy on a host and port that this process can reach. Runs everywhere.
+ * Machines that need no provider: a machine proxy on a host and port that this process can reach. Runs everywhere; on Workers
+ * a name must be in `allowHosts`.
  *
  * Metadata: `port`, 1 to 65535; `host`, default `127.0.0.1`; `epoch`, any text that changes when another proxy takes its
  * place, default constant.
  *
+ * @throws {TypeError} naming the option that is unknown or invalid
  * @example
+ * local()
  * { id: "mach_1", type: "local", externalId: "dev", metadata: { port: 8080 } }
  */
-export const local = (): MachineProvider => ({
-  type: "local",
-  capabilities: {
-    runtimes: ["node", "bun", "deno", "workerd"],
-    webSocket: true,
-    wake: "none",
-    ports: "any",
-    interceptedHeaders: [],
-  },
-  async resolve(machine) {
-    const { host, port, epoch } = decode(machine)
-    return { origin: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, epoch, ttlMs: 60_000 }
-  },
-})
-
-interface Place {
-  readonly host: string
-  readonly port: number
-  readonly epoch: string
+export const local = (options: LocalOptions = {}): MachineProvider => {
+  const addresses = checkAddressOptions("local", options, { always: LOOPBACK })
+  return {
+    type: "local",
+    capabilities: {
+      runtimes: ["node", "bun", "deno", "workerd"],
+      webSocket: true,
+      wake: "none",
+      ports: "any",
+      interceptedHeaders: [],
+    },
+    async resolve(machine) {
+      const { host, port, epoch } = decode(machine)
+      const origin = `http://${host.includes(":") ? `[${host}]` : host}:${port}`
+      if (!URL.canParse(origin)) throw invalid(machine, "host", A_HOST)
+      return { origin: addresses.allowed(origin, machine, "host"), addresses: addresses.rule, epoch, ttlMs: 60_000 }
+    },
+  }
 }
 
+const A_HOST = "a hostname or an IP address"
+
 // By hand: for three fields a Schema would cost a Worker 14 kB of its bundle.
-const decode = (machine: Machine): Place => {
-  const { metadata } = machine
-  const host = metadata["host"] ?? "127.0.0.1"
-  const port = metadata["port"]
-  const epoch = metadata["epoch"] ?? ""
-  // A name, an IPv4 or an IPv6 address without brackets; the origin that comes of it is checked once more.
-  if (typeof host !== "string" || !/^[A-Za-z0-9._:-]{1,253}$/.test(host)) {
-    throw invalid(machine, "host", "a hostname or an IP address")
-  }
+const decode = (machine: Machine): { readonly host: string; readonly port: number; readonly epoch: string } => {
+  const { host = "127.0.0.1", port, epoch = "" } = machine.metadata
+  // A name, an IPv4 or an IPv6 address without brackets.
+  if (typeof host !== "string" || !/^[A-Za-z0-9._:-]{1,253}$/.test(host)) throw invalid(machine, "host", A_HOST)
   if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) {
     throw invalid(machine, "port", "an integer from 1 to 65535")
   }
@@ -49,4 +56,4 @@ const decode = (machine: Machine): Place => {
 }
 
 const invalid = (machine: Machine, field: string, accepted: string): MachineRecordInvalid =>
-  new MachineRecordInvalid({ provider: machine.type, machine: machine.externalId, field, accepted })
+  new MachineRecordInvalid({ ...machineRef(machine), field, accepted })

@@ -1,27 +1,34 @@
 import * as Schema from "effect/Schema"
+import { metadataDecoder } from "../adapter-kit/metadata-decoder.ts"
+import { checkAddressOptions } from "../contract/address-options.ts"
+import type { AddressOptions } from "../contract/address-options.ts"
 import { checkFields } from "../contract/fields.ts"
 import type { MachineProvider } from "../contract/machine-provider.ts"
-import { metadataDecoder } from "../adapter-kit/metadata-decoder.ts"
 import { AN_ORIGIN, isOrigin } from "../contract/origin.ts"
 
-export interface UrlOptions {
+/** What {@link url} takes. */
+export interface UrlOptions extends AddressOptions {
   /**
-   * Sent to every origin with every request: what a front server there asks for. Secrets are allowed, so take records from
-   * nobody who may not have them. A client's own field of the same name is tunnelled to the app.
+   * Sent to every origin with every request: what a front server there requires. Secrets are allowed, so take records only
+   * from those who may have them. A client's own field of the same name reaches the app under another name on the way.
    */
-  readonly headers?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 /**
- * Machines at fixed origins: an external host, somebody's tunnel. Runs everywhere.
+ * Machines at fixed origins, with a machine proxy there: an external host, a tunnel. Runs everywhere. Public addresses only,
+ * unless `allowCidrs` adds more; on Workers a name must be in `allowHosts`.
  *
  * Metadata: `origin`, `https://` or `http://` with a host and perhaps a port; `epoch`, any text that changes when another
- * machine takes its place, default constant. Throws a `TypeError` for headers that are none.
+ * machine takes its place, default constant.
  *
+ * @throws {TypeError} naming the option that is unknown or invalid; a header's value is never repeated
  * @example
+ * url({ headers: { authorization: "Basic …" } })
  * { id: "mach_1", type: "url", externalId: "office", metadata: { origin: "https://office.example.com" } }
  */
 export const url = (options: UrlOptions = {}): MachineProvider => {
+  const addresses = checkAddressOptions("url", options, { fields: { headers: isPlain } })
   const headers = { ...options.headers }
   checkFields(headers)
   return {
@@ -35,10 +42,15 @@ export const url = (options: UrlOptions = {}): MachineProvider => {
     },
     async resolve(machine) {
       const { origin, epoch = "" } = decode(machine)
-      return { origin, headers, epoch, ttlMs: 60_000 }
+      const allowed = addresses.allowed(origin, machine, "origin")
+      return { origin: allowed, headers, addresses: addresses.rule, epoch, ttlMs: 60_000 }
     },
   }
 }
+
+/** A `Headers` or a `Map` has no properties: it would count as no headers at all. */
+const isPlain = (value: unknown): string | undefined =>
+  Object.prototype.toString.call(value) === "[object Object]" ? undefined : "an object of names and values"
 
 const decode = metadataDecoder(
   Schema.Struct({

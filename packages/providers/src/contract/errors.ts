@@ -1,5 +1,6 @@
-/** Which machine failed. Every error is made of it. */
+/** Which machine an error is about. Every error class takes it, with fields of its own. */
 export interface MachineRef {
+  /** The machine's `type`. */
   readonly provider: string
   /** The provider's name of the machine. */
   readonly machine: string
@@ -7,7 +8,7 @@ export interface MachineRef {
   readonly cause?: unknown
 }
 
-/** A machine as an error names it: `new MachineNotFound(where(machine))`. */
+/** A machine as the errors take it: `new MachineNotFound(machineRef(machine))`. */
 export const machineRef = ({
   type,
   externalId,
@@ -19,17 +20,17 @@ export const machineRef = ({
   machine: externalId,
 })
 
-/** Sets the tag and the sentence; the sentence holds no secret, because none is in the fields. */
+/** Builds the sentence. It holds no secret, because none is in the fields. */
 abstract class MachineFailure extends Error {
   readonly provider: string
   readonly machine: string
-  constructor(where: MachineRef, sentence: string) {
+  constructor(ref: MachineRef, sentence: string) {
     super(
-      `${where.provider} machine ${where.machine} ${sentence}`,
-      where.cause === undefined ? undefined : { cause: where.cause },
+      `${ref.provider} machine ${ref.machine} ${sentence}`,
+      ref.cause === undefined ? undefined : { cause: ref.cause },
     )
-    this.provider = where.provider
-    this.machine = where.machine
+    this.provider = ref.provider
+    this.machine = ref.machine
   }
   override get name(): string {
     return (this as unknown as { _tag: string })._tag
@@ -39,106 +40,113 @@ abstract class MachineFailure extends Error {
 /** The provider knows no such machine, or it is gone for good. */
 export class MachineNotFound extends MachineFailure {
   readonly _tag = "MachineNotFound"
-  constructor(where: MachineRef) {
-    super(where, "does not exist")
+  constructor(ref: MachineRef) {
+    super(ref, "does not exist")
   }
 }
 
-/** The machine exists and does not run. */
+/** The machine exists and is not running. */
 export class MachineNotRunning extends MachineFailure {
   readonly _tag = "MachineNotRunning"
-  /** The provider's own word for it: `exited`, `paused`. */
+  /** The provider's own name of its state: `exited`, `paused`. */
   readonly state: string
-  constructor(where: MachineRef & { readonly state: string }) {
-    super(where, `is ${where.state}`)
-    this.state = where.state
+  constructor(ref: MachineRef & { readonly state: string }) {
+    super(ref, `is ${ref.state}`)
+    this.state = ref.state
   }
 }
 
-/** The machine is on its way up; asking again soon helps. */
+/** The machine is starting; a retry helps. */
 export class MachineStarting extends MachineFailure {
   readonly _tag = "MachineStarting"
+  /** When a retry makes sense, in ms from now, where the provider says so. */
   readonly retryAfterMs: number | undefined
-  constructor(where: MachineRef & { readonly retryAfterMs?: number | undefined }) {
-    super(where, "is starting")
-    this.retryAfterMs = where.retryAfterMs
+  constructor(ref: MachineRef & { readonly retryAfterMs?: number | undefined }) {
+    super(ref, "is starting")
+    this.retryAfterMs = ref.retryAfterMs
   }
 }
 
-/** Another machine answered at this machine's endpoint (a stamped 421). */
+/** Another machine responded at this machine's endpoint (a stamped 421). */
 export class MachineMismatch extends MachineFailure {
   readonly _tag = "MachineMismatch"
-  constructor(where: MachineRef) {
-    super(where, "is not the one that answered at its endpoint")
+  constructor(ref: MachineRef) {
+    super(ref, "is not the one that responded at its endpoint")
   }
 }
 
-/** The machine runs, and its proxy does not answer. That a port inside is closed is the proxy's own answer. */
+/**
+ * The machine is running, but nothing accepts connections at its address: its proxy does not listen. A closed port behind the
+ * proxy is a response of the proxy and not this error.
+ */
 export class PortClosed extends MachineFailure {
   readonly _tag = "PortClosed"
+  /** The port that was requested inside the machine. */
   readonly port: number
-  constructor(where: MachineRef & { readonly port: number }) {
-    super(where, `runs, and nothing answers where its proxy should; port ${where.port} was wanted`)
-    this.port = where.port
+  constructor(ref: MachineRef & { readonly port: number }) {
+    super(ref, `is running, but nothing accepts connections at its address (port ${ref.port} was requested)`)
+    this.port = ref.port
   }
 }
 
-/** The provider refused our credentials. */
+/** The provider rejected our credentials. */
 export class ProviderAuth extends MachineFailure {
   readonly _tag = "ProviderAuth"
-  constructor(where: MachineRef) {
-    super(where, "cannot be reached: the provider refused the credentials")
+  constructor(ref: MachineRef) {
+    super(ref, "cannot be reached: the provider rejected the credentials")
   }
 }
 
-/** The provider asked us to slow down. */
+/** The provider limits how often it may be called. */
 export class ProviderRateLimited extends MachineFailure {
   readonly _tag = "ProviderRateLimited"
+  /** When the provider may be called again, in ms from now, where it says so. */
   readonly retryAfterMs: number | undefined
-  constructor(where: MachineRef & { readonly retryAfterMs?: number | undefined }) {
-    super(where, "cannot be reached: the provider limits the rate")
-    this.retryAfterMs = where.retryAfterMs
+  constructor(ref: MachineRef & { readonly retryAfterMs?: number | undefined }) {
+    super(ref, "cannot be reached: the provider limits the rate of calls")
+    this.retryAfterMs = ref.retryAfterMs
   }
 }
 
-/** The provider, or the way to it, failed. */
+/** The provider failed, or the connection to it or to the machine could not be made. */
 export class ProviderUnavailable extends MachineFailure {
   readonly _tag = "ProviderUnavailable"
   /** A short reason for logs: `ECONNREFUSED`, `timeout`, `HTTP 500`. */
   readonly reason: string
-  constructor(where: MachineRef & { readonly reason: string }) {
-    super(where, `cannot be reached: ${where.reason}`)
-    this.reason = where.reason
+  constructor(ref: MachineRef & { readonly reason: string }) {
+    super(ref, `cannot be reached: ${ref.reason}`)
+    this.reason = ref.reason
   }
 }
 
-/** A route's machine record has a field the adapter cannot use. */
+/** The machine's record has a field that the adapter cannot use. */
 export class MachineRecordInvalid extends MachineFailure {
   readonly _tag = "MachineRecordInvalid"
+  /** The invalid field, by its path: `metadata`, `endpoint.origin`. Its value is never repeated: it may be a secret. */
   readonly field: string
-  constructor(where: MachineRef & { readonly field: string; readonly accepted: string }) {
-    super(where, `has an invalid record: ${where.field} must be ${where.accepted}`)
-    this.field = where.field
+  constructor(ref: MachineRef & { readonly field: string; readonly accepted: string }) {
+    super(ref, `has an invalid record: ${ref.field} must be ${ref.accepted}`)
+    this.field = ref.field
   }
 }
 
-/** The machine's proxy took the request and no answer came in time, or the connection broke before one. */
+/** The request was sent, and no response head arrived in time. */
 export class UpstreamTimeout extends MachineFailure {
   readonly _tag = "UpstreamTimeout"
-  constructor(where: MachineRef) {
-    super(where, "did not answer in time")
+  constructor(ref: MachineRef) {
+    super(ref, "did not respond in time")
   }
 }
 
-/** The connection to the machine's proxy broke, or its answer could not be understood. */
+/** The connection to the machine broke before a response, or its response could not be parsed. */
 export class UpstreamFailed extends MachineFailure {
   readonly _tag = "UpstreamFailed"
-  constructor(where: MachineRef) {
-    super(where, "closed the connection or sent an answer that cannot be understood")
+  constructor(ref: MachineRef) {
+    super(ref, "closed the connection or sent an invalid response")
   }
 }
 
-/** All that can go wrong between a route and a machine's answer. Each has an answer in `forward`'s table under its tag. */
+/** Everything that can fail between a route and a machine's response. `providerErrors` has a row for each tag. */
 export type ProviderError =
   | MachineNotFound
   | MachineNotRunning
@@ -166,6 +174,9 @@ const tags: ReadonlySet<unknown> = new Set<ProviderError["_tag"]>([
   "UpstreamFailed",
 ])
 
-/** By its tag, not its class: an adapter may have been built against another copy of this package. */
+/**
+ * Whether a value is one of the errors of this package. Decided by its tag and not by its class: an adapter may have been
+ * built against another copy of this package, or run in another realm.
+ */
 export const isProviderError = (value: unknown): value is ProviderError =>
-  value instanceof Error && tags.has((value as { readonly _tag?: unknown })._tag)
+  Object.prototype.toString.call(value) === "[object Error]" && tags.has((value as { readonly _tag?: unknown })._tag)

@@ -1,4 +1,4 @@
-/** What comes from strangers and from databases, which types alone do not hold: providers, records, endpoints. */
+/** Run-time validation of what types alone do not guarantee: providers, records of machines, endpoints. */
 import { MachineRecordInvalid, machineRef } from "./errors.ts"
 import { isFieldName } from "./fields.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
@@ -7,10 +7,9 @@ import { AN_ORIGIN, isOrigin } from "./origin.ts"
 /**
  * Providers by their types.
  *
- * @throws {TypeError} naming the one that is none
+ * @throws {TypeError} naming the invalid one, or the second one of a type
  */
 export const validProviders = (providers: readonly MachineProvider[]): ReadonlyMap<string, MachineProvider> => {
-  if (!Array.isArray(providers)) throw new TypeError("providers must be an array")
   const byType = new Map<string, MachineProvider>()
   for (const [at, provider] of (providers as readonly unknown[]).entries()) {
     const { type, resolve, capabilities } = (provider ?? {}) as Partial<MachineProvider>
@@ -25,26 +24,26 @@ export const validProviders = (providers: readonly MachineProvider[]): ReadonlyM
   return byType
 }
 
-/** What is wrong with a record; a row of a database may be anything. */
+/** What is invalid about a record, which may come from a database and be anything; `undefined` if it is valid. */
 export const invalidRecord = (machine: Machine): MachineRecordInvalid | undefined => {
-  const { id, type, externalId, metadata }: Readonly<Record<keyof Machine, unknown>> = machine
-  const wrong = (field: string, accepted: string) =>
+  const { id, type, externalId, metadata }: Readonly<Partial<Record<keyof Machine, unknown>>> = machine ?? {}
+  const invalid = (field: string, accepted: string) =>
     new MachineRecordInvalid({ provider: String(type), machine: String(externalId), field, accepted })
-  if (typeof type !== "string") return wrong("type", "a provider's type")
-  if (typeof id !== "string" || id === "") return wrong("id", "the machine's name in tickets")
-  if (typeof externalId !== "string") return wrong("externalId", "the provider's name of the machine")
-  return isObject(metadata) ? undefined : wrong("metadata", "an object, which may be empty")
+  if (typeof type !== "string") return invalid("type", "a provider's type")
+  if (typeof id !== "string" || id === "") return invalid("id", "the machine's name in tickets")
+  if (typeof externalId !== "string") return invalid("externalId", "the provider's name of the machine")
+  return isObject(metadata) ? undefined : invalid("metadata", "an object, which may be empty")
 }
 
 /**
- * An endpoint as it may be used. An adapter builds origins from what an API says; one with a path or credentials would send
- * requests elsewhere. Throws `MachineRecordInvalid` with a field of `endpoint`.
+ * An endpoint with its origin in normal form. An adapter builds origins from what an API returns; one with a path or
+ * credentials would send requests elsewhere. Throws `MachineRecordInvalid` with a field of `endpoint`.
  */
 export const validEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint => {
   const refuse = (field: string, accepted: string): never => {
     throw new MachineRecordInvalid({ ...machineRef(machine), field: `endpoint.${field}`, accepted })
   }
-  const { origin, headers = {}, epoch, ttlMs, expiresAt, fetch } = endpoint
+  const { origin, headers = {}, epoch, ttlMs, expiresAt, fetch, machineProxy, addresses } = endpoint
   if (!isOrigin(origin)) refuse("origin", AN_ORIGIN)
   // Refused here because a runtime that refuses one repeats its value, which may be a secret.
   const plain = isObject(headers) && !(headers instanceof Headers)
@@ -56,12 +55,14 @@ export const validEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint =>
   // In seconds it would have been over since 1970.
   if (expiresAt !== undefined && !(expiresAt > 1e11)) refuse("expiresAt", "a time in ms since 1970")
   if (fetch !== undefined && typeof fetch !== "function") refuse("fetch", "a function")
+  if (machineProxy !== undefined && (machineProxy as unknown) !== false) refuse("machineProxy", "false, or absent")
+  if (addresses !== undefined && !isObject(addresses)) refuse("addresses", "an object with allowCidrs and allowHosts")
   return { ...endpoint, origin: new URL(origin).origin }
 }
 
 // More than an adapter's author may write: what comes from a vendor is sent as it is, as long as it is one field.
 const isField = (name: string, value: unknown): boolean =>
-  // oxlint-disable-next-line no-control-regex -- control octets are what this is about
+  // oxlint-disable-next-line no-control-regex -- control characters are what this is about
   isFieldName(name) && typeof value === "string" && !/[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/.test(value)
 
 const isObject = (value: unknown): value is object =>

@@ -1,6 +1,7 @@
 import { errorRows } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
+import type { AttemptResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
 import {
   isProviderError,
@@ -16,57 +17,66 @@ import {
   machineRef,
 } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
+import { failureCode, providerError } from "./from-promise.ts"
 import type { Endpoint, Machine, MachineStatus, Verdict } from "../contract/machine-provider.ts"
-import { failureCode, providerError } from "./provider-client.ts"
-import type { AttemptResponse } from "./attempt-request.ts"
 
-/** Why a request did not bring an answer of its machine, while it is still open what follows from it. */
+/** Why an attempt brought no response of its machine, before it is known whether another attempt helps. */
 export type AttemptFailure<A = unknown> =
-  /** No answer came. */
-  | { readonly _tag: "Unanswered"; readonly failure: SendFailure; readonly sent: "no" | "maybe" }
-  /** Another machine's proxy answered. */
+  | { readonly _tag: "NoResponse"; readonly failure: SendFailure; readonly sent: "no" | "maybe" }
+  /** Another machine's proxy responded. */
   | { readonly _tag: "Misdirected"; readonly sent: "no" }
-  /** Our credentials at the edge ended. `hidden`: or the app refused, where the runtime shows the status alone. */
-  | { readonly _tag: "Stale"; readonly hidden?: { readonly answer: A }; readonly sent: "no" }
-  /** The platform answered, and only the machine's status can explain it. */
-  | { readonly _tag: "Unclear"; readonly reason: string; readonly sent: "maybe" }
-  /** The platform answered, and its adapter knows what that means. */
-  | { readonly _tag: "Known"; readonly error: ProviderError; readonly sent: "maybe" }
+  /**
+   * The platform's edge rejected our credentials. `unproven`: the response, where the runtime hides its head, so that it may
+   * as well be the app's.
+   */
+  | { readonly _tag: "CredentialsExpired"; readonly unproven?: AttemptResponse<A>; readonly sent: "no" }
+  /** The platform responded, and only the machine's status can explain it. */
+  | { readonly _tag: "NeedsStatus"; readonly reason: string; readonly sent: "maybe" }
+  /** The platform responded, and its adapter knows what that means. */
+  | { readonly _tag: "Classified"; readonly error: ProviderError; readonly sent: "maybe" }
 
-/** What an answer means, by whether the machine's own proxy gave it. `undefined`: it is the app's. */
+/** What a response means, by whether the machine's own proxy gave it. `undefined`: it is the app's. */
 export const classifyResponse = <A>(
   { provider, machine }: Destination,
+  endpoint: Endpoint,
   received: AttemptResponse<A>,
-  names: HopHeaderNames,
+  headerNames: HopHeaderNames,
   body?: string,
 ): AttemptFailure<A> | undefined => {
-  const { status, header, response: answer, headHidden: hidden = false } = received
-  if (header(names.stamp) !== undefined) {
-    // An app may answer 421 of its own accord; only the machine's proxy can say why, because it removes an app's copy.
-    const misdirected = status === 421 && header(names.error) === errorRows.MachineMisdirected.code
+  if (endpoint.machineProxy === false) return undefined
+  const { status, header, headHidden = false } = received
+  if (header(headerNames.stamp) !== undefined) {
+    // An app may respond 421 by itself; only the machine's proxy can give the code, because it removes an app's copy.
+    const misdirected = status === 421 && header(headerNames.error) === errorRows.MachineMisdirected.code
     return misdirected ? { _tag: "Misdirected", sent: "no" } : undefined
   }
   // Nothing proves who took a handshake where its head cannot be seen; the ticket names the machine all the same.
-  if (hidden && status === 101) return undefined
-  if (hidden && status === 421) return { _tag: "Misdirected", sent: "no" }
-  let verdict: Verdict
-  try {
-    const seen = { status, header, ...(body === undefined ? {} : { body }) }
-    verdict = provider.classify === undefined ? classify(status, machine) : provider.classify(seen, machine)
-  } catch (cause) {
-    verdict = providerError(cause, machine)
+  if (headHidden && status === 101) return undefined
+  if (headHidden && status === 421) return { _tag: "Misdirected", sent: "no" }
+  const verdict = verdictOf({ provider, machine }, { status, header, ...(body === undefined ? {} : { body }) })
+  if (verdict === "refresh-credentials") {
+    return { _tag: "CredentialsExpired", ...(headHidden ? { unproven: received } : {}), sent: "no" }
   }
-  if (verdict !== "refresh-credentials" && verdict !== "check-status" && !isProviderError(verdict)) {
-    verdict = providerError(new TypeError("classify gave no verdict"), machine)
-  }
-  if (verdict === "refresh-credentials") return { _tag: "Stale", ...(hidden ? { hidden: { answer } } : {}), sent: "no" }
-  if (verdict === "check-status") return { _tag: "Unclear", reason: `HTTP ${status}`, sent: "maybe" }
-  // It may as well be the app's.
-  return hidden ? undefined : { _tag: "Known", error: verdict, sent: "maybe" }
+  if (verdict === "check-status") return { _tag: "NeedsStatus", reason: `HTTP ${status}`, sent: "maybe" }
+  return headHidden ? undefined : { _tag: "Classified", error: verdict, sent: "maybe" }
 }
 
-/** The contract's default: what an answer without a stamp means when its adapter does not say. */
-const classify = (status: number, machine: Machine): Verdict =>
+/** The adapter's verdict, or the contract's default. Whatever else an adapter gives or throws is its failure. */
+const verdictOf = (
+  { provider, machine }: Pick<Destination, "provider" | "machine">,
+  response: Parameters<NonNullable<Destination["provider"]["classify"]>>[0],
+): Verdict => {
+  if (provider.classify === undefined) return defaultVerdict(response.status, machine)
+  try {
+    const verdict = provider.classify(response, machine)
+    if (verdict === "refresh-credentials" || verdict === "check-status" || isProviderError(verdict)) return verdict
+    throw new TypeError("classify gave no verdict")
+  } catch (cause) {
+    return providerError(cause, machine)
+  }
+}
+
+const defaultVerdict = (status: number, machine: Machine): Verdict =>
   (status >= 502 && status <= 504) || (status >= 520 && status <= 530)
     ? "check-status"
     : new ProviderUnavailable({
@@ -74,78 +84,80 @@ const classify = (status: number, machine: Machine): Verdict =>
         reason: `HTTP ${status} without the stamp of the machine's proxy`,
       })
 
-/** Whether it was not even tried, which says nothing of the machine. */
-export const isUntried = (trouble: AttemptFailure): boolean =>
-  trouble._tag === "Unanswered" && trouble.failure.kind === "unsupported"
+/** Whether this runtime cannot send such a request at all, which says nothing about the machine. */
+export const isUnsupported = (failed: AttemptFailure): boolean =>
+  failed._tag === "NoResponse" && failed.failure.kind === "unsupported"
 
-/** Whether the machine may be elsewhere by now, so that asking anew can help. */
-export const mayHaveMoved = (trouble: AttemptFailure): boolean =>
-  trouble._tag === "Misdirected" ||
-  trouble._tag === "Stale" ||
-  // Some edges give a machine another address with each incarnation, and answer for those of the past.
-  trouble._tag === "Unclear" ||
-  (trouble._tag === "Unanswered" && !(trouble.failure.kind === "timeout" && trouble.sent === "maybe"))
+/** Whether the machine may be elsewhere by now, so that resolving it again can help. */
+export const mayHaveMoved = (failed: AttemptFailure): boolean =>
+  failed._tag === "Misdirected" ||
+  failed._tag === "CredentialsExpired" ||
+  // Some edges give a machine another address with each incarnation, and respond for the previous ones.
+  failed._tag === "NeedsStatus" ||
+  (failed._tag === "NoResponse" && !(failed.failure.kind === "timeout" && failed.sent === "maybe"))
 
+/** Whether an endpoint leads elsewhere than the one before it, or with other credentials. */
 export const hasMoved = (before: Endpoint, after: Endpoint): boolean =>
   before.origin !== after.origin ||
   before.epoch !== after.epoch ||
   JSON.stringify(before.headers) !== JSON.stringify(after.headers)
 
-/** What a machine that is coming up does to those who come too early. */
-export const isStartingUp = (trouble: AttemptFailure): boolean =>
-  trouble._tag === "Unanswered" && (trouble.failure.kind === "refused" || trouble.failure.kind === "reset")
+/** Whether it failed as attempts do while a machine is starting. */
+export const looksLikeStartup = (failed: AttemptFailure): boolean =>
+  failed._tag === "NoResponse" && (failed.failure.kind === "refused" || failed.failure.kind === "reset")
 
-/** Whether only the machine's status can say what happened. */
-export const wantsStatus = (trouble: AttemptFailure): boolean =>
-  trouble._tag === "Unclear" || trouble._tag === "Unanswered"
+/** Whether only the machine's status can explain it. */
+export const needsStatus = (failed: AttemptFailure): boolean =>
+  failed._tag === "NeedsStatus" || failed._tag === "NoResponse"
 
-/** What is known when it has to be said what happened. */
+/** What the final error depends on, beside the failure itself. */
 export interface Evidence {
-  /** The machine has been up for no longer than it is given to listen. */
+  /** The machine has been up for no longer than its startup grace. */
   readonly young: boolean
+  /** Whether the request may be sent again. */
   readonly replayable: boolean
   readonly status: MachineStatus | undefined
 }
 
-/** The typed error of a trouble that nothing mended. */
+/** The error of an attempt that no other attempt could mend. */
 export const toProviderError = (
-  trouble: AttemptFailure,
+  failed: AttemptFailure,
   { machine, port }: Destination,
   evidence: Evidence,
 ): ProviderError => {
-  const at = machineRef(machine)
-  if (trouble._tag === "Known") return trouble.error
-  if (trouble._tag === "Misdirected") return new MachineMismatch(at)
-  if (trouble._tag === "Stale") return new ProviderAuth(at)
-  const cause = trouble._tag === "Unanswered" ? trouble.failure : undefined
+  const ref = machineRef(machine)
+  if (failed._tag === "Classified") return failed.error
+  if (failed._tag === "Misdirected") return new MachineMismatch(ref)
+  if (failed._tag === "CredentialsExpired") return new ProviderAuth(ref)
+  const cause = failed._tag === "NoResponse" ? failed.failure : undefined
   const { status, young, replayable } = evidence
   switch (status?.state) {
     case "stopping":
     case "stopped":
     case "suspended":
     case "failed":
-      return new MachineNotRunning({ ...at, cause, state: status.detail ?? status.state })
+      return new MachineNotRunning({ ...ref, cause, state: status.detail ?? status.state })
     case "gone":
-      return new MachineNotFound({ ...at, cause })
+      return new MachineNotFound({ ...ref, cause })
     case "starting":
-      return new MachineStarting({ ...at, cause })
+      return new MachineStarting({ ...ref, cause })
     case "running":
     case "unknown":
     case undefined:
       break
   }
   const running = status?.state === "running"
-  if (trouble._tag === "Unclear") {
-    if (!running) return new ProviderUnavailable({ ...at, reason: trouble.reason })
-    return young ? new MachineStarting(at) : new PortClosed({ ...at, port })
+  if (failed._tag === "NeedsStatus") {
+    if (!running) return new ProviderUnavailable({ ...ref, reason: failed.reason })
+    return young ? new MachineStarting(ref) : new PortClosed({ ...ref, port })
   }
-  const { kind, sent } = trouble.failure
-  if (kind === "timeout" && sent === "maybe") return new UpstreamTimeout({ ...at, cause })
-  // Every try was refused, or cut off before an answer by a machine that runs: nobody listens behind its address.
+  const { kind, sent } = failed.failure
+  if (kind === "timeout" && sent === "maybe") return new UpstreamTimeout({ ...ref, cause })
+  // Every attempt was refused, or cut off before a response by a machine that is running: nothing listens at its address.
   if (kind === "refused" || (kind === "reset" && replayable)) {
-    if (young) return new MachineStarting({ ...at, cause })
-    if (kind === "refused" || running) return new PortClosed({ ...at, cause, port })
+    if (young) return new MachineStarting({ ...ref, cause })
+    if (kind === "refused" || running) return new PortClosed({ ...ref, cause, port })
   }
-  if (sent === "no") return new ProviderUnavailable({ ...at, cause, reason: failureCode(trouble.failure) ?? kind })
-  return new UpstreamFailed({ ...at, cause })
+  if (sent === "no") return new ProviderUnavailable({ ...ref, cause, reason: failureCode(failed.failure) ?? kind })
+  return new UpstreamFailed({ ...ref, cause })
 }

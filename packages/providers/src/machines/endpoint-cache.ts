@@ -1,82 +1,64 @@
 import { makeSingleFlight } from "./single-flight.ts"
-import type { Endpoint, Machine } from "../contract/machine-provider.ts"
+import type { SingleFlightOptions } from "./single-flight.ts"
+import type { Endpoint } from "../contract/machine-provider.ts"
 
-/** Asks the provider. The signal ends when nobody waits any more. */
-export type Load = (signal: AbortSignal) => Promise<Endpoint>
+/** Resolves an endpoint with its provider. The signal aborts when nobody waits for it any more. */
+export type LoadEndpoint = (signal: AbortSignal) => Promise<Endpoint>
 
-/** The endpoints known so far, and the questions under way. */
+/** The endpoints known so far, and those being loaded. */
 export interface EndpointCache {
-  /** What is known and still good. */
-  known(key: string): Endpoint | undefined
-  /** Asks, or waits for the same question of another request. Rejects as `load` does. */
-  ask(key: string, load: Load, signal: AbortSignal): Promise<Endpoint>
-  /** Remembers what was told without a question. */
-  learn(key: string, endpoint: Endpoint): Endpoint
-  /** Forgets an endpoint that failed, unless a newer one took its place. */
-  forget(key: string, endpoint: Endpoint): void
-  /** Forgets whatever has a key that begins so: `keyPrefix`. */
-  forgetAll(prefix: string): void
+  /** What is known and not expired. */
+  get(key: string): Endpoint | undefined
+  /** Loads it and stores it, or waits until another request has. Rejects as `load` does, or with the signal's reason. */
+  load(key: string, load: LoadEndpoint, signal: AbortSignal): Promise<Endpoint>
+  /** Stores an endpoint for as long as it says, and gives it back. */
+  set(key: string, endpoint: Endpoint): Endpoint
+  /** Removes an endpoint that failed, unless a newer one took its place. */
+  delete(key: string, endpoint: Endpoint): void
+  /** Removes every endpoint whose key begins so. */
+  deleteAll(keyPrefix: string): void
 }
 
-/** How many endpoints are remembered; the oldest is forgotten first. */
-const REMEMBERED = 10_000
-/** Credentials are renewed before they end, in ms: clocks differ, and a request takes its time. */
+/** How many endpoints are kept; the oldest is removed first. */
+const MAX_ENTRIES = 10_000
+/** How long before their end credentials are renewed, in ms: clocks differ, and a request takes its time. */
 const EXPIRY_MARGIN_MS = 30_000
 
-export const makeEndpointCache = (): EndpointCache => {
-  const known = new Map<string, { readonly endpoint: Endpoint; readonly until: number }>()
-  const flights = makeSingleFlight<Endpoint>({ abandon: true })
+export const makeEndpointCache = (options: Pick<SingleFlightOptions, "diesWithRequest"> = {}): EndpointCache => {
+  const entries = new Map<string, { readonly endpoint: Endpoint; readonly until: number }>()
+  const loading = makeSingleFlight<Endpoint>({ ...options, abortWhenAbandoned: true })
 
-  const remember = (key: string, endpoint: Endpoint): Endpoint => {
+  const set = (key: string, endpoint: Endpoint): Endpoint => {
     const now = Date.now()
     const until = Math.min(now + endpoint.ttlMs, (endpoint.expiresAt ?? Infinity) - EXPIRY_MARGIN_MS)
-    known.delete(key)
+    entries.delete(key)
     if (!(until > now)) return endpoint
-    if (known.size >= REMEMBERED) known.delete(known.keys().next().value!)
-    known.set(key, { endpoint, until })
+    if (entries.size >= MAX_ENTRIES) entries.delete(entries.keys().next().value!)
+    entries.set(key, { endpoint, until })
     return endpoint
   }
 
   return {
-    known(key) {
-      const found = known.get(key)
+    set,
+    get(key) {
+      const found = entries.get(key)
       if (found === undefined) return undefined
       if (found.until > Date.now()) return found.endpoint
-      known.delete(key)
+      entries.delete(key)
       return undefined
     },
-    async ask(key, load, signal) {
-      const asked = await flights.join(
-        key,
-        (signal) => load(signal).then((endpoint) => remember(key, endpoint)),
-        signal,
-      )
-      if (asked.led || asked.value.ttlMs > 0) return asked.value
-      // An endpoint for one use belongs to the one who asked.
-      return remember(key, await load(signal))
+    async load(key, load, signal) {
+      const loadAndSet = (signal: AbortSignal) => load(signal).then((endpoint) => set(key, endpoint))
+      const { value, led } = await loading.join(key, loadAndSet, signal)
+      if (led || value.ttlMs > 0) return value
+      // An endpoint for one request belongs to the one that loaded it.
+      return set(key, await load(signal))
     },
-    learn: remember,
-    forget(key, endpoint) {
-      if (known.get(key)?.endpoint === endpoint) known.delete(key)
+    delete(key, endpoint) {
+      if (entries.get(key)?.endpoint === endpoint) entries.delete(key)
     },
-    forgetAll(prefix) {
-      for (const key of known.keys()) if (key.startsWith(prefix)) known.delete(key)
+    deleteAll(keyPrefix) {
+      for (const key of entries.keys()) if (key.startsWith(keyPrefix)) entries.delete(key)
     },
   }
 }
-
-const fingerprints = new WeakMap<object, string>()
-
-/** Two records have one key only if an adapter cannot tell them apart. */
-export const endpointKey = (machine: Machine, port: number): string => {
-  let metadata = fingerprints.get(machine.metadata)
-  if (metadata === undefined) {
-    metadata = JSON.stringify(machine.metadata)
-    fingerprints.set(machine.metadata, metadata)
-  }
-  return JSON.stringify([machine.type, machine.externalId, port, machine.id, metadata])
-}
-
-/** What the keys of a machine begin with, whatever its port and metadata. */
-export const keyPrefix = (type: string, externalId: string): string =>
-  `${JSON.stringify([type, externalId]).slice(0, -1)},`

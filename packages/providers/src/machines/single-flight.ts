@@ -1,123 +1,160 @@
 /**
- * Work under way that several requests want. Plain data and plain promises, because requests share it: on Workers a fibre
- * of one request cannot wake another's.
+ * Work in progress that several requests wait for. Plain data and plain promises, because requests share it: on Workers a
+ * fibre of one request cannot resume another's.
  */
 export interface SingleFlight<A> {
-  /** How many are under way. */
+  /** How many keys have work in progress. */
   size(): number
-  /** How many wait for it; `undefined` when it is not under way. */
+  /** How many wait for it; `undefined` when there is none in progress. */
   waiting(key: string): number | undefined
   /**
-   * Does the work, or waits for another request that does it; `led` tells which. Rejects as the work does, or with the
-   * signal's reason when the one who waits leaves.
+   * Starts the work, or waits for the work of another request; `led` says which. Rejects as the work does, or with the
+   * signal's reason when this one stops waiting.
    */
-  join(key: string, work: Work<A>, signal: AbortSignal): Promise<{ readonly value: A; readonly led: boolean }>
+  join(key: string, run: Run<A>, signal: AbortSignal): Promise<{ readonly value: A; readonly led: boolean }>
 }
 
-type Work<A> = (signal: AbortSignal) => Promise<A>
+/** How work is shared. */
+export interface SingleFlightOptions {
+  /** Whether work that nobody waits for any more is aborted. */
+  readonly abortWhenAbandoned: boolean
+  /**
+   * Whether work may stop without settling, because it belongs to the request that started it. Default: on Workers, where a
+   * request's timers and I/O end with it. Everywhere else work goes on until its promise settles, however long that takes.
+   */
+  readonly diesWithRequest?: boolean | undefined
+}
 
-interface Flight<A> {
-  readonly answer: Promise<A>
+type Run<A> = (signal: AbortSignal) => Promise<A>
+
+interface InProgress<A> {
+  readonly result: Promise<A>
   readonly abort: (reason: unknown) => void
   waiting: number
-  beatAt: number
-  landed: boolean
+  /** Counts up by a timer of the request that does the work, which ends with that request. */
+  heartbeats: number
+  settled: boolean
 }
 
-/** How often one who waits looks whether the work is still done, in ms. */
-const LOOK_MS = 250
-const BEAT_MS = 100
+/** How often the one who does the work shows that its request lives, in ms. */
+const HEARTBEAT_MS = 100
+/** How often a waiter looks at the heartbeats, in ms. */
+const POLL_MS = 250
 /**
- * How long the one who does the work may be silent, in ms, before another takes it over. On Workers its request may have
- * ended, and its timers and I/O with it, so that no answer ever comes.
+ * How many looks in a row must find no new heartbeat until a waiter takes the work over. Looks are counted and no time is
+ * measured: whatever stalls the process stalls the waiter's timer as well, and the overdue heartbeat comes before its next look.
  */
-const SILENT_MS = 400
+const MAX_MISSED = 2
 
-/** `abandon`: whether work that nobody waits for any more is told to stop. */
-export const makeSingleFlight = <A>({ abandon }: { readonly abandon: boolean }): SingleFlight<A> => {
-  const flights = new Map<string, Flight<A>>()
+export const makeSingleFlight = <A>(options: SingleFlightOptions): SingleFlight<A> => {
+  const { abortWhenAbandoned, diesWithRequest = isWorkers() } = options
+  const all = new Map<string, InProgress<A>>()
 
-  const depart = (key: string, work: Work<A>): Flight<A> => {
+  const start = (key: string, run: Run<A>): InProgress<A> => {
     const controller = new AbortController()
-    let timer: ReturnType<typeof setTimeout>
-    const flight: Flight<A> = {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const end = (): void => {
+      clearTimeout(timer)
+      if (all.get(key) === work) all.delete(key)
+    }
+    const work: InProgress<A> = {
       // A function that throws and one that rejects are the same to those who wait.
-      answer: new Promise<A>((resolve) => resolve(work(controller.signal))).finally(() => {
-        clearTimeout(timer)
-        flight.landed = true
-        if (flights.get(key) === flight) flights.delete(key)
+      result: new Promise<A>((resolve) => resolve(run(controller.signal))).finally(() => {
+        work.settled = true
+        end()
       }),
       abort: (reason) => {
-        clearTimeout(timer)
-        if (flights.get(key) === flight) flights.delete(key)
+        end()
         controller.abort(reason)
       },
       waiting: 0,
-      beatAt: 0,
-      landed: false,
+      heartbeats: 0,
+      settled: false,
     }
     const beat = (): void => {
-      flight.beatAt = Date.now()
-      timer = setTimeout(beat, BEAT_MS)
+      work.heartbeats++
+      timer = setTimeout(beat, HEARTBEAT_MS)
     }
-    beat()
+    if (diesWithRequest) beat()
     // Everybody may have left by the time it fails.
-    flight.answer.catch(() => {})
-    flights.set(key, flight)
-    return flight
+    work.result.catch(() => {})
+    all.set(key, work)
+    return work
   }
 
   return {
-    size: () => flights.size,
-    waiting: (key) => flights.get(key)?.waiting,
-    join: (key, work, signal) =>
+    size: () => all.size,
+    waiting: (key) => all.get(key)?.waiting,
+    join: (key, run, signal) =>
       new Promise((resolve, reject) => {
-        let aboard: Flight<A> | undefined
+        let current: InProgress<A> | undefined
         let timer: ReturnType<typeof setTimeout> | undefined
-        const leave = (): void => {
+
+        const detach = (): InProgress<A> | undefined => {
           clearTimeout(timer)
-          const flight = aboard
-          aboard = undefined
-          if (flight !== undefined && --flight.waiting === 0 && abandon && !flight.landed) flight.abort(signal.reason)
+          const work = current
+          current = undefined
+          if (work !== undefined) work.waiting--
+          return work
         }
         const end = (): void => {
-          leave()
-          signal.removeEventListener("abort", left)
+          signal.removeEventListener("abort", onAbort)
+          const work = detach()
+          if (work?.waiting === 0 && abortWhenAbandoned && !work.settled) work.abort(signal.reason)
         }
-        const left = (): void => {
+        const onAbort = (): void => {
           end()
           reject(signal.reason as Error)
         }
-        const look = (): void => {
-          const found = flights.get(key)
-          const led = found === undefined || Date.now() - found.beatAt > SILENT_MS
-          const flight = led ? depart(key, work) : found
-          if (flight !== aboard) {
-            leave()
-            aboard = flight
-            flight.waiting++
-            listen(flight, led)
+
+        const startOrFollow = (): void => {
+          const found = all.get(key)
+          if (found === undefined) follow(start(key, run), true)
+          else {
+            follow(found, false)
+            if (diesWithRequest) pollHeartbeats(found)
           }
-          // Whoever does the work himself has nobody to look after.
-          if (!led) timer = setTimeout(look, LOOK_MS)
         }
-        const listen = (flight: Flight<A>, led: boolean): void => {
-          flight.answer.then(
+        const follow = (work: InProgress<A>, led: boolean): void => {
+          current = work
+          work.waiting++
+          work.result.then(
             (value) => {
-              if (aboard !== flight) return
+              if (current !== work) return
               end()
               resolve({ value, led })
             },
             (error: unknown) => {
-              if (aboard !== flight) return
+              if (current !== work) return
               end()
               reject(error)
             },
           )
         }
+        const pollHeartbeats = (work: InProgress<A>): void => {
+          let seen = work.heartbeats
+          let missed = 0
+          const poll = (): void => {
+            missed = work.heartbeats === seen ? missed + 1 : 0
+            seen = work.heartbeats
+            if (missed < MAX_MISSED) {
+              timer = setTimeout(poll, POLL_MS)
+              return
+            }
+            // Not aborted: nothing of a request that has ended can be.
+            if (all.get(key) === work) all.delete(key)
+            detach()
+            startOrFollow()
+          }
+          timer = setTimeout(poll, POLL_MS)
+        }
+
         if (signal.aborted) return reject(signal.reason as Error)
-        signal.addEventListener("abort", left, { once: true })
-        look()
+        signal.addEventListener("abort", onAbort, { once: true })
+        startOrFollow()
       }),
   }
 }
+
+/** Only workerd has it. */
+const isWorkers = (): boolean => "WebSocketPair" in globalThis

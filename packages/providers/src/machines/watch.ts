@@ -1,28 +1,51 @@
 import * as Effect from "effect/Effect"
+import type { BackgroundEvents } from "./background-events.ts"
+import { ProviderUnavailable } from "../contract/errors.ts"
 import type { MachineChange, MachineProvider } from "../contract/machine-provider.ts"
+import { providerError } from "./from-promise.ts"
 
-/** Between two watches, in ms: a provider that ended one may be gone for a while. */
-const FIRST_PAUSE_MS = 1_000
-const LONGEST_PAUSE_MS = 30_000
+/** Between two watches, in ms: a provider that ended one may be unavailable for a while. */
+const FIRST_DELAY_MS = 1_000
+const MAX_DELAY_MS = 30_000
+/** How long a watch must last, in ms, to count as working again when it reports nothing. */
+const STABLE_MS = 30_000
 
 /**
- * Follows what a provider tells of its machines until it is interrupted. A watch that ends is begun anew, after a pause that
- * doubles as long as nothing is told. Never fails: changes are a hint, and who misses one finds out by its request.
+ * Follows the changes that a provider reports, until it is interrupted. A watch that ends is restarted with exponential
+ * back-off, which begins anew when a change arrives. Never fails: changes are a hint, and a request finds a missed one out.
  */
-export const follow = (provider: MachineProvider, told: (change: MachineChange) => void): Effect.Effect<never> =>
+export const followChanges = (
+  provider: MachineProvider,
+  onChange: (change: MachineChange) => void,
+  events: BackgroundEvents,
+): Effect.Effect<never> =>
   Effect.gen(function* () {
-    let pause = FIRST_PAUSE_MS
-    const once = Effect.tryPromise(async (signal) => {
-      for await (const change of provider.watch!({ signal })) {
-        // A watch that does not heed its signal is left at its next word.
+    const { type } = provider
+    const work = { provider: type, operation: "watch" } as const
+    // The errors of the contract name a machine; a watch has none.
+    const nameless = { id: "", type, externalId: "*", metadata: {} }
+    let delay = FIRST_DELAY_MS
+    const watchOnce = Effect.promise(async (signal) => {
+      const stable = events.isFailing(work) ? setTimeout(() => events.succeeded(work), STABLE_MS) : undefined
+      try {
+        for await (const change of provider.watch!({ signal })) {
+          // A watch that does not obey its signal is left at its next change.
+          if (signal.aborted) return
+          delay = FIRST_DELAY_MS
+          events.succeeded(work)
+          onChange(change)
+        }
         if (signal.aborted) return
-        pause = FIRST_PAUSE_MS
-        told(change)
+        events.failed(work, new ProviderUnavailable({ provider: type, machine: "*", reason: "the watch ended" }))
+      } catch (cause) {
+        if (!signal.aborted) events.failed(work, providerError(cause, nameless))
+      } finally {
+        clearTimeout(stable)
       }
     })
     for (;;) {
-      yield* Effect.ignore(once)
-      yield* Effect.sleep(pause * (0.75 + Math.random() / 2))
-      pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+      yield* watchOnce
+      yield* Effect.sleep(delay * (0.75 + Math.random() / 2))
+      delay = Math.min(delay * 2, MAX_DELAY_MS)
     }
   })

@@ -2,31 +2,31 @@ import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { Endpoint } from "../contract/machine-provider.ts"
 
 /**
- * What a provider's edge is sent: its own headers last, so that they win, and those it would eat or act on under the
- * tunnel's prefix, where the machine's proxy finds them.
+ * The header fields for a provider's edge: its own come last, so that they win, and those that it would remove or act on are
+ * sent under another name (`headerNames.tunnel` and the name), from which the machine's proxy restores them. `intercepted`:
+ * their lower-case names.
  */
 export const encapsulateHeaders = (
   list: HeaderList,
-  eaten: readonly string[],
+  intercepted: readonly string[],
   endpoint: Endpoint,
-  names: HopHeaderNames,
+  headerNames: HopHeaderNames,
 ): HeaderList => {
   const edge = Object.entries(endpoint.headers ?? {})
-  if (edge.length === 0 && eaten.length === 0) return list
-  const taken = new Set(edge.map(([name]) => name.toLowerCase()))
+  if (edge.length === 0 && intercepted.length === 0) return list
+  const replaced = new Set(edge.map(([name]) => name.toLowerCase()))
   const out: string[] = []
-  const tunnelled = new Map<string, string>()
+  const encapsulated = new Map<string, string>()
   for (let i = 0; i < list.length; i += 2) {
     const lower = list[i]!.toLowerCase()
-    if (eaten.includes(lower)) {
+    const value = list[i + 1]!
+    if (intercepted.includes(lower)) {
       // One line each, as the machine's proxy restores it (RFC 9110 §5.3; cookies: RFC 6265 §5.4).
-      const before = tunnelled.get(lower)
-      tunnelled.set(
-        lower,
-        before === undefined ? list[i + 1]! : before + (lower === "cookie" ? "; " : ", ") + list[i + 1]!,
-      )
-    } else if (!taken.has(lower)) out.push(list[i]!, list[i + 1]!)
+      const before = encapsulated.get(lower)
+      const joined = before === undefined ? value : before + (lower === "cookie" ? "; " : ", ") + value
+      encapsulated.set(lower, joined)
+    } else if (!replaced.has(lower)) out.push(list[i]!, value)
   }
-  for (const [lower, value] of tunnelled) out.push(names.tunnel + lower, value)
+  for (const [lower, value] of encapsulated) out.push(headerNames.tunnel + lower, value)
   return out.concat(...edge)
 }

@@ -1,54 +1,58 @@
 import * as Effect from "effect/Effect"
-import { defaultHeaderNames, requestHeaders, validateSigningKey, ticketSigner } from "@project-ingress/forward"
-import type { HopHeaderNames, TicketKey } from "@project-ingress/forward"
+import { defaultHeaderNames, ticketSigner, validateSigningKey } from "@project-ingress/forward"
+import type { TicketKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeResponse } from "@project-ingress/forward/fetch"
-import { fetchTransport, withoutEdgeCookies } from "./fetch-response.ts"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { OptionCheck } from "@project-ingress/forward/internal"
+import { fetchTransport, withoutEdgeCookies } from "./fetch-transport.ts"
 import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
 import { makeMachines } from "../machines/machines.ts"
-import type { MachinesOptions } from "../machines/machines.ts"
+import { machinesOptionChecks, MAX_TIMER_MS } from "../machines/machines-options.ts"
+import type { MachinesOptions } from "../machines/machines-options.ts"
 import type { AttemptRequest } from "../machines/attempt-request.ts"
-import { encapsulateHeaders } from "./edge-headers.ts"
+import { machineRequestHeaders } from "./request-headers.ts"
 
+/** What {@link machineFetcher} takes. */
 export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
   /** The port inside the machine, 1 to 65535. 3000. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** Signs the tickets. Without it the machine's proxy must run without keys. */
-  readonly signingKey?: TicketKey
-  /** Milliseconds until the answer's head; 0 is for ever. 60 000. */
-  readonly headersTimeoutMs?: number
-  /** How this hop calls itself in `Via`. `project-ingress`. */
-  readonly pseudonym?: string
+  readonly signingKey?: TicketKey | undefined
+  /** How long a response's head may take, in ms; 0 disables the time-out. 60 000. */
+  readonly headersTimeoutMs?: number | undefined
+  /** The name of this hop in `Via` (RFC 9110 §7.6.3): a token. `project-ingress`. */
+  readonly pseudonym?: string | undefined
   /**
-   * Lets work go on after an answer: `waitUntil` of `cloudflare:workers`. Without it a Worker may cut off the start of a
-   * machine that its next visitor would have found awake, and word to the platform that a machine is in use.
+   * Lets work go on after a response: `waitUntil` of `cloudflare:workers`. Without it a Worker may cancel the start of a machine
+   * for its next visitor, and the report to the platform that a machine is in use.
    */
-  readonly waitUntil?: (work: Promise<unknown>) => void
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }
 
 /** The runtime's own WebSocket, open. Binary messages come as `ArrayBuffer`. */
 export type MachineSocket = WebSocket
 
-/** One machine as a function. Both ways reject with a `ProviderError`, or with the reason of the request's signal. */
+/** One machine as a function. Both calls reject with a `ProviderError`, or with the reason of the request's signal. */
 export interface MachineFetcher {
-  /** Sends a request. The answer is the app's own, whatever its status. On Workers it may be a WebSocket's 101. */
+  /** Sends a request. The response is the app's own, whatever its status. On Workers it may be a WebSocket's 101. */
   (request: Request): Promise<Response>
   /**
-   * Opens a WebSocket, by the same rules, on every runtime. Subprotocols stand in the request's `sec-websocket-protocol`;
-   * its method and body play no part. Events come from the next turn of the event loop on: attach listeners at once.
-   * Rejects with `HandshakeRefused` when the app, or its proxy, answered but would not open one.
+   * Opens a WebSocket, by the same rules, on every runtime. Subprotocols are in the request's `sec-websocket-protocol`; its
+   * method and body are ignored. Events come from the next turn of the event loop on: attach listeners at once. Rejects with
+   * `HandshakeRefused` when the app, or its proxy, responded but opened none.
    */
   connect(request: Request): Promise<MachineSocket>
 }
 
-/** The answer to a WebSocket handshake was no. Not the machine's failure, so no `ProviderError`. */
+/** A WebSocket handshake got another response than 101. Not a failure of the machine, so no `ProviderError`. */
 export class HandshakeRefused extends Error {
   readonly _tag = "HandshakeRefused"
   readonly status: number
-  /** The machine proxy's own code, when it was the one that refused: `PORT_CLOSED`. */
+  /** The machine proxy's own code, if it was the one that refused: `PORT_CLOSED`. */
   readonly code: string | undefined
   constructor(status: number, code: string | undefined) {
-    super(`the WebSocket handshake was answered ${status}${code === undefined ? "" : ` (${code})`}`)
+    super(`the WebSocket handshake was refused with ${status}${code === undefined ? "" : ` (${code})`}`)
     this.status = status
     this.code = code
   }
@@ -57,53 +61,59 @@ export class HandshakeRefused extends Error {
   }
 }
 
+const optionChecks = {
+  ...machinesOptionChecks,
+  port: (value) => (accept.integer(1, 65_535)(value) === undefined ? undefined : "an integer, 1 to 65535"),
+  // `validateSigningKey` says more than a kind.
+  signingKey: () => undefined,
+  headersTimeoutMs: accept.number(0, MAX_TIMER_MS),
+  pseudonym: (value) =>
+    typeof value === "string" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) ? undefined : "a token (RFC 9110 §5.6.2)",
+  waitUntil: accept.function,
+} as const satisfies Record<keyof FetcherOptions, OptionCheck>
+
 /**
- * One machine as a function. The answer is the app's own, untouched, whatever its status; redirects are not followed. The
- * request's URL gives the path, and its hostname is what the app sees; its scheme and port play no part.
+ * One machine as a function. The response is the app's own, untouched, whatever its status; redirects are not followed. The
+ * request's URL gives the path, and its hostname is what the app sees; its scheme and port are ignored.
  *
- * @throws {TypeError} for a port, a signing key or a provider that is none
+ * @throws {TypeError} naming the option that is unknown or invalid, or an invalid provider
  */
 export const machineFetcher = (
   provider: MachineProvider,
   machine: Machine,
   options: FetcherOptions = {},
 ): MachineFetcher => {
+  checkOptions("machineFetcher", options, optionChecks)
   const {
     port = 3000,
-    signingKey: signing,
+    signingKey,
     headersTimeoutMs = 60_000,
     pseudonym = "project-ingress",
     waitUntil,
+    ...machinesOptions
   } = options
-  const names = options.headerNames ?? defaultHeaderNames
-  const problem = signing === undefined ? undefined : validateSigningKey(signing)
-  if (problem !== undefined) throw new TypeError(`signing: ${problem}`)
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError("port must be an integer, 1 to 65535")
-  const machines = makeMachines({ ...options, providers: [provider] })
-  const mint = signing === undefined ? undefined : ticketSigner(signing)
+  const { headerNames = defaultHeaderNames } = options
+  const invalidKey = signingKey === undefined ? undefined : validateSigningKey(signingKey)
+  if (invalidKey !== undefined) throw new TypeError(`machineFetcher: signingKey: ${invalidKey}`)
+  const machines = makeMachines({ ...machinesOptions, providers: [provider] })
+  const sign = signingKey === undefined ? undefined : ticketSigner(signingKey)
 
   /** What is sent of a request, to wherever its machine is at that moment. */
-  const leaving = (request: Request, upgrade: boolean) => {
+  const outgoingFor = (request: Request, upgrade: boolean) => {
     const url = new URL(request.url)
     const inbound = [...request.headers].flat()
+    const target = targetFor(url.hostname, port)
     return async (endpoint: Endpoint, ended: AbortSignal) => {
-      // Minted when it leaves: the request may have waited for half a ticket's life until its machine was awake.
-      const ticket = await mint?.(machine.id)
-      const { edgeCookies, interceptedHeaders } = provider.capabilities
-      const hop = {
-        headerNames: names,
-        pseudonym,
-        trusted: false,
-        upgrade,
-        edgeCookies,
-        add: hopFields(names, port, url.hostname, ticket),
-      }
-      const headers = requestHeaders(inbound, hop)
+      // Signed when it leaves: the request may have waited for half a ticket's life until its machine was running.
+      const ticket = endpoint.machineProxy === false ? undefined : await sign?.(machine.id)
+      const { capabilities } = provider
+      const hop = { headerNames, pseudonym, upgrade, endpoint, capabilities, target, ticket }
       return {
         origin: endpoint.origin,
         fetch: endpoint.fetch,
+        addresses: endpoint.addresses,
         target: url.pathname + url.search,
-        headers: encapsulateHeaders(headers, interceptedHeaders, endpoint, names),
+        headers: machineRequestHeaders(inbound, hop),
         signal: AbortSignal.any([request.signal, ended]),
         upgrade,
         headersTimeoutMs,
@@ -111,9 +121,10 @@ export const machineFetcher = (
     }
   }
 
-  const run = async <A>(sendable: AttemptRequest<A>, signal: AbortSignal): Promise<A> => {
+  const reach = async <A>(attemptRequest: AttemptRequest<A>, signal: AbortSignal): Promise<A> => {
     try {
-      return await Effect.runPromise(machines.reach(machine, port, sendable), { signal })
+      const reached = machines.reach(machine, port, attemptRequest)
+      return (await Effect.runPromise(reached, { signal })).response
     } catch (error) {
       if (signal.aborted) throw signal.reason
       throw error
@@ -124,32 +135,35 @@ export const machineFetcher = (
     request.signal.throwIfAborted()
     const { body, method } = request
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket"
-    const outgoing = leaving(request, upgrade)
-    const sendable: AttemptRequest<Response> = {
-      send: (endpoint) =>
-        lifted(async (ended) => {
-          return fetchTransport.received(await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body }))
-        }),
-      readPrefix: fetchTransport.readPrefix,
-      discard: fetchTransport.discard,
-      waitUntil,
-      // A body that somebody began to read is gone; a method that is not safe may have had its effect (RFC 9110 §9.2.2).
-      replayable: (sent) =>
-        sent === "no" ? body === null || !(body.locked || request.bodyUsed) : body === null && safe(method),
-    }
-    return withoutEdgeCookies(await run(sendable, request.signal), provider.capabilities.edgeCookies)
+    const outgoing = outgoingFor(request, upgrade)
+    const response = await reach<Response>(
+      {
+        send: (endpoint) =>
+          sendPromise(async (ended) =>
+            fetchTransport.received(await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body })),
+          ),
+        readPrefix: fetchTransport.readPrefix,
+        discard: fetchTransport.discard,
+        waitUntil,
+        // A body that was read, even in part, is gone; a method that is not safe may have had its effect (RFC 9110 §9.2.2).
+        replayable: (sent) =>
+          sent === "no" ? body === null || !(body.locked || request.bodyUsed) : body === null && isSafe(method),
+      },
+      request.signal,
+    )
+    return withoutEdgeCookies(response, provider.capabilities.edgeCookies)
   }
 
   const connect = async (request: Request): Promise<MachineSocket> => {
     request.signal.throwIfAborted()
-    const outgoing = leaving(request, true)
-    const sendable: AttemptRequest<HandshakeResponse> = {
+    const outgoing = outgoingFor(request, true)
+    const handshake: AttemptRequest<HandshakeResponse> = {
       send: (endpoint) =>
-        lifted(async (ended) => {
-          const answer = await forwardConnect(await outgoing(endpoint, ended))
-          const { status, headers } = answer
+        sendPromise(async (ended) => {
+          const response = await forwardConnect(await outgoing(endpoint, ended))
+          const { status, headers } = response
           const header = (name: string): string | undefined => headers?.get(name) ?? undefined
-          return { status, header, headHidden: headers === undefined, response: answer }
+          return { status, header, headHidden: headers === undefined, response }
         }),
       readPrefix: async ({ response }) => (response === undefined ? undefined : fetchTransport.readPrefix(response)),
       discard: ({ socket, response, accept }) => {
@@ -164,26 +178,22 @@ export const machineFetcher = (
         }),
       waitUntil,
     }
-    const answer = await run(sendable, request.signal)
-    if (answer.socket !== undefined) return answer.accept()
-    sendable.discard(answer)
-    throw new HandshakeRefused(answer.status, answer.headers?.get(names.error) ?? undefined)
+    const response = await reach(handshake, request.signal)
+    if (response.socket !== undefined) return response.accept()
+    handshake.discard(response)
+    throw new HandshakeRefused(response.status, response.headers?.get(headerNames.error) ?? undefined)
   }
 
   return Object.assign(send, { connect })
 }
 
-const lifted = <A>(send: (ended: AbortSignal) => Promise<A>): Effect.Effect<A, SendFailure> =>
-  Effect.tryPromise({
-    try: send,
-    catch: SendFailure.from,
-  })
+const sendPromise = <A>(run: (ended: AbortSignal) => Promise<A>): Effect.Effect<A, SendFailure> =>
+  Effect.tryPromise({ try: run, catch: SendFailure.from })
 
-const safe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
+const isSafe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
 
-const hopFields = (names: HopHeaderNames, port: number, hostname: string, ticket: string | undefined): string[] => {
-  // An address is not a public hostname; the machine's proxy knows its own ports by `localhost`.
+/** An address is not a public hostname; the machine's proxy knows its own ports by `localhost`. */
+const targetFor = (hostname: string, port: number): string => {
   const named = /[a-z]/i.test(hostname) && !hostname.startsWith("[") && hostname !== "localhost"
-  const target = named ? `${port}__${hostname}` : `localhost:${port}`
-  return [names.targetHost, target, ...(ticket === undefined ? [] : [names.ticket, ticket])]
+  return named ? `${port}__${hostname}` : `localhost:${port}`
 }

@@ -1,7 +1,6 @@
-import { requestHeaders } from "@project-ingress/forward"
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { Target } from "@project-ingress/hostname"
-import { encapsulateHeaders } from "@project-ingress/providers"
+import { machineRequestHeaders } from "@project-ingress/providers/internal"
 import type { Endpoint } from "@project-ingress/providers"
 import type { Inbound } from "../program/exchange.ts"
 import type { RouteRecord } from "../stores/route-store.ts"
@@ -12,7 +11,8 @@ export interface MachineHop {
   readonly pseudonym: string
   readonly target: Target
   readonly port: number
-  readonly ticket: string
+  /** Absent for an app's own address. */
+  readonly ticket: string | undefined
   readonly endpoint: Endpoint
   /** Lower-case names that the provider's platform would eat or act on. */
   readonly eaten: readonly string[]
@@ -28,27 +28,24 @@ export interface MachineHop {
  * @throws {TypeError} when a value of the route or the endpoint could not be written as a header
  */
 export const machineHeaders = (inbound: Inbound, hop: MachineHop): HeaderList => {
-  const { names } = hop
-  const list = requestHeaders(inbound.headers, {
-    headerNames: names,
-    pseudonym: hop.pseudonym,
-    trusted: false,
-    upgrade: inbound.upgrade === true,
-    // Fetch knows neither.
-    expect: inbound.expect === true && hop.endpoint.fetch === undefined,
-    trailers: inbound.trailers === true && hop.endpoint.fetch === undefined,
-    edgeCookies: hop.edgeCookies,
-    add: identity(inbound),
-  })
   for (const [name, value] of Object.entries(hop.endpoint.headers ?? {})) {
     written(NAME, name)
     written(VALUE, value)
   }
-  const out = [...encapsulateHeaders(list, hop.eaten, hop.endpoint, names)]
   const host = hostFor(inbound, hop)
-  if (host !== undefined) out.push(`${names.tunnel}host`, written(VALUE, host))
-  out.push(names.targetHost, `${hop.port}__${publicName(inbound.host, hop.target)}`, names.ticket, hop.ticket)
-  return out
+  return machineRequestHeaders(inbound.headers, {
+    headerNames: hop.names,
+    pseudonym: hop.pseudonym,
+    endpoint: hop.endpoint,
+    capabilities: { interceptedHeaders: hop.eaten, ...(hop.edgeCookies && { edgeCookies: hop.edgeCookies }) },
+    upgrade: inbound.upgrade === true,
+    expect: inbound.expect === true,
+    trailers: inbound.trailers === true,
+    target: `${hop.port}__${publicName(inbound.host, hop.target)}`,
+    ticket: hop.ticket,
+    host: host === undefined ? undefined : written(VALUE, host),
+    add: identity(inbound),
+  })
 }
 
 /** The name the client asked for without what only says the port: lower case, without `:port` and root dot. */

@@ -1,6 +1,6 @@
 import { defaultHeaderNames, errorResponse } from "@project-ingress/forward"
 import type { GeneratedResponse } from "@project-ingress/forward"
-import { fetchTransport } from "@project-ingress/providers"
+import { fetchTransport } from "@project-ingress/providers/internal"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { headersFrom, listFrom, passed, sendByFetch } from "./send-by-fetch.ts"

@@ -1,6 +1,6 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
-import { bodyOf } from "@project-ingress/providers"
+import { bodyOf } from "@project-ingress/providers/internal"
 import { listFrom } from "./send-by-fetch.ts"
 
 /** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */

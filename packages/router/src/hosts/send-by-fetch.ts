@@ -1,7 +1,7 @@
 import { responseHeaders } from "@project-ingress/forward"
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
-import { bodyOf, fetchTransport, withoutEdgeCookies } from "@project-ingress/providers"
+import { bodyOf, fetchTransport, withoutEdgeCookies } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { headersTimeoutMs } from "../program/handle.ts"

@@ -11,7 +11,7 @@ import type {
 } from "@project-ingress/forward/sockets"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
-import { bodyOf, fetchTransport } from "@project-ingress/providers"
+import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { Endpoint, AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { fieldsFor, sendByFetch } from "./send-by-fetch.ts"

@@ -106,45 +106,31 @@ export const handle = (settings: Settings) => {
       const port = portFor(hostnames, target, key, record)
       if (typeof port !== "number") return yield* Effect.fail(port)
       const { interceptedHeaders = [], edgeCookies } = machines.provider(machine.type)?.capabilities ?? {}
-      let last: Handled<A> | undefined
-      const answer = yield* machines.reach<A>(machine, port, {
+      const received = yield* machines.reach<A>(machine, port, {
         send: (endpoint: Endpoint) =>
-          Effect.flatMap(ticketFor(machine), (ticket) =>
-            Effect.flatMap(
-              Effect.sync(() =>
-                machineHeaders(inbound, {
-                  names,
-                  pseudonym,
-                  target,
-                  port,
-                  ticket,
-                  endpoint,
-                  eaten: interceptedHeaders,
-                  edgeCookies,
-                  host: record.host,
-                }),
-              ),
-              (headers) => exchange.send({ endpoint, machine, headers, edgeCookies }),
-            ),
-          ).pipe(
-            Effect.tap((received) => {
-              last = {
-                answer: received.response,
-                status: received.status,
-                stamped: received.header(names.stamp) !== undefined,
-                machine,
-                edgeCookies,
-              }
-              return Effect.void
-            }),
-          ),
+          Effect.gen(function* () {
+            const ticket = endpoint.machineProxy === false ? undefined : yield* ticketFor(machine)
+            const headers = machineHeaders(inbound, {
+              names,
+              pseudonym,
+              target,
+              port,
+              ticket,
+              endpoint,
+              eaten: interceptedHeaders,
+              edgeCookies,
+              host: record.host,
+            })
+            return yield* exchange.send({ endpoint, machine, headers, edgeCookies })
+          }),
         discard: exchange.discard,
         replayable: exchange.replayable,
         readPrefix: exchange.readPrefix,
         closed: exchange.closed,
         waitUntil: exchange.waitUntil,
       })
-      return { ...last!, answer }
+      const { response: answer, status, header } = received
+      return { answer, status, stamped: header(names.stamp) !== undefined, machine, edgeCookies }
     })
 
     return yield* routes.lookup(key).pipe(

@@ -70,7 +70,7 @@ const bothFail = async (world: World, provider: MachineProvider, machine = world
 /** The plain door and the one of Effect lead to the same program. */
 export const doors = {
   "doors.answer": law("both doors bring the same answer", [], async (world) => {
-    const answer = await Effect.runPromise(reach(world, "/status/418"))
+    const { response: answer } = await Effect.runPromise(reach(world, "/status/418"))
     const plain = await world.ask("/status/418")
     equal([answer.status, await answer.text()], [plain.status, await plain.text()], "the answer")
   }),

@@ -1,0 +1,163 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type { HopHeaderNames } from "@project-ingress/forward"
+import {
+  classifyResponse,
+  hasMoved,
+  isUnsupported,
+  looksLikeStartup,
+  mayHaveMoved,
+  needsStatus,
+  toProviderError,
+} from "./attempt-failure.ts"
+import type { AttemptFailure } from "./attempt-failure.ts"
+import type { AttemptRequest, AttemptResponse } from "./attempt-request.ts"
+import type { Destination } from "./destination.ts"
+import type { ProviderError } from "../contract/errors.ts"
+import type { Endpoint } from "../contract/machine-provider.ts"
+import type { ProviderClient } from "./provider-client.ts"
+
+/** Why a request has no response, and whether the peer may have received it. */
+export interface AttemptError {
+  readonly error: ProviderError
+  readonly sent: "no" | "maybe"
+}
+
+/**
+ * Sends a request to a machine that should be running: once, once more if the machine has moved, and several times while it is
+ * young. `wokenAt`: when it was started for this request, in ms since 1970.
+ */
+export type Attempt = <A>(
+  to: Destination,
+  request: AttemptRequest<A>,
+  wokenAt?: number,
+) => Effect.Effect<AttemptResponse<A>, AttemptError>
+
+// A machine that just started resets connections for some 70 ms (docker); a request may wait about a second for it.
+const startupRetries = Schedule.min([Schedule.exponential(50), Schedule.spaced(250)]).pipe(Schedule.upTo({ times: 6 }))
+
+export const makeAttempt = (
+  client: ProviderClient,
+  options: { readonly headerNames: HopHeaderNames; readonly startupGraceMs: number },
+): Attempt => {
+  const { headerNames, startupGraceMs } = options
+  const isYoung = (uptimeMs: number | undefined): boolean => uptimeMs !== undefined && uptimeMs < startupGraceMs
+
+  return Effect.fnUntraced(function* <A>(
+    to: Destination,
+    request: AttemptRequest<A>,
+    wokenAt?: number,
+  ): Effect.fn.Return<AttemptResponse<A>, AttemptError> {
+    let sent: "no" | "maybe" = "no"
+    const withSent = (error: ProviderError): AttemptError => ({ error, sent })
+    const resolve = Effect.mapError(client.resolve(to), withSent)
+    const send = (endpoint: Endpoint) => sendOnce(to, endpoint, request, headerNames)
+
+    let endpoint = client.cached(to) ?? (yield* resolve)
+    let resolvedAt = yield* Clock.currentTimeMillis
+    let result = yield* Effect.result(send(endpoint))
+    if (Result.isSuccess(result)) return result.success
+    let failed = result.failure
+    if (isUnsupported(failed)) {
+      const evidence = { young: false, replayable: false, status: undefined }
+      return yield* Effect.fail(withSent(toProviderError(failed, to, evidence)))
+    }
+    client.forget(to, endpoint)
+
+    // It may have failed because the machine is elsewhere by now: resolve it again, and send once more if it is.
+    if (mayHaveMoved(failed) && request.replayable(failed.sent)) {
+      sent = failed.sent
+      const before = endpoint
+      endpoint = client.cached(to) ?? (yield* resolve)
+      resolvedAt = yield* Clock.currentTimeMillis
+      if (hasMoved(before, endpoint)) {
+        result = yield* Effect.result(send(endpoint))
+        if (Result.isSuccess(result)) return result.success
+        failed = result.failure
+        client.forget(to, endpoint)
+      }
+    }
+
+    // A young machine refuses for a moment: its proxy is about to listen.
+    const now = yield* Clock.currentTimeMillis
+    const young =
+      isYoung(endpoint.uptimeMs === undefined ? undefined : endpoint.uptimeMs + now - resolvedAt) ||
+      (wokenAt !== undefined && isYoung(now - wokenAt))
+    const mayRetry = (failed: AttemptFailure): boolean => looksLikeStartup(failed) && request.replayable(failed.sent)
+    if (young && mayRetry(failed)) {
+      result = yield* send(endpoint).pipe(
+        Effect.retry({ schedule: startupRetries, while: mayRetry }),
+        Effect.delay(50),
+        Effect.result,
+      )
+      if (Result.isSuccess(result)) return result.success
+      failed = result.failure
+    }
+
+    // Fresh credentials changed nothing, so it was not the edge that refused.
+    if (failed._tag === "CredentialsExpired" && failed.unproven !== undefined) return failed.unproven
+
+    sent = failed.sent
+    const replayable = request.replayable(sent)
+    const status = needsStatus(failed) ? yield* Effect.mapError(client.status(to), withSent) : undefined
+    const error = toProviderError(failed, to, { young: young || isYoung(status?.uptimeMs), replayable, status })
+    return yield* Effect.fail(withSent(error))
+  })
+}
+
+/** Sends a request to one endpoint, once. Succeeds with a response of the app or of the machine's own proxy. */
+const sendOnce = <A>(
+  to: Destination,
+  endpoint: Endpoint,
+  request: AttemptRequest<A>,
+  headerNames: HopHeaderNames,
+): Effect.Effect<AttemptResponse<A>, AttemptFailure<A>> => {
+  const settle = (received: AttemptResponse<A>, body?: string) => {
+    const failed = classifyResponse(to, endpoint, received, headerNames, body)
+    if (failed === undefined)
+      return Effect.succeed(endpoint.machineProxy === false ? withoutOurs(received, headerNames) : received)
+    // One that may be the app's after all is kept.
+    if (!("unproven" in failed)) discard(request, received.response)
+    return Effect.fail(failed)
+  }
+  return Effect.matchEffect(
+    Effect.suspend(() => request.send(endpoint)),
+    {
+      onFailure: (failure) => Effect.fail<AttemptFailure<A>>({ _tag: "NoResponse", failure, sent: failure.sent }),
+      onSuccess: (received) => {
+        const { readPrefix } = request
+        const platforms = endpoint.machineProxy !== false && received.header(headerNames.stamp) === undefined
+        return platforms && readPrefix !== undefined && to.provider.classify !== undefined
+          ? Effect.flatMap(prefixOf(readPrefix, received.response), (body) => settle(received, body))
+          : settle(received)
+      },
+    },
+  )
+}
+
+/** The response of an app's own address, which must not speak in our name: no field of ours can be read from it. */
+const withoutOurs = <A>(received: AttemptResponse<A>, { prefix }: HopHeaderNames): AttemptResponse<A> => ({
+  ...received,
+  header: (lowerName) => (lowerName.startsWith(prefix) ? undefined : received.header(lowerName)),
+})
+
+const discard = <A>(request: AttemptRequest<A>, response: A): void => {
+  try {
+    request.discard(response)
+  } catch {
+    // Why the response is not wanted counts, and not what became of it.
+  }
+}
+
+/** The beginning of a platform's response, if it can be had in time. */
+const prefixOf = <A>(
+  readPrefix: (response: A) => Promise<string | undefined>,
+  response: A,
+): Effect.Effect<string | undefined> =>
+  Effect.tryPromise(() => readPrefix(response)).pipe(
+    Effect.timeout(1_000),
+    Effect.map((text) => text?.slice(0, 4_096)),
+    Effect.orElseSucceed(() => undefined),
+  )

@@ -1,0 +1,61 @@
+import type { ProviderError } from "../contract/errors.ts"
+
+/**
+ * Work for machines that no request waits for began to fail, or works again: one event per change of state. Holds no secret.
+ */
+export interface MachinesEvent {
+  readonly type: "provider"
+  /** The provider's `type`. */
+  readonly provider: string
+  /** The provider's name of the machine; absent for `watch`, which follows all of them. */
+  readonly machine?: string
+  /** Which optional method of the provider was called. */
+  readonly operation: "keepAlive" | "watch" | "start"
+  readonly state: "failing" | "recovered"
+  /** The tag of the error, when it is failing: `ProviderAuth`. */
+  readonly error?: ProviderError["_tag"]
+  /** The error as a sentence, for logs and never for a client. */
+  readonly reason?: string
+}
+
+/** What an event is about. */
+export type BackgroundWork = Pick<MachinesEvent, "provider" | "machine" | "operation">
+
+/** Turns the results of background work into events. */
+export interface BackgroundEvents {
+  readonly failed: (work: BackgroundWork, error: ProviderError) => void
+  readonly succeeded: (work: BackgroundWork) => void
+  readonly isFailing: (work: BackgroundWork) => boolean
+}
+
+/** How many failing operations are kept; the oldest is forgotten first, and its recovery is then no event. */
+const MAX_ENTRIES = 10_000
+
+export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) | undefined): BackgroundEvents => {
+  const failing = new Set<string>()
+
+  const emit = (event: MachinesEvent): void => {
+    try {
+      onEvent?.(event)
+    } catch {
+      // A log that fails must fail no request.
+    }
+  }
+
+  return {
+    isFailing: (work) => failing.has(keyOf(work)),
+    failed: (work, error) => {
+      const key = keyOf(work)
+      if (failing.has(key)) return
+      if (failing.size >= MAX_ENTRIES) failing.delete(failing.values().next().value!)
+      failing.add(key)
+      emit({ type: "provider", ...work, state: "failing", error: error._tag, reason: error.message })
+    },
+    succeeded: (work) => {
+      if (failing.delete(keyOf(work))) emit({ type: "provider", ...work, state: "recovered" })
+    },
+  }
+}
+
+const keyOf = ({ provider, machine, operation }: BackgroundWork): string =>
+  JSON.stringify([provider, machine, operation])

@@ -1,0 +1,47 @@
+import * as Effect from "effect/Effect"
+import { isProviderError, machineRef, ProviderUnavailable } from "../contract/errors.ts"
+import type { ProviderError } from "../contract/errors.ts"
+import type { Machine } from "../contract/machine-provider.ts"
+import { TimedOut } from "./with-timeout.ts"
+
+/**
+ * Where promises of adapters enter the program, and nowhere else. Each call is a span, because these are what a request waits
+ * for. The span does not see the result: a tracer would record it whole, secrets included.
+ */
+export const fromPromise = <A>(
+  name: string,
+  machine: Machine,
+  run: (signal: AbortSignal) => Promise<A>,
+): Effect.Effect<A, ProviderError> =>
+  Effect.suspend(() => {
+    let result: A
+    return Effect.tryPromise({
+      try: async (signal) => {
+        result = await run(signal)
+      },
+      catch: (cause) => providerError(cause, machine),
+    }).pipe(
+      Effect.withSpan(name, { attributes: { ...machineRef(machine) } }),
+      Effect.map(() => result),
+    )
+  })
+
+/** Whatever an adapter throws, as one of the errors of its contract. */
+export const providerError = (cause: unknown, machine: Machine): ProviderError =>
+  isProviderError(cause)
+    ? cause
+    : new ProviderUnavailable({
+        ...machineRef(machine),
+        reason: failureCode(cause) ?? (cause instanceof TimedOut ? "timeout" : "the adapter failed"),
+        cause,
+      })
+
+/** The `code` of an error, or of its causes, if it looks like one: `ECONNREFUSED`. */
+export const failureCode = (error: unknown): string | undefined => {
+  for (let at = error, depth = 0; depth < 4 && typeof at === "object" && at !== null; depth++) {
+    const { code, cause } = at as { readonly code?: unknown; readonly cause?: unknown }
+    if (typeof code === "string" && /^[A-Za-z][A-Za-z0-9_]{1,60}$/.test(code)) return code
+    at = cause
+  }
+  return undefined
+}

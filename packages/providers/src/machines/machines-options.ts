@@ -1,0 +1,60 @@
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { OptionCheck } from "@project-ingress/forward/internal"
+import type { HopHeaderNames } from "@project-ingress/forward"
+import type { MachinesEvent } from "./background-events.ts"
+import type { MachineProvider } from "../contract/machine-provider.ts"
+import type { ReadinessProbe } from "./readiness-probe.ts"
+
+/** How machines are reached. */
+export interface MachinesOptions {
+  /** Each with a `type` of its own. */
+  readonly providers: readonly MachineProvider[]
+  /** The names of our own headers; must be those of the machines. Default: `x-iterate-proxy-*`. */
+  readonly headerNames?: HopHeaderNames | undefined
+  /** How young a machine must be, in ms, for a refused connection to mean that it is still starting. 0 or more, 10 000. */
+  readonly startupGraceMs?: number | undefined
+  /** How long one call of a provider may take, in ms. 1 or more, 10 000. */
+  readonly resolveTimeoutMs?: number | undefined
+  /** False: a machine that is not running is never started, and its requests fail with `MachineNotRunning`. True. */
+  readonly wake?: boolean | undefined
+  /** How long a request waits, in ms, for a machine that it started or found starting. 1 or more, 30 000. */
+  readonly wakeTimeoutMs?: number | undefined
+  /** How many requests wait for one machine to start; the next ones fail at once with `MachineStarting`. 0 or more, 1 000. */
+  readonly wakeQueue?: number | undefined
+  /**
+   * Asks a machine that was just started whether it listens, so that no body is sent before it does. Default: a request of its
+   * own with neither target nor ticket, which a machine's proxy refuses before any app sees it.
+   */
+  readonly readinessProbe?: ReadinessProbe | undefined
+  /**
+   * Called when work that no request waits for begins to fail and when it works again, once per change of state: `keepAlive`,
+   * `watch` and `start` of a provider. What it throws is dropped.
+   */
+  readonly onEvent?: ((event: MachinesEvent) => void) | undefined
+}
+
+/** The longest that a timer can wait: a longer time would be over at once. */
+export const MAX_TIMER_MS = 2_147_483_647
+
+/** One check for each option but `providers`, which `validProviders` checks. */
+export const machinesOptionChecks = {
+  headerNames: (value) => (isHeaderNames(value) ? undefined : "what hopHeaderNames gives"),
+  startupGraceMs: accept.number(0, MAX_TIMER_MS),
+  resolveTimeoutMs: accept.number(1, MAX_TIMER_MS),
+  wake: accept.boolean,
+  wakeTimeoutMs: accept.number(1, MAX_TIMER_MS),
+  wakeQueue: accept.integer(0),
+  readinessProbe: accept.function,
+  onEvent: accept.function,
+} as const satisfies Record<Exclude<keyof MachinesOptions, "providers">, OptionCheck>
+
+/** @throws {TypeError} naming the option that is unknown, missing or invalid */
+export const checkMachinesOptions = (owner: string, options: MachinesOptions): void =>
+  checkOptions(owner, options, { ...machinesOptionChecks, providers: accept.array() }, { required: ["providers"] })
+
+const isHeaderNames = (value: unknown): boolean => {
+  const names = (value ?? {}) as Partial<HopHeaderNames>
+  return [names.prefix, names.targetHost, names.ticket, names.stamp, names.error, names.tunnel].every(
+    (name) => typeof name === "string" && name !== "",
+  )
+}

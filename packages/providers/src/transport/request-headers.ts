@@ -1,0 +1,47 @@
+import { requestHeaders } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames, RequestHop } from "@project-ingress/forward"
+import type { Capabilities, Endpoint } from "../contract/machine-provider.ts"
+import { encapsulateHeaders } from "./edge-headers.ts"
+
+/** How one request is sent to a machine. */
+export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "expect" | "trailers"> {
+  readonly headerNames: HopHeaderNames
+  readonly endpoint: Endpoint
+  readonly capabilities: Pick<Capabilities, "interceptedHeaders" | "edgeCookies">
+  /** What the machine's proxy forwards to: `<port>__<public hostname>`, or `localhost:<port>`. */
+  readonly target: string
+  /** The signed permission for the machine's proxy. */
+  readonly ticket?: string | undefined
+  /** The `Host` that the app sees. Default: what the machine's proxy decides, or the endpoint's own without one. */
+  readonly host?: string | undefined
+  /** About the client, as `X-Forwarded-For` is. */
+  readonly add?: HeaderList
+}
+
+/**
+ * The header fields of a request to a machine. A client's claims about itself and everything under our names are dropped
+ * first, ours come next, and what the provider's edge requires comes last. An app's own address gets no field of ours.
+ *
+ * @throws {TypeError} when a value of ours cannot be written as a header field
+ */
+export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): HeaderList => {
+  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [] } = hop
+  const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies }
+  // What Fetch cannot do stays out where the endpoint is a function.
+  const byFetch = endpoint.fetch !== undefined
+  const wanted = {
+    upgrade: hop.upgrade === true,
+    expect: hop.expect === true && !byFetch,
+    trailers: hop.trailers === true && !byFetch,
+  }
+  if (endpoint.machineProxy === false) {
+    const ownHost = host === undefined ? {} : { host }
+    const list = requestHeaders(inbound, { ...common, ...wanted, ...ownHost, add })
+    return encapsulateHeaders(list, [], endpoint, headerNames)
+  }
+  const ours = [headerNames.targetHost, target]
+  if (ticket !== undefined) ours.push(headerNames.ticket, ticket)
+  if (host !== undefined) ours.push(`${headerNames.tunnel}host`, host)
+  const list = requestHeaders(inbound, { ...common, ...wanted, add: [...add, ...ours] })
+  return encapsulateHeaders(list, capabilities.interceptedHeaders, endpoint, headerNames)
+}
