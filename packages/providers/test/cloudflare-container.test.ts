@@ -68,7 +68,9 @@ describe("a container of Cloudflare", () => {
   })
 
   it.each([0, 65_536, 1.5, Number.NaN])("has a port that is one, and not %d", (proxyPort) => {
-    expect(() => cloudflareContainer(binding().namespace, { proxyPort })).toThrow("proxyPort must be an integer")
+    expect(() => cloudflareContainer(binding().namespace, { proxyPort })).toThrow(
+      "cloudflareContainer: proxyPort must be an integer",
+    )
   })
 
   it("needs a name", async () => {

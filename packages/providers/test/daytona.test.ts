@@ -102,7 +102,7 @@ describe("what is asked of the API", () => {
   ])("needs an %s that is one, and does not repeat it", (field, more) => {
     const make = () => daytona({ apiKey: KEY, ...more })
     expect(make).toThrow(TypeError)
-    expect(make).toThrow(new RegExp(`^${field} `))
+    expect(make).toThrow(new RegExp(`^daytona: ${field} `))
     expect(make).not.toThrow(/canary/)
   })
 })
@@ -144,7 +144,7 @@ describe("an endpoint", () => {
     ["nothing", ""],
   ])("is never made of a link with %s", async (_, body) => {
     const failure = await caught(resolve(body))
-    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "an answer that is not understood" })
+    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "invalid response" })
     expect(inspect(failure, { depth: 9, showHidden: true })).not.toMatch(/canary/)
   })
 
@@ -350,7 +350,7 @@ describe("an answer without a stamp", () => {
       { message: "bad request: failed to get sandbox public status: x" },
       { reason: "runner unavailable" },
     ],
-    ["Y14", 200, page, undefined, { _tag: "ProviderUnavailable", reason: "a page of the platform's own" }],
+    ["Y14", 200, page, undefined, { _tag: "ProviderUnavailable", reason: "an HTML page of the platform" }],
     ["", 200, json, undefined, { reason: "HTTP 200 without the stamp of the machine's proxy" }],
     ["", 500, json, undefined, { _tag: "ProviderUnavailable" }],
     ["", 429, { "retry-after-failed-auth": "9" }, undefined, { _tag: "ProviderRateLimited", retryAfterMs: 9_000 }],

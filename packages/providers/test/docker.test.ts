@@ -429,7 +429,7 @@ describe("docker, without an engine", () => {
     "tcp://[::1:2375",
     "host:2375",
   ])("refuses the host %s", async (host) => {
-    expect(() => docker({ host })).toThrow(new TypeError(`host ${accepted}`))
+    expect(() => docker({ host })).toThrow(new TypeError(`docker: host ${accepted}, got a string`))
     const env = { DOCKER_HOST: host }
     await expect(docker({ env }).status!(machineOf("abc"), { signal })).rejects.toMatchObject({
       _tag: "ProviderUnavailable",
@@ -452,10 +452,10 @@ describe("docker, without an engine", () => {
 
   const certificate = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n"
   it.each([
-    [{ ca: "" }, "tls.ca must be the PEM text of a certificate"],
-    [{ cert: certificate, key: "secret" }, "tls.key must be the PEM text of a private key"],
-    [{ cert: "secret", key: certificate }, "tls.cert must be the PEM text of a certificate"],
-    [{ cert: certificate }, "tls.cert and tls.key go together"],
+    [{ ca: "" }, "docker: tls.ca must be the PEM text of a certificate, got an empty string"],
+    [{ cert: certificate, key: "secret" }, "docker: tls.key must be the PEM text of a private key, got a string"],
+    [{ cert: "secret", key: certificate }, "docker: tls.cert must be the PEM text of a certificate, got a string"],
+    [{ cert: certificate }, "docker: tls.cert and tls.key must be given together"],
   ])("refuses the certificates %j", (tls, message) => {
     expect(() => docker({ host: "tcp://127.0.0.1:1", tls })).toThrow(new TypeError(message))
   })
@@ -567,11 +567,11 @@ describe("docker, with an engine that answers from a script", () => {
     [500, { message: "Multiple IDs found with provided prefix: d" }, { _tag: "MachineRecordInvalid" }],
     [500, { message: "boom" }, { _tag: "ProviderUnavailable", reason: "HTTP 500" }],
     [400, { message: "invalid" }, { _tag: "ProviderUnavailable", reason: "HTTP 400" }],
-    [200, { Id: "abc" }, { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
-    [200, "null", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
-    [200, "", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
-    [204, "", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
-    [304, "", { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }],
+    [200, { Id: "abc" }, { _tag: "ProviderUnavailable", reason: "invalid response" }],
+    [200, "null", { _tag: "ProviderUnavailable", reason: "invalid response" }],
+    [200, "", { _tag: "ProviderUnavailable", reason: "invalid response" }],
+    [204, "", { _tag: "ProviderUnavailable", reason: "invalid response" }],
+    [304, "", { _tag: "ProviderUnavailable", reason: "invalid response" }],
     [301, "", { _tag: "ProviderUnavailable", reason: "HTTP 301" }],
   ])("translates %i %j", async (status, body, failure) => {
     await expect(resolve(engine(version, [status, body]))).rejects.toMatchObject(failure)
@@ -587,7 +587,7 @@ describe("docker, with an engine that answers from a script", () => {
     const before = script
     script = (asked) => (asked.endsWith(path) ? [200, nonsense] : before(asked))
     const failure = await resolve(provider).catch((error: unknown) => error)
-    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "an answer that is not understood" })
+    expect(failure).toMatchObject({ _tag: "ProviderUnavailable", reason: "invalid response" })
     expect(inspect(failure, { depth: Infinity, showHidden: true })).not.toContain("c4n4ry")
   })
 
@@ -596,7 +596,7 @@ describe("docker, with an engine that answers from a script", () => {
     async (body) => {
       const provider = engine(version, [200, running()])
       script = () => [200, body]
-      const failure = { _tag: "ProviderUnavailable", reason: "an answer that is not understood" }
+      const failure = { _tag: "ProviderUnavailable", reason: "invalid response" }
       await expect(resolve(provider)).rejects.toMatchObject(failure)
       expect((await watched(provider)).failure).toMatchObject(failure)
     },
@@ -623,7 +623,7 @@ describe("docker, with an engine that answers from a script", () => {
     })
     await expect(ask(engine(version, [200, ""]))).rejects.toMatchObject({
       _tag: "ProviderUnavailable",
-      reason: "an answer that is too large",
+      reason: "response too large",
     })
     await closed
   })
@@ -740,6 +740,38 @@ describe("docker, with an engine that answers from a script", () => {
     [{ HostConfig: { NetworkMode: "host" }, NetworkSettings: { Ports: {} } }, "http://127.0.0.1:8080"],
   ])("makes an origin of %j", async (more, origin) => {
     expect((await resolve(engine(version, [200, running(more)]))).origin).toBe(origin)
+  })
+
+  const inNetwork = (IPAddress: string) => running({ NetworkSettings: { Networks: { own: { IPAddress } } } })
+  const containerAddress = (IPAddress: string, allowCidrs?: readonly string[]) => {
+    engine(version, [200, inNetwork(IPAddress)])
+    const options = allowCidrs === undefined ? {} : { allowCidrs }
+    return resolve(docker({ host, env: {}, ...options }), { address: "container" })
+  }
+  it.each([
+    ["172.17.0.2", undefined],
+    ["10.0.0.2", undefined],
+    ["192.168.1.2", undefined],
+    ["8.8.8.8", undefined],
+    ["100.64.0.2", ["100.64.0.0/10"]],
+  ])("connects to a container at its own address %s (allowCidrs %j)", async (address, allowCidrs) => {
+    expect((await containerAddress(address, allowCidrs)).origin).toBe(`http://${address}:8080`)
+  })
+
+  it.each([
+    ["169.254.169.254", undefined],
+    ["100.100.100.200", undefined],
+    ["224.0.0.1", undefined],
+    ["0.0.0.0", undefined],
+    ["0x7f000001", []],
+    ["172.17.0.2", []],
+    ["127.0.0.1", ["172.17.0.0/16"]],
+    ["example.com", undefined],
+  ])("refuses a container at the address %s (allowCidrs %j)", async (address, allowCidrs) => {
+    await expect(containerAddress(address, allowCidrs)).rejects.toMatchObject({
+      _tag: "MachineRecordInvalid",
+      field: "network",
+    })
   })
 
   const everywhere = [["0.0.0.0", "1000"] as const, ["::", "1001"] as const] as const

@@ -126,7 +126,7 @@ describe("a token", () => {
         }
       })()
       expect(error).toBeInstanceOf(TypeError)
-      expect(String(error)).toMatch(/^TypeError: token must be/)
+      expect(String(error)).toMatch(/^TypeError: fly: token must be/)
       expect(String(error)).not.toContain("can")
     },
   )
@@ -165,7 +165,7 @@ describe("a token", () => {
     "ftp://api.machines.dev",
     "api.machines.dev",
   ])("may not travel to %s", (apiBase) => {
-    expect(() => fly({ token, apiBase })).toThrow(/^apiBase must be (?!.*secret)/)
+    expect(() => fly({ token, apiBase })).toThrow(/^fly: apiBase must be (?!.*secret)/)
   })
 })
 
@@ -225,7 +225,7 @@ describe("status", () => {
       cloud.next(200, body)
       expect(await failure(status())).toMatchObject({
         _tag: "ProviderUnavailable",
-        reason: "an answer that is not understood",
+        reason: "invalid response",
       })
     },
   )
@@ -363,7 +363,7 @@ describe("an answer of the API", () => {
     cloud.next(500, { error: `who sent ${token}?` })
     expect(await failure(status())).toMatchObject({
       message: "fly machine 148e21 cannot be reached: HTTP 500",
-      cause: { message: "Fly answered 500 (fly-request-id 01JNRQ9VVKJ7HZFMJWJB3M3RYN-yyz): who sent …?" },
+      cause: { message: "Fly responded with 500 (fly-request-id 01JNRQ9VVKJ7HZFMJWJB3M3RYN-yyz): who sent …?" },
     })
     cloud.next(500, "x".repeat(990) + token + "y".repeat(5_000_000))
     const { cause } = (await failure(status())) as { readonly cause: Error }

@@ -117,19 +117,21 @@ describe("an API", () => {
   ])("may not be at %s, which is not repeated", (apiBase) => {
     const make = () => apiOf(fetch, { apiBase: apiBase as string })
     expect(make).toThrow(TypeError)
-    expect(make).toThrow(/^apiBase must be (?!.*canary)/)
+    expect(make).toThrow(/^vendorApi: apiBase must be (?!.*canary)/)
   })
 
   it("may be anywhere for who wants its secrets in the clear", () => {
     expect(() => apiOf(fetch, { apiBase: "http://api.example", secretsInTheClear: true })).not.toThrow()
-    expect(() => apiOf(fetch, { apiBase: "ftp://api.example", secretsInTheClear: true })).toThrow(/^apiBase must be/)
+    expect(() => apiOf(fetch, { apiBase: "ftp://api.example", secretsInTheClear: true })).toThrow(
+      /^vendorApi: apiBase must be/,
+    )
   })
 
   it.each(["", " canary", "canary canary", "canary\r\nx: y", "canäry", undefined])(
     "has no secret that is %j, and does not repeat it",
     (secret) => {
       for (const secrets of [{ apiKey: secret as string }, { apiKey: [apiKey, secret as string] }]) {
-        expect(() => apiOf(fetch, { secrets })).toThrow(/^apiKey must be visible ASCII(?!.*canary)/)
+        expect(() => apiOf(fetch, { secrets })).toThrow(/^vendorApi: secrets\.apiKey must be visible ASCII(?!.*canary)/)
       }
     },
   )
@@ -137,7 +139,7 @@ describe("an API", () => {
   it.each([{ "x y": "canary" }, { "x-key": "canary\r\nx: y" }, { "x-key": "" }, { "x-key": "canäry" }])(
     "is sent no headers that are none, and does not repeat them: %j",
     (headers) => {
-      expect(() => apiOf(fetch, { headers })).toThrow(/^headers: (?!.*canary)/)
+      expect(() => apiOf(fetch, { headers })).toThrow(/^vendorApi: headers must be (?!.*canary)/)
     },
   )
 })
@@ -202,7 +204,7 @@ describe("an answer", () => {
   it.each(["", "<html>", "[]", `{"state":1}`, `{"state":`])("that is %j is not understood", async (body) => {
     const answer = await ask(says(200, body), { causeOf: ({ text }) => text })
     const failure = await caught(Promise.resolve().then(() => answer.decode(Found)))
-    expect(failure).toMatchObject({ ...answer.where, reason: "an answer that is not understood" })
+    expect(failure).toMatchObject({ ...answer.where, reason: "invalid response" })
     expect(failure).not.toHaveProperty("cause")
   })
 

@@ -7,8 +7,10 @@ import type { Machine } from "../contract/machine-provider.ts"
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /**
- * A decoder of a machine's metadata that throws `MachineRecordInvalid` with the field which is wrong. `accepted` says, for each
- * field, what would have been right; the value itself is never repeated, it may be a secret.
+ * A decoder of a machine's metadata. `accepted` says for each field what it must be: `"north" or "south"`. Values are never
+ * repeated in errors, because they may be secrets.
+ *
+ * The decoder throws `MachineRecordInvalid` with the name of the first wrong field.
  */
 export const metadataDecoder = <A>(
   schema: Schema.Decoder<A>,

@@ -1,3 +1,5 @@
+import { checkOptions, kindOf } from "@project-ingress/forward/internal"
+import { acceptPort } from "../../adapter-kit/option-checks.ts"
 import {
   MachineNotRunning,
   MachineRecordInvalid,
@@ -8,27 +10,32 @@ import {
 } from "../../contract/errors.ts"
 import type { MachineProvider, MachineState, Verdict } from "../../contract/machine-provider.ts"
 
-/** What is needed of the binding of a Durable Object class that extends `Container` of `@cloudflare/containers`. */
+/** What is used of the binding of a Durable Object class that extends `Container` of `@cloudflare/containers`. */
 export interface ContainerNamespace {
   getByName(name: string): ContainerStub
 }
 
+/** What is used of the stub of such a Durable Object. */
 export interface ContainerStub {
   fetch(request: Request): Promise<Response>
+  /** Absent in classes that do not extend `Container`: the machine's state is then unknown. */
   getState?(): Promise<{ readonly status: string }>
 }
 
+/** How {@link cloudflareContainer} reaches the machine proxies. */
 export interface CloudflareContainerOptions {
-  /** The port of the machine proxy inside the containers. 8080. */
+  /** The port of the machine proxy inside the containers, 1 to 65535. Default 8080. */
   readonly proxyPort?: number
 }
 
 /**
- * Containers of Cloudflare, each behind a Durable Object. Runs on Workers alone: no URL leads to one. `externalId` is the
- * object's name. No metadata. A request wakes its container, and the class's `sleepAfter` lets it sleep again.
+ * Containers of Cloudflare, each behind a Durable Object. Runs on Workers only: no URL leads to one. `externalId` is the
+ * object's name. No metadata. A request wakes its container, and the class's `sleepAfter` stops it again.
  *
  * Give the Worker the compatibility flags `enable_request_signal` and `request_signal_passthrough`: without them a container
- * is not told that a client left before it was answered.
+ * does not see that a client disconnected before its response.
+ *
+ * @throws {TypeError} for a namespace without `getByName`, and for unknown or invalid options
  *
  * @example
  * cloudflareContainer(env.MACHINES)
@@ -37,11 +44,13 @@ export const cloudflareContainer = (
   namespace: ContainerNamespace,
   options: CloudflareContainerOptions = {},
 ): MachineProvider => {
-  const { proxyPort = 8080 } = options
-  if (!Number.isInteger(proxyPort) || proxyPort < 1 || proxyPort > 65_535) {
-    throw new TypeError("proxyPort must be an integer from 1 to 65535")
+  if (typeof (namespace as ContainerNamespace | undefined)?.getByName !== "function") {
+    const kind = kindOf(namespace)
+    throw new TypeError(`cloudflareContainer: namespace must be the binding of a Durable Object class, got ${kind}`)
   }
-  // Chooses the container's port (`switchPort`): a client's own would lead it past the machine's proxy and its ports' list.
+  checkOptions("cloudflareContainer", options, { proxyPort: acceptPort })
+  const { proxyPort = 8080 } = options
+  // Selects the container's port (`switchPort`): a client's own value would bypass the machine proxy and its list of ports.
   const headers = { [TARGET_PORT]: String(proxyPort) }
 
   return {
@@ -69,20 +78,20 @@ export const cloudflareContainer = (
       }
     },
 
-    // The texts of `Container.containerFetch`; an app's own answer bears the stamp.
+    // By the texts of `Container.containerFetch`; an app's own response bears the stamp and is not classified.
     classify({ status, body = "" }, machine): Verdict {
-      const at = machineRef(machine)
-      if (status === 429) return new ProviderRateLimited(at)
+      const where = machineRef(machine)
+      if (status === 429) return new ProviderRateLimited(where)
       if (body.startsWith("There is no Container instance available")) {
-        return new ProviderUnavailable({ ...at, reason: "capacity" })
+        return new ProviderUnavailable({ ...where, reason: "capacity" })
       }
       if (body.startsWith("Failed to start container")) {
-        return new MachineNotRunning({ ...at, state: "not able to start" })
+        return new MachineNotRunning({ ...where, state: "not able to start" })
       }
-      // It might have restarted this moment.
-      if (body.startsWith("Container suddenly disconnected")) return new MachineStarting(at)
+      // It may have restarted at this moment.
+      if (body.startsWith("Container suddenly disconnected")) return new MachineStarting(where)
       if (status >= 500) return "check-status"
-      return new ProviderUnavailable({ ...at, reason: `HTTP ${status} without the stamp of the machine's proxy` })
+      return new ProviderUnavailable({ ...where, reason: `HTTP ${status} without the stamp of the machine's proxy` })
     },
 
     async status({ externalId }) {
@@ -97,7 +106,7 @@ export const cloudflareContainer = (
 const TARGET_PORT = "cf-container-target-port"
 const DAY_MS = 86_400_000
 
-/** `running` is a container whose ports were not seen to listen yet. */
+/** `running` is a container whose ports have not been seen to listen yet. */
 const states: Readonly<Record<string, MachineState>> = {
   running: "starting",
   healthy: "running",

@@ -1,5 +1,8 @@
 import * as Schema from "effect/Schema"
-import { CLOUDFLARE_TUNNEL, TUNNEL_HOSTNAME } from "./tunnel-api.ts"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
+import { acceptSecret } from "../../adapter-kit/option-checks.ts"
+import { retryAfterMs } from "../../adapter-kit/retry-after.ts"
 import {
   MachineNotRunning,
   ProviderAuth,
@@ -7,35 +10,46 @@ import {
   ProviderUnavailable,
   machineRef,
 } from "../../contract/errors.ts"
-import { checkSecret } from "../../contract/fields.ts"
 import type { MachineProvider, Verdict } from "../../contract/machine-provider.ts"
-import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
-import { retryAfterMs } from "../../adapter-kit/retry-after.ts"
+import { CLOUDFLARE_TUNNEL, TUNNEL_HOSTNAME } from "./tunnel-hostname.ts"
 
-export { createTunnel, deleteTunnel, TunnelConflict, TunnelLeftBehind } from "./tunnel-api.ts"
-export type { Tunnel, TunnelApiOptions, TunnelError, TunnelRequest } from "./tunnel-api.ts"
+export { createTunnel, deleteTunnel } from "./create-tunnel.ts"
+export type { Tunnel, TunnelError, TunnelRequest } from "./create-tunnel.ts"
+export type { TunnelApiOptions } from "./tunnel-api.ts"
+export { TunnelConflict, TunnelLeftBehind } from "./tunnel-errors.ts"
 
+/** What {@link cloudflareTunnel} authenticates with at Cloudflare's edge. */
 export interface CloudflareTunnelOptions {
   /**
    * A service token of Cloudflare Access, sent as `CF-Access-Client-Id` and `CF-Access-Client-Secret`. The application's
    * policy must have the action Service Auth, else Access asks for a login. Absent: the hostnames are open to everybody, and
-   * only the tickets of the machine's proxy guard it.
+   * only the machine proxy's tickets protect the machines.
    */
   readonly access?: { readonly clientId: string; readonly clientSecret: string }
 }
 
 /**
- * Machines that run `cloudflared` with the token of a named tunnel: nothing has to reach them but Cloudflare. Runs
- * everywhere. Metadata: `hostname`, the tunnel's public name in lower case. Make the tunnel with {@link createTunnel}.
+ * Machines that run `cloudflared` with the token of a named tunnel: only Cloudflare has to reach them. Runs everywhere.
+ * Metadata: `hostname`, the tunnel's public hostname in lower case. Make the tunnel with {@link createTunnel}.
  *
  * Give these hostnames a cache rule that bypasses the cache. Cloudflare caches by URL and file extension (`/app.js`), and
- * the URL holds neither the port nor the public name: one app's file would be another's answer.
+ * the URL contains neither the port nor the public name: one app's file would be served for another's.
+ *
+ * @throws {TypeError} for unknown or invalid options, naming the option and what it accepts
+ *
+ * @example
+ * cloudflareTunnel({ access: { clientId, clientSecret } })
  */
 export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): MachineProvider => {
+  checkOptions("cloudflareTunnel", options, { access: accept.object })
   const { access } = options
   if (access !== undefined) {
-    checkSecret("access.clientId", access.clientId)
-    checkSecret("access.clientSecret", access.clientSecret)
+    checkOptions(
+      "cloudflareTunnel",
+      access,
+      { clientId: acceptSecret, clientSecret: acceptSecret },
+      { required: ["clientId", "clientSecret"], at: "access" },
+    )
   }
   const headers: Readonly<Record<string, string>> =
     access === undefined
@@ -49,10 +63,10 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
       wake: "none",
       ports: "any",
       // https://developers.cloudflare.com/fundamentals/reference/http-headers/ and github.com/cloudflare/cloudflared/issues/1426:
-      // the edge appends its own client, who is the router. Not `accept-encoding`, which it overwrites: it recodes the answer
-      // for what it was asked, and must be asked for that.
+      // the edge appends its own client, which is the router. Not `accept-encoding`, which it overwrites: it recodes the
+      // response into what it was asked for, so it has to see the field.
       interceptedHeaders: ["x-forwarded-for", "x-forwarded-proto"],
-      // Access answers a service token with a session of ours, which would open the hostname to whoever gets the answer.
+      // Access gives a service token a session cookie, which would open the hostname to anyone who gets the response.
       // https://developers.cloudflare.com/cloudflare-one/access-controls/service-credentials/service-tokens
       ...(access === undefined ? {} : { edgeCookies: ["CF_Authorization", "CF_AppSession"] }),
     },
@@ -61,7 +75,7 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
       return { origin: `https://${hostname}`, headers, epoch: hostname, ttlMs: 60_000 }
     },
     classify({ status, header, body = "" }, machine): Verdict {
-      // To a login, or a refusal. The token is an option, so that there is no newer one to fetch.
+      // A redirect to a login, or a refusal. The token is an option, so there is no newer one to fetch.
       if ((status >= 300 && status < 400) || status === 401 || status === 403) {
         return new ProviderAuth(machineRef(machine))
       }

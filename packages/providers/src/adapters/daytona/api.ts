@@ -1,48 +1,51 @@
-import {
-  MachineNotRunning,
-  MachineRecordInvalid,
-  ProviderRateLimited,
-  ProviderUnavailable,
-  machineRef,
-} from "../../contract/errors.ts"
-import { wires } from "./api-versions.ts"
-import type { DaytonaWire, ApiRequest } from "./api-versions.ts"
-import type { Machine } from "../../contract/machine-provider.ts"
-import { retryAfterMs } from "../../adapter-kit/retry-after.ts"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { acceptApiBase, acceptSecret } from "../../adapter-kit/option-checks.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
+import { MachineNotRunning, MachineRecordInvalid, ProviderUnavailable, machineRef } from "../../contract/errors.ts"
+import type { Machine } from "../../contract/machine-provider.ts"
+import { apiV0 } from "./api-v0.ts"
+import { rateLimited } from "./rate-limited.ts"
+import type { ApiRequest, DaytonaWire } from "./wire.ts"
 
+/** How `daytona` and `signedPreviewUrl` authenticate and reach Daytona's API. */
 export interface DaytonaOptions {
-  /** An API key, or a JWT together with `organization`. Goes to the API and never to a sandbox. */
+  /** An API key, or a JWT together with `organization`. Is sent to the API and never to a sandbox. */
   readonly apiKey: string
-  /** Asks the API. Default: the runtime's own `fetch`. */
+  /** Sends requests to the API. Default: the runtime's own `fetch`. */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
   /**
-   * Where the API is. Default `https://app.daytona.io/api`. With `http:`, for an installation of one's own, the key travels
-   * in the clear, and preview links may be `http:` as well.
+   * Where the API is. Default `https://app.daytona.io/api`. With `http:`, for an installation of your own, the key is sent
+   * unencrypted, and preview links may be `http:` as well.
    */
   readonly apiBase?: string
-  /** Which organization is meant, for a JWT. */
+  /** The organization of a JWT. */
   readonly organization?: string
-  /** The API's version. `v0` speaks to 0.190 up to 0.220. */
+  /** The API's version. Default `v0`, for servers from 0.190 to 0.220. */
   readonly api?: "v0"
 }
 
-/** Daytona's control plane. */
+/** A client of Daytona's API. */
 export interface DaytonaApi {
   readonly wire: DaytonaWire
-  /** Rejects with what an answer that is no success means. */
-  ask<A>(machine: Machine, question: (sandbox: string) => ApiRequest<A>, signal: AbortSignal): Promise<A>
-  /** A link's origin. Hosts differ by region, so a link is believed, but only as far as an origin goes. */
+  /** Sends one request about a sandbox. Rejects with what an error response means. */
+  request<A>(machine: Machine, request: (sandbox: string) => ApiRequest<A>, signal: AbortSignal): Promise<A>
+  /**
+   * The origin of a link. Hosts differ by region, so any host is accepted, but nothing beside an origin: throws
+   * `ProviderUnavailable`.
+   */
   originOf(link: string, machine: Machine): string
 }
 
-export const daytonaApi = (options: DaytonaOptions): DaytonaApi => {
+const versions = { v0: apiV0 } satisfies Record<string, DaytonaWire>
+
+/** `owner` is the function whose options these are. Throws a `TypeError` for invalid ones. */
+export const daytonaApi = (owner: string, options: DaytonaOptions): DaytonaApi => {
+  checkDaytonaOptions(owner, options)
   const { apiKey, organization, api: version = "v0", apiBase = "https://app.daytona.io/api", fetch } = options
-  if (!Object.hasOwn(wires, version)) throw new TypeError(`api must be one of ${Object.keys(wires).join(", ")}`)
-  const wire: DaytonaWire = wires[version]
+  const wire: DaytonaWire = versions[version]
   const api = vendorApi({
     apiBase,
-    // The organization is none, but may have been mistaken for the key.
+    // The organization is not secret, but could be mistaken for the key.
     secrets: { apiKey, organization: organization === undefined ? [] : [organization] },
     headers: wire.apiHeaders(apiKey, organization),
     fetch,
@@ -52,42 +55,48 @@ export const daytonaApi = (options: DaytonaOptions): DaytonaApi => {
 
   return {
     wire,
-    async ask(machine, question, signal) {
-      const { refusedState, answer: schema, ...asked } = question(sandboxOf(machine))
-      const answer = await api.request(machine, { ...asked, signal })
-      if (answer.status === 400 && refusedState !== undefined) {
-        throw new MachineNotRunning({ ...answer.where, state: refusedState })
+    async request(machine, request, signal) {
+      const { refusedState, response: schema, ...wanted } = request(sandboxOf(machine))
+      const response = await api.request(machine, { ...wanted, signal })
+      if (response.status === 400 && refusedState !== undefined) {
+        throw new MachineNotRunning({ ...response.where, state: refusedState })
       }
       // `Retry-After`, or `Retry-After-<throttler>` for each limit that was reached.
-      if (answer.status === 429) {
-        const waits = [...answer.headers].filter(([name]) => name.startsWith("retry-after")).map(([, value]) => value)
+      if (response.status === 429) {
+        const waits = [...response.headers].filter(([name]) => name.startsWith("retry-after")).map(([, value]) => value)
         throw rateLimited(machine, waits)
       }
-      return answer.decode(schema)
+      return response.decode(schema)
     },
     originOf(link, machine) {
       const match = /^(https?):\/\/[A-Za-z0-9._-]+(?::\d{1,5})?\/?$/i.exec(link)
       if (match === null || (secure && match[1]!.toLowerCase() !== "https") || !URL.canParse(link)) {
-        throw notUnderstood(machine)
+        throw invalidResponse(machine)
       }
       return new URL(link).origin
     },
   }
 }
 
-export const notUnderstood = (machine: Machine): ProviderUnavailable =>
-  new ProviderUnavailable({ ...machineRef(machine), reason: "an answer that is not understood" })
+/** A 2xx response that does not hold what it should. */
+export const invalidResponse = (machine: Machine): ProviderUnavailable =>
+  new ProviderUnavailable({ ...machineRef(machine), reason: "invalid response" })
 
-/** The longest of its waits counts. */
-export const rateLimited = (machine: Machine, waits: readonly (string | undefined)[]): ProviderRateLimited => {
-  const known = waits.map(retryAfterMs).filter((ms) => ms !== undefined)
-  return new ProviderRateLimited({
-    ...machineRef(machine),
-    retryAfterMs: known.length === 0 ? undefined : Math.max(...known),
-  })
-}
+const checkDaytonaOptions = (owner: string, options: DaytonaOptions): void =>
+  checkOptions(
+    owner,
+    options,
+    {
+      apiKey: acceptSecret,
+      fetch: accept.function,
+      apiBase: acceptApiBase({ insecure: true }),
+      organization: acceptSecret,
+      api: accept.oneOf(...Object.keys(versions)),
+    },
+    { required: ["apiKey"] },
+  )
 
-// What keeps an id from becoming another path.
+// The check keeps an id from changing the path.
 const sandboxOf = (machine: Machine): string => {
   if (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/.test(machine.externalId)) return machine.externalId
   throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "a sandbox's id or name" })

@@ -1,5 +1,3 @@
-import { daytonaApi, notUnderstood, rateLimited } from "./api.ts"
-import type { DaytonaOptions } from "./api.ts"
 import {
   MachineNotFound,
   MachineNotRunning,
@@ -16,26 +14,34 @@ import type {
   MachineStatus,
   Verdict,
 } from "../../contract/machine-provider.ts"
+import { daytonaApi, invalidResponse } from "./api.ts"
+import type { DaytonaOptions } from "./api.ts"
+import { rateLimited } from "./rate-limited.ts"
 
 export type { DaytonaOptions } from "./api.ts"
 export { signedPreviewUrl } from "./signed-preview.ts"
 export type { SignedPreview, SignedPreviewRequest } from "./signed-preview.ts"
 
-/** The machine's proxy: the one port that a preview link is asked for, whichever port is wanted behind it. */
+/** The machine proxy's port: the only one that a preview link is requested for, whichever port is wanted behind it. */
 const PROXY_PORT = 8080
 
 /**
  * Sandboxes of Daytona. Runs everywhere. `externalId` is a sandbox's id; a name works as long as no other sandbox gets it.
  * No metadata.
  *
- * Keep sandboxes private: the edge of a public one hands the preview token on to the app, and answers whoever knows the URL.
- * A private one is reached with the token alone, which every start replaces: the endpoint's epoch is a digest of it.
- * The edge resends small requests on a stale connection, whatever their method: an app may see a POST twice.
- * The API is asked twice for an endpoint, which is good for 5 minutes; its limit is 10 000 to 50 000 requests a minute, by
+ * Keep sandboxes private: the edge of a public one passes the preview token on to the app, and serves anyone who knows the
+ * URL. A private one is reached with the token only, which every start replaces: the endpoint's epoch is a digest of it.
+ * The edge may send a small request a second time on a stale connection, whatever its method: an app may see a POST twice.
+ * An endpoint costs two API requests and is used for 5 minutes; the API's limit is 10 000 to 50 000 requests a minute, by
  * tier.
+ *
+ * @throws {TypeError} for unknown, missing or invalid options, naming the option and what it accepts
+ *
+ * @example
+ * daytona({ apiKey: process.env.DAYTONA_API_KEY })
  */
 export const daytona = (options: DaytonaOptions): MachineProvider => {
-  const api = daytonaApi(options)
+  const api = daytonaApi("daytona", options)
   const { wire } = api
 
   return {
@@ -49,14 +55,14 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
     },
 
     async resolve(machine, { signal }): Promise<Endpoint> {
-      // A link is given for a sandbox in any state, and a request sent to a sleeping one is lost with its body: so both.
+      // A link is given for a sandbox in any state, and a request to a stopped one is lost with its body: so both are needed.
       const [{ state }, link] = await Promise.all([
-        api.ask(machine, wire.sandbox, signal),
-        api.ask(machine, (sandbox) => wire.previewUrl(sandbox, PROXY_PORT), signal),
+        api.request(machine, wire.sandbox, signal),
+        api.request(machine, (sandbox) => wire.previewUrl(sandbox, PROXY_PORT), signal),
       ])
       if (!wire.mayServe(state)) refuseUnlessRunning(wire.stateOf(state), state, machine)
-      // A token is one header's value; anything else would become another header or an error that repeats it.
-      if (!isSecret(link.token)) throw notUnderstood(machine)
+      // A token is one field's value; anything else would become another field, or an error that repeats it.
+      if (!isSecret(link.token)) throw invalidResponse(machine)
       return {
         origin: api.originOf(link.url, machine),
         headers: wire.edgeHeaders(link.token),
@@ -65,31 +71,31 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
       }
     },
 
-    classify(answer, machine): Verdict {
-      switch (wire.edgeWord(answer)) {
+    classify(response, machine): Verdict {
+      const unavailable = (reason: string) => new ProviderUnavailable({ ...machineRef(machine), reason })
+      switch (wire.classifyEdgeResponse(response)) {
         case "credentials":
           return "refresh-credentials"
         case "not-running":
           return new MachineNotRunning({ ...machineRef(machine), state: "not running" })
         case "rate-limited": {
           const names = ["retry-after", ...wire.throttlers.map((throttler) => `retry-after-${throttler}`)]
-          return rateLimited(machine, names.map(answer.header))
+          return rateLimited(machine, names.map(response.header))
         }
         case "runner-unavailable":
-          return new ProviderUnavailable({ ...machineRef(machine), reason: "runner unavailable" })
+          return unavailable("runner unavailable")
         case "unclear":
           return "check-status"
         case "page":
-          return new ProviderUnavailable({ ...machineRef(machine), reason: "a page of the platform's own" })
+          return unavailable("an HTML page of the platform")
         case "other":
       }
-      const reason = `HTTP ${answer.status} without the stamp of the machine's proxy`
-      return new ProviderUnavailable({ ...machineRef(machine), reason })
+      return unavailable(`HTTP ${response.status} without the stamp of the machine's proxy`)
     },
 
     async status(machine, { signal }): Promise<MachineStatus> {
       try {
-        const { state: detail } = await api.ask(machine, wire.sandbox, signal)
+        const { state: detail } = await api.request(machine, wire.sandbox, signal)
         const state = wire.stateOf(detail)
         return detail === undefined ? { state } : { state, detail }
       } catch (error) {
@@ -99,16 +105,16 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
     },
 
     async start(machine, { signal }): Promise<void> {
-      await api.ask(machine, wire.start, signal)
+      await api.request(machine, wire.start, signal)
     },
 
     async keepAlive(machine, { signal }): Promise<void> {
-      await api.ask(machine, wire.lastActivity, signal)
+      await api.request(machine, wire.lastActivity, signal)
     },
   }
 }
 
-const refuseUnlessRunning = (state: MachineState, word: string | undefined, machine: Machine): void => {
+const refuseUnlessRunning = (state: MachineState, detail: string | undefined, machine: Machine): void => {
   switch (state) {
     case "running":
     case "unknown":
@@ -121,7 +127,7 @@ const refuseUnlessRunning = (state: MachineState, word: string | undefined, mach
     case "stopped":
     case "suspended":
     case "failed":
-      throw new MachineNotRunning({ ...machineRef(machine), state: word ?? state })
+      throw new MachineNotRunning({ ...machineRef(machine), state: detail ?? state })
   }
 }
 
