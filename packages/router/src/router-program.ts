@@ -17,7 +17,7 @@ import { requestOutcome } from "./request-outcome.ts"
 import type { RequestOutcome } from "./request-outcome.ts"
 import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
-import { reporting } from "./stores/store-event.ts"
+import { makeStoreHealth } from "./stores/store-event.ts"
 
 /** What the hosts run: the program with its services, and what they need of the options. */
 export interface RouterProgram {
@@ -28,11 +28,7 @@ export interface RouterProgram {
   readonly clientAddress: ((request: Request) => string | undefined) | undefined
   readonly errorResponses: ErrorResponses | undefined
   /** Runs the program for one request. `original` is for `onError` and is called only when needed. Never rejects. */
-  readonly run: <A>(
-    request: VisitorRequest,
-    sender: Sender<A>,
-    original: () => Request,
-  ) => Promise<RequestOutcome<A>>
+  readonly run: <A>(request: VisitorRequest, sender: Sender<A>, original: () => Request) => Promise<RequestOutcome<A>>
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, headers: HeaderList, original: () => Request) => FailedResponse
   readonly explain: (hostname: string) => Promise<Explanation>
@@ -53,8 +49,9 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     }
   }
   const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
-  const services = Context.make(Routes, reporting(fromStore(options.store), report)).pipe(Context.add(Machines, machines))
+  const services = Context.make(Routes, fromStore(options.store)).pipe(Context.add(Machines, machines))
   const program = handle(options)
+  const storeHealth = makeStoreHealth(report)
   const runExit = Effect.runPromiseExitWith(services)
 
   const failed: RouterProgram["failed"] = (error, headers, original) => {
@@ -76,6 +73,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       },
     })
     const outcome = requestOutcome(exit, (error) => failed(error, request.headers, original))
+    if (outcome._tag === "Failed" && outcome.error._tag === "RouteUnknown") storeHealth.failed(outcome.error.cause)
+    else if (storeHealth.isFailing()) storeHealth.worked()
     if (outcome._tag !== "NotOurs") {
       const { method, host } = request
       const durationMs = performance.now() - started

@@ -55,7 +55,9 @@ const isPolicy = (value: unknown): string | undefined => {
   const { name } = (value ?? {}) as { readonly name?: unknown }
   const named = typeof name === "string" && name !== ""
   const phases = ["onRequest", "onRoute", "onForward", "onResponse"]
-  return named && phases.some((phase) => has(value, phase)) ? undefined : "a function or { name, onRequest?, onRoute? … }"
+  return named && phases.some((phase) => has(value, phase))
+    ? undefined
+    : "a function or { name, onRequest?, onRoute? … }"
 }
 
 const checks = {

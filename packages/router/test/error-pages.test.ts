@@ -35,7 +35,9 @@ it("that throw leave the standard one", async () => {
 
 it("of other tags are not asked, whatever an object's prototype holds", async () => {
   expect(await ask({ errorResponses: {} }, page)).toMatchObject({ status: 404 })
-  expect(await ask({ errorResponses: Object.create({ RouteNotFound: () => ({ status: 200, headers: [] }) }) })).toMatchObject({
+  expect(
+    await ask({ errorResponses: Object.create({ RouteNotFound: () => ({ status: 200, headers: [] }) }) }),
+  ).toMatchObject({
     status: 404,
   })
 })

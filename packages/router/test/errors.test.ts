@@ -74,7 +74,12 @@ const rows: readonly Row[] = [
   { tag: "RouteUnknown, no time", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown(0) },
   { tag: "RouteUnknown, before now", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown(-5_000) },
   { tag: "RouteUnknown, NaN", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown(Number.NaN) },
-  { tag: "AccessDenied", status: 403, code: "ACCESS_DENIED", options: { policies: [() => ({ deny: new AccessDenied() })] } },
+  {
+    tag: "AccessDenied",
+    status: 403,
+    code: "ACCESS_DENIED",
+    options: { policies: [() => ({ deny: new AccessDenied() })] },
+  },
   {
     tag: "LoginRequired",
     status: 401,

@@ -26,7 +26,12 @@ describe("a request's event", () => {
   })
 
   it("has the layer and the age of what the store knew", async () => {
-    const record = { kind: "machine", machine: { id: "m", type: "fake", externalId: "m", metadata: {} }, version: 1, epoch: 1 } as const
+    const record = {
+      kind: "machine",
+      machine: { id: "m", type: "fake", externalId: "m", metadata: {} },
+      version: 1,
+      epoch: 1,
+    } as const
     const store = { get: () => ({ status: "hit", record, layer: "kv", ageMs: 1_200, stale: true }) as const }
     const { ask, of } = listening({ store })
     await ask()
@@ -42,8 +47,14 @@ describe("a store that fails", () => {
   it("is an event when it begins to fail and when it works again, not one a request", async () => {
     vi.useFakeTimers({ toFake: ["Date"] })
     let down = true
-    const get = () => (down ? ({ status: "unknown", cause: new Error("no database") } as const) : ({ status: "miss" } as const))
-    const record = { kind: "machine", machine: { id: "m", type: "fake", externalId: "m", metadata: {} }, version: 1, epoch: 1 } as const
+    const get = () =>
+      down ? ({ status: "unknown", cause: new Error("no database") } as const) : ({ status: "miss" } as const)
+    const record = {
+      kind: "machine",
+      machine: { id: "m", type: "fake", externalId: "m", metadata: {} },
+      version: 1,
+      epoch: 1,
+    } as const
     const store = { get: (key: string) => (key === "p:misha" && !down ? ({ status: "hit", record } as const) : get()) }
     const { ask, of } = listening({ store })
     for (let i = 0; i < 3; i++) await ask()

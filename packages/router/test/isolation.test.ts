@@ -50,7 +50,12 @@ it(`never crosses tenants in ${requests} interleaved requests, while machines ar
         resolve: async ({ externalId, id }) => {
           await pause(id)
           const origin = `http://${externalId.replaceAll("_", "-")}.test`
-          return { origin, epoch: id, ttlMs: chance(call(`keep ${id}`)) < 0.5 ? 1_000 : 0, headers: { "x-machine": id } }
+          return {
+            origin,
+            epoch: id,
+            ttlMs: chance(call(`keep ${id}`)) < 0.5 ? 1_000 : 0,
+            headers: { "x-machine": id },
+          }
         },
       }),
     ],

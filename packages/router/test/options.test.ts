@@ -15,7 +15,11 @@ describe("createRouter refuses", () => {
     ["nothing", undefined, /options must be an object/],
     ["a misspelt name", { ...good, grammer: hostnames }, /grammer is not an option \(did you mean grammar\?\)/],
     ["no grammar", { ...good, grammar: undefined }, /grammar must be what defineGrammar returns, got undefined/],
-    ["a grammar that is none", { ...good, grammar: { domains: ["iterate.app"] } }, /grammar must be what defineGrammar returns/],
+    [
+      "a grammar that is none",
+      { ...good, grammar: { domains: ["iterate.app"] } },
+      /grammar must be what defineGrammar returns/,
+    ],
     ["no store", { ...good, store: {} }, /store must be a route store: an object with get, got an object/],
     ["a promise for a store", { ...good, store: Promise.resolve(memoryStore()) }, /store must be .* got a promise/],
     ["no providers", { ...good, providers: undefined }, /providers must be an array/],
@@ -23,10 +27,18 @@ describe("createRouter refuses", () => {
     ["a public key", { ...good, signingKey: keys.verification }, /signingKey: /],
     ["NaN", { ...good, headersTimeoutMs: Number.NaN }, /headersTimeoutMs must be a number .* got NaN/],
     ["a negative number", { ...good, headersTimeoutMs: -1 }, /headersTimeoutMs must be a number .* got -1/],
-    ["a policy that decides nothing", { ...good, policies: [{ name: "x" }] }, /policies must be an array in which every element/],
+    [
+      "a policy that decides nothing",
+      { ...good, policies: [{ name: "x" }] },
+      /policies must be an array in which every element/,
+    ],
     ["a policy without a name", { ...good, policies: [{ onRoute: () => undefined }] }, /policies must be/],
     ["false for a policy", { ...good, policies: [false] }, /policies must be/],
-    ["header names by hand", { ...good, headerNames: { ticket: "x" } }, /headerNames must be what hopHeaderNames returns/],
+    [
+      "header names by hand",
+      { ...good, headerNames: { ticket: "x" } },
+      /headerNames must be what hopHeaderNames returns/,
+    ],
     ["a text for a function", { ...good, onEvent: "console.log" }, /onEvent must be a function, got a string/],
     ["a wrong bound of machines", { ...good, machines: { wakeTimeoutMs: Number.NaN } }, /wakeTimeoutMs/],
     ["an unknown bound of machines", { ...good, machines: { wakeTimeout: 5 } }, /wakeTimeout is not an option/],
@@ -47,7 +59,12 @@ describe("serveNode refuses", () => {
   const { router } = setup()
   it.each([
     ["what is no router", {}, {}, /router must be what createRouter returned/],
-    ["a misspelt name", router, { fallbak: () => new Response() }, /fallbak is not an option \(did you mean fallback\?\)/],
+    [
+      "a misspelt name",
+      router,
+      { fallbak: () => new Response() },
+      /fallbak is not an option \(did you mean fallback\?\)/,
+    ],
     ["a response for a function", router, { fallback: new Response() }, /fallback must be a function/],
     ["a limit that is NaN", router, { limits: { lingerMs: Number.NaN } }, /lingerMs/],
     ["an unknown limit", router, { limits: { maxConnection: 1 } }, /maxConnection/],

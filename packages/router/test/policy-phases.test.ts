@@ -6,7 +6,11 @@ import { memoryStore } from "../src/stores/memory.ts"
 import { machine, setup, stamped, values } from "./fakes.ts"
 
 const url = "http://4096__misha.iterate.app:8787/path?q"
-const ask = async (policies: readonly PolicyInput[], init: RequestInit = {}, more: Parameters<typeof setup>[0] = {}) => {
+const ask = async (
+  policies: readonly PolicyInput[],
+  init: RequestInit = {},
+  more: Parameters<typeof setup>[0] = {},
+) => {
   const { router, sent } = setup({ policies, ...more })
   const response = (await router.fetch(new Request(url, { redirect: "manual", ...init })))!
   return { response, sent }
@@ -153,7 +157,8 @@ describe("onResponse", () => {
 })
 
 describe("a port that its record calls private", () => {
-  const store = () => memoryStore({ "p:misha": { machine: machine("mach_1"), ports: { 4096: { visibility: "private" } } } })
+  const store = () =>
+    memoryStore({ "p:misha": { machine: machine("mach_1"), ports: { 4096: { visibility: "private" } } } })
 
   it("is closed where no policy decides about routes", async () => {
     const { response, sent } = await ask([], {}, { store: store() })

@@ -218,7 +218,15 @@ describe("one request", () => {
     const reason = "no route for p:nobody"
     expect(events).toEqual([
       { type: "request", method: "GET", host: "misha.iterate.app", status: 200, machine: "mach_1", ...timed },
-      { type: "request", method: "GET", host: "nobody.iterate.app", status: 404, error: "RouteNotFound", reason, ...timed },
+      {
+        type: "request",
+        method: "GET",
+        host: "nobody.iterate.app",
+        status: 404,
+        error: "RouteNotFound",
+        reason,
+        ...timed,
+      },
     ])
   })
 

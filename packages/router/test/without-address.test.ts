@@ -211,8 +211,7 @@ describe("a host on sockets, to a machine without an address", () => {
 })
 
 describe("a function that heeds no signal", () => {
-  const deaf = (forward: Partial<RouterOptions> = {}) =>
-    createRouter({ ...options, headersTimeoutMs: 50, ...forward })
+  const deaf = (forward: Partial<RouterOptions> = {}) => createRouter({ ...options, headersTimeoutMs: 50, ...forward })
 
   it("has no longer than the head of an answer may take", async () => {
     answer = () => new Promise(() => {})

@@ -1,13 +1,12 @@
+import type { GeneratedResponse } from "@project-ingress/forward"
 import { fetchTransport } from "@project-ingress/providers/internal"
 import { ProxyFailed } from "../errors.ts"
 import { isSafe } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
-import { headersFrom, listFrom } from "./header-lists.ts"
+import { headersFrom, listFrom, visitorResponse } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
-import { visitorResponse } from "./visitor-response.ts"
-import type { GeneratedResponse } from "@project-ingress/forward"
 
 type Context = Parameters<Router["fetch"]>[1]
 

@@ -70,7 +70,8 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     responseForRow(tag, forwardErrors[tag], contextOf(request))
 
   const fallback = async (request: IncomingRequest): Promise<GeneratedResponse> => {
-    if (options.fallback === undefined) return responseForRow("RouteNotFound", routerErrors.RouteNotFound, contextOf(request))
+    if (options.fallback === undefined)
+      return responseForRow("RouteNotFound", routerErrors.RouteNotFound, contextOf(request))
     const made = requestFrom(request)
     if (made === undefined) return failure("MethodRefused", request)
     try {

@@ -11,10 +11,9 @@ import { isSafe } from "../program/sender.ts"
 import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
-import { requestFrom, responseOf } from "./request-response.ts"
+import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 import { upstreamAddress, withHost } from "./upstream-address.ts"
-import { visitorFields } from "./visitor-response.ts"
 
 /** Responses that are not the router's program's. */
 export interface HostResponses {
@@ -97,10 +96,10 @@ const socketSender = (
     )
 
   const byFetch = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>
-    Effect.map(
-      sendByFetch(program, { request: visitor, body: () => request.body() }, machineRequest),
-      (attempt) => ({ ...attempt, response: { fetched: attempt.response } }),
-    )
+    Effect.map(sendByFetch(program, { request: visitor, body: () => request.body() }, machineRequest), (attempt) => ({
+      ...attempt,
+      response: { fetched: attempt.response },
+    }))
 
   return {
     send: (machineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>

@@ -7,10 +7,9 @@ import * as Effect from "effect/Effect"
 import { LoopDetected, MachineDetached, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { maxHops, timesPassed } from "../hop/loop.ts"
-import { namedPolicies } from "../policies/evaluate.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
 import type { Routes } from "../stores/routes.ts"
-import { authorize, isDecided, redirect } from "./authorize.ts"
+import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
@@ -67,7 +66,12 @@ export const handle = (settings: RouterSettings) => {
     })
 
     const resolve = (refresh: boolean) =>
-      resolveRoute(grammar, request, { refresh, trace, waitUntil: sender.waitUntil, whenOurs: refresh ? Effect.void : whenOurs })
+      resolveRoute(grammar, request, {
+        refresh,
+        trace,
+        waitUntil: sender.waitUntil,
+        whenOurs: refresh ? Effect.void : whenOurs,
+      })
 
     return yield* Effect.flatMap(resolve(false), proceed).pipe(
       Effect.catchTag("MachineMismatch", (moved) =>

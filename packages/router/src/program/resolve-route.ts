@@ -119,7 +119,12 @@ const machineOf = Effect.fnUntraced(function* (
   const machine = yield* lookUp([key], options, trace)
   const { owner } = domain.record
   if (owner !== undefined && machine.record.owner === owner) return machine
-  trace.push({ step: "refused", outcome: "OWNER", key, reason: `${domain.key} and ${key} have no owner in common: 404` })
+  trace.push({
+    step: "refused",
+    outcome: "OWNER",
+    key,
+    reason: `${domain.key} and ${key} have no owner in common: 404`,
+  })
   return yield* Effect.fail(new RouteNotFound({ key }))
 })
 
@@ -128,4 +133,3 @@ const notOurs = (host: string, trace: TraceStep[], reason: string): Effect.Effec
     trace.push({ step: "hostname", outcome: "foreign", reason })
     return Effect.fail({ _tag: "HostnameForeign", host } as const)
   })
-

@@ -4,7 +4,6 @@ import type { Machine } from "@project-ingress/providers"
 import type { MachineRoute } from "../stores/record.ts"
 import { matchRule } from "./match-rule.ts"
 import type { RuleRequest } from "./match-rule.ts"
-import { pick } from "./pick.ts"
 import type { TraceStep } from "./trace.ts"
 
 /** A machine and a port in it. */
@@ -37,7 +36,7 @@ export const selectMachine = (
   const chosen = matched === undefined ? undefined : pick(rules[matched]!.targets, seed)
   if (matched !== undefined) trace.push({ step: "rule", outcome: matched })
 
-  const machine = chosen?.machine ?? pick(replicasOf(record), seed)!.machine
+  const machine = chosen?.machine ?? replicaOf(record, seed)
   const { id, type, externalId } = machine
   trace.push({ step: "machine", outcome: id, type, externalId, version: record.version })
 
@@ -52,8 +51,13 @@ export const selectMachine = (
   return { machine, port }
 }
 
-const replicasOf = ({ machine, replicas = [] }: MachineRoute): readonly { readonly machine: Machine; readonly weight?: number }[] =>
-  replicas.length === 0 ? [{ machine }] : [machine, ...replicas].map((each) => ({ machine: each }))
+const replicaOf = ({ machine, replicas = [] }: MachineRoute, seed: string): Machine =>
+  replicas.length === 0
+    ? machine
+    : pick(
+        [machine, ...replicas].map((each) => ({ machine: each, weight: 1 })),
+        seed,
+      )!.machine
 
 /** The port of a hostname that names a port or a service; a service of the record wins over the grammar's. */
 const namedPort = (
@@ -67,4 +71,29 @@ const namedPort = (
   // Own properties only: a hostname may say `constructor`.
   const own = services !== undefined && Object.hasOwn(services, service)
   return { port: own ? services[service] : portOf(grammar, target), reason: `of the service ${service}` }
+}
+
+/**
+ * Chooses one of several weighted entries for a visitor, always the same one while the entries stay: a session in the memory
+ * of one replica survives the next request. `seed` is the visitor's address; without one everybody gets the same entry.
+ */
+const pick = <T extends { readonly weight?: number | undefined }>(
+  entries: readonly T[],
+  seed: string,
+): T | undefined => {
+  const total = entries.reduce((sum, { weight = 1 }) => sum + weight, 0)
+  let left = fraction(seed) * total
+  for (const entry of entries) {
+    left -= entry.weight ?? 1
+    if (left < 0) return entry
+  }
+  return undefined
+}
+
+/** A text as a number from 0 up to 1, evenly spread: FNV-1a of 32 bits with a final mix, so that close addresses part. */
+const fraction = (text: string): number => {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b)
+  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000
 }

@@ -6,7 +6,7 @@ import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
-import { editForward, responseEditor } from "../policies/evaluate.ts"
+import { editForward, responseEditor } from "../policies/edit-headers.ts"
 import type { Policy } from "../policies/policy.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import type { ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
@@ -73,7 +73,15 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
       }),
   })
   const stamped = received.header(headerNames.stamp) !== undefined
-  return { _tag: "Machine", response: received.response, status: received.status, stamped, route, edgeCookies, editResponse }
+  return {
+    _tag: "Machine",
+    response: received.response,
+    status: received.status,
+    stamped,
+    route,
+    edgeCookies,
+    editResponse,
+  }
 })
 
 // Of a type that no provider has; `reach` fails with the field.

@@ -5,7 +5,12 @@ import type { RouteKey, Target } from "@project-ingress/hostname"
  * no credential and nothing of a machine's metadata.
  */
 export type TraceStep =
-  | { readonly step: "hostname"; readonly outcome: "named"; readonly keys: readonly RouteKey[]; readonly target?: Target }
+  | {
+      readonly step: "hostname"
+      readonly outcome: "named"
+      readonly keys: readonly RouteKey[]
+      readonly target?: Target
+    }
   | { readonly step: "hostname"; readonly outcome: "foreign" | "malformed"; readonly reason: string }
   | {
       readonly step: "lookup"
@@ -34,7 +39,13 @@ export type TraceStep =
   /** `outcome` is the rule's index. */
   | { readonly step: "rule"; readonly outcome: number }
   /** `outcome` is the machine's id. */
-  | { readonly step: "machine"; readonly outcome: string; readonly type: string; readonly externalId: string; readonly version: number }
+  | {
+      readonly step: "machine"
+      readonly outcome: string
+      readonly type: string
+      readonly externalId: string
+      readonly version: number
+    }
   | { readonly step: "port"; readonly outcome: number | "unknown"; readonly reason: string }
   /** `outcome` is the policy's name. A bare hostname cannot tell what it would decide. */
   | { readonly step: "policy"; readonly outcome: string }

@@ -1,7 +1,3 @@
-import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import type { Routes } from "./routes.ts"
-
 /** A store that begins to fail, or works again: reported once for each change. */
 export interface StoreEvent {
   readonly type: "store"
@@ -10,37 +6,31 @@ export interface StoreEvent {
   readonly reason?: string
 }
 
-/** A store counts as failing until no look-up failed for this long, in ms: one that fails now and then is no event a request. */
-const CALM_MS = 5_000
-
-/** Routes whose failures, and the end of them, are reported. */
-export const reporting = (
-  { lookup }: Routes["Service"],
-  report: (event: StoreEvent) => void,
-): Routes["Service"] => {
-  /** When a look-up last failed, in ms since 1970, as long as the store counts as failing. */
-  let failedAt: number | undefined
-  return {
-    lookup: (keys, options) =>
-      Effect.tapError(lookup(keys, options), (error) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          if (error._tag === "RouteUnknown") {
-            if (failedAt === undefined) report({ type: "store", state: "failing", reason: reasonOf(error.cause) })
-            failedAt = now
-          }
-        }),
-      ).pipe(
-        Effect.tap(() =>
-          failedAt === undefined
-            ? Effect.void
-            : Effect.map(Clock.currentTimeMillis, (now) => {
-                if (failedAt === undefined || now - failedAt < CALM_MS) return
-                failedAt = undefined
-                report({ type: "store", state: "recovered" })
-              }),
-        ),
-      ),
-  }
+/** Turns the results of look-ups into events. */
+export interface StoreHealth {
+  /** True from a failed look-up until the store counts as working again. */
+  readonly isFailing: () => boolean
+  readonly failed: (cause: unknown) => void
+  readonly worked: () => void
 }
 
-const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : "the store cannot tell")
+/** How long no look-up may fail, in ms, until a store counts as working again: one that fails now and then is one event. */
+const CALM_MS = 5_000
+
+/** Watches a store by what came of its look-ups. */
+export const makeStoreHealth = (report: (event: StoreEvent) => void): StoreHealth => {
+  let failedAt: number | undefined
+  return {
+    isFailing: () => failedAt !== undefined,
+    failed: (cause) => {
+      const reason = cause instanceof Error ? cause.message : "the store cannot tell"
+      if (failedAt === undefined) report({ type: "store", state: "failing", reason })
+      failedAt = Date.now()
+    },
+    worked: () => {
+      if (failedAt === undefined || Date.now() - failedAt < CALM_MS) return
+      failedAt = undefined
+      report({ type: "store", state: "recovered" })
+    },
+  }
+}
