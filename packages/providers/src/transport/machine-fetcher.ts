@@ -84,6 +84,10 @@ export const machineFetcher = (
   options: FetcherOptions = {},
 ): MachineFetcher => {
   checkOptions("machineFetcher", options, optionChecks)
+  // Its fields may come from a database: an invalid one fails each request, with `MachineRecordInvalid`.
+  if (typeof machine !== "object" || machine === null) {
+    throw new TypeError("machineFetcher: machine must be an object with id, type, externalId and metadata")
+  }
   const {
     port = 3000,
     signingKey,
