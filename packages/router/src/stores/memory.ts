@@ -1,5 +1,29 @@
-import type { MachineRoute, DetachedRoute, RedirectRoute, RemovedRoute, RouteKey, RouteRecord } from "./record.ts"
-import type { Lookup, RouteStore } from "./route-store.ts"
+import { kindOf } from "@project-ingress/forward/internal"
+import { decodeRecord, problemMessage } from "./decode-record.ts"
+import type { DetachedRoute, MachineRoute, RedirectRoute, RemovedRoute, RouteKey, RouteRecord } from "./record.ts"
+import type { Lookup, RouteStore, StoreStats } from "./route-store.ts"
+import { isObject } from "./shape.ts"
+
+export { memoryRegistry } from "./memory-registry.ts"
+export type { MemoryRegistry, MemoryRegistryOptions } from "./memory-registry.ts"
+export type { ResolveTxt } from "./registry/domains.ts"
+export * from "./registry/errors.ts"
+export type { FeedPage, FeedSnapshot, RouteChange, RouteFeed } from "./route-feed.ts"
+export type {
+  ChangeOptions,
+  Domain,
+  ListOptions,
+  NewMachine,
+  NewProject,
+  Project,
+  ProjectChanges,
+  ProjectConfig,
+  ProjectPage,
+  ProjectRule,
+  Redirect,
+  RegisteredMachine,
+  RouteRegistry,
+} from "./route-registry.ts"
 
 /** A route as written by hand: the store counts versions and epochs. */
 export type RouteInput =
@@ -18,13 +42,23 @@ type Counted = "version" | "epoch"
 /** A route store in this process, for tests, examples and platforms with one process. */
 export interface MemoryStore extends RouteStore {
   get(key: RouteKey): Lookup
-  /** Points a key somewhere, from now on. Returns the record as stored. */
+  /** Points a key somewhere, from now on. Returns the record as stored; it is checked when it is looked up. */
   readonly attach: (key: RouteKey, route: RouteInput) => RouteRecord
   /** Forgets a key, from now on. False when it was not attached. */
   readonly detach: (key: RouteKey) => boolean
+  stats(): StoreStats
 }
 
-/** Routes in a `Map`. Always knows: a key that is not attached is an authoritative miss. */
+/**
+ * Routes in a `Map`. Always knows: a key that is not attached is an authoritative miss. Keys are written one by one; use
+ * `memoryRegistry` where all names of a project have to stay in step.
+ *
+ * ```ts
+ * const store = memoryStore({ "p:misha": { machine: { id: "mach_1", type: "local", externalId: "dev", metadata: { port: 8080 } } } })
+ * ```
+ *
+ * @throws {TypeError} if a key or a record of `initial` is invalid, naming the field
+ */
 export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInput>>> = {}): MemoryStore => {
   const records = new Map<RouteKey, RouteRecord>()
   // One counter of all keys: an epoch stays unique when a key is detached, forgotten and attached again.
@@ -39,7 +73,16 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
     records.set(key, record)
     return record
   }
-  for (const [key, route] of Object.entries(initial)) if (route !== undefined) attach(key as RouteKey, route)
+
+  if (!isObject(initial)) throw new TypeError(`memoryStore: initial must be an object, got ${kindOf(initial)}`)
+  for (const [key, route] of Object.entries(initial)) {
+    if (!/^[pmd]:./.test(key))
+      throw new TypeError(`memoryStore: ${key} must be a key: p:<slug>, m:<machine>, d:<domain>`)
+    if (route === undefined) continue
+    if (!isObject(route)) throw new TypeError(`memoryStore: ${key} must be an object, got ${kindOf(route)}`)
+    const { problem } = decodeRecord(attach(key as RouteKey, route))
+    if (problem !== undefined) throw new TypeError(`memoryStore: ${key}: ${problemMessage(problem)}`)
+  }
 
   return {
     attach,
@@ -49,8 +92,9 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
     },
     get: (key) => {
       const record = records.get(key)
-      return record === undefined ? miss : { status: "hit", record }
+      return record === undefined ? miss : { status: "hit", record, layer: "memory" }
     },
+    stats: () => ({ layers: [{ layer: "memory", routes: records.size, ageMs: 0 }] }),
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Machine, MachineSettings, RedirectRoute, Rule } from "./record.ts"
-import type { DomainProof } from "./registry-errors.ts"
+import type { Machine, MachineSettings, PortSettings, RedirectRoute, Rule } from "./record.ts"
+import type { DomainProof } from "./registry/errors.ts"
 
 /**
  * What a control plane calls to change where names lead.
@@ -28,9 +28,13 @@ export interface RouteRegistry {
    */
   remove(reference: string, options?: ChangeOptions): Promise<void>
   /**
-   * Changes a project: fields that are given replace the old ones whole, `null` clears one. Rejects with `InvalidInput`, with
-   * `OwnerMismatch` or `NotFound` for a machine of `replicas` or `rules`, and with `MachineTaken` for a replica that serves
-   * another project.
+   * Changes a project: a field that is given replaces the old one, `null` clears it; `ports` and `services` are merged by port
+   * and by name. Rejects with `InvalidInput`, with `OwnerMismatch` or `NotFound` for a machine of `replicas` or `rules`, and
+   * with `MachineTaken` for a replica that serves another project.
+   *
+   * ```ts
+   * await registry.configure("misha", { ports: { 4096: { visibility: "public" }, 5173: null } })
+   * ```
    */
   configure(reference: string, changes: ProjectChanges, options?: ChangeOptions): Promise<Project>
   /**
@@ -38,9 +42,9 @@ export interface RouteRegistry {
    * `NotFound`, `OwnerMismatch`, or `MachineTaken` if the machine serves another project.
    */
   attach(reference: string, machine: string, options?: ChangeOptions): Promise<Project>
-  /** Takes the machine and all replicas away from a project. Raises the epoch, even if there was none. */
+  /** Takes the machine and all replicas away from a project, and ends a redirect. Raises the epoch, even if there was none. */
   detach(reference: string, options?: ChangeOptions): Promise<Project>
-  /** Makes all names of a project redirect, until a machine is attached. Raises the epoch. Its machine is detached. */
+  /** Makes all names of a project redirect. Its machine and replicas are taken away. Raises the epoch. `InvalidInput`. */
   redirect(reference: string, redirect: Redirect, options?: ChangeOptions): Promise<Project>
   /** Ends all sessions and links given out for a project: raises its generation. */
   revoke(reference: string, options?: ChangeOptions): Promise<Project>
@@ -109,8 +113,13 @@ export interface ProjectConfig extends MachineSettings {
   readonly metadata?: Readonly<Record<string, unknown>>
 }
 
-/** Fields to replace; `null` clears one. */
-export type ProjectChanges = { readonly [Field in keyof ProjectConfig]?: ProjectConfig[Field] | null }
+/** Fields to replace; `null` clears one. `ports` and `services` are merged, `null` clears one of their entries. */
+export type ProjectChanges = {
+  readonly [Field in Exclude<keyof ProjectConfig, "ports" | "services">]?: ProjectConfig[Field] | null
+} & {
+  readonly ports?: Readonly<Record<number, PortSettings | null>> | null
+  readonly services?: Readonly<Record<string, number | null>> | null
+}
 
 /** A rule whose machines are named by id. */
 export interface ProjectRule {

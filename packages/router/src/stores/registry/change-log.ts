@@ -1,0 +1,51 @@
+import type { RouteKey, RouteRecord } from "../record.ts"
+import type { FeedPage, FeedSnapshot, RouteChange, RouteFeed } from "../route-feed.ts"
+
+/** The routes that a registry in this process publishes, and their history. */
+export interface ChangeLog extends RouteFeed {
+  readonly get: (key: RouteKey) => RouteRecord | undefined
+  readonly size: () => number
+  readonly publish: (changes: readonly RouteChange[]) => void
+}
+
+/** `kept`: how many changes are remembered, at least 1. `id` tells the cursors of this log from those of others. */
+export const changeLog = (id: string, kept: number): ChangeLog => {
+  const routes = new Map<RouteKey, RouteRecord>()
+  const history: RouteChange[] = []
+  // The place of `history[0]` among all changes that ever were.
+  let first = 0
+  const cursorAt = (place: number): string => `${id}:${place}`
+
+  return {
+    get: (key) => routes.get(key),
+    size: () => routes.size,
+    publish: (changes) => {
+      for (const change of changes) {
+        if (change.record === undefined) routes.delete(change.key)
+        else routes.set(change.key, change.record)
+        history.push(change)
+      }
+      // In blocks: dropping one at a time would move the whole array at each change.
+      if (history.length >= 2 * kept) first += history.splice(0, history.length - kept).length
+    },
+    snapshot: async (): Promise<FeedSnapshot> => {
+      const entries = [...routes]
+      return {
+        cursor: cursorAt(first + history.length),
+        routes: (async function* () {
+          yield* entries
+        })(),
+      }
+    },
+    changes: async (since, { limit = 1_000 } = {}): Promise<FeedPage> => {
+      if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
+        throw new TypeError(`changes: limit must be an integer from 1 to 10000, got ${String(limit)}`)
+      }
+      const at = since.startsWith(`${id}:`) ? Number(since.slice(id.length + 1)) - first : -1
+      if (!Number.isInteger(at) || at < 0 || at > history.length) return { status: "gap" }
+      const changes = history.slice(at, at + limit)
+      const end = at + changes.length
+      return { status: "changes", changes, cursor: cursorAt(first + end), more: end < history.length }
+    },
+  }
+}

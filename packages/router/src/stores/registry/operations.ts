@@ -1,0 +1,191 @@
+import type { Grammar } from "@project-ingress/hostname"
+import { InvalidInput, MachineTaken, NameTaken, NotFound, OwnerMismatch } from "./errors.ts"
+import { machineId, mergeConfig, newMachine, newProject, projectChanges, projectName, redirectInput } from "./input.ts"
+import { validConfig } from "./input.ts"
+import { projectRules, verifiedDomains } from "./routes.ts"
+import type { MachineState, ProjectState, State } from "./state.ts"
+import type { NewMachine, NewProject, ProjectChanges, Redirect } from "../route-registry.ts"
+
+/** What one change works with. It writes to `state` alone, so that it can be dropped whole. */
+export interface Change {
+  readonly state: State
+  readonly grammar: Grammar
+  /** In ms since 1970. */
+  readonly now: number
+  readonly quarantineMs: number
+  /** A number above all before it. */
+  readonly nextVersion: () => number
+}
+
+export const createProject = (change: Change, id: string, input: NewProject): ProjectState => {
+  const { name: given, machine: machineGiven, ...rest } = newProject(input)
+  const name = projectName(change.grammar, given)
+  claimName(change, name, id)
+  const machine = machineGiven?.toLowerCase()
+  const epoch = machine === undefined ? 0 : 1
+  const fresh = { ...rest, id, name, version: 0, epoch, generation: 0, formerNames: {}, domains: {} }
+  return saveProject(change, undefined, machine === undefined ? fresh : { ...fresh, machine })
+}
+
+export const renameProject = (change: Change, project: ProjectState, to: string): ProjectState => {
+  const name = projectName(change.grammar, to)
+  if (name === project.name) return project
+  claimName(change, name, project.id)
+  const { [name]: _, ...formerNames } = project.formerNames
+  const until = change.now + change.quarantineMs
+  return saveProject(change, project, { ...project, name, formerNames: { ...formerNames, [project.name]: until } })
+}
+
+export const removeProject = (change: Change, project: ProjectState): void => {
+  const { state, now, quarantineMs } = change
+  const { owner, visibility, epoch } = project
+  const bury = (key: `p:${string}` | `d:${string}`, until: number): void => {
+    const kept = { key, until, epoch: epoch + 1 }
+    const mine = owner === undefined ? kept : { ...kept, owner }
+    state.tombstones.set(key, visibility === undefined ? mine : { ...mine, visibility })
+  }
+  bury(`p:${project.name}`, now + quarantineMs)
+  for (const [former, until] of Object.entries(project.formerNames)) if (until > now) bury(`p:${former}`, until)
+  for (const hostname of verifiedDomains(project)) bury(`d:${hostname}`, now + quarantineMs)
+  index(change, project, undefined)
+  state.projects.set(project.id, undefined)
+}
+
+export const configureProject = (change: Change, project: ProjectState, input: ProjectChanges): ProjectState => {
+  const changes = projectChanges(input)
+  const merged = mergeConfig(project, changes) as ProjectState
+  return saveProject(change, project, merged)
+}
+
+export const attachMachine = (change: Change, project: ProjectState, given: string): ProjectState => {
+  const machine = machineId(change.grammar, given)
+  const { redirect: _, replicas = [], ...rest } = project
+  const others = replicas.filter((id) => id !== machine)
+  const next = { ...rest, machine, epoch: project.epoch + 1 }
+  return saveProject(change, project, others.length === 0 ? next : { ...next, replicas: others })
+}
+
+export const detachMachine = (change: Change, project: ProjectState): ProjectState => {
+  const { redirect: _, replicas: __, machine: ___, ...rest } = project
+  return saveProject(change, project, { ...rest, epoch: project.epoch + 1 })
+}
+
+export const redirectProject = (change: Change, project: ProjectState, input: Redirect): ProjectState => {
+  const redirect = redirectInput(input)
+  if (typeof redirect.to === "object" && redirect.to.project === project.name) {
+    throw new InvalidInput({ field: "to.project", accepted: "another project" })
+  }
+  const { replicas: _, machine: __, ...rest } = project
+  return saveProject(change, project, { ...rest, redirect, epoch: project.epoch + 1 })
+}
+
+export const revokeProject = (change: Change, project: ProjectState): ProjectState =>
+  saveProject(change, project, { ...project, generation: project.generation + 1 })
+
+export const putMachine = (change: Change, input: NewMachine): MachineState => {
+  const { id, type, externalId, metadata, owner, ...settings } = newMachine(change.grammar, input)
+  const before = change.state.machines.get(id)
+  if (before !== undefined && before.owner !== owner) throw new OwnerMismatch({ field: "owner" })
+  const row: MachineState = {
+    epoch: 0,
+    ...before,
+    machine: { id, type, externalId, metadata },
+    settings,
+    version: change.nextVersion(),
+    ...(owner === undefined ? {} : { owner }),
+  }
+  change.state.machines.set(id, row)
+  return row
+}
+
+export const removeMachine = ({ state }: Change, { machine: { id }, project }: MachineState): void => {
+  const user = project ?? state.ruleUsers.get(id)?.[0]
+  if (user !== undefined) throw new MachineTaken({ machine: id, project: user })
+  state.machines.set(id, undefined)
+}
+
+/** Writes a project and keeps every index in step with it: the one place where a project's row changes. */
+export const saveProject = (change: Change, before: ProjectState | undefined, draft: ProjectState): ProjectState => {
+  const { state } = change
+  const after = { ...draft, version: change.nextVersion() }
+  if (after.replicas !== undefined && after.machine === undefined) {
+    throw new InvalidInput({ field: "replicas", accepted: "absent as long as no machine is attached" })
+  }
+  index(change, before, after)
+  state.projects.set(after.id, after)
+  validConfig(configOf(after), projectRules(after, state))
+  return after
+}
+
+/** Takes a name for a project, away from nobody who still has it. */
+const claimName = ({ state, now }: Change, name: string, project: string): void => {
+  const tombstone = state.tombstones.get(`p:${name}`)
+  if (tombstone !== undefined) {
+    if (tombstone.until > now) throw new NameTaken({ project: name, reusableAt: tombstone.until })
+    state.tombstones.set(`p:${name}`, undefined)
+  }
+  const holder = state.projects.get(state.names.get(name) ?? "")
+  if (holder === undefined || holder.id === project) return
+  const reusableAt = holder.name === name ? undefined : holder.formerNames[name]
+  if (reusableAt === undefined || reusableAt > now) throw new NameTaken({ project: name, reusableAt })
+  const { [name]: _, ...formerNames } = holder.formerNames
+  state.projects.set(holder.id, { ...holder, formerNames })
+}
+
+/** Names, domains, machines and rules of a project, as others find them. */
+const index = (change: Change, before: ProjectState | undefined, after: ProjectState | undefined): void => {
+  const { state } = change
+  const id = (after ?? before)!.id
+  // A former name may be another's by now.
+  for (const name of namesOf(before)) if (state.names.get(name) === id) state.names.set(name, undefined)
+  for (const name of namesOf(after)) state.names.set(name, id)
+  for (const hostname of verifiedDomains(before)) state.domains.set(hostname, undefined)
+  for (const hostname of verifiedDomains(after)) state.domains.set(hostname, id)
+
+  const wanted = serving(after)
+  for (const machine of serving(before)) if (!wanted.includes(machine)) release(change, machine)
+  for (const [at, machine] of wanted.entries())
+    serve(change, after!, machine, at === 0 ? "machine" : `replicas.${at - 1}`)
+
+  for (const machine of ruleMachines(before)) {
+    const users = state.ruleUsers.get(machine)?.filter((user) => user !== id) ?? []
+    state.ruleUsers.set(machine, users.length === 0 ? undefined : users)
+  }
+  for (const machine of ruleMachines(after)) {
+    state.ruleUsers.set(machine, [...(state.ruleUsers.get(machine) ?? []), id])
+  }
+}
+
+/** Makes a machine serve a project. */
+const serve = (change: Change, project: ProjectState, id: string, field: string): void => {
+  const row = change.state.machines.get(id)
+  if (row === undefined) throw new NotFound({ kind: "machine", reference: id })
+  if (row.owner !== project.owner) throw new OwnerMismatch({ field })
+  if (row.project === project.id) return
+  if (row.project !== undefined) throw new MachineTaken({ machine: id, project: row.project })
+  change.state.machines.set(id, { ...row, project: project.id, epoch: row.epoch + 1, version: change.nextVersion() })
+}
+
+const release = (change: Change, id: string): void => {
+  const { project: _, ...row } = change.state.machines.get(id)!
+  change.state.machines.set(id, { ...row, epoch: row.epoch + 1, version: change.nextVersion() })
+}
+
+const namesOf = (project: ProjectState | undefined): readonly string[] =>
+  project === undefined ? [] : [project.name, ...Object.keys(project.formerNames)]
+
+/** The machine of a project, then its replicas. */
+export const serving = (project: ProjectState | undefined): readonly string[] =>
+  project?.machine === undefined ? [] : [project.machine, ...(project.replicas ?? [])]
+
+/** Each machine that rules of a project lead to, once. */
+const ruleMachines = (project: ProjectState | undefined): ReadonlySet<string> => {
+  const machines = (project?.rules ?? []).flatMap(({ targets }) => targets.map(({ machine }) => machine))
+  return new Set(machines.filter((machine) => machine !== undefined))
+}
+
+const configOf = ({ ...project }: ProjectState) => {
+  const { id: _, name: _1, version: _2, epoch: _3, generation: _4, machine: _5, redirect: _6, ...rest } = project
+  const { formerNames: _7, domains: _8, ...config } = rest
+  return config
+}

@@ -1,0 +1,61 @@
+import type { Machine, MachineSettings } from "../record.ts"
+import type { ProjectConfig, Redirect } from "../route-registry.ts"
+
+/** A project as a registry keeps it. Replaced whole at each change. */
+export interface ProjectState extends ProjectConfig {
+  readonly id: string
+  readonly name: string
+  readonly owner?: string
+  readonly externalId?: string
+  readonly version: number
+  readonly epoch: number
+  readonly generation: number
+  readonly machine?: string
+  readonly redirect?: Required<Redirect>
+  /** Names from before, which redirect here, and when each becomes free, in ms since 1970. */
+  readonly formerNames: Readonly<Record<string, number>>
+  /** Custom domains, and whether each is verified. */
+  readonly domains: Readonly<Record<string, boolean>>
+}
+
+/** A machine as a registry keeps it. */
+export interface MachineState {
+  readonly machine: Machine
+  readonly owner?: string
+  readonly settings: MachineSettings
+  readonly version: number
+  /** Raised when it is attached, detached or made a replica. */
+  readonly epoch: number
+  /** The project that it serves, as its machine or as a replica. */
+  readonly project?: string
+}
+
+/** What is left of a removed project under one of its keys. */
+export interface Tombstone {
+  readonly key: `p:${string}` | `d:${string}`
+  readonly epoch: number
+  readonly owner?: string
+  readonly visibility?: "public" | "private"
+  /** In ms since 1970. */
+  readonly until: number
+}
+
+/** All that a registry knows, as one change sees it: its own writes are seen by it, and by nobody else before it ends. */
+export interface State {
+  readonly projects: Rows<ProjectState>
+  readonly machines: Rows<MachineState>
+  /** By key. */
+  readonly tombstones: Rows<Tombstone>
+  /** Who has a name: the id of a project, for its name and its former names. */
+  readonly names: Rows<string>
+  /** Who serves a domain: the id of the project that verified it. */
+  readonly domains: Rows<string>
+  /** Which projects have rules that lead to a machine. */
+  readonly ruleUsers: Rows<readonly string[]>
+}
+
+/** Rows of one table by id. */
+export interface Rows<Row> {
+  readonly get: (id: string) => Row | undefined
+  readonly set: (id: string, row: Row | undefined) => void
+}
