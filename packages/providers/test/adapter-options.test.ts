@@ -58,14 +58,22 @@ const subjects: readonly Subject[] = [
   {
     name: "docker",
     call: docker,
-    valid: { host: "tcp://127.0.0.1:1", tls: { ca: certificate }, env: {}, proxyPort: 1, allowCidrs: ["10.0.0.0/8"] },
+    valid: {
+      host: "tcp://127.0.0.1:1",
+      tls: { ca: certificate },
+      env: {},
+      proxyPort: 1,
+      allowCidrs: ["10.0.0.0/8"],
+      allowHosts: ["*.example.com"],
+    },
     required: [],
     invalid: {
       host: [null, 1, "", "ssh://host", `tcp://u:${CANARY}@host`, {}],
       env: [null, 1, "DOCKER_HOST", []],
       tls: [null, 1, CANARY, []],
       proxyPort: notPorts,
-      allowCidrs: [null, "10.0.0.0/8", ["10.0.0.0"], ["10.0.0.0/33"], [""], [1], [undefined], {}],
+      allowCidrs: [null, "10.0.0.0/8", [""], [1], [undefined], {}],
+      allowHosts: [null, "example.com", [""], [1], [undefined], {}],
     },
   },
   {
@@ -274,6 +282,11 @@ describe("a missing options object", () => {
     expect(() => cloudflareContainer(value as never)).toThrow(/^cloudflareContainer: namespace must be .*, got /)
   })
 })
+
+it.each([{ allowCidrs: ["10.0.0.0"] }, { allowCidrs: ["10.0.0.0/33"] }, { allowHosts: ["10.0.0.1"] }])(
+  "docker refuses the ranges and names of %j",
+  (options) => expect(() => docker(options)).toThrow(/^docker: allow(?:Cidrs|Hosts): .* is not a /),
+)
 
 it("a client certificate and its key are given together", () => {
   const together = new TypeError("docker: tls.cert and tls.key must be given together")

@@ -767,10 +767,31 @@ describe("docker, with an engine that answers from a script", () => {
     ["172.17.0.2", []],
     ["127.0.0.1", ["172.17.0.0/16"]],
     ["example.com", undefined],
+    ["999.1.1.1", undefined],
   ])("refuses a container at the address %s (allowCidrs %j)", async (address, allowCidrs) => {
     await expect(containerAddress(address, allowCidrs)).rejects.toMatchObject({
       _tag: "MachineRecordInvalid",
       field: "network",
+    })
+  })
+
+  it.each([
+    ["http://172.17.0.2:8080", undefined, undefined],
+    ["http://[::1]:8080", undefined, undefined],
+    ["https://m.example.com", undefined, undefined],
+    ["http://169.254.169.254", undefined, "origin"],
+    ["http://0xa9fea9fe", undefined, "origin"],
+    ["http://[fd00:ec2::254]", undefined, "origin"],
+    ["http://172.17.0.2:8080", [], "origin"],
+  ])("checks a record's origin %s with allowCidrs %j (invalid field: %j)", async (origin, allowCidrs, field) => {
+    engine(version, [200, running()])
+    const provider = docker({ host, env: {}, ...(allowCidrs === undefined ? {} : { allowCidrs }) })
+    const resolved = resolve(provider, { origin })
+    if (field !== undefined) return expect(resolved).rejects.toMatchObject({ _tag: "MachineRecordInvalid", field })
+    // The rule goes along, so that the addresses of a name are checked when it is connected to.
+    return expect(await resolved).toMatchObject({
+      origin,
+      addresses: { allowCidrs: expect.arrayContaining(["10.0.0.0/8"]) },
     })
   })
 

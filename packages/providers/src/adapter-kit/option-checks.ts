@@ -1,4 +1,4 @@
-import { accept, addressChecker } from "@project-ingress/forward/internal"
+import { accept } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { isSecret } from "../contract/fields.ts"
 import { readApiBase } from "./api-base.ts"
@@ -23,16 +23,4 @@ export const acceptApiBase =
 export const acceptSignal: OptionCheck = (value) => {
   const { aborted, addEventListener } = (value ?? {}) as { readonly [name: string]: unknown }
   return typeof aborted === "boolean" && typeof addEventListener === "function" ? undefined : "an AbortSignal"
-}
-
-/** Networks as CIDRs. */
-export const acceptCidrs: OptionCheck = accept.array((each) => (isCidr(each) ? undefined : "a CIDR such as 10.0.0.0/8"))
-
-function isCidr(value: unknown): boolean {
-  try {
-    addressChecker({ allowCidrs: [value as string] })
-    return true
-  } catch {
-    return false
-  }
 }

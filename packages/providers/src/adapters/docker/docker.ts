@@ -1,7 +1,9 @@
 import * as Schema from "effect/Schema"
-import { accept, addressChecker, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
-import { acceptCidrs, acceptPort } from "../../adapter-kit/option-checks.ts"
+import { acceptPort } from "../../adapter-kit/option-checks.ts"
+import { checkAddressOptions } from "../../contract/address-options.ts"
+import type { AddressOptions, Addresses } from "../../contract/address-options.ts"
 import {
   MachineNotFound,
   MachineRecordInvalid,
@@ -17,7 +19,7 @@ import type {
   MachineStatus,
 } from "../../contract/machine-provider.ts"
 import { AN_ORIGIN, isOrigin } from "../../contract/origin.ts"
-import { containerOrigin, publishedOrigin } from "./container-origin.ts"
+import { containerAddress, originOf, publishedOrigin } from "./container-origin.ts"
 import { containerState, containerUptimeMs, parseContainer, refuseUnlessRunning } from "./container.ts"
 import type { Container } from "./container.ts"
 import { ENGINE_ADDRESSES, parseEngineAddress } from "./engine-address.ts"
@@ -29,7 +31,7 @@ import type { EngineTls } from "./engine-tls.ts"
 import { eventsPath, parseEvent } from "./events.ts"
 
 /** How {@link docker} reaches its engine and the containers of it. */
-export interface DockerOptions {
+export interface DockerOptions extends AddressOptions {
   /**
    * `unix:///var/run/docker.sock` or `tcp://host:2375`. Default: `DOCKER_HOST`, then the default socket. `ssh://` and
    * `npipe://` are not supported.
@@ -45,11 +47,11 @@ export interface DockerOptions {
   /** The port of the machine proxy inside the containers, 1 to 65535. Default 8080. */
   readonly proxyPort?: number
   /**
-   * Networks beside the public internet that a container's own address, or the `origin` of a record, may be in, as CIDRs:
-   * `10.1.0.0/16`. Default: loopback and the private ranges of RFC 1918. Link-local addresses, and so the metadata services
-   * of clouds, are in none of them. Published ports are at the engine's host and are not checked.
+   * Ranges that a container's own address, or the `origin` of a record, may be in beside public addresses, as CIDRs:
+   * `["10.1.0.0/16"]`. Default: loopback and the private ranges of RFC 1918. Link-local addresses, and so the metadata
+   * services of clouds, are in none of them. Published ports are at the engine's host, whose address is not checked.
    */
-  readonly allowCidrs?: readonly string[]
+  readonly allowCidrs?: readonly string[] | undefined
 }
 
 /**
@@ -68,10 +70,9 @@ export interface DockerOptions {
  * docker({ host: "unix:///var/run/docker.sock" })
  */
 export const docker = (options: DockerOptions = {}): MachineProvider => {
-  checkDockerOptions(options)
-  const { proxyPort = 8080, allowCidrs = PRIVATE_NETWORKS } = options
+  const addresses = checkDockerOptions(options)
+  const { proxyPort = 8080 } = options
   const engine = engineClient(options)
-  const refusedAddress = addressChecker({ allowCidrs })
   // The last event that was reported, in ns since 1970: the next watch continues after it.
   let lastEventAt: bigint | undefined
 
@@ -82,21 +83,35 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
   }
 
   const endpointOf = async (machine: Machine, signal: AbortSignal): Promise<Endpoint> => {
-    const { address, network, origin } = decodeMetadata(machine)
+    const metadata = decodeMetadata(machine)
     const container = await inspect(machine, signal)
     refuseUnlessRunning(container, machine)
-    const place = { proxyPort, hostname: engine.hostname(), refusedAddress }
     return {
-      origin:
-        origin ??
-        (address === "container" || network !== undefined
-          ? containerOrigin(container, machine, network, place)
-          : publishedOrigin(container, machine, place)),
+      ...place(container, machine, metadata),
       epoch: `${container.Id}@${container.State.StartedAt}`,
       // A restart changes a published port; the failure that this causes has the endpoint resolved again.
       ttlMs: 5_000,
       uptimeMs: containerUptimeMs(container),
     }
+  }
+
+  /** Where the machine proxy is. An address that the record or the container's creator chose is checked. */
+  const place = (
+    container: Container,
+    machine: Machine,
+    { address, network, origin }: ReturnType<typeof decodeMetadata>,
+  ): Pick<Endpoint, "origin" | "addresses"> => {
+    const checked = (text: string, field: string) => ({
+      origin: addresses.allowed(text, machine, field),
+      addresses: addresses.rule,
+    })
+    if (origin !== undefined) return checked(origin, "origin")
+    const hostname = engine.hostname()
+    if (container.HostConfig?.NetworkMode === "host") return { origin: originOf(hostname, proxyPort) }
+    if (address !== "container" && network === undefined) {
+      return { origin: publishedOrigin(container, machine, { proxyPort, hostname }) }
+    }
+    return checked(originOf(containerAddress(container, machine, network), proxyPort), "network")
   }
 
   return {
@@ -154,21 +169,24 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
 /** Loopback and the private ranges of RFC 1918. Not RFC 4193's: one of its addresses is a metadata service. */
 const PRIVATE_NETWORKS = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 
-const checkDockerOptions = (options: DockerOptions): void => {
-  checkOptions("docker", options, {
-    host: (value) =>
-      typeof value === "string" && parseEngineAddress(value) !== undefined ? undefined : ENGINE_ADDRESSES,
-    env: accept.object,
-    tls: accept.object,
-    proxyPort: acceptPort,
-    allowCidrs: acceptCidrs,
+const checkDockerOptions = (options: DockerOptions): Addresses => {
+  const addresses = checkAddressOptions("docker", options, {
+    fields: {
+      host: (value) =>
+        typeof value === "string" && parseEngineAddress(value) !== undefined ? undefined : ENGINE_ADDRESSES,
+      env: accept.object,
+      tls: accept.object,
+      proxyPort: acceptPort,
+    },
+    always: options?.allowCidrs === undefined ? PRIVATE_NETWORKS : [],
   })
   const { tls } = options
-  if (tls === undefined) return
+  if (tls === undefined) return addresses
   checkOptions("docker", tls, { ca: acceptPem("ca"), cert: acceptPem("cert"), key: acceptPem("key") }, { at: "tls" })
   if ((tls.cert === undefined) !== (tls.key === undefined)) {
     throw new TypeError("docker: tls.cert and tls.key must be given together")
   }
+  return addresses
 }
 
 const decodeMetadata = metadataDecoder(
