@@ -1,7 +1,13 @@
 import { defineConfig } from "tsup"
 
 export default defineConfig({
-  entry: ["src/forward.ts", "src/http1.ts", "src/sockets.ts", "src/fetch/{node,bun,deno,workers}.ts"],
+  entry: [
+    "src/forward.ts",
+    "src/http1.ts",
+    "src/sockets.ts",
+    "src/internal.ts",
+    "src/fetch/{node,bun,deno,workers}.ts",
+  ],
   format: ["esm"],
   platform: "node",
   target: "es2023",

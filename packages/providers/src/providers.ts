@@ -17,6 +17,7 @@ export {
   UpstreamTimeout,
 } from "./contract/errors.ts"
 export type { ProviderError } from "./contract/errors.ts"
+export { providerErrors } from "./contract/error-rows.ts"
 export { bodyOf, fetchTransport, withoutEdgeCookies } from "./transport/fetch-response.ts"
 export { HandshakeRefused, machineFetcher } from "./transport/machine-fetcher.ts"
 export type { FetcherOptions, MachineFetcher, MachineSocket } from "./transport/machine-fetcher.ts"

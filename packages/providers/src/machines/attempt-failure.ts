@@ -1,7 +1,7 @@
-import { errorRows } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { Destination } from "./destination.ts"
+import { providerErrors } from "../contract/error-rows.ts"
 import {
   isProviderError,
   MachineMismatch,
@@ -43,7 +43,7 @@ export const classifyResponse = <A>(
   const { status, header, response: answer, headHidden: hidden = false } = received
   if (header(names.stamp) !== undefined) {
     // An app may answer 421 of its own accord; only the machine's proxy can say why, because it removes an app's copy.
-    const misdirected = status === 421 && header(names.error) === errorRows.MachineMisdirected.code
+    const misdirected = status === 421 && header(names.error) === providerErrors.MachineMismatch.code
     return misdirected ? { _tag: "Misdirected", sent: "no" } : undefined
   }
   // Nothing proves who took a handshake where its head cannot be seen; the ticket names the machine all the same.

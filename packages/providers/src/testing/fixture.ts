@@ -1,4 +1,4 @@
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey } from "@project-ingress/forward"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
 
 /** Ends what a hook began. */
@@ -16,7 +16,7 @@ export interface Fixture {
   /** Where the app listens inside the machine. 3000. */
   readonly port?: number
   /** Signs the tickets. Without it the proxies run without keys, and nothing guards one machine's address from another. */
-  readonly signingKey?: TicketKey
+  readonly signingKey?: SigningKey
   /** A second machine of the provider, running in the same way under its own `id`. */
   readonly other?: Machine
   /** A record of a machine that the provider does not know, and that it would accept. */

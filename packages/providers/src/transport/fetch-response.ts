@@ -1,4 +1,4 @@
-import { setsCookie } from "@project-ingress/forward"
+import { setsCookie } from "@project-ingress/forward/internal"
 import type { AttemptResponse, AttemptRequest } from "../machines/attempt-request.ts"
 
 /** The most of a platform's answer that is looked at, in bytes. */

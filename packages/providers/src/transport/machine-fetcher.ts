@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
-import { defaultHeaderNames, requestHeaders, validateSigningKey, ticketSigner } from "@project-ingress/forward"
-import type { HopHeaderNames, TicketKey } from "@project-ingress/forward"
+import { defaultHeaderNames, requestHeaders, ticketSigner } from "@project-ingress/forward"
+import { validateSigningKey } from "@project-ingress/forward/internal"
+import type { HopHeaderNames, SigningKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeResponse } from "@project-ingress/forward/fetch"
 import { fetchTransport, withoutEdgeCookies } from "./fetch-response.ts"
@@ -14,7 +15,7 @@ export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
   /** The port inside the machine, 1 to 65535. 3000. */
   readonly port?: number
   /** Signs the tickets. Without it the machine's proxy must run without keys. */
-  readonly signingKey?: TicketKey
+  readonly signingKey?: SigningKey
   /** Milliseconds until the answer's head; 0 is for ever. 60 000. */
   readonly headersTimeoutMs?: number
   /** How this hop calls itself in `Via`. `project-ingress`. */

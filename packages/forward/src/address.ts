@@ -1,0 +1,150 @@
+import ipaddr from "ipaddr.js"
+
+/**
+ * Which addresses may be connected to when a stored record or a visitor has a say in where a request goes. `{}` allows the
+ * public internet and nothing else.
+ */
+export interface AddressRule {
+  /**
+   * Ranges that may be connected to beside global unicast addresses: `10.0.0.0/8`, `fd00::/8`. Everything that is not
+   * global unicast is refused without: private, loopback, link-local and multicast addresses, carrier-grade NAT, unique
+   * local ones, `0.0.0.0/8`, NAT64, 6to4, documentation and reserved ranges. An IPv4-mapped IPv6 address
+   * (`::ffff:10.0.0.1`) is allowed by a range that holds its IPv4 address.
+   */
+  readonly allowCidrs?: readonly string[]
+  /**
+   * When given, the only names that may be connected to: `app.example.com`, or `*.example.com` for the names below it. Their
+   * addresses are checked none the less. Where a runtime resolves names by itself and shows no address (Workers, and `fetch`
+   * of Bun and Deno), a name is refused unless it is listed here.
+   */
+  readonly allowHosts?: readonly string[]
+}
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6
+
+/**
+ * A check of IP addresses by a rule. It gives `undefined` for an address that may be connected to and otherwise the reason,
+ * for logs: `10.0.0.1 is not a public address (private)`. Text that is no IP address, is written ambiguously (`010.0.0.1`) or has a zone
+ * (`fe80::1%eth0`) is refused.
+ *
+ * `own` gives this host's own addresses, which are refused unless `allowCidrs` holds them: the services of a host that are
+ * not meant for visitors listen on its public address, too.
+ *
+ * @throws {TypeError} for a range or a name of the rule that is invalid
+ */
+export const addressChecker = (
+  rule: AddressRule,
+  own: () => readonly string[] = () => [],
+): ((ip: string) => string | undefined) => {
+  const allowed = (rule.allowCidrs ?? []).map(parseCidr)
+  return (ip) => {
+    const written = parse(ip)
+    if (written === undefined) return `${shown(ip)} is not an IP address in its usual form`
+    const mapped = written instanceof ipaddr.IPv6 && written.isIPv4MappedAddress()
+    const address = mapped ? written.toIPv4Address() : written
+    if (allowed.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits))) {
+      return undefined
+    }
+    const range = mapped ? "IPv4-mapped" : notPublic(address)
+    if (range !== undefined) return `${written.toString()} is not a public address (${range})`
+    const text = address.toString()
+    return own().some((each) => parse(each)?.toString() === text) ? `${text} is an address of this host` : undefined
+  }
+}
+
+/**
+ * A check of hosts as they stand in a URL or a connection's options, for where names cannot be resolved and checked: an IP
+ * address, also in brackets, is checked like `addressChecker` does, and a name must be in `allowHosts`. Gives the reason of
+ * a refusal or `undefined`.
+ *
+ * @throws {TypeError} for a range or a name of the rule that is invalid
+ */
+export const hostChecker = (rule: AddressRule): ((host: string) => string | undefined) => {
+  const check = addressChecker(rule)
+  const listed = nameMatcher(rule.allowHosts ?? [])
+  return (host) => {
+    const literal = literalOf(host)
+    if (literal !== undefined) return check(literal)
+    return listed(host) ? undefined : `${shown(host)} is not in allowHosts`
+  }
+}
+
+/**
+ * The IP address that a host is, without brackets; `undefined` for a name. Whatever a URL parser or a resolver would read as
+ * an address is one: `0x7f.1`, `2130706433` (WHATWG URL, "ends in a number").
+ */
+export const literalOf = (host: string): string | undefined => {
+  if (host.startsWith("[") && host.endsWith("]")) return host.slice(1, -1)
+  if (host.includes(":")) return host
+  const last = withoutDot(host).split(".").at(-1)!
+  return /^(?:\d+|0x[\da-f]*)$/i.test(last) ? withoutDot(host) : undefined
+}
+
+/** Whether a name is one of a list's, or below one of its wildcards. Throws a `TypeError` for an invalid entry. */
+export const nameMatcher = (allowHosts: readonly string[]): ((name: string) => boolean) => {
+  const exact = new Set<string>()
+  const suffixes: string[] = []
+  for (const entry of allowHosts) {
+    if (typeof entry !== "string" || !NAME.test(entry) || literalOf(entry) !== undefined) {
+      throw new TypeError(`allowHosts: ${shown(entry)} is not a hostname, nor "*." and a hostname`)
+    }
+    const lower = entry.toLowerCase()
+    if (lower.startsWith("*.")) suffixes.push(lower.slice(1))
+    else exact.add(lower)
+  }
+  return (name) => {
+    const lower = withoutDot(name).toLowerCase()
+    return exact.has(lower) || suffixes.some((suffix) => lower.length > suffix.length && lower.endsWith(suffix))
+  }
+}
+
+const NAME = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i
+
+const parseCidr = (cidr: unknown): [Address, number] => {
+  if (typeof cidr === "string") {
+    const [text, bits, ...rest] = cidr.split("/")
+    const network = parse(text!)
+    const most = network?.kind() === "ipv4" ? 32 : 128
+    if (network !== undefined && rest.length === 0 && /^\d{1,3}$/.test(bits ?? "") && Number(bits) <= most) {
+      if (!(network instanceof ipaddr.IPv6) || !network.isIPv4MappedAddress()) return [network, Number(bits)]
+    }
+  }
+  throw new TypeError(`allowCidrs: ${shown(cidr)} is not a range such as 10.0.0.0/8 or fd00::/8`)
+}
+
+/** Hexadecimal, short and decimal forms are read; what two readers could read differently is refused. */
+const parse = (text: string): Address | undefined => {
+  // A leading zero is octal for some resolvers and decimal for others; a zone means something on one host only.
+  if (/(?:^|\.)0\d/.test(text) || text.includes("%")) return undefined
+  return ipaddr.isValid(text) ? ipaddr.parse(text) : undefined
+}
+
+/** What kind of address it is, when it is not a global unicast one. */
+const notPublic = (address: Address): string | undefined => {
+  const range = address.range()
+  if (range !== "unicast") return names[range] ?? "reserved"
+  // Only 2000::/3 is assigned as global unicast (RFC 4291 §2.4, IANA's registry).
+  if (address instanceof ipaddr.IPv6) return address.parts[0]! >> 13 === 1 ? undefined : "reserved"
+  // The one address outside of the reserved ranges by which a cloud (Azure) serves credentials to its machines.
+  return address.toString() === "168.63.129.16" ? "cloud metadata" : undefined
+}
+
+const names: Readonly<Record<string, string>> = {
+  private: "private",
+  loopback: "loopback",
+  linkLocal: "link-local",
+  multicast: "multicast",
+  broadcast: "broadcast",
+  unspecified: "unspecified",
+  uniqueLocal: "unique local",
+  carrierGradeNat: "carrier-grade NAT",
+  rfc6052: "NAT64",
+  rfc6145: "IPv4-translated",
+  "6to4": "6to4",
+  teredo: "Teredo",
+}
+
+const withoutDot = (host: string): string => (host.endsWith(".") ? host.slice(0, -1) : host)
+
+/** Not all of what a peer or a record holds belongs in a log line. */
+const shown = (value: unknown): string => JSON.stringify(String(value).slice(0, 64))
