@@ -41,7 +41,7 @@ const start = async (): Promise<Running> => {
     grammar: defineGrammar({ domains: ["localhost"] }),
     store: routes,
     providers: [docker(dockerHost === undefined ? {} : { host: dockerHost }), local()],
-    // Who stops a machine of the demo wants to see what a client is told then, not to have it started again.
+    // Whoever stops a machine of the demo wants to see the error response, not to have the machine started again.
     wake: false,
     signingKey: signing,
   })
