@@ -51,7 +51,8 @@ export const relay = (router: Router, request: IncomingRequest, own: Own): Decis
         headersTimeoutMs: timeout,
         response: (head) => ({
           headerNames: names,
-          stamped: headerValue(head.headers, names.stamp) !== undefined,
+          // An app's own address has no machine proxy: its stamp proves nothing.
+          stamped: outgoing.endpoint.machineProxy !== false && headerValue(head.headers, names.stamp) !== undefined,
           edgeCookies: outgoing.edgeCookies,
           add: [],
         }),
@@ -181,6 +182,7 @@ const originOf = ({ endpoint, machine }: Outgoing): UpstreamAddress => {
     host,
     port,
     ...(tls ? { tls: { ALPNProtocols: ["http/1.1"] } } : {}),
+    ...(endpoint.addresses === undefined ? {} : { addresses: endpoint.addresses }),
   }
 }
 
