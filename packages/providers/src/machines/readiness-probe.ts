@@ -4,7 +4,7 @@ import { classifyResponse } from "./attempt-failure.ts"
 import type { AttemptResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
-import { encapsulateHeaders } from "../transport/edge-headers.ts"
+import { encapsulateHeaders } from "../transport/request-headers.ts"
 import { fetchAddress } from "../transport/fetch-transport.ts"
 import { withTimeout } from "./with-timeout.ts"
 
