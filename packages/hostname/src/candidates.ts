@@ -2,7 +2,7 @@ import { readAuthority } from "./authority.ts"
 import { domainOf, type Grammar } from "./grammar.ts"
 import { isDomain } from "./lexical.ts"
 import type { HostnameMalformed } from "./outcome.ts"
-import { parse, parseCustomDomain } from "./parse.ts"
+import { parseCustomDomain, parseUnder } from "./parse.ts"
 import { routeKey, type RouteKey, type Target } from "./target.ts"
 
 /** A key to look up, and what the hostname names if that key leads somewhere. */
@@ -47,8 +47,9 @@ export const candidates = (
 ): readonly Candidate[] | HostnameMalformed => {
   const name = readAuthority(host)
   if (typeof name !== "string") return name._tag === "HostnameMalformed" ? name : []
-  if (domainOf(grammar, name) !== undefined) {
-    const target = parse(grammar, host)
+  const domain = domainOf(grammar, name)
+  if (domain !== undefined) {
+    const target = parseUnder(grammar, host, name, domain)
     if (target._tag === "HostnameMalformed") return target
     return target._tag === "Target" ? [{ key: routeKey(target), target }] : []
   }

@@ -1,5 +1,5 @@
 import { SendFailure } from "@project-ingress/forward/fetch"
-import { fetchTransport } from "@project-ingress/providers/internal"
+import { fetchAddress, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import type { MachineRequest, VisitorRequest } from "../program/sender.ts"
@@ -21,9 +21,7 @@ export const sendByFetch = (
   Effect.tryPromise({
     try: async (ended) => {
       const response = await transport({
-        origin: endpoint.origin,
-        fetch: endpoint.fetch,
-        ...(endpoint.addresses === undefined ? {} : { addresses: endpoint.addresses }),
+        ...fetchAddress(endpoint),
         target: request.path,
         method: request.method,
         headers,
