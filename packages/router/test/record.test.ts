@@ -53,7 +53,7 @@ describe("a record of each kind", () => {
     const given = structuredClone(everything)
     const { record } = decodeRecord(given)
     given.services.web = 1
-    given.rules[0]!.targets[0]!.port = 1
+    Object.assign(given.rules[0]!.targets[0]!, { port: 1 })
     expect(record).toMatchObject({ services: { web: 8000 }, rules: [{ targets: [{ port: 9000 }, {}] }, {}] })
     const isFrozen = (value: unknown): boolean =>
       typeof value !== "object" || value === null || (Object.isFrozen(value) && Object.values(value).every(isFrozen))
