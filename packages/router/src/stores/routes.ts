@@ -48,8 +48,11 @@ export const fromStore = (store: RouteStore): Routes["Service"] => {
     return fresh
   }
 
-  /** Asks for keys in turn until one is no miss. Synchronous as long as the store is. */
-  const search = (keys: readonly RouteKey[], options: LookupOptions): Outcome | Promise<Outcome> => {
+  /** Asks for keys in turn until one is no miss; `undefined` when all are. Synchronous as long as the store is. */
+  const search = (
+    keys: readonly RouteKey[],
+    options: LookupOptions,
+  ): Outcome | undefined | Promise<Outcome | undefined> => {
     let rest = keys
     for (let key = rest[0]; key !== undefined; key = rest[0]) {
       const asked = rest
@@ -58,15 +61,7 @@ export const fromStore = (store: RouteStore): Routes["Service"] => {
         const isMany = first !== undefined
         const looked = first ?? store.get(key, options)
         // Not `instanceof`: a database driver may bring promises of its own, or of another realm.
-        if (isThenable(looked)) {
-          return Promise.resolve(looked).then(
-            (late) => {
-              const settled = settle(late, asked, isMany, decode)
-              return isOutcome(settled) ? settled : search(settled, options)
-            },
-            (cause: unknown) => new RouteUnknown({ key: asked[0]!, cause }),
-          )
-        }
+        if (isThenable(looked)) return searchLater(looked, asked, isMany, options)
         const settled = settle(looked, asked, isMany, decode)
         if (isOutcome(settled)) return settled
         rest = settled
@@ -74,7 +69,23 @@ export const fromStore = (store: RouteStore): Routes["Service"] => {
         return new RouteUnknown({ key, cause })
       }
     }
-    return new RouteNotFound({ key: keys[0]! })
+    return undefined
+  }
+
+  const searchLater = async (
+    looked: PromiseLike<FirstLookup>,
+    asked: readonly RouteKey[],
+    isMany: boolean,
+    options: LookupOptions,
+  ): Promise<Outcome | undefined> => {
+    try {
+      const settled = settle(await looked, asked, isMany, decode)
+      if (isOutcome(settled)) return settled
+      // Nobody waits for the other keys any more.
+      return options.signal.aborted ? undefined : await search(settled, options)
+    } catch (cause) {
+      return new RouteUnknown({ key: asked[0]!, cause })
+    }
   }
 
   return {
@@ -86,7 +97,7 @@ export const fromStore = (store: RouteStore): Routes["Service"] => {
           signal: left.signal,
           ...(waitUntil === undefined ? {} : { waitUntil }),
         })
-        if (!(outcome instanceof Promise)) return resultOf(outcome)
+        if (!(outcome instanceof Promise)) return resultOf(keys, outcome)
         return Effect.promise(() => outcome).pipe(
           Effect.onInterrupt(() => Effect.sync(() => left.abort())),
           Effect.timeoutOrElse({
@@ -96,18 +107,23 @@ export const fromStore = (store: RouteStore): Routes["Service"] => {
                 new RouteUnknown({ key: keys[0], cause: new Error(`no result within ${LOOKUP_TIMEOUT_MS} ms`) }),
               ),
           }),
-          Effect.flatMap(resultOf),
+          Effect.flatMap((late) => resultOf(keys, late)),
         )
       }),
   }
 }
 
-type Outcome = FoundRoute | RouteNotFound | RouteUnknown | RouteInvalid
+type Outcome = FoundRoute | RouteUnknown | RouteInvalid
 
 const isOutcome = (settled: Outcome | readonly RouteKey[]): settled is Outcome => !Array.isArray(settled)
 
-const resultOf = (outcome: Outcome): Effect.Effect<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid> =>
-  outcome instanceof Error ? Effect.fail(outcome) : Effect.succeed(outcome)
+const resultOf = (
+  [key]: readonly [RouteKey, ...RouteKey[]],
+  outcome: Outcome | undefined,
+): Effect.Effect<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid> => {
+  if (outcome === undefined) return Effect.fail(new RouteNotFound({ key }))
+  return outcome instanceof Error ? Effect.fail(outcome) : Effect.succeed(outcome)
+}
 
 /** What a look-up came to, or the keys that are still to be asked for. The store's author may have given anything. */
 const settle = (

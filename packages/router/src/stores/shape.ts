@@ -35,15 +35,15 @@ export const fields = (shapes: Readonly<Record<string, Shape>>, required: readon
   const names = Object.keys(shapes)
   return (value, path) => {
     if (!isObject(value)) return { field: path, accepted: "an object" }
-    for (const name of required) {
-      // Whatever is accepted there says so better than "present".
-      if (!Object.hasOwn(value, name)) return shapes[name]!(undefined, pathTo(path, name))
-    }
     for (const [name, inner] of Object.entries(value)) {
       const at = pathTo(path, name)
       if (!Object.hasOwn(shapes, name)) return { field: at, accepted: `absent; the fields are ${names.join(", ")}` }
       const misfit = shapes[name]!(inner, at)
       if (misfit !== undefined) return misfit
+    }
+    // After the loop: a misspelt field is named rather than the one that is missing.
+    for (const name of required) {
+      if (!Object.hasOwn(value, name)) return shapes[name]!(undefined, pathTo(path, name))
     }
     return undefined
   }

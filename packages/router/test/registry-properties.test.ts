@@ -1,0 +1,184 @@
+import { defineGrammar } from "@project-ingress/hostname"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import type { RouteKey, RouteRecord } from "../src/router.ts"
+import { decodeRecord } from "../src/stores/decode-record.ts"
+import { memoryRegistry } from "../src/stores/memory.ts"
+import type { MemoryRegistry, ProjectChanges } from "../src/stores/memory.ts"
+import { settingsOf } from "../src/stores/settings.ts"
+
+const grammar = defineGrammar({ domains: ["iterate.app"] })
+const DAY = 86_400_000
+
+// Small sets, so that the same names, machines and owners meet again and again.
+const name = fc.constantFrom("a", "b", "c", "d")
+const machine = fc.constantFrom("mach_1", "mach_2", "mach_3", "mach_4")
+const owner = fc.constantFrom("org_1", "org_1", "org_2")
+const domain = fc.constantFrom("x.example.com", "*.example.com", "y.example.com")
+const ports = [80, 3000, 4096]
+const settings = fc.record(
+  {
+    visibility: fc.constantFrom("public", "private"),
+    appOrigin: fc.constantFrom("localhost", "public", { host: "app.internal" }),
+  },
+  { requiredKeys: [] },
+)
+const portMap = fc.dictionary(fc.constantFrom(...ports.map(String)), settings, { maxKeys: 2 })
+const rules = fc.array(
+  fc.record({
+    match: fc.constantFrom({}, { path: { prefix: "/api" } }),
+    targets: fc.array(fc.record({ machine, port: fc.constantFrom(...ports) }, { requiredKeys: [] }), {
+      minLength: 1,
+      maxLength: 2,
+    }),
+  }),
+  { maxLength: 2 },
+)
+const config = fc
+  .tuple(
+    settings,
+    fc.record(
+      {
+        ports: fc.option(portMap),
+        rules: fc.option(rules),
+        replicas: fc.option(fc.array(machine, { maxLength: 2 })),
+        port: fc.constantFrom(80, 3000),
+      },
+      { requiredKeys: [] },
+    ),
+  )
+  .map(([all, rest]) => ({ ...all, ...rest }) as ProjectChanges)
+
+interface Step {
+  readonly title: string
+  readonly run: (registry: MemoryRegistry) => Promise<unknown>
+}
+const step = (title: string, run: Step["run"]): Step => ({ title, run })
+
+const create = fc.tuple(name, owner, config).map(([n, o, c]) => {
+  const { rules: _, replicas: __, ...plain } = c
+  return step(`create ${n} of ${o}`, (r) => r.create({ ...(plain as object), name: n, owner: o }))
+})
+const createOn = fc
+  .tuple(name, owner, machine)
+  .map(([n, o, m]) => step(`create ${n} of ${o} on ${m}`, (r) => r.create({ name: n, owner: o, machine: m })))
+const put = fc.tuple(machine, owner, settings, portMap).map(([m, o, s, p]) => {
+  const given = { id: m, type: "fake", externalId: m, metadata: {}, owner: o, ...s, ports: p }
+  return step(`put ${JSON.stringify(given)}`, (r) => r.putMachine(given as never))
+})
+const attach = fc.tuple(name, machine).map(([n, m]) => step(`attach ${n} to ${m}`, (r) => r.attach(n, m)))
+const configure = fc
+  .tuple(name, config)
+  .map(([n, c]) => step(`configure ${n} ${JSON.stringify(c)}`, (r) => r.configure(n, c)))
+const steps = fc.oneof(
+  { arbitrary: create, weight: 2 },
+  { arbitrary: createOn, weight: 2 },
+  { arbitrary: put, weight: 3 },
+  { arbitrary: attach, weight: 4 },
+  { arbitrary: configure, weight: 6 },
+  fc.tuple(name, name).map(([n, to]) => step(`rename ${n} to ${to}`, (r) => r.rename(n, to))),
+  name.map((n) => step(`remove ${n}`, (r) => r.remove(n))),
+  name.map((n) => step(`detach ${n}`, (r) => r.detach(n))),
+  name.map((n) => step(`revoke ${n}`, (r) => r.revoke(n))),
+  fc.tuple(name, name).map(([n, to]) => step(`redirect ${n}`, (r) => r.redirect(n, { to: { project: to } }))),
+  machine.map((m) => step(`forget ${m}`, (r) => r.removeMachine(m))),
+  fc.tuple(name, domain).map(([n, d]) => step(`add ${d} to ${n}`, (r) => r.addDomain(n, d))),
+  fc.tuple(name, domain).map(([n, d]) => step(`verify ${d} of ${n}`, (r) => r.verifyDomain(n, d))),
+  fc.tuple(name, domain).map(([n, d]) => step(`drop ${d} of ${n}`, (r) => r.removeDomain(n, d))),
+)
+
+const routesOf = async (registry: MemoryRegistry): Promise<ReadonlyMap<RouteKey, RouteRecord>> => {
+  const routes = new Map<RouteKey, RouteRecord>()
+  for await (const [key, record] of (await registry.snapshot()).routes) routes.set(key, record)
+  return routes
+}
+
+/** Every machine that a record leads to. */
+const reached = (record: RouteRecord) =>
+  record.kind === "machine"
+    ? [
+        record.machine,
+        ...(record.replicas ?? []),
+        ...(record.rules ?? []).flatMap(({ targets }) => targets.flatMap((target) => target.machine ?? [])),
+      ]
+    : []
+
+/** Throws if two keys disagree about a port, or a record leads to another owner's machine. */
+const inspect = (routes: ReadonlyMap<RouteKey, RouteRecord>): number => {
+  const seen = new Map<string, string>()
+  let compared = 0
+  for (const [key, record] of routes) {
+    if (record.kind !== "machine") continue
+    for (const { id } of reached(record)) {
+      const own = routes.get(`m:${id}`)
+      if (own?.owner !== record.owner) throw new Error(`${key} leads to ${id}, which has another owner`)
+      for (const port of ports) {
+        const settings = JSON.stringify(settingsOf(record, id, port))
+        const before = seen.get(`${id}:${port}`)
+        if (before !== undefined) compared += 1
+        if (before !== undefined && before !== settings)
+          throw new Error(`${key} says ${settings} of ${id}:${port}, not ${before}`)
+        seen.set(`${id}:${port}`, settings)
+      }
+    }
+  }
+  return compared
+}
+
+describe("after any sequence of operations", () => {
+  it("every hostname that leads to a port has the same settings, and no failed operation leaves a trace", async () => {
+    let compared = 0
+    const done = new Map<string, number>()
+    await fc.assert(
+      fc.asyncProperty(fc.array(steps, { minLength: 10, maxLength: 60, size: "max" }), async (sequence) => {
+        const clock = { now: 2_000_000_000_000 }
+        // Every proof is there.
+        const resolveTxt = async () => proofs
+        const proofs: string[] = []
+        const registry = memoryRegistry({ grammar, now: () => clock.now, resolveTxt, keptChanges: 100_000 })
+        for (const id of ["mach_1", "mach_2", "mach_3", "mach_4"]) {
+          const given = { id, type: "fake", externalId: id, metadata: {}, owner: id === "mach_4" ? "org_2" : "org_1" }
+          await registry.putMachine(given)
+        }
+        const versions = new Map<RouteKey, number>()
+        let { cursor } = await registry.snapshot()
+        const replayed = new Map(await routesOf(registry))
+        for (const [at, { title, run }] of sequence.entries()) {
+          for (const project of (await registry.list()).projects)
+            for (const { proof } of project.domains) proofs.push(proof.value)
+          const before = await routesOf(registry)
+          const failure = await run(registry).then(
+            () => undefined,
+            (cause: unknown) => cause as { readonly _tag?: string },
+          )
+          const routes = await routesOf(registry)
+          const outcome = `${title.split(" ")[0]} ${failure === undefined ? "done" : failure._tag}`
+          done.set(outcome, (done.get(outcome) ?? 0) + 1)
+          expect(outcome).not.toMatch(/undefined$/)
+          expect(failure === undefined ? routes : before).toEqual(routes)
+          compared += inspect(routes)
+
+          const page = await registry.changes(cursor)
+          if (page.status === "gap") throw new Error("gap")
+          for (const { key, version, record } of page.changes) {
+            expect(version).toBeGreaterThan(versions.get(key) ?? 0)
+            versions.set(key, version)
+            expect(record?.version ?? version).toBe(version)
+            expect(record === undefined ? undefined : decodeRecord(record).problem).toBeUndefined()
+            if (record === undefined) replayed.delete(key)
+            else replayed.set(key, record)
+          }
+          cursor = page.cursor
+          expect(replayed).toEqual(routes)
+          if (at % 7 === 6) clock.now += 11 * DAY
+        }
+      }),
+      { numRuns: 100 },
+    )
+    expect(compared).toBeGreaterThan(5_000)
+    // Every operation was also seen to succeed: the property is about them, not about refusals.
+    const succeeded = [...done.keys()].filter((outcome) => outcome.endsWith(" done")).toSorted()
+    const verbs = "add attach configure create detach drop forget put redirect remove rename revoke verify".split(" ")
+    expect(succeeded).toEqual(verbs.map((verb) => `${verb} done`))
+  })
+})

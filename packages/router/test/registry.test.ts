@@ -1,0 +1,729 @@
+import { defineGrammar } from "@project-ingress/hostname"
+import { describe, expect, it, vi } from "vitest"
+import { memoryRegistry } from "../src/stores/memory.ts"
+import type { MemoryRegistryOptions, NewMachine, RegistryError } from "../src/stores/memory.ts"
+import type { RouteKey, RouteRecord } from "../src/router.ts"
+import { fake, keys, stamped } from "./fakes.ts"
+import { createRouter } from "../src/router.ts"
+
+const grammar = defineGrammar({ domains: ["iterate.app"], services: { opencode: 4096 }, reserved: ["www"] })
+const DAY = 86_400_000
+
+/** A registry with a clock and a DNS of its own. */
+const setup = (options: Partial<MemoryRegistryOptions> = {}) => {
+  const clock = { now: 2_000_000_000_000 }
+  const dns = new Map<string, readonly (string | readonly string[])[]>()
+  const resolveTxt = async (name: string) => dns.get(name) ?? Promise.reject(new Error("ENOTFOUND"))
+  const registry = memoryRegistry({ grammar, resolveTxt, now: () => clock.now, ...options })
+  const record = (key: RouteKey): RouteRecord | undefined => {
+    const found = registry.get(key)
+    return found.status === "hit" && (found.record.expiresAt ?? Infinity) > clock.now ? found.record : undefined
+  }
+  const put = (id: string, rest: Partial<NewMachine> = {}) =>
+    registry.putMachine({ id, type: "fake", externalId: `ext-${id}`, metadata: {}, ...rest })
+  /** Adds a domain and publishes its proof. */
+  const own = async (project: string, hostname: string) => {
+    const { proof } = await registry.addDomain(project, hostname)
+    dns.set(proof.name, [["v=spf1"], proof.value])
+    return registry.verifyDomain(project, hostname)
+  }
+  return { registry, clock, dns, record, put, own }
+}
+
+const failing = async (work: Promise<unknown>): Promise<RegistryError> => {
+  const error: unknown = await work.then(
+    () => new Error("did not fail"),
+    (cause: unknown) => cause,
+  )
+  return error as RegistryError
+}
+const tagOf = async (work: Promise<unknown>) => (await failing(work))._tag
+
+describe("a project", () => {
+  it("leads nowhere before it is created, and to its machine once one is attached", async () => {
+    const { registry, record, put } = setup()
+    expect(registry.get("p:misha")).toEqual({ status: "miss" })
+    const created = await registry.create({ name: "Misha", owner: "org_1", externalId: "x1", metadata: { plan: "a" } })
+    expect(created).toMatchObject({ name: "misha", owner: "org_1", epoch: 0, generation: 0, domains: [] })
+    expect(record("p:misha")).toEqual({
+      kind: "detached",
+      version: expect.any(Number),
+      epoch: 0,
+      generation: 0,
+      owner: "org_1",
+      externalId: "x1",
+      metadata: { plan: "a" },
+    })
+    await put("mach_1", { owner: "org_1" })
+    const attached = await registry.attach("misha", "MACH_1")
+    expect(attached).toMatchObject({ machine: "mach_1", epoch: 1 })
+    expect(attached.version).toBeGreaterThan(created.version)
+    expect(record("p:misha")).toMatchObject({ kind: "machine", epoch: 1, machine: { id: "mach_1" } })
+    expect(await registry.readMachine("mach_1")).toMatchObject({ project: created.id })
+  })
+
+  it("may be created with its machine and its configuration", async () => {
+    const { registry, record, put } = setup()
+    await put("mach_1")
+    await put("mach_2", { metadata: { zone: "b" } })
+    const rules = [{ match: { path: { prefix: "/api" } }, targets: [{ machine: "mach_2", port: 9000 }, { weight: 2 }] }]
+    await registry.create({ name: "misha", machine: "mach_1", port: 5173, services: { web: 8000 }, rules })
+    const second = { id: "mach_2", type: "fake", externalId: "ext-mach_2", metadata: { zone: "b" } }
+    expect(record("p:misha")).toMatchObject({
+      kind: "machine",
+      epoch: 1,
+      port: 5173,
+      services: { web: 8000 },
+      rules: [{ match: { path: { prefix: "/api" } }, targets: [{ machine: second, port: 9000 }, { weight: 2 }] }],
+    })
+  })
+
+  it("counts its epoch at each attach and detach, and its version at each change", async () => {
+    const { registry, put } = setup()
+    await put("mach_1")
+    await put("mach_2")
+    const seen = [
+      await registry.create({ name: "misha" }),
+      await registry.attach("misha", "mach_1"),
+      await registry.attach("misha", "mach_1"),
+      await registry.attach("misha", "mach_2"),
+      await registry.configure("misha", { port: 80 }),
+      await registry.detach("misha"),
+      await registry.detach("misha"),
+    ]
+    expect(seen.map(({ epoch }) => epoch)).toEqual([0, 1, 2, 3, 3, 4, 5])
+    expect(seen.map(({ version }) => version)).toEqual(seen.map(({ version }) => version).toSorted((a, b) => a - b))
+    expect(new Set(seen.map(({ version }) => version)).size).toBe(seen.length)
+    expect((await registry.readMachine("mach_1")).project).toBeUndefined()
+  })
+
+  it("ends its grants when it is revoked", async () => {
+    const { registry, record, put } = setup()
+    await put("mach_1")
+    await registry.create({ name: "misha", machine: "mach_1" })
+    await registry.revoke("misha")
+    expect([record("p:misha")?.generation, record("m:mach_1")?.generation]).toEqual([1, 1])
+  })
+
+  it("leads nowhere when it has expired", async () => {
+    const { registry, record, clock } = setup()
+    await registry.create({ name: "misha", expiresAt: clock.now + 1_000 })
+    expect(record("p:misha")).toBeDefined()
+    clock.now += 1_000
+    expect(record("p:misha")).toBeUndefined()
+  })
+
+  it.each(["www", "machines", "WWW"])("cannot have the reserved name %s", async (name) => {
+    expect(await tagOf(setup().registry.create({ name }))).toBe("ReservedName")
+  })
+
+  it.each(["", "1234", "a_b", "-a", "a--b", "xn--bcher-kva", "a.b", "x".repeat(51), "mach_1", "a\r\nb", 5, undefined])(
+    "cannot have the name %j, which no hostname can carry",
+    async (name) => {
+      expect(await failing(setup().registry.create({ name: name as string }))).toMatchObject({
+        _tag: "InvalidInput",
+        field: "name",
+      })
+    },
+  )
+
+  it.each<[string, object]>([
+    ["port", { port: 0 }],
+    ["ports.80.visibility", { ports: { 80: { visibility: "open" } } }],
+    ["ports.80.visibilty", { ports: { 80: { visibilty: "private" } } }],
+    ["visibilty", { visibilty: "private" }],
+    ["services.web", { services: { web: "80" } }],
+    ["services.__proto__", { services: JSON.parse('{"__proto__":80}') as object }],
+    ["rules.0.match.method", { rules: [{ match: { method: "get" }, targets: [{}] }] }],
+    ["rules.0.targets.0.machine", { rules: [{ match: {}, targets: [{ machine: 5 }] }] }],
+    ["replicas", { replicas: ["mach_1"] }],
+    ["owner", { owner: "" }],
+    ["expiresAt", { expiresAt: 5 }],
+    ["metadata.run", { metadata: { run: () => 1 } }],
+  ])("is refused as a whole if one field is wrong, attached or not: %s", async (field, config) => {
+    const { registry } = setup()
+    expect(await failing(registry.create({ name: "misha", ...config }))).toMatchObject({
+      _tag: "InvalidInput",
+      code: "INVALID",
+      field,
+    })
+    expect(await tagOf(registry.read("misha"))).toBe("NotFound")
+    expect(registry.get("p:misha")).toEqual({ status: "miss" })
+  })
+
+  it("is refused if a setting is not carried out yet", async () => {
+    const work = setup().registry.create({ name: "misha", ports: { 80: { wake: "any" } } })
+    expect(await failing(work)).toMatchObject({ _tag: "InvalidInput", code: "NOT_SUPPORTED", field: "ports.80.wake" })
+  })
+})
+
+describe("configuration", () => {
+  it("replaces fields, merges ports and services, and clears what is null", async () => {
+    const { registry } = setup()
+    await registry.create({ name: "misha", port: 80, services: { a: 1, b: 2 }, ports: { 1: { visibility: "public" } } })
+    const changed = await registry.configure("misha", {
+      port: null,
+      services: { b: null, c: 3 },
+      ports: { 2: { visibility: "private" } },
+      visibility: "public",
+    })
+    expect(changed).toMatchObject({
+      services: { a: 1, c: 3 },
+      ports: { 1: { visibility: "public" }, 2: { visibility: "private" } },
+      visibility: "public",
+    })
+    expect(changed).not.toHaveProperty("port")
+    const cleared = await registry.configure("misha", { services: null, ports: { 1: null, 2: null } })
+    expect(cleared).not.toHaveProperty("services")
+    expect(cleared).not.toHaveProperty("ports")
+  })
+
+  it("cannot reach what is no configuration", async () => {
+    const { registry } = setup()
+    await registry.create({ name: "misha", owner: "org_1" })
+    for (const field of [
+      "id",
+      "owner",
+      "epoch",
+      "version",
+      "generation",
+      "formerNames",
+      "domains",
+      "machine",
+      "redirect",
+    ]) {
+      const work = registry.configure("misha", { [field]: "x" })
+      expect(await failing(work)).toMatchObject({ _tag: "InvalidInput", field })
+    }
+  })
+
+  it("leaves the input to its owner: what is changed there later changes nothing here", async () => {
+    const { registry, record } = setup()
+    const metadata = { tags: ["a"] }
+    await registry.create({ name: "misha", metadata })
+    metadata.tags.push("b")
+    expect(record("p:misha")?.metadata).toEqual({ tags: ["a"] })
+  })
+})
+
+describe("settings of a port", () => {
+  it("are the same under every name of the project, at once", async () => {
+    const { registry, record, put, own } = setup()
+    await put("mach_1")
+    await put("mach_2")
+    await registry.create({ name: "misha", machine: "mach_1", replicas: ["mach_2"] })
+    await own("misha", "www.example.com")
+    const { version } = await registry.configure("misha", { ports: { 4096: { visibility: "public" } } })
+    for (const key of ["p:misha", "d:www.example.com", "m:mach_1", "m:mach_2"] as const) {
+      expect(record(key)).toMatchObject({ ports: { 4096: { visibility: "public" } } })
+      expect(record(key)!.version).toBeGreaterThan(version)
+    }
+  })
+
+  it("go with the machine, and are private by default where it serves no project", async () => {
+    const { registry, record, put } = setup()
+    await put("mach_1", { ports: { 9000: { visibility: "public" } } })
+    expect(record("m:mach_1")).toMatchObject({ visibility: "private", ports: { 9000: { visibility: "public" } } })
+    await registry.create({ name: "misha", machine: "mach_1", visibility: "public" })
+    expect(record("m:mach_1")).toMatchObject({ visibility: "public" })
+    expect(record("m:mach_1")).not.toHaveProperty("ports")
+    // What is said of the machine itself waits until it is free.
+    await put("mach_1", { visibility: "private" })
+    expect(record("m:mach_1")).toMatchObject({ visibility: "public" })
+    await registry.detach("misha")
+    expect(record("m:mach_1")).toMatchObject({ visibility: "private" })
+  })
+
+  it("of a machine that only a rule leads to are that machine's, and follow it", async () => {
+    const { registry, record, put } = setup()
+    await put("mach_1")
+    await put("mach_2")
+    const rules = [{ match: {}, targets: [{ machine: "mach_2" }] }]
+    await registry.create({ name: "front", machine: "mach_1", visibility: "public", rules })
+    expect(record("p:front")).toMatchObject({ machines: { mach_2: { visibility: "private" } } })
+    await registry.create({ name: "back", machine: "mach_2", ports: { 80: { visibility: "public" } } })
+    expect(record("p:front")).toMatchObject({ machines: { mach_2: { ports: { 80: { visibility: "public" } } } } })
+    await registry.configure("back", { ports: { 80: null }, visibility: "private" })
+    expect(record("p:front")).toMatchObject({ machines: { mach_2: { visibility: "private" } } })
+    await registry.remove("back")
+    expect(record("p:front")).toMatchObject({ machines: { mach_2: { visibility: "private" } } })
+  })
+})
+
+describe("a machine", () => {
+  it("serves one project at a time", async () => {
+    const { registry, put } = setup()
+    await put("mach_1")
+    await put("mach_2")
+    const a = await registry.create({ name: "a", machine: "mach_1" })
+    await registry.create({ name: "b", machine: "mach_2" })
+    expect(await failing(registry.attach("b", "mach_1"))).toMatchObject({ _tag: "MachineTaken", project: a.id })
+    expect(await tagOf(registry.configure("b", { replicas: ["mach_1"] }))).toBe("MachineTaken")
+    expect((await registry.read("b")).machine).toBe("mach_2")
+    await registry.detach("a")
+    expect(await registry.attach("b", "mach_1")).toMatchObject({ machine: "mach_1" })
+  })
+
+  it("becomes the machine of a project whose replica it was", async () => {
+    const { registry, record, put } = setup()
+    await put("mach_1")
+    await put("mach_2")
+    await registry.create({ name: "misha", machine: "mach_1", replicas: ["mach_2"] })
+    expect(await registry.attach("misha", "mach_2")).not.toHaveProperty("replicas")
+    expect(record("p:misha")).toMatchObject({ machine: { id: "mach_2" } })
+    expect((await registry.readMachine("mach_1")).project).toBeUndefined()
+  })
+
+  it("of another owner is refused everywhere", async () => {
+    const { registry, put } = setup()
+    await put("mach_1", { owner: "org_1" })
+    await put("mach_2", { owner: "org_2" })
+    await put("mach_3")
+    await registry.create({ name: "misha", owner: "org_1", machine: "mach_1" })
+    const rules = [{ match: {}, targets: [{ port: 80 }, { machine: "mach_2" }] }]
+    for (const machine of ["mach_2", "mach_3"])
+      expect(await tagOf(registry.attach("misha", machine))).toBe("OwnerMismatch")
+    expect(await failing(registry.configure("misha", { replicas: ["mach_2"] }))).toMatchObject({
+      _tag: "OwnerMismatch",
+      field: "replicas.0",
+    })
+    expect(await failing(registry.configure("misha", { rules }))).toMatchObject({ field: "rules.0.targets.1.machine" })
+    expect(await tagOf(registry.create({ name: "x", owner: "org_1", machine: "mach_2" }))).toBe("OwnerMismatch")
+    expect(await tagOf(registry.create({ name: "x", owner: "org_1", rules }))).toBe("OwnerMismatch")
+    expect(await tagOf(put("mach_2", { owner: "org_1" }))).toBe("OwnerMismatch")
+    expect(await tagOf(registry.attach("misha", "mach_9"))).toBe("NotFound")
+  })
+
+  it("is forgotten only when nothing uses it", async () => {
+    const { registry, put } = setup()
+    await put("mach_1")
+    await put("mach_2")
+    await registry.create({
+      name: "misha",
+      machine: "mach_1",
+      rules: [{ match: {}, targets: [{ machine: "mach_2" }] }],
+    })
+    for (const id of ["mach_1", "mach_2"]) expect(await tagOf(registry.removeMachine(id))).toBe("MachineTaken")
+    await registry.configure("misha", { rules: null })
+    await registry.removeMachine("mach_2")
+    expect(registry.get("m:mach_2")).toEqual({ status: "miss" })
+    expect(await tagOf(registry.readMachine("mach_2"))).toBe("NotFound")
+  })
+
+  it("that is put again changes the records of all that lead to it", async () => {
+    const { registry, record, put } = setup()
+    await put("mach_1")
+    await registry.create({ name: "misha", machine: "mach_1" })
+    await put("mach_1", { externalId: "moved" })
+    for (const key of ["p:misha", "m:mach_1"] as const)
+      expect(record(key)).toMatchObject({ machine: { externalId: "moved" } })
+  })
+
+  it.each([
+    ["id", { id: "misha" }],
+    ["id", { id: "mach_" }],
+    ["type", { type: "" }],
+    ["metadata", { metadata: [] }],
+    ["ports.80.visibility", { ports: { 80: { visibility: 1 } } }],
+    ["port", { port: 80 }],
+  ])("is refused if it is not valid: %s", async (field, rest) => {
+    expect(await failing(setup().put("mach_1", rest as never))).toMatchObject({ _tag: "InvalidInput", field })
+  })
+})
+
+describe("a rename", () => {
+  it("redirects the old name with its port for the time of quarantine, and keeps it from others", async () => {
+    const { registry, record, clock } = setup()
+    const { id } = await registry.create({ name: "old", owner: "org_1", visibility: "private" })
+    expect(await registry.rename("old", "New")).toMatchObject({ id, name: "new", epoch: 0 })
+    expect(record("p:new")).toMatchObject({ kind: "detached" })
+    expect(record("p:old")).toEqual({
+      kind: "redirect",
+      to: { project: "new" },
+      status: 308,
+      visibility: "private",
+      owner: "org_1",
+      epoch: 0,
+      generation: 0,
+      version: expect.any(Number),
+      expiresAt: clock.now + 30 * DAY,
+    })
+    expect(await failing(registry.create({ name: "old" }))).toMatchObject({
+      _tag: "NameTaken",
+      reusableAt: clock.now + 30 * DAY,
+    })
+    clock.now += 30 * DAY
+    expect(record("p:old")).toBeUndefined()
+    await registry.create({ name: "old", owner: "org_2" })
+    expect(record("p:old")).toMatchObject({ kind: "detached", owner: "org_2" })
+    // The first project has no part in that name any more.
+    await registry.rename("new", "newer")
+    expect(record("p:old")).toMatchObject({ kind: "detached", owner: "org_2" })
+    await registry.remove("newer")
+    expect(record("p:old")).toMatchObject({ kind: "detached", owner: "org_2" })
+  })
+
+  it("leads every former name to the current one, and may go back", async () => {
+    const { registry, record } = setup()
+    await registry.create({ name: "a" })
+    await registry.rename("a", "b")
+    await registry.rename("b", "c")
+    expect([record("p:a"), record("p:b")]).toMatchObject([{ to: { project: "c" } }, { to: { project: "c" } }])
+    await registry.rename("c", "a")
+    expect([record("p:a"), record("p:b"), record("p:c")]).toMatchObject([
+      { kind: "detached" },
+      { to: { project: "a" } },
+      { to: { project: "a" } },
+    ])
+  })
+
+  it("to the same name changes nothing", async () => {
+    const { registry } = setup()
+    const before = await registry.create({ name: "misha" })
+    expect(await registry.rename("misha", "MISHA")).toEqual(before)
+  })
+
+  it("cannot take a name that is in use or reserved", async () => {
+    const { registry } = setup()
+    await registry.create({ name: "a" })
+    await registry.create({ name: "b" })
+    expect(await failing(registry.rename("a", "b"))).toMatchObject({ _tag: "NameTaken", reusableAt: undefined })
+    expect(await tagOf(registry.rename("a", "www"))).toBe("ReservedName")
+    expect(await tagOf(registry.create({ name: "b" }))).toBe("NameTaken")
+  })
+
+  it("asks for the proof of every domain again, and changes nothing if one is missing", async () => {
+    const { registry, record, dns, own } = setup()
+    await registry.create({ name: "misha" })
+    await own("misha", "a.example.com")
+    await own("misha", "b.example.com")
+    await registry.rename("misha", "anna")
+    dns.delete("_project-ingress.b.example.com")
+    expect(await failing(registry.rename("anna", "zoe"))).toMatchObject({
+      _tag: "DomainNotVerified",
+      hostname: "b.example.com",
+    })
+    expect(record("p:anna")).toMatchObject({ kind: "detached" })
+    expect(record("p:zoe")).toBeUndefined()
+    expect(record("d:b.example.com")).toBeDefined()
+    await registry.removeDomain("anna", "b.example.com")
+    expect(await registry.rename("anna", "zoe")).toMatchObject({ name: "zoe" })
+  })
+
+  it("loses against a change that is made while the DNS is asked", async () => {
+    const { registry, own } = setup()
+    await registry.create({ name: "misha" })
+    await own("misha", "a.example.com")
+    const renaming = failing(registry.rename("misha", "anna"))
+    await registry.configure("misha", { port: 80 })
+    expect((await renaming)._tag).toBe("VersionConflict")
+    expect((await registry.read("misha")).port).toBe(80)
+  })
+})
+
+describe("a removed project", () => {
+  it("leaves tombstones, frees its machines, and is not found", async () => {
+    const { registry, record, put, own, clock } = setup()
+    await put("mach_1", { owner: "org_1" })
+    const { id } = await registry.create({ name: "old", owner: "org_1", visibility: "private" })
+    await registry.rename("old", "misha")
+    await registry.attach("misha", "mach_1")
+    await own("misha", "www.example.com")
+    await registry.addDomain("misha", "pending.example.com")
+    await registry.remove("misha")
+    for (const key of ["p:misha", "p:old", "d:www.example.com"] as const) {
+      expect(record(key)).toMatchObject({ kind: "removed", owner: "org_1", visibility: "private", epoch: 2 })
+    }
+    expect(record("d:pending.example.com")).toBeUndefined()
+    expect(record("m:mach_1")).toMatchObject({ visibility: "private" })
+    for (const reference of [id, "misha", "old"]) expect(await tagOf(registry.read(reference))).toBe("NotFound")
+    expect(await tagOf(registry.create({ name: "misha", owner: "org_1" }))).toBe("NameTaken")
+    clock.now += 30 * DAY
+    expect(record("p:misha")).toBeUndefined()
+    await registry.create({ name: "misha", owner: "org_2" })
+    expect(record("p:misha")).toMatchObject({ kind: "detached", owner: "org_2" })
+  })
+})
+
+describe("a custom domain", () => {
+  it("leads nowhere before its owner has proven it", async () => {
+    const { registry, record, dns } = setup()
+    await registry.create({ name: "misha" })
+    const { proof, verified } = await registry.addDomain("misha", "WWW.Example.com.")
+    expect([proof.name, verified]).toEqual(["_project-ingress.www.example.com", false])
+    expect(record("d:www.example.com")).toBeUndefined()
+    expect(await failing(registry.verifyDomain("misha", "www.example.com"))).toMatchObject({
+      _tag: "DomainNotVerified",
+      proof,
+      cause: new Error("ENOTFOUND"),
+    })
+    dns.set(proof.name, [`${proof.value}x`, ["project-ingress", "=other"]])
+    expect(await tagOf(registry.verifyDomain("misha", "www.example.com"))).toBe("DomainNotVerified")
+    // One record in two parts, as DNS carries long ones.
+    dns.set(proof.name, [[proof.value.slice(0, 9), proof.value.slice(9)]])
+    expect(await registry.verifyDomain("misha", "www.example.com")).toEqual({
+      hostname: "www.example.com",
+      verified: true,
+      proof,
+    })
+    expect(record("d:www.example.com")).toMatchObject({ kind: "detached" })
+    expect((await registry.read("misha")).domains).toMatchObject([{ hostname: "www.example.com", verified: true }])
+  })
+
+  it("belongs to whoever proves it first, and then to nobody else", async () => {
+    const { registry, record, dns, own } = setup()
+    await registry.create({ name: "victim", owner: "org_1" })
+    await registry.create({ name: "attacker", owner: "org_2" })
+    await registry.addDomain("attacker", "example.com")
+    await own("victim", "example.com")
+    // The proof in the DNS is the victim's: it says nothing for another owner.
+    const { proof } = (await registry.read("attacker")).domains[0]!
+    expect(await tagOf(registry.verifyDomain("attacker", "example.com"))).toBe("DomainNotVerified")
+    dns.set(proof.name, [proof.value])
+    expect(await tagOf(registry.verifyDomain("attacker", "example.com"))).toBe("DomainTaken")
+    await registry.create({ name: "third", owner: "org_3" })
+    expect(await tagOf(registry.addDomain("third", "example.com"))).toBe("DomainTaken")
+    expect(record("d:example.com")).toMatchObject({ owner: "org_1" })
+  })
+
+  it("of a removed project is a tombstone, and is taken over with a proof of the new owner alone", async () => {
+    const { registry, record, own, dns, clock } = setup()
+    await registry.create({ name: "victim", owner: "org_1" })
+    await own("victim", "example.com")
+    await registry.remove("victim")
+    await registry.create({ name: "attacker", owner: "org_2" })
+    const { proof } = await registry.addDomain("attacker", "example.com")
+    expect(await tagOf(registry.verifyDomain("attacker", "example.com"))).toBe("DomainNotVerified")
+    expect(record("d:example.com")).toMatchObject({ kind: "removed", owner: "org_1" })
+    clock.now += 30 * DAY
+    expect(await tagOf(registry.verifyDomain("attacker", "example.com"))).toBe("DomainNotVerified")
+    expect(record("d:example.com")).toBeUndefined()
+    dns.set(proof.name, [proof.value])
+    await registry.verifyDomain("attacker", "example.com")
+    expect(record("d:example.com")).toMatchObject({ kind: "detached", owner: "org_2" })
+  })
+
+  it("may be a wildcard, and has the proof of the domain it is under", async () => {
+    const { registry, record, own } = setup()
+    await registry.create({ name: "misha" })
+    const { proof } = await own("misha", "*.example.com")
+    expect(proof.name).toBe("_project-ingress.example.com")
+    expect(record("d:*.example.com")).toMatchObject({ kind: "detached" })
+    expect((await registry.addDomain("misha", "example.com")).proof).toEqual(proof)
+  })
+
+  it("is free once it is removed", async () => {
+    const { registry, own } = setup()
+    await registry.create({ name: "a", owner: "org_1" })
+    await registry.create({ name: "b", owner: "org_1" })
+    const { proof } = await own("a", "example.com")
+    expect(await tagOf(registry.addDomain("b", "example.com"))).toBe("DomainTaken")
+    await registry.removeDomain("a", "EXAMPLE.com")
+    expect(registry.get("d:example.com")).toEqual({ status: "miss" })
+    expect(await tagOf(registry.removeDomain("a", "example.com"))).toBe("NotFound")
+    // One owner, one proof: nothing is to be changed in the DNS.
+    expect((await registry.addDomain("b", "example.com")).proof).toEqual(proof)
+    expect(await registry.verifyDomain("b", "example.com")).toMatchObject({ verified: true })
+  })
+
+  it.each(["iterate.app", "x.iterate.app", "*.iterate.app", "WWW.ITERATE.APP."])(
+    "is never the platform's: %s",
+    async (name) => {
+      const { registry } = setup()
+      await registry.create({ name: "misha" })
+      expect(await tagOf(registry.addDomain("misha", name))).toBe("ReservedName")
+    },
+  )
+
+  it.each([
+    "",
+    "com",
+    "*.com",
+    "*",
+    "a.*.com",
+    "*.*.example.com",
+    "1.2.3.4",
+    "[::1]",
+    "a..b",
+    "a_b.example.com",
+    "x y.com",
+    "a.com:80",
+    5,
+  ])("is a domain of two labels or more: not %j", async (name) => {
+    const { registry } = setup()
+    await registry.create({ name: "misha" })
+    expect(await failing(registry.addDomain("misha", name as string))).toMatchObject({
+      _tag: "InvalidInput",
+      field: "hostname",
+    })
+  })
+
+  it("is never verified without a resolver, and not by one that hangs", async () => {
+    const registry = memoryRegistry({ grammar })
+    await registry.create({ name: "misha" })
+    await registry.addDomain("misha", "example.com")
+    expect(await tagOf(registry.verifyDomain("misha", "example.com"))).toBe("DomainNotVerified")
+    vi.useFakeTimers()
+    try {
+      const hanging = memoryRegistry({ grammar, resolveTxt: () => new Promise(() => {}) })
+      await hanging.create({ name: "misha" })
+      await hanging.addDomain("misha", "example.com")
+      const pending = tagOf(hanging.verifyDomain("misha", "example.com"))
+      await vi.advanceTimersByTimeAsync(5_000)
+      expect(await pending).toBe("DomainNotVerified")
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe("a redirect", () => {
+  it("takes the machine away, and ends when one is attached", async () => {
+    const { registry, record, put } = setup()
+    await put("mach_1")
+    await registry.create({ name: "misha", machine: "mach_1", visibility: "public" })
+    await registry.redirect("misha", { to: "https://example.com/new", status: 302 })
+    expect(record("p:misha")).toMatchObject({
+      kind: "redirect",
+      to: "https://example.com/new",
+      status: 302,
+      visibility: "public",
+      epoch: 2,
+    })
+    expect((await registry.readMachine("mach_1")).project).toBeUndefined()
+    expect(await registry.attach("misha", "mach_1")).not.toHaveProperty("redirect")
+    expect(record("p:misha")).toMatchObject({ kind: "machine", epoch: 3 })
+    await registry.redirect("misha", { to: { project: "anna" } })
+    expect(record("p:misha")).toMatchObject({ to: { project: "anna" }, status: 308 })
+    await registry.detach("misha")
+    expect(record("p:misha")).toMatchObject({ kind: "detached" })
+  })
+
+  it.each<[string, unknown]>([
+    ["to.project", { to: { project: "misha" } }],
+    ["to", { to: "/path" }],
+    ["to", {}],
+    ["status", { to: "https://example.com/", status: 200 }],
+    ["code", { to: "https://example.com/", code: 302 }],
+  ])("is refused if it is not valid: %s", async (field, redirect) => {
+    const { registry } = setup()
+    await registry.create({ name: "misha" })
+    expect(await failing(registry.redirect("misha", redirect as never))).toMatchObject({ _tag: "InvalidInput", field })
+  })
+})
+
+describe("a reference", () => {
+  it("is an id, a name or the beginning of one that no other project shares", async () => {
+    const { registry } = setup()
+    const api = await registry.create({ name: "api", owner: "org_1" })
+    const two = await registry.create({ name: "api-two", owner: "org_2" })
+    for (const reference of [api.id, "api", "API"]) expect((await registry.read(reference)).id).toBe(api.id)
+    for (const reference of [two.id, "api-", "api-two"]) expect((await registry.read(reference)).id).toBe(two.id)
+    const ambiguous = await failing(registry.read("ap"))
+    expect(ambiguous).toMatchObject({ _tag: "AmbiguousReference", reference: "ap" })
+    expect((ambiguous as { matches?: string[] }).matches?.toSorted()).toEqual([api.id, two.id].toSorted())
+    expect((await registry.read("ap", { owner: "org_2" })).id).toBe(two.id)
+    expect(await tagOf(registry.read(api.id, { owner: "org_2" }))).toBe("NotFound")
+    for (const reference of ["", "nobody", undefined, "__proto__"]) {
+      expect(await tagOf(registry.read(reference as string))).toBe("NotFound")
+    }
+  })
+
+  it("is not a former name", async () => {
+    const { registry } = setup()
+    await registry.create({ name: "old" })
+    await registry.rename("old", "new")
+    expect(await tagOf(registry.read("old"))).toBe("NotFound")
+  })
+})
+
+describe("a list", () => {
+  it("is read in pages, by owner if wanted", async () => {
+    const { registry } = setup()
+    for (let at = 0; at < 7; at++) await registry.create({ name: `p-${at}`, owner: at % 2 === 0 ? "even" : "odd" })
+    const names: string[] = []
+    let cursor: string | undefined
+    do {
+      const page = await registry.list({ limit: 3, ...(cursor === undefined ? {} : { cursor }) })
+      expect(page.projects.length).toBeLessThanOrEqual(3)
+      names.push(...page.projects.map(({ name }) => name))
+      cursor = page.next
+    } while (cursor !== undefined)
+    expect(names.toSorted()).toEqual(["p-0", "p-1", "p-2", "p-3", "p-4", "p-5", "p-6"])
+    expect((await registry.list({ owner: "odd" })).projects).toHaveLength(3)
+    expect(await tagOf(registry.list({ limit: 0 }))).toBe("InvalidInput")
+    expect(await tagOf(registry.list({ cursor: "'; drop table" }))).toBe("InvalidInput")
+  })
+})
+
+describe("ifVersion", () => {
+  it("lets one of two writers win, and the other know", async () => {
+    const { registry, put } = setup()
+    const { version } = await registry.create({ name: "misha" })
+    await put("mach_1")
+    const options = { ifVersion: version }
+    const results = await Promise.allSettled([
+      registry.configure("misha", { port: 80 }, options),
+      registry.configure("misha", { port: 81 }, options),
+      registry.attach("misha", "mach_1", options),
+      registry.detach("misha", options),
+      registry.revoke("misha", options),
+      registry.redirect("misha", { to: "https://example.com/" }, options),
+      registry.addDomain("misha", "example.com", options),
+      registry.rename("misha", "anna", options),
+      registry.remove("misha", options),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", ...Array.from({ length: 8 }, () => "rejected")])
+    expect(results[1]).toMatchObject({
+      reason: { _tag: "VersionConflict", expected: version, actual: expect.any(Number) },
+    })
+    expect(await registry.read("misha")).toMatchObject({ port: 80, epoch: 0, domains: [] })
+  })
+
+  it("guards machines, too", async () => {
+    const { registry, put } = setup()
+    const { version } = await put("mach_1")
+    const again = { id: "mach_1", type: "fake", externalId: "b", metadata: {} }
+    await registry.putMachine(again, { ifVersion: version })
+    expect(await tagOf(registry.putMachine(again, { ifVersion: version }))).toBe("VersionConflict")
+    expect(await tagOf(registry.removeMachine("mach_1", { ifVersion: version }))).toBe("VersionConflict")
+  })
+
+  it("is refused if it is misspelt, rather than ignored", async () => {
+    const { registry } = setup()
+    await registry.create({ name: "misha" })
+    const error = await failing(registry.remove("misha", { ifversion: 1 } as never))
+    expect(error.message).toBe("registry: ifversion is not an option (did you mean ifVersion?)")
+    expect((await registry.read("misha")).name).toBe("misha")
+  })
+})
+
+describe("memoryRegistry", () => {
+  it("is a store for a router", async () => {
+    const { registry, put } = setup()
+    await put("mach_1")
+    await registry.create({ name: "misha", machine: "mach_1" })
+    const sent: unknown[] = []
+    const router = createRouter({
+      grammar,
+      store: registry,
+      providers: [fake()],
+      signingKey: keys.signing,
+      transport: async (outgoing) => (sent.push(outgoing), stamped()),
+    })
+    const statusOf = async (slug: string) => (await router.fetch(new Request(`http://${slug}.iterate.app/`)))?.status
+    expect([await statusOf("misha"), await statusOf("anna"), sent.length]).toEqual([200, 404, 1])
+  })
+
+  it.each<[string, unknown]>([
+    ["options must be an object, got undefined", undefined],
+    ["grammar must be a grammar made by defineGrammar, got undefined", {}],
+    ["grammar must be a grammar made by defineGrammar, got an object", { grammar: { domain: "iterate.app" } }],
+    ["resolveTXT is not an option (did you mean resolveTxt?)", { grammar, resolveTXT: () => [] }],
+    ["resolveTxt must be a function, got a string", { grammar, resolveTxt: "dns" }],
+    ["quarantineMs must be a number from 0 up, got NaN", { grammar, quarantineMs: NaN }],
+    ["keptChanges must be an integer from 1 up, got 0", { grammar, keptChanges: 0 }],
+  ])("checks its options: %s", (message, options) => {
+    expect(() => memoryRegistry(options as MemoryRegistryOptions)).toThrow(new TypeError(`memoryRegistry: ${message}`))
+  })
+})
