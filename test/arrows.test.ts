@@ -129,6 +129,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],
   },
+  "packages/machine-proxy/src/effect/meter.ts": {
+    allows: [own("forward"), effect, "node:net"],
+    refuses: ["effect", own("router"), "jose"],
+  },
   "packages/router/test/router.test.ts": {
     allows: ["node:net", "vitest", effect, own("machine-proxy")],
     refuses: ["effect"],

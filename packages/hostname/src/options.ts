@@ -20,12 +20,12 @@ export const unknownOption = (
 /** A value as it appears in an error message: JSON where there is any, at most 120 characters. */
 export const describe = (value: unknown): string => {
   if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`
-  if (typeof value !== "object" && typeof value !== "string") return String(value)
+  if (typeof value === "bigint") return `${value}n`
   try {
-    // JSON writes NaN as null, leaves undefined out, and refuses a bigint.
+    // JSON writes NaN as null and leaves undefined out.
     const text = JSON.stringify(value, (_, part: unknown) =>
-      part === undefined || part !== part || typeof part === "bigint" ? String(part) : part,
-    )
+      part === undefined || part !== part ? `<${String(part)}>` : part,
+    ).replaceAll(/"<(undefined|NaN)>"/g, "$1")
     return text.length > 120 ? `${text.slice(0, 119)}…` : text
   } catch {
     return Array.isArray(value) ? "an array" : "an object"

@@ -86,10 +86,10 @@ describe("defineGrammar", () => {
     }
     expect(messageOf({ defaultPort: Number.NaN })).toMatch(/got NaN$/)
     expect(messageOf({ defaultPort: "3000" })).toMatch(/got "3000"$/)
-    expect(messageOf({ defaultPort: 3000n })).toMatch(/got 3000$/)
+    expect(messageOf({ defaultPort: 3000n })).toMatch(/got 3000n$/)
     expect(messageOf({ defaultPort: () => 3000 })).toMatch(/got a function$/)
-    expect(messageOf({ reserved: [undefined] })).toMatch(/got \["undefined"\]$/)
-    expect(messageOf({ services: { opencode: Number.NaN } })).toMatch(/got {"opencode":"NaN"}$/)
+    expect(messageOf({ reserved: [undefined] })).toMatch(/got \[undefined\]$/)
+    expect(messageOf({ services: { opencode: Number.NaN } })).toMatch(/got {"opencode":NaN}$/)
     expect(messageOf({ reserved: ["."].concat(Array.from({ length: 99 }, () => "www")) }).length).toBeLessThan(250)
     const circular: unknown[] = []
     circular.push(circular)

@@ -1,25 +1,53 @@
 import { forwardErrors } from "@project-ingress/forward"
 import type { ErrorRow } from "@project-ingress/forward"
 
-/** How each failure of the machine proxy looks to a client, by tag: its own, and those of the engine that it runs on. */
+/**
+ * The error response of each failure of the machine proxy, by tag: those it finds itself, and those of the engine that moves
+ * its bytes. Most people see none of these pages, because the router responds first.
+ */
 export const machineProxyErrors = {
-  TargetMissing: row(400, "missing_proxy_target_host", "http_request_error", "The request names no target."),
-  TargetInvalid: row(400, "invalid_proxy_target_host", "http_request_error", "The request names an invalid target."),
+  TargetMissing: row(
+    400,
+    "missing_proxy_target_host",
+    "http_request_error",
+    "The request does not say which app it is for. Open the app by its public hostname.",
+  ),
+  TargetInvalid: row(
+    400,
+    "invalid_proxy_target_host",
+    "http_request_error",
+    "The target of the request is invalid. Open the app by its public hostname.",
+  ),
   TicketMissing: row(
     401,
     "TICKET_REQUIRED",
     "http_request_denied",
-    "This machine accepts requests from its router only.",
+    "This machine accepts requests from its router only. Open the app by its public hostname.",
   ),
   TicketInvalid: row(
     401,
     "TICKET_INVALID",
     "http_request_denied",
-    "This machine accepts requests from its router only.",
+    "The router's ticket is invalid or has expired. Reload this page; if that does not help, the router and this machine have different keys.",
   ),
-  MachineMisdirected: row(421, "MACHINE_MISMATCH", "destination_unavailable", "Wrong machine."),
-  PortForbidden: row(403, "PORT_FORBIDDEN", "http_request_denied", "This port is not open to the outside."),
-  LoopDetected: row(508, "LOOP_DETECTED", "proxy_loop_detected", "This address leads back to itself."),
+  MachineMisdirected: row(
+    421,
+    "MACHINE_MISMATCH",
+    "destination_unavailable",
+    "The request is for another machine. Reload this page.",
+  ),
+  PortForbidden: row(
+    403,
+    "PORT_FORBIDDEN",
+    "http_request_denied",
+    "This port is not open to the outside. The owner of the machine can allow it.",
+  ),
+  LoopDetected: row(
+    508,
+    "LOOP_DETECTED",
+    "proxy_loop_detected",
+    "The request came back to the proxy that forwarded it. Check where the app forwards requests to.",
+  ),
   ...forwardErrors,
 } as const satisfies Record<string, ErrorRow>
 

@@ -1,32 +1,49 @@
 import { readFileSync, statSync } from "node:fs"
-import { validateVerificationKey } from "@project-ingress/forward/internal"
 import type { VerificationKey } from "@project-ingress/forward"
+import { validateVerificationKey } from "@project-ingress/forward/internal"
 
-/** Keys, or what is wrong with them: a sentence's end that never holds key material. */
+/** Keys, or what is wrong with them: the end of a sentence, without key material. */
 export type KeysResult = { readonly keys: readonly VerificationKey[] } | { readonly problem: string }
 
-// Ten thousand keys; what is larger was meant to be something else.
-const MAX_FILE = 1_048_576
+// Room for about ten thousand keys; a larger file is not a file of keys.
+const MAX_FILE_BYTES = 1_048_576
 
-/** Reads `{"keys":[…]}` (RFC 7517 §5) or `[…]`: at least one key, and every one good. */
+/**
+ * What is wrong with the first key of a list that cannot be used, or with two that have the same `kid`: of such two, only the
+ * first would ever be used. Names the key by `nameOf(index)` and its `kid`, and never shows its value.
+ */
+export const verificationKeyProblem = (
+  keys: readonly unknown[],
+  nameOf: (index: number) => string,
+): string | undefined => {
+  const kids = new Set<string>()
+  for (const [index, key] of keys.entries()) {
+    const problem = validateVerificationKey(key)
+    const kid = (key as { readonly kid?: unknown } | null | undefined)?.kid
+    const named = typeof kid === "string" && kid !== "" ? ` (kid ${JSON.stringify(kid.slice(0, 64))})` : ""
+    if (problem !== undefined) return `${nameOf(index)}: ${problem}${named}`
+    if (kids.has(kid as string)) return `${nameOf(index)}: an earlier key has the same kid${named}`
+    kids.add(kid as string)
+  }
+  return undefined
+}
+
+/** Reads `{"keys":[…]}` (RFC 7517 §5) or `[…]`: at least one key, and every one valid. */
 export const parseKeys = (text: string): KeysResult => {
   const list = keyList(text)
   if (list === undefined) return { problem: "is not JSON of that shape" }
-  if (list.length === 0) return { problem: "holds no key" }
-  for (const [index, key] of list.entries()) {
-    const problem = validateVerificationKey(key)
-    if (problem !== undefined) return { problem: `key ${index + 1} of ${list.length}: ${problem}` }
-  }
-  return { keys: list as readonly VerificationKey[] }
+  if (list.length === 0) return { problem: "contains no key" }
+  const problem = verificationKeyProblem(list, (index) => `key ${index + 1} of ${list.length}`)
+  return problem === undefined ? { keys: list as readonly VerificationKey[] } : { problem }
 }
 
-/** The same from a file. At once, because nothing may be verified between two halves of it. */
+/** Reads the same from a file. Synchronous, so that no ticket is verified while half of a file is read. */
 export const readKeyFile = (path: string): KeysResult => {
   try {
     const stat = statSync(path)
-    // A pipe would wait for its writer, and every request with it.
+    // To read a pipe would wait for its writer, and every request would wait with it.
     if (!stat.isFile()) return { problem: "is not a file" }
-    if (stat.size > MAX_FILE) return { problem: `is larger than ${MAX_FILE} octets` }
+    if (stat.size > MAX_FILE_BYTES) return { problem: `is larger than ${MAX_FILE_BYTES} bytes` }
     return parseKeys(readFileSync(path, "utf8"))
   } catch (error) {
     return { problem: `cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown reason"})` }
@@ -37,7 +54,7 @@ export const readKeyFile = (path: string): KeysResult => {
 export interface ReloadableKeys {
   /** For {@link MachineProxyOptions.keys}. */
   readonly current: () => readonly VerificationKey[]
-  /** Reads the file again; when anything is wrong with it the keys stay as they were. */
+  /** Reads the file again. If anything is wrong with it, the current keys stay. */
   readonly reload: () => KeysResult
 }
 

@@ -1,30 +1,30 @@
 import type { EngineEvent, RequestEvent, ErrorEvent } from "@project-ingress/forward/sockets"
 
-/** How much is written: every exchange, only what went wrong, or nothing. */
+/** What is logged: every request, only failed requests and internal errors, or nothing. */
 export type LogLevel = "access" | "errors" | "off"
 
-const MAX_FIELD = 1_024
+const MAX_FIELD_LENGTH = 1_024
 
 type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
-/** What is logged of an event. */
+/** What is logged for an event. */
 export interface LogEntry {
   readonly level: "info" | "warn" | "error"
   readonly fields: Fields
 }
 
-/** What to log of an event; `undefined` when `level` leaves it out. Holds no header, no body and no query. */
+/** What to log for an event; `undefined` if `level` leaves it out. Contains no header but Host, no body and no query. */
 export const logEntry = (event: EngineEvent, level: LogLevel): LogEntry | undefined => {
   if (level === "off") return undefined
-  if (event.type === "trouble") return { level: "error", fields: trouble(event) }
+  if (event.type === "trouble") return { level: "error", fields: errorFields(event) }
   const failed = event.status >= 500 || event.code !== undefined || !event.complete
   if (level === "errors" && !failed) return undefined
-  return { level: failed ? "warn" : "info", fields: exchange(event) }
+  return { level: failed ? "warn" : "info", fields: requestFields(event) }
 }
 
 /**
- * One line of JSON for an event, without newline; `undefined` when `level` leaves it out. Holds no header, no body and no
- * query, where tokens travel. Whatever a client sent is escaped and cut to 1 024 characters, so that it can neither
+ * One line of JSON for an event, without newline; `undefined` if `level` leaves it out. Contains no header but Host, no body
+ * and no query, because those carry tokens. Text from a client is escaped and cut to 1 024 characters, so that it can neither
  * start a line nor move a terminal's cursor.
  */
 export const logLine = (event: EngineEvent, level: LogLevel, time: Date): string | undefined => {
@@ -33,21 +33,21 @@ export const logLine = (event: EngineEvent, level: LogLevel, time: Date): string
   return line({ time: time.toISOString(), level: entry.level, ...entry.fields })
 }
 
-/** JSON on one line, with every character escaped that a terminal or a line reader acts on. */
+/** JSON on one line, with every character escaped that a terminal or a line reader interprets. */
 export const line = (fields: Fields): string => {
   const cut = Object.entries(fields).map(([name, value]) => [
     name,
-    typeof value === "string" && value.length > MAX_FIELD ? `${value.slice(0, MAX_FIELD - 1)}…` : value,
+    typeof value === "string" && value.length > MAX_FIELD_LENGTH ? `${value.slice(0, MAX_FIELD_LENGTH - 1)}…` : value,
   ])
-  // JSON leaves DEL, C1 and the two Unicode line ends as they are: U+009B begins an escape sequence.
+  // JSON does not escape DEL, C1 and the two Unicode line ends: U+009B begins an escape sequence.
   return JSON.stringify(Object.fromEntries(cut)).replaceAll(
     /[\u007f-\u009f\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   )
 }
 
-const exchange = (event: RequestEvent) => ({
-  message: "exchange",
+const requestFields = (event: RequestEvent) => ({
+  message: "request",
   method: event.method,
   host: event.host,
   path: withoutQuery(event.target),
@@ -61,8 +61,8 @@ const exchange = (event: RequestEvent) => ({
   complete: event.complete,
 })
 
-const trouble = (event: ErrorEvent) => ({
-  message: "trouble",
+const errorFields = (event: ErrorEvent) => ({
+  message: "error",
   tag: event.tag,
   cause: event.cause instanceof Error ? `${event.cause.name}: ${event.cause.message}` : String(event.cause),
 })

@@ -57,7 +57,7 @@ describe("the command", () => {
     expect(running.err).toContain("--open")
   })
 
-  it("helps and tells its version", async () => {
+  it("prints its help and its version", async () => {
     const [help, version] = [start({}, ["--help"]), start({}, ["--version"])]
     expect((await help.exited)[0]).toBe(0)
     expect((await version.exited)[0]).toBe(0)
@@ -65,7 +65,7 @@ describe("the command", () => {
     expect(version.out).toMatch(/^\d+\.\d+\.\d+/)
   })
 
-  it("says in one line that its port is taken, and exits 1", async () => {
+  it("reports in one line that its port is in use, and exits 1", async () => {
     const server = net.createServer()
     const port = await listen(server)
     const running = start({ ...keys, HOST: "127.0.0.1", PORT: String(port) })
@@ -76,7 +76,7 @@ describe("the command", () => {
     server.close()
   })
 
-  it("starts without keys only when told to, and warns", async () => {
+  it("starts without keys only with --insecure, and warns", async () => {
     const running = start({ INGRESS_MACHINE: machine, PORT: "0", HOST: "127.0.0.1" }, ["--insecure"])
     expect(await ready(running)).toMatchObject({ level: "info", machine, host: "127.0.0.1", insecure: true })
     expect(running.err).toContain("--insecure")
@@ -91,7 +91,7 @@ describe("the command", () => {
     expect(running.err).toBe("")
   })
 
-  it("serves when INGRESS_READY_FD is nobody's, and says so", async () => {
+  it("serves when INGRESS_READY_FD is not open, and reports it", async () => {
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1", INGRESS_READY_FD: "65535" })
     const { port } = await ready(running)
     await expect.poll(() => running.err).toContain("INGRESS_READY_FD cannot be written (EBADF)")
@@ -102,13 +102,13 @@ describe("the command", () => {
     await using app = await startApp()
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1" })
     const { port } = await ready(running)
-    const answer = await raw(port, [
+    const response = await raw(port, [
       "GET /a?token=s3cr3t HTTP/1.1",
       "Host: m",
       `x-iterate-proxy-ticket: ${ticket}`,
       `x-iterate-proxy-target-host: localhost:${app.port}`,
     ])
-    expect(answer.status).toBe(200)
+    expect(response.status).toBe(200)
     await expect.poll(() => running.out).toContain('"path":"/a"')
     expect(running.out).not.toContain("s3cr3t")
     expect(running.out).not.toContain(ticket)
@@ -133,18 +133,18 @@ const ask = (port: number, appPort: number) =>
 const inFlight = (server: http.Server) => once(server, "request")
 
 describe("a stop", () => {
-  it("takes no new connections, finishes the request at hand and exits 0", async () => {
+  it("takes no new connections, finishes the in-flight request and exits 0", async () => {
     const { server, port: appPort, finish } = await slow()
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1" })
     const { port } = await ready(running)
     const asked = inFlight(server)
-    const answer = ask(port, appPort)
+    const response = ask(port, appPort)
     await asked
     running.child.kill("SIGTERM")
     await expect.poll(() => running.out).toContain('"stopping"')
     await expect(ask(port, appPort)).rejects.toThrow("ECONNREFUSED")
     finish()
-    expect((await answer).body).toContain("last")
+    expect((await response).body).toContain("last")
     expect(await running.exited).toEqual([0, null])
     server.close()
   })
@@ -154,17 +154,17 @@ describe("a stop", () => {
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1", INGRESS_DRAIN_MS: "100" })
     const { port } = await ready(running)
     const asked = inFlight(server)
-    const answer = ask(port, appPort).catch(() => undefined)
+    const response = ask(port, appPort).catch(() => undefined)
     await asked
     running.child.kill("SIGINT")
     expect(await running.exited).toEqual([0, null])
     // Cut off, not ended: there is no last chunk.
-    expect((await answer)?.body ?? "").not.toContain("0\r\n\r\n")
+    expect((await response)?.body ?? "").not.toContain("0\r\n\r\n")
     server.closeAllConnections()
     server.close()
   })
 
-  it("asked for twice does not wait", async () => {
+  it("requested twice does not wait", async () => {
     const { server, port: appPort } = await slow()
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1" })
     const { port } = await ready(running)
@@ -209,9 +209,9 @@ describe("keys in a file", () => {
     const running = start(environment)
     const { port } = await ready(running)
     const statuses = async () => [await statusOf(port, app.port, ticket), await statusOf(port, app.port, newTicket)]
-    const reload = async (said: string) => {
+    const reload = async (logged: string) => {
       running.child.kill("SIGHUP")
-      await expect.poll(() => running.out).toContain(said)
+      await expect.poll(() => running.out).toContain(logged)
     }
     expect(await statuses()).toEqual([200, 401])
     write(verification, next.verification)
@@ -223,20 +223,20 @@ describe("keys in a file", () => {
     expect(await statuses()).toEqual([401, 200])
   })
 
-  it("leave a request at hand alone when they go", async () => {
+  it("do not affect an in-flight request when they are withdrawn", async () => {
     const { server, port: appPort, finish } = await slow()
     const next = await generateTicketKeys("k2")
     write(verification)
     const running = start(environment)
     const { port } = await ready(running)
     const asked = inFlight(server)
-    const answer = ask(port, appPort)
+    const response = ask(port, appPort)
     await asked
     write(next.verification)
     running.child.kill("SIGHUP")
     await expect.poll(() => running.out).toContain('"kids":"k2"')
     finish()
-    expect(await answer).toMatchObject({ status: 200, body: expect.stringContaining("last") })
+    expect(await response).toMatchObject({ status: 200, body: expect.stringContaining("last") })
     server.close()
   })
 

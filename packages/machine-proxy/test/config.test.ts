@@ -97,7 +97,7 @@ describe("the configuration", () => {
     ["INGRESS_KEEP_ALIVE_MS", "75s", "100 to 3600000; default 75000"],
     ["INGRESS_BODY_IDLE_MS", "", "100 to 3600000; default 60000"],
     ["INGRESS_UPSTREAM_HEADERS_TIMEOUT_MS", "-1", "0 to 3600000; default 0"],
-  ])("refuses %s=%j and says what it accepts", (name, value, accepted) => {
+  ])("refuses %s=%j and reports what it accepts", (name, value, accepted) => {
     const problems = problemsOf(read({ [name]: value }))
     expect(problems).toHaveLength(1)
     expect(problems[0]).toContain(name)
@@ -137,7 +137,7 @@ describe("the configuration", () => {
       expect(readFile()).toMatchObject({ config: { keysFile: path, proxy: { keys: [key] } } })
     })
 
-    it("and keys in the variable are one too many, as is --insecure", () => {
+    it("exclude keys in the variable, and --insecure", () => {
       expect(problemsOf(readFile({ INGRESS_TICKET_KEYS: keys }))).toEqual([
         "INGRESS_TICKET_KEYS_FILE: is set together with INGRESS_TICKET_KEYS; expected one of them",
       ])
@@ -148,7 +148,7 @@ describe("the configuration", () => {
 
     it.each([
       ["half written", keys.slice(0, -9), "is not JSON"],
-      ["without a key", "[]", "holds no key"],
+      ["without a key", "[]", "contains no key"],
       ["with a bad key after a good one", JSON.stringify([key, { ...key, k: "s3cr3t" }]), "key 2 of 2"],
       ["far too large", " ".repeat(1_048_577), "is larger than"],
     ])("are refused %s, without showing them", (_, text, problem) => {
@@ -166,7 +166,7 @@ describe("the configuration", () => {
     })
   })
 
-  it("runs without keys only when told to be insecure, and never takes both", () => {
+  it("runs without keys only if it is insecure, and never accepts both", () => {
     expect(problemsOf(readConfig({ INGRESS_MACHINE: "m" }, { insecure: false }))[0]).toContain("--insecure")
     expect(readConfig({ INGRESS_MACHINE: "m" }, { insecure: true })).toMatchObject({
       config: { proxy: { keys: "insecure" } },

@@ -14,12 +14,15 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
 import * as Otlp from "effect/observability/Otlp"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Scope from "effect/Scope"
 import { describe, expect, it } from "vitest"
-import { config, layerConfig, MachineProxy } from "../src/effect.ts"
+import { config, layer, layerConfig, MachineProxy } from "../src/effect.ts"
+import type { LayerOptions } from "../src/effect.ts"
 import { readConfig } from "../src/config.ts"
+import { makeMeter } from "../src/effect/meter.ts"
 import { closedPort, get, listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
 
 const secret = { kty: "oct", alg: "HS256", kid: "k1", k: "s3cr3t-".repeat(8) }
@@ -58,7 +61,7 @@ const start = async (more: Record<string, string> = {}, logs: unknown[] = []) =>
   }
 }
 
-/** An open WebSocket through the proxy: octets echoed after the handshake. */
+/** An open WebSocket through the proxy. */
 const upgrade = async (port: number, appPort: number) => {
   const socket = net.connect(port, "127.0.0.1")
   socket.write(
@@ -104,7 +107,7 @@ describe("the layer", () => {
     await expect(get(running.port, app.port)).rejects.toThrow("ECONNREFUSED")
   })
 
-  it("lets a request at hand finish when its scope closes", async () => {
+  it("lets an in-flight request finish when its scope closes", async () => {
     let finish: () => void = () => undefined
     const server = http.createServer((_request, response) => {
       response.write("first ")
@@ -113,12 +116,12 @@ describe("the layer", () => {
     const appPort = await listen(server)
     const running = await start()
     const asked = once(server, "request")
-    const answer = get(running.port, appPort)
+    const response = get(running.port, appPort)
     await asked
     const stopped = running.stop()
     await expect(get(running.port, appPort)).rejects.toThrow("ECONNREFUSED")
     finish()
-    expect((await answer).body).toContain("last")
+    expect((await response).body).toContain("last")
     await stopped
     server.close()
   })
@@ -128,15 +131,15 @@ describe("the layer", () => {
     const appPort = await listen(server)
     const running = await start({ INGRESS_DRAIN_MS: "50" })
     const asked = once(server, "request")
-    const answer = get(running.port, appPort).catch(() => undefined)
+    const response = get(running.port, appPort).catch(() => undefined)
     await asked
     await running.stop()
-    expect((await answer)?.body ?? "").not.toContain("0\r\n\r\n")
+    expect((await response)?.body ?? "").not.toContain("0\r\n\r\n")
     server.closeAllConnections()
     server.close()
   })
 
-  it("fails with CannotListen on a port that is taken", async () => {
+  it("fails with CannotListen on a port in use", async () => {
     const server = net.createServer()
     const port = await listen(server)
     const error = await start({ PORT: String(port) }).then(
@@ -147,7 +150,7 @@ describe("the layer", () => {
     server.close()
   })
 
-  it("reads its keys' file again when told to, and keeps them when it is bad", async () => {
+  it("reads its file of keys again on request, and keeps the current ones when the file is invalid", async () => {
     const folder = mkdtempSync(join(tmpdir(), "machine-proxy-"))
     const path = join(folder, "keys.json")
     writeFileSync(path, JSON.stringify([verification]))
@@ -173,7 +176,7 @@ describe("the layer", () => {
     rmSync(folder, { recursive: true })
   })
 
-  it("logs exchanges as INGRESS_LOG says, without the query", async () => {
+  it("logs requests as INGRESS_LOG says, without the query", async () => {
     await using app = await startApp()
     const logs: unknown[] = []
     await using running = await start({ INGRESS_LOG: "access" }, logs)
@@ -187,7 +190,7 @@ describe("its configuration", () => {
   const refused = (record: Record<string, string>) =>
     Effect.runPromise(Effect.flip(Effect.provide(config(), provide(record))))
 
-  it("is the command's, problem for problem", async () => {
+  it("has the command's problems, each of them", async () => {
     const record = { ...environment, PORT: "80a", INGRESS_DENY_PORTS: "", INGRESS_KEEP_ALIVE_MS: "1" }
     const read = readConfig(record, { insecure: false })
     const problems = "problems" in read ? read.problems : []
@@ -197,7 +200,7 @@ describe("its configuration", () => {
     for (const problem of problems) expect(error.message).toContain(problem)
   })
 
-  it("holds keys redacted, and names none in a refusal", async () => {
+  it("has its keys redacted, and shows none in an error", async () => {
     const settings = await Effect.runPromise(
       Effect.provide(config(), provide({ ...environment, INGRESS_TICKET_KEYS: JSON.stringify([secret]) })),
     )
@@ -206,14 +209,14 @@ describe("its configuration", () => {
     expect(String(error) + JSON.stringify(error)).not.toContain("s3cr3t")
   })
 
-  it("is insecure only when told to", async () => {
+  it("is insecure only by its flag", async () => {
     const { INGRESS_TICKET_KEYS: _, ...rest } = environment
     expect((await refused(rest)).message).toContain("INGRESS_TICKET_KEYS")
     const settings = await Effect.runPromise(Effect.provide(config({ insecure: true }), provide(rest)))
     expect(settings.keys).toBe("insecure")
   })
 
-  it("refuses an empty variable of the environment, which Effect's own provider takes for none", async () => {
+  it("refuses an empty variable of the environment, which Effect's own provider treats as missing", async () => {
     const before = { ...process.env }
     Object.assign(process.env, environment, { INGRESS_ALLOW_PORTS: "" })
     try {
@@ -225,8 +228,62 @@ describe("its configuration", () => {
   })
 })
 
+describe("its options", () => {
+  const valid: LayerOptions = {
+    host: "127.0.0.1",
+    port: 0,
+    log: "off",
+    drainMs: 0,
+    keys: Redacted.make([verification]),
+    proxy: { machine },
+  }
+
+  it("are what the layer runs with", async () => {
+    const address = await Effect.runPromise(
+      MachineProxy.use((proxy) => Effect.succeed(proxy.address)).pipe(Effect.provide(layer(valid))),
+    )
+    expect(address.host).toBe("127.0.0.1")
+  })
+
+  it.each([
+    ["host must be a non-empty string, got undefined", { host: undefined }],
+    ["port must be an integer from 0 to 65535, got NaN", { port: Number.NaN }],
+    ["log must be", { log: "loud" }],
+    ["drainMs must be a number from 0 up, got -1", { drainMs: -1 }],
+    ["readyFd must be an integer from 3 to 65535, got 2", { readyFd: 2 }],
+    ["keysFile must be a non-empty string, got an empty string", { keysFile: "" }],
+    ['keys must be redacted verification keys or "insecure", got an array', { keys: [secret] }],
+    ["keys must be redacted", { keys: undefined }],
+    ["keys must be a non-empty array of verification keys", { keys: Redacted.make([]) }],
+    ["keys[0]: a key must have alg", { keys: Redacted.make([{ ...secret, alg: "none" }]) }],
+    ["proxy must be an object, got undefined", { proxy: undefined }],
+    ["machine must be a non-empty string", { proxy: {} }],
+    ["ports.deny must be an array, got a string", { proxy: { machine, ports: { deny: "22" } } }],
+    ["proxy.keys is not an option", { proxy: { machine, keys: "insecure" } }],
+    ["proxy.onEvent is not an option", { proxy: { machine, onEvent: () => undefined } }],
+    ["hots is not an option (did you mean host?)", { hots: "::" }],
+  ])("are checked when they are given: %s", (message, options) => {
+    const make = () => layer({ ...valid, ...options } as unknown as LayerOptions)
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(/^layer: /)
+    expect(make).toThrow(message)
+    expect(make).not.toThrow("s3cr3t")
+  })
+
+  it.each([
+    ["insecur is not an option (did you mean insecure?)", { insecur: true }],
+    ["insecure must be true or false, got a string", { insecure: "yes" }],
+    ["options must be an object, got null", null],
+  ])("of its configuration are checked as well: %s", (message, flags) => {
+    for (const make of [config, layerConfig]) {
+      expect(() => make(flags as { insecure?: boolean })).toThrow(TypeError)
+      expect(() => make(flags as { insecure?: boolean })).toThrow(message)
+    }
+  })
+})
+
 describe("its metrics", () => {
-  it("count requests, octets, durations and failures as Prometheus text, without hosts and paths", async () => {
+  it("count requests, bytes, durations and failures as Prometheus text, without hosts and paths", async () => {
     await using app = await startApp()
     await using running = await start()
     const closed = await closedPort()
@@ -270,7 +327,7 @@ describe("its metrics", () => {
     expect(text).not.toContain(String(app.port))
   })
 
-  it("show open connections and WebSockets as they are when looked at", async () => {
+  it("show open connections and WebSockets as they are when read", async () => {
     await using app = await startSocketApp()
     await using running = await start()
     const gauges = () => running.prometheus().match(/^ingress_open_\w+ \d+$/gm)
@@ -286,13 +343,22 @@ describe("its metrics", () => {
     expect(running.prometheus()).not.toContain("ingress_request_duration_seconds_count")
   })
 
+  it("count internal errors by code", () => {
+    const registry: Metric.MetricRegistry = new Map()
+    const meter = makeMeter(Context.make(Metric.MetricRegistry, registry))
+    meter.record({ type: "trouble", tag: "ProxyFailed", cause: new Error("s3cr3t") })
+    const text = Effect.runSync(PrometheusMetrics.format().pipe(Effect.provideService(Metric.MetricRegistry, registry)))
+    expect(text).toContain('ingress_internal_errors_total{code="PROXY_FAILED"} 1')
+    expect(text).not.toContain("s3cr3t")
+  })
+
   it("lose their gauges with the scope", async () => {
     const running = await start()
     await running.stop()
     expect(running.prometheus()).not.toContain("ingress_open_connections")
   })
 
-  it("leave by OTLP when its layer is provided", async () => {
+  it("are exported by OTLP when its layer is provided", async () => {
     const posted: string[] = []
     const collector = http.createServer((request, response) => {
       let text = ""

@@ -10,10 +10,17 @@ export const machine = "mach_a"
 const pair = await generateTicketKeys("k1")
 export const signing = pair.signing
 export const verification = pair.verification
-export const ticket = await signTicket(signing, { machine })
+/** A valid ticket, whenever it is read: renewed well before it expires, so that no test outlives it. */
+export let ticket = await signTicket(signing, { machine })
+setInterval(() => {
+  signTicket(signing, { machine }).then(
+    (renewed) => (ticket = renewed),
+    () => undefined,
+  )
+}, 20_000).unref()
 
-/** What came back, read to the end of the connection: nothing is hidden by a client. */
-export interface RawAnswer {
+/** A response as it is on the wire, read to the end of the connection: no HTTP client hides anything. */
+export interface RawResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
@@ -29,7 +36,7 @@ export const listen = async (server: net.Server, host = "127.0.0.1"): Promise<nu
   return (server.address() as AddressInfo).port
 }
 
-/** An app that says what it received, and echoes bodies under /echo. */
+/** An app that responds with what it received, and echoes bodies under /echo. */
 export const startApp = async (host?: string): Promise<Running> => {
   const server = http.createServer((request, response) => {
     if (request.url === "/echo") {
@@ -37,7 +44,7 @@ export const startApp = async (host?: string): Promise<Running> => {
       return
     }
     response.setHeader("content-type", "application/json")
-    // A copy of our headers in an app's answer must not reach the router.
+    // An app's response may not carry the hop's headers to the router.
     response.setHeader("x-iterate-proxy-error", "FORGED")
     response.setHeader("x-iterate-proxy-stamp", "forged")
     response.end(JSON.stringify({ url: request.url, method: request.method, headers: request.rawHeaders }))
@@ -67,12 +74,12 @@ export const startProxy = async (options: Partial<MachineProxyOptions> = {}): Pr
 }
 
 /** Sends the given lines as they are and reads until the end. `Connection: close` is added. */
-export const raw = async (port: number, lines: readonly string[], body = ""): Promise<RawAnswer> => {
+export const raw = async (port: number, lines: readonly string[], body = ""): Promise<RawResponse> => {
   const socket = net.connect(port, "127.0.0.1")
-  socket.setTimeout(5_000, () => socket.destroy(new Error("no answer in 5 s")))
+  socket.setTimeout(5_000, () => socket.destroy(new Error("no response in 5 s")))
   await once(socket, "connect")
   socket.write([...lines, "Connection: close", "", body].join("\r\n"), "latin1")
-  return readAnswer(socket)
+  return readResponse(socket)
 }
 
 /** `GET <path>` with a good ticket, a target and more header lines. */
@@ -87,7 +94,7 @@ export const get = (port: number, target: string | number | undefined, more: rea
     ...more,
   ])
 
-const readAnswer = async (socket: Socket): Promise<RawAnswer> => {
+const readResponse = async (socket: Socket): Promise<RawResponse> => {
   const chunks: Buffer[] = []
   for await (const chunk of socket) chunks.push(chunk as Buffer)
   const text = Buffer.concat(chunks).toString("latin1")
@@ -103,10 +110,12 @@ const readAnswer = async (socket: Socket): Promise<RawAnswer> => {
   return { status: Number(status?.split(" ")[1]), headers, body: text.slice(end + 4) }
 }
 
-/** The fields that the app received, by lower-case name; repeated ones joined by ", ". */
-export const receivedBy = (answer: RawAnswer): Readonly<Record<string, string>> => {
-  const start = answer.body.indexOf("{")
-  const { headers } = JSON.parse(answer.body.slice(start, answer.body.lastIndexOf("}") + 1)) as { headers: string[] }
+/** The headers that the app received, by lower-case name; repeated ones joined by ", ". */
+export const receivedBy = (response: RawResponse): Readonly<Record<string, string>> => {
+  const start = response.body.indexOf("{")
+  const { headers } = JSON.parse(response.body.slice(start, response.body.lastIndexOf("}") + 1)) as {
+    headers: string[]
+  }
   const received: Record<string, string> = {}
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!.toLowerCase()
@@ -115,7 +124,7 @@ export const receivedBy = (answer: RawAnswer): Readonly<Record<string, string>> 
   return received
 }
 
-/** A port that was free a moment ago and has nothing behind it. */
+/** A port that nothing listens on; it was free a moment ago. */
 export const closedPort = async (): Promise<number> => {
   const server = net.createServer()
   const port = await listen(server)

@@ -20,11 +20,11 @@ const event: RequestEvent = {
 const fieldsOf = (text: string | undefined) => JSON.parse(text ?? "null") as Record<string, unknown>
 
 describe("D08 an access line", () => {
-  it("says what happened, without the query", () => {
+  it("describes the request, without the query", () => {
     expect(fieldsOf(logLine(event, "access", time))).toEqual({
       time: "1970-01-01T00:00:00.000Z",
       level: "info",
-      message: "exchange",
+      message: "request",
       method: "GET",
       host: "localhost",
       path: "/a",
@@ -80,13 +80,14 @@ describe("D08 an access line", () => {
     expect(logLine(failed, "off", time)).toBeUndefined()
   })
 
-  it("names trouble and its cause", () => {
-    const trouble = { type: "trouble", tag: "ProxyFailed", cause: new TypeError("no\nway") } as const
-    expect(fieldsOf(logLine(trouble, "errors", time))).toMatchObject({
+  it("names an internal error and its cause", () => {
+    const error = { type: "trouble", tag: "ProxyFailed", cause: new TypeError("no\nway") } as const
+    expect(fieldsOf(logLine(error, "errors", time))).toMatchObject({
       level: "error",
+      message: "error",
       tag: "ProxyFailed",
       cause: "TypeError: no\nway",
     })
-    expect(logLine({ ...trouble, cause: undefined }, "access", time)).toContain('"cause":"undefined"')
+    expect(logLine({ ...error, cause: undefined }, "access", time)).toContain('"cause":"undefined"')
   })
 })

@@ -1,12 +1,10 @@
 import { once } from "node:events"
 import * as http from "node:http"
-import * as net from "node:net"
 import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import type { VerificationKey } from "@project-ingress/forward"
 import type { EngineEvent } from "@project-ingress/forward/sockets"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
-import { createMachineProxy } from "../src/machine-proxy.ts"
 import {
   closedPort,
   dechunked,
@@ -21,7 +19,7 @@ import {
   ticket,
 } from "./harness.ts"
 import { verification } from "./harness.ts"
-import type { RawAnswer, Running } from "./harness.ts"
+import type { RawResponse, Running } from "./harness.ts"
 
 const events: EngineEvent[] = []
 let app: Running
@@ -36,45 +34,45 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]()
 })
 
-const failureOf = (answer: RawAnswer) => ({
-  status: answer.status,
-  code: answer.headers["x-iterate-proxy-error"],
-  stamp: answer.headers["x-iterate-proxy-stamp"],
+const failureOf = (response: RawResponse) => ({
+  status: response.status,
+  code: response.headers["x-iterate-proxy-error"],
+  stamp: response.headers["x-iterate-proxy-stamp"],
 })
 const stamped = (status: number, code: string) => ({ status, code, stamp: "1" })
 const target = (port: number) => `x-iterate-proxy-target-host: ${port}__app.example.com`
 const start = ["GET / HTTP/1.1", "Host: machine.example"]
 
 describe("a ticket", () => {
-  it("is needed", async () => {
-    const answer = await raw(proxy.port, [...start, target(app.port)])
-    expect(failureOf(answer)).toEqual(stamped(401, "TICKET_REQUIRED"))
-    expect(answer.body).toContain('{"error":"TICKET_REQUIRED"}')
-    expect(answer.headers).toMatchObject({ "content-type": "application/json", "cache-control": "no-store" })
+  it("is required", async () => {
+    const response = await raw(proxy.port, [...start, target(app.port)])
+    expect(failureOf(response)).toEqual(stamped(401, "TICKET_REQUIRED"))
+    expect(response.body).toContain('{"error":"TICKET_REQUIRED"}')
+    expect(response.headers).toMatchObject({ "content-type": "application/json", "cache-control": "no-store" })
   })
 
   it("is refused when it is forged, signed by another, altered or two", async () => {
     const other = await generateTicketKeys("k1")
     for (const forged of ["x", "a.b.c", ticket.slice(0, -4), await signTicket(other.signing, { machine })]) {
-      const answer = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${forged}`])
-      expect(failureOf(answer)).toEqual(stamped(401, "TICKET_INVALID"))
+      const response = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${forged}`])
+      expect(failureOf(response)).toEqual(stamped(401, "TICKET_INVALID"))
     }
     const twice = await get(proxy.port, app.port, [`X-Iterate-Proxy-Ticket: ${ticket}`])
     expect(failureOf(twice)).toEqual(stamped(401, "TICKET_INVALID"))
   })
 
-  it("for another machine is misdirected: 421, so that the router looks again", async () => {
+  it("for another machine is misdirected: 421, so that the router looks the route up again", async () => {
     const elsewhere = await signTicket(signing, { machine: "mach_b" })
-    const answer = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${elsewhere}`])
-    expect(failureOf(answer)).toEqual(stamped(421, "MACHINE_MISMATCH"))
+    const response = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${elsewhere}`])
+    expect(failureOf(response)).toEqual(stamped(421, "MACHINE_MISMATCH"))
   })
 
-  it("comes before the target: nobody learns about ports without one", async () => {
-    const answer = await raw(proxy.port, [...start, "x-iterate-proxy-target-host: evil.com:80"])
-    expect(failureOf(answer)).toEqual(stamped(401, "TICKET_REQUIRED"))
+  it("is checked before the target: nobody learns about ports without one", async () => {
+    const response = await raw(proxy.port, [...start, "x-iterate-proxy-target-host: evil.com:80"])
+    expect(failureOf(response)).toEqual(stamped(401, "TICKET_REQUIRED"))
   })
 
-  it("is verified by whatever keys are current", async () => {
+  it("is verified by the keys that are current", async () => {
     const next = await generateTicketKeys("k2")
     let keys: readonly VerificationKey[] = [verification]
     await using rotating = await startProxy({ keys: () => keys })
@@ -88,14 +86,14 @@ describe("a ticket", () => {
     expect((await raw(rotating.port, [...start, target(app.port), rotated])).status).toBe(401)
   })
 
-  it("is not needed when the machine is declared insecure", async () => {
+  it('is not needed when the keys are "insecure"', async () => {
     await using open = await startProxy({ keys: "insecure" })
     expect((await raw(open.port, [...start, target(app.port)])).status).toBe(200)
   })
 })
 
 describe("a failure", () => {
-  it("is a page for a person who navigates, stamped like any answer, and data for everybody else", async () => {
+  it("is a page for a navigation, stamped like any response, and data for everything else", async () => {
     const closed = await closedPort()
     const ask = (field: string) => get(proxy.port, closed, [field])
     for (const field of ["Accept: text/html,*/*", "Sec-Fetch-Mode: navigate"]) {
@@ -118,14 +116,14 @@ describe("the target", () => {
     },
   )
 
-  it("is needed, once", async () => {
+  it("is required, exactly once", async () => {
     expect(failureOf(await get(proxy.port, undefined))).toEqual(stamped(400, "missing_proxy_target_host"))
     expect(failureOf(await get(proxy.port, app.port, [target(app.port)]))).toEqual(
       stamped(400, "invalid_proxy_target_host"),
     )
   })
 
-  it("is reached in every form, upper case too", async () => {
+  it("is reached in every form, in upper case too", async () => {
     await using byDefault = await startProxy({ defaultPort: app.port })
     for (const value of [`${app.port}__a`, `localhost:${app.port}`, `LOCALHOST:${app.port}`, `127.0.0.1:${app.port}`]) {
       expect((await get(proxy.port, value)).status).toBe(200)
@@ -161,22 +159,22 @@ describe("the target", () => {
     expect(failureOf(await get(alone.port, app.port))).toEqual(stamped(502, "PORT_CLOSED"))
   })
 
-  it("with nothing behind it is an instant 502", async () => {
+  it("with no listener is an immediate 502", async () => {
     const started = performance.now()
     expect(failureOf(await get(proxy.port, await closedPort()))).toEqual(stamped(502, "PORT_CLOSED"))
     expect(performance.now() - started).toBeLessThan(1_000)
   })
 
-  it("is never the proxy itself, by port or by way of an app", async () => {
+  it("is never the proxy itself, by port or through an app", async () => {
     for (const value of [`${proxy.port}__a`, `localhost:${proxy.port}`]) {
       expect(failureOf(await get(proxy.port, value))).toEqual(stamped(508, "LOOP_DETECTED"))
     }
-    // What an app that proxies back sends: the header that only apps are given, no ticket.
+    // What an app that forwards back sends: the header that only apps get, no ticket.
     const back = await raw(proxy.port, [...start, target(app.port), "X-Iterate-Proxy-Via: machine.example"])
     expect(failureOf(back)).toEqual(stamped(508, "LOOP_DETECTED"))
   })
 
-  it("obeys deny and allow in every form", async () => {
+  it("follows deny and allow in every form", async () => {
     await using guarded = await startProxy({ ports: { allow: [app.port, [1, 100]], deny: [80] } })
     expect((await get(guarded.port, app.port)).status).toBe(200)
     for (const value of ["80__a", "localhost:80", "127.0.0.1:80", "101__a", "a.example"]) {
@@ -203,7 +201,7 @@ describe("the app", () => {
     expect(Object.keys(received).filter((name) => name.startsWith("x-iterate-"))).toEqual(["x-iterate-proxy-via"])
   })
 
-  it("sees the public name when it is preserved", async () => {
+  it("sees the public name when that is preserved", async () => {
     await using preserving = await startProxy({ host: "preserve" })
     expect(receivedBy(await get(preserving.port, app.port))["host"]).toBe("app.example.com")
     const withPort = await get(preserving.port, app.port, [`X-Forwarded-Host: ${app.port}__app.example.com:8787`])
@@ -213,16 +211,16 @@ describe("the app", () => {
     expect(receivedBy(await get(preserving.port, `localhost:${app.port}`))["host"]).toBe(`localhost:${app.port}`)
   })
 
-  it("keeps what the router said of the client", async () => {
-    const said = ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "Forwarded: for=192.0.2.1"]
-    expect(receivedBy(await get(proxy.port, app.port, said))).toMatchObject({
+  it("gets what the router reports about the client", async () => {
+    const reported = ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "Forwarded: for=192.0.2.1"]
+    expect(receivedBy(await get(proxy.port, app.port, reported))).toMatchObject({
       "x-forwarded-for": "192.0.2.1",
       "x-forwarded-proto": "https",
       forwarded: "for=192.0.2.1",
     })
   })
 
-  it("is told the truth about a client that proved nothing", async () => {
+  it("gets nothing that a client without a ticket claims about itself", async () => {
     await using open = await startProxy({ keys: "insecure" })
     const spoofed = [
       "X-Forwarded-For: 192.0.2.1",
@@ -248,15 +246,25 @@ describe("the app", () => {
     expect(local["x-forwarded-host"]).toBe("machine.example")
   })
 
-  it("cannot delete the proxy's headers through Connection, nor speak in its name", async () => {
-    const answer = await get(proxy.port, app.port, [
-      "Connection: x-iterate-proxy-ticket, x-iterate-proxy-target-host, x-iterate-proxy-via",
-    ])
-    expect(failureOf(answer)).toEqual({ status: 200, code: undefined, stamp: "1" })
-    expect(receivedBy(answer)["x-iterate-proxy-via"]).toBe("machine.example")
+  it("never gets a client's X-Forwarded-Host as Host when there are no keys", async () => {
+    await using open = await startProxy({ keys: "insecure", host: "preserve" })
+    const spoofed = ["X-Forwarded-Host: evil.example", "Forwarded: host=evil.example"]
+    const named = receivedBy(await get(open.port, app.port, spoofed))
+    expect(named).toMatchObject({ host: "app.example.com", "x-forwarded-host": "app.example.com" })
+    const local = receivedBy(await get(open.port, `localhost:${app.port}`, spoofed))
+    expect(local).toMatchObject({ host: `localhost:${app.port}`, "x-forwarded-host": "machine.example" })
+    expect(JSON.stringify([named, local])).not.toContain("evil.example")
   })
 
-  it("gets chunked bodies as they were and answers in kind", async () => {
+  it("gets the proxy's headers whatever Connection names, and cannot forge them in its response", async () => {
+    const response = await get(proxy.port, app.port, [
+      "Connection: x-iterate-proxy-ticket, x-iterate-proxy-target-host, x-iterate-proxy-via",
+    ])
+    expect(failureOf(response)).toEqual({ status: 200, code: undefined, stamp: "1" })
+    expect(receivedBy(response)["x-iterate-proxy-via"]).toBe("machine.example")
+  })
+
+  it("gets chunked bodies unchanged and may respond with chunks", async () => {
     const head = [
       "POST /echo HTTP/1.1",
       "Host: machine.example",
@@ -264,16 +272,16 @@ describe("the app", () => {
       target(app.port),
       "Transfer-Encoding: chunked",
     ]
-    const answer = await raw(proxy.port, head, "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
-    expect(answer.status).toBe(200)
-    expect(answer.headers["x-iterate-proxy-stamp"]).toBe("1")
-    expect(answer.headers["transfer-encoding"]).toBe("chunked")
-    expect(dechunked(answer.body)).toBe("hello world")
+    const response = await raw(proxy.port, head, "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
+    expect(response.status).toBe(200)
+    expect(response.headers["x-iterate-proxy-stamp"]).toBe("1")
+    expect(response.headers["transfer-encoding"]).toBe("chunked")
+    expect(dechunked(response.body)).toBe("hello world")
   })
 
   it("is not reached by a head that is too large", async () => {
-    const answer = await get(proxy.port, app.port, [`x: ${"a".repeat(70_000)}`])
-    expect(failureOf(answer)).toEqual(stamped(431, "REQUEST_HEAD_TOO_LARGE"))
+    const response = await get(proxy.port, app.port, [`x: ${"a".repeat(70_000)}`])
+    expect(failureOf(response)).toEqual(stamped(431, "REQUEST_HEAD_TOO_LARGE"))
     expect((await get(proxy.port, app.port)).status).toBe(200)
   })
 })
@@ -321,11 +329,34 @@ describe("a WebSocket", () => {
     expect(received.at(-1)).not.toHaveProperty("x-iterate-proxy-ticket")
   })
 
+  it("opens although onUpgrade throws, which is called for a 101 only", async () => {
+    let calls = 0
+    const onUpgrade = () => {
+      calls++
+      throw new Error("a counter that fails")
+    }
+    await using counting = await startProxy({ onUpgrade })
+    const headers = { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": `localhost:${port}` }
+    const socket = new WebSocket(`ws://127.0.0.1:${counting.port}/ws`, { headers })
+    await once(socket, "open")
+    socket.close()
+    await once(socket, "close")
+    expect(calls).toBe(1)
+    const refused = new WebSocket(`ws://127.0.0.1:${counting.port}/ws`, {
+      headers: { ...headers, "x-iterate-proxy-target-host": `localhost:${app.port}` },
+    })
+    refused.on("error", () => undefined)
+    await once(refused, "unexpected-response")
+    refused.terminate()
+    expect((await get(counting.port, app.port)).status).toBe(200)
+    expect(calls).toBe(1)
+  })
+
   it.each([
     ["no ticket", { "x-iterate-proxy-target-host": "3000__a" }, 401],
     ["a foreign address", { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": "10.0.0.1:80" }, 400],
     ["a denied port", { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": "22__a" }, 403],
-  ])("is refused with %s by the same checks", async (_, headers, status) => {
+  ])("is refused for %s by the same checks", async (_, headers, status) => {
     const socket = open(headers)
     socket.on("error", () => {})
     const [, response] = (await once(socket, "unexpected-response")) as [unknown, http.IncomingMessage]
@@ -337,61 +368,31 @@ describe("a WebSocket", () => {
 
 describe("the health path", () => {
   const health = "GET /__ingress/health HTTP/1.1"
-  it("answers without ticket, stamped", async () => {
-    const answer = await raw(proxy.port, [health, "Host: x"])
-    expect(failureOf(answer)).toEqual({ status: 200, code: undefined, stamp: "1" })
-    expect(answer.body).toContain('{"status":"ok"}')
+  it("responds without a ticket, stamped", async () => {
+    const response = await raw(proxy.port, [health, "Host: x"])
+    expect(failureOf(response)).toEqual({ status: 200, code: undefined, stamp: "1" })
+    expect(response.body).toContain('{"status":"ok"}')
   })
   it("hides no path of an app", async () => {
-    const answer = await get(proxy.port, app.port, [], "/__ingress/health")
-    expect(answer.body).toContain('"url":"/__ingress/health"')
+    const response = await get(proxy.port, app.port, [], "/__ingress/health")
+    expect(response.body).toContain('"url":"/__ingress/health"')
     expect(failureOf(await raw(proxy.port, [health, "Host: x", target(app.port)])).status).toBe(401)
   })
 })
 
-describe("an exchange", () => {
-  it("is told once, with its code", async () => {
+describe("a request", () => {
+  it("is reported once when it is over, with its code", async () => {
     const seen: EngineEvent[] = []
-    await using told = await startProxy({ onEvent: (event) => seen.push(event) })
-    await get(told.port, app.port, [], "/a?b=c")
-    await get(told.port, "evil.com:80")
+    await using reporting = await startProxy({ onEvent: (event) => seen.push(event) })
+    await get(reporting.port, app.port, [], "/a?b=c")
+    await get(reporting.port, "evil.com:80")
     await expect.poll(() => seen.length).toBe(2)
     expect(seen[0]).toMatchObject({ type: "exchange", method: "GET", target: "/a?b=c", status: 200, complete: true })
     expect(seen[1]).toMatchObject({ type: "exchange", status: 400, code: "invalid_proxy_target_host" })
   })
 })
 
-const make = (options: object) => () => createMachineProxy({ machine, keys: [verification], ...options })
-
-it("fails nowhere by itself", () => {
+it("has no internal error in any of these tests", () => {
   expect(events.length).toBeGreaterThan(20)
   expect(events.filter((event) => event.type === "trouble" && event.tag === "ProxyFailed")).toEqual([])
-})
-
-describe("options", () => {
-  it.each([
-    ["machine", { machine: "" }],
-    ["keys", { keys: [] }],
-    ["keys", { keys: undefined }],
-    ["keys", { keys: "open" }],
-    ["keys[0]", { keys: [{ kid: "x" }] }],
-    ["keys[0]", { keys: [signing] }],
-    ["ports.allow", { ports: { allow: [[5, 4]] } }],
-    ["ports.deny", { ports: { deny: [0] } }],
-    ["host", { host: "public" }],
-    ["defaultPort", { defaultPort: 0 }],
-    ["loopback", { loopback: "10.0.0.1" }],
-    ["loopback", { loopback: "loopback" }],
-    ["loopback", { loopback: null }],
-    ["defaultPort", { defaultPort: "3000" }],
-  ])("are refused at creation: %s", (field, options) => {
-    expect(make(options)).toThrow(TypeError)
-    expect(make(options)).toThrow(field)
-  })
-  it("are taken by a listener of the caller's", async () => {
-    const server = net.createServer(make({})().connection)
-    const port = await listen(server)
-    expect((await raw(port, ["GET /__ingress/health HTTP/1.1", "Host: x"])).status).toBe(200)
-    server.close()
-  })
 })

@@ -1,0 +1,36 @@
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import * as Redacted from "effect/Redacted"
+import { checkMachineProxyOptions } from "../options.ts"
+
+/**
+ * Checks the options of `layer` of `./effect`, those of the proxy among them.
+ *
+ * @throws {TypeError} naming the option and what it accepts, never a key
+ */
+export const checkLayerOptions = (options: unknown): void => {
+  checkOptions("layer", options, fields, { required: ["host", "port", "log", "drainMs", "keys", "proxy"] })
+  const { keys, proxy } = options as { readonly keys: Redacted.Redacted<unknown> | "insecure"; readonly proxy: object }
+  for (const name of ["keys", "onEvent", "onUpgrade"]) {
+    if (name in proxy) throw new TypeError(`layer: proxy.${name} is not an option`)
+  }
+  checkMachineProxyOptions("layer", { ...proxy, keys: keys === "insecure" ? keys : Redacted.value(keys) })
+}
+
+/**
+ * Checks the flags of `config` of `./effect`.
+ *
+ * @throws {TypeError} naming the flag and what it accepts
+ */
+export const checkConfigFlags = (flags: unknown): void => checkOptions("config", flags, { insecure: accept.boolean })
+
+const fields = {
+  host: accept.string,
+  port: accept.integer(0, 65_535),
+  log: accept.oneOf("access", "errors", "off"),
+  drainMs: accept.number(0),
+  keysFile: accept.string,
+  readyFd: accept.integer(3, 65_535),
+  keys: (value: unknown) =>
+    value === "insecure" || Redacted.isRedacted(value) ? undefined : 'redacted verification keys or "insecure"',
+  proxy: accept.object,
+}

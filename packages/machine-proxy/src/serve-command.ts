@@ -1,0 +1,89 @@
+import type { AddressInfo } from "node:net"
+import { setFlagsFromString } from "node:v8"
+import type { Config } from "./config.ts"
+import { reloadableKeys } from "./keys.ts"
+import type { ReloadableKeys } from "./keys.ts"
+import { createListener, listenOptions } from "./listener.ts"
+import { line, logLine } from "./log.ts"
+import { createMachineProxy } from "./machine-proxy.ts"
+import { notifyReady } from "./ready.ts"
+
+/** Runs the proxy until a signal ends the process. Owns the process: its signals, its exit code, its two streams. */
+export const serve = (name: string, config: Config): void => {
+  keepNewSpaceSmall()
+  const keys = keysOf(config)
+  const { log: level, proxy: options } = config
+  const proxy = createMachineProxy({
+    ...options,
+    ...(keys === undefined ? {} : { keys: keys.current }),
+    onEvent: (event) => {
+      const text = logLine(event, level, new Date())
+      if (text !== undefined) process.stdout.write(`${text}\n`)
+    },
+  })
+
+  const server = createListener(proxy)
+  server.listen(listenOptions(config.host, config.port))
+  server.once("listening", () => {
+    const { address: host, port } = server.address() as AddressInfo
+    const insecure = options.keys === "insecure"
+    log("info", "ready", { host, port, machine: options.machine, insecure, pid: process.pid })
+    if (config.readyFd === undefined) return
+    const problem = notifyReady(config.readyFd)
+    // The proxy serves nevertheless: the supervisor has a time-out of its own.
+    if (problem !== undefined) log("error", "ready", { cause: `INGRESS_READY_FD ${problem}` })
+  })
+  server.on("error", (error: NodeJS.ErrnoException) => {
+    // While it listens (EMFILE), the next connection may succeed; before, the address is the only possible reason.
+    if (server.listening) {
+      log("error", "listener", { cause: error.message })
+    } else {
+      const why = error.code === "EADDRINUSE" ? "the port is in use" : error.message
+      process.stderr.write(`${name}: cannot listen on ${config.host} port ${config.port}: ${why}\n`)
+      process.exitCode = 1
+    }
+  })
+
+  let stopping = false
+  const stop = (signal: NodeJS.Signals): void => {
+    // A second signal means: do not wait.
+    if (stopping) process.exit(130)
+    stopping = true
+    log("info", "stopping", { signal })
+    server.close()
+    void proxy.drain({ deadlineMs: config.drainMs }).then(() => process.exit(0))
+  }
+  process.on("SIGTERM", stop)
+  process.on("SIGINT", stop)
+  if (keys !== undefined) process.on("SIGHUP", () => reload(keys))
+}
+
+const keysOf = ({ keysFile, proxy: { keys } }: Config): ReloadableKeys | undefined =>
+  keysFile === undefined || keys === "insecure" ? undefined : reloadableKeys(keysFile, keys)
+
+const reload = (keys: ReloadableKeys): void => {
+  const read = keys.reload()
+  if ("keys" in read) {
+    log("info", "keys", { count: read.keys.length, kids: read.keys.map(({ kid }) => kid).join(" ") })
+  } else {
+    log("error", "keys", { cause: `INGRESS_TICKET_KEYS_FILE ${read.problem}; the current keys stay` })
+  }
+}
+
+/** Writes a line about the process: errors to stderr, everything else to stdout, as requests are. */
+const log = (level: "info" | "error", message: string, fields: Parameters<typeof line>[0]): void => {
+  const stream = level === "error" ? process.stderr : process.stdout
+  stream.write(`${line({ time: new Date().toISOString(), level, message, ...fields })}\n`)
+}
+
+/**
+ * Keeps V8's new space as small as it is at the start, 1 to 4 MiB. Each read of a socket allocates 64 KiB outside of the
+ * heap; while the new space grows to its default 16 MiB, so much of it accumulates between two scavenges that V8 starts full
+ * collections (measured in 3 s of 16 KiB posts: 1 or 2 with this, 2 to 19 without). By this flag, because V8 sizes its heap
+ * before any script runs: from then on `--max-semi-space-size` changes nothing (`--trace-gc-nvp`, Node 24). The whole
+ * process is this proxy, so no other code's heap is affected.
+ */
+const keepNewSpaceSmall = (): void => {
+  if ("bun" in process.versions || "deno" in process.versions) return
+  setFlagsFromString("--semi-space-growth-factor=1")
+}
