@@ -163,7 +163,7 @@ describe("the kit", () => {
       })),
     ],
     [
-      "http.eaten-headers",
+      "http.intercepted-headers",
       "does not say what its edge eats",
       mutant((right) => ({
         capabilities: { ...right.capabilities, interceptedHeaders: [] },
@@ -200,7 +200,7 @@ describe("the kit", () => {
       }),
     ],
     [
-      "wake.told",
+      "wake.endpoint",
       "tells of a place that is none",
       mutant((right) => ({
         start: async (machine, options) => {
@@ -263,10 +263,10 @@ describe("a declared deviation", () => {
     const leftOut: string[] = []
     const can = Object.assign((name: string) => names.push(name), { skip: (name: string) => leftOut.push(name) })
     await providerSuite(can, setup, { skip })
-    expect(leftOut).toContain("http.gzip: a compressed body comes back as it is (skipped: the edge decodes bodies)")
+    expect(leftOut).toContain("http.gzip: a compressed body comes back compressed (skipped: the edge decodes bodies)")
     expect(leftOut.join()).toContain("(skipped: the fixture has no other)")
     names.length = 0
     await providerSuite((name: string) => names.push(name), setup, { skip })
-    expect(names).toContain("http.gzip: a compressed body comes back as it is (skipped: the edge decodes bodies)")
+    expect(names).toContain("http.gzip: a compressed body comes back compressed (skipped: the edge decodes bodies)")
   })
 })
