@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs"
 import { expect, it } from "vitest"
-import { errorRows } from "../packages/forward/src/forward.ts"
+import { machineProxyErrors } from "../packages/machine-proxy/src/error-rows.ts"
+import { routerErrors } from "../packages/router/src/error-rows.ts"
 
-/** The table of docs/architecture.md, as forward's own says it. */
+/** The table of docs/architecture.md, as the tables of the packages say it. */
 const table = (): string => {
-  const rows = Object.entries(errorRows).map(([tag, row]) => {
+  const rows = Object.entries({ ...routerErrors, ...machineProxyErrors }).map(([tag, row]) => {
     const { status, code, error, retryAfter }: { status: number; code: string; error: string; retryAfter?: number } =
       row
     return [
@@ -21,7 +22,7 @@ const table = (): string => {
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map((row) => line(row))].join("\n")
 }
 
-it("docs/architecture.md shows the answers that forward gives", () => {
+it("docs/architecture.md shows the error responses of every package", () => {
   const text = readFileSync(new URL("../docs/architecture.md", import.meta.url), "utf8")
   const shown = /<!-- answers:.*?-->\n+(.*?)\n+<!-- \/answers -->/s.exec(text)?.[1]
   expect(shown).toBe(table())

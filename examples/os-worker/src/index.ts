@@ -1,4 +1,4 @@
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { local } from "@project-ingress/providers/local"
 import { createRouter } from "@project-ingress/router"
@@ -21,7 +21,7 @@ const routerFor = (env: Env): Router =>
     grammar: defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } }),
     store: kvRoutes(env.ROUTES),
     providers: [local()],
-    signingKey: JSON.parse(env.SIGNING_KEY) as TicketKey,
+    signingKey: JSON.parse(env.SIGNING_KEY) as SigningKey,
     clientAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined,
   })
 

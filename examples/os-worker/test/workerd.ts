@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url"
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey } from "@project-ingress/forward"
 import type { RouteKey, RouteRecord } from "@project-ingress/router"
 import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
@@ -14,7 +14,7 @@ export interface RunningWorker {
 }
 
 export interface WorkerSetup {
-  readonly signing: TicketKey
+  readonly signing: SigningKey
   /** Default: a free one. */
   readonly port?: number
   /** What projects live under. Default `localhost`: browsers resolve every name under it to this computer. */

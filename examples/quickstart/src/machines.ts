@@ -1,10 +1,10 @@
-import type { TicketKey } from "@project-ingress/forward"
+import type { VerificationKey } from "@project-ingress/forward"
 import type { RouteInput } from "@project-ingress/router/stores/memory"
 
 /** What both kinds of machines are started with. */
 export interface StartOptions {
   readonly ids: readonly string[]
-  readonly verification: TicketKey
+  readonly verification: VerificationKey
   readonly signal: AbortSignal
   /** One line for each long step. */
   readonly say: (text: string) => void
@@ -26,7 +26,7 @@ export interface MachineRoute extends RouteInput {
 }
 
 /** How a machine's proxy is configured: the same in a container and in a child process. */
-export const environment = (id: string, verification: TicketKey): Record<string, string> => ({
+export const environment = (id: string, verification: VerificationKey): Record<string, string> => ({
   INGRESS_MACHINE: id,
   INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }),
   INGRESS_LOG: "off",

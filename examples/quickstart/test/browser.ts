@@ -80,7 +80,7 @@ export const visit = async (browser: Browser, ingress: Ingress): Promise<readonl
     expect(gone?.status()).toBe(404)
     expect(gone?.headers()["content-type"]).toContain("text/html")
     expect(gone?.headers()["x-iterate-proxy-error"]).toBe("ROUTE_NOT_FOUND")
-    expect(await text(page, "h1")).toBe("Nothing lives at this address.")
+    expect(await text(page, "h1")).toBe("Not found.")
     expect(errors).toEqual([])
 
     await ingress.attach("mach_a")

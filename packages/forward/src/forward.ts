@@ -3,20 +3,21 @@
  * once, for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the
  * ticket that proves who asks, and what a client is told when it fails.
  */
-export { errorRows, errorResponse, prefersHtml } from "./error-response.ts"
-export type { GeneratedResponse, ErrorResponseOptions, ErrorTag } from "./error-response.ts"
-export { setsCookie } from "./edge-cookies.ts"
-export { endToEndTrailers, headerValue, headerValues, requestHeaders, responseHeaders } from "./headers.ts"
+export { errorResponse, prefersHtml } from "./error-response.ts"
+export type { ErrorResponseOptions, ErrorRow, GeneratedResponse } from "./error-response.ts"
+export { forwardErrors } from "./error-rows.ts"
+export type { ForwardErrorTag } from "./error-rows.ts"
+export { headerValue, requestHeaders, responseHeaders } from "./headers.ts"
 export type { HeaderList, RequestHop, ResponseHop } from "./headers.ts"
 export { defaultHeaderNames, hopHeaderNames } from "./header-names.ts"
 export type { HopHeaderNames } from "./header-names.ts"
-export {
-  generateTicketKeys,
-  signTicket,
-  validateSigningKey,
-  validateTicketKey,
-  ticketMaxAgeMs,
-  ticketSigner,
-  ticketVerifier,
-} from "./ticket.ts"
-export type { TicketClaims, TicketKey, TicketRefusal, TicketVerifier } from "./ticket.ts"
+export { signTicket, ticketSigner, ticketVerifier } from "./ticket.ts"
+export type { TicketClaims, TicketRefusal, TicketVerifier } from "./ticket.ts"
+export { generateTicketKeys } from "./ticket-keys.ts"
+export type {
+  EdDsaSigningKey,
+  EdDsaVerificationKey,
+  SharedSecretKey,
+  SigningKey,
+  VerificationKey,
+} from "./ticket-keys.ts"

@@ -1,34 +1,31 @@
-import { importJWK, jwtVerify, SignJWT } from "jose"
-import type { JWK } from "jose"
-
-/**
- * A JSON Web Key (RFC 7517) with its id: `kty: "OKP", crv: "Ed25519"` for EdDSA, so that a machine holds nothing that can
- * sign, or `kty: "oct"` of at least 32 octets for HS256, where one secret on both sides is enough.
- */
-export type TicketKey = JWK & { readonly kid: string; readonly alg: "EdDSA" | "HS256" }
+import { jwtVerify, SignJWT } from "jose"
+import { importSigningKey, importVerificationKey, validateSigningKey } from "./ticket-keys.ts"
+import type { SigningKey, VerificationKey } from "./ticket-keys.ts"
 
 /** What a ticket says. */
 export interface TicketClaims {
-  /** The machine that may accept it: `aud`. */
+  /** The machine that may accept it: `aud`. Not empty. */
   readonly machine: string
-  /** Milliseconds it is good for, 1 000 to 60 000. */
+  /** How long it is valid, in ms: 1 000 to 60 000, the default. */
   readonly validForMs?: number
 }
 
-/** Why a ticket was refused. `wrong-machine` is the one refusal that a router can mend, by looking the route up again. */
+/** Why a ticket was refused. After `wrong-machine` a router can look the route up again; nothing helps after the others. */
 export type TicketRefusal = "missing" | "invalid" | "wrong-machine"
 
-/** The longest a ticket may live, in ms. Also the most a verifier accepts, whatever the ticket says. */
-export const ticketMaxAgeMs = 60_000
+/** The longest time for which a ticket is valid, in ms: for a verifier, too, whatever the ticket says. */
+const ticketMaxAgeMs = 60_000
 
 // RFC 8725 §3.11: says what kind of token this is, so that no other JWT under the same key passes for one.
 const TYPE = "ingress-ticket+jwt"
 // Routers and machines disagree on the time by some seconds.
 const CLOCK_SKEW_S = 5
-const REMEMBERED = 256
+// A router uses one ticket for half a minute, so a few for each router that there is.
+const MAX_VERIFIED = 256
+const MAX_SIGNED = 10_000
 
-/** A ticket for one machine, as a JWT. Rejects with a `TypeError` when the key or a claim is out of range. */
-export const signTicket = async (key: TicketKey, claims: TicketClaims): Promise<string> => {
+/** A ticket for one machine, as a JWT. Rejects with a `TypeError` if the key or a claim is invalid. */
+export const signTicket = async (key: SigningKey, claims: TicketClaims): Promise<string> => {
   const validForMs = claims.validForMs ?? ticketMaxAgeMs
   if (!(validForMs >= 1_000 && validForMs <= ticketMaxAgeMs)) {
     throw new TypeError(`validForMs must be 1000 to ${ticketMaxAgeMs}, got ${validForMs}`)
@@ -40,44 +37,53 @@ export const signTicket = async (key: TicketKey, claims: TicketClaims): Promise<
     .setAudience(claims.machine)
     .setIssuedAt(now)
     .setExpirationTime(now + Math.ceil(validForMs / 1000))
-    .sign(await importKey(key))
+    .sign(await importSigningKey(key))
 }
 
 /**
- * Mints tickets and hands the same one out again for half of its life, because signing costs more than the rest of a
- * request. Remembers 10 000 machines; the ones longest unused are forgotten first.
+ * Gives tickets for machines. It gives the same one again for half of its validity, because to sign costs more than the rest
+ * of a request. Holds tickets for at most 10 000 machines and drops the oldest one first.
+ *
+ * The key is imported at once. What cannot be seen before (halves of a pair that do not belong together) is a rejection with
+ * a `TypeError` of every ticket.
+ *
+ * @throws {TypeError} for a key that cannot sign; the message never holds the key
  */
-export const ticketSigner = (key: TicketKey): ((machine: string) => string | Promise<string>) => {
-  const minted = new Map<string, { readonly ticket: string | Promise<string>; readonly until: number }>()
+export const ticketSigner = (key: SigningKey): ((machine: string) => string | Promise<string>) => {
+  const problem = validateSigningKey(key)
+  if (problem !== undefined) throw new TypeError(problem)
+  importSigningKey(key).catch(() => {})
+  const signed = new Map<string, { readonly ticket: string | Promise<string>; readonly until: number }>()
   return (machine) => {
-    const known = minted.get(machine)
+    const known = signed.get(machine)
     const now = Date.now()
     if (known !== undefined && known.until > now) return known.ticket
     const until = now + ticketMaxAgeMs / 2
     const ticket = signTicket(key, { machine })
-    minted.delete(machine)
-    minted.set(machine, { ticket, until })
-    if (minted.size > 10_000) minted.delete(minted.keys().next().value!)
+    signed.delete(machine)
+    signed.set(machine, { ticket, until })
+    if (signed.size > MAX_SIGNED) signed.delete(signed.keys().next().value!)
     ticket.then(
-      (value) => minted.set(machine, { ticket: value, until }),
-      () => minted.delete(machine),
+      (value) => signed.set(machine, { ticket: value, until }),
+      () => signed.delete(machine),
     )
     return ticket
   }
 }
 
-/** Verifies tickets for one machine: `undefined` is good. Synchronous for a ticket seen before, which is nearly always. */
+/** Verifies tickets for one machine: `undefined` for a valid one. Synchronous for a ticket seen before, as nearly every one was. */
 export type TicketVerifier = (
   ticket: string | undefined,
 ) => TicketRefusal | undefined | Promise<TicketRefusal | undefined>
 
 /**
- * A verifier for one machine. Several keys are good at once, so that keys rotate without a restart: `keys` is asked at each
- * verification, and a change of it forgets what was verified. At most 256 verified tickets are remembered.
+ * A verifier for one machine. Several keys are in use at once, so that keys rotate without a restart: `keys` is called for
+ * each ticket, and once it gives another array than before, every ticket is verified again. At most 256 verified tickets are
+ * held. An invalid key verifies nothing; `validateVerificationKey` names it beforehand.
  */
-export const ticketVerifier = (keys: () => readonly TicketKey[], machine: string): TicketVerifier => {
+export const ticketVerifier = (keys: () => readonly VerificationKey[], machine: string): TicketVerifier => {
   const verified = new Map<string, number>()
-  let current: readonly TicketKey[] = []
+  let current: readonly VerificationKey[] = []
   // A router reuses its ticket, so the last one is mostly the next one; to compare it is cheaper than to hash it.
   let last = ""
   let lastUntil = 0
@@ -100,59 +106,24 @@ export const ticketVerifier = (keys: () => readonly TicketKey[], machine: string
       verified.delete(ticket)
       return "invalid"
     }
-    // A ticket of ours is below 400 octets; a longer one is not worth the work.
+    // Our tickets are shorter than 400 bytes; a long text is refused before it costs anything.
     if (ticket.length > 2_048) return "invalid"
     return verify(ticket, latest, machine).then((result) => {
       if (typeof result === "string") return result
-      if (verified.size >= REMEMBERED) verified.delete(verified.keys().next().value!)
-      if (latest === current) verified.set(ticket, result)
+      // Not when the keys have changed meanwhile: the ticket's one may have been withdrawn.
+      if (latest !== current) return undefined
+      if (verified.size >= MAX_VERIFIED) verified.delete(verified.keys().next().value!)
+      verified.set(ticket, result)
       return undefined
     })
   }
 }
 
-/** A fresh EdDSA pair: the private half for the router, the public half for the machines. */
-export const generateTicketKeys = async (
-  kid: string,
-): Promise<{ readonly signing: TicketKey; readonly verification: TicketKey }> => {
-  const pair = await crypto.subtle.generateKey({ name: "Ed25519" }, true, ["sign", "verify"])
-  const export_ = async (key: CryptoKey): Promise<TicketKey> => {
-    const { kty, crv, x, d } = (await crypto.subtle.exportKey("jwk", key)) as JWK
-    return { kty: kty!, crv: crv!, x: x!, ...(d === undefined ? {} : { d }), kid, alg: "EdDSA" }
-  }
-  return { signing: await export_(pair.privateKey), verification: await export_(pair.publicKey) }
-}
-
-/** Whether something read from outside is a key this module takes; says what is wrong otherwise, never the key itself. */
-export const validateTicketKey = (value: unknown): string | undefined => {
-  if (typeof value !== "object" || value === null) return "a key must be a JSON Web Key object"
-  const key = value as Record<string, unknown>
-  if (typeof key["kid"] !== "string" || key["kid"] === "") return `a key must have a "kid"`
-  if (key["alg"] === "EdDSA") {
-    if (key["kty"] !== "OKP" || key["crv"] !== "Ed25519" || typeof key["x"] !== "string") {
-      return `an EdDSA key must have kty "OKP", crv "Ed25519" and x`
-    }
-    return undefined
-  }
-  if (key["alg"] === "HS256") {
-    // RFC 7518 §3.2: a key of the hash's size or larger; 32 octets are 43 characters of base64url.
-    if (key["kty"] !== "oct" || typeof key["k"] !== "string" || key["k"].length < 43) {
-      return `an HS256 key must have kty "oct" and k of at least 32 octets in base64url`
-    }
-    return undefined
-  }
-  return `a key must have alg "EdDSA" or "HS256"`
-}
-
-/** The same for a key that signs: a public half verifies, and only a private one signs. */
-export const validateSigningKey = (value: unknown): string | undefined => {
-  const problem = validateTicketKey(value)
-  if (problem !== undefined) return problem
-  const key = value as TicketKey
-  return key.kty === "OKP" && !("d" in key) ? `an EdDSA key must be the private half, with "d"` : undefined
-}
-
-const verify = async (ticket: string, keys: readonly TicketKey[], machine: string): Promise<TicketRefusal | number> => {
+const verify = async (
+  ticket: string,
+  keys: readonly VerificationKey[],
+  machine: string,
+): Promise<TicketRefusal | number> => {
   try {
     const { payload } = await jwtVerify(
       ticket,
@@ -160,7 +131,7 @@ const verify = async (ticket: string, keys: readonly TicketKey[], machine: strin
         // The key says the algorithm, never the token (RFC 8725 §3.1).
         const key = keys.find((candidate) => candidate.kid === kid && candidate.alg === alg)
         if (key === undefined) throw new TypeError("unknown key")
-        return importKey(key)
+        return importVerificationKey(key)
       },
       {
         algorithms: ["EdDSA", "HS256"],
@@ -175,26 +146,4 @@ const verify = async (ticket: string, keys: readonly TicketKey[], machine: strin
   } catch {
     return "invalid"
   }
-}
-
-const imported = new WeakMap<TicketKey, Promise<CryptoKey>>()
-const importKey = (key: TicketKey): Promise<CryptoKey> => {
-  let known = imported.get(key)
-  if (known === undefined) {
-    const problem = validateTicketKey(key)
-    if (problem !== undefined) throw new TypeError(problem)
-    known = (
-      key.kty === "oct"
-        ? crypto.subtle.importKey(
-            "raw",
-            Uint8Array.from(atob(key.k!.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0)),
-            { name: "HMAC", hash: "SHA-256" },
-            false,
-            ["sign", "verify"],
-          )
-        : importJWK(key, key.alg)
-    ) as Promise<CryptoKey>
-    imported.set(key, known)
-  }
-  return known
 }

@@ -1,10 +1,11 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { endToEndTrailers } from "../src/headers.ts"
 import type { HeaderList, RequestHop, ResponseHop } from "../src/forward.ts"
 import {
   defaultHeaderNames as names,
-  endToEndTrailers,
   errorResponse,
+  forwardErrors,
   hopHeaderNames,
   requestHeaders,
   responseHeaders,
@@ -201,15 +202,32 @@ it("trailers go on without what frames, routes or authenticates", () => {
 
 describe("a failure's answer", () => {
   it("carries the code, and nothing of the request", () => {
-    const made = errorResponse("PortClosed", { headerNames: names, pseudonym: "test" })
+    const made = errorResponse(forwardErrors.PortClosed, { headerNames: names, pseudonym: "test" })
     expect(made).toMatchObject({ status: 502, code: "PORT_CLOSED", body: '{"error":"PORT_CLOSED"}\n' })
     expect(made.headers).toContain("test; error=connection_refused")
   })
 
   it("is a page for a person, which reloads where waiting helps", () => {
-    const made = errorResponse("MachineStarting", { headerNames: names, pseudonym: "test", page: true })
+    const made = errorResponse(forwardErrors.Overloaded, { headerNames: names, pseudonym: "test", page: true })
     expect(made.body).toContain("<h1>")
     expect(made.body).toContain('http-equiv="refresh"')
+  })
+
+  it("shows what happened as a heading, what to do below it, and the code", () => {
+    const row = {
+      status: 403,
+      code: "NO_ENTRY",
+      error: "http_request_denied",
+      title: "R&D is <closed>. Ask v1.2. Bye.",
+    }
+    const made = errorResponse(row, { headerNames: names, pseudonym: "test", page: true })
+    expect(made.body).toContain("<h1>R&amp;D is &lt;closed>.</h1><p>Ask v1.2. Bye.</p><p><code>403 NO_ENTRY</code></p>")
+    expect(made.body).not.toContain("refresh")
+  })
+
+  it.each(Object.entries(forwardErrors))("is complete for %s", (_tag, { status, code, error, title }) => {
+    expect([status >= 400 && status < 600, /^[A-Z_]+$/.test(code), /^[a-z_]+$/.test(error)]).toEqual([true, true, true])
+    expect(title).toMatch(/^[A-Z][^<&]*\.$/)
   })
 
   it.each([

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { isAuthority, requestReader, responseReader } from "../src/http1.ts"
+import { requestReader, responseReader } from "../src/http1.ts"
+import { isAuthority } from "../src/http1/request-reader.ts"
 
 const limits = {
   maxRequestHead: 65_536,

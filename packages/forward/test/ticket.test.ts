@@ -1,15 +1,17 @@
 import { SignJWT } from "jose"
 import { describe, expect, it, vi } from "vitest"
-import type { TicketKey } from "../src/forward.ts"
-import { generateTicketKeys, signTicket, validateTicketKey, ticketSigner, ticketVerifier } from "../src/forward.ts"
+import type { SharedSecretKey, SigningKey, VerificationKey } from "../src/forward.ts"
+import { generateTicketKeys, signTicket, ticketSigner, ticketVerifier } from "../src/forward.ts"
+import { validateSigningKey, validateVerificationKey } from "../src/internal.ts"
 
-const secret = (kid: string): TicketKey => ({
+const pairs = await generateTicketKeys("k1")
+const secret = (kid: string): SharedSecretKey => ({
   kty: "oct",
   alg: "HS256",
   kid,
   k: Buffer.alloc(32, kid).toString("base64url"),
 })
-const verify = async (keys: readonly TicketKey[], machine: string, ticket: string | undefined) =>
+const verify = async (keys: readonly VerificationKey[], machine: string, ticket: string | undefined) =>
   ticketVerifier(() => keys, machine)(ticket)
 
 describe("a ticket", () => {
@@ -19,7 +21,7 @@ describe("a ticket", () => {
     const ticket = await signTicket(pair.signing, { machine: "mach_a" })
     expect(await verify([pair.verification], "mach_a", ticket)).toBeUndefined()
     expect(await verify([pair.verification], "mach_b", ticket)).toBe("wrong-machine")
-    expect(pair.verification.d).toBeUndefined()
+    expect("d" in pair.verification).toBe(false)
   })
 
   it("is missing, forged, of an unknown key, altered or overlong", async () => {
@@ -42,7 +44,7 @@ describe("a ticket", () => {
       .setAudience("m")
       .setIssuedAt()
       .setExpirationTime("50s")
-      .sign(Buffer.from(verification.x!, "base64url"))
+      .sign(Buffer.from(verification.x, "base64url"))
     expect(await verify([verification], "m", forged)).toBe("invalid")
     const none = `${Buffer.from('{"alg":"none","kid":"k1","typ":"ingress-ticket+jwt"}').toString("base64url")}.${Buffer.from('{"aud":"m"}').toString("base64url")}.`
     expect(await verify([verification], "m", none)).toBe("invalid")
@@ -56,7 +58,7 @@ describe("a ticket", () => {
         .setAudience("m")
         .setIssuedAt()
         .setExpirationTime(exp)
-        .sign(Buffer.from(key.k!, "base64url"))
+        .sign(Buffer.from(key.k, "base64url"))
     expect(await verify([key], "m", await sign("JWT", "50s"))).toBe("invalid")
     await expect(signTicket(key, { machine: "m", validForMs: 60_001 })).rejects.toThrow(TypeError)
     vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] })
@@ -71,7 +73,7 @@ describe("a ticket", () => {
   })
 
   it("is verified once, and again when the keys change", async () => {
-    let keys: readonly TicketKey[] = [secret("k1"), secret("k2")]
+    let keys: readonly VerificationKey[] = [secret("k1"), secret("k2")]
     const verifier = ticketVerifier(() => keys, "m")
     const [one, two] = [
       await signTicket(secret("k1"), { machine: "m" }),
@@ -83,6 +85,22 @@ describe("a ticket", () => {
     keys = [secret("k2")]
     expect(await verifier(one)).toBe("invalid")
     expect(await verifier(two)).toBeUndefined()
+  })
+
+  it("whose verification was under way while its key was withdrawn is refused afterwards", async () => {
+    let keys: readonly VerificationKey[] = [secret("k1")]
+    const verifier = ticketVerifier(() => keys, "m")
+    const [withdrawn, good] = [
+      await signTicket(secret("k1"), { machine: "m" }),
+      await signTicket(secret("k2"), { machine: "m" }),
+    ]
+    const underWay = verifier(withdrawn)
+    keys = [secret("k2")]
+    // Another request comes while the verification still runs, and the verifier sees the new keys.
+    const meanwhile = verifier(good)
+    await underWay
+    expect(await meanwhile).toBeUndefined()
+    expect(await verifier(withdrawn)).toBe("invalid")
   })
 
   it("stops being good when it ends, also where it was verified before", async () => {
@@ -115,14 +133,50 @@ describe("a ticket", () => {
   })
 })
 
-it.each([
-  [null, "object"],
-  [{ kid: "a" }, "alg"],
-  [{ kid: "", alg: "HS256" }, "kid"],
-  [{ kid: "a", alg: "HS256", kty: "oct", k: "short" }, "32 octets"],
-  [{ kid: "a", alg: "EdDSA", kty: "RSA" }, "Ed25519"],
-])("a key that is none is named: %j", (key, word) => {
-  const problem = validateTicketKey(key)
-  expect(problem).toContain(word)
-  expect(problem).not.toContain("short")
+describe("a key", () => {
+  const { signing, verification } = pairs
+  const short = Buffer.alloc(31).toString("base64url")
+
+  it.each([
+    [null, "object"],
+    [{ kid: "a" }, "alg"],
+    [{ kid: "", alg: "HS256" }, "kid"],
+    [{ kid: "a", alg: "HS256", kty: "oct", k: "short" }, "32 bytes"],
+    [{ kid: "a", alg: "HS256", kty: "oct", k: `short${"+".repeat(50)}` }, "32 bytes"],
+    [{ kid: "a", alg: "EdDSA", kty: "RSA" }, "Ed25519"],
+    [{ ...verification, x: `${short}short` }, "Ed25519"],
+  ])("that is invalid is named, its content never (%#)", (key, word) => {
+    for (const problem of [validateSigningKey(key), validateVerificationKey(key)]) {
+      expect(problem).toContain(word)
+      expect(problem).not.toContain("short")
+    }
+  })
+
+  it("that signs is private, and one that verifies public", () => {
+    expect(validateSigningKey(signing)).toBeUndefined()
+    expect(validateVerificationKey(verification)).toBeUndefined()
+    expect(validateSigningKey(secret("k1"))).toBeUndefined()
+    expect(validateVerificationKey(secret("k1"))).toBeUndefined()
+    expect(validateSigningKey(verification)).toContain(`private half, with "d"`)
+    expect(validateVerificationKey(signing)).toContain(`public half, without "d"`)
+    expect(validateSigningKey({ ...signing, d: short })).toContain("d of an EdDSA key must be 32 bytes")
+    expect(validateSigningKey({ ...signing, d: undefined })).toContain("d of an EdDSA key must be 32 bytes")
+    // @ts-expect-error a public half does not sign
+    const notSigning: SigningKey = verification
+    // @ts-expect-error a private half does not verify
+    const notVerifying: VerificationKey = signing
+    expect(() => ticketSigner(notSigning)).toThrow(/^an EdDSA key that signs must be the private half/)
+    expect(ticketVerifier(() => [notVerifying], "m")("a.b.c")).toBeInstanceOf(Promise)
+  })
+
+  it("of halves that do not belong together signs nothing", async () => {
+    const other = await generateTicketKeys("k1")
+    const mixed = { ...signing, x: other.verification.x }
+    await expect(signTicket(mixed, { machine: "m" })).rejects.toThrow("x and d of an EdDSA key must belong together")
+    await expect(async () => ticketSigner(mixed)("m")).rejects.toThrow("x and d of an EdDSA key must belong together")
+  })
+
+  it("has a name", async () => {
+    await expect(generateTicketKeys("")).rejects.toThrow("kid must be a non-empty string")
+  })
 })

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net"
 import * as tls from "node:tls"
 import { afterEach, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
-import { defaultHeaderNames as names, errorResponse, requestHeaders } from "../src/forward.ts"
+import { defaultHeaderNames as names, errorResponse, forwardErrors, requestHeaders } from "../src/forward.ts"
 import { createEngine } from "../src/sockets.ts"
 import type { UpstreamAddress } from "../src/sockets.ts"
 
@@ -41,7 +41,7 @@ const front = async (origin: Omit<UpstreamAddress, "pool">): Promise<number> => 
       }),
       response: { headerNames: names, stamped: false, add: [] },
     }),
-    failure: (tag) => errorResponse(tag, { headerNames: names, pseudonym: "test" }),
+    failure: (tag) => errorResponse(forwardErrors[tag], { headerNames: names, pseudonym: "test" }),
   })
   const port = await listen(tls.createServer(identity, engine.connection))
   closing.push(() => engine.drain({ deadlineMs: 0 }))

@@ -1,5 +1,5 @@
 import { hopHeaderNames } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import type { VerificationKey } from "@project-ingress/forward"
 import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { Limits } from "@project-ingress/forward/sockets"
 import { parseKeys, readKeyFile } from "./keys.ts"
@@ -22,7 +22,7 @@ export interface Config {
   readonly keysFile?: string
   /** Written to once connections are taken; see `notifyReady`. */
   readonly readyFd?: number
-  readonly proxy: MachineProxyOptions & { readonly keys: readonly TicketKey[] | "insecure" }
+  readonly proxy: MachineProxyOptions & { readonly keys: readonly VerificationKey[] | "insecure" }
 }
 
 /** What was read: a configuration, or every problem at once. Warnings come with either. */

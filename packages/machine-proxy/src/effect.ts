@@ -4,7 +4,7 @@
  */
 import { createServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
-import type { TicketKey } from "@project-ingress/forward"
+import type { VerificationKey } from "@project-ingress/forward"
 import type { EngineEvent } from "@project-ingress/forward/sockets"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -28,7 +28,7 @@ import { notifyReady } from "./ready.ts"
 /** What {@link layer} takes; {@link config} reads it from the environment. */
 export interface Settings extends Omit<Read, "proxy"> {
   /** Redacted, because HS256 keys are secrets. `"insecure"`: see `MachineProxyOptions`. */
-  readonly keys: Redacted.Redacted<readonly TicketKey[]> | "insecure"
+  readonly keys: Redacted.Redacted<readonly VerificationKey[]> | "insecure"
   readonly proxy: Omit<MachineProxyOptions, "keys" | "onEvent" | "onUpgrade">
 }
 

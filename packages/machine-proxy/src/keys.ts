@@ -1,22 +1,12 @@
 import { readFileSync, statSync } from "node:fs"
-import { validateTicketKey } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import { validateVerificationKey } from "@project-ingress/forward/internal"
+import type { VerificationKey } from "@project-ingress/forward"
 
 /** Keys, or what is wrong with them: a sentence's end that never holds key material. */
-export type KeysResult = { readonly keys: readonly TicketKey[] } | { readonly problem: string }
+export type KeysResult = { readonly keys: readonly VerificationKey[] } | { readonly problem: string }
 
 // Ten thousand keys; what is larger was meant to be something else.
 const MAX_FILE = 1_048_576
-
-/**
- * What is wrong with a key for verification, never the key itself. A machine runs other people's code, so a key there must
- * not be able to sign; only HS256 has no public half.
- */
-export const verificationKeyProblem = (key: unknown): string | undefined => {
-  const problem = validateTicketKey(key)
-  if (problem !== undefined) return problem
-  return "d" in (key as object) ? `an EdDSA key must be the public half, without "d"` : undefined
-}
 
 /** Reads `{"keys":[…]}` (RFC 7517 §5) or `[…]`: at least one key, and every one good. */
 export const parseKeys = (text: string): KeysResult => {
@@ -24,10 +14,10 @@ export const parseKeys = (text: string): KeysResult => {
   if (list === undefined) return { problem: "is not JSON of that shape" }
   if (list.length === 0) return { problem: "holds no key" }
   for (const [index, key] of list.entries()) {
-    const problem = verificationKeyProblem(key)
+    const problem = validateVerificationKey(key)
     if (problem !== undefined) return { problem: `key ${index + 1} of ${list.length}: ${problem}` }
   }
-  return { keys: list as readonly TicketKey[] }
+  return { keys: list as readonly VerificationKey[] }
 }
 
 /** The same from a file. At once, because nothing may be verified between two halves of it. */
@@ -46,13 +36,13 @@ export const readKeyFile = (path: string): KeysResult => {
 /** Keys that can change while requests are served. */
 export interface ReloadableKeys {
   /** For {@link MachineProxyOptions.keys}. */
-  readonly current: () => readonly TicketKey[]
+  readonly current: () => readonly VerificationKey[]
   /** Reads the file again; when anything is wrong with it the keys stay as they were. */
   readonly reload: () => KeysResult
 }
 
 /** The keys of a file that was read once already. */
-export const reloadableKeys = (path: string, initial: readonly TicketKey[]): ReloadableKeys => {
+export const reloadableKeys = (path: string, initial: readonly VerificationKey[]): ReloadableKeys => {
   let keys = initial
   return {
     current: () => keys,

@@ -12,12 +12,12 @@ import {
 } from "@project-ingress/forward"
 import type {
   GeneratedResponse,
-  ErrorTag,
   HopHeaderNames,
   ResponseHop,
-  TicketKey,
+  VerificationKey,
   TicketRefusal,
 } from "@project-ingress/forward"
+import { validateVerificationKey } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type {
   Engine,
@@ -27,7 +27,8 @@ import type {
   UpstreamAddress,
   Decision,
 } from "@project-ingress/forward/sockets"
-import { verificationKeyProblem } from "./keys.ts"
+import { machineProxyErrors } from "./error-rows.ts"
+import type { MachineProxyErrorTag } from "./error-rows.ts"
 import { isLoopback } from "./loopback.ts"
 import { isPort, portGate } from "./ports.ts"
 import type { PortRules } from "./ports.ts"
@@ -44,7 +45,7 @@ export interface MachineProxyOptions {
    * asked at each verification; an empty list refuses everybody. `"insecure"`: whoever reaches the port reaches the
    * apps, and is believed nothing: its `X-Forwarded-*` are replaced, tunnelled headers are dropped.
    */
-  readonly keys: readonly TicketKey[] | (() => readonly TicketKey[]) | "insecure"
+  readonly keys: readonly VerificationKey[] | (() => readonly VerificationKey[]) | "insecure"
   readonly ports?: PortRules
   /**
    * What apps see as `Host`. `localhost`: `localhost:<port>`, which development servers accept without configuration;
@@ -101,13 +102,21 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     return response
   }
   // Each is made once, as data and as a page.
-  const answers = [new Map<ErrorTag, GeneratedResponse>(), new Map<ErrorTag, GeneratedResponse>()] as const
-  const failure = (tag: ErrorTag, request: IncomingRequest | undefined): GeneratedResponse => {
+  const answers = [
+    new Map<MachineProxyErrorTag, GeneratedResponse>(),
+    new Map<MachineProxyErrorTag, GeneratedResponse>(),
+  ] as const
+  const failure = (tag: MachineProxyErrorTag, request: IncomingRequest | undefined): GeneratedResponse => {
     const page = request !== undefined && prefersHtml((lowerName) => headerValue(request.head.headers, lowerName))
     const made = answers[page ? 1 : 0]
     let answer = made.get(tag)
     if (answer === undefined) {
-      answer = errorResponse(tag, { headerNames: names, pseudonym: PSEUDONYM, page, add: response.add })
+      answer = errorResponse(machineProxyErrors[tag], {
+        headerNames: names,
+        pseudonym: PSEUDONYM,
+        page,
+        add: response.add,
+      })
       made.set(tag, answer)
     }
     return answer
@@ -217,7 +226,7 @@ const refusals = {
   missing: "TicketMissing",
   invalid: "TicketInvalid",
   "wrong-machine": "MachineMisdirected",
-} as const satisfies Record<TicketRefusal, ErrorTag>
+} as const satisfies Record<TicketRefusal, MachineProxyErrorTag>
 
 /** The name the client used: the router knows it with its port, the target header without. */
 const publicAuthority = (
@@ -253,16 +262,16 @@ const identity = (request: IncomingRequest, names: HopHeaderNames, host: string)
   ]
 }
 
-const keySource = (keys: unknown): (() => readonly TicketKey[]) => {
-  if (typeof keys === "function") return keys as () => readonly TicketKey[]
+const keySource = (keys: unknown): (() => readonly VerificationKey[]) => {
+  if (typeof keys === "function") return keys as () => readonly VerificationKey[]
   if (!Array.isArray(keys) || keys.length === 0) {
     throw new TypeError(`keys must be at least one ticket key, a function that gives them, or "insecure"`)
   }
   for (const [index, key] of (keys as readonly unknown[]).entries()) {
-    const problem = verificationKeyProblem(key)
+    const problem = validateVerificationKey(key)
     if (problem !== undefined) throw new TypeError(`keys[${index}]: ${problem}`)
   }
-  const checked = keys as readonly TicketKey[]
+  const checked = keys as readonly VerificationKey[]
   return () => checked
 }
 

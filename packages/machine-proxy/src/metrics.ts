@@ -1,5 +1,5 @@
-import { errorRows } from "@project-ingress/forward"
-import type { ErrorTag } from "@project-ingress/forward"
+import type { ForwardErrorTag } from "@project-ingress/forward"
+import { machineProxyErrors } from "./error-rows.ts"
 
 /*
  * What metrics are labelled with. Every label has a small closed set of values, so that no client can make new time series:
@@ -7,7 +7,7 @@ import type { ErrorTag } from "@project-ingress/forward"
  */
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-const CODES = new Set<string>(Object.values(errorRows).map(({ code }) => code))
+const CODES = new Set<string>(Object.values(machineProxyErrors).map(({ code }) => code))
 
 /** A method's label: itself, or `other`. */
 export const methodLabel = (method: string): string => (METHODS.has(method) ? method : "other")
@@ -20,4 +20,4 @@ export const statusLabel = (status: number): string =>
 export const codeLabel = (code: string): string => (CODES.has(code) ? code : "other")
 
 /** The stable code of a failure's tag. */
-export const tagLabel = (tag: ErrorTag): string => errorRows[tag].code
+export const tagLabel = (tag: ForwardErrorTag): string => machineProxyErrors[tag].code

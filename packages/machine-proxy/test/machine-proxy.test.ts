@@ -2,7 +2,7 @@ import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
 import { generateTicketKeys, signTicket } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import type { VerificationKey } from "@project-ingress/forward"
 import type { EngineEvent } from "@project-ingress/forward/sockets"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
@@ -76,7 +76,7 @@ describe("a ticket", () => {
 
   it("is verified by whatever keys are current", async () => {
     const next = await generateTicketKeys("k2")
-    let keys: readonly TicketKey[] = [verification]
+    let keys: readonly VerificationKey[] = [verification]
     await using rotating = await startProxy({ keys: () => keys })
     expect((await get(rotating.port, app.port)).status).toBe(200)
     expect((await get(rotating.port, app.port)).status).toBe(200)
@@ -102,7 +102,7 @@ describe("a failure", () => {
       const page = await ask(field)
       expect([page.status, page.headers["content-type"]]).toEqual([502, "text/html; charset=utf-8"])
       expect(page.headers).toMatchObject({ "x-iterate-proxy-stamp": "1", "x-iterate-proxy-error": "PORT_CLOSED" })
-      expect(page.body).toContain("<h1>Nothing listens on this port.</h1>")
+      expect(page.body).toContain("<h1>Nothing is listening on this port.</h1>")
     }
     for (const field of ["Accept: */*", "Accept: text/html\r\nSec-Fetch-Mode: cors"]) {
       expect(failureOf(await ask(field))).toEqual(stamped(502, "PORT_CLOSED"))

@@ -2,6 +2,7 @@
  * Sends requests to machines, whoever runs them. A provider says where a machine's proxy listens, as data; caching, retries,
  * starting a machine and what a failure means are decided here once for all of them.
  */
+export type { AddressRule } from "@project-ingress/forward/internal"
 export {
   isProviderError,
   MachineMismatch,

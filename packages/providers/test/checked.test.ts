@@ -1,6 +1,7 @@
 import { generateTicketKeys } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import type { FetcherOptions } from "../src/transport/machine-fetcher.ts"
 import { local } from "../src/adapters/local.ts"
 import type { Endpoint, Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
@@ -109,7 +110,9 @@ describe("a verdict", () => {
 describe("a fetcher", () => {
   it("wants the half of a key that signs, and a port", async () => {
     const { verification } = await generateTicketKeys("test")
-    expect(() => machineFetcher(fake(), machine, { signingKey: verification })).toThrow(`the private half, with "d"`)
+    // @ts-expect-error a public half does not sign
+    const options: FetcherOptions = { signingKey: verification }
+    expect(() => machineFetcher(fake(), machine, options)).toThrow(`the private half, with "d"`)
     for (const port of [0, 65_536, 1.5]) {
       expect(() => machineFetcher(fake(), machine, { port })).toThrow("port must be an integer, 1 to 65535")
     }

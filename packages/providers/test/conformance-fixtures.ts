@@ -1,6 +1,6 @@
 /** What the conformance suite is given for adapters that need no vendor: machines of the process itself, on Node, Bun and Deno. */
 import { generateTicketKeys } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../machine-proxy/src/machine-proxy.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
 import { startMachine } from "../src/testing.ts"
@@ -12,7 +12,7 @@ import type { Made, Proved } from "./conformance-remote.ts"
 export const twoMachines = async (): Promise<{
   readonly a: ProcessMachine
   readonly b: ProcessMachine
-  readonly signing: TicketKey
+  readonly signing: SigningKey
   readonly close: () => Promise<void>
 }> => {
   const { signing, verification } = await generateTicketKeys("conformance")

@@ -1,6 +1,6 @@
 /** What runs in a container whose proxy is the real one: it asks for tickets, and logs what its proxy and its app were asked. */
 import { fileURLToPath } from "node:url"
-import type { TicketKey } from "@project-ingress/forward"
+import type { VerificationKey } from "@project-ingress/forward"
 import { build } from "esbuild"
 import { runMachine } from "./engine.ts"
 import type { RunningMachine } from "./engine.ts"
@@ -42,7 +42,7 @@ export interface ProxiedMachine extends RunningMachine {
 /** Starts a machine that tickets name `id`. `publish`: `127.0.0.1::8080`. */
 export const runProxiedMachine = async (
   id: string,
-  { image, key, publish }: { readonly image: string; readonly key: TicketKey; readonly publish: string },
+  { image, key, publish }: { readonly image: string; readonly key: VerificationKey; readonly publish: string },
 ): Promise<ProxiedMachine> => {
   const machine = await runMachine({
     image,

@@ -3,7 +3,7 @@ import { createServer } from "node:http"
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { errorResponse, defaultHeaderNames, generateTicketKeys, ticketVerifier } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey, VerificationKey } from "@project-ingress/forward"
 import { afterEach, beforeAll, describe, expect, it } from "vitest"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import { local } from "../src/adapters/local.ts"
@@ -43,7 +43,7 @@ const providerOf = (resolve: () => Partial<Endpoint>, interceptedHeaders: readon
 })
 const get = (path = "/", init?: RequestInit): Request => new Request(`https://app.example.test${path}`, init)
 
-let keys: { readonly signing: TicketKey; readonly verification: TicketKey }
+let keys: { readonly signing: SigningKey; readonly verification: VerificationKey }
 beforeAll(async () => {
   keys = await generateTicketKeys("test")
 })
@@ -56,8 +56,11 @@ describe("the wrong machine", () => {
     return (request, response) => {
       void Promise.resolve(verify(request.headers[defaultHeaderNames.ticket] as string | undefined)).then((refusal) => {
         if (refusal === undefined) return response.writeHead(200, stamp).end(machine)
-        const tag = refusal === "wrong-machine" ? "MachineMisdirected" : "TicketInvalid"
-        const answer = errorResponse(tag, { headerNames: defaultHeaderNames, pseudonym: "test" })
+        const row =
+          refusal === "wrong-machine"
+            ? { status: 421, code: "MACHINE_MISMATCH", error: "destination_unavailable", title: "Wrong machine." }
+            : { status: 401, code: "TICKET_INVALID", error: "http_request_denied", title: "Invalid ticket." }
+        const answer = errorResponse(row, { headerNames: defaultHeaderNames, pseudonym: "test" })
         return response.writeHead(answer.status, [...answer.headers, ...Object.entries(stamp).flat()]).end(answer.body)
       })
     }

@@ -1,5 +1,5 @@
 import { defaultHeaderNames, generateTicketKeys, ticketSigner } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey, VerificationKey } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
@@ -14,7 +14,7 @@ import { flyThrough, machineOf } from "./fly-through.ts"
 
 const token = "fm2_canaryCANARYcanary"
 
-let keys: { readonly signing: TicketKey; readonly verification: TicketKey }
+let keys: { readonly signing: SigningKey; readonly verification: VerificationKey }
 let cloud: FlyCloud
 let images: MachineImage[]
 beforeAll(async () => {

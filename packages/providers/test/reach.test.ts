@@ -131,6 +131,68 @@ describe("an answer with the stamp", () => {
   })
 })
 
+describe("a response", () => {
+  it("comes with its head", async () => {
+    const provider: MachineProvider = {
+      type: "fake",
+      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", interceptedHeaders: [] },
+      resolve: () => Promise.resolve(endpoint()),
+    }
+    const header = (name: string) => ({ [defaultHeaderNames.stamp]: "1", "x-app": "2" })[name]
+    const send = () => Effect.succeed({ status: 404, header, response: "body" })
+    const reached = makeMachines({ providers: [provider] }).reach(machine, 3000, {
+      send,
+      discard: () => {},
+      replayable: () => true,
+    })
+    const received = await Effect.runPromise(reached)
+    expect(received).toMatchObject({ status: 404, response: "body" })
+    expect([received.header("x-app"), received.header(defaultHeaderNames.stamp)]).toEqual(["2", "1"])
+  })
+})
+
+describe("an endpoint without a machine proxy", () => {
+  const own = endpoint({ machineProxy: false })
+  it.each([200, 302, 404, 421, 429, 502, 503, 530])("gives every response of %i to the client", async (status) => {
+    let classified = 0
+    const classify = () => {
+      classified++
+      return "refresh-credentials" as const
+    }
+    for (const reply of [{ status }, stamped(status, { [defaultHeaderNames.error]: "MACHINE_MISMATCH" })]) {
+      const seen = await play({ resolves: [own], replies: [reply], classify, status: { state: "gone" } })
+      expect(seen).toMatchObject({ outcome: status, sent: ["10.0.0.1"], resolved: 1, asked: 0, discarded: 0 })
+    }
+    expect(classified).toBe(0)
+  })
+
+  it("speaks in nobody's name but its own", async () => {
+    const provider: MachineProvider = {
+      type: "fake",
+      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", interceptedHeaders: [] },
+      resolve: () => Promise.resolve(own),
+    }
+    const header = (name: string) => `a claim in ${name}`
+    const send = () => Effect.succeed({ status: 502, header, response: "body" })
+    const reached = makeMachines({ providers: [provider] }).reach(machine, 3000, {
+      send,
+      discard: () => {},
+      replayable: () => true,
+    })
+    const received = await Effect.runPromise(reached)
+    const { stamp, error } = defaultHeaderNames
+    expect([received.header(stamp), received.header(error)]).toEqual([undefined, undefined])
+    expect(received.header("x-app")).toBe("a claim in x-app")
+  })
+
+  it("fails where no response comes", async () => {
+    expect(await play({ resolves: [own], replies: [refused] })).toMatchObject({ outcome: { _tag: "PortClosed" } })
+    expect(await play({ resolves: [own], replies: [reset] })).toMatchObject({ outcome: { _tag: "UpstreamFailed" } })
+    const late = new SendFailure("timeout", "maybe")
+    expect(await play({ resolves: [own], replies: [late] })).toMatchObject({ outcome: { _tag: "UpstreamTimeout" } })
+  })
+})
+
 describe("an answer without the stamp", () => {
   it.each([200, 302, 307, 400, 404, 429, 500, 501, 505, 519, 531])(
     "of %i is never taken for the app's",
@@ -352,6 +414,27 @@ describe("an adapter", () => {
     expect(told).toBe(false)
     await vi.advanceTimersByTimeAsync(1)
     expect(told).toBe(true)
+    expect(await outcome).toMatchObject({ _tag: "ProviderUnavailable", reason: "timeout" })
+  })
+
+  it("is asked for its status for no longer than that, too", async () => {
+    let aborted = false
+    const silent: MachineProvider = {
+      type: "fake",
+      capabilities: { runtimes: ["node"], webSocket: false, wake: "none", ports: "any", interceptedHeaders: [] },
+      resolve: () => Promise.resolve(endpoint()),
+      status: (_, { signal }) => {
+        signal.addEventListener("abort", () => (aborted = true))
+        return new Promise(() => {})
+      },
+    }
+    const machines = makeMachines({ providers: [silent], resolveTimeoutMs: 2_000 })
+    const request = { send: () => Effect.fail(refused), discard: () => {}, replayable: () => true }
+    const outcome = Effect.runPromise(Effect.flip(machines.reach(machine, 3000, request)))
+    await vi.advanceTimersByTimeAsync(1_999)
+    expect(aborted).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(aborted).toBe(true)
     expect(await outcome).toMatchObject({ _tag: "ProviderUnavailable", reason: "timeout" })
   })
 

@@ -223,6 +223,50 @@ describe("a machine that does not run", () => {
     ).toMatchObject([{ _tag: "MachineStarting", retryAfterMs: 60_000 }])
   })
 
+  it.each([Number.NaN, -1, Number.NEGATIVE_INFINITY])(
+    "whose provider wants to be asked in %s ms is asked at the usual intervals",
+    async (retryAfterMs) => {
+      const limited = new ProviderRateLimited({ ...where, retryAfterMs })
+      const seen = await sleeper({ failures: Array.from({ length: 100_000 }, () => limited) }).all(1)
+      expect(seen.answers).toMatchObject([{ _tag: "MachineStarting", retryAfterMs: 2_000 }])
+      expect(seen.starts.length).toBeLessThan(30)
+    },
+  )
+
+  it("without a machine proxy runs as soon as anything responds, stamp or not", async () => {
+    let running = false
+    const probes: string[] = []
+    const provider: MachineProvider = {
+      type: "fake",
+      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", interceptedHeaders: [] },
+      resolve: async () => {
+        if (!running) throw new MachineNotRunning({ ...where, state: "stopped" })
+        return {
+          origin: "http://machine.invalid",
+          fetch: async ({ method }) => {
+            probes.push(method)
+            return new Response(null, { status: 503 })
+          },
+          machineProxy: false,
+          epoch: "1",
+          ttlMs: 60_000,
+        }
+      },
+      start: async () => {
+        running = true
+      },
+    }
+    const header = () => undefined
+    const reached = makeMachines({ providers: [provider] }).reach<string>(machine, 3000, {
+      send: () => Effect.succeed({ status: 503, header, response: "the app's" }),
+      discard: () => {},
+      replayable: () => true,
+    })
+    expect((await Effect.runPromise(reached)).response).toBe("the app's")
+    // It reaches the app, which must not act on it.
+    expect(probes).toEqual(["HEAD"])
+  })
+
   it.each<Sleeper>([{ options: { wake: false } }, { wake: "none" }, { wake: "request" }])(
     "is left asleep: %j",
     async (more) => {

@@ -1,5 +1,6 @@
 import { errorResponse, prefersHtml } from "@project-ingress/forward"
-import type { GeneratedResponse, ErrorTag, HopHeaderNames } from "@project-ingress/forward"
+import type { GeneratedResponse, HopHeaderNames } from "@project-ingress/forward"
+import { routerErrors } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
 
 /** What an answer may depend on beside the failure. */
@@ -16,23 +17,23 @@ export const answerFor = (error: RouterError, context: AnswerContext): Generated
   const options = { headerNames: context.headerNames, pseudonym: context.pseudonym, page }
   switch (error._tag) {
     case "AccessDenied":
-      return errorResponse(error.hidden ? "RouteNotFound" : "AccessDenied", options)
+      return errorResponse(error.hidden ? routerErrors.RouteNotFound : routerErrors.AccessDenied, options)
     case "LoginRequired":
       // A redirect only where a person looks: a script that follows it gets a login page for data.
       return page
-        ? errorResponse("LoginRequired", { ...options, status: 302, add: ["Location", error.location] })
-        : errorResponse("LoginRequired", options)
+        ? errorResponse(routerErrors.LoginRequired, { ...options, status: 302, add: ["Location", error.location] })
+        : errorResponse(routerErrors.LoginRequired, options)
     case "ProviderUnavailable":
-      return errorResponse(error.reason === "timeout" ? "ProviderTimeout" : "ProviderUnavailable", options)
+      return errorResponse(
+        error.reason === "timeout" ? routerErrors.ProviderTimeout : routerErrors.ProviderUnavailable,
+        options,
+      )
     case "RouteUnknown":
     case "MachineStarting":
     case "ProviderRateLimited":
-      return errorResponse(error._tag, { ...options, ...waiting(error.retryAfterMs) })
-    default: {
-      // A tag without a row does not compile.
-      const tag: ErrorTag = error._tag
-      return errorResponse(tag, options)
-    }
+      return errorResponse(routerErrors[error._tag], { ...options, ...waiting(error.retryAfterMs) })
+    default:
+      return errorResponse(routerErrors[error._tag], options)
   }
 }
 

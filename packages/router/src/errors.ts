@@ -82,7 +82,7 @@ export class ProxyFailed extends Error {
   }
 }
 
-/** All that can become an answer of the router's own. Each has a row in `forward`'s table, or `answerFor` does not compile. */
+/** All that can become an answer of the router's own. Each has a row in `routerErrors`. */
 export type RouterError =
   | HostnameMalformed
   | RouteNotFound

@@ -2,7 +2,8 @@
  * Hostname to route to machine to answer. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
-import { defaultHeaderNames, validateSigningKey } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
+import { validateSigningKey } from "@project-ingress/forward/internal"
 import type { forwardFetch } from "@project-ingress/forward/fetch"
 import { makeMachines } from "@project-ingress/providers"
 import type { MachineProvider } from "@project-ingress/providers"

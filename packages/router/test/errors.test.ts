@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
-import { errorRows } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import * as Providers from "@project-ingress/providers"
 import type { ProviderError } from "@project-ingress/providers"
+import { routerErrors } from "../src/error-rows.ts"
 import { AccessDenied, LoginRequired } from "../src/router.ts"
 import type { RouterOptions } from "../src/router.ts"
 import { fake, setup } from "./fakes.ts"
@@ -121,7 +121,7 @@ describe("every failure has one answer", () => {
     expect(response.headers.get("content-type")).toBe("application/json")
     expect(response.headers.get("cache-control")).toBe("no-store")
     expect(response.headers.get("retry-after")).toBe(retryAfter ?? null)
-    const { error } = Object.values(errorRows).find((row) => row.code === code && row.status === status)!
+    const { error } = Object.values(routerErrors).find((row) => row.code === code && row.status === status)!
     expect(response.headers.get("proxy-status")).toBe(`ingress-router; error=${error}`)
     expect(await response.json()).toEqual({ error: code })
   })

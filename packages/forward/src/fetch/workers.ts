@@ -7,7 +7,7 @@ import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders } from "./outgoing-request.ts"
 import type { OutgoingRequest } from "./outgoing-request.ts"
 
-export { checkedOrigin, SendFailure, toHeaders } from "./outgoing-request.ts"
+export { SendFailure } from "./outgoing-request.ts"
 export type { Handshake, HandshakeResponse } from "./handshake.ts"
 export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 

@@ -1,10 +1,10 @@
-import type { ErrorTag } from "../error-response.ts"
+import type { ForwardErrorTag } from "../error-rows.ts"
 
 /** What cannot be understood in one way only, and is therefore refused. The connection is of no further use. */
 export interface ParseError {
   readonly type: "refusal"
   readonly tag: Extract<
-    ErrorTag,
+    ForwardErrorTag,
     | "RequestMalformed"
     | "RequestHeadTooLarge"
     | "RequestTargetTooLong"

@@ -1,8 +1,8 @@
-import { errorRows } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
+import { providerErrors } from "../contract/error-rows.ts"
 import {
   isProviderError,
   MachineMismatch,
@@ -47,7 +47,7 @@ export const classifyResponse = <A>(
   const { status, header, headHidden = false } = received
   if (header(headerNames.stamp) !== undefined) {
     // An app may respond 421 by itself; only the machine's proxy can give the code, because it removes an app's copy.
-    const misdirected = status === 421 && header(headerNames.error) === errorRows.MachineMisdirected.code
+    const misdirected = status === 421 && header(headerNames.error) === providerErrors.MachineMismatch.code
     return misdirected ? { _tag: "Misdirected", sent: "no" } : undefined
   }
   // Nothing proves who took a handshake where its head cannot be seen; the ticket names the machine all the same.

@@ -1,4 +1,4 @@
-import { setsCookie } from "@project-ingress/forward"
+import { setsCookie } from "@project-ingress/forward/internal"
 import type { AttemptRequest, AttemptResponse } from "../machines/attempt-request.ts"
 
 /** How much of a platform's response is read, in bytes. */

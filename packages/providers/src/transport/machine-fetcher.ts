@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
-import { defaultHeaderNames, ticketSigner, validateSigningKey } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
+import type { SigningKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeResponse } from "@project-ingress/forward/fetch"
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions, validateSigningKey } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { fetchTransport, withoutEdgeCookies } from "./fetch-transport.ts"
 import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
@@ -18,7 +18,7 @@ export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
   /** The port inside the machine, 1 to 65535. 3000. */
   readonly port?: number | undefined
   /** Signs the tickets. Without it the machine's proxy must run without keys. */
-  readonly signingKey?: TicketKey | undefined
+  readonly signingKey?: SigningKey | undefined
   /** How long a response's head may take, in ms; 0 disables the time-out. 60 000. */
   readonly headersTimeoutMs?: number | undefined
   /** The name of this hop in `Via` (RFC 9110 §7.6.3): a token. `project-ingress`. */
@@ -84,6 +84,10 @@ export const machineFetcher = (
   options: FetcherOptions = {},
 ): MachineFetcher => {
   checkOptions("machineFetcher", options, optionChecks)
+  // Its fields may come from a database: an invalid one fails each request, with `MachineRecordInvalid`.
+  if (typeof machine !== "object" || machine === null) {
+    throw new TypeError("machineFetcher: machine must be an object with id, type, externalId and metadata")
+  }
   const {
     port = 3000,
     signingKey,

@@ -3,7 +3,7 @@ import { once } from "node:events"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { generateTicketKeys } from "@project-ingress/forward"
-import type { TicketKey } from "@project-ingress/forward"
+import type { SigningKey } from "@project-ingress/forward"
 import { WebSocketServer } from "ws"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
 import { answer, listen } from "./http.ts"
@@ -13,7 +13,7 @@ export interface FakeMachine {
   readonly id: string
   readonly proxyPort: number
   readonly appPort: number
-  readonly signing: TicketKey
+  readonly signing: SigningKey
   readonly close: () => Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import { defaultHeaderNames, errorResponse } from "@project-ingress/forward"
+import { defaultHeaderNames, errorResponse, forwardErrors } from "@project-ingress/forward"
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { fetchTransport } from "@project-ingress/providers/internal"
 import { ProxyFailed } from "../errors.ts"
@@ -26,7 +26,7 @@ export const fetchDoor = (options: RouterOptions, run: Router["run"]): Router["f
     // The client left: nobody reads it. 499 is nginx's word for that.
     return new Response(null, { status: 499 })
   }
-  const broken = () => responseFrom(errorResponse("ProxyFailed", { headerNames: names, pseudonym }))
+  const broken = () => responseFrom(errorResponse(forwardErrors.ProxyFailed, { headerNames: names, pseudonym }))
   return async (request, context) => {
     try {
       return await respond(request, context)

@@ -1,11 +1,12 @@
 /** A router on sockets, for Node, Bun and Deno: HTTP/1.1 and WebSockets, without node:http between. */
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import { errorResponse, headerValue, defaultHeaderNames, prefersHtml } from "@project-ingress/forward"
-import type { GeneratedResponse, ErrorTag } from "@project-ingress/forward"
+import { errorResponse, forwardErrors, headerValue, defaultHeaderNames, prefersHtml } from "@project-ingress/forward"
+import type { GeneratedResponse } from "@project-ingress/forward"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, IncomingRequest, Limits, Decision } from "@project-ingress/forward/sockets"
 import { pseudonym } from "../program/handle.ts"
+import { routerErrors } from "../error-rows.ts"
 import { requestFrom, answerFrom } from "./request-response.ts"
 import { relay } from "./sockets.ts"
 import type { Router } from "../router.ts"
@@ -39,6 +40,10 @@ export interface Listening {
   readonly close: (options?: { readonly deadlineMs?: number }) => Promise<void>
 }
 
+/** What a host responds itself: the engine's failures, and a hostname that nobody serves. */
+const hostErrors = { RouteNotFound: routerErrors.RouteNotFound, ...forwardErrors }
+type HostErrorTag = keyof typeof hostErrors
+
 /** Machines are a network away, and many. */
 const limits = {
   connectTimeoutMs: 10_000,
@@ -49,9 +54,9 @@ const limits = {
 /** Mounts a router on sockets. Opens nothing until `listen`. */
 export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost => {
   const { headerNames: names = defaultHeaderNames } = router.options
-  const failure = (tag: ErrorTag, request: IncomingRequest | undefined): GeneratedResponse => {
+  const failure = (tag: HostErrorTag, request: IncomingRequest | undefined): GeneratedResponse => {
     const list = request?.head.headers ?? []
-    return errorResponse(tag, {
+    return errorResponse(hostErrors[tag], {
       headerNames: names,
       pseudonym,
       page: prefersHtml((lowerName) => headerValue(list, lowerName)),

@@ -1,4 +1,4 @@
-import type { GeneratedResponse, ErrorTag, HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import type { ForwardErrorTag, GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { defaultHeaderNames, headerValue } from "@project-ingress/forward"
 import type { ResponseHead } from "@project-ingress/forward/http1"
 import type {
@@ -24,7 +24,7 @@ import type { Router } from "../router.ts"
 
 /** The answers that are not the router's program's. */
 export interface Own {
-  readonly failure: (tag: ErrorTag, request: IncomingRequest) => GeneratedResponse
+  readonly failure: (tag: ForwardErrorTag, request: IncomingRequest) => GeneratedResponse
   readonly foreign: (request: IncomingRequest) => GeneratedResponse | Promise<GeneratedResponse>
 }
 

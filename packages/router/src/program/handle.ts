@@ -1,5 +1,6 @@
-import { defaultHeaderNames, headerValue, headerValues, ticketSigner } from "@project-ingress/forward"
-import type { HopHeaderNames, TicketKey } from "@project-ingress/forward"
+import { defaultHeaderNames, headerValue, ticketSigner } from "@project-ingress/forward"
+import { headerValues } from "@project-ingress/forward/internal"
+import type { HopHeaderNames, SigningKey } from "@project-ingress/forward"
 import { parse, portOf, routeKey } from "@project-ingress/hostname"
 import type { Grammar, HostnameForeign, Target } from "@project-ingress/hostname"
 import { MachineRecordInvalid } from "@project-ingress/providers"
@@ -19,7 +20,7 @@ import { Routes } from "../stores/routes.ts"
 export interface Settings {
   readonly grammar: Grammar
   /** The private half (EdDSA) or the shared secret (HS256) of the tickets. */
-  readonly signingKey: TicketKey
+  readonly signingKey: SigningKey
   /** In order; the first refusal counts. Default: everybody may see everything. */
   readonly policies?: readonly Policy[]
   /** The headers of the hop; must be the machine's. Default `x-iterate-proxy-*`. */

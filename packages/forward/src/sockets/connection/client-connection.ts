@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream"
-import type { ErrorTag } from "../../error-response.ts"
+import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { BodyRange, MessageEnd } from "../../http1/head.ts"
 import type { ParseError } from "../../http1/parse-error.ts"
 import type { RequestReader } from "../../http1/request-reader.ts"
@@ -190,7 +190,7 @@ export class ClientConnection implements Timed {
   }
 
   /** What is no request. There is no exchange to tell of; the client gets the answer and the connection ends. */
-  #refuse(tag: ErrorTag, reason: string): void {
+  #refuse(tag: ForwardErrorTag, reason: string): void {
     this.trouble(tag, new Error(reason))
     const exchange = new Exchange(this, undefined)
     this.#occupant = exchange
@@ -273,7 +273,7 @@ export class ClientConnection implements Timed {
     this.socket.resume()
   }
 
-  trouble(tag: ErrorTag, cause: unknown): void {
+  trouble(tag: ForwardErrorTag, cause: unknown): void {
     try {
       this.shared.options.onEvent?.({ type: "trouble", tag, cause })
     } catch {

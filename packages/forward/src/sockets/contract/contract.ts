@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream"
 import type { ConnectionOptions } from "node:tls"
-import type { GeneratedResponse, ErrorTag } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../error-response.ts"
+import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HeaderList, ResponseHop } from "../../headers.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
@@ -74,7 +75,7 @@ export interface ExchangeState {
 /** Why no answer came. */
 export interface UpstreamError {
   readonly tag: Extract<
-    ErrorTag,
+    ForwardErrorTag,
     "PortClosed" | "UpstreamTimeout" | "UpstreamFailed" | "UpstreamMalformed" | "ProviderUnavailable"
   >
   /** `no` when the request certainly never reached an app. */
@@ -111,7 +112,7 @@ export interface RequestEvent {
 /** What went wrong without belonging to one exchange, or beside one. Never ends the process. */
 export interface ErrorEvent {
   readonly type: "trouble"
-  readonly tag: ErrorTag
+  readonly tag: ForwardErrorTag
   readonly cause: unknown
 }
 
@@ -121,7 +122,7 @@ export interface EngineOptions {
   /** Decides. What it throws or rejects with becomes a 500 and a trouble event. */
   readonly onRequest: (request: IncomingRequest) => Decision | Promise<Decision>
   /** The answer for a failure; `request` is absent when there was none to understand. */
-  readonly failure: (tag: ErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
+  readonly failure: (tag: ForwardErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
   readonly limits?: Partial<Limits>
   /** The hop's header names; trailers under them are dropped. */
   readonly headerNames?: HopHeaderNames

@@ -1,4 +1,5 @@
-import type { GeneratedResponse, ErrorTag } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../error-response.ts"
+import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HeaderList, ResponseHop } from "../../headers.ts"
 import type { BodyRange, MessageEnd, RequestHead, ResponseHead } from "../../http1/head.ts"
 import type { ParseError } from "../../http1/parse-error.ts"
@@ -451,7 +452,7 @@ export class Exchange implements ConnectionHandler, UpstreamUser, ExchangeState 
   // ---- answers of our own -------------------------------------------------------------------------------------------
 
   /** Answers with a failure, or breaks off when an answer is on its way. */
-  fail(tag: ErrorTag): void {
+  fail(tag: ForwardErrorTag): void {
     if (this.#state >= RELAYING) {
       this.#abort()
       return
