@@ -94,7 +94,9 @@ describe.each(adapters)("an address in a record of %s", (name, adapter, metadata
   it.each(hosts)("%s is refused unless its range is allowed", async (host, range) => {
     const field = name === "local" ? "host" : "origin"
     await expect(resolve(adapter(), metadataOf(host))).rejects.toMatchObject({ _tag: "MachineRecordInvalid", field })
-    await expect(resolve(adapter({ allowCidrs: ["203.0.113.0/24"] }), metadataOf(host))).rejects.toMatchObject({ field })
+    await expect(resolve(adapter({ allowCidrs: ["203.0.113.0/24"] }), metadataOf(host))).rejects.toMatchObject({
+      field,
+    })
     const { origin, addresses } = await resolve(adapter({ allowCidrs: [range] }), metadataOf(host))
     expect(origin).toMatch(/^http:\/\/(?:[\d.]+|\[[\da-f:]+\]):8080$/)
     expect(addresses!.allowCidrs).toContain(range)
