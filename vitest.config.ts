@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
-import LastLine from "./scripts/reporter.ts"
+import LastScreen from "./scripts/reporter.ts"
 
 // Tests import the packages by name and get `src`, so no build is needed before them.
 const conditions = ["@project-ingress/source"]
@@ -10,12 +10,14 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts", "test/**/*.test.ts"],
-    reporters: ["default", new LastLine()],
-    // On a machine that others share, real engines and browsers are late now and then. The run says which had a second try.
+    reporters: ["default", new LastScreen()],
+    // On a shared machine, real engines and browsers are late now and then. The last screen says which tests needed a second attempt.
     retry: process.env["CI"] === "true" ? 1 : 0,
     // Tests start engines, browsers and other runtimes beside the workers: two on two cores, four on many.
     maxWorkers: Math.min(4, Math.max(2, availableParallelism())),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Far above what anything takes on a machine that has nothing else to do: no claim depends on how fast a machine is.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 })

@@ -24,6 +24,6 @@ const table = (): string => {
 
 it("docs/architecture.md shows the error responses of every package", () => {
   const text = readFileSync(new URL("../docs/architecture.md", import.meta.url), "utf8")
-  const shown = /<!-- answers:.*?-->\n+(.*?)\n+<!-- \/answers -->/s.exec(text)?.[1]
+  const shown = /<!-- responses:.*?-->\n+(.*?)\n+<!-- \/responses -->/s.exec(text)?.[1]
   expect(shown).toBe(table())
 })

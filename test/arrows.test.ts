@@ -48,20 +48,70 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     refuses: ["effect", own("hostname"), own("router"), own("machine-proxy"), "node:net", "node:fs/promises", "jose"],
   },
   "packages/providers/src/adapters/docker/engine-client.ts": {
-    allows: ["node:fs/promises"],
-    refuses: [own("router"), "undici"],
+    allows: ["node:fs/promises", "./events.ts"],
+    refuses: [own("router"), "undici", "../../machines/single-flight.ts", "../../transport/machine-fetcher.ts"],
   },
   "packages/providers/src/adapters/docker/docker.ts": {
-    allows: ["node:net", "node:fs/promises", own("forward/http1"), effect],
-    refuses: ["effect", own("hostname"), "undici"],
+    allows: ["node:net", "node:fs/promises", own("forward/http1"), effect, "../../contract/errors.ts"],
+    refuses: ["effect", own("hostname"), "undici", "../local.ts", "../../providers.ts"],
+  },
+  "packages/providers/src/adapters/fly/fly.ts": {
+    allows: [
+      "./machines-api.ts",
+      "../../contract/errors.ts",
+      "../../adapter-kit/vendor-api.ts",
+      own("forward"),
+      effect,
+    ],
+    refuses: [
+      "../../machines/machines.ts",
+      "../../transport/fetch-response.ts",
+      "../../testing/app.ts",
+      "../../providers.ts",
+      "../../effect.ts",
+      "../docker/docker.ts",
+      "node:http",
+      "effect",
+      own("router"),
+    ],
+  },
+  "packages/providers/src/adapters/local.ts": {
+    allows: ["../contract/machine-provider.ts", "../adapter-kit/metadata-decoder.ts", own("forward/internal")],
+    refuses: ["../machines/waker.ts", "../providers.ts", "../transport/edge-headers.ts", "node:net"],
   },
   "packages/router/src/router.ts": {
     allows: [own("hostname"), own("forward"), own("providers"), own("providers/docker"), effect],
     refuses: ["effect", own("machine-proxy"), "node:net", "undici", "../../hostname/src/parse.ts"],
   },
   "packages/router/src/stores/memory.ts": {
-    allows: ["../route-store.ts", own("hostname")],
-    refuses: ["node:fs", "effect", own("machine-proxy"), "../../../hostname/src/parse.ts"],
+    allows: ["./route-store.ts", "../errors.ts", own("hostname"), own("providers"), own("forward/internal")],
+    refuses: [
+      "node:fs",
+      "effect",
+      effect,
+      own("machine-proxy"),
+      own("providers/docker"),
+      "../../../hostname/src/parse.ts",
+      "../program/handle.ts",
+      "../hosts/fetch.ts",
+      "../policies/policy.ts",
+      "../router.ts",
+    ],
+  },
+  "packages/router/src/stores/routes.ts": {
+    allows: ["./route-store.ts", "../errors.ts", effect],
+    refuses: ["effect", "../program/handle.ts", "node:fs"],
+  },
+  "packages/router/src/policies/visibility.ts": {
+    allows: ["./policy.ts", "../errors.ts", "../stores/record.ts", "../stores/route-store.ts", own("hostname")],
+    refuses: [
+      "../program/handle.ts",
+      "../hosts/node.ts",
+      "../stores/memory.ts",
+      "../stores/routes.ts",
+      effect,
+      "node:net",
+    ],
   },
   "packages/router/src/hosts/node.ts": {
     allows: ["node:net", own("forward/sockets"), effect],
@@ -70,6 +120,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
   "packages/machine-proxy/src/machine-proxy.ts": {
     allows: [own("forward"), own("forward/sockets"), "node:net"],
     refuses: [effect, "effect", own("hostname"), own("providers"), own("router"), "jose"],
+  },
+  "packages/ingress/src/ingress.ts": {
+    allows: [own("hostname"), own("router"), own("router/node"), effect, "./listen.ts"],
+    refuses: ["effect", own("forward"), own("providers"), own("machine-proxy"), "node:net", "jose"],
   },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],

@@ -1,66 +1,25 @@
 import { spawn } from "node:child_process"
-import { readFileSync, readdirSync } from "node:fs"
-import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import ts from "typescript"
 import { describe, expect, it } from "vitest"
+import { entries, exportedSymbols } from "./entries.ts"
 
-const root = new URL("..", import.meta.url).pathname
+const { checker, exports } = exportedSymbols()
 
-interface Entry {
-  /** What an importer writes, and the runtime where there are several: `@project-ingress/forward/fetch (bun)`. */
-  readonly name: string
-  readonly source: string
-}
-
-/** The sources that a package's `exports` name, through nested conditions. */
-const sources = (exported: unknown, conditions: readonly string[] = []): { conditions: string; source: string }[] => {
-  if (typeof exported !== "object" || exported === null) return []
-  return Object.entries(exported).flatMap(([key, value]) =>
-    key === "@project-ingress/source"
-      ? [{ conditions: conditions.length > 0 ? ` (${conditions.join(", ")})` : "", source: String(value) }]
-      : sources(value, [...conditions, key]),
-  )
-}
-
-const entries: Entry[] = readdirSync(join(root, "packages")).flatMap((folder) => {
-  const manifest: { name: string; exports: Record<string, unknown> } = JSON.parse(
-    readFileSync(join(root, "packages", folder, "package.json"), "utf8"),
-  )
-  return Object.entries(manifest.exports).flatMap(([path, exported]) =>
-    sources(exported).map(({ conditions, source }) => ({
-      name: manifest.name + path.slice(1) + conditions,
-      source: join(root, "packages", folder, source),
-    })),
-  )
-})
+const resolved = (symbol: ts.Symbol) =>
+  symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
 
 /** Every exported name of every entry: what exists at run time, and what is only a type. */
-const publicNames = () => {
-  const file = join(root, "tsconfig.json")
-  const parsed = ts.parseJsonConfigFileContent(
-    ts.readConfigFile(file, (path) => ts.sys.readFile(path)).config,
-    ts.sys,
-    root,
-  )
-  const program = ts.createProgram(
-    entries.map(({ source }) => source),
-    parsed.options,
-  )
-  const checker = program.getTypeChecker()
-  return entries.map(({ name, source }) => {
-    const module = program.getSourceFile(source)
-    const symbol = module && checker.getSymbolAtLocation(module)
-    if (!symbol) throw new Error(`${name}: ${source} is no module`)
-    const exported = checker.getExportsOfModule(symbol).map((each) => {
-      const flags = (each.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(each) : each).flags
+const publicNames = () =>
+  exports.map(({ name, source, symbols }) => {
+    const exported = symbols.map((each) => {
+      const { flags } = resolved(each)
       return { name: each.name, isValue: Boolean(flags & ts.SymbolFlags.Value), typeOnly: isTypeOnly(each) }
     })
     const values = exported.filter((each) => each.isValue && !each.typeOnly).map((each) => each.name)
     const types = exported.map((each) => each.name).filter((each) => !values.includes(each))
     return { name, source, values: values.toSorted(), types: types.toSorted() }
   })
-}
 
 /** `export type { Class }` exports a value's type and not the value. */
 const isTypeOnly = (symbol: ts.Symbol): boolean =>
@@ -78,6 +37,34 @@ describe("the public names", () => {
   it.each(names)("$name exports at run time what its types say", async ({ source, values }) => {
     const module: Record<string, unknown> = await import(pathToFileURL(source).href)
     expect(Object.keys(module).toSorted()).toEqual(values)
+  })
+})
+
+describe("a doc comment", () => {
+  const hasNone = (symbol: ts.Symbol) => resolved(symbol).getDocumentationComment(checker).length === 0
+
+  it("explains every public export", () => {
+    const missing = exports.flatMap(({ name, symbols }) =>
+      symbols.filter(hasNone).map((each) => `${name}: ${each.name}`),
+    )
+    expect(missing.join("\n")).toBe("")
+  })
+
+  it("is found where it is and missed where it is not", () => {
+    const host = ts.createCompilerHost({})
+    const text = "/** Doc. */\nexport const a = 1\nexport const b = 2\n// no doc\nexport interface C {}\n"
+    const source = ts.createSourceFile("a.ts", text, ts.ScriptTarget.Latest, true)
+    const program = ts.createProgram(
+      ["a.ts"],
+      {},
+      { ...host, getSourceFile: (name) => (name === "a.ts" ? source : undefined) },
+    )
+    const own = program.getTypeChecker()
+    const symbols = own.getExportsOfModule(own.getSymbolAtLocation(source)!)
+    expect(symbols.filter((each) => each.getDocumentationComment(own).length === 0).map(({ name }) => name)).toEqual([
+      "b",
+      "C",
+    ])
   })
 })
 
@@ -101,13 +88,13 @@ const probe = (source: string) => `
 
 const importAlone = async (source: string): Promise<{ output: string; code: number | string | null }> => {
   const flags = ["--conditions=@project-ingress/source", "--input-type=module", "--eval", probe(source)]
-  const child = spawn(process.execPath, flags, { timeout: 5_000, stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(process.execPath, flags, { timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] })
   let output = ""
   child.stdout.on("data", (data: Buffer) => (output += data.toString()))
   child.stderr.on("data", (data: Buffer) => (output += data.toString()))
   const code = await new Promise<number | string | null>((resolve, reject) => {
     child.once("error", reject)
-    child.once("close", (exit, signal) => resolve(exit ?? `${signal}: still running after 5 s`))
+    child.once("close", (exit, signal) => resolve(exit ?? `${signal}: still running after 60 s`))
   })
   return { output, code }
 }

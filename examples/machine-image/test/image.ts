@@ -21,9 +21,8 @@ const PULLED = "node:24-slim"
 const here = join(import.meta.dirname, "..")
 const proxy = dirname(createRequire(import.meta.url).resolve("@project-ingress/machine-proxy/package.json"))
 
-/** Builds and gives the image's name. `remove` leaves the base, so that the next build is a matter of seconds. */
-export const buildImage = async (): Promise<{ readonly name: string; remove(): Promise<void> }> => {
-  const base = await baseImage()
+/** Builds the image on a base and gives its name. `remove` leaves the base, so that the next build is a matter of seconds. */
+export const buildImage = async (base: string): Promise<{ readonly name: string; remove(): Promise<void> }> => {
   const own = `project-ingress-test/machine-image:${process.pid}`
   const withTarball = `${own}-base`
   const remove = async (): Promise<void> => {
@@ -54,7 +53,8 @@ export const baseMissing = async (): Promise<string | undefined> => {
 
 const ownBase = `project-ingress-test/debian-node:${process.versions.node}-${RECIPE}`
 
-const baseImage = async (): Promise<string> => {
+/** The name of the base, which is made where it is missing. Rejects where packages cannot be downloaded. */
+export const makeBase = async (): Promise<string> => {
   if (await hasImage(PULLED)) return PULLED
   if (await hasImage(ownBase)) return ownBase
   console.log("machine-image: makes a Debian with Node, once; this takes about half a minute")

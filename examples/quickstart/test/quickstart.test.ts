@@ -12,19 +12,19 @@ import { dockerApi } from "../src/docker-api.ts"
 import { dockerProblem, label } from "../src/docker-machines.ts"
 import { startLocal } from "../src/local-machines.ts"
 import { Undo } from "../src/machines.ts"
-import { browserProblem, launch, need, visit } from "./browser.ts"
+import { need, startBrowser, visit } from "./browser.ts"
 import { ask, runningChildren, spawnDemo, startDemo } from "./demo.ts"
-import type { Answer, Demo } from "./demo.ts"
+import type { Reply, Demo } from "./demo.ts"
 
 const dockerHost = process.env["DOCKER_HOST"]
-const noEngine = await dockerProblem(dockerHost, AbortSignal.timeout(5_000))
-const noBrowser = browserProblem()
+const noEngine = await dockerProblem(dockerHost, AbortSignal.timeout(20_000))
 const api = noEngine === undefined ? dockerApi(dockerHost) : undefined
 
 let browser: Browser | undefined
+let noBrowser: string | undefined
 beforeAll(async () => {
-  if (noBrowser === undefined) browser = await launch()
-}, 60_000)
+  ;({ browser, noBrowser } = await startBrowser())
+})
 afterAll(() => browser?.close())
 
 /** Containers and images in the engine that a demo with this process id made. */
@@ -44,7 +44,7 @@ const madeBy = async (
 const container = async (demo: Demo, machine: string): Promise<string> =>
   (await madeBy(demo.pid)).find(({ Labels }) => Labels[`${label}.machine`] === machine)!.Id
 
-const fails = (answer: Answer, status: number, code: string): void => {
+const fails = (answer: Reply, status: number, code: string): void => {
   expect({ status: answer.status, code: answer.headers["x-iterate-proxy-error"], body: answer.body }).toEqual({
     status,
     code,
@@ -91,11 +91,11 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
   beforeAll(async () => {
     if (engine === "docker" && noEngine !== undefined) return
     demo = await startDemo({ INGRESS_DEMO_ENGINE: engine })
-  }, 90_000)
-  afterAll(() => demo?.[Symbol.asyncDispose](), 30_000)
+  })
+  afterAll(() => demo?.[Symbol.asyncDispose]())
 
   const running = (ctx: TestContext): Demo => {
-    if (engine === "docker") need(ctx, "engine", noEngine)
+    if (engine === "docker") need(ctx, noEngine)
     return demo!
   }
   const at = (label: string): string => `${label}.localhost:${demo!.port}`
@@ -108,18 +108,18 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
 
   it("serves a page, a WebSocket, an event stream and an upload, and follows attach and detach", async (ctx) => {
     const { port, attach, detach } = running(ctx)
-    need(ctx, "browser", noBrowser)
+    need(ctx, noBrowser)
     const seen = await visit(browser!, {
       page: `http://${app}.localhost:${port}/`,
       attach: (machine) => attach("misha", machine),
       detach: () => detach("misha"),
     })
     expect(seen).toEqual(["mach_a", "mach_b", "mach_a"])
-  }, 90_000)
+  })
 
   it("is operated from its own page, by no other", async (ctx) => {
     const { port } = running(ctx)
-    need(ctx, "browser", noBrowser)
+    need(ctx, noBrowser)
     const page = await browser!.newPage()
     await page.goto(`http://localhost:${port}/`)
     const heading = page.locator("section", { has: page.locator("h2", { hasText: "banana" }) }).locator("h2")
@@ -134,7 +134,7 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
     await page.goto(`http://localhost:${port}/`)
     await expect.poll(() => heading.innerText()).toBe("banana → mach_a")
     await page.close()
-  }, 60_000)
+  })
 
   it.for([
     ["another origin", { origin: "http://evil.example" }, "localhost", 403],
@@ -231,7 +231,7 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
     }
     await attach("misha", "mach_b")
     expect((await ask(port, at(app))).status).toBe(200)
-  }, 60_000)
+  })
 
   it("leaves nothing behind", async (ctx) => {
     const { pid, output, stop } = running(ctx)
@@ -239,7 +239,7 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
     expect(output()).toContain("nothing is left running")
     expect(runningChildren(output())).toEqual([])
     expect(await madeBy(pid)).toEqual([])
-  }, 30_000)
+  })
 })
 
 describe("a start", () => {
@@ -255,7 +255,7 @@ describe("a start", () => {
       expect(runningChildren(demo.output())).toEqual([])
       expect(await madeBy(demo.child.pid!)).toEqual([])
     }
-  }, 60_000)
+  })
 
   it("takes processes when the engine answers and cannot run a machine", async () => {
     const broken = createHttpServer((request, response) => {
@@ -269,7 +269,7 @@ describe("a start", () => {
     expect(demo.output()).toContain("Machines are processes: a Docker Engine answers but cannot run them: ")
     expect(demo.output()).toContain("no space left on device")
     broken.close()
-  }, 60_000)
+  })
 
   it("gives each machine ports of its own where there is one loopback address", async (ctx) => {
     const undo = new Undo()
@@ -285,17 +285,20 @@ describe("a start", () => {
       expect(machines.byPort).toBe(false)
       expect(said.filter((text) => text.includes("machines share 127.0.0.1"))).toHaveLength(1)
       const [a, b] = [machines.routes.get("mach_a")!, machines.routes.get("mach_b")!]
-      const ticket = await signTicket(signing, { machine: "mach_a" })
-      const reach = (target: number) =>
+      // A ticket of its own for each request: one lives for 60 s.
+      const reach = async (target: number) =>
         ask(a.published, "machine", {
-          headers: { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": `${target}__misha.localhost` },
+          headers: {
+            "x-iterate-proxy-ticket": await signTicket(signing, { machine: "mach_a" }),
+            "x-iterate-proxy-target-host": `${target}__misha.localhost`,
+          },
         })
       expect((await reach(a.services.app)).body).toContain("mach_a")
       for (const other of [b.services.app, b.services.plain]) fails(await reach(other), 403, "PORT_FORBIDDEN")
     } finally {
       await undo.run()
     }
-  }, 30_000)
+  })
 
   it("beside another has addresses of its own", async () => {
     const environment = { INGRESS_DEMO_ENGINE: "local" }
@@ -307,10 +310,10 @@ describe("a start", () => {
     } finally {
       await Promise.all(demos.map(({ stop }) => stop()))
     }
-  }, 60_000)
+  })
 
   it("removes what a killed run has left", async (ctx) => {
-    need(ctx, "engine", noEngine)
+    need(ctx, noEngine)
     const killed = await startDemo({ INGRESS_DEMO_ENGINE: "docker" })
     await killed.stop("SIGKILL")
     expect(await madeBy(killed.pid)).toHaveLength(3)
@@ -319,29 +322,25 @@ describe("a start", () => {
     expect(await madeBy(killed.pid)).toEqual([])
     next.child.kill("SIGTERM")
     await next.exited
-  }, 90_000)
+  })
 
   it("that was killed takes its processes with it", async () => {
     const killed = await startDemo({ INGRESS_DEMO_ENGINE: "local" })
     expect(runningChildren(killed.output())).toHaveLength(2)
     await killed.stop("SIGKILL")
-    await expect.poll(() => runningChildren(killed.output()), { timeout: 10_000 }).toEqual([])
-  }, 30_000)
+    await expect.poll(() => runningChildren(killed.output()), { timeout: 60_000 }).toEqual([])
+  })
 
   it.each([
     [{ PORT: "x" }, "0 to 65535"],
     [{ PORT: "70000" }, "0 to 65535"],
     [{ INGRESS_DEMO_ENGINE: "podman" }, "docker or local"],
-  ])(
-    "with %j says what it accepts",
-    async (environment, accepted) => {
-      const demo = spawnDemo(environment)
-      expect(await demo.exited).toBe(1)
-      expect(demo.output()).toContain(accepted)
-      expect(demo.output()).not.toContain("    at ")
-    },
-    20_000,
-  )
+  ])("with %j says what it accepts", async (environment, accepted) => {
+    const demo = spawnDemo(environment)
+    expect(await demo.exited).toBe(1)
+    expect(demo.output()).toContain(accepted)
+    expect(demo.output()).not.toContain("    at ")
+  })
 
   it("says that its port is taken", async () => {
     const server = createServer().listen(0, "127.0.0.1")
@@ -351,5 +350,5 @@ describe("a start", () => {
     expect(await demo.exited).toBe(1)
     expect(demo.output()).toContain(`port ${port} is in use: set PORT to another one`)
     server.close()
-  }, 20_000)
+  })
 })

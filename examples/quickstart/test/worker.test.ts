@@ -5,16 +5,16 @@ import { startWorker } from "../../os-worker/test/workerd.ts"
 import { dockerProblem, startDocker } from "../src/docker-machines.ts"
 import { startLocal } from "../src/local-machines.ts"
 import { Undo } from "../src/machines.ts"
-import { browserProblem, launch, need, visit } from "./browser.ts"
+import { need, startBrowser, visit } from "./browser.ts"
 
 const dockerHost = process.env["DOCKER_HOST"]
-const noEngine = await dockerProblem(dockerHost, AbortSignal.timeout(5_000))
-const noBrowser = browserProblem()
+const noEngine = await dockerProblem(dockerHost, AbortSignal.timeout(20_000))
 
 let browser: Browser | undefined
+let noBrowser: string | undefined
 beforeAll(async () => {
-  if (noBrowser === undefined) browser = await launch()
-}, 60_000)
+  ;({ browser, noBrowser } = await startBrowser())
+})
 afterAll(() => browser?.close())
 
 describe("the same machines behind a Worker in workerd", () => {
@@ -23,40 +23,34 @@ describe("the same machines behind a Worker in workerd", () => {
     { engine: "local", label: "4096__misha" },
     // Of the documentation's block (RFC 5737): no computer has it, as macOS has no 127.0.0.2.
     { engine: "local", label: "app--misha", addresses: ["192.0.2.1"] },
-  ])(
-    "serve what they serve behind Node: $engine at $label",
-    { timeout: 120_000 },
-    async ({ engine, label, addresses }, ctx) => {
-      if (engine === "docker") need(ctx, "engine", noEngine)
-      need(ctx, "browser", noBrowser)
-      const undo = new Undo()
-      try {
-        const { signing, verification } = await generateTicketKeys("worker")
-        const options = { ids: ["mach_a", "mach_b"], verification, signal: ctx.signal, say: () => {} }
-        const machines =
-          engine === "docker"
-            ? await startDocker(dockerHost, options, undo)
-            : await startLocal(options, undo, addresses)
-        const worker = await startWorker({ signing })
-        undo.add(() => worker.dispose())
-        // A Worker cannot ask a local engine where a container is: it is told.
-        const attach = (id: string): Promise<void> => {
-          const { machine, services, published } = machines.routes.get(id)!
-          return worker.attach("p:misha", {
-            machine: { ...machine, type: "local", metadata: { ...published } },
-            services,
-          })
-        }
-        await attach("mach_a")
-        const seen = await visit(browser!, {
-          page: `http://${label}.localhost:${new URL(worker.url).port}/`,
-          attach,
-          detach: () => worker.detach("p:misha"),
+  ])("serve what they serve behind Node: $engine at $label", async ({ engine, label, addresses }, ctx) => {
+    if (engine === "docker") need(ctx, noEngine)
+    need(ctx, noBrowser)
+    const undo = new Undo()
+    try {
+      const { signing, verification } = await generateTicketKeys("worker")
+      const options = { ids: ["mach_a", "mach_b"], verification, signal: ctx.signal, say: () => {} }
+      const machines =
+        engine === "docker" ? await startDocker(dockerHost, options, undo) : await startLocal(options, undo, addresses)
+      const worker = await startWorker({ signing })
+      undo.add(() => worker.dispose())
+      // A Worker cannot ask a local engine where a container is: it is told.
+      const attach = (id: string): Promise<void> => {
+        const { machine, services, published } = machines.routes.get(id)!
+        return worker.attach("p:misha", {
+          machine: { ...machine, type: "local", metadata: { ...published } },
+          services,
         })
-        expect(seen).toEqual(["mach_a", "mach_b", "mach_a"])
-      } finally {
-        await undo.run()
       }
-    },
-  )
+      await attach("mach_a")
+      const seen = await visit(browser!, {
+        page: `http://${label}.localhost:${new URL(worker.url).port}/`,
+        attach,
+        detach: () => worker.detach("p:misha"),
+      })
+      expect(seen).toEqual(["mach_a", "mach_b", "mach_a"])
+    } finally {
+      await undo.run()
+    }
+  })
 })

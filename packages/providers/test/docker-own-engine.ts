@@ -13,7 +13,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { reasonToSkip } from "./engine.ts"
 
 export interface OwnEngine {
   /** At 127.0.0.1. */
@@ -37,13 +36,13 @@ export const certificates = (holder: "server" | "client" | "stranger"): string =
 // A process that dies with this one, even when that is killed; then a network and mounts that nobody else sees.
 const alone = ["--pdeathsig", "KILL", "unshare", "--net", "--mount"]
 
-/** Why no engine can be started here, or `undefined`. Throws when `INGRESS_REQUIRE` names `engine`. */
+/** Why no engine can be started here, or `undefined`. */
 export const ownEngineMissing = async (): Promise<string | undefined> => {
   try {
     await promisify(execFile)("setpriv", [...alone, "dockerd", "--version"])
     return undefined
-  } catch (cause) {
-    return reasonToSkip("nobody may start a dockerd here: it takes root, dockerd, setpriv and unshare", cause)
+  } catch {
+    return "nobody may start a dockerd here: it takes root, dockerd, setpriv and unshare"
   }
 }
 

@@ -37,20 +37,14 @@ const RECIPE = "1"
 
 const run = async (...args: string[]): Promise<string> => (await promisify(execFile)("docker", args)).stdout.trim()
 
-/** Why there is no engine, or `undefined` when there is one. Throws when `INGRESS_REQUIRE` names `engine`. */
+/** Why there is no engine, or `undefined` when there is one. */
 export const engineMissing = async (): Promise<string | undefined> => {
   try {
     await run("version", "--format", "{{.Server.Version}}")
     return undefined
-  } catch (cause) {
-    return reasonToSkip("no Docker Engine answers", cause)
+  } catch {
+    return "no Docker Engine answers"
   }
-}
-
-/** The reason, where it may be one. Throws when `INGRESS_REQUIRE` names `engine`. */
-export const reasonToSkip = (reason: string, cause: unknown): string => {
-  if (process.env["INGRESS_REQUIRE"]?.split(/[ ,]+/).includes("engine") !== true) return reason
-  throw new Error(`INGRESS_REQUIRE asks for a Docker Engine: ${reason}`, { cause })
 }
 
 /** The name of an image that runs `node /app/server.mjs`. Made once for each version of Node, in about a second. */

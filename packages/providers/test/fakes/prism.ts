@@ -1,6 +1,6 @@
 /**
  * Prism as a proxy in front of a fake: checks every request and answer against an OpenAPI file. It has 70 MB of dependencies,
- * so nobody installs it with the workspace: `INGRESS_REQUIRE=prism` fetches it once, into node_modules/.cache.
+ * so nobody installs it with the workspace: `pnpm test:all` fetches it once, into node_modules/.cache.
  */
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -15,10 +15,10 @@ const cache = join(import.meta.dirname, "../../../../node_modules/.cache")
 const folder = join(cache, `prism-${VERSION}`)
 const program = join(folder, "node_modules/@stoplight/prism-cli/dist/index.js")
 
-/** Why there is no Prism, or `undefined` when there is one. Fetches it when `INGRESS_REQUIRE` names `prism`, or throws. */
+/** Why there is no Prism, or `undefined` when there is one. `pnpm test:all` fetches it, or throws. */
 export const prismMissing = async (): Promise<string | undefined> => {
   if (existsSync(program)) return undefined
-  if (process.env["INGRESS_REQUIRE"]?.split(/[ ,]+/).includes("prism") !== true) return "Prism is not fetched"
+  if (process.env["INGRESS_ALL"] !== "1") return "Prism is not fetched: pnpm test:all does"
   console.log(`fetches Prism ${VERSION}`)
   await mkdir(cache, { recursive: true })
   // Moved when it is whole: two test files may fetch it at once.
