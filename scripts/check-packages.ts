@@ -153,7 +153,7 @@ const run = async (command: string, args: readonly string[], cwd: string): Promi
   // Our own package manager's and test runner's settings are not the consumer's, but for where packages come from.
   const ours = /^(?!npm_config_(registry|userconfig|cache|proxy|https_proxy|cafile)$)(npm_|pnpm_|VITEST)/i
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name)))
-  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 })
+  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], timeout: 600_000 })
   let output = ""
   child.stdout.on("data", (data: Buffer) => (output += data.toString()))
   child.stderr.on("data", (data: Buffer) => (output += data.toString()))

@@ -88,13 +88,13 @@ const probe = (source: string) => `
 
 const importAlone = async (source: string): Promise<{ output: string; code: number | string | null }> => {
   const flags = ["--conditions=@project-ingress/source", "--input-type=module", "--eval", probe(source)]
-  const child = spawn(process.execPath, flags, { timeout: 5_000, stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(process.execPath, flags, { timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] })
   let output = ""
   child.stdout.on("data", (data: Buffer) => (output += data.toString()))
   child.stderr.on("data", (data: Buffer) => (output += data.toString()))
   const code = await new Promise<number | string | null>((resolve, reject) => {
     child.once("error", reject)
-    child.once("close", (exit, signal) => resolve(exit ?? `${signal}: still running after 5 s`))
+    child.once("close", (exit, signal) => resolve(exit ?? `${signal}: still running after 60 s`))
   })
   return { output, code }
 }

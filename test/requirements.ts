@@ -4,5 +4,9 @@
  */
 export const everything: boolean = process.env["INGRESS_ALL"] === "1"
 
-/** Why a test that takes long is skipped; `undefined` when it runs. For `ctx.skip(…)`, or at the end of a group's name. */
-export const onlyInAll: string | undefined = everything ? undefined : "runs by pnpm test:all"
+/**
+ * What ends the name of a group that takes long, so that the last screen of a run says why it is skipped:
+ *
+ *     describe.skipIf(!everything)(`after many requests${onlyInAll}`, () => { … })
+ */
+export const onlyInAll: string = everything ? "" : ": runs by pnpm test:all"

@@ -12,7 +12,7 @@ const files = trackedFiles(
     /^packages\/[^/]+\/src\/.*\.ts$/.test(file) ||
     /^examples\/[^/]+\/src\/.*\.ts$/.test(file) ||
     /^scripts\/.*\.ts$/.test(file) ||
-    /^(?!\.changeset\/|.*CHANGELOG).*\.md$/.test(file) ||
+    /^(?!.*CHANGELOG).*\.md$/.test(file) ||
     /^docs\/.*\.svg$/.test(file),
 )
 

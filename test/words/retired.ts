@@ -94,7 +94,10 @@ export const retired: readonly Retired[] = [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
       [/\ba VM's private (?:IP|address)\b/gi, "a vendor's product, not a machine of ours"],
     ],
-    files: [["packages/providers/src/adapters/fly/", "a field of Fly's API"]],
+    files: [
+      ["packages/providers/src/adapters/fly/", "a field of Fly's API"],
+      ["packages/providers/src/adapters/upstream.ts", "a vendor's own name of a machine, in an example"],
+    ],
   },
   {
     text: /\bsandbox(?:es)?\b/gi,

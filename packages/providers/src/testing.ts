@@ -1,11 +1,11 @@
 /**
- * Proves a provider. The suite receives the caller's `test` and a fixture: a machine that runs, and whatever can be done to
- * it. Every law is one test; those that the fixture cannot try say so.
+ * The conformance suite for providers. It takes the caller's `test` and a fixture: a running machine, and what can be done to
+ * it. Every law is one test; a law that the fixture cannot test is skipped with the reason.
  */
 export { appSource, conformanceApp } from "./testing/app.ts"
 export type { AppRequest, AppResponse, AppSocket, ConformanceApp } from "./testing/app.ts"
 export type { Fixture, Undo } from "./testing/fixture.ts"
-export { startMachine } from "./testing/process.ts"
-export type { ProcessMachine, ProcessMachineOptions } from "./testing/process.ts"
+export { startMachine } from "./testing/process-machine.ts"
+export type { ProcessMachine, ProcessMachineOptions } from "./testing/process-machine.ts"
 export { laws, providerSuite } from "./testing/suite.ts"
 export type { LawName, SuiteOptions, SuiteReport, TestRunner } from "./testing/suite.ts"

@@ -1,4 +1,4 @@
-/** Every adapter of this package, and what the suite is given for it on Node. */
+/** Every adapter of this package, with its fixture on Node. */
 import type { Capabilities } from "../src/contract/machine-provider.ts"
 import type { SuiteOptions } from "../src/testing.ts"
 import { cloudflareContainerFixture } from "./conformance-cloudflare-container.ts"
@@ -15,55 +15,58 @@ type Skip = NonNullable<SuiteOptions["skip"]>
 
 export interface Adapter {
   readonly fixture: () => Promise<Proved>
-  /** Why this machine cannot prove it. */
+  /** Why it cannot be tested on this machine. */
   readonly missing?: () => Promise<string | undefined>
-  /** Its fixture works on Bun and Deno as well, machines and all. */
+  /** Takes long, so that its laws run only by `pnpm test:all`. */
+  readonly slow?: true
+  /** Its fixture also runs on Bun and Deno, with its machines. */
   readonly portable?: true
-  /** Where it is proved: everywhere it says that it runs. */
+  /** Where it is tested: on every runtime that it declares. */
   readonly runtimes: readonly Runtime[]
-  /** What it does otherwise than others. */
+  /** Laws that it does not keep, on any runtime or on one, with the reasons. */
   readonly skip?: Skip
   readonly skipIn?: Partial<Readonly<Record<Runtime, Skip>>>
 }
 
 const everywhere: readonly Runtime[] = ["node", "bun", "deno", "workerd"]
-const unseen = {
+const refusalHidden = {
   workerd: {
-    "states.stopped-fails": "workerd does not tell a refused connection from a broken one, and nobody knows the state",
+    "states.stopped-fails":
+      "workerd does not distinguish a refused connection from a broken one, and there is no status",
   },
 } satisfies Adapter["skipIn"]
-const steady = {
-  "identity.epoch-changes": "an endpoint is made of the record alone, and what a restart changes is behind the edge",
+const stableEpoch = {
+  "identity.epoch-changes": "an endpoint is made of the record alone; what a restart changes is behind the edge",
 } satisfies Skip
 
 type Name = Made["adapter"]
 
 export const adapters: Readonly<Record<Name, Adapter>> = {
-  local: { fixture: localFixture, portable: true, runtimes: everywhere, skipIn: unseen },
-  url: { fixture: urlFixture, runtimes: everywhere, skipIn: unseen },
-  docker: { fixture: dockerFixture, missing: engineMissing, runtimes: ["node", "bun", "deno"] },
-  fly: { fixture: flyFixture, runtimes: everywhere, skip: steady },
+  local: { fixture: localFixture, portable: true, runtimes: everywhere, skipIn: refusalHidden },
+  url: { fixture: urlFixture, runtimes: everywhere, skipIn: refusalHidden },
+  docker: { fixture: dockerFixture, missing: engineMissing, slow: true, runtimes: ["node", "bun", "deno"] },
+  fly: { fixture: flyFixture, runtimes: everywhere, skip: stableEpoch },
   daytona: { fixture: daytonaFixture, runtimes: everywhere },
-  "cloudflare-container": { fixture: cloudflareContainerFixture, runtimes: ["workerd"], skip: steady },
+  "cloudflare-container": { fixture: cloudflareContainerFixture, runtimes: ["workerd"], skip: stableEpoch },
   "cloudflare-tunnel": {
     fixture: cloudflareTunnelFixture,
     runtimes: everywhere,
     skip: {
-      ...steady,
-      "platform.port-closed": "the edge's 502 may as well be its own failure, and there is no state to ask for",
+      ...stableEpoch,
+      "platform.port-closed": "the edge's 502 may also be its own failure, and there is no status",
     },
   },
 }
 
-/** What a runtime's own `fetch` keeps the fetcher from, whatever the provider. */
+/** Laws that a runtime's own `fetch` makes the fetcher break, with any provider. */
 const deviations: Readonly<Record<Runtime, Skip>> = {
   node: {},
   bun: { "http.path-slashes": "Bun's fetch drops the first of two slashes at the beginning of a path" },
-  deno: { "http.gzip": "Deno's fetch decodes what it is given, and the fetcher says so" },
+  deno: { "http.gzip": "Deno's fetch decodes bodies, and the fetcher removes content-encoding" },
   workerd: { "http.gzip": "workerd decodes a body when a Worker reads it; passed on unread it stays as it is" },
 }
 
-/** The laws that an adapter is not tried with, and why. */
+/** The laws that an adapter is not tested with on a runtime, with the reasons. */
 export const skipOf = ({ skip, skipIn }: Adapter, runtime: Runtime): Skip => ({
   ...deviations[runtime],
   ...skip,
@@ -71,8 +74,8 @@ export const skipOf = ({ skip, skipIn }: Adapter, runtime: Runtime): Skip => ({
 })
 
 /**
- * What runs beside each other: an engine is waited for most of the time, and the others fill it. More at once is more than
- * two cores do within the laws' limits of time.
+ * What runs at the same time: a lane with an engine waits most of the time, and the other one uses that time. More lanes would
+ * be too much for two cores.
  */
 export const lanes: readonly (readonly [where: string, names: readonly Name[]])[] = [
   ["machines in containers", ["docker"]],

@@ -5,6 +5,7 @@
  */
 import type { Socket } from "node:net"
 import { describe, expect, it } from "vitest"
+import { everything, onlyInAll } from "../../../../test/requirements.ts"
 import { closedPort } from "../harness.ts"
 import { MiB, Sink, connectTo, gone, headTo, heapOf, socketsOf, startCommand, startServer } from "./bulk.ts"
 import type { Running } from "./bulk.ts"
@@ -40,7 +41,7 @@ const ws = (socket: Socket): void => {
   })
 }
 
-describe("after many exchanges", () => {
+describe.skipIf(!everything)(`after many exchanges${onlyInAll}`, () => {
   it(
     `W24 D09 ${TUNNELS} tunnels opened and closed leave no descriptor, no warning and no memory`,
     async () => {

@@ -1,5 +1,5 @@
 /* oxlint-disable unicorn/consistent-function-scoping -- the app is sent to machines as text: it refers to nothing outside */
-/** The parts of node:http's objects that the app uses; the kit itself imports no `node:` module. */
+/** What the app uses of `http.IncomingMessage`. The kit itself imports no `node:` module. */
 export interface AppRequest {
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -9,6 +9,7 @@ export interface AppRequest {
   on(event: "end", listener: () => void): unknown
   on(event: "close", listener: () => void): unknown
 }
+/** What the app uses of `http.ServerResponse`. */
 export interface AppResponse {
   readonly writableFinished: boolean
   writeHead(status: number, headers?: Record<string, string | string[]>): unknown
@@ -17,6 +18,7 @@ export interface AppResponse {
   destroy(): unknown
   on(event: "close", listener: () => void): unknown
 }
+/** What the app uses of the socket of an upgrade. */
 export interface AppSocket {
   write(chunk: Uint8Array | string): unknown
   end(chunk?: Uint8Array | string): unknown
@@ -24,17 +26,23 @@ export interface AppSocket {
   on(event: "error" | "close", listener: () => void): unknown
 }
 
+/** The app inside a machine, as listeners of a `http.Server`. */
 export interface ConformanceApp {
-  /** A listener of node:http's `request`. */
+  /** For the event `request`. */
   readonly request: (request: AppRequest, response: AppResponse) => void
-  /** A listener of node:http's `upgrade`. */
+  /** For the event `upgrade`: WebSockets. */
   readonly upgrade: (request: AppRequest, socket: AppSocket) => void
 }
 
 /**
- * The app that runs in a machine while its provider is proved. It tells what it was sent and does what it is asked.
+ * The app that runs in a machine while its provider is tested. It echoes requests, and streams, waits and fails as their paths
+ * say. `machine` is the machine's id.
  *
- * Its text is sent to machines (`appSource`), so it refers to nothing outside itself.
+ * Its source is sent to machines ({@link appSource}), so it refers to nothing outside itself.
+ *
+ * @example
+ * const app = conformanceApp("mach_1")
+ * createServer(app.request).on("upgrade", app.upgrade).listen(3000)
  */
 export const conformanceApp = (machine: string): ConformanceApp => {
   interface Seen {
@@ -45,12 +53,12 @@ export const conformanceApp = (machine: string): ConformanceApp => {
   }
   const seen = new Map<string, Seen>()
   const held = new Map<string, () => void>()
-  const about = (id: string): Seen => {
+  const recordOf = (id: string): Seen => {
     let found = seen.get(id)
     if (found === undefined) seen.set(id, (found = { count: 0, received: 0, closed: false, closeCode: 0 }))
     return found
   }
-  const octets = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, i) => (i * 31 + (i >> 8)) & 255)
+  const bytes = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, i) => (i * 31 + (i >> 8)) & 255)
   const bodyOf = (request: AppRequest, done: (body: Uint8Array) => void): void => {
     const chunks: Uint8Array[] = []
     let size = 0
@@ -69,7 +77,7 @@ export const conformanceApp = (machine: string): ConformanceApp => {
     })
   }
   const hex = (bytes: ArrayBuffer): string =>
-    Array.from(new Uint8Array(bytes), (octet) => octet.toString(16).padStart(2, "0")).join("")
+    Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
 
   const request = (request: AppRequest, response: AppResponse): void => {
     const url = request.url ?? "/"
@@ -84,7 +92,7 @@ export const conformanceApp = (machine: string): ConformanceApp => {
       response.end(body)
     }
     const watched = (): Seen => {
-      const note = about(id)
+      const note = recordOf(id)
       response.on("close", () => {
         if (!response.writableFinished) note.closed = true
       })
@@ -111,7 +119,7 @@ export const conformanceApp = (machine: string): ConformanceApp => {
         return void response.end(packed)
       }
       case "bytes": {
-        const body = octets(Number(id))
+        const body = bytes(Number(id))
         response.writeHead(200, { "content-type": "application/octet-stream", "content-length": String(body.length) })
         return void response.end(body)
       }
@@ -151,12 +159,12 @@ export const conformanceApp = (machine: string): ConformanceApp => {
         return undefined
       }
       case "count": {
-        const note = about(id)
+        const note = recordOf(id)
         note.count++
         return bodyOf(request, () => json(note))
       }
       case "seen":
-        return json(about(id))
+        return json(recordOf(id))
       case "broken":
         response.writeHead(200, { "content-length": "1000" })
         response.write("only this", () => setTimeout(() => response.destroy(), 50))
@@ -201,7 +209,7 @@ export const conformanceApp = (machine: string): ConformanceApp => {
       out.set(b, a.length)
       return out
     }
-    /** Takes one frame off what is waiting, if it is whole. */
+    /** Takes one frame off the received bytes, if it is complete. */
     const take = (): { readonly final: boolean; readonly opcode: number; readonly payload: Uint8Array } | undefined => {
       if (waiting.length < 2) return undefined
       const short = waiting[1]! & 127
@@ -223,7 +231,7 @@ export const conformanceApp = (machine: string): ConformanceApp => {
       for (let next = take(); next !== undefined; next = take()) {
         const { final, opcode, payload } = next
         if (opcode === 8) {
-          about(query).closeCode = payload.length >= 2 ? payload[0]! * 256 + payload[1]! : 1005
+          recordOf(query).closeCode = payload.length >= 2 ? payload[0]! * 256 + payload[1]! : 1005
           socket.end(frame(8, payload))
           return
         }
@@ -256,8 +264,8 @@ export const conformanceApp = (machine: string): ConformanceApp => {
 }
 
 /**
- * The app as an ES module for Node, for machines that are filled with files: listens on `port` of every address, or of
- * `host`.
+ * The source of the app as an ES module for Node, for machines that are made of files. It listens on `port`, at every address
+ * or at `host`.
  */
 export const appSource = (
   machine: string,

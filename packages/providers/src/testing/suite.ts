@@ -1,17 +1,21 @@
+import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { LawBroken, within } from "./assert.ts"
+import { recordConsole } from "./console.ts"
+import { makeContext } from "./context.ts"
+import type { LawContext } from "./context.ts"
 import type { Fixture, Need } from "./fixture.ts"
-import { doors } from "./laws/doors.ts"
+import type { Law } from "./law.ts"
+import { effect } from "./laws/effect.ts"
 import { http } from "./laws/http.ts"
 import { identity } from "./laws/identity.ts"
 import { platform } from "./laws/platform.ts"
-import { secrets, silence } from "./laws/secrets.ts"
-import { machineStates, removal, wake } from "./laws/states.ts"
+import { recordedSecrets, secrets } from "./laws/secrets.ts"
+import { machineStates, removal } from "./laws/states.ts"
 import { time } from "./laws/time.ts"
+import { wake } from "./laws/wake.ts"
 import { webSocket } from "./laws/websocket.ts"
-import { makeWorld } from "./world.ts"
-import type { Law, World } from "./world.ts"
 
-/** In the order in which they are tried. */
+/** In the order in which they are checked: a removed machine does not come back, and the last ones look at all that was said. */
 const all = {
   ...identity,
   ...http,
@@ -20,138 +24,120 @@ const all = {
   ...machineStates,
   ...wake,
   ...platform,
-  ...doors,
+  ...effect,
   ...secrets,
   ...removal,
-  ...silence,
+  ...recordedSecrets,
 } satisfies Record<string, Law>
 
 /** The stable name of a law: `identity.mismatch`. */
 export type LawName = keyof typeof all
 
-/** Every law's sentence by its name. */
+/** Every law's claim by its name. */
 export const laws: Readonly<Record<LawName, string>> = Object.fromEntries(
-  Object.entries(all).map(([name, { says }]) => [name, says]),
+  Object.entries(all).map(([name, { claim }]) => [name, claim]),
 ) as Record<LawName, string>
 
-/** What runs a test in the caller's runner: vitest's `it`, `test` of node:test or of bun:test, `Deno.test`. */
+/** What registers a test in the caller's runner: vitest's `it`, `test` of node:test or of bun:test, `Deno.test`. */
 export interface TestRunner {
   (name: string, run: () => Promise<void>): unknown
   /**
-   * Takes the laws that are left out; the reason is in the name. Where there is none, they are tests that ask the runner's
-   * context to skip them, as vitest and node:test give one, and pass elsewhere.
+   * Registers the laws that are skipped; the reason is in the name. Without it they are registered as tests that ask the
+   * runner's context to skip them, as vitest and node:test provide one, and that pass elsewhere.
    */
   readonly skip?: (name: string, run: () => Promise<void>) => unknown
 }
 
+/** What {@link providerSuite} takes beside its fixture. */
 export interface SuiteOptions {
-  /** Laws that this provider does not keep, and why: `{ "http.gzip": "the edge decodes bodies" }`. */
+  /** Laws that this provider does not keep, each with the reason: `{ "http.gzip": "the edge decodes bodies" }`. */
   readonly skip?: Partial<Readonly<Record<LawName, string>>>
-  /** How long one law may take, in ms. 20 000. */
+  /** How long one law may take, in ms. Default 60 000. */
   readonly lawTimeoutMs?: number
 }
 
-/** What became of the laws when they were registered. */
+/** Which laws were registered, and how. */
 export interface SuiteReport {
+  /** Laws that are checked. */
   readonly tried: readonly LawName[]
-  /** The reason by name. */
+  /** Laws that are skipped, each with the reason. */
   readonly skipped: Partial<Readonly<Record<LawName, string>>>
 }
 
 /**
- * Proves a provider: registers one test for each law in the caller's runner. `setup` is called once, at once; what it opened
- * is the caller's to close, after the tests. The laws share its fixture and are tried one after the other, in any runner.
+ * The conformance suite of providers: registers one test for each law in the caller's runner. `setup` is called once, at once;
+ * what it opened is the caller's to close, after the tests. The laws share its fixture and are checked one after the other, in
+ * any runner.
  *
- * @throws {TypeError} when `skip` names no law, or gives no reason
+ * Rejects with a `TypeError` when an option is unknown or invalid, `skip` names no law or gives no reason, or `setup` gives no
+ * fixture, and with the error of `setup`.
  *
  * @example
- * await providerSuite(it, async () => ({ provider: nimbus({ apiKey }), machine, signing, secrets: [apiKey] }))
+ * await providerSuite(it, async () => ({ provider: nimbus({ apiKey }), machine, signingKey, secrets: [apiKey] }))
  */
 export const providerSuite = async (
   test: TestRunner,
   setup: () => Fixture | Promise<Fixture>,
   options: SuiteOptions = {},
 ): Promise<SuiteReport> => {
-  const { skip = {}, lawTimeoutMs = 20_000 } = options
+  checkOptions("providerSuite", options, { skip: accept.object, lawTimeoutMs: accept.number(1) })
+  const { skip = {}, lawTimeoutMs = 60_000 } = options
   for (const [name, reason] of Object.entries(skip)) {
-    if (!Object.hasOwn(all, name)) throw new TypeError(`skip: there is no law ${JSON.stringify(name)}`)
-    if (typeof reason !== "string" || reason.trim() === "") throw new TypeError(`skip: ${name} needs a reason`)
+    if (!Object.hasOwn(all, name)) throw new TypeError(`providerSuite: skip: there is no law ${JSON.stringify(name)}`)
+    if (typeof reason !== "string" || reason.trim() === "") {
+      throw new TypeError(`providerSuite: skip: ${name} needs a reason`)
+    }
   }
-  const world = makeWorld(await setup())
+  const fixture = await setup()
+  if (typeof fixture?.provider?.resolve !== "function" || typeof fixture.machine !== "object") {
+    throw new TypeError("providerSuite: setup must give a fixture with a provider and a machine")
+  }
+  const context = makeContext(fixture)
   const tried: LawName[] = []
   const skipped: Partial<Record<LawName, string>> = {}
-  let turn: Promise<unknown> = Promise.resolve()
+  let previous: Promise<unknown> = Promise.resolve()
   for (const [key, law] of Object.entries(all)) {
     const name = key as LawName
-    const title = `${name}: ${law.says}`
-    const reason = skip[name] ?? law.needs.map((need) => lacks(world, need)).find((lack) => lack !== undefined)
+    const title = `${name}: ${law.claim}`
+    const reason = skip[name] ?? law.needs.map((need) => lack(context, need)).find((found) => found !== undefined)
     if (reason === undefined) {
       tried.push(name)
       test(title, () => {
-        // Laws stop machines; a runner that starts all tests at once must not let them meet.
-        const mine = turn.then(() => within(lawTimeoutMs, tryLaw(law, world), name))
-        turn = mine.catch(() => {})
-        return mine
+        // Laws stop machines; a runner that starts all tests at once must not run two laws together.
+        const checked = previous.then(() => within(lawTimeoutMs, checkLaw(law, context), name))
+        previous = checked.catch(() => {})
+        return checked
       })
     } else {
       skipped[name] = reason
-      const leaveOut = async (...context: unknown[]): Promise<void> => {
+      const skipItself = async (...args: unknown[]): Promise<void> => {
         // Vitest and node:test give each test a context that can skip it for a reason.
-        ;(context[0] as { skip?: (reason: string) => void } | undefined)?.skip?.(reason)
+        ;(args[0] as { skip?: (reason: string) => void } | undefined)?.skip?.(reason)
       }
-      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, leaveOut)
+      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, skipItself)
     }
   }
   return { tried, skipped }
 }
 
-const tryLaw = async (law: Law, world: World): Promise<void> => {
-  const restore = overhearConsole(world.printed)
+const checkLaw = async (law: Law, context: LawContext): Promise<void> => {
+  const stopRecording = recordConsole(context.printed)
   try {
-    await law.holds(world)
+    await law.check(context)
   } catch (error) {
-    // A runner prints it, perhaps into a log that many read.
+    // A runner prints it, perhaps into a public log.
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-    const hidden = (world.fixture.secrets ?? []).reduce((text, secret) => text.replaceAll(secret, "…"), text)
+    const hidden = (context.fixture.secrets ?? []).reduce((text, secret) => text.replaceAll(secret, "…"), text)
     throw hidden === text ? error : new LawBroken(hidden)
   } finally {
-    restore()
+    stopRecording()
   }
 }
 
-type Hear = (args: readonly unknown[]) => void
-// Suites may run beside each other, and whoever came last need not be the first to go.
-const hearing = new Set<Hear>()
-let silenced = (): void => {}
-
-const overhearConsole = (printed: unknown[]): (() => void) => {
-  const hear: Hear = (args) => void printed.push(...args)
-  if (hearing.size === 0) silenced = listen(console)
-  hearing.add(hear)
-  return () => {
-    hearing.delete(hear)
-    if (hearing.size === 0) silenced()
-  }
-}
-
-const listen = (console: Console): (() => void) => {
-  const methods = ["debug", "error", "info", "log", "trace", "warn"] as const
-  const originals = methods.map((method) => [method, console[method]] as const)
-  for (const [method, original] of originals) {
-    console[method] = (...args: unknown[]) => {
-      for (const hear of hearing) hear(args)
-      original.apply(console, args)
-    }
-  }
-  return () => {
-    for (const [method, original] of originals) console[method] = original
-  }
-}
-
-/** Why a law cannot be tried. */
-const lacks = ({ fixture }: World, need: Need): string | undefined => {
+/** Why a law cannot be checked with this fixture; `undefined` when it can. */
+const lack = ({ fixture }: LawContext, need: Need): string | undefined => {
   if (need === "webSocket") {
-    return fixture.provider.capabilities.webSocket ? undefined : "the platform carries no WebSockets"
+    return fixture.provider.capabilities.webSocket ? undefined : "the platform does not support WebSockets"
   }
   if (need === "wake") {
     const { wake } = fixture.provider.capabilities

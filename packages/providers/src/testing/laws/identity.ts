@@ -1,24 +1,26 @@
 import { equal, failure, LawBroken, ok, tagged } from "../assert.ts"
 import type { Endpoint } from "../../contract/machine-provider.ts"
-import { forever, law, nobodyAt, requestOf, resolving } from "../world.ts"
-import type { World } from "../world.ts"
+import { neverAborted, unreachable, requestTo, withResolve } from "../context.ts"
+import type { LawContext } from "../context.ts"
+import { law } from "../law.ts"
 
-const resolve = (world: World) => world.provider.resolve(world.machine, { port: world.port, signal: forever })
-const who = async (answer: Response | Promise<Response>): Promise<string> => (await answer).text()
+const resolve = (context: LawContext) =>
+  context.provider.resolve(context.machine, { port: context.port, signal: neverAborted })
+const responder = async (response: Response | Promise<Response>): Promise<string> => (await response).text()
 
-/** Where requests go: without an address, only the epoch tells. */
-const placeOf = ({ origin, headers, fetch, epoch }: Endpoint): string =>
+/** Where requests go. Endpoints with a `fetch` have no address, so they are compared by their epoch. */
+const destinationOf = ({ origin, headers, fetch, epoch }: Endpoint): string =>
   JSON.stringify([origin, headers, fetch === undefined ? undefined : epoch])
 
-/** Who is reached, and that it is never somebody else. */
+/** Requests reach the right machine, and never another one. */
 export const identity = {
-  "identity.type": law("the provider has the type that its machines' records name", [], ({ provider, machine }) => {
+  "identity.type": law("the provider's type is the one in its machines' records", [], ({ provider, machine }) => {
     equal(provider.type, machine.type, "the provider's type")
-    ok(/^[a-z][a-z0-9-]*$/.test(provider.type), "the type is a word in lower case")
+    ok(/^[a-z][a-z0-9-]*$/.test(provider.type), "the type is in lower case")
   }),
 
   "identity.capabilities": law(
-    "the capabilities are plain data, with the names of headers in lower case",
+    "the capabilities are plain data, with header names in lower case",
     [],
     ({ provider }) => {
       const { capabilities } = provider
@@ -27,17 +29,18 @@ export const identity = {
       ok(typeof capabilities.webSocket === "boolean", "webSocket is a boolean")
       ok(["none", "start", "request"].includes(capabilities.wake), "wake is none, start or request")
       ok(["any", "declared"].includes(capabilities.ports), "ports is any or declared")
-      for (const name of capabilities.interceptedHeaders) equal(name, name.toLowerCase(), "an eaten header")
+      for (const name of capabilities.interceptedHeaders)
+        equal(name, name.toLowerCase(), "a name in interceptedHeaders")
     },
   ),
 
-  "identity.origin": law("a machine resolves to an origin without path and credentials", [], async (world) => {
-    const { origin } = await resolve(world)
+  "identity.origin": law("a machine resolves to an origin without a path or credentials", [], async (context) => {
+    const { origin } = await resolve(context)
     ok(/^https?:\/\/[^/\\?#@\s]+$/.test(origin) && URL.canParse(origin), `${origin} is an http(s) origin`)
   }),
 
-  "identity.endpoint": law("an endpoint's times are in ms, and its headers can be sent", [], async (world) => {
-    const { epoch, ttlMs, expiresAt, uptimeMs, headers } = await resolve(world)
+  "identity.endpoint": law("an endpoint's times are in ms, and its headers are valid", [], async (context) => {
+    const { epoch, ttlMs, expiresAt, uptimeMs, headers } = await resolve(context)
     equal(typeof epoch, "string", "the epoch's type")
     ok(ttlMs >= 0, `ttlMs, ${ttlMs}, is 0 or more`)
     ok(expiresAt === undefined || expiresAt > Date.now(), `expiresAt, ${expiresAt}, is in the future, in ms since 1970`)
@@ -45,75 +48,87 @@ export const identity = {
     ok(new Headers(headers), "a header has a name and a value that can be sent")
   }),
 
-  "identity.epoch-stays": law("the epoch stays while the machine does", [], async (world) => {
-    const before = await resolve(world)
-    equal((await resolve(world)).epoch, before.epoch, "the second epoch")
+  "identity.epoch-stays": law("the epoch stays the same while the machine keeps running", [], async (context) => {
+    const before = await resolve(context)
+    equal((await resolve(context)).epoch, before.epoch, "the second epoch")
   }),
 
-  "identity.record-untouched": law("a machine's record is read and never written", [], async (world) => {
-    const { machine } = world
+  "identity.record-untouched": law("a machine's record is never modified", [], async (context) => {
+    const { machine } = context
     const frozen = Object.freeze({ ...machine, metadata: frozenCopy(machine.metadata) })
-    await world.provider.resolve(frozen, { port: world.port, signal: forever })
+    await context.provider.resolve(frozen, { port: context.port, signal: neverAborted })
   }),
 
-  "identity.reaches": law("a request reaches the machine that it names", [], async (world) => {
-    equal(await who(world.ask("/who")), world.machine.id, "who answered")
+  "identity.reaches": law("a request reaches its machine", [], async (context) => {
+    equal(await responder(context.request("/who")), context.machine.id, "the machine that responded")
   }),
 
-  "identity.apart": law("two machines are told apart", ["other"], async (world) => {
-    const other = world.fixture.other!
+  "identity.distinct": law("two machines have different endpoints", ["other"], async (context) => {
+    const other = context.fixture.other!
     const [here, there] = await Promise.all([
-      resolve(world),
-      world.provider.resolve(other, { port: world.port, signal: forever }),
+      resolve(context),
+      context.provider.resolve(other, { port: context.port, signal: neverAborted }),
     ])
-    ok(placeOf(here) !== placeOf(there), "two machines have two endpoints")
-    equal(await who(world.fetcher({ machine: other })(requestOf("/who"))), other.id, "who answered for the other")
-    equal(await who(world.ask("/who")), world.machine.id, "who answered")
+    ok(destinationOf(here) !== destinationOf(there), "the two endpoints differ")
+    equal(
+      await responder(context.fetcher({ machine: other })(requestTo("/who"))),
+      other.id,
+      "the machine that responded for the other",
+    )
+    equal(await responder(context.request("/who")), context.machine.id, "the machine that responded")
   }),
 
   "identity.mismatch": law(
-    "an endpoint that leads to another machine is refused, and that machine's app is not asked",
+    "an endpoint that leads to another machine is an error, and that machine's app gets no request",
     ["other", "signingKey"],
-    async (world) => {
-      const other = world.fixture.other!
-      const wrong = resolving(world.provider, (_, options) => world.provider.resolve(other, options))
-      const id = world.unique()
-      const error = await failure(world.fetcher({ provider: wrong })(requestOf(`/count/${id}`)), "the wrong machine")
+    async (context) => {
+      const other = context.fixture.other!
+      const wrong = withResolve(context.provider, (_, options) => context.provider.resolve(other, options))
+      const id = context.uniqueName()
+      const error = await failure(context.fetcher({ provider: wrong })(requestTo(`/count/${id}`)), "the wrong machine")
       tagged(error, "MachineMismatch")
-      const asked = await world.fetcher({ machine: other })(requestOf(`/seen/${id}`))
-      equal(((await asked.json()) as { count: number }).count, 0, "how often the other machine's app was asked")
+      const seen = await context.fetcher({ machine: other })(requestTo(`/seen/${id}`))
+      equal(((await seen.json()) as { count: number }).count, 0, "the number of requests to the other machine's app")
     },
   ),
 
-  "identity.stale-heals": law(
-    "an endpoint that another machine has taken over is asked for anew, and the right machine answers",
+  "identity.stale-recovers": law(
+    "an endpoint that another machine has taken over is resolved again, and the right machine responds",
     ["other", "signingKey"],
-    async (world) => {
-      let asked = 0
-      const stale = resolving(world.provider, (machine, options) =>
-        world.provider.resolve(asked++ === 0 ? world.fixture.other! : machine, options),
+    async (context) => {
+      let calls = 0
+      const stale = withResolve(context.provider, (machine, options) =>
+        context.provider.resolve(calls++ === 0 ? context.fixture.other! : machine, options),
       )
-      equal(await who(world.fetcher({ provider: stale })(requestOf("/who"))), world.machine.id, "who answered")
-      equal(asked, 2, "how often the provider was asked")
+      equal(
+        await responder(context.fetcher({ provider: stale })(requestTo("/who"))),
+        context.machine.id,
+        "the machine that responded",
+      )
+      equal(calls, 2, "the number of calls of resolve")
     },
   ),
 
-  "identity.gone-heals": law("an endpoint where nobody listens any more is asked for anew", [], async (world) => {
-    let asked = 0
-    const stale = resolving(world.provider, async (machine, options) => {
-      const endpoint = await world.provider.resolve(machine, options)
-      return asked++ === 0 ? nobodyAt(endpoint) : endpoint
+  "identity.gone-recovers": law("an endpoint where nothing listens any more is resolved again", [], async (context) => {
+    let calls = 0
+    const stale = withResolve(context.provider, async (machine, options) => {
+      const endpoint = await context.provider.resolve(machine, options)
+      return calls++ === 0 ? unreachable(endpoint) : endpoint
     })
-    equal(await who(world.fetcher({ provider: stale })(requestOf("/who"))), world.machine.id, "who answered")
+    equal(
+      await responder(context.fetcher({ provider: stale })(requestTo("/who"))),
+      context.machine.id,
+      "the machine that responded",
+    )
   }),
 
   "identity.missing": law(
     "a machine that the provider does not know is MachineNotFound",
     ["missing"],
-    async (world) => {
-      const machine = world.fixture.missing!
+    async (context) => {
+      const machine = context.fixture.missing!
       const error = await failure(
-        world.fetcher({ machine, provider: world.provider })(requestOf("/who")),
+        context.fetcher({ machine, provider: context.provider })(requestTo("/who")),
         "a machine that does not exist",
       )
       tagged(error, "MachineNotFound")
@@ -123,12 +138,12 @@ export const identity = {
   ),
 
   "identity.record-wrong": law(
-    "a record that cannot be used is MachineRecordInvalid and names the field",
+    "an invalid record is MachineRecordInvalid and names the field",
     ["wrong"],
-    async (world) => {
-      for (const [field, machine] of Object.entries(world.fixture.wrong!)) {
+    async (context) => {
+      for (const [field, machine] of Object.entries(context.fixture.wrong!)) {
         const error = await failure(
-          world.provider.resolve(machine, { port: world.port, signal: forever }),
+          context.provider.resolve(machine, { port: context.port, signal: neverAborted }),
           `a record with a wrong ${field}`,
         )
         tagged(error, "MachineRecordInvalid")
@@ -137,47 +152,51 @@ export const identity = {
     },
   ),
 
-  "identity.epoch-changes": law("the epoch changes when the machine starts anew", ["restart"], async (world) => {
-    const before = await resolve(world)
-    world.machine = await world.fixture.restart!()
-    const after = await resolve(world)
-    ok(after.epoch !== before.epoch, `the epoch is no longer ${JSON.stringify(before.epoch)}`)
+  "identity.epoch-changes": law("the epoch changes when the machine restarts", ["restart"], async (context) => {
+    const before = await resolve(context)
+    context.machine = await context.fixture.restart!()
+    const after = await resolve(context)
+    ok(after.epoch !== before.epoch, `the epoch ${JSON.stringify(before.epoch)} changed`)
   }),
 
-  "identity.restart-heals": law("a machine that started anew is reached again", ["restart"], async (world) => {
-    const before = world.machine
-    const fetcher = world.fetcher()
-    equal(await who(fetcher(requestOf("/who"))), before.id, "who answered before")
-    world.machine = await world.fixture.restart!()
-    const known = JSON.stringify(before) === JSON.stringify(world.machine)
-    equal(await who((known ? fetcher : world.fetcher())(requestOf("/who"))), before.id, "who answered after")
+  "identity.restart-recovers": law("a machine that restarted is reached again", ["restart"], async (context) => {
+    const before = context.machine
+    const fetcher = context.fetcher()
+    equal(await responder(fetcher(requestTo("/who"))), before.id, "the machine that responded before")
+    context.machine = await context.fixture.restart!()
+    const unchanged = JSON.stringify(before) === JSON.stringify(context.machine)
+    equal(
+      await responder((unchanged ? fetcher : context.fetcher())(requestTo("/who"))),
+      before.id,
+      "the machine that responded after",
+    )
   }),
 
   "identity.swap": law(
-    "a machine whose address was given to another is found where it is now, and the other never answers for it",
+    "a machine whose address was given to another is found at its new one, and the other never responds for it",
     ["swap", "signingKey"],
-    async (world) => {
-      const before = world.machine
-      let asked = 0
-      // However long a swap takes, what was known before it is used after it.
-      const remembering = resolving(world.provider, async (machine, options) => {
-        asked++
-        const { expiresAt: _, ...endpoint } = await world.provider.resolve(machine, options)
+    async (context) => {
+      const before = context.machine
+      let calls = 0
+      // The old endpoint is used after the swap, however long that takes.
+      const caching = withResolve(context.provider, async (machine, options) => {
+        calls++
+        const { expiresAt: _, ...endpoint } = await context.provider.resolve(machine, options)
         return { ...endpoint, ttlMs: 3_600_000 }
       })
-      const fetcher = world.fetcher({ provider: remembering })
-      equal(await who(fetcher(requestOf("/who"))), before.id, "who answered before")
-      world.machine = await world.fixture.swap!()
-      const known = JSON.stringify(before) === JSON.stringify(world.machine)
+      const fetcher = context.fetcher({ provider: caching })
+      equal(await responder(fetcher(requestTo("/who"))), before.id, "the machine that responded before")
+      context.machine = await context.fixture.swap!()
+      const unchanged = JSON.stringify(before) === JSON.stringify(context.machine)
       try {
-        equal(await who(fetcher(requestOf("/who"))), before.id, "who answered at the old record")
-        ok(asked > 1, "what was known was found to be another's")
+        equal(await responder(fetcher(requestTo("/who"))), before.id, "the machine that responded to the old record")
+        ok(calls > 1, "the old endpoint was resolved again")
       } catch (error) {
-        // Only a record that is old itself may lead to nobody.
-        if (error instanceof LawBroken || known) throw error
+        // Only an outdated record may lead to no machine.
+        if (error instanceof LawBroken || unchanged) throw error
         tagged(error, "MachineMismatch")
       }
-      equal(await who(world.fetcher()(requestOf("/who"))), before.id, "who answered after")
+      equal(await responder(context.fetcher()(requestTo("/who"))), before.id, "the machine that responded after")
     },
   ),
 }

@@ -2,8 +2,9 @@ import { isProviderError } from "../../contract/errors.ts"
 import type { PlatformResponse, Verdict } from "../../contract/machine-provider.ts"
 import { equal, failure, LawBroken, ok, tagged } from "../assert.ts"
 import type { Undo } from "../fixture.ts"
-import { law, requestOf } from "../world.ts"
-import type { World } from "../world.ts"
+import { requestTo } from "../context.ts"
+import type { LawContext } from "../context.ts"
+import { law } from "../law.ts"
 
 const bodies = [
   undefined,
@@ -25,9 +26,9 @@ const heads: readonly Readonly<Record<string, string>>[] = [
   { "retry-after": "30", server: "edge", location: "not a url::" },
   { "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT" },
 ]
-const asked = function* (): Generator<PlatformResponse> {
+const platformResponses = function* (): Generator<PlatformResponse> {
   for (let status = 100; status < 600; status++) {
-    // Every body at the statuses that say something, one in turn at the rest.
+    // Every body with the statuses that have a meaning, one of them in turn with the rest.
     const some = status % 100 < 32 ? bodies : [bodies[status % bodies.length]]
     for (const [i, body] of some.entries()) {
       const head = heads[(status + i) % heads.length]!
@@ -43,91 +44,103 @@ const shown = (verdict: Verdict): unknown =>
   typeof verdict === "string"
     ? verdict
     : [verdict._tag, verdict.message, Object.entries(verdict).filter(([name]) => name !== "cause")]
-const judged = (world: World, answer: PlatformResponse): Verdict => {
+const classify = (context: LawContext, response: PlatformResponse): Verdict => {
   try {
-    return world.provider.classify!(answer, world.machine)
+    return context.provider.classify!(response, context.machine)
   } catch (cause) {
-    throw new LawBroken(`classify throws at status ${answer.status}: ${String(cause)}`, { cause })
+    throw new LawBroken(`classify throws at status ${response.status}: ${String(cause)}`, { cause })
   }
 }
 
-/** The platform is put into a state, and a request tells of it. */
-const meets = async (
-  world: World,
+/** Puts the platform into a state; a request fails with one of the tags, and succeeds when the state is over. */
+const failsWith = async (
+  context: LawContext,
   hook: "rateLimit" | "unauthorized" | "unavailable" | "portClosed",
   ...tags: readonly string[]
 ): Promise<Error> => {
-  const undo: Undo = await world.fixture[hook]!()
+  const undo: Undo = await context.fixture[hook]!()
   let error: unknown
   try {
-    error = await failure(world.fetcher()(requestOf("/who")), "a request meanwhile")
+    error = await failure(context.fetcher()(requestTo("/who")), "a request")
   } finally {
     await undo()
   }
   tagged(error, ...tags)
-  equal(await (await world.fetcher()(requestOf("/who"))).text(), world.machine.id, "who answers after it")
+  equal(
+    await (await context.fetcher()(requestTo("/who"))).text(),
+    context.machine.id,
+    "the machine that responds afterwards",
+  )
   return error
 }
 
-/** What the vendor says by itself. */
+/** Failures and responses of the platform itself. */
 export const platform = {
-  "classify.total": law("every answer without a stamp has a meaning", ["provider.classify"], (world) => {
-    for (const answer of asked()) {
-      const verdict: unknown = judged(world, answer)
+  "classify.total": law("every response without a stamp has a verdict", ["provider.classify"], (context) => {
+    for (const response of platformResponses()) {
+      const verdict: unknown = classify(context, response)
       ok(
         verdict === "check-status" || verdict === "refresh-credentials" || isProviderError(verdict),
-        `classify gives an error of the contract, "check-status" or "refresh-credentials" for status ${answer.status}`,
+        `classify gives an error of the contract, "check-status" or "refresh-credentials" for status ${response.status}`,
       )
     }
   }),
 
-  "classify.pure": law("the same answer has the same meaning", ["provider.classify"], (world) => {
-    for (const answer of asked()) {
-      equal(shown(judged(world, answer)), shown(judged(world, answer)), `the second verdict on ${answer.status}`)
+  "classify.pure": law("the same response has the same verdict", ["provider.classify"], (context) => {
+    for (const response of platformResponses()) {
+      equal(
+        shown(classify(context, response)),
+        shown(classify(context, response)),
+        `the second verdict on ${response.status}`,
+      )
     }
   }),
 
-  "classify.names": law("a meaning names the machine it is about", ["provider.classify"], (world) => {
-    for (const answer of asked()) {
-      const verdict = judged(world, answer)
+  "classify.names": law("an error that is a verdict names the machine", ["provider.classify"], (context) => {
+    for (const response of platformResponses()) {
+      const verdict = classify(context, response)
       if (typeof verdict === "string") continue
-      equal([verdict.provider, verdict.machine], [world.machine.type, world.machine.externalId], "whom it names")
+      equal(
+        [verdict.provider, verdict.machine],
+        [context.machine.type, context.machine.externalId],
+        "the machine that it names",
+      )
     }
   }),
 
   "platform.rate-limit": law(
-    "too many requests are ProviderRateLimited, with the time to wait",
+    "a rate limit is ProviderRateLimited, with the time to wait",
     ["rateLimit"],
-    async (world) => {
-      const error = await meets(world, "rateLimit", "ProviderRateLimited")
+    async (context) => {
+      const error = await failsWith(context, "rateLimit", "ProviderRateLimited")
       const { retryAfterMs } = error as { retryAfterMs?: unknown }
       ok(typeof retryAfterMs === "number" && retryAfterMs > 0, "retryAfterMs is a number of ms")
     },
   ),
 
-  "platform.unauthorized": law("refused credentials are ProviderAuth", ["unauthorized"], (world) =>
-    meets(world, "unauthorized", "ProviderAuth"),
+  "platform.unauthorized": law("rejected credentials are ProviderAuth", ["unauthorized"], (context) =>
+    failsWith(context, "unauthorized", "ProviderAuth"),
   ),
 
   "platform.rotate": law(
-    "credentials of the edge that have ended are renewed for the request",
+    "expired credentials of the edge are renewed within a request",
     ["rotate"],
-    async (world) => {
-      const fetcher = world.fetcher()
-      const ask = async () => (await fetcher(requestOf("/who"))).text()
-      equal(await ask(), world.machine.id, "who answers before")
-      await world.fixture.rotate!()
-      equal(await ask(), world.machine.id, "who answers after")
+    async (context) => {
+      const fetcher = context.fetcher()
+      const responder = async () => (await fetcher(requestTo("/who"))).text()
+      equal(await responder(), context.machine.id, "the machine that responds before")
+      await context.fixture.rotate!()
+      equal(await responder(), context.machine.id, "the machine that responds after")
     },
   ),
 
-  "platform.unavailable": law("a vendor that fails is ProviderUnavailable", ["unavailable"], (world) =>
-    meets(world, "unavailable", "ProviderUnavailable"),
+  "platform.unavailable": law("a failing vendor API is ProviderUnavailable", ["unavailable"], (context) =>
+    failsWith(context, "unavailable", "ProviderUnavailable"),
   ),
 
   "platform.port-closed": law(
-    "a machine whose proxy does not listen is PortClosed, or starting when it is young",
+    "a machine whose proxy does not listen is PortClosed, or MachineStarting soon after its start",
     ["portClosed"],
-    (world) => meets(world, "portClosed", "PortClosed", "MachineStarting"),
+    (context) => failsWith(context, "portClosed", "PortClosed", "MachineStarting"),
   ),
 }

@@ -1,105 +1,118 @@
-import { equal, eventually, failure, LawBroken, ok, sleep, tagged, within } from "../assert.ts"
-import { forever, law, requestOf, resolving } from "../world.ts"
-import type { World } from "../world.ts"
+import { equal, eventually, failure, inTime, LawBroken, ok, sleep, tagged } from "../assert.ts"
+import { neverAborted, requestTo, withResolve } from "../context.ts"
+import type { LawContext } from "../context.ts"
+import { law } from "../law.ts"
 
 interface Seen {
   readonly count: number
   readonly closed: boolean
 }
-const seen = async (world: World, id: string): Promise<Seen> => (await (await world.ask(`/seen/${id}`)).json()) as Seen
-const leaving = new Error("the client left")
+const seen = async (context: LawContext, id: string): Promise<Seen> =>
+  (await (await context.request(`/seen/${id}`)).json()) as Seen
+const reason = new Error("the client disconnected")
 const never = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error))
   })
 
-/** A question to the vendor, left after 50 ms, must end within a second. */
-const leaves = async (ask: (signal: AbortSignal) => Promise<unknown>, what: string): Promise<void> => {
-  const left = new AbortController()
-  const settled = ask(left.signal).then(
+/** Throws unless a call of the provider ends after its signal was aborted. */
+const endsWithSignal = async (call: (signal: AbortSignal) => Promise<unknown>, what: string): Promise<void> => {
+  const client = new AbortController()
+  const settled = call(client.signal).then(
     () => {},
     () => {},
   )
   await sleep(50)
-  left.abort(leaving)
-  await within(1_000, settled, what)
+  client.abort(reason)
+  await inTime(settled, what)
 }
 
-/** Who leaves, and who comes too late. */
+/** Clients that disconnect, and what does not happen in time. */
 export const time = {
   "abort.before": law(
-    "a request that was left before it began rejects with the reason, and the app is not asked",
+    "a request that is already aborted rejects with the reason and does not reach the app",
     [],
-    async (world) => {
-      const id = world.unique()
-      const answer = world.ask(`/count/${id}`, { signal: AbortSignal.abort(leaving) })
-      equal(((await failure(answer, "a request that was left")) as Error).message, leaving.message, "the reason")
-      equal((await seen(world, id)).count, 0, "how often the app was asked")
+    async (context) => {
+      const id = context.uniqueName()
+      const response = context.request(`/count/${id}`, { signal: AbortSignal.abort(reason) })
+      equal(((await failure(response, "an aborted request")) as Error).message, reason.message, "the reason")
+      equal((await seen(context, id)).count, 0, "the number of requests to the app")
     },
   ),
 
   "abort.waiting": law(
-    "a request that is left while it waits rejects with the reason, and the app sees it",
+    "a request that is aborted while it waits rejects with the reason, and the app is disconnected",
     [],
-    async (world) => {
-      const id = world.unique()
-      const left = new AbortController()
-      const answer = world.ask(`/hang/${id}`, { signal: left.signal })
-      answer.catch(() => {})
-      await eventually(async () => (await seen(world, id)).count === 1, "the request did not arrive")
-      left.abort(leaving)
-      equal(((await failure(answer, "a request that was left")) as Error).message, leaving.message, "the reason")
-      await eventually(async () => (await seen(world, id)).closed, "the app was not told that the client left")
+    async (context) => {
+      const id = context.uniqueName()
+      const client = new AbortController()
+      const response = context.request(`/hang/${id}`, { signal: client.signal })
+      response.catch(() => {})
+      await eventually(async () => (await seen(context, id)).count === 1, "the request did not arrive")
+      client.abort(reason)
+      equal(((await failure(response, "an aborted request")) as Error).message, reason.message, "the reason")
+      await eventually(async () => (await seen(context, id)).closed, "the app's connection was not closed")
     },
   ),
 
-  "abort.body": law("a body that is left rejects with the reason, and the app sees it", [], async (world) => {
-    const id = world.unique()
-    const left = new AbortController()
-    const answer = await world.ask(`/hold/${id}`, { signal: left.signal })
-    left.abort(leaving)
-    await failure(answer.text(), "a body that was left")
-    await eventually(async () => (await seen(world, id)).closed, "the app was not told that the client left")
+  "abort.body": law(
+    "a response body that is aborted rejects with the reason, and the app is disconnected",
+    [],
+    async (context) => {
+      const id = context.uniqueName()
+      const client = new AbortController()
+      const response = await context.request(`/hold/${id}`, { signal: client.signal })
+      client.abort(reason)
+      await failure(response.text(), "an aborted body")
+      await eventually(async () => (await seen(context, id)).closed, "the app's connection was not closed")
+    },
+  ),
+
+  "abort.cancel": law("a response body that is cancelled disconnects the app", [], async (context) => {
+    const id = context.uniqueName()
+    const response = await context.request(`/hold/${id}`)
+    await response.body!.cancel()
+    await eventually(async () => (await seen(context, id)).closed, "the app's connection was not closed")
   }),
 
-  "abort.cancel": law("a body that is cancelled ends at the app", [], async (world) => {
-    const id = world.unique()
-    const answer = await world.ask(`/hold/${id}`)
-    await answer.body!.cancel()
-    await eventually(async () => (await seen(world, id)).closed, "the app was not told that the client left")
+  "abort.propagates": law("aborting a request aborts the provider's signal", [], async (context) => {
+    let received: AbortSignal | undefined
+    const provider = withResolve(context.provider, (_, { signal }) => never((received = signal)))
+    const client = new AbortController()
+    const response = context.fetcher({ provider })(requestTo("/who", { signal: client.signal }))
+    response.catch(() => {})
+    await eventually(async () => received !== undefined, "the provider was not called")
+    client.abort(reason)
+    equal(((await failure(response, "an aborted request")) as Error).message, reason.message, "the reason")
+    await eventually(async () => received!.aborted, "the provider's signal was not aborted")
   }),
 
-  "abort.hands-on": law("a provider is told that nobody waits any more", [], async (world) => {
-    let told: AbortSignal | undefined
-    const provider = resolving(world.provider, (_, { signal }) => never((told = signal)))
-    const left = new AbortController()
-    const answer = world.fetcher({ provider })(requestOf("/who", { signal: left.signal }))
-    answer.catch(() => {})
-    await eventually(async () => told !== undefined, "the provider was not asked")
-    left.abort(leaving)
-    equal(((await failure(answer, "a request that was left")) as Error).message, leaving.message, "the reason")
-    await eventually(async () => told!.aborted, "the provider was not told")
-  }),
-
-  "abort.resolve": law("resolve ends with its signal while the vendor is silent", ["hang"], async (world) => {
-    const undo = await world.fixture.hang!()
-    try {
-      await leaves(
-        (signal) => world.provider.resolve(world.machine, { port: world.port, signal }),
-        "resolve, after its signal",
-      )
-    } finally {
-      await undo()
-    }
-  }),
+  "abort.resolve": law(
+    "resolve ends with its signal while the vendor's API does not respond",
+    ["hang"],
+    async (context) => {
+      const undo = await context.fixture.hang!()
+      try {
+        await endsWithSignal(
+          (signal) => context.provider.resolve(context.machine, { port: context.port, signal }),
+          "resolve, after its signal",
+        )
+      } finally {
+        await undo()
+      }
+    },
+  ),
 
   "abort.status": law(
-    "status ends with its signal while the vendor is silent",
+    "status ends with its signal while the vendor's API does not respond",
     ["hang", "provider.status"],
-    async (world) => {
-      const undo = await world.fixture.hang!()
+    async (context) => {
+      const undo = await context.fixture.hang!()
       try {
-        await leaves((signal) => world.provider.status!(world.machine, { signal }), "status, after its signal")
+        await endsWithSignal(
+          (signal) => context.provider.status!(context.machine, { signal }),
+          "status, after its signal",
+        )
       } finally {
         await undo()
       }
@@ -107,78 +120,90 @@ export const time = {
   ),
 
   "abort.start": law(
-    "start ends with its signal while the vendor is silent",
+    "start ends with its signal while the vendor's API does not respond",
     ["hang", "provider.start"],
-    async (world) => {
-      const undo = await world.fixture.hang!()
+    async (context) => {
+      const undo = await context.fixture.hang!()
       try {
-        await leaves((signal) => world.provider.start!(world.machine, { signal }), "start, after its signal")
+        await endsWithSignal(
+          (signal) => context.provider.start!(context.machine, { signal }),
+          "start, after its signal",
+        )
       } finally {
         await undo()
       }
     },
   ),
 
-  "abort.aborted": law("resolve ends at once with a signal that has ended", [], async (world) => {
-    const signal = AbortSignal.abort(leaving)
-    const settled = world.provider.resolve(world.machine, { port: world.port, signal }).then(
+  "abort.already-aborted": law("resolve ends at once when its signal is already aborted", [], async (context) => {
+    const signal = AbortSignal.abort(reason)
+    const settled = context.provider.resolve(context.machine, { port: context.port, signal }).then(
       () => {},
       () => {},
     )
-    await within(1_000, settled, "resolve")
+    await inTime(settled, "resolve")
   }),
 
-  "time.resolve": law("a provider that does not answer is ProviderUnavailable, in time", [], async (world) => {
-    const provider = resolving(world.provider, () => never(forever))
-    const error = await failure(
-      world.fetcher({ provider, resolveTimeoutMs: 50 })(requestOf("/who")),
-      "a silent provider",
+  "time.resolve": law(
+    "a provider that does not respond is ProviderUnavailable after resolveTimeoutMs",
+    [],
+    async (context) => {
+      const provider = withResolve(context.provider, () => never(neverAborted))
+      const error = await failure(
+        context.fetcher({ provider, resolveTimeoutMs: 50 })(requestTo("/who")),
+        "a provider that does not respond",
+      )
+      tagged(error, "ProviderUnavailable")
+    },
+  ),
+
+  "time.head": law("a response head that does not arrive in time is UpstreamTimeout", [], async (context) => {
+    // While the connection is made, a time-out is another error.
+    await (await context.request("/who")).text()
+    const hang = (headersTimeoutMs: number) =>
+      failure(context.fetcher({ headersTimeoutMs })(requestTo(`/hang/${context.uniqueName()}`)), "an app that hangs")
+    const error = await hang(300)
+    tagged(
+      (error as { readonly _tag?: unknown })._tag === "UpstreamTimeout" ? error : await hang(3_000),
+      "UpstreamTimeout",
     )
-    tagged(error, "ProviderUnavailable")
   }),
 
-  "time.head": law("a head that does not come in time is UpstreamTimeout", [], async (world) => {
-    // Whoever is still connecting is told something else.
-    await (await world.ask("/who")).text()
-    const fetcher = world.fetcher({ headersTimeoutMs: 300 })
-    tagged(await failure(fetcher(requestOf(`/hang/${world.unique()}`)), "an app that hangs"), "UpstreamTimeout")
-  }),
-
-  "time.body": law("a body may take longer than its head", [], async (world) => {
+  "time.body": law("a response body may take longer than headersTimeoutMs", [], async (context) => {
     const held = async (headersTimeoutMs: number) => {
-      const id = world.unique()
-      const answer = await world.fetcher({ headersTimeoutMs })(requestOf(`/hold/${id}`))
-      return { id, answer, headersTimeoutMs }
+      const id = context.uniqueName()
+      const response = await context.fetcher({ headersTimeoutMs })(requestTo(`/hold/${id}`))
+      return { id, response, headersTimeoutMs }
     }
-    // Most heads come in far less; on a machine that is busy, or far away, not all of them.
-    const { id, answer, headersTimeoutMs } = await held(300).catch(() => held(3_000))
-    const text = answer.text()
+    // A head usually arrives much sooner, but not always on a busy machine, or a remote one.
+    const { id, response, headersTimeoutMs } = await held(300).catch(() => held(3_000))
+    const text = response.text()
     text.catch(() => {})
     await sleep(headersTimeoutMs + 200)
-    await world.ask(`/release/${id}`)
+    await context.request(`/release/${id}`)
     equal(await text, "firstsecond", "the body")
   }),
 
-  "time.untyped": law("whatever a provider throws becomes a typed failure", [], async (world) => {
+  "time.untyped": law("anything that a provider throws becomes a ProviderError", [], async (context) => {
     for (const thrown of [new TypeError("oops"), "text", undefined, { _tag: "MachineNotFound" }]) {
-      const provider = resolving(world.provider, () => {
+      const provider = withResolve(context.provider, () => {
         throw thrown
       })
       tagged(
-        await failure(world.fetcher({ provider })(requestOf("/who")), "a provider that throws"),
+        await failure(context.fetcher({ provider })(requestTo("/who")), "a provider that throws"),
         "ProviderUnavailable",
       )
     }
   }),
 
-  "time.recovers": law("a failure is not remembered", [], async (world) => {
-    let asked = 0
-    const provider = resolving(world.provider, (machine, options) => {
-      if (asked++ === 0) throw new LawBroken("once")
-      return world.provider.resolve(machine, options)
+  "time.recovers": law("a failure is not cached", [], async (context) => {
+    let calls = 0
+    const provider = withResolve(context.provider, (machine, options) => {
+      if (calls++ === 0) throw new LawBroken("once")
+      return context.provider.resolve(machine, options)
     })
-    const fetcher = world.fetcher({ provider })
-    tagged(await failure(fetcher(requestOf("/who")), "the first try"), "ProviderUnavailable")
-    ok((await fetcher(requestOf("/who"))).ok, "the second try succeeds")
+    const fetcher = context.fetcher({ provider })
+    tagged(await failure(fetcher(requestTo("/who")), "the first request"), "ProviderUnavailable")
+    ok((await fetcher(requestTo("/who"))).ok, "the second request succeeds")
   }),
 }
