@@ -98,6 +98,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
       "../router.ts",
     ],
   },
+  "packages/router/src/stores/registry/operations.ts": {
+    allows: ["./state.ts", "../record.ts", "../../errors.ts", own("hostname"), own("forward/internal")],
+    refuses: ["../../program/handle.ts", "../../router.ts", "../policies/policy.ts", effect, "node:fs"],
+  },
   "packages/router/src/stores/routes.ts": {
     allows: ["./route-store.ts", "../errors.ts", effect],
     refuses: ["effect", "../program/handle.ts", "node:fs"],
