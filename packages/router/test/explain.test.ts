@@ -17,7 +17,7 @@ describe("explain", () => {
       port: 4096,
       trace: [
         { step: "hostname", outcome: "named", keys: ["p:misha"], target: expect.objectContaining({ slug: "misha" }) },
-        { step: "lookup", outcome: "hit", key: "p:misha" },
+        { step: "lookup", outcome: "hit", key: "p:misha", layer: "memory" },
         { step: "record", outcome: "machine", version: 1, epoch: 1 },
         { step: "machine", outcome: "mach_1", type: "fake", externalId: "ext-mach_1", version: 1 },
         { step: "port", outcome: 4096, reason: "of the hostname" },

@@ -36,12 +36,14 @@ const serve = async (options: Partial<RouterOptions>) => {
   const host = await serveNode(router).listen({ hostname: "127.0.0.1" })
   closing.push(() => host.close({ deadlineMs: 0 }))
   const ask = (path = "/") =>
-    new Promise<{ readonly status: number | undefined; readonly headers: NodeJS.Dict<string | string[]> }>((resolve, reject) => {
-      const at = { host: "127.0.0.1", port: host.port, path, headers: { host: "misha.iterate.app" }, agent: false }
-      get(at, (response) => {
-        response.resume().once("end", () => resolve({ status: response.statusCode, headers: response.headers }))
-      }).once("error", reject)
-    })
+    new Promise<{ readonly status: number | undefined; readonly headers: NodeJS.Dict<string | string[]> }>(
+      (resolve, reject) => {
+        const at = { host: "127.0.0.1", port: host.port, path, headers: { host: "misha.iterate.app" }, agent: false }
+        get(at, (response) => {
+          response.resume().once("end", () => resolve({ status: response.statusCode, headers: response.headers }))
+        }).once("error", reject)
+      },
+    )
   return { store, ask }
 }
 
