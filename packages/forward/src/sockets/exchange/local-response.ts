@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream"
 import type { GeneratedResponse } from "../../error-response.ts"
 import type { RequestHead } from "../../http1/head.ts"
 import { STATUS_CODES } from "node:http"
-import { httpDate } from "../../headers.ts"
+import { httpDate } from "../../http-date.ts"
 import { checkFields, responseHeadText } from "../../http1/write.ts"
 import { writePiece } from "../io/write.ts"
 

@@ -1,7 +1,10 @@
 import type { Duplex } from "node:stream"
-import type { HeaderList, ResponseHop } from "../../headers.ts"
+import type { HeaderList } from "../../header-list.ts"
+import type { ResponseHop } from "../../response-headers.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
-import { endToEndTrailers, headerValue, responseHeaders } from "../../headers.ts"
+import { endToEndTrailers } from "../../trailers.ts"
+import { headerValue } from "../../header-list.ts"
+import { responseHeaders } from "../../response-headers.ts"
 import { lastChunkText, responseHeadText } from "../../http1/write.ts"
 import { writePiece } from "../io/write.ts"
 
