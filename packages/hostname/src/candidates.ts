@@ -45,13 +45,12 @@ export const candidates = (
   host: string,
   options: CandidatesOptions = {},
 ): readonly Candidate[] | HostnameMalformed => {
+  const own = parse(grammar, host)
+  if (own._tag === "Target") return [{ key: routeKey(own), target: own }]
+  if (own._tag === "HostnameMalformed") return own
   const name = readAuthority(host)
-  if (typeof name !== "string") return name._tag === "HostnameMalformed" ? name : []
-  if (domainOf(grammar, name) !== undefined) {
-    const target = parse(grammar, host)
-    if (target._tag === "HostnameMalformed") return target
-    return target._tag === "Target" ? [{ key: routeKey(target), target }] : []
-  }
+  // An IP literal, or a reserved name of the platform.
+  if (typeof name !== "string" || domainOf(grammar, name) !== undefined) return []
   const found: Candidate[] = []
   const whole: Target = { _tag: "Target", kind: "project", customDomain: name }
   const isWhole = isDomain(name)
