@@ -2,7 +2,7 @@ import { readAuthority } from "./authority.ts"
 import { domainOf, type Grammar } from "./grammar.ts"
 import { isDomain } from "./lexical.ts"
 import type { HostnameMalformed } from "./outcome.ts"
-import { parseCustomDomain, parseUnder } from "./parse.ts"
+import { parse, parseCustomDomain } from "./parse.ts"
 import { routeKey, type RouteKey, type Target } from "./target.ts"
 
 /** A key to look up, and what the hostname names if that key leads somewhere. */
@@ -45,14 +45,12 @@ export const candidates = (
   host: string,
   options: CandidatesOptions = {},
 ): readonly Candidate[] | HostnameMalformed => {
+  const own = parse(grammar, host)
+  if (own._tag === "Target") return [{ key: routeKey(own), target: own }]
+  if (own._tag === "HostnameMalformed") return own
   const name = readAuthority(host)
-  if (typeof name !== "string") return name._tag === "HostnameMalformed" ? name : []
-  const domain = domainOf(grammar, name)
-  if (domain !== undefined) {
-    const target = parseUnder(grammar, host, name, domain)
-    if (target._tag === "HostnameMalformed") return target
-    return target._tag === "Target" ? [{ key: routeKey(target), target }] : []
-  }
+  // An IP literal, or a reserved name of the platform.
+  if (typeof name !== "string" || domainOf(grammar, name) !== undefined) return []
   const found: Candidate[] = []
   const whole: Target = { _tag: "Target", kind: "project", customDomain: name }
   const isWhole = isDomain(name)

@@ -26,17 +26,8 @@ export const parse = (
   const name = readAuthority(host)
   if (typeof name !== "string") return name
   const domain = domainOf(grammar, name)
-  return domain === undefined ? foreign(host) : parseUnder(grammar, host, name, domain)
-}
+  if (domain === undefined || name === domain) return foreign(host)
 
-/** What a name, already read from `host`, says under one of the grammar's own domains. */
-export const parseUnder = (
-  grammar: Grammar,
-  host: string,
-  name: string,
-  domain: string,
-): ProjectTarget | MachineTarget | HostnameForeign | HostnameMalformed => {
-  if (name === domain) return foreign(host)
   const end = name.length - domain.length - 1
   const dot = name.lastIndexOf(".", end - 1)
   const last = name.slice(dot + 1, end)

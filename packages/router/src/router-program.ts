@@ -3,21 +3,33 @@ import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { makeMachines } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"
+import type { HostnameForeign } from "@project-ingress/hostname"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import { responseForError } from "./error-response.ts"
 import type { ErrorResponses, FailedResponse } from "./error-response.ts"
+import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { explain } from "./program/explain.ts"
 import type { Explanation } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
+import type { Handled } from "./program/handle.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
-import { requestOutcome } from "./request-outcome.ts"
-import type { RequestOutcome } from "./request-outcome.ts"
 import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
 import { makeStoreHealth } from "./stores/store-event.ts"
+
+/** What a request came to. */
+export type RequestOutcome<A> =
+  /** The hostname is not ours. */
+  | { readonly _tag: "NotOurs" }
+  | { readonly _tag: "ClientLeft" }
+  | ({ readonly _tag: "Failed"; readonly error: RouterError } & FailedResponse)
+  | Handled<A>
 
 /** What the hosts run: the program with its services, and what they need of the options. */
 export interface RouterProgram {
@@ -94,6 +106,21 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     explain: (hostname) => Effect.runPromiseWith(services)(explain(options, hostname)),
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }
+}
+
+/** Reads how the program ended. Anything unexpected is a `ProxyFailed`: no request ends in a throw. */
+const requestOutcome = <A>(
+  exit: Exit.Exit<Handled<A>, RouterError | HostnameForeign>,
+  failedResponse: (error: RouterError) => FailedResponse,
+): RequestOutcome<A> => {
+  if (Exit.isSuccess(exit)) return exit.value
+  const failed = (error: RouterError) => ({ _tag: "Failed", error, ...failedResponse(error) }) as const
+  const found = Cause.findError(exit.cause)
+  if (Result.isSuccess(found)) {
+    return found.success._tag === "HostnameForeign" ? { _tag: "NotOurs" } : failed(found.success as RouterError)
+  }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "ClientLeft" }
+  return failed(new ProxyFailed({ cause: Cause.squash(exit.cause) }))
 }
 
 /** What an event says of how a request of ours ended. */

@@ -204,6 +204,7 @@ describe("a hostile record", () => {
     ["a list of holes", { ...base, rules: Array.from({ length: 2 }).fill(undefined) }],
     ["a list of a length alone", { ...base, rules: Object.assign([], { length: 2 ** 32 - 1 }) }],
     ["very many fields", { ...base, metadata: Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [at, 1])) }],
+    ["very many values", { ...base, metadata: { a: Array(9_000).fill(1), b: Array(9_000).fill(1) } }],
     ["a very long text", { ...base, metadata: { text: "x".repeat(RECORD_LIMITS.characters) } }],
     ["a class", new Custom()],
     ["a map", new Map([["kind", "detached"]])],

@@ -410,6 +410,16 @@ describe("a rename", () => {
     expect(await registry.rename("anna", "zoe")).toMatchObject({ name: "zoe" })
   })
 
+  it("leaves no tombstone under a former name that is free again", async () => {
+    const { registry, record, clock } = setup()
+    await registry.create({ name: "old" })
+    await registry.rename("old", "new")
+    clock.now += 30 * DAY
+    await registry.remove("new")
+    expect(record("p:new")).toMatchObject({ kind: "removed" })
+    expect(registry.get("p:old")).toEqual({ status: "miss" })
+  })
+
   it("loses against a change that is made while the DNS is asked", async () => {
     const { registry, own } = setup()
     await registry.create({ name: "misha" })

@@ -224,13 +224,13 @@ describe("a look-up", () => {
 })
 
 describe("a record that cannot be used", () => {
-  it("fails only its own hostname, with a 500", async () => {
+  it("fails only its own hostname: a 500, or a 501 for a setting that is not supported", async () => {
     const { router, routes, sent } = setup()
     routes.attach("p:broken", { machine: machine("mach_2"), port: 0 })
     routes.attach("p:early", { machine: machine("mach_2"), wake: "any" })
     const statusOf = async (host: string) => (await router.fetch(new Request(`http://${host}/`)))?.status
     expect(await statusOf("broken.iterate.app")).toBe(500)
-    expect(await statusOf("early.iterate.app")).toBe(500)
+    expect(await statusOf("early.iterate.app")).toBe(501)
     expect(await statusOf("misha.iterate.app")).toBe(200)
     expect(sent).toHaveLength(1)
   })

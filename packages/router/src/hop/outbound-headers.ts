@@ -17,7 +17,7 @@ export interface MachineHop {
   /** The signed permission, for a machine proxy. */
   readonly ticket: string | undefined
   /** Changes the fields after everything of the client's that must not pass was taken out. */
-  readonly edit: (list: HeaderList) => HeaderList
+  readonly edit: ((list: HeaderList) => HeaderList) | undefined
 }
 
 /**
@@ -40,7 +40,7 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     ticket: hop.ticket,
     host: appHost(request, hop),
     add: clientFields(request),
-    edit: hop.edit,
+    ...(hop.edit === undefined ? {} : { edit: hop.edit }),
   })
 }
 

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { LoopDetected, MachineDetached, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { maxHops, timesPassed } from "../hop/loop.ts"
+import { headerEdits } from "../policies/edit-headers.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
 import type { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
@@ -40,7 +41,7 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
 export const handle = (settings: RouterSettings) => {
   const { grammar, headerNames = defaultHeaderNames } = settings
   const policies = namedPolicies(settings.policies ?? [])
-  const send = { headerNames, policies, ticketFor: ticketSigner(settings.signingKey) }
+  const send = { headerNames, edits: headerEdits(policies, headerNames), ticketFor: ticketSigner(settings.signingKey) }
 
   return Effect.fnUntraced(function* <A>(
     request: VisitorRequest,

@@ -6,8 +6,7 @@ import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
-import { editForward, responseEditor } from "../policies/edit-headers.ts"
-import type { Policy } from "../policies/policy.ts"
+import type { HeaderEdits } from "../policies/edit-headers.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import type { ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
 
@@ -28,14 +27,15 @@ export interface MachineResponse<A> {
 /** What the sending depends on beside the request. */
 export interface SendSettings {
   readonly headerNames: HopHeaderNames
-  readonly policies: readonly Policy[]
+  /** What the policies change in header fields; `undefined` for nothing. */
+  readonly edits: HeaderEdits | undefined
   /** Signs a ticket for a machine, or gives one that it signed before. */
   readonly ticketFor: (machine: string) => string | Promise<string>
 }
 
 /** Sends a request to where its route leads, through the machine's provider. */
 export const sendToMachine = Effect.fnUntraced(function* <A>(
-  { headerNames, policies, ticketFor }: SendSettings,
+  { headerNames, edits, ticketFor }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   sender: Sender<A>,
@@ -44,7 +44,7 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
   const machines = yield* Machines
   const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = capabilities
-  const editResponse = responseEditor(policies, route, headerNames)
+  const editResponse: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
   const fieldsFor = (endpoint: Endpoint, ticket: string | undefined) =>
     Effect.try({
@@ -57,7 +57,7 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
           capabilities,
           appOrigin: settings.appOrigin,
           ticket,
-          edit: (list) => editForward(policies, list, route, headerNames),
+          edit: edits && ((fields) => edits.forward(fields, route)),
         }),
       catch: (cause) => new ProxyFailed({ cause }),
     })

@@ -5,7 +5,8 @@ export type { RouteKey, RouteRecord }
 /**
  * What a store knows of a key.
  *
- * - `hit`: the record. It is decoded before use; one that is not valid fails only its own hostname.
+ * - `hit`: the record. It is decoded before use, once per object: a record that was given is never changed, a new one is given
+ *   instead. One that is not valid fails only its own hostname.
  * - `miss`: authoritative, there is no such route: 404.
  * - `unknown`: nobody can tell now: 503. A store that is down or not loaded yet must never make a project disappear.
  */

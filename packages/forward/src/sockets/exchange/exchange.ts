@@ -164,6 +164,17 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
 
   /** The response is the client's. Whether there is more of it to read. */
   #accept(head: ResponseHead): boolean {
+    try {
+      return this.#begin(head)
+    } catch (cause) {
+      // An edit of the host's failed, or made an invalid field; nothing of the response was written yet.
+      this.#connection.reportError("ProxyFailed", cause)
+      this.fail("ProxyFailed")
+      return false
+    }
+  }
+
+  #begin(head: ResponseHead): boolean {
     if (head.status === 101) {
       this.#openTunnel(head)
       return false

@@ -83,9 +83,9 @@ export const mergeConfig = (config: ProjectConfig, changes: ProjectChanges): Pro
  *
  * @throws {InvalidInput} naming the field
  */
-export const validConfig = (config: ProjectConfig & { readonly owner?: string }, rules: readonly Rule[]): void => {
-  const { replicas: _, rules: __, ...rest } = config
-  validRoute({ ...rest, rules, machine: { id: "any", type: "any", externalId: "", metadata: {} } })
+export const validConfig = (project: ProjectConfig, rules: readonly Rule[]): void => {
+  const own = Object.entries(project).filter(([field]) => Object.hasOwn(config, field))
+  validRoute({ ...Object.fromEntries(own), rules, machine: { id: "any", type: "any", externalId: "", metadata: {} } })
 }
 
 const validRoute = (route: Partial<Omit<MachineRoute, "owner">> & { readonly owner?: string | undefined }): void => {

@@ -113,11 +113,11 @@ export const saveProject = (change: Change, before: ProjectState | undefined, dr
   }
   index(change, before, after)
   state.projects.set(after.id, after)
-  validConfig(configOf(after), projectRules(after, state))
+  validConfig(after, projectRules(after, state))
   return after
 }
 
-/** Takes a name for a project, away from nobody who still has it. */
+/** Makes a name free for a project. @throws {NameTaken} if another has it, or its quarantine is not over */
 const claimName = ({ state, now }: Change, name: string, project: string): void => {
   const tombstone = state.tombstones.get(`p:${name}`)
   if (tombstone !== undefined) {
@@ -182,10 +182,4 @@ export const serving = (project: ProjectState | undefined): readonly string[] =>
 const ruleMachines = (project: ProjectState | undefined): ReadonlySet<string> => {
   const machines = (project?.rules ?? []).flatMap(({ targets }) => targets.map(({ machine }) => machine))
   return new Set(machines.filter((machine) => machine !== undefined))
-}
-
-const configOf = ({ ...project }: ProjectState) => {
-  const { id: _, name: _1, version: _2, epoch: _3, generation: _4, machine: _5, redirect: _6, ...rest } = project
-  const { formerNames: _7, domains: _8, ...config } = rest
-  return config
 }
