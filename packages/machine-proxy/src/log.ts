@@ -16,7 +16,7 @@ export interface LogEntry {
 /** What to log for an event; `undefined` if `level` leaves it out. Contains no header but Host, no body and no query. */
 export const logEntry = (event: EngineEvent, level: LogLevel): LogEntry | undefined => {
   if (level === "off") return undefined
-  if (event.type === "trouble") return { level: "error", fields: errorFields(event) }
+  if (event.type === "error") return { level: "error", fields: errorFields(event) }
   const failed = event.status >= 500 || event.code !== undefined || !event.complete
   if (level === "errors" && !failed) return undefined
   return { level: failed ? "warn" : "info", fields: requestFields(event) }

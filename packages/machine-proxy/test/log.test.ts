@@ -5,7 +5,7 @@ import { line, logLine } from "../src/log.ts"
 
 const time = new Date(0)
 const event: RequestEvent = {
-  type: "exchange",
+  type: "request",
   method: "GET",
   host: "localhost",
   target: "/a?token=secret",
@@ -81,7 +81,7 @@ describe("D08 an access line", () => {
   })
 
   it("names an internal error and its cause", () => {
-    const error = { type: "trouble", tag: "ProxyFailed", cause: new TypeError("no\nway") } as const
+    const error = { type: "error", tag: "ProxyFailed", cause: new TypeError("no\nway") } as const
     expect(fieldsOf(logLine(error, "errors", time))).toMatchObject({
       level: "error",
       message: "error",

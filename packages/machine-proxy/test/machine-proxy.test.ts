@@ -387,12 +387,12 @@ describe("a request", () => {
     await get(reporting.port, app.port, [], "/a?b=c")
     await get(reporting.port, "evil.com:80")
     await expect.poll(() => seen.length).toBe(2)
-    expect(seen[0]).toMatchObject({ type: "exchange", method: "GET", target: "/a?b=c", status: 200, complete: true })
-    expect(seen[1]).toMatchObject({ type: "exchange", status: 400, code: "invalid_proxy_target_host" })
+    expect(seen[0]).toMatchObject({ type: "request", method: "GET", target: "/a?b=c", status: 200, complete: true })
+    expect(seen[1]).toMatchObject({ type: "request", status: 400, code: "invalid_proxy_target_host" })
   })
 })
 
 it("has no internal error in any of these tests", () => {
   expect(events.length).toBeGreaterThan(20)
-  expect(events.filter((event) => event.type === "trouble" && event.tag === "ProxyFailed")).toEqual([])
+  expect(events.filter((event) => event.type === "error" && event.tag === "ProxyFailed")).toEqual([])
 })

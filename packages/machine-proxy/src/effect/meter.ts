@@ -59,7 +59,7 @@ export const makeMeter = (context: Context.Context<never>): Meter => {
   let webSockets = 0
   return {
     record: (event) => {
-      if (event.type === "trouble") {
+      if (event.type === "error") {
         internalErrors({ code: tagLabel(event.tag) })
         return
       }
