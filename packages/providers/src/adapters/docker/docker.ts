@@ -47,7 +47,7 @@ export interface DockerOptions extends AddressOptions {
   /** The port of the machine proxy inside the containers, 1 to 65535. Default 8080. */
   readonly proxyPort?: number
   /**
-   * Ranges that a container's own address, or the `origin` of a record, may be in beside public addresses, as CIDRs:
+   * Ranges that a container's own address, or the `origin` of a record, may be in, in addition to public addresses, as CIDRs:
    * `["10.1.0.0/16"]`. Default: loopback and the private ranges of RFC 1918. Link-local addresses, and so the metadata
    * services of clouds, are in none of them. Published ports are at the engine's host, whose address is not checked.
    */
