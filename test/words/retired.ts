@@ -109,6 +109,7 @@ export const retired: readonly Retired[] = [
     files: [
       ["packages/providers/src/adapters/daytona/", "Daytona's own term"],
       ["packages/providers/README.md", "Daytona's own term"],
+      ["packages/providers/src/testing/laws/platform.ts", "a response of Daytona's edge"],
     ],
   },
 ]

@@ -5,13 +5,15 @@ import {
   ProviderUnavailable,
 } from "@project-ingress/providers"
 import type { Machine, MachineProvider, MachineState } from "@project-ingress/providers"
-import { retryAfterMs, vendorApi, machineRef } from "@project-ingress/providers/adapter"
+import { machineRef, retryAfterMs, vendorApi } from "@project-ingress/providers/adapter"
 import * as Schema from "effect/Schema"
 
 export interface NimbusOptions {
+  /** Is sent to the API and to the edge. */
   readonly apiKey: string
   /** The vendor's API. Default `https://api.nimbus.example`. */
   readonly apiBase?: string
+  /** Sends requests to the API. Default: the runtime's own `fetch`. */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
 
@@ -27,7 +29,11 @@ const states: Record<typeof NimbusMachine.Type.state, MachineState> = {
   stopped: "stopped",
 }
 
-/** Machines of Nimbus: one address for each, reached with a token, which its edge takes for `Authorization`. */
+/**
+ * Machines of Nimbus. Each has an address of its own, whose edge requires the API key in `Authorization`.
+ *
+ * @throws {TypeError} for an invalid `apiKey` or `apiBase`
+ */
 export const nimbus = (options: NimbusOptions): MachineProvider => {
   const { apiKey, apiBase = "https://api.nimbus.example", fetch } = options
   const headers = { authorization: `Bearer ${apiKey}` }
@@ -41,26 +47,26 @@ export const nimbus = (options: NimbusOptions): MachineProvider => {
       webSocket: true,
       wake: "start",
       ports: "any",
-      // The edge reads it, so the client's own goes round it.
+      // The edge reads this header itself, so the client's own is tunnelled.
       interceptedHeaders: ["authorization"],
     },
     async resolve(machine, { signal }) {
-      const answer = await api.request(machine, { path: path(machine), signal })
-      const { state, url, bootId } = answer.decode(NimbusMachine)
+      const response = await api.request(machine, { path: path(machine), signal })
+      const { state, url, bootId } = response.decode(NimbusMachine)
       if (state === "booting") throw new MachineStarting({ ...machineRef(machine), retryAfterMs: 1_000 })
       if (state === "stopped") throw new MachineNotRunning({ ...machineRef(machine), state })
       return { origin: url, headers, epoch: bootId, ttlMs: 30_000 }
     },
     async status(machine, { signal }) {
-      const answer = await api.request(machine, { path: path(machine), signal })
-      const { state } = answer.decode(NimbusMachine)
+      const response = await api.request(machine, { path: path(machine), signal })
+      const { state } = response.decode(NimbusMachine)
       return { state: states[state], detail: state }
     },
     async start(machine, { signal }) {
-      const answer = await api.request(machine, { method: "POST", path: `${path(machine)}/start`, signal })
-      if (!answer.ok) throw answer.failure()
+      const response = await api.request(machine, { method: "POST", path: `${path(machine)}/start`, signal })
+      if (!response.ok) throw response.failure()
     },
-    // Only answers that are not the machine's come here.
+    // Called only for responses that are not the machine's.
     classify({ status, header }, machine) {
       if (status === 401) return "refresh-credentials"
       if (status === 429) {

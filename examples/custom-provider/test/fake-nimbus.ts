@@ -1,6 +1,6 @@
 import type { Fixture, ProcessMachine } from "@project-ingress/providers/testing"
 
-/** The vendor's API as a function, with one machine, and all that can happen to either. */
+/** The vendor's API as a function with one machine, and hooks for everything that can happen to either. */
 export const fakeNimbus = (machine: ProcessMachine) => {
   const apiKey = "nimbus-canary-5f0c"
   const record = { id: machine.id, type: "nimbus", externalId: "m/1", metadata: {} }
@@ -12,7 +12,7 @@ export const fakeNimbus = (machine: ProcessMachine) => {
     await machine.start()
     state = "running"
   }
-  const answer = async (method: string, path: string): Promise<Response> => {
+  const respond = async (method: string, path: string): Promise<Response> => {
     if (failing !== undefined) return new Response(null, { status: failing, headers: { "retry-after": "2" } })
     if (state === "removed" || !/^\/v1\/machines\/m%2F1(?:\/start)?$/.test(path)) {
       return new Response(null, { status: 404 })
@@ -25,13 +25,13 @@ export const fakeNimbus = (machine: ProcessMachine) => {
     if (request.headers.get("authorization") !== `Bearer ${apiKey}`) {
       return Promise.resolve(new Response(null, { status: 401 }))
     }
-    if (!silent) return answer(request.method, new URL(request.url).pathname)
+    if (!silent) return respond(request.method, new URL(request.url).pathname)
     return new Promise((_, reject) => {
       request.signal.addEventListener("abort", () => reject(request.signal.reason as Error))
     })
   }
 
-  const rest = (next: typeof state) => async () => {
+  const become = (next: typeof state) => async () => {
     state = next
     await machine.stop()
   }
@@ -40,14 +40,14 @@ export const fakeNimbus = (machine: ProcessMachine) => {
     return () => (failing = undefined)
   }
   const hooks = {
-    stop: rest("stopped"),
-    remove: rest("removed"),
+    stop: become("stopped"),
+    remove: become("removed"),
     restart: async () => {
       await start()
       return record
     },
     starting: async () => {
-      await rest("booting")()
+      await become("booting")()
       return start
     },
     hang: async () => {

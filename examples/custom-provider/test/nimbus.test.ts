@@ -13,7 +13,7 @@ const machine = await startMachine({
 afterAll(machine.close)
 const { apiKey, fetch, record, hooks } = fakeNimbus(machine)
 
-// One test for each law; those that need a second machine say that there is none.
+// One test for each law. Those that need a second machine are skipped: the fixture has no `other`.
 await providerSuite(it, () => ({
   provider: nimbus({ apiKey, fetch }),
   machine: record,

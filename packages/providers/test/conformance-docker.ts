@@ -4,6 +4,7 @@ import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import { generateTicketKeys } from "@project-ingress/forward"
 import type { Machine } from "../src/contract/machine-provider.ts"
+import { eventually } from "../src/testing/assert.ts"
 import { appSource } from "../src/testing.ts"
 import { provider } from "./conformance-remote.ts"
 import type { Made, Proved } from "./conformance-remote.ts"
@@ -11,7 +12,7 @@ import { bundledServer } from "./docker-machine.ts"
 import { importNodeImage, removeMachines, runMachine } from "./engine.ts"
 import type { RunningMachine } from "./engine.ts"
 
-/** Listens on 8080 as a machine's image does; SIGUSR2 makes it deaf, and hear again. */
+/** Listens on 8080 as a machine's image does. SIGUSR2 makes it stop listening, and listen again; it logs each change. */
 const serverSource = `
 import { createServer } from "node:net"
 import { createMachineProxy } from "./machine-proxy/src/machine-proxy.ts"
@@ -25,15 +26,16 @@ const server = createServer((socket) => {
 })
 server.listen(8080)
 process.on("SIGUSR2", () => {
-  if (!server.listening) return server.listen(8080)
+  if (!server.listening) return server.listen(8080, () => console.log("changed"))
   server.close()
   for (const socket of sockets) socket.destroy()
+  console.log("changed")
 })
 await import(new URL("app.mjs", import.meta.url).href)
 `
 
-/** The engine's API with a switch: it can be silent, or answer with a failure. */
-const engineDoor = async (socketPath: string) => {
+/** A proxy in front of the engine's API that can be silent, or fail. */
+const engineFront = async (socketPath: string) => {
   let silent = false
   let failing: number | undefined
   const server = createServer((request, response) => {
@@ -80,9 +82,14 @@ export const dockerFixture = async (): Promise<Proved> => {
       files: { "/app/server.mjs": server, "/app/app.mjs": appSource(id) },
       options: ["--publish", publish, "--env", `MACHINE=${id}`, "--env", `KEYS=${JSON.stringify([verification])}`],
     })
-  const door = await engineDoor((process.env["DOCKER_HOST"] ?? "/var/run/docker.sock").replace(/^unix:\/\//, ""))
-  const a = await run("mach_a")
-  let b = await run("mach_b")
+  const front = await engineFront((process.env["DOCKER_HOST"] || "/var/run/docker.sock").replace(/^unix:\/\//, ""))
+  const started = Promise.all([run("mach_a"), run("mach_b")])
+  const [a, second] = await started.catch(async (error: unknown) => {
+    front.close()
+    await removeMachines()
+    throw error
+  })
+  let b = second
   const record = (id: string, externalId: string, metadata: Machine["metadata"] = {}): Machine => ({
     id,
     type: "docker",
@@ -91,8 +98,14 @@ export const dockerFixture = async (): Promise<Proved> => {
   })
   const machine = record("mach_a", a.id)
   const wrong = (metadata: Machine["metadata"]): Machine => ({ ...machine, metadata })
-  const deaf = () => a.docker("kill", "--signal", "USR2")
-  const made: Made = { adapter: "docker", host: door.host }
+  // A signal is handled some time after it was sent.
+  const changes = async (): Promise<number> => (await a.docker("logs")).split("changed").length - 1
+  const listenOrNot = async (): Promise<void> => {
+    const before = await changes()
+    await a.docker("kill", "--signal", "USR2")
+    await eventually(async () => (await changes()) > before, "the container did not handle the signal")
+  }
+  const made: Made = { adapter: "docker", host: front.host }
   return {
     made,
     provider: provider(made),
@@ -127,14 +140,14 @@ export const dockerFixture = async (): Promise<Proved> => {
       return machine
     },
     portClosed: async () => {
-      await deaf()
-      return deaf
+      await listenOrNot()
+      return listenOrNot
     },
-    hang: door.hang,
-    unauthorized: door.unauthorized,
-    unavailable: door.unavailable,
+    hang: front.hang,
+    unauthorized: front.unauthorized,
+    unavailable: front.unavailable,
     close: async () => {
-      door.close()
+      front.close()
       await removeMachines()
     },
   }

@@ -40,9 +40,10 @@ const alone = ["--pdeathsig", "KILL", "unshare", "--net", "--mount"]
 export const ownEngineMissing = async (): Promise<string | undefined> => {
   try {
     await promisify(execFile)("setpriv", [...alone, "dockerd", "--version"])
+    await promisify(execFile)("docker", ["--version"])
     return undefined
   } catch {
-    return "nobody may start a dockerd here: it takes root, dockerd, setpriv and unshare"
+    return "nobody may start a dockerd here: it takes root, docker, dockerd, setpriv and unshare"
   }
 }
 

@@ -15,7 +15,7 @@ import { time } from "./laws/time.ts"
 import { wake } from "./laws/wake.ts"
 import { webSocket } from "./laws/websocket.ts"
 
-/** In the order in which they are checked: a removed machine does not come back, and the last ones look at all that was said. */
+/** In the order in which they are checked: a removed machine does not come back, and the last two read everything recorded. */
 const all = {
   ...identity,
   ...http,
@@ -48,7 +48,7 @@ export interface TestRunner {
   readonly skip?: (name: string, run: () => Promise<void>) => unknown
 }
 
-/** What {@link providerSuite} takes beside its fixture. */
+/** Options of {@link providerSuite}. */
 export interface SuiteOptions {
   /** Laws that this provider does not keep, each with the reason: `{ "http.gzip": "the edge decodes bodies" }`. */
   readonly skip?: Partial<Readonly<Record<LawName, string>>>

@@ -17,7 +17,7 @@ export interface TunnelRequest {
   readonly hostname: string
   /** What `cloudflared` connects to inside the machine. Default `http://localhost:8080`, the machine proxy. */
   readonly service?: string
-  /** Ends the requests to the API. What was made by then is removed all the same. */
+  /** Ends the requests to the API. What was made before is removed all the same. */
   readonly signal?: AbortSignal
 }
 
@@ -29,7 +29,7 @@ export interface Tunnel {
   readonly token: string
 }
 
-/** What {@link createTunnel} and {@link deleteTunnel} reject with, beside the signal's reason. */
+/** What {@link createTunnel} and {@link deleteTunnel} reject with, apart from the signal's reason. */
 export type TunnelError = TunnelConflict | TunnelLeftBehind | ProviderAuth | ProviderRateLimited | ProviderUnavailable
 
 /** How long removing an unfinished tunnel may take, in ms: the caller's signal may have ended by then. */

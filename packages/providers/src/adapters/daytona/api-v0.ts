@@ -49,7 +49,7 @@ export const apiV0: DaytonaWire = {
   }),
 
   // `authorization`: the edge of a private sandbox sends the app's own bearer token to its API and counts the failures against
-  // our address. `x-forwarded-*`: it adds its own beside them. `x-daytona-skip-last-activity-update`: a client's copy would let
+  // our address. `x-forwarded-*`: it adds its own to them. `x-daytona-skip-last-activity-update`: a client's copy would let
   // the sandbox stop while it is used. Not `origin`: with CORS disabled the edge ignores it, and a machine proxy without keys
   // drops tunnelled fields, so that the app would read a cross-site request as one without an origin. Not `cookie`: the edge
   // reads its own cookie only when there is no preview token, and there always is one. `host` is never sent by a fetcher.

@@ -30,7 +30,7 @@ export interface DaytonaApi {
   /** Sends one request about a sandbox. Rejects with what an error response means. */
   request<A>(machine: Machine, request: (sandbox: string) => ApiRequest<A>, signal: AbortSignal): Promise<A>
   /**
-   * The origin of a link. Hosts differ by region, so any host is accepted, but nothing beside an origin: throws
+   * The origin of a link. Hosts differ by region, so any host is accepted, but nothing more than an origin: throws
    * `ProviderUnavailable`.
    */
   originOf(link: string, machine: Machine): string

@@ -47,7 +47,7 @@ export interface DockerOptions extends AddressOptions {
   /** The port of the machine proxy inside the containers, 1 to 65535. Default 8080. */
   readonly proxyPort?: number
   /**
-   * Ranges that a container's own address, or the `origin` of a record, may be in beside public addresses, as CIDRs:
+   * Ranges that a container's own address, or the `origin` of a record, may be in, in addition to public addresses, as CIDRs:
    * `["10.1.0.0/16"]`. Default: loopback and the private ranges of RFC 1918. Link-local addresses, and so the metadata
    * services of clouds, are in none of them. Published ports are at the engine's host, whose address is not checked.
    */
@@ -62,7 +62,11 @@ export interface DockerOptions extends AddressOptions {
  * the container's own address, which only works on the engine's own Linux host; `network`, whose address to use when the
  * container is in several; `origin`, a fixed `http(s)` origin in front of the container, which replaces both.
  *
- * Errors in the environment, such as an invalid `DOCKER_HOST`, are `ProviderUnavailable` when the engine is called.
+ * Failures: an invalid `DOCKER_HOST`, or file in `DOCKER_CERT_PATH`, is `ProviderUnavailable` whose reason names the variable;
+ * no permission for the socket, a missing or refused client certificate, 401 and 403 are `ProviderAuth`; an invalid
+ * certificate of the engine and any other TLS failure are `ProviderUnavailable` with the reason `TLS: <code>`; a response that
+ * is not the expected JSON or is larger than 4 MiB is `ProviderUnavailable`, and is not repeated; an address that
+ * `allowCidrs` does not hold is `MachineRecordInvalid`; on Workers every call is `ProviderUnavailable`.
  *
  * @throws {TypeError} for unknown or invalid options, naming the option and what it accepts
  *

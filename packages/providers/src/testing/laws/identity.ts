@@ -27,8 +27,8 @@ export const identity = {
       equal(structuredClone(capabilities), capabilities, "the capabilities")
       ok(capabilities.runtimes.length > 0, "it runs somewhere")
       ok(typeof capabilities.webSocket === "boolean", "webSocket is a boolean")
-      ok(["none", "start", "request"].includes(capabilities.wake), "wake is none, start or request")
-      ok(["any", "declared"].includes(capabilities.ports), "ports is any or declared")
+      ok(["none", "start", "request"].includes(capabilities.wake), `wake is "none", "start" or "request"`)
+      ok(["any", "declared"].includes(capabilities.ports), `ports is "any" or "declared"`)
       for (const name of capabilities.interceptedHeaders)
         equal(name, name.toLowerCase(), "a name in interceptedHeaders")
     },

@@ -17,7 +17,7 @@ const textsOf = (value: unknown, depth = 0): string => {
     .concat([value.cause, ...more].map((each) => textsOf(each, depth + 1)))
     .join("\n")
 }
-/** What is printed of an error beside its message and stack. The cause is read separately. */
+/** What is printed of an error in addition to its message and stack. The cause is read separately. */
 const fieldsOf = (error: Error): object =>
   Object.fromEntries(Object.entries(error).filter(([name]) => name !== "cause"))
 const json = (value: unknown): string => {
