@@ -86,7 +86,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     })
     const outcome = requestOutcome(exit, (error) => failed(error, request.headers, original))
     if (outcome._tag === "Failed" && outcome.error._tag === "RouteUnknown") storeHealth.failed(outcome.error.cause)
-    else if (storeHealth.isFailing()) storeHealth.worked()
+    else if (storeHealth.failing) storeHealth.worked()
     if (outcome._tag !== "NotOurs") {
       const { method, host } = request
       const durationMs = performance.now() - started

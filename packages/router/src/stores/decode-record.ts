@@ -23,6 +23,7 @@ export type DecodedRecord =
  * have are refused: a misspelt `visibility` would open what was meant to be closed.
  */
 export const decodeRecord = (input: unknown): DecodedRecord => {
+  if (typeof input === "object" && input !== null && decoded.has(input)) return { record: input as RouteRecord }
   let copy: unknown
   try {
     copy = frozenJson(input)
@@ -35,9 +36,14 @@ export const decodeRecord = (input: unknown): DecodedRecord => {
   const misfit = kinds[kind](copy, "")
   if (misfit !== undefined) return invalid(misfit)
   const later = unsupported(copy)
+  if (later !== undefined) return { problem: later }
+  decoded.add(copy)
   // `kinds` has looked at every field.
-  return later === undefined ? { record: copy as unknown as RouteRecord } : { problem: later }
+  return { record: copy as unknown as RouteRecord }
 }
+
+/** Copies that were made here: a store that keeps what it decoded when it was written is not decoded again. */
+const decoded = new WeakSet<object>()
 
 /** The sentence of a problem. */
 export const problemMessage = ({ code, field, accepted }: RecordProblem): string =>

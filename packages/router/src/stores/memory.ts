@@ -66,10 +66,12 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
 
   const attach = (key: RouteKey, route: RouteInput): RouteRecord => {
     epoch += 1
-    const record: RouteRecord =
+    const given: RouteRecord =
       route.kind === undefined || route.kind === "machine"
         ? { ...route, kind: "machine", version: epoch, epoch }
         : { ...route, version: epoch, epoch }
+    // An invalid one is kept as it is, for the router to refuse: only its own hostname fails.
+    const { record = given } = decodeRecord(given)
     records.set(key, record)
     return record
   }

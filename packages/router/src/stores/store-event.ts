@@ -9,7 +9,7 @@ export interface StoreEvent {
 /** Turns the results of look-ups into events. */
 export interface StoreHealth {
   /** True from a failed look-up until the store counts as working again. */
-  readonly isFailing: () => boolean
+  failing: boolean
   readonly failed: (cause: unknown) => void
   readonly worked: () => void
 }
@@ -19,18 +19,20 @@ const CALM_MS = 5_000
 
 /** Watches a store by what came of its look-ups. */
 export const makeStoreHealth = (report: (event: StoreEvent) => void): StoreHealth => {
-  let failedAt: number | undefined
-  return {
-    isFailing: () => failedAt !== undefined,
+  let failedAt = 0
+  const health: StoreHealth = {
+    failing: false,
     failed: (cause) => {
       const reason = cause instanceof Error ? cause.message : "the store cannot tell"
-      if (failedAt === undefined) report({ type: "store", state: "failing", reason })
+      if (!health.failing) report({ type: "store", state: "failing", reason })
+      health.failing = true
       failedAt = Date.now()
     },
     worked: () => {
-      if (failedAt === undefined || Date.now() - failedAt < CALM_MS) return
-      failedAt = undefined
+      if (!health.failing || Date.now() - failedAt < CALM_MS) return
+      health.failing = false
       report({ type: "store", state: "recovered" })
     },
   }
+  return health
 }
