@@ -3,7 +3,7 @@ import type { Limits } from "../contract/limits.ts"
 import type { UpstreamAddress, UpstreamError } from "../contract/upstream.ts"
 import type { DeadlineScanner, HasDeadline } from "../io/deadlines.ts"
 import type { UpstreamUser } from "./connection-handler.ts"
-import { connect, Socket } from "node:net"
+import { connect, isIP, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
 import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
@@ -169,9 +169,10 @@ const open = ({ host, port, tls, addresses }: UpstreamAddress): Socket => {
   if (refused !== undefined) return new Socket().destroy(refused)
   const lookup = addresses === undefined ? {} : { lookup: checkedLookup(addresses) }
   const options = { ...SOCKET_OPTIONS, host, port, ...lookup }
-  return tls === undefined
-    ? connect(options)
-    : connectTls({ servername: host, ...tls, ...options, ALPNProtocols: ["http/1.1"] })
+  if (tls === undefined) return connect(options)
+  // RFC 6066 §3: an IP address is no server name.
+  const name = isIP(host) === 0 ? { servername: host } : {}
+  return connectTls({ ...name, ...tls, ...options, ALPNProtocols: ["http/1.1"] })
 }
 
 const codeOf = (cause: unknown): unknown =>
