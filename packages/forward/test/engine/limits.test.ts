@@ -173,7 +173,7 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       await client.until("\r\n\r\n")
       h.passes(86_400_000)
       seen.send("1\r\nx\r\n")
-      await client.until("x")
+      expect(await client.until("x")).toBe("1\r\nx\r\n")
     },
   },
   poolIdleTimeoutMs: {
@@ -201,7 +201,7 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       const { client, app } = await tunnel({})
       h.passes(86_400_000)
       app.send("a")
-      await client.until("a")
+      expect(await client.until("a")).toBe("a")
     },
     "is renewed by the bytes of either side and by nothing else": async () => {
       const { client, app, front } = await tunnel({ tunnelIdleTimeoutMs: 10_000 })
@@ -415,6 +415,7 @@ const tunnel = async (limits: Partial<Limits>) => {
 
 describe.each(Object.entries(tests))("the limit %s", (_name, claims) => {
   it.each(Object.entries(claims))("%s", async (_claim, run) => {
+    expect.hasAssertions()
     h.holdTime()
     await run()
   })

@@ -42,13 +42,13 @@ export class UpstreamConnection implements HasDeadline {
     this.#onClosed = onClosed
     this.#deadlines = deadlines
     this.reader = responseReader(limits)
-    deadlines.add(this)
-    this.deadlineAt = deadlines.in(limits.connectTimeoutMs)
-    if (origin.host === "loopback" && origin.addresses === undefined) this.socket = this.#connectLoopback()
+    if (isLoopback(origin)) this.socket = this.#connectLoopback()
     else {
       this.socket = open(origin)
       this.#addListeners(this.socket, origin.tls === undefined ? "connect" : "secureConnect")
     }
+    deadlines.add(this)
+    this.deadlineAt = deadlines.in(limits.connectTimeoutMs)
   }
 
   /** Both literals, IPv4 first, without a look-up: an app may listen on either, and /etc/hosts is the tenant's. */
@@ -164,6 +164,9 @@ export class UpstreamConnection implements HasDeadline {
   }
 }
 
+/** With a rule for addresses somebody else chose the host, and `loopback` is a name like any other. */
+const isLoopback = ({ host, addresses }: UpstreamAddress): boolean => host === "loopback" && addresses === undefined
+
 const open = ({ host, port, tls, addresses }: UpstreamAddress): Socket => {
   const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
   if (refused !== undefined) return new Socket().destroy(refused)
@@ -183,5 +186,5 @@ export const connectFailure = (upstream: UpstreamConnection, cause: unknown): Up
   const code = codeOf(cause)
   if (code === "ECONNREFUSED") return "PortClosed"
   if (code === "ETIMEDOUT") return "UpstreamTimeout"
-  return upstream.origin.host === "loopback" ? "UpstreamFailed" : "ProviderUnavailable"
+  return isLoopback(upstream.origin) ? "UpstreamFailed" : "ProviderUnavailable"
 }
