@@ -125,20 +125,13 @@ const requestOutcome = <A>(
 
 /** What an event says of how a request of ours ended. */
 const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "NotOurs" }>) => {
-  switch (outcome._tag) {
-    case "Machine":
-      return { status: outcome.status, machine: outcome.route.machine.id }
-    case "Generated":
-      return { status: outcome.response.status }
-    case "ClientLeft":
-      // nginx's number for it: no status was sent.
-      return { status: 499 }
-    case "Failed": {
-      const { error, response, replaced } = outcome
-      const reason = "message" in error ? error.message : error.reason
-      return { status: (replaced ?? response).status, error: error._tag, reason }
-    }
-  }
+  if (outcome._tag === "Machine") return { status: outcome.status, machine: outcome.route.machine.id }
+  if (outcome._tag === "Generated") return { status: outcome.response.status }
+  // nginx's number for it: no status was sent.
+  if (outcome._tag === "ClientLeft") return { status: 499 }
+  const { error, response, replaced } = outcome
+  const reason = "message" in error ? error.message : error.reason
+  return { status: (replaced ?? response).status, error: error._tag, reason }
 }
 
 // Beside the router, not in it: nothing that can be printed or serialised leads to a key or a token.

@@ -40,7 +40,9 @@ export const createRouter = (options: RouterOptions): Router => {
     fetch: fetchHandler(program),
     explain: program.explain,
     watch: ({ signal }) => program.watch(signal),
-    dispose: async () => void (await options.store.dispose?.()),
+    dispose: async () => {
+      await options.store.dispose?.()
+    },
   }
   return registerProgram(router, program)
 }

@@ -92,6 +92,7 @@ describe("an outcome", () => {
   })
 
   it("may come from a promise of another realm", async () => {
+    // oxlint-disable-next-line unicorn/no-thenable -- what a promise of another realm looks like
     const thenable = { then: (resolve: (value: unknown) => void) => resolve({ deny: new AccessDenied() }) }
     const policy = (() => thenable) as unknown as PolicyInput
     expect((await ask([policy])).response.status).toBe(403)

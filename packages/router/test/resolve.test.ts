@@ -95,7 +95,7 @@ describe("rules", () => {
       expect(again?.port).toBe(route?.port)
       counts.set(route!.port!, (counts.get(route!.port!) ?? 0) + 1)
     }
-    expect([...counts.keys()].toSorted()).toEqual([1, 2])
+    expect(new Set(counts.keys())).toEqual(new Set([1, 2]))
     // 300 are expected; 9 standard deviations are 78.
     expect(counts.get(1)).toBeGreaterThan(222)
     expect(counts.get(1)).toBeLessThan(378)

@@ -15,19 +15,11 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
     const visitor = visitorRequest(request, program)
     const outcome = await program.run(visitor, fetchSender(program, request, visitor, context), () => request)
-    switch (outcome._tag) {
-      case "NotOurs":
-        return undefined
-      case "Machine":
-        return visitorResponse(outcome, program.headerNames)
-      case "Generated":
-        return responseFrom(outcome.response)
-      case "Failed":
-        return outcome.replaced ?? responseFrom(outcome.response)
-      case "ClientLeft":
-        // Nobody reads it. 499 is nginx's number for that.
-        return new Response(null, { status: 499 })
-    }
+    if (outcome._tag === "NotOurs") return undefined
+    if (outcome._tag === "Machine") return visitorResponse(outcome, program.headerNames)
+    // Nobody reads it. 499 is nginx's number for a client that left.
+    if (outcome._tag === "ClientLeft") return new Response(null, { status: 499 })
+    return "replaced" in outcome ? outcome.replaced : responseFrom(outcome.response)
   }
   return async (request, context) => {
     try {

@@ -32,19 +32,11 @@ export const serveExchange = async (
 ): Promise<Decision> => {
   const visitor = visitorRequest(request)
   const outcome = await program.run(visitor, socketSender(program, request, visitor), () => originalRequest(request))
-  switch (outcome._tag) {
-    case "NotOurs":
-      return fallback(request)
-    case "Machine":
-      return "fetched" in outcome.response ? fetchedResponse(program, outcome, outcome.response.fetched) : "relay"
-    case "Generated":
-      return outcome.response
-    case "Failed":
-      return outcome.replaced === undefined ? outcome.response : responseOf(outcome.replaced)
-    case "ClientLeft":
-      // A client that left reads nothing; the engine only has to be given something.
-      return failure("ProxyFailed", request)
-  }
+  if (outcome._tag === "NotOurs") return fallback(request)
+  // A client that left reads nothing; the engine only has to be given something.
+  if (outcome._tag === "ClientLeft") return failure("ProxyFailed", request)
+  if (outcome._tag !== "Machine") return "replaced" in outcome ? responseOf(outcome.replaced) : outcome.response
+  return "fetched" in outcome.response ? fetchedResponse(program, outcome, outcome.response.fetched) : "relay"
 }
 
 const visitorRequest = (request: IncomingRequest): VisitorRequest => {

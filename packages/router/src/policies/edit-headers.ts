@@ -10,7 +10,7 @@ export interface HeaderEdits {
 
 /** The edits of a router's policies, in order; `undefined` if none of them edits. */
 export const headerEdits = (policies: readonly Policy[], names: HopHeaderNames): HeaderEdits | undefined => {
-  if (!policies.some(({ onForward, onResponse }) => onForward !== undefined || onResponse !== undefined)) {
+  if (!policies.some((policy) => policy.onForward !== undefined || policy.onResponse !== undefined)) {
     return undefined
   }
   return {

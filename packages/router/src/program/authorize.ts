@@ -36,7 +36,7 @@ export const authorize = (
 ): Authorization => {
   if (policies.length === 0) return unguarded
   const asked = policyRequest(request, waitUntil)
-  const guarded = policies.some(({ onRoute }) => onRoute !== undefined)
+  const guarded = policies.some((policy) => policy.onRoute !== undefined)
   return {
     onRequest: decided(() => first(policies, (policy) => policy.onRequest?.(asked))),
     onRoute: guarded

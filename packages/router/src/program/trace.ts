@@ -78,10 +78,11 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "policy":
       return `policy ${step.outcome} depends on the request and was not evaluated`
     case "provider":
-      return step.configured
-        ? `reached through provider ${step.outcome}`
-        : `no provider ${step.outcome} is configured: 500`
+      break
   }
+  return step.configured
+    ? `reached through provider ${step.outcome}`
+    : `no provider ${step.outcome} is configured: 500`
 }
 
 const recordSentences = {
