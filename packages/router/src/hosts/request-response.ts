@@ -42,7 +42,7 @@ export const visitorResponse = (machine: MachineResponse<Response>, headerNames:
   const body = bodiless.has(status) ? null : bodyOf(response)
   // A Worker's 101 is nothing without its socket; elsewhere nobody reads the member.
   const init = { status, statusText, headers, ...(status === 101 ? { webSocket } : {}) }
-  return new Response(status === 101 ? null : body, init as ResponseInit)
+  return new Response(status === 101 ? null : body, init)
 }
 
 /** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */

@@ -80,9 +80,7 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "provider":
       break
   }
-  return step.configured
-    ? `reached through provider ${step.outcome}`
-    : `no provider ${step.outcome} is configured: 500`
+  return step.configured ? `reached through provider ${step.outcome}` : `no provider ${step.outcome} is configured: 500`
 }
 
 const recordSentences = {
