@@ -184,6 +184,33 @@ describe("a request's body", () => {
     expect(h.status(await client.until("0\r\n\r\n"))).toBe(200)
   })
 
+  it("that comes while the host decides is kept for the next machine", async () => {
+    const held = gate<IncomingRequest>()
+    const decided = gate()
+    const [one, two] = [await h.listenApp(), await h.listenApp()]
+    const front = await h.listen(async (request): Promise<Decision> => {
+      await request.send(h.asSent(request, one.port))
+      held.open(request)
+      await decided.opened
+      return h.asSent(request, two.port)
+    })
+    const client = await front.connect()
+    client.send(post())
+    const first = await one.connection(0)
+    await first.until("\r\n\r\n")
+    first.send("HTTP/1.1 421 M\r\nContent-Length: 0\r\n\r\n")
+    const request = await held.opened
+    client.send("3\r\nabc\r\n0\r\n\r\n")
+    const other = await front.connect()
+    other.send("BAD\r\n\r\n")
+    await other.over()
+    expect(request.replayable).toBe(true)
+    decided.open()
+    const second = await two.connection(0)
+    expect(await second.until("0\r\n\r\n")).toContain("3\r\nabc\r\n0")
+    expect(first.text).toBe("")
+  })
+
   it("that was passed on makes a request not replayable: it cannot be sent again", async () => {
     const seen: (boolean | string)[] = []
     const app = await h.listenApp((raw) => void raw.until("abc").then(() => raw.socket.destroy()))
