@@ -81,7 +81,7 @@ export const serveExchange = async (router: Router, request: IncomingRequest, ow
     case "ClientLeft":
       // A client that left reads nothing; the engine only has to be given something.
       return own.failure("ProxyFailed", request)
-    case "Failed":
+    default:
       return ending.response === undefined ? ending.answer : answerFrom(ending.response)
   }
 }
