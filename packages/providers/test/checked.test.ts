@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm"
 import { generateTicketKeys } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
@@ -108,6 +109,27 @@ describe("a verdict", () => {
     const error = await failed(answers(classify))
     expect(error).toMatchObject({ _tag: "ProviderUnavailable", reason: "the adapter failed" })
     expect(String(error)).not.toContain("secret")
+  })
+})
+
+describe("an adapter of another realm", () => {
+  it("has its promises waited for and its errors understood", async () => {
+    const good: Endpoint = {
+      origin: "http://machine.invalid",
+      fetch: async () => new Response("from the platform", { status: 502 }),
+      epoch: "1",
+      ttlMs: 0,
+    }
+    const realm: { later: (value: unknown) => Promise<never>; gone: () => Error } = runInNewContext(`({
+      later: (value) => new Promise((resolve) => resolve(value)),
+      gone: () => Object.assign(new Error("gone"), { _tag: "MachineNotFound", provider: "fake", machine: "m1" }),
+    })`)
+    expect(realm.later(1)).not.toBeInstanceOf(Promise)
+    expect(realm.gone()).not.toBeInstanceOf(Error)
+    const asked = fake({ resolve: () => realm.later(good), status: () => realm.later({ state: "suspended" }) })
+    expect(await failed(asked)).toMatchObject({ _tag: "MachineNotRunning", state: "suspended" })
+    const rejecting = fake({ resolve: () => realm.later(undefined).then(() => Promise.reject(realm.gone())) })
+    expect(await failed(rejecting)).toMatchObject({ _tag: "MachineNotFound" })
   })
 })
 
