@@ -98,6 +98,10 @@ export const nameMatcher = (allowHosts: readonly string[]): ((name: string) => b
   }
 }
 
+/** The error of a connection that a rule does not allow, with the code `ADDRESS_NOT_ALLOWED`. */
+export const addressNotAllowed = (reason: string): Error =>
+  Object.assign(new Error(reason), { code: "ADDRESS_NOT_ALLOWED" })
+
 const NAME = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i
 
 const parseCidr = (cidr: unknown): [Address, number] => {

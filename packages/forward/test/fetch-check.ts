@@ -42,6 +42,9 @@ export const check = async (
   const left = new AbortController()
   setTimeout(() => left.abort(), 50)
 
+  const named = origin.replace("127.0.0.1", "localhost")
+  const loopback = { allowCidrs: ["127.0.0.0/8", "::1/128"] }
+
   return {
     redirect: [redirect.status, redirect.headers.get("location")],
     cookies: cookies.headers.getSetCookie(),
@@ -83,5 +86,15 @@ export const check = async (
       }),
     ),
     split: await failure(send("/a HTTP/1.1\r\nX: y")),
+    addressNotAllowed: await failure(send("/", { addresses: {} })),
+    addressNotAllowedSpelling: await failure(
+      send("/", { origin: origin.replace("127.0.0.1", "0x7f.1"), addresses: {} }),
+    ),
+    addressAllowed: await (await send("/", { addresses: { allowCidrs: ["127.0.0.0/8"] } })).text(),
+    nameNotAllowed: await failure(send("/", { origin: named, addresses: {} })),
+    nameNotListed: await failure(send("/", { origin: named, addresses: { ...loopback, allowHosts: ["a.test"] } })),
+    nameAllowed: await (
+      await send("/", { origin: named, addresses: { ...loopback, allowHosts: ["localhost"] } })
+    ).text(),
   }
 }

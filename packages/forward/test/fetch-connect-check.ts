@@ -66,5 +66,8 @@ export const check = async (
     late: await outcome(shake("/never", { headersTimeoutMs: 100 })),
     aborted: await outcome(shake("/never", { signal: left.signal })),
     absolute: await outcome(shake("http://evil.test/")),
+    addressNotAllowed: await outcome(shake("/502", { addresses: {} })),
+    nameNotAllowed: await outcome(shake("/502", { origin: origin.replace("127.0.0.1", "localhost"), addresses: {} })),
+    addressAllowed: await outcome(shake("/502", { addresses: { allowCidrs: ["127.0.0.0/8"] } })),
   }
 }

@@ -94,6 +94,12 @@ const expected = {
   givenFails: "other maybe",
   givenHangs: "timeout maybe",
   split: "other no",
+  addressNotAllowed: "other no",
+  addressNotAllowedSpelling: "other no",
+  addressAllowed: "path /",
+  nameNotAllowed: "other no",
+  nameNotListed: "other no",
+  nameAllowed: "path /",
 }
 
 describe("on every runtime", () => {
@@ -108,7 +114,7 @@ describe("on every runtime", () => {
   })
 
   it("does the same on Deno", { timeout: 30_000 }, async () => {
-    const args = ["run", "--no-config", "--allow-net", here("fetch-main.ts"), "deno", origin, closed]
+    const args = ["run", "--node-modules-dir=manual", "--allow-net", here("fetch-main.ts"), "deno", origin, closed]
     const { stdout } = await promisify(execFile)(bin("deno"), args, { env: { ...process.env, NO_COLOR: "1" } })
     expect(JSON.parse(stdout)).toEqual(expected)
   })

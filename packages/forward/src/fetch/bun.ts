@@ -2,6 +2,7 @@
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import {
+  checkHost,
   failureCode,
   failureText,
   fetchGiven,
@@ -31,6 +32,7 @@ export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response>
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
+  checkHost(handshake)
   // Bun's constructor takes headers, which no standard knows.
   const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
   return opened(

@@ -1,7 +1,15 @@
 /** Sends one request on, on Deno: its own `fetch`, whose answers are put right where it decoded them. */
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
-import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing-request.ts"
+import {
+  checkHost,
+  failureText,
+  fetchGiven,
+  fetchOutgoing,
+  SendFailure,
+  toHeaders,
+  withoutOwnCoding,
+} from "./outgoing-request.ts"
 import type { OutgoingRequest } from "./outgoing-request.ts"
 
 export { SendFailure } from "./outgoing-request.ts"
@@ -25,6 +33,7 @@ export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response>
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
+  checkHost(handshake)
   // Deno's constructor takes headers, which no standard knows.
   const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
   return opened(

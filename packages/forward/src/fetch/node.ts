@@ -3,7 +3,9 @@
  * half of the headers a proxy meets and writes its own. Here the target and the headers go out as they are.
  */
 import { Agent, errors, WebSocket as UndiciWebSocket } from "undici"
+import type { LookupFunction } from "node:net"
 import type { Dispatcher } from "undici"
+import { checkedLookup, refusedLiteral } from "../sockets/connection/checked-lookup.ts"
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import { checkedOrigin, checkedTarget, failureCode, fetchGiven, SendFailure } from "./outgoing-request.ts"
@@ -26,8 +28,7 @@ const dispatched = (outgoing: OutgoingRequest): Promise<Response> =>
     const exchange = new Exchange(outgoing, resolve, reject)
     if (headersTimeoutMs > 0) exchange.arm(headersTimeoutMs)
     try {
-      agent ??= makeAgent()
-      agent.dispatch(
+      agentFor(outgoing).dispatch(
         {
           origin: checkedOrigin(outgoing.origin),
           path: checkedTarget(outgoing.target),
@@ -53,8 +54,7 @@ export const forwardConnect = async (handshake: Handshake): Promise<HandshakeRes
     seen.status = status
     seen.headers = answerHeaders((wire.rawHeaders ?? []) as readonly Buffer[])
   }
-  agent ??= makeAgent()
-  const dispatcher = agent.compose(
+  const dispatcher = agentFor(handshake).compose(
     (dispatch) => (options, handler) =>
       dispatch(options, {
         onRequestStart: (wire, context: unknown) => {
@@ -89,17 +89,37 @@ export const forwardConnect = async (handshake: Handshake): Promise<HandshakeRes
   )
 }
 
-let agent: Agent | undefined
-
-const makeAgent = (): Agent =>
+const makeAgent = (lookup?: LookupFunction): Agent =>
   new Agent({
     allowH2: false,
     // The head has a timer of its own, exact and chosen for each request; a body may pause for as long as it likes (SSE).
     headersTimeout: 0,
     bodyTimeout: 0,
     autoSelectFamily: true,
-    connect: { timeout: 10_000 },
+    connect: { timeout: 10_000, ...(lookup === undefined ? {} : { lookup }) },
   })
+
+// One for each rule for addresses, so that no connection is reused that was opened by another one or without any.
+const agents = new Map<string, Agent>()
+const MAX_AGENTS = 256
+
+/** The agent for a request. Throws a `SendFailure` when the origin is an IP address that its rule does not allow. */
+const agentFor = ({ origin, addresses }: Pick<OutgoingRequest, "origin" | "addresses">): Agent => {
+  if (addresses !== undefined) {
+    // An address is connected to without a look-up. The URL has read every notation of it.
+    const refused = refusedLiteral(new URL(origin).hostname.replace(/^\[(.*)\]$/, "$1"), addresses)
+    if (refused !== undefined) throw new SendFailure("other", "no", refused)
+  }
+  const key = JSON.stringify(addresses) ?? ""
+  let agent = agents.get(key)
+  if (agent === undefined) {
+    agent = makeAgent(addresses === undefined ? undefined : checkedLookup(addresses))
+    agents.set(key, agent)
+    // Its requests go on; its free connections end by their time-out.
+    if (agents.size > MAX_AGENTS) agents.delete(agents.keys().next().value!)
+  }
+  return agent
+}
 
 const nullBody = (status: number): boolean => status === 204 || status === 205 || status === 304
 

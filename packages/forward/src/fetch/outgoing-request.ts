@@ -1,4 +1,6 @@
+import type { AddressRule } from "../address.ts"
 import type { HeaderList } from "../header-list.ts"
+import { addressNotAllowed, hostChecker } from "../address.ts"
 
 /** One request as it leaves: everything an intermediary decides is decided. */
 export interface OutgoingRequest {
@@ -14,8 +16,15 @@ export interface OutgoingRequest {
   readonly signal?: AbortSignal
   /** True for a WebSocket handshake. Only on Workers can its answer be a `Response`. */
   readonly upgrade?: boolean
-  /** Milliseconds until the answer's head; 0, the default, is for ever. A body may take as long as it likes. */
+  /** Milliseconds until the response's head; 0, the default, disables the time-out. There is none for a body. */
   readonly headersTimeoutMs?: number
+  /**
+   * Which addresses may be connected to, where a record or a visitor chose the origin. On Node a name is resolved once, every
+   * address that it has is checked, and one of those is connected to. Other runtimes' `fetch` resolves names by itself, so
+   * that a name must be in `allowHosts` there. A refused origin is a `SendFailure` of kind `other`, not sent, whose cause has
+   * the code `ADDRESS_NOT_ALLOWED`. Without it any address is connected to. Has no effect beside `fetch`.
+   */
+  readonly addresses?: AddressRule | undefined
   /**
    * Takes the request instead of the runtime's own client: a Durable Object's stub, a binding. A rejection is a failure that
    * may have reached somebody, unless it is a `SendFailure`, which says so itself.
@@ -112,6 +121,16 @@ export const requestUrl = (origin: string, target: string): string => {
   return url.href
 }
 
+/**
+ * Checks the host of a request with a rule for addresses, on runtimes whose client resolves names by itself. Throws a
+ * `SendFailure` for a host that is not allowed.
+ */
+export const checkHost = ({ origin, addresses }: Pick<OutgoingRequest, "origin" | "addresses">): void => {
+  if (addresses === undefined) return
+  const reason = hostChecker(addresses)(new URL(origin).hostname)
+  if (reason !== undefined) throw new SendFailure("other", "no", addressNotAllowed(reason))
+}
+
 /** One deadline for the head of an answer, on runtimes whose `fetch` has none; `settled` ends it and leaves the body alone. */
 export const headDeadline = (
   outgoing: OutgoingRequest,
@@ -151,6 +170,7 @@ export const fetchOutgoing = async (
   } catch (cause) {
     throw new SendFailure("other", "no", cause)
   }
+  checkHost(outgoing)
   const deadline = headDeadline(outgoing)
   return inTime(outgoing, deadline, () => fetch(url, { ...fetchInit(outgoing, deadline.signal), ...init }), translate)
 }

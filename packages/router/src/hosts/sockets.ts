@@ -70,19 +70,12 @@ export const serveExchange = async (router: Router, request: IncomingRequest, ow
     },
     request: () => requestFrom(request, { body: false }) ?? new Request("http://invalid/"),
   })
-  switch (ending._tag) {
-    case "Answered": {
-      const { answer } = ending
-      return "response" in answer ? answered({ ...ending, answer: answer.response }, names) : "relay"
-    }
-    case "Foreign":
-      return own.foreign(request)
-    case "ClientLeft":
-      // A client that left reads nothing; the engine only has to be given something.
-      return own.failure("ProxyFailed", request)
-    case "Failed":
-      return ending.response === undefined ? ending.answer : answerFrom(ending.response)
-  }
+  if (ending._tag === "Foreign") return own.foreign(request)
+  // A client that left reads nothing; the engine only has to be given something.
+  if (ending._tag === "ClientLeft") return own.failure("ProxyFailed", request)
+  if (ending._tag === "Failed") return ending.response === undefined ? ending.answer : answerFrom(ending.response)
+  const { answer } = ending
+  return "response" in answer ? answered({ ...ending, answer: answer.response }, names) : "relay"
 }
 
 /** An answer that came by Fetch, from a machine without an address. */

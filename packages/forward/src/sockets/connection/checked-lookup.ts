@@ -4,7 +4,7 @@ import type { AddressRule } from "../../address.ts"
 import { lookup as dnsLookup } from "node:dns"
 import { isIP } from "node:net"
 import { networkInterfaces } from "node:os"
-import { addressChecker, nameMatcher } from "../../address.ts"
+import { addressChecker, addressNotAllowed, nameMatcher } from "../../address.ts"
 
 type Resolve = (
   hostname: string,
@@ -16,13 +16,13 @@ type Resolve = (
  * The look-up of names for connections by a rule: a name is resolved once, every address that it has is checked, and the
  * connection gets these very addresses, so that a second answer of the DNS has no say. One that is refused refuses them all.
  */
-export const checkedLookup = (rule: AddressRule, resolve: Resolve = dnsLookup as Resolve): LookupFunction => {
+export const checkedLookup = (rule: AddressRule, resolve: Resolve = dnsLookup): LookupFunction => {
   const check = addressChecker(rule, ownAddresses)
   const { allowHosts } = rule
   const listed = allowHosts === undefined ? () => true : nameMatcher(allowHosts)
   return (hostname, { hints, family, all }, done) => {
     if (!listed(hostname)) {
-      process.nextTick(done, notAllowed(`${JSON.stringify(hostname)} is not in allowHosts`), [])
+      process.nextTick(done, addressNotAllowed(`${JSON.stringify(hostname)} is not in allowHosts`), [])
       return
     }
     const options = {
@@ -34,11 +34,11 @@ export const checkedLookup = (rule: AddressRule, resolve: Resolve = dnsLookup as
       if (error !== null) return done(error, [])
       for (const { address } of addresses) {
         const reason = check(address)
-        if (reason !== undefined) return done(notAllowed(reason), [])
+        if (reason !== undefined) return done(addressNotAllowed(reason), [])
       }
       const [first] = addresses
       if (all === true) return done(null, addresses)
-      return first === undefined ? done(notAllowed("no address"), []) : done(null, first.address, first.family)
+      return first === undefined ? done(addressNotAllowed("no address"), []) : done(null, first.address, first.family)
     })
   }
 }
@@ -47,10 +47,8 @@ export const checkedLookup = (rule: AddressRule, resolve: Resolve = dnsLookup as
 export const refusedLiteral = (host: string, rule: AddressRule): Error | undefined => {
   if (isIP(host) === 0) return undefined
   const reason = addressChecker(rule, ownAddresses)(host)
-  return reason === undefined ? undefined : notAllowed(reason)
+  return reason === undefined ? undefined : addressNotAllowed(reason)
 }
-
-const notAllowed = (reason: string): Error => Object.assign(new Error(reason), { code: "ADDRESS_NOT_ALLOWED" })
 
 const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))

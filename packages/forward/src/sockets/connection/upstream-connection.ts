@@ -3,7 +3,7 @@ import type { Limits } from "../contract/limits.ts"
 import type { UpstreamAddress, UpstreamError } from "../contract/upstream.ts"
 import type { DeadlineScanner, HasDeadline } from "../io/deadlines.ts"
 import type { UpstreamUser } from "./connection-handler.ts"
-import { connect, Socket } from "node:net"
+import { connect, isIP, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
 import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
@@ -42,13 +42,13 @@ export class UpstreamConnection implements HasDeadline {
     this.#onClosed = onClosed
     this.#deadlines = deadlines
     this.reader = responseReader(limits)
-    deadlines.add(this)
-    this.deadlineAt = deadlines.in(limits.connectTimeoutMs)
-    if (origin.host === "loopback" && origin.addresses === undefined) this.socket = this.#connectLoopback()
+    if (isLoopback(origin)) this.socket = this.#connectLoopback()
     else {
       this.socket = open(origin)
       this.#addListeners(this.socket, origin.tls === undefined ? "connect" : "secureConnect")
     }
+    deadlines.add(this)
+    this.deadlineAt = deadlines.in(limits.connectTimeoutMs)
   }
 
   /** Both literals, IPv4 first, without a look-up: an app may listen on either, and /etc/hosts is the tenant's. */
@@ -164,14 +164,18 @@ export class UpstreamConnection implements HasDeadline {
   }
 }
 
+/** With a rule for addresses somebody else chose the host, and `loopback` is a name like any other. */
+const isLoopback = ({ host, addresses }: UpstreamAddress): boolean => host === "loopback" && addresses === undefined
+
 const open = ({ host, port, tls, addresses }: UpstreamAddress): Socket => {
   const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
   if (refused !== undefined) return new Socket().destroy(refused)
   const lookup = addresses === undefined ? {} : { lookup: checkedLookup(addresses) }
   const options = { ...SOCKET_OPTIONS, host, port, ...lookup }
-  return tls === undefined
-    ? connect(options)
-    : connectTls({ servername: host, ...tls, ...options, ALPNProtocols: ["http/1.1"] })
+  if (tls === undefined) return connect(options)
+  // RFC 6066 §3: an IP address is no server name.
+  const name = isIP(host) === 0 ? { servername: host } : {}
+  return connectTls({ ...name, ...tls, ...options, ALPNProtocols: ["http/1.1"] })
 }
 
 const codeOf = (cause: unknown): unknown =>
@@ -182,5 +186,5 @@ export const connectFailure = (upstream: UpstreamConnection, cause: unknown): Up
   const code = codeOf(cause)
   if (code === "ECONNREFUSED") return "PortClosed"
   if (code === "ETIMEDOUT") return "UpstreamTimeout"
-  return upstream.origin.host === "loopback" ? "UpstreamFailed" : "ProviderUnavailable"
+  return isLoopback(upstream.origin) ? "UpstreamFailed" : "ProviderUnavailable"
 }

@@ -23,14 +23,13 @@ export class UpstreamPools {
     this.#deadlines = deadlines
   }
 
-  /** A free connection, or a new one that is not open yet, or `undefined` when the pool is full. `fresh`: only a new one. */
+  /**
+   * A free connection, or a new one that is not open yet, or `undefined` when the pool is full. `fresh`: only a new one. Throws
+   * for an address that cannot be one: a port of 70 000, a rule with an invalid range.
+   */
   take(origin: UpstreamAddress, fresh: boolean): UpstreamConnection | undefined {
     let pool = this.#pools.get(origin.pool)
-    if (pool === undefined) {
-      pool = { free: [], open: 0 }
-      this.#pools.set(origin.pool, pool)
-      if (this.#pools.size > this.#limits.maxPools) this.#evict()
-    } else if (!fresh) {
+    if (pool !== undefined && !fresh) {
       for (let upstream = pool.free.pop(); upstream !== undefined; upstream = pool.free.pop()) {
         if (upstream.closed || !isSamePlace(upstream.origin, origin)) {
           upstream.destroy()
@@ -40,9 +39,18 @@ export class UpstreamPools {
         return upstream
       }
     }
-    if (pool.open >= this.#limits.maxConnectionsPerPool) return undefined
+    if (pool !== undefined && pool.open >= this.#limits.maxConnectionsPerPool) return undefined
+    const upstream = new UpstreamConnection(origin, this.#limits, this.#deadlines, (closed) => this.#onClosed(closed))
+    // Only now: a wrong address throws, and must leave nothing behind. The last connection that was destroyed above has taken
+    // its pool with it.
+    pool = this.#pools.get(origin.pool)
+    if (pool === undefined) {
+      pool = { free: [], open: 0 }
+      this.#pools.set(origin.pool, pool)
+      if (this.#pools.size > this.#limits.maxPools) this.#evict()
+    }
     pool.open++
-    return new UpstreamConnection(origin, this.#limits, this.#deadlines, (closed) => this.#onClosed(closed))
+    return upstream
   }
 
   /** Takes a connection back for the next exchange. */

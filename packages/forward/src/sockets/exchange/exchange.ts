@@ -14,6 +14,7 @@ import type { RequestOwner } from "./incoming-request.ts"
 import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { Attempt } from "./attempt.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
+import { exchangeTimeout } from "./exchange-timeout.ts"
 import { HostDecision } from "./host-decision.ts"
 import { IncomingExchangeRequest } from "./incoming-request.ts"
 import { LocalResponse } from "./local-response.ts"
@@ -30,11 +31,6 @@ const RELAYING = 2
 /** A response of our own goes to the client. */
 const RESPONDING = 3
 const OVER = 4
-
-/** How long an app may take to say `100 Continue` before we do, in ms. */
-const CONTINUE_GRACE_MS = 50
-/** How long a client that sent its FIN still gets a response, in ms: a half-close and a departure look the same. */
-const FIN_GRACE_MS = 250
 
 /** One request and its response: asks the host what to do, does it, and says what happens when something goes wrong. */
 export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, RequestOwner {
@@ -323,20 +319,8 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   }
 
   #renewDeadline(): void {
-    this.#connection.deadlineAt = this.#connection.context.deadlines.in(this.#timeoutMs)
-  }
-
-  /** How long the exchange may now wait for something to happen, in ms; 0: without limit. */
-  get #timeoutMs(): number {
-    const { limits } = this.#connection.context
-    if (this.#connection.ended) return FIN_GRACE_MS
-    const awaiting = this.#state === AWAITING
-    if (!this.#pump.complete) {
-      return awaiting && this.#pump.awaitsContinue ? CONTINUE_GRACE_MS : limits.bodyIdleTimeoutMs
-    }
-    if (awaiting) return this.#attempt!.directive.headersTimeoutMs ?? limits.upstreamHeadersTimeoutMs
-    // An event stream may be silent; a client that reads nothing of it has a limit none the less.
-    return this.#relay?.isEventStream === true && !this.#attempt!.paused ? 0 : limits.upstreamIdleTimeoutMs
+    const timeout = exchangeTimeout(this.#connection, this.#pump, this.#attempt, this.#relay)
+    this.#connection.deadlineAt = this.#connection.context.deadlines.in(timeout)
   }
 
   // ---- endings ------------------------------------------------------------------------------------------------------

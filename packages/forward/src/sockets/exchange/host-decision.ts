@@ -87,7 +87,7 @@ export class HostDecision {
       try {
         owner.start(directive)
       } catch (cause) {
-        reject(cause as Error)
+        reject(cause)
         owner.endAttempt()
       }
     })

@@ -1,0 +1,438 @@
+import { describe, expect, it } from "vitest"
+import { createEngine, defaultLimits } from "../../src/sockets.ts"
+import type { Limits } from "../../src/sockets.ts"
+import * as h from "./harness.ts"
+
+/** Lets I/O that is under way happen: a round over loopback, twice. */
+const settled = async (front: h.Front): Promise<void> => {
+  const probe = await front.connect()
+  probe.send("BAD\r\n\r\n")
+  await probe.over()
+  probe.socket.end()
+  await probe.when(({ state }) => state === "closed")
+}
+
+const chunkedPost = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+/** One test for each limit, or more: a limit without one does not compile. */
+const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
+  headersTimeoutMs: {
+    "bounds the head of the first request, however its bytes drip in": async () => {
+      const front = await h.listen(() => h.to(1))
+      const client = await front.connect()
+      client.send("GET / HT")
+      await settled(front)
+      h.passes(10_000)
+      client.send("TP/1.1\r\n")
+      await settled(front)
+      h.passes(4_900)
+      expect(client.text).toBe("")
+      h.passes(200 + h.SCANS_MS)
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(408)
+      await client.over()
+    },
+    "bounds the head of each later request of a connection like that of the first": async () => {
+      const app = await h.respondingApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      for (let request = 0; request < 3; request++) {
+        client.send(h.get())
+        await client.until("ok")
+      }
+      client.send("GET / HT")
+      await settled(front)
+      h.passes(14_900)
+      expect(client.text).toBe("")
+      h.passes(200 + h.SCANS_MS)
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(408)
+    },
+    "ends a connection on which nothing comes": async () => {
+      const front = await h.listen(() => h.to(1))
+      const client = await front.connect()
+      await settled(front)
+      h.passes(14_900)
+      expect(client.state).toBe("open")
+      h.passes(200 + h.SCANS_MS)
+      await client.over()
+      expect(client.text).toBe("")
+    },
+  },
+  bodyIdleTimeoutMs: {
+    "ends an upload that stalls, and each byte renews it": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(chunkedPost)
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      for (let piece = 0; piece < 3; piece++) {
+        h.passes(50_000)
+        client.send("1\r\nx\r\n")
+        await seen.until("x")
+      }
+      h.passes(59_900)
+      expect(client.text).toBe("")
+      h.passes(200 + h.SCANS_MS)
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(408)
+      await seen.over()
+    },
+  },
+  keepAliveTimeoutMs: {
+    "ends a connection between two requests": async () => {
+      const app = await h.respondingApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(h.get())
+      await client.until("ok")
+      h.passes(74_900)
+      client.send(h.get())
+      await client.until("ok")
+      h.passes(74_900)
+      expect(client.state).toBe("open")
+      h.passes(200 + h.SCANS_MS)
+      await client.over()
+    },
+  },
+  connectTimeoutMs: {
+    "ends an attempt to connect, TLS included, with 504": async () => {
+      // Takes the connection and never says a word of TLS.
+      const app = await h.listenApp()
+      const front = await h.listen(() =>
+        h.to(app.port, { origin: { pool: "tls", host: "127.0.0.1", port: app.port, tls: {} } }),
+      )
+      const client = await front.connect()
+      client.send(h.get())
+      await app.connection(0)
+      h.passes(900)
+      expect(client.text).toBe("")
+      h.passes(200 + h.SCANS_MS)
+      expect(await client.until("UPSTREAM_TIMEOUT")).toMatch(/^HTTP\/1\.1 504 /)
+    },
+  },
+  upstreamHeadersTimeoutMs: {
+    "is none by default: an app may take an hour": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(h.get())
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      h.passes(3_600_000)
+      seen.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+      expect(h.status(await client.until("ok"))).toBe(200)
+    },
+    "ends the wait for a response with 504": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { upstreamHeadersTimeoutMs: 5_000 } })
+      const client = await front.connect()
+      client.send(h.get())
+      await (await app.connection(0)).until("\r\n\r\n")
+      h.passes(4_900)
+      expect(client.text).toBe("")
+      h.passes(200 + h.SCANS_MS)
+      expect(h.status(await client.until("UPSTREAM_TIMEOUT"))).toBe(504)
+    },
+    "is overridden by a directive": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port, { headersTimeoutMs: 1_000 }), {
+        limits: { upstreamHeadersTimeoutMs: 60_000 },
+      })
+      const client = await front.connect()
+      client.send(h.get())
+      await (await app.connection(0)).until("\r\n\r\n")
+      h.passes(1_000 + h.SCANS_MS)
+      expect(h.status(await client.until("UPSTREAM_TIMEOUT"))).toBe(504)
+    },
+  },
+  upstreamIdleTimeoutMs: {
+    "breaks off a response that stalls, and each byte renews it": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(h.get())
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      seen.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+      for (let piece = 0; piece < 3; piece++) {
+        seen.send("x")
+        await client.until("x")
+        h.passes(299_900)
+      }
+      expect(client.state).toBe("open")
+      h.passes(200 + h.SCANS_MS)
+      expect((await client.over()).state).toBe("reset")
+    },
+    "is not for an event stream": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(h.get())
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      seen.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+      await client.until("\r\n\r\n")
+      h.passes(86_400_000)
+      seen.send("1\r\nx\r\n")
+      expect(await client.until("x")).toBe("1\r\nx\r\n")
+    },
+  },
+  poolIdleTimeoutMs: {
+    "keeps a free connection for less than the 5 s of node:http, then closes it": async () => {
+      const app = await h.respondingApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(h.get())
+      await client.until("ok")
+      h.passes(3_900)
+      client.send(h.get())
+      await client.until("ok")
+      expect(app.connections).toHaveLength(1)
+      h.passes(3_900)
+      expect(app.connections[0]!.state).toBe("open")
+      h.passes(200 + h.SCANS_MS)
+      await app.connections[0]!.over()
+      client.send(h.get())
+      await client.until("ok")
+      expect(app.connections).toHaveLength(2)
+    },
+  },
+  tunnelIdleTimeoutMs: {
+    "is none by default": async () => {
+      const { client, app } = await tunnel({})
+      h.passes(86_400_000)
+      app.send("a")
+      expect(await client.until("a")).toBe("a")
+    },
+    "is renewed by the bytes of either side and by nothing else": async () => {
+      const { client, app, front } = await tunnel({ tunnelIdleTimeoutMs: 10_000 })
+      for (let round = 0; round < 3; round++) {
+        h.passes(9_900)
+        client.send("c")
+        await app.until("c")
+      }
+      for (let round = 0; round < 3; round++) {
+        h.passes(9_900)
+        app.send("a")
+        await client.until("a")
+      }
+      h.passes(9_900)
+      expect(client.state).toBe("open")
+      // Other requests, and time, are no sign of life.
+      await settled(front)
+      h.passes(200 + h.SCANS_MS)
+      await client.over()
+      await app.over()
+    },
+  },
+  tunnelLingerMs: {
+    "ends a tunnel of which one side has ended, and bytes of the other do not renew it": async () => {
+      const { client, app, front } = await tunnel({})
+      client.socket.end()
+      await app.over()
+      for (let round = 0; round < 2; round++) {
+        h.passes(14_900)
+        app.send("a")
+        await client.until("a")
+      }
+      expect(client.state).toBe("open")
+      h.passes(300 + h.SCANS_MS)
+      await client.over()
+      await h.eventually(() => front.events.length === 1)
+    },
+  },
+  lingerMs: {
+    "destroys a connection whose client does not end after the last response": async () => {
+      const app = await h.respondingApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(h.get("/", "Connection: close\r\n"))
+      await client.until("ok")
+      // Our end has come; the client's has not, and what it sends is thrown away.
+      await client.over()
+      expect(client.state).toBe("ended")
+      await settled(front)
+      client.send(h.get())
+      h.passes(1_900)
+      await h.eventually(() => front.engine.connections() === 1)
+      expect(client.state).toBe("ended")
+      h.passes(200 + h.SCANS_MS)
+      await h.eventually(() => front.engine.connections() === 0)
+      expect(app.connections).toHaveLength(1)
+    },
+  },
+  maxRequestHead: {
+    "refuses a larger head with 431": async () => {
+      const front = await h.listen(() => ({ status: 200, headers: [] }), { limits: { maxRequestHead: 1_000 } })
+      const client = await front.connect()
+      client.send(h.get("/", `X: ${"x".repeat(900)}\r\n`))
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(200)
+      client.send(h.get("/", `X: ${"x".repeat(1_000)}\r\n`))
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(431)
+    },
+  },
+  maxResponseHead: {
+    "refuses a larger head with 502": async () => {
+      const app = await h.respondingApp(`HTTP/1.1 204 N\r\nX: ${"x".repeat(1_000)}\r\n\r\n`)
+      const front = await h.listen(() => h.to(app.port), { limits: { maxResponseHead: 1_000 } })
+      const client = await front.connect()
+      client.send(h.get())
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(502)
+    },
+  },
+  maxFields: {
+    "refuses more fields of a request with 431, of a response with 502": async () => {
+      const app = await h.respondingApp(`HTTP/1.1 204 N\r\n${"X: 1\r\n".repeat(11)}\r\n`)
+      const front = await h.listen(() => h.to(app.port), { limits: { maxFields: 10 } })
+      const client = await front.connect()
+      client.send(h.get("/", "X: 1\r\n".repeat(9)))
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(502)
+      client.send(h.get("/", "X: 1\r\n".repeat(10)))
+      expect(
+        h.status(
+          await client.when(({ text }) => text.includes("431")).then(({ text }) => text.slice(text.indexOf("HTTP"))),
+        ),
+      ).toBe(431)
+    },
+  },
+  maxTarget: {
+    "refuses a longer target with 414": async () => {
+      const front = await h.listen(() => ({ status: 200, headers: [] }), { limits: { maxTarget: 10 } })
+      const client = await front.connect()
+      client.send(h.get("/23456789a"))
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(200)
+      client.send(h.get("/23456789ab"))
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(414)
+    },
+  },
+  maxChunkOverhead: {
+    "refuses more chunk extensions": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { maxChunkOverhead: 100 } })
+      const client = await front.connect()
+      client.send(chunkedPost)
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      client.send(`1;${"e".repeat(40)}\r\nx\r\n`)
+      await seen.until("x")
+      client.send(`1;${"e".repeat(100)}\r\nx\r\n`)
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(400)
+    },
+  },
+  maxInterim: {
+    "passes so many interim responses on, and takes one more for a failure": async () => {
+      const hints = (count: number) => "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count)
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { maxInterim: 3 } })
+      const client = await front.connect()
+      client.send(h.get())
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      seen.send(`${hints(3)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
+      expect((await client.until("ok")).match(/^HTTP\/1\.1 \d{3}/gm)).toEqual([
+        "HTTP/1.1 103",
+        "HTTP/1.1 103",
+        "HTTP/1.1 103",
+        "HTTP/1.1 200",
+      ])
+      client.send(h.get())
+      await seen.until("\r\n\r\n")
+      seen.send(hints(4))
+      expect(await client.until("UPSTREAM_FAILED")).toContain("HTTP/1.1 502 ")
+    },
+  },
+  maxConnections: {
+    "closes one connection more at once": async () => {
+      const front = await h.listen(() => ({ status: 204, headers: [] }), { limits: { maxConnections: 2 } })
+      const [one, two] = [await front.connect(), await front.connect()]
+      const third = await front.connect()
+      await third.over()
+      for (const client of [one, two]) {
+        client.send(h.get())
+        expect(h.status(await client.until("\r\n\r\n"))).toBe(204)
+      }
+      expect(front.engine.connections()).toBe(2)
+    },
+  },
+  maxConnectionsPerPool: {
+    "responds 503 to one request more at a time": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { maxConnectionsPerPool: 1 } })
+      const [one, two] = [await front.connect(), await front.connect()]
+      one.send(h.get())
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      two.send(h.get())
+      expect(await two.until("OVERLOADED")).toMatch(/^HTTP\/1\.1 503 /)
+      seen.send("HTTP/1.1 204 N\r\n\r\n")
+      expect(h.status(await one.until("\r\n\r\n"))).toBe(204)
+    },
+  },
+  maxRequestsPerConnection: {
+    "opens another connection to the app after so many requests": async () => {
+      const app = await h.respondingApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { maxRequestsPerConnection: 3 } })
+      const client = await front.connect()
+      for (let request = 0; request < 7; request++) {
+        client.send(h.get())
+        await client.until("ok")
+      }
+      expect(app.connections).toHaveLength(3)
+      await app.connections[0]!.over()
+    },
+  },
+  maxPools: {
+    "closes the free connections of the oldest pool when there is one more": async () => {
+      const app = await h.respondingApp()
+      const pools = ["a", "b", "c"].map((pool) => ({ pool, host: "127.0.0.1", port: app.port }))
+      const front = await h.listen(({ head }) => h.to(app.port, { origin: pools[Number(head.target[1])]! }), {
+        limits: { maxPools: 2 },
+      })
+      const client = await front.connect()
+      for (const target of ["/0", "/1", "/0", "/1"]) {
+        client.send(h.get(target))
+        await client.until("ok")
+      }
+      expect(app.connections.map(({ state }) => state)).toEqual(["open", "open"])
+      client.send(h.get("/2"))
+      await client.until("ok")
+      await app.connections[0]!.over()
+      expect(app.connections.map(({ state }) => state).slice(1)).toEqual(["open", "open"])
+    },
+  },
+}
+
+const tunnel = async (limits: Partial<Limits>) => {
+  const apps = await h.listenApp()
+  const front = await h.listen((request) => h.asSent(request, apps.port), { limits })
+  const client = await front.connect()
+  client.send(h.handshake())
+  const app = await apps.connection(0)
+  await app.until("\r\n\r\n")
+  app.send(h.switching)
+  await client.until("\r\n\r\n")
+  return { front, client, app }
+}
+
+describe.each(Object.entries(tests))("the limit %s", (_name, claims) => {
+  it.each(Object.entries(claims))("%s", async (_claim, run) => {
+    expect.hasAssertions()
+    h.holdTime()
+    await run()
+  })
+})
+
+describe("limits", () => {
+  const options = { onRequest: () => h.to(1), failure: () => ({ status: 500, headers: [] }) }
+
+  it.each(Object.keys(defaultLimits))("%s is a number from 0 up", (name) => {
+    for (const value of [-1, Number.NaN, Infinity, "1", null]) {
+      expect(() => createEngine({ ...options, limits: { [name]: value } })).toThrow(`limits.${name} must be a number`)
+    }
+    expect(() => createEngine({ ...options, limits: { [name]: undefined } })).not.toThrow()
+  })
+
+  it("have the names that they have", () => {
+    // @ts-expect-error there is no such limit
+    expect(() => createEngine({ ...options, limits: { lingerMS: 1 } })).toThrow("did you mean limits.lingerMs?")
+  })
+})
