@@ -133,13 +133,20 @@ describe("the target", () => {
     expect((await get(byDefault.port, "app.example.com")).status).toBe(200)
   })
 
-  it("is the app of its own port, never of another one with a free connection", async () => {
-    const servers = ["first", "second"].map((name) => http.createServer((_request, response) => response.end(name)))
+  it("is the app of its own port, whose connection is reused, never another one's", async () => {
+    await using reusing = await startProxy({ limits: { poolIdleTimeoutMs: 600_000 } })
+    let connections = 0
+    const servers = ["first", "second"].map((name) =>
+      http
+        .createServer({ keepAliveTimeout: 0 }, (_request, response) => response.end(name))
+        .on("connection", () => connections++),
+    )
     const [first = 0, second = 0] = await Promise.all(servers.map((server) => listen(server)))
     for (let round = 0; round < 3; round++) {
-      expect((await get(proxy.port, first)).body).toContain("first")
-      expect((await get(proxy.port, second)).body).toContain("second")
+      expect((await get(reusing.port, first)).body).toContain("first")
+      expect((await get(reusing.port, second)).body).toContain("second")
     }
+    expect(connections).toBe(2)
     for (const server of servers) {
       server.closeAllConnections()
       server.close()
