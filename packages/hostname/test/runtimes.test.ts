@@ -18,8 +18,8 @@ const allPassed = (runtime: string) => ({
   failures: [],
 })
 
-// Starting another runtime on a loaded machine takes seconds.
-describe("every vector holds", { timeout: 60_000 }, () => {
+// To start another runtime takes long on a busy machine.
+describe("every vector holds", { timeout: 120_000 }, () => {
   it("on Bun", async () => {
     expect(await run("bun", "run", main)).toEqual(allPassed("Bun"))
   })

@@ -9,7 +9,7 @@ import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import { afterAll, afterEach, describe, expect, it } from "vitest"
-import { listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
+import { begin, listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const keys = { INGRESS_MACHINE: machine, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) }
@@ -28,7 +28,7 @@ const start = (environment: Record<string, string>, flags: readonly string[] = [
 }
 
 const ready = async (running: ReturnType<typeof start>): Promise<{ readonly port: number; readonly host: string }> => {
-  await expect.poll(() => running.out + running.err, { timeout: 20_000 }).toContain('"message":"ready"')
+  await expect.poll(() => running.out + running.err, { timeout: 60_000 }).toContain('"message":"ready"')
   return JSON.parse(running.out.split("\n").find((text) => text.includes('"ready"'))!) as { port: number; host: string }
 }
 
@@ -153,13 +153,14 @@ describe("a stop", () => {
     const { server, port: appPort } = await slow()
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1", INGRESS_DRAIN_MS: "100" })
     const { port } = await ready(running)
-    const asked = inFlight(server)
-    const response = ask(port, appPort).catch(() => undefined)
-    await asked
+    const response = begin(port, appPort)
+    await expect.poll(response.text).toContain("first ")
     running.child.kill("SIGINT")
     expect(await running.exited).toEqual([0, null])
-    // Cut off, not ended: there is no last chunk.
-    expect((await response)?.body ?? "").not.toContain("0\r\n\r\n")
+    await response.closed
+    // Cut off, not finished: there is no last chunk.
+    expect(response.text()).toMatch(/^HTTP\/1\.1 200 /)
+    expect(response.text()).not.toContain("0\r\n\r\n")
     server.closeAllConnections()
     server.close()
   })
@@ -168,9 +169,8 @@ describe("a stop", () => {
     const { server, port: appPort } = await slow()
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1" })
     const { port } = await ready(running)
-    const asked = inFlight(server)
-    void ask(port, appPort).catch(() => undefined)
-    await asked
+    const response = begin(port, appPort)
+    await expect.poll(response.text).toContain("first ")
     running.child.kill("SIGTERM")
     await expect.poll(() => running.out).toContain('"stopping"')
     running.child.kill("SIGTERM")

@@ -23,7 +23,7 @@ import { config, layer, layerConfig, MachineProxy } from "../src/effect.ts"
 import type { LayerOptions } from "../src/effect.ts"
 import { readConfig } from "../src/config.ts"
 import { makeMeter } from "../src/effect/meter.ts"
-import { closedPort, get, listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
+import { begin, closedPort, get, listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
 
 const secret = { kty: "oct", alg: "HS256", kid: "k1", k: "s3cr3t-".repeat(8) }
 const environment = {
@@ -130,11 +130,12 @@ describe("the layer", () => {
     const server = http.createServer((_request, response) => void response.write("first "))
     const appPort = await listen(server)
     const running = await start({ INGRESS_DRAIN_MS: "50" })
-    const asked = once(server, "request")
-    const response = get(running.port, appPort).catch(() => undefined)
-    await asked
+    const response = begin(running.port, appPort)
+    await expect.poll(response.text).toContain("first ")
     await running.stop()
-    expect((await response)?.body ?? "").not.toContain("0\r\n\r\n")
+    await response.closed
+    expect(response.text()).toMatch(/^HTTP\/1\.1 200 /)
+    expect(response.text()).not.toContain("0\r\n\r\n")
     server.closeAllConnections()
     server.close()
   })
@@ -343,6 +344,19 @@ describe("its metrics", () => {
     expect(running.prometheus()).not.toContain("ingress_request_duration_seconds_count")
   })
 
+  it("count a response that its app breaks off", async () => {
+    const server = http.createServer((_request, response) => {
+      response.write("first ", () => response.destroy())
+    })
+    const appPort = await listen(server)
+    await using running = await start()
+    expect(running.prometheus()).not.toContain("ingress_incomplete_total")
+    const response = begin(running.port, appPort)
+    await response.closed
+    await expect.poll(running.prometheus).toContain("ingress_incomplete_total 1")
+    server.close()
+  })
+
   it("count internal errors by code", () => {
     const registry: Metric.MetricRegistry = new Map()
     const meter = makeMeter(Context.make(Metric.MetricRegistry, registry))
@@ -387,7 +401,7 @@ describe("its metrics", () => {
       ),
     )
     await get(Context.get(context, MachineProxy).address.port, app.port)
-    await expect.poll(() => posted.join("\n"), { timeout: 10_000 }).toContain('"name":"ingress_requests_total"')
+    await expect.poll(() => posted.join("\n"), { timeout: 60_000 }).toContain('"name":"ingress_requests_total"')
     expect(posted.join("\n")).toContain('"name":"ingress_open_connections"')
     expect(posted.join("\n")).toContain('{"key":"status","value":{"stringValue":"2xx"}}')
     await Effect.runPromise(Scope.close(scope, Exit.void))

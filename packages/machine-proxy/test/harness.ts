@@ -76,10 +76,32 @@ export const startProxy = async (options: Partial<MachineProxyOptions> = {}): Pr
 /** Sends the given lines as they are and reads until the end. `Connection: close` is added. */
 export const raw = async (port: number, lines: readonly string[], body = ""): Promise<RawResponse> => {
   const socket = net.connect(port, "127.0.0.1")
-  socket.setTimeout(5_000, () => socket.destroy(new Error("no response in 5 s")))
+  // Only so that a response that never comes is a failure of its own test.
+  socket.setTimeout(30_000, () => socket.destroy(new Error("no byte in 30 s")))
   await once(socket, "connect")
   socket.write([...lines, "Connection: close", "", body].join("\r\n"), "latin1")
   return readResponse(socket)
+}
+
+/** A request whose response is read while it arrives. */
+export interface PendingResponse {
+  /** What has arrived so far. */
+  readonly text: () => string
+  /** Resolves when the connection is closed, however that happened. */
+  readonly closed: Promise<void>
+}
+
+/** `GET /` for the app behind a port, with a valid ticket. */
+export const begin = (port: number, appPort: number): PendingResponse => {
+  const socket = net.connect(port, "127.0.0.1")
+  let text = ""
+  socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk))
+  socket.on("error", () => undefined)
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
+  socket.write(
+    `GET / HTTP/1.1\r\nHost: m\r\nx-iterate-proxy-ticket: ${ticket}\r\nx-iterate-proxy-target-host: localhost:${appPort}\r\n\r\n`,
+  )
+  return { text: () => text, closed }
 }
 
 /** `GET <path>` with a good ticket, a target and more header lines. */
