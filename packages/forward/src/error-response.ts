@@ -1,4 +1,4 @@
-import type { HeaderList } from "./headers.ts"
+import type { HeaderList } from "./header-list.ts"
 import type { HopHeaderNames } from "./header-names.ts"
 
 /**

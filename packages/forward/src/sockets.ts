@@ -1,18 +1,10 @@
 /** HTTP/1.1 between sockets, on Node, Bun and Deno: accepts, asks what to do, moves bytes. */
 export { createEngine } from "./sockets/engine.ts"
 export { defaultLimits } from "./sockets/contract/limits.ts"
-export { isForwardDirective } from "./sockets/contract/contract.ts"
-export type {
-  Engine,
-  EngineEvent,
-  RequestEvent,
-  ExchangeState,
-  ForwardDirective,
-  UpstreamError,
-  IncomingRequest,
-  Limits,
-  UpstreamAddress,
-  Decision,
-  EngineOptions,
-  ErrorEvent,
-} from "./sockets/contract/contract.ts"
+export type { Limits } from "./sockets/contract/limits.ts"
+export type { Decision, ForwardDirective } from "./sockets/contract/decision.ts"
+export type { Engine, EngineOptions } from "./sockets/contract/engine.ts"
+export type { EngineEvent, ErrorEvent, RequestEvent } from "./sockets/contract/events.ts"
+export type { IncomingRequest, SendResult } from "./sockets/contract/request.ts"
+export type { UpstreamAddress, UpstreamError } from "./sockets/contract/upstream.ts"
+export type { AddressRule } from "./address.ts"

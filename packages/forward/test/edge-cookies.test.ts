@@ -1,7 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { setsCookie, withoutCookies } from "../src/edge-cookies.ts"
-import { requestHeaders, responseHeaders } from "../src/headers.ts"
+import { requestHeaders } from "../src/request-headers.ts"
+import { responseHeaders } from "../src/response-headers.ts"
 import { defaultHeaderNames as names } from "../src/header-names.ts"
 
 const edge = ["CF_Authorization"]

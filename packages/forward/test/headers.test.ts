@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { endToEndTrailers } from "../src/headers.ts"
+import { endToEndTrailers } from "../src/trailers.ts"
 import type { HeaderList, RequestHop, ResponseHop } from "../src/forward.ts"
 import {
   defaultHeaderNames as names,
@@ -198,6 +198,67 @@ it("trailers go on without what frames, routes or authenticates", () => {
   const text =
     "Host: a\nAuthorization: b\nCookie: c\nX-Iterate-Proxy-Target-Host: d\nX-Forwarded-For: e\nContent-Length: 1\nServer-Timing: t\nX-Sum: s"
   expect(endToEndTrailers(list(text), names)).toEqual(["Server-Timing", "t", "X-Sum", "s"])
+})
+
+describe("an edit of a response", () => {
+  const inbound = [
+    "Content-Length",
+    "5",
+    "X-Powered-By",
+    "app",
+    "Set-Cookie",
+    "a=1",
+    "Set-Cookie",
+    "b=2",
+    "Date",
+    "now",
+  ]
+  const with_ = (edit: NonNullable<ResponseHop["edit"]>, status = 200) =>
+    responseHeaders(
+      inbound,
+      { headerNames: names, stamped: false, edit, add: ["X-Ours", "1"] },
+      { status, chunked: false },
+    )
+
+  it("sees what is left after the stripping, and gives what the client gets before what is added", () => {
+    const seen: HeaderList[] = []
+    const out = with_((fields) => {
+      seen.push(fields)
+      return ["X-Frame-Options", "DENY", ...fields.slice(2)]
+    })
+    expect(seen).toEqual([["X-Powered-By", "app", "Set-Cookie", "a=1", "Set-Cookie", "b=2", "Date", "now"]])
+    expect(out).toEqual(
+      [
+        "Content-Length",
+        "5",
+        "X-Frame-Options",
+        "DENY",
+        "Set-Cookie",
+        "a=1",
+        "Set-Cookie",
+        "b=2",
+        "Date",
+        "now",
+      ].concat(["X-Ours", "1"]),
+    )
+  })
+
+  it("cannot change how the message is framed", () => {
+    const framing = ["content-length", "9", "Transfer-Encoding", "chunked", "CONNECTION", "close", "Trailer", "x"]
+    expect(with_(() => framing)).toEqual(["Content-Length", "5", "X-Ours", "1"])
+  })
+
+  it.each([
+    ["X-A", "b\r\nX-C: d"],
+    ["X A", "b"],
+    ["X-A", "\u0100"],
+  ])("that gives an invalid field throws (%#)", (name, value) => {
+    expect(() => with_(() => [name, value])).toThrow(TypeError)
+  })
+
+  it("is not asked about an interim response", () => {
+    expect(with_(() => ["X-Edited", "1"], 103)).not.toContain("X-Edited")
+  })
 })
 
 describe("a failure's answer", () => {

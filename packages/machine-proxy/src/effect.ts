@@ -107,7 +107,7 @@ export const config = (flags: { readonly insecure?: boolean } = {}): Config.Conf
  * | `ingress_received_bytes_total`, `ingress_sent_bytes_total`: bodies, from and to clients | |
  * | `ingress_errors_total`: answers that the proxy made because of a failure | `code` |
  * | `ingress_incomplete_total`: answers that broke off | |
- * | `ingress_trouble_total`: what went wrong beside an exchange, or as the cause of its failure | `code` |
+ * | `ingress_internal_errors_total`: what went wrong beside an exchange, or as the cause of its failure | `code` |
  * | `ingress_open_connections`, `ingress_open_websockets`: gauges | |
  */
 export const layer = (settings: Settings): Layer.Layer<MachineProxy, CannotListen> =>
@@ -223,7 +223,10 @@ const meter = (context: Context.Context<never>): Meter => {
   }
   const requests = series("ingress_requests_total", "Requests that are over")
   const errors = series("ingress_errors_total", "Failures that the proxy answered, by stable code")
-  const trouble = series("ingress_trouble_total", "What went wrong beside an exchange or as its cause, by stable code")
+  const trouble = series(
+    "ingress_internal_errors_total",
+    "What went wrong beside an exchange or as its cause, by stable code",
+  )
   const incomplete = Metric.counter("ingress_incomplete_total", {
     description: "Answers that broke off",
     incremental: true,
@@ -243,7 +246,7 @@ const meter = (context: Context.Context<never>): Meter => {
   let webSockets = 0
   return {
     record: (event) => {
-      if (event.type === "trouble") {
+      if (event.type === "error") {
         const code = tagLabel(event.tag)
         trouble(code, { code })
         return

@@ -16,7 +16,7 @@ export interface LogEntry {
 /** What to log of an event; `undefined` when `level` leaves it out. Holds no header, no body and no query. */
 export const logEntry = (event: EngineEvent, level: LogLevel): LogEntry | undefined => {
   if (level === "off") return undefined
-  if (event.type === "trouble") return { level: "error", fields: trouble(event) }
+  if (event.type === "error") return { level: "error", fields: trouble(event) }
   const failed = event.status >= 500 || event.code !== undefined || !event.complete
   if (level === "errors" && !failed) return undefined
   return { level: failed ? "warn" : "info", fields: exchange(event) }
@@ -47,7 +47,7 @@ export const line = (fields: Fields): string => {
 }
 
 const exchange = (event: RequestEvent) => ({
-  message: "exchange",
+  message: "request",
   method: event.method,
   host: event.host,
   path: withoutQuery(event.target),
@@ -62,7 +62,7 @@ const exchange = (event: RequestEvent) => ({
 })
 
 const trouble = (event: ErrorEvent) => ({
-  message: "trouble",
+  message: "error",
   tag: event.tag,
   cause: event.cause instanceof Error ? `${event.cause.name}: ${event.cause.message}` : String(event.cause),
 })

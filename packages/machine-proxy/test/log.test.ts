@@ -5,7 +5,7 @@ import { line, logLine } from "../src/log.ts"
 
 const time = new Date(0)
 const event: RequestEvent = {
-  type: "exchange",
+  type: "request",
   method: "GET",
   host: "localhost",
   target: "/a?token=secret",
@@ -24,7 +24,7 @@ describe("D08 an access line", () => {
     expect(fieldsOf(logLine(event, "access", time))).toEqual({
       time: "1970-01-01T00:00:00.000Z",
       level: "info",
-      message: "exchange",
+      message: "request",
       method: "GET",
       host: "localhost",
       path: "/a",
@@ -81,7 +81,7 @@ describe("D08 an access line", () => {
   })
 
   it("names trouble and its cause", () => {
-    const trouble = { type: "trouble", tag: "ProxyFailed", cause: new TypeError("no\nway") } as const
+    const trouble = { type: "error", tag: "ProxyFailed", cause: new TypeError("no\nway") } as const
     expect(fieldsOf(logLine(trouble, "errors", time))).toMatchObject({
       level: "error",
       tag: "ProxyFailed",

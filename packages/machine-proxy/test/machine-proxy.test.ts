@@ -356,8 +356,8 @@ describe("an exchange", () => {
     await get(told.port, app.port, [], "/a?b=c")
     await get(told.port, "evil.com:80")
     await expect.poll(() => seen.length).toBe(2)
-    expect(seen[0]).toMatchObject({ type: "exchange", method: "GET", target: "/a?b=c", status: 200, complete: true })
-    expect(seen[1]).toMatchObject({ type: "exchange", status: 400, code: "invalid_proxy_target_host" })
+    expect(seen[0]).toMatchObject({ type: "request", method: "GET", target: "/a?b=c", status: 200, complete: true })
+    expect(seen[1]).toMatchObject({ type: "request", status: 400, code: "invalid_proxy_target_host" })
   })
 })
 
@@ -365,7 +365,7 @@ const make = (options: object) => () => createMachineProxy({ machine, keys: [ver
 
 it("fails nowhere by itself", () => {
   expect(events.length).toBeGreaterThan(20)
-  expect(events.filter((event) => event.type === "trouble" && event.tag === "ProxyFailed")).toEqual([])
+  expect(events.filter((event) => event.type === "error" && event.tag === "ProxyFailed")).toEqual([])
 })
 
 describe("options", () => {

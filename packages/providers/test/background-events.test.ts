@@ -100,8 +100,8 @@ describe("a start", () => {
         // The default probe finds nobody there; after the grace that counts as started.
         await vi.advanceTimersByTimeAsync(60_000)
       }
-      expect(events).toMatchObject([{ operation: "start", machine: "m1", state }])
-      if (state === "failing") expect(events[0]).toMatchObject({ error: "ProviderUnavailable" })
+      const error = failing ? { error: "ProviderUnavailable" } : {}
+      expect(events).toMatchObject([{ operation: "start", machine: "m1", state, ...error }])
       failing = false
       events.length = 0
     }
@@ -177,6 +177,17 @@ describe("a watch", () => {
     await vi.advanceTimersByTimeAsync(10)
     expect(events).toMatchObject([{ ...failing, reason: expect.stringContaining("the watch ended") }])
     await Effect.runPromise(Fiber.interrupt(fiber))
+    const aborted = scene({
+      // oxlint-disable-next-line require-yield -- it fails when it is told to end, as a fetch does
+      async *watch({ signal }) {
+        await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+      },
+    })
+    const other = Effect.runFork(aborted.machines.watch)
+    await vi.advanceTimersByTimeAsync(10)
+    await Effect.runPromise(Fiber.interrupt(other))
+    await vi.advanceTimersByTimeAsync(10)
+    expect(aborted.events).toEqual([])
     const quiet = watched()
     quiet.control.failing = false
     await vi.advanceTimersByTimeAsync(10)

@@ -71,6 +71,10 @@ describe("an endpoint", () => {
     ["headers", { ...good, headers: [["x-token", "secret"]] }],
     ["headers", { ...good, headers: null }],
     ["fetch", { ...good, fetch: {} }],
+    ["machineProxy", { ...good, machineProxy: true }],
+    ["machineProxy", { ...good, machineProxy: null }],
+    ["addresses", { ...good, addresses: ["10.0.0.0/8"] }],
+    ["addresses", { ...good, addresses: null }],
   ])("of which %s is wrong is never used, and says so", async (field, endpoint) => {
     const error = await failed(fake({ resolve: async () => endpoint as never }))
     expect(error).toMatchObject({ _tag: "MachineRecordInvalid", field: `endpoint.${field}` })

@@ -194,9 +194,13 @@ describe("a fetcher", () => {
   })
 
   it("waits for a head as long as it is told", async () => {
-    const { port } = await listen(() => {})
-    const fetcher = machineFetcher(local(), machineAt(port), { headersTimeoutMs: 50 })
-    await expect(fetcher(get())).rejects.toMatchObject({ _tag: "UpstreamTimeout" })
+    const { port } = await listen((request, response) => {
+      if (request.url === "/") response.writeHead(200, stamp).end()
+    })
+    const fetcher = machineFetcher(local(), machineAt(port), { headersTimeoutMs: 500 })
+    // The connection is there, so that the time goes by while the app is silent.
+    await (await fetcher(get())).text()
+    await expect(fetcher(get("/never"))).rejects.toMatchObject({ _tag: "UpstreamTimeout" })
   })
 
   it("ends with its request's signal, before the head and after it", async () => {

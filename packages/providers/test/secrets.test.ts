@@ -82,7 +82,7 @@ const scenes: readonly (readonly [string, Scene])[] = [
   ["nobody", { endpoint: { origin: "http://127.0.0.1:1" }, tag: "PortClosed" }],
   ["a reset", { path: "/reset", tag: "*" }],
   ["nonsense", { path: "/nonsense", tag: "*" }],
-  ["silence", { path: "/never", options: { headersTimeoutMs: 30 }, tag: "UpstreamTimeout" }],
+  ["silence", { path: "/never", options: { headersTimeoutMs: 500 }, tag: "UpstreamTimeout" }],
   ["a name that cannot be looked up", { endpoint: { origin: "http://m1.invalid" }, tag: "ProviderUnavailable" }],
   ["an origin with credentials", { endpoint: { origin: `http://u:${canary}@h` }, tag: "MachineRecordInvalid" }],
   ["an origin with a path", { endpoint: { origin: `http://h/${canary}` }, tag: "MachineRecordInvalid" }],

@@ -91,6 +91,53 @@ describe("work that takes long", () => {
     expect(flight.waiting("m")).toBe(6)
   })
 
+  it("is taken over once for those who notice it after it is done", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] })
+    const flight = makeSingleFlight<string>({ abortWhenAbandoned: true, diesWithRequest: true })
+    const runs: ((value: string) => void)[] = []
+    const run = () => new Promise<string>((resolve) => runs.push(resolve))
+    const timers = vi.spyOn(globalThis, "setTimeout").mockReturnValue(0 as never)
+    void flight.join("m", run, stay)
+    timers.mockRestore()
+    const early = flight.join("m", run, stay)
+    await vi.advanceTimersByTimeAsync(240)
+    const late = flight.join("m", run, stay)
+    await vi.advanceTimersByTimeAsync(270)
+    expect(runs).toHaveLength(2)
+    runs[1]!("second")
+    expect(await early).toEqual({ value: "second", led: true })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(runs).toHaveLength(2)
+    expect(await late).toEqual({ value: "second", led: false })
+    expect([vi.getTimerCount(), flight.size()]).toEqual([0, 0])
+  })
+
+  it("is taken over again when the one that took it over left", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] })
+    const flight = makeSingleFlight<string>({ abortWhenAbandoned: true, diesWithRequest: true })
+    const runs: { readonly signal: AbortSignal; readonly resolve: (value: string) => void }[] = []
+    const run = (signal: AbortSignal) =>
+      new Promise<string>((resolve, reject) => {
+        runs.push({ signal, resolve })
+        signal.addEventListener("abort", () => reject(signal.reason))
+      })
+    const timers = vi.spyOn(globalThis, "setTimeout").mockReturnValue(0 as never)
+    void flight.join("m", run, stay)
+    timers.mockRestore()
+    const leaving = new AbortController()
+    const early = flight.join("m", run, leaving.signal)
+    await vi.advanceTimersByTimeAsync(240)
+    const late = flight.join("m", run, stay)
+    await vi.advanceTimersByTimeAsync(270)
+    leaving.abort(new Error("left"))
+    await expect(early).rejects.toThrow("left")
+    expect(runs.map(({ signal }) => signal.aborted)).toEqual([false, true])
+    await vi.advanceTimersByTimeAsync(500)
+    expect(runs).toHaveLength(3)
+    runs[2]!.resolve("third")
+    expect(await late).toEqual({ value: "third", led: true })
+  })
+
   it("is taken over, once, when its request ended without a word", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] })
     const flight = makeSingleFlight<string>({ abortWhenAbandoned: true, diesWithRequest: true })

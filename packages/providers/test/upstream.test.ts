@@ -240,8 +240,12 @@ describe("an app without a machine proxy", () => {
       else response.end()
     })
     await expect(fetcher(get("/reset"))).rejects.toMatchObject({ _tag: "UpstreamFailed" })
-    const silent = await app(() => {}, { headersTimeoutMs: 50 })
-    await expect(silent(get("/"))).rejects.toMatchObject({ _tag: "UpstreamTimeout" })
+    const silent = await app((request, response) => void (request.url === "/" && response.end()), {
+      headersTimeoutMs: 500,
+    })
+    // The connection is there, so that the time goes by while the app is silent.
+    await (await silent(get("/"))).text()
+    await expect(silent(get("/never"))).rejects.toMatchObject({ _tag: "UpstreamTimeout" })
     const machine = machineOf("upstream", { origin: "http://127.0.0.1" })
     const nobody = machineFetcher(upstream(loopback), machine, { port: 1 })
     await expect(nobody(get("/"))).rejects.toMatchObject({ _tag: "PortClosed", port: 1 })

@@ -66,6 +66,15 @@ describe("headers for a front server", () => {
     },
   )
 
+  it.each([
+    [new Headers({ authorization: "canary" }), "url: headers must be an object of names and values, got an object"],
+    [new Map([["authorization", "canary"]]), "url: headers must be an object of names and values, got an object"],
+    ["authorization: canary", "url: headers must be an object of names and values, got a string"],
+    [{ "x-key": 7 }, "headers: the value of x-key must be visible ASCII"],
+  ])("that would be dropped are refused: %j", (headers, message) => {
+    expect(() => url({ headers: headers as never })).toThrow(new TypeError(message))
+  })
+
   it("open it, and the app gets its client's own of the same name", async () => {
     const machine = await fakeMachine()
     // Basic authentication, as a front server does it: it takes the field away.

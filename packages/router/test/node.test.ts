@@ -203,7 +203,7 @@ describe("a router on sockets", () => {
     const troubles: unknown[] = []
     const throwing = await serveNode(router, {
       fallback: () => Promise.reject(new Error("mine")),
-      onEvent: (event) => event.type === "trouble" && troubles.push(event.cause),
+      onEvent: (event) => event.type === "error" && troubles.push(event.cause),
     }).listen({ hostname: "127.0.0.1" })
     const response = await new Promise<IncomingMessage>((resolve) => {
       httpRequest({ host: "127.0.0.1", port: throwing.port, headers: { host: "example.com" } }, resolve).end()

@@ -1,4 +1,4 @@
-import type { HeaderList } from "../headers.ts"
+import type { HeaderList } from "../header-list.ts"
 
 /** One request as it leaves: everything an intermediary decides is decided. */
 export interface OutgoingRequest {

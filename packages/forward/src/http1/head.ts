@@ -1,4 +1,4 @@
-import type { HeaderList } from "../headers.ts"
+import type { HeaderList } from "../header-list.ts"
 
 /** The head of a request that passed every check: what is here is unambiguous. */
 export interface RequestHead {

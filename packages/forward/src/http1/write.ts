@@ -1,4 +1,4 @@
-import type { HeaderList } from "../headers.ts"
+import type { HeaderList } from "../header-list.ts"
 import { INVALID_IN_VALUE } from "./fields.ts"
 
 /** How a body is framed on the way out. `none`: what the fields say about a length stays, as for HEAD and 304. */

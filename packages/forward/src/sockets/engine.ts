@@ -1,49 +1,66 @@
 import type { Duplex } from "node:stream"
-import type { Engine, Limits, EngineOptions } from "./contract/contract.ts"
-import type { EngineContext } from "./connection/client-connection.ts"
+import type { EngineContext } from "./connection/engine-context.ts"
+import type { Engine, EngineOptions } from "./contract/engine.ts"
+import type { Limits } from "./contract/limits.ts"
 import { defaultHeaderNames } from "../header-names.ts"
+import { accept, checkOptions } from "../options.ts"
 import { ClientConnection } from "./connection/client-connection.ts"
-import { defaultLimits } from "./contract/limits.ts"
 import { UpstreamPools } from "./connection/upstream-pool.ts"
+import { defaultLimits } from "./contract/limits.ts"
+import { Exchange } from "./exchange/exchange.ts"
 import { DeadlineScanner } from "./io/deadlines.ts"
 
 /** How often deadlines are looked at, in ms: they fire at most twice this late. */
-const TICK_MS = 50
+const SCAN_INTERVAL_MS = 50
+
+const limitChecks = Object.fromEntries(Object.keys(defaultLimits).map((name) => [name, accept.number()]))
 
 /**
- * An engine: takes accepted connections, asks `onRequest` about each request, and moves the bytes. Throws a `TypeError` when
- * a limit is not a non-negative number.
+ * Makes an engine: it takes accepted connections, asks `onRequest` about each request, and moves the bytes. Opens nothing.
+ *
+ * @throws {TypeError} for an option or a limit that is unknown, missing or invalid
  */
 export const createEngine = (options: EngineOptions): Engine => {
-  const limits: Limits = { ...defaultLimits, ...options.limits }
-  for (const [name, value] of Object.entries(limits)) {
-    if (!(Number.isFinite(value) && value >= 0))
-      throw new TypeError(`limit ${name} must be a number from 0 up, got ${value}`)
-  }
-  const wheel = new DeadlineScanner(TICK_MS)
-  const pools = new UpstreamPools(limits, wheel)
-  const open = new Set<ClientConnection>()
-  const shared: EngineContext = {
+  checkOptions(
+    "createEngine",
+    options,
+    {
+      onRequest: accept.function,
+      failure: accept.function,
+      limits: accept.object,
+      headerNames: accept.object,
+      onEvent: accept.function,
+    },
+    { required: ["onRequest", "failure"] },
+  )
+  checkOptions("createEngine", options.limits ?? {}, limitChecks, { at: "limits" })
+  const limits = { ...defaultLimits, ...withoutUndefined(options.limits ?? {}) }
+  const deadlines = new DeadlineScanner(SCAN_INTERVAL_MS)
+  const pools = new UpstreamPools(limits, deadlines)
+  const open: EngineContext["open"] = new Set()
+  const context: EngineContext = {
     options,
     limits,
-    wheel,
+    deadlines,
     pools,
     open,
-    names: options.headerNames ?? defaultHeaderNames,
+    headerNames: options.headerNames ?? defaultHeaderNames,
     draining: false,
-    emptied: undefined,
+    onEmpty: undefined,
   }
+  const waiting: (() => void)[] = []
+
   return {
     connection: (socket: Duplex) => {
-      if (open.size >= limits.maxConnections || shared.draining) {
+      if (open.size >= limits.maxConnections || context.draining) {
         socket.on("error", () => undefined)
         socket.destroy()
         return
       }
-      open.add(new ClientConnection(socket, shared))
+      open.add(new ClientConnection(socket, context, (connection, head) => new Exchange(connection, head)))
     },
     drain: ({ deadlineMs }) => {
-      shared.draining = true
+      context.draining = true
       pools.closeFree()
       for (const connection of open) connection.drain()
       if (open.size === 0) return Promise.resolve()
@@ -51,13 +68,19 @@ export const createEngine = (options: EngineOptions): Engine => {
         const timer = setTimeout(() => {
           for (const connection of open) connection.goAway()
         }, deadlineMs)
-        shared.emptied = () => {
+        waiting.push(() => {
           clearTimeout(timer)
-          pools.closeFree()
           resolve()
+        })
+        context.onEmpty = () => {
+          pools.closeFree()
+          for (const done of waiting.splice(0)) done()
         }
       })
     },
     connections: () => open.size,
   }
 }
+
+const withoutUndefined = (limits: Partial<Limits>): Partial<Limits> =>
+  Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))

@@ -48,7 +48,7 @@ const onHead = (run: (connection: AppConnection) => void): void => {
   }
 }
 
-const exchanges = () => m.events.filter((event) => event.type === "exchange")
+const exchanges = () => m.events.filter((event) => event.type === "request")
 
 describe("nothing is held back", () => {
   it("S01 the first octets of an upload reach the app while the rest is not there", async () => {
@@ -863,7 +863,7 @@ describe("many failures at once", () => {
       }),
     )
     await expect.poll(() => [own.proxy.connections(), app.sockets.size]).toEqual([0, 0])
-    expect(own.events.filter(({ type }) => type === "exchange")).toHaveLength(20)
+    expect(own.events.filter(({ type }) => type === "request")).toHaveLength(20)
     await own[Symbol.asyncDispose]()
   })
 

@@ -806,7 +806,7 @@ const cut = async (request: string) => {
   )
   expect(m.app.requests).toEqual([])
   expect(
-    m.events.flatMap((event) => (event.type === "exchange" && event.complete && event.status < 400 ? [event] : [])),
+    m.events.flatMap((event) => (event.type === "request" && event.complete && event.status < 400 ? [event] : [])),
   ).toEqual([])
 }
 const assert = { refused, refusedInBody, cut }
@@ -1016,7 +1016,7 @@ describe("any stream of requests", () => {
           const client = await m.connect().write(text.replaceAll(HOP, m.hopTo(`${port}__app.example.com`)))
           client.end()
           await client.close()
-          const read = m.events.flatMap((event) => (event.type === "exchange" ? [event] : []))
+          const read = m.events.flatMap((event) => (event.type === "request" ? [event] : []))
           // In order, each request of the app is one that the proxy read, with the target and as many octets of body.
           const inOrder = [...read]
           for (const { method, target, body } of seen) {

@@ -464,7 +464,7 @@ export class Machine {
 
   /** The tags of what went wrong, in order. */
   get troubles(): string[] {
-    return this.events.flatMap((event) => (event.type === "trouble" ? [event.tag] : []))
+    return this.events.flatMap((event) => (event.type === "error" ? [event.tag] : []))
   }
 }
 

@@ -8,7 +8,7 @@ import { AN_ORIGIN, isOrigin } from "../contract/origin.ts"
 export type UpstreamOptions = AddressOptions
 
 /**
- * An app's own address, with no machine proxy there: a VM's private IP, a container, a device of a tailnet, an external site.
+ * An app's own address, with no machine proxy there: a server's private address, a container, a device of a tailnet, an external site.
  * The app gets no ticket and no other field of ours, and every response is its own. Runs everywhere; on Workers a name must be
  * in `allowHosts`. Redirects are passed on and never followed.
  *

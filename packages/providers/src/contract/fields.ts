@@ -17,8 +17,3 @@ export const checkFields = (headers: Readonly<Record<string, string>>): void => 
       throw new TypeError(`headers: the value of ${name} must be visible ASCII`)
   }
 }
-
-/** @throws {TypeError} unless it is a key or a token */
-export const checkSecret = (option: string, value: unknown): void => {
-  if (!isSecret(value)) throw new TypeError(`${option} must be visible ASCII without spaces`)
-}

@@ -1,4 +1,4 @@
-/** Run-time validation of what types alone do not guarantee: providers, records of machines, endpoints. */
+/** Run-time validation of what types alone do not guarantee: providers and their endpoints. */
 import { MachineRecordInvalid, machineRef } from "./errors.ts"
 import { isFieldName } from "./fields.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
@@ -22,17 +22,6 @@ export const validProviders = (providers: readonly MachineProvider[]): ReadonlyM
     byType.set(type, provider as MachineProvider)
   }
   return byType
-}
-
-/** What is invalid about a record, which may come from a database and be anything; `undefined` if it is valid. */
-export const invalidRecord = (machine: Machine): MachineRecordInvalid | undefined => {
-  const { id, type, externalId, metadata }: Readonly<Partial<Record<keyof Machine, unknown>>> = machine ?? {}
-  const invalid = (field: string, accepted: string) =>
-    new MachineRecordInvalid({ provider: String(type), machine: String(externalId), field, accepted })
-  if (typeof type !== "string") return invalid("type", "a provider's type")
-  if (typeof id !== "string" || id === "") return invalid("id", "the machine's name in tickets")
-  if (typeof externalId !== "string") return invalid("externalId", "the provider's name of the machine")
-  return isObject(metadata) ? undefined : invalid("metadata", "an object, which may be empty")
 }
 
 /**

@@ -52,10 +52,9 @@ export const makeAttempt = (
   ): Effect.fn.Return<AttemptResponse<A>, AttemptError> {
     let sent: "no" | "maybe" = "no"
     const withSent = (error: ProviderError): AttemptError => ({ error, sent })
-    const resolve = Effect.mapError(client.resolve(to), withSent)
     const send = (endpoint: Endpoint) => sendOnce(to, endpoint, request, headerNames)
 
-    let endpoint = client.cached(to) ?? (yield* resolve)
+    let endpoint = yield* Effect.mapError(client.endpoint(to), withSent)
     let resolvedAt = yield* Clock.currentTimeMillis
     let result = yield* Effect.result(send(endpoint))
     if (Result.isSuccess(result)) return result.success
@@ -70,7 +69,7 @@ export const makeAttempt = (
     if (mayHaveMoved(failed) && request.replayable(failed.sent)) {
       sent = failed.sent
       const before = endpoint
-      endpoint = client.cached(to) ?? (yield* resolve)
+      endpoint = yield* Effect.mapError(client.endpoint(to), withSent)
       resolvedAt = yield* Clock.currentTimeMillis
       if (hasMoved(before, endpoint)) {
         result = yield* Effect.result(send(endpoint))
@@ -114,10 +113,10 @@ const sendOnce = <A>(
   request: AttemptRequest<A>,
   headerNames: HopHeaderNames,
 ): Effect.Effect<AttemptResponse<A>, AttemptFailure<A>> => {
-  const settle = (received: AttemptResponse<A>, body?: string) => {
+  const { stamp } = headerNames
+  const classify = (received: AttemptResponse<A>, body?: string) => {
     const failed = classifyResponse(to, endpoint, received, headerNames, body)
-    if (failed === undefined)
-      return Effect.succeed(endpoint.machineProxy === false ? withoutOurs(received, headerNames) : received)
+    if (failed === undefined) return Effect.succeed(received)
     // One that may be the app's after all is kept.
     if (!("unproven" in failed)) discard(request, received.response)
     return Effect.fail(failed)
@@ -126,12 +125,14 @@ const sendOnce = <A>(
     Effect.suspend(() => request.send(endpoint)),
     {
       onFailure: (failure) => Effect.fail<AttemptFailure<A>>({ _tag: "NoResponse", failure, sent: failure.sent }),
-      onSuccess: (received) => {
+      onSuccess: (received): Effect.Effect<AttemptResponse<A>, AttemptFailure<A>> => {
+        if (endpoint.machineProxy === false) return Effect.succeed(withoutOurs(received, headerNames))
+        const stamped = received.header(stamp) !== undefined
+        // Of what the machine's proxy gives, a 421 alone may be about ourselves.
+        if (stamped && received.status !== 421) return Effect.succeed(received)
         const { readPrefix } = request
-        const platforms = endpoint.machineProxy !== false && received.header(headerNames.stamp) === undefined
-        return platforms && readPrefix !== undefined && to.provider.classify !== undefined
-          ? Effect.flatMap(prefixOf(readPrefix, received.response), (body) => settle(received, body))
-          : settle(received)
+        if (stamped || readPrefix === undefined || to.provider.classify === undefined) return classify(received)
+        return Effect.flatMap(prefixOf(readPrefix, received.response), (body) => classify(received, body))
       },
     },
   )

@@ -1,3 +1,4 @@
+import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
 
 /** Where a request is to go: a port of a machine, and the provider that knows where the machine is. */
@@ -10,12 +11,31 @@ export interface Destination {
   readonly key: string
 }
 
-export const makeDestination = (provider: MachineProvider, machine: Machine, port: number): Destination => ({
-  provider,
-  machine,
-  port,
-  key: endpointKey(machine, port),
-})
+/** The destination of a request, or what is invalid about its machine's record, which may come from a database. */
+export const destinationOf = (
+  providers: ReadonlyMap<string, MachineProvider>,
+  machine: Machine,
+  port: number,
+): Destination | MachineRecordInvalid => {
+  const invalid = invalidRecord(machine)
+  if (invalid !== undefined) return invalid
+  const provider = providers.get(machine.type)
+  if (provider !== undefined) return { provider, machine, port, key: endpointKey(machine, port) }
+  const types = [...providers.keys()]
+  const accepted = types.length === 0 ? "of a provider, and none is configured" : `one of ${types.join(", ")}`
+  return new MachineRecordInvalid({ ...machineRef(machine), field: "type", accepted })
+}
+
+const invalidRecord = (machine: Machine): MachineRecordInvalid | undefined => {
+  const { id, type, externalId, metadata }: Readonly<Partial<Record<keyof Machine, unknown>>> = machine ?? {}
+  const invalid = (field: string, accepted: string) =>
+    new MachineRecordInvalid({ provider: String(type), machine: String(externalId), field, accepted })
+  if (typeof type !== "string") return invalid("type", "a provider's type")
+  if (typeof id !== "string" || id === "") return invalid("id", "the machine's name in tickets")
+  if (typeof externalId !== "string") return invalid("externalId", "the provider's name of the machine")
+  const isObject = typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)
+  return isObject ? undefined : invalid("metadata", "an object, which may be empty")
+}
 
 /** One key for the machine, whichever port is wanted: it is started, asked for its status and kept alive as a whole. */
 export const machineKey = ({ machine }: Pick<Destination, "machine">): string => endpointKey(machine, 0)

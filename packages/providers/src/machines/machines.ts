@@ -5,9 +5,9 @@ import { defaultHeaderNames } from "@project-ingress/forward"
 import { makeAttempt } from "./attempt.ts"
 import type { AttemptRequest, AttemptResponse } from "./attempt-request.ts"
 import { makeBackgroundEvents } from "./background-events.ts"
-import { makeDestination } from "./destination.ts"
+import { destinationOf } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
+import { MachineRecordInvalid } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import { makeKeepAlive } from "./keep-alive.ts"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
@@ -16,7 +16,7 @@ import type { MachinesOptions } from "./machines-options.ts"
 import { makeProviderClient } from "./provider-client.ts"
 import { probeByFetch } from "./readiness-probe.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
-import { invalidRecord, validProviders } from "../contract/validate.ts"
+import { validProviders } from "../contract/validate.ts"
 import { makeWaker } from "./waker.ts"
 import { followChanges } from "./watch.ts"
 
@@ -63,12 +63,9 @@ export const makeMachines = (options: MachinesOptions): Machines => {
 
   const reach = <A>(machine: Machine, port: number, request: AttemptRequest<A>) =>
     Effect.suspend((): Effect.Effect<AttemptResponse<A>, ProviderError> => {
-      const invalid = invalidRecord(machine)
-      if (invalid !== undefined) return Effect.fail(invalid)
-      const provider = providers.get(machine.type)
-      if (provider === undefined) return Effect.fail(unknownType(machine, [...providers.keys()]))
-      const to = makeDestination(provider, machine, port)
-      if (provider.keepAlive === undefined) return send(to, request)
+      const to = destinationOf(providers, machine, port)
+      if (to instanceof MachineRecordInvalid) return Effect.fail(to)
+      if (to.provider.keepAlive === undefined) return send(to, request)
       return Effect.map(send(to, request), (received) => {
         keepAlive.markUsed(to, request.closed?.(received.response), request.waitUntil)
         return received
@@ -122,9 +119,4 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   ).pipe(Effect.andThen(Effect.never))
 
   return { provider: (type) => providers.get(type), reach, forget: client.forgetMachine, watch }
-}
-
-const unknownType = (machine: Machine, types: readonly string[]): MachineRecordInvalid => {
-  const accepted = types.length === 0 ? "of a provider, and none is configured" : `one of ${types.join(", ")}`
-  return new MachineRecordInvalid({ ...machineRef(machine), field: "type", accepted })
 }

@@ -13,9 +13,9 @@ import { withTimeout } from "./with-timeout.ts"
 export interface ProviderClient {
   /** The machine's endpoint, if it is known and not expired. */
   readonly cached: (to: Destination) => Endpoint | undefined
-  /** The machine's endpoint, from its provider. */
-  readonly resolve: (to: Destination) => Effect.Effect<Endpoint, ProviderError>
-  /** The same for work that several requests share. Rejects with what the adapter rejects with, or the signal's reason. */
+  /** The machine's endpoint: the cached one, or what its provider resolves. */
+  readonly endpoint: (to: Destination) => Effect.Effect<Endpoint, ProviderError>
+  /** What its provider resolves, for work that several requests share. Rejects with what the adapter rejects with, or the signal's reason. */
   readonly resolvePromise: (to: Destination, signal: AbortSignal) => Promise<Endpoint>
   /** What the machine is doing; `undefined` if the provider has no `status`. */
   readonly status: (to: Destination) => Effect.Effect<MachineStatus | undefined, ProviderError>
@@ -44,7 +44,12 @@ export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }
   return {
     cached: ({ key }) => endpoints.get(key),
     resolvePromise,
-    resolve: (to) => fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal)),
+    endpoint: (to) =>
+      Effect.suspend(() => {
+        const known = endpoints.get(to.key)
+        if (known !== undefined) return Effect.succeed(known)
+        return fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
+      }),
     status: (to) => {
       const { provider, machine } = to
       if (provider.status === undefined) return Effect.succeed(undefined)

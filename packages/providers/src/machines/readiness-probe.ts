@@ -4,7 +4,8 @@ import { classifyResponse } from "./attempt-failure.ts"
 import type { AttemptResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
-import { encapsulateHeaders } from "../transport/edge-headers.ts"
+import { encapsulateHeaders } from "../transport/request-headers.ts"
+import { fetchAddress } from "../transport/fetch-transport.ts"
 import { withTimeout } from "./with-timeout.ts"
 
 /** Asks whether anything responds at an endpoint. Resolves with a response's head, rejects if there is none. */
@@ -40,8 +41,7 @@ export const probeByFetch =
   (headerNames: HopHeaderNames): ReadinessProbe =>
   async (endpoint, signal) => {
     const response = await forwardFetch({
-      origin: endpoint.origin,
-      fetch: endpoint.fetch,
+      ...fetchAddress(endpoint),
       target: "/",
       method: endpoint.machineProxy === false ? "HEAD" : "GET",
       headers: encapsulateHeaders([], [], endpoint, headerNames),

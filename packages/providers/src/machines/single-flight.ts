@@ -34,6 +34,9 @@ interface InProgress<A> {
   /** Counts up by a timer of the request that does the work, which ends with that request. */
   heartbeats: number
   settled: boolean
+  aborted: boolean
+  /** The same work of another request, which took it over. */
+  successor: InProgress<A> | undefined
 }
 
 /** How often the one who does the work shows that its request lives, in ms. */
@@ -64,12 +67,15 @@ export const makeSingleFlight = <A>(options: SingleFlightOptions): SingleFlight<
         end()
       }),
       abort: (reason) => {
+        work.aborted = true
         end()
         controller.abort(reason)
       },
       waiting: 0,
       heartbeats: 0,
       settled: false,
+      aborted: false,
+      successor: undefined,
     }
     const beat = (): void => {
       work.heartbeats++
@@ -107,14 +113,6 @@ export const makeSingleFlight = <A>(options: SingleFlightOptions): SingleFlight<
           reject(signal.reason as Error)
         }
 
-        const startOrFollow = (): void => {
-          const found = all.get(key)
-          if (found === undefined) follow(start(key, run), true)
-          else {
-            follow(found, false)
-            if (diesWithRequest) pollHeartbeats(found)
-          }
-        }
         const follow = (work: InProgress<A>, led: boolean): void => {
           current = work
           work.waiting++
@@ -130,6 +128,7 @@ export const makeSingleFlight = <A>(options: SingleFlightOptions): SingleFlight<
               reject(error)
             },
           )
+          if (!led && diesWithRequest) pollHeartbeats(work)
         }
         const pollHeartbeats = (work: InProgress<A>): void => {
           let seen = work.heartbeats
@@ -137,21 +136,25 @@ export const makeSingleFlight = <A>(options: SingleFlightOptions): SingleFlight<
           const poll = (): void => {
             missed = work.heartbeats === seen ? missed + 1 : 0
             seen = work.heartbeats
-            if (missed < MAX_MISSED) {
+            // What replaced it is in progress, or has settled by now. One that all its waiters left is of no use.
+            const latest = all.get(key) ?? work.successor
+            const replaced = latest !== undefined && latest !== work && !latest.aborted
+            if (!replaced && missed < MAX_MISSED) {
               timer = setTimeout(poll, POLL_MS)
               return
             }
-            // Not aborted: nothing of a request that has ended can be.
-            if (all.get(key) === work) all.delete(key)
+            work.successor = replaced ? latest : start(key, run)
+            // Without an abort: nothing of a request that has ended can be aborted.
             detach()
-            startOrFollow()
+            follow(work.successor, !replaced)
           }
           timer = setTimeout(poll, POLL_MS)
         }
 
         if (signal.aborted) return reject(signal.reason as Error)
         signal.addEventListener("abort", onAbort, { once: true })
-        startOrFollow()
+        const found = all.get(key)
+        follow(found ?? start(key, run), found === undefined)
       }),
   }
 }

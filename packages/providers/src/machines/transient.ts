@@ -5,7 +5,7 @@ import type { Machine } from "../contract/machine-provider.ts"
 /** The longest that a provider's own wish to wait is obeyed, in ms. */
 const MAX_RETRY_AFTER_MS = 30_000
 
-/** Whether an error is expected to pass by itself after a machine was told to start. */
+/** Whether an error is expected to pass by itself after a machine began to start. */
 export const isTransient = (error: ProviderError): boolean =>
   error._tag === "MachineNotRunning" || error._tag === "MachineStarting" || error._tag === "ProviderRateLimited"
 

@@ -12,7 +12,7 @@ const STABLE_MS = 30_000
 
 /**
  * Follows the changes that a provider reports, until it is interrupted. A watch that ends is restarted with exponential
- * back-off, which begins anew when a change arrives. Never fails: changes are a hint, and a request finds a missed one out.
+ * back-off, which is reset when a change arrives. Never fails: changes are a hint, and a request finds a missed one out.
  */
 export const followChanges = (
   provider: MachineProvider,

@@ -1,10 +1,23 @@
 import { setsCookie } from "@project-ingress/forward/internal"
+import type { AddressRule } from "@project-ingress/forward/internal"
+import type { Endpoint } from "../contract/machine-provider.ts"
 import type { AttemptRequest, AttemptResponse } from "../machines/attempt-request.ts"
 
 /** How much of a platform's response is read, in bytes. */
 const MAX_PREFIX_BYTES = 4_096
 /** How long that may take, in ms. */
 const PREFIX_TIMEOUT_MS = 500
+
+/** Where `forwardFetch` and `forwardConnect` send to, and which addresses may be connected to on the way there. */
+export const fetchAddress = ({
+  origin,
+  fetch,
+  addresses,
+}: Endpoint): Pick<Endpoint, "origin" | "fetch"> & { readonly addresses?: AddressRule } => ({
+  origin,
+  fetch,
+  ...(addresses === undefined ? {} : { addresses }),
+})
 
 /** A response without the cookies of its platform's edge; the very object when it has none. */
 export const withoutEdgeCookies = (response: Response, names: readonly string[] | undefined): Response => {

@@ -5,7 +5,7 @@ import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forw
 import type { HandshakeResponse } from "@project-ingress/forward/fetch"
 import { accept, checkOptions, validateSigningKey } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
-import { fetchTransport, withoutEdgeCookies } from "./fetch-transport.ts"
+import { fetchAddress, fetchTransport, withoutEdgeCookies } from "./fetch-transport.ts"
 import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
 import { makeMachines } from "../machines/machines.ts"
 import { machinesOptionChecks, MAX_TIMER_MS } from "../machines/machines-options.ts"
@@ -113,9 +113,7 @@ export const machineFetcher = (
       const { capabilities } = provider
       const hop = { headerNames, pseudonym, upgrade, endpoint, capabilities, target, ticket }
       return {
-        origin: endpoint.origin,
-        fetch: endpoint.fetch,
-        addresses: endpoint.addresses,
+        ...fetchAddress(endpoint),
         target: url.pathname + url.search,
         headers: machineRequestHeaders(inbound, hop),
         signal: AbortSignal.any([request.signal, ended]),

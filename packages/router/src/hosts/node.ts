@@ -8,7 +8,7 @@ import type { Engine, EngineEvent, IncomingRequest, Limits, Decision } from "@pr
 import { pseudonym } from "../program/handle.ts"
 import { routerErrors } from "../error-rows.ts"
 import { requestFrom, answerFrom } from "./request-response.ts"
-import { relay } from "./sockets.ts"
+import { serveExchange } from "./sockets.ts"
 import type { Router } from "../router.ts"
 
 /** What {@link serveNode} takes beside a router. */
@@ -69,13 +69,13 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     try {
       return answerFrom(await options.fallback(made))
     } catch (cause) {
-      options.onEvent?.({ type: "trouble", tag: "ProxyFailed", cause })
+      options.onEvent?.({ type: "error", tag: "ProxyFailed", cause })
       return failure("ProxyFailed", request)
     }
   }
 
   const onRequest = (request: IncomingRequest): Decision | Promise<Decision> =>
-    relay(router, request, { failure, foreign })
+    serveExchange(router, request, { failure, foreign })
 
   const engine = createEngine({
     onRequest,
@@ -95,7 +95,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
           // What goes wrong with accepting later (EMFILE) must not end the process.
-          server.on("error", (cause) => options.onEvent?.({ type: "trouble", tag: "Overloaded", cause }))
+          server.on("error", (cause) => options.onEvent?.({ type: "error", tag: "Overloaded", cause }))
           void router.watch({ signal: closing.signal })
           resolve({
             port: (server.address() as AddressInfo).port,

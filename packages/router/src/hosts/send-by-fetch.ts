@@ -1,7 +1,7 @@
 import { responseHeaders } from "@project-ingress/forward"
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
-import { bodyOf, fetchTransport, withoutEdgeCookies } from "@project-ingress/providers/internal"
+import { bodyOf, fetchAddress, fetchTransport, withoutEdgeCookies } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { headersTimeoutMs } from "../program/handle.ts"
@@ -29,8 +29,7 @@ export const sendByFetch = (
       const { inbound } = source
       const { transport: forward = forwardFetch } = options
       const answer = await forward({
-        origin: endpoint.origin,
-        fetch: endpoint.fetch,
+        ...fetchAddress(endpoint),
         target: inbound.target,
         method: inbound.method,
         headers,

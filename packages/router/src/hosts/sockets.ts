@@ -1,14 +1,7 @@
 import type { ForwardErrorTag, GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { defaultHeaderNames, headerValue } from "@project-ingress/forward"
 import type { ResponseHead } from "@project-ingress/forward/http1"
-import type {
-  ExchangeState,
-  ForwardDirective,
-  UpstreamError,
-  IncomingRequest,
-  UpstreamAddress,
-  Decision,
-} from "@project-ingress/forward/sockets"
+import type { UpstreamError, IncomingRequest, UpstreamAddress, Decision } from "@project-ingress/forward/sockets"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
@@ -28,84 +21,69 @@ export interface Own {
   readonly foreign: (request: IncomingRequest) => GeneratedResponse | Promise<GeneratedResponse>
 }
 
-/**
- * Runs the router's program between the engine's hooks. The program thinks that it sends and waits; the engine asks what to
- * do next. Each `send` becomes a `Forward`, and what the program does with its result is what the engine's hook returns.
- */
-export const relay = (router: Router, request: IncomingRequest, own: Own): Decision | Promise<Decision> => {
+/** Runs the router's program for one request of the engine. */
+export const serveExchange = async (router: Router, request: IncomingRequest, own: Own): Promise<Decision> => {
   const { headerNames: names = defaultHeaderNames, headersTimeoutMs: timeout = headersTimeoutMs } = router.options
-  const next = new Handover<Decision | undefined>()
   const inbound = inboundFrom(request)
-  let replayable = true
 
-  const bySocket = (outgoing: Outgoing) =>
-    Effect.callback<AttemptResponse<ResponseHead>, SendFailure>((resume) => {
-      const heard = (state: ExchangeState, result: Effect.Effect<AttemptResponse<ResponseHead>, SendFailure>) => {
-        replayable = state.replayable
-        resume(result)
-        return next.take()
-      }
-      next.give({
-        origin: originOf(outgoing),
-        headers: withHost(outgoing),
-        headersTimeoutMs: timeout,
-        response: (head) => ({
-          headerNames: names,
-          stamped: headerValue(head.headers, names.stamp) !== undefined,
-          edgeCookies: outgoing.edgeCookies,
-          add: [],
+  const bySocket = (outgoing: Outgoing): Effect.Effect<AttemptResponse<ResponseHead>, SendFailure> =>
+    Effect.flatMap(
+      Effect.promise(() =>
+        request.send({
+          origin: originOf(outgoing),
+          headers: withHost(outgoing),
+          headersTimeoutMs: timeout,
+          response: (head) => ({
+            headerNames: names,
+            // An app's own address has no machine proxy: its stamp proves nothing.
+            stamped: outgoing.endpoint.machineProxy !== false && headerValue(head.headers, names.stamp) !== undefined,
+            edgeCookies: outgoing.edgeCookies,
+            add: [],
+          }),
         }),
-        onResponse: (head, state) => heard(state, Effect.succeed(received(head))),
-        onFailure: (failure, state) =>
-          heard(state, Effect.fail(new SendFailure(kinds[failure.tag], failure.sent, failure.cause))),
-      } satisfies ForwardDirective)
-    })
+      ),
+      (sent) =>
+        "head" in sent
+          ? Effect.succeed(received(sent.head))
+          : Effect.fail(new SendFailure(kinds[sent.error.tag], sent.error.sent, sent.error.cause)),
+    )
 
   const byFetch = (outgoing: Outgoing): Effect.Effect<AttemptResponse<Fetched>, SendFailure> => {
-    const body = () => {
-      const taken = request.body()
-      replayable &&= taken === null
-      return taken
-    }
-    const sent = sendByFetch({ inbound, body, signal: request.signal }, outgoing, router.options)
+    const sent = sendByFetch({ inbound, body: () => request.body(), signal: request.signal }, outgoing, router.options)
     return Effect.map(sent, (received) => ({ ...received, response: { response: received.response } }))
   }
 
   const exchange: Exchange<ResponseHead | Fetched> = {
-    send: (outgoing) => (outgoing.endpoint.fetch === undefined ? bySocket(outgoing) : byFetch(outgoing)),
-    // Of a socket's answer: whatever the hook returns instead of `undefined` makes the engine throw it away.
+    send: (outgoing): Effect.Effect<AttemptResponse<ResponseHead | Fetched>, SendFailure> =>
+      outgoing.endpoint.fetch === undefined ? bySocket(outgoing) : byFetch(outgoing),
+    // The engine throws a socket's response away by itself when the next decision is another one.
     discard: (answer) => {
       if ("response" in answer) fetchTransport.discard(answer.response)
     },
     readPrefix: async (answer) => ("response" in answer ? fetchTransport.readPrefix(answer.response) : undefined),
-    replayable: (sent) => replayable && (sent === "no" || isSafe(inbound.method)),
+    replayable: (sent) => request.replayable && (sent === "no" || isSafe(inbound.method)),
     closed: () => request.over(),
   }
 
-  void router
-    .run(inbound, exchange, {
-      get signal() {
-        return request.signal
-      },
-      request: () => requestFrom(request, { body: false }) ?? new Request("http://invalid/"),
-    })
-    .then((ending): Decision | undefined | Promise<Decision> => {
-      if (ending._tag === "Answered") {
-        const { answer } = ending
-        return "response" in answer ? answered({ ...ending, answer: answer.response }, names) : undefined
-      }
-      if (ending._tag === "Foreign") return Promise.resolve(own.foreign(request))
-      // A client that left reads nothing; the engine only wants to hear something.
-      if (ending._tag === "ClientLeft") return own.failure("ProxyFailed", request)
+  const ending = await router.run(inbound, exchange, {
+    get signal() {
+      return request.signal
+    },
+    request: () => requestFrom(request, { body: false }) ?? new Request("http://invalid/"),
+  })
+  switch (ending._tag) {
+    case "Answered": {
+      const { answer } = ending
+      return "response" in answer ? answered({ ...ending, answer: answer.response }, names) : "relay"
+    }
+    case "Foreign":
+      return own.foreign(request)
+    case "ClientLeft":
+      // A client that left reads nothing; the engine only has to be given something.
+      return own.failure("ProxyFailed", request)
+    case "Failed":
       return ending.response === undefined ? ending.answer : answerFrom(ending.response)
-    })
-    .then(
-      (outcome) => next.give(outcome),
-      () => next.give(own.failure("ProxyFailed", request)),
-    )
-
-  // The first decision is never "let it pass": nothing has been sent.
-  return next.take() as Decision | Promise<Decision>
+  }
 }
 
 /** An answer that came by Fetch, from a machine without an address. */
@@ -181,6 +159,7 @@ const originOf = ({ endpoint, machine }: Outgoing): UpstreamAddress => {
     host,
     port,
     ...(tls ? { tls: { ALPNProtocols: ["http/1.1"] } } : {}),
+    ...(endpoint.addresses === undefined ? {} : { addresses: endpoint.addresses }),
   }
 }
 
@@ -190,26 +169,4 @@ const withHost = ({ endpoint, headers }: Outgoing): HeaderList => {
   if (own === undefined) return ["Host", placeOf(endpoint).authority, ...headers]
   const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "host")
   return ["Host", own, ...headers.slice(0, at), ...headers.slice(at + 2)]
-}
-
-/** A value that one side gives and the other takes, in either order, one at a time. No promise when it is there already. */
-class Handover<A> {
-  #given: { readonly value: A } | undefined
-  #waiting: ((value: A) => void) | undefined
-
-  give(value: A): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    if (waiting === undefined) this.#given = { value }
-    else waiting(value)
-  }
-
-  take(): A | Promise<A> {
-    const given = this.#given
-    this.#given = undefined
-    if (given !== undefined) return given.value
-    return new Promise((resolve) => {
-      this.#waiting = resolve
-    })
-  }
 }

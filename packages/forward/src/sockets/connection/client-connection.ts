@@ -1,94 +1,67 @@
 import type { Duplex } from "node:stream"
 import type { ForwardErrorTag } from "../../error-rows.ts"
-import type { BodyRange, MessageEnd } from "../../http1/head.ts"
+import type { BodyRange, MessageEnd, RequestHead } from "../../http1/head.ts"
 import type { ParseError } from "../../http1/parse-error.ts"
 import type { RequestReader } from "../../http1/request-reader.ts"
-import type { HopHeaderNames } from "../../header-names.ts"
-import type { Limits, EngineOptions } from "../contract/contract.ts"
-import type { UpstreamPools } from "./upstream-pool.ts"
-import type { Timed, DeadlineScanner } from "../io/deadlines.ts"
+import type { HasDeadline } from "../io/deadlines.ts"
+import type { ConnectionHandler, ExchangeHandler } from "./connection-handler.ts"
+import type { EngineContext, OpenConnection } from "./engine-context.ts"
 import { requestReader } from "../../http1/request-reader.ts"
-import { Exchange } from "../exchange/exchange.ts"
 import { endAndDestroy, isFull, reset } from "../io/write.ts"
 
-/** What the connections of one engine share. */
-export interface EngineContext {
-  readonly options: EngineOptions
-  readonly limits: Limits
-  readonly names: HopHeaderNames
-  readonly wheel: DeadlineScanner
-  readonly pools: UpstreamPools
-  readonly open: Set<ClientConnection>
-  draining: boolean
-  /** Called when the last connection has closed. */
-  emptied: (() => void) | undefined
-}
+/** Makes the handler of a request; without a head for what could not be understood as one. */
+export type NewExchange = (connection: ClientConnection, head: RequestHead | undefined) => ExchangeHandler
 
-/** Who has a client's connection at the moment: an exchange, or the tunnel it became. */
-export interface ConnectionHandler {
-  /** Whether it wants the next piece of its request's body now. */
-  readonly wantsBody: boolean
-  /** Whether the client is to wait with it, because what it sent before is not taken yet. */
-  readonly blocked: boolean
-  onBody(event: BodyRange | MessageEnd | ParseError): void
-  /** Octets after the end of HTTP; only a tunnel takes them. False when there is no tunnel. */
-  onOctets(bytes: Uint8Array): boolean
-  onClientDrain(): void
-  onClientEnd(): void
-  onClientClose(): void
-  /** The engine stops and waits no longer. */
-  onGoingAway(): void
-  onDeadline(): void
-}
-
-/** Read ahead from a client while nobody wants it, in octets; the socket is paused above. */
+/** Read ahead from a client while nobody takes it, in bytes; above it the socket is paused. */
 const READ_AHEAD = 65_536
 
 /**
- * One connection from a client. Requests are read one at a time: the next one stays unread until the answer to this one is
- * complete, which keeps pipelined answers in order and has each request judged by its own head.
+ * One connection from a client. Requests are read one at a time: the next one stays unread until the response to this one is
+ * complete, which keeps pipelined responses in order and has each request decided by its own head.
  */
-export class ClientConnection implements Timed {
-  dueAt: number
+export class ClientConnection implements HasDeadline, OpenConnection {
+  deadlineAt: number
   readonly socket: Duplex
-  readonly shared: EngineContext
+  readonly context: EngineContext
   /** Read at once: a socket that closed no longer knows. */
   readonly remoteAddress: string
   /** True after the client's FIN. */
   ended = false
   closed = false
+  readonly #newExchange: NewExchange
   readonly #reader: RequestReader
-  #occupant: ConnectionHandler | undefined
+  #handler: ConnectionHandler | undefined
   #pumping = false
   #paused = false
-  /** True once the first octet of a head has come. */
-  #begun = false
-  /** Our side is ended; what still comes in is thrown away, so that the client can read the answer (RFC 9112 §9.6). */
+  /** True once the first byte of a head has come. */
+  #headStarted = false
+  /** Our side is ended; what still comes in is thrown away, so that the client can read the response (RFC 9112 §9.6). */
   #lingering = false
 
-  constructor(socket: Duplex, shared: EngineContext) {
+  constructor(socket: Duplex, context: EngineContext, newExchange: NewExchange) {
     this.socket = socket
-    this.shared = shared
+    this.context = context
+    this.#newExchange = newExchange
     this.remoteAddress =
       "remoteAddress" in socket && typeof socket.remoteAddress === "string" ? socket.remoteAddress : ""
-    this.#reader = requestReader(shared.limits)
-    // The caller's server may have been made without it; a client's FIN is not the end of its answer.
+    this.#reader = requestReader(context.limits)
+    // The caller's server may have been made without it; a client's FIN is not the end of its response.
     socket.allowHalfOpen = true
     if ("setNoDelay" in socket && typeof socket.setNoDelay === "function") socket.setNoDelay(true)
-    this.dueAt = shared.wheel.in(shared.limits.headersTimeoutMs)
-    shared.wheel.add(this)
+    this.deadlineAt = context.deadlines.in(context.limits.headersTimeoutMs)
+    context.deadlines.add(this)
     socket.on("data", (bytes: Buffer) => {
       try {
         this.#onData(bytes)
       } catch (cause) {
-        this.fault(cause)
+        this.onInternalError(cause)
       }
     })
     socket.on("end", () => this.guard(() => this.#onEnd()))
     socket.on("drain", () =>
       this.guard(() => {
-        if (this.#occupant === undefined) this.pump()
-        else this.#occupant.onClientDrain()
+        if (this.#handler === undefined) this.pump()
+        else this.#handler.onClientDrain()
       }),
     )
     socket.on("error", () => undefined)
@@ -96,58 +69,58 @@ export class ClientConnection implements Timed {
   }
 
   #onData(bytes: Buffer): void {
-    if (this.#lingering || this.#occupant?.onOctets(bytes) === true) return
+    if (this.#lingering || this.#handler?.onBytes(bytes) === true) return
     this.#reader.push(bytes)
     this.pump()
   }
 
-  /** Reads as much of what the client sent as somebody wants. */
+  /** Reads as much of what the client sent as somebody takes. */
   pump(): void {
     if (this.#pumping) return
     this.#pumping = true
     try {
-      while (!this.#lingering && !this.closed && this.#step()) continue
+      while (!this.#lingering && !this.closed && this.#readEvent()) continue
     } finally {
       this.#pumping = false
     }
-    const occupant = this.#occupant
-    if (occupant === undefined && this.ended && !isFull(this.socket)) {
-      // All that the client had to say is answered; a beginning of more never becomes a request.
+    const handler = this.#handler
+    if (handler === undefined && this.ended && !isFull(this.socket)) {
+      // Every request of the client has its response; a beginning of one more never becomes a request.
       this.end()
       return
     }
-    // Paused while there is enough to read and nobody reads; otherwise the socket tells us when the client leaves. A head
-    // that is not complete is bounded by the reader.
-    const unread = this.#reader.buffered >= READ_AHEAD && (occupant !== undefined || isFull(this.socket))
-    if (unread || occupant?.blocked === true) this.pause()
-    else if (occupant === undefined || occupant.wantsBody || this.#reader.buffered === 0) this.resume()
+    // Paused while there is enough to read and nobody reads; otherwise the socket reports when the client leaves. A head that
+    // is not complete is limited by the reader.
+    const unread = this.#reader.buffered >= READ_AHEAD && (handler !== undefined || isFull(this.socket))
+    if (unread || handler?.blocked === true) this.pause()
+    else if (handler === undefined || handler.wantsBody || this.#reader.buffered === 0) this.resume()
   }
 
-  /** One event; false when none is wanted or at hand. */
-  #step(): boolean {
-    const occupant = this.#occupant
-    if (occupant !== undefined) {
-      if (!occupant.wantsBody) return false
+  /** False when nobody takes the next event or there is none. */
+  #readEvent(): boolean {
+    const handler = this.#handler
+    if (handler !== undefined) {
+      if (!handler.wantsBody) return false
       const event = this.#reader.read()
       if (event === undefined || event.type === "head") return false
-      occupant.onBody(event)
+      handler.onBody(event)
       return true
     }
-    // Who pipelines and does not read would have us keep one answer after another.
+    // A client that pipelines and does not read would have us hold one response after another.
     if (isFull(this.socket)) return false
     const event = this.#reader.read()
     if (event === undefined) {
-      if (!this.#begun && this.#reader.buffered > 0) {
-        this.#begun = true
-        this.dueAt = this.shared.wheel.in(this.shared.limits.headersTimeoutMs)
+      if (!this.#headStarted && this.#reader.buffered > 0) {
+        this.#headStarted = true
+        this.deadlineAt = this.context.deadlines.in(this.context.limits.headersTimeoutMs)
       }
       return false
     }
-    this.#begun = true
-    this.dueAt = 0
+    this.#headStarted = true
+    this.deadlineAt = 0
     if (event.type === "head") {
-      const exchange = new Exchange(this, event)
-      this.#occupant = exchange
+      const exchange = this.#newExchange(this, event)
+      this.#handler = exchange
       exchange.begin()
     } else if (event.type === "refusal") this.#refuse(event.tag, event.reason)
     return true
@@ -167,33 +140,33 @@ export class ClientConnection implements Timed {
     return event?.type === "head" ? undefined : event
   }
 
-  /** What came after a handshake, before the answer to it. */
-  takeEarly(): Uint8Array {
+  /** What came after a handshake, before the response to it. */
+  readRest(): Uint8Array {
     return this.#reader.rest()
   }
 
-  /** A handshake succeeded: another one has the connection from here on. */
-  handOver(occupant: ConnectionHandler): void {
-    this.#occupant = occupant
+  /** A handshake succeeded: another handler has the connection from here on. */
+  setHandler(handler: ConnectionHandler): void {
+    this.#handler = handler
   }
 
-  /** The exchange is over and its answer written. `close`: the connection is of no further use. */
+  /** The exchange is over and its response written. `close`: the connection is of no further use. */
   next(close: boolean): void {
-    this.#occupant = undefined
-    if (close || this.shared.draining || (this.ended && this.#reader.buffered === 0)) {
+    this.#handler = undefined
+    if (close || this.context.draining || (this.ended && this.#reader.buffered === 0)) {
       this.end()
       return
     }
-    this.#begun = false
-    this.dueAt = this.shared.wheel.in(this.shared.limits.keepAliveTimeoutMs)
+    this.#headStarted = false
+    this.deadlineAt = this.context.deadlines.in(this.context.limits.keepAliveTimeoutMs)
     if (this.#paused || this.#reader.buffered > 0) this.pump()
   }
 
-  /** What is no request. There is no exchange to tell of; the client gets the answer and the connection ends. */
+  /** What is no request makes no request event; the client gets the response and the connection ends. */
   #refuse(tag: ForwardErrorTag, reason: string): void {
-    this.trouble(tag, new Error(reason))
-    const exchange = new Exchange(this, undefined)
-    this.#occupant = exchange
+    this.reportError(tag, new Error(reason))
+    const exchange = this.#newExchange(this, undefined)
+    this.#handler = exchange
     exchange.fail(tag)
   }
 
@@ -201,61 +174,59 @@ export class ClientConnection implements Timed {
     this.ended = true
     this.#reader.end()
     if (this.#lingering) endAndDestroy(this.socket)
-    else if (this.#occupant !== undefined) this.#occupant.onClientEnd()
+    else if (this.#handler !== undefined) this.#handler.onClientEnd()
     else this.pump()
   }
 
   #onClose(): void {
     if (this.closed) return
     this.closed = true
-    const { shared } = this
-    shared.open.delete(this)
-    shared.wheel.remove(this)
-    this.#occupant?.onClientClose()
-    this.#occupant = undefined
-    if (shared.open.size === 0) shared.emptied?.()
+    const { context } = this
+    context.open.delete(this)
+    context.deadlines.remove(this)
+    this.#handler?.onClientClose()
+    this.#handler = undefined
+    if (context.open.size === 0) context.onEmpty?.()
   }
 
-  onDue(): void {
+  onDeadline(): void {
     this.guard(() => {
-      if (this.#occupant !== undefined) this.#occupant.onDeadline()
+      if (this.#handler !== undefined) this.#handler.onDeadline()
       else if (this.#lingering || this.ended) this.socket.destroy()
-      else if (this.#begun) this.#refuse("RequestTimeout", "the head took too long")
+      else if (this.#headStarted) this.#refuse("RequestTimeout", "the head took too long")
       else this.end()
     })
   }
 
-  /** Takes no further request; an idle connection closes at once. */
   drain(): void {
-    if (this.#occupant === undefined && !this.#begun && !this.#lingering) this.end()
+    if (this.#handler === undefined && !this.#headStarted && !this.#lingering) this.end()
   }
 
-  /** Ends what drain waited for: a WebSocket is told, an unfinished answer must not look finished. */
   goAway(): void {
     this.guard(() => {
-      if (this.#occupant === undefined) this.socket.destroy()
-      else this.#occupant.onGoingAway()
+      if (this.#handler === undefined) this.socket.destroy()
+      else this.#handler.onGoingAway()
     })
   }
 
-  /** Ends our side, then waits for the client's, so that what it sends meanwhile does not reset the answer away. */
+  /** Ends our side, then waits for the client's, so that what it sends meanwhile does not reset the response away. */
   end(): void {
     if (this.#lingering || this.closed) return
     this.#lingering = true
-    const { wheel, limits } = this.shared
-    // The rest of the answer may still take its time to a slow client; only then the waiting begins.
-    this.dueAt = wheel.in(limits.upstreamIdleTimeoutMs)
+    const { deadlines, limits } = this.context
+    // The rest of the response may still take its time to a slow client; only then the linger time begins.
+    this.deadlineAt = deadlines.in(limits.upstreamIdleTimeoutMs)
     if (this.ended) {
       endAndDestroy(this.socket)
       return
     }
     this.socket.end(() => {
-      this.dueAt = wheel.in(limits.lingerMs)
+      this.deadlineAt = deadlines.in(limits.lingerMs)
     })
     this.resume()
   }
 
-  /** The answer cannot be completed: the client must see a failure, so no clean end. */
+  /** The response cannot be completed: the client must see a failure, so no clean end. */
   abort(): void {
     this.#lingering = true
     reset(this.socket)
@@ -273,17 +244,17 @@ export class ClientConnection implements Timed {
     this.socket.resume()
   }
 
-  trouble(tag: ForwardErrorTag, cause: unknown): void {
+  reportError(tag: ForwardErrorTag, cause: unknown): void {
     try {
-      this.shared.options.onEvent?.({ type: "trouble", tag, cause })
+      this.context.options.onEvent?.({ type: "error", tag, cause })
     } catch {
       // A log that fails must not fail the request.
     }
   }
 
-  /** One connection's failure is its own: whatever a peer makes us throw ends here. */
-  fault(cause: unknown): void {
-    this.trouble("ProxyFailed", cause)
+  /** An error in our own code ends its own connection and no other. */
+  onInternalError(cause: unknown): void {
+    this.reportError("ProxyFailed", cause)
     this.socket.destroy()
   }
 
@@ -291,7 +262,7 @@ export class ClientConnection implements Timed {
     try {
       run()
     } catch (cause) {
-      this.fault(cause)
+      this.onInternalError(cause)
     }
   }
 }

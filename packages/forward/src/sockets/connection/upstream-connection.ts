@@ -1,84 +1,69 @@
-import type { Socket } from "node:net"
 import type { ResponseReader } from "../../http1/response-reader.ts"
-import type { UpstreamError, Limits, UpstreamAddress } from "../contract/contract.ts"
-import type { UpstreamPools } from "./upstream-pool.ts"
-import type { Timed, DeadlineScanner } from "../io/deadlines.ts"
-import { connect } from "node:net"
+import type { Limits } from "../contract/limits.ts"
+import type { UpstreamAddress, UpstreamError } from "../contract/upstream.ts"
+import type { DeadlineScanner, HasDeadline } from "../io/deadlines.ts"
+import type { UpstreamUser } from "./connection-handler.ts"
+import { connect, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
+import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
 
-/** Who uses a connection upstream at the moment. */
-export interface UpstreamUser {
-  onUpstreamOpen(): void
-  /** Octets are in the upstream's reader, or its end is. */
-  onUpstreamData(): void
-  /** The peer sent its FIN; the reader knows. */
-  onUpstreamEnd(): void
-  onUpstreamDrain(): void
-  /** The connection is gone; `connected` is false when it never was open. */
-  onUpstreamClose(upstream: UpstreamConnection, connected: boolean, cause: unknown): void
-  /** One of the above threw. */
-  fault(cause: unknown): void
-}
-
-/** How long the first of two loopback addresses is waited for before the other is tried beside it, in ms (RFC 8305 §5). */
+/** How long the first of two loopback addresses has before the other is tried beside it, in ms (RFC 8305 §5). */
 const RACE_MS = 50
 
-/**
- * The mark of 1 is for a connection that is paused: its stream then holds one read and not two. One that flows never meets it.
- */
-const DIAL = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
+/** A high-water mark of 1, so that the stream of a paused connection holds one read and not two. While it flows it has no effect. */
+const SOCKET_OPTIONS = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
 
 /** One connection towards an app, used for one exchange after another. */
-export class UpstreamConnection implements Timed {
+export class UpstreamConnection implements HasDeadline {
   readonly origin: UpstreamAddress
   readonly reader: ResponseReader
-  dueAt = 0
-  /** True once it carried a request before the one at hand: then its death may be a race with its idle time-out. */
+  deadlineAt = 0
+  /** Requests sent on it. With more than one, its end may be a race with the app's idle time-out. */
   requests = 0
   connected = false
   closed = false
-  /** True when it left the pool's count: it is a tunnel now. */
+  /** True when it is not in its pool's count any more: it became a tunnel, or closed. */
   uncounted = false
   user: UpstreamUser | undefined
   socket: Socket
-  readonly #pools: UpstreamPools
-  readonly #wheel: DeadlineScanner
+  readonly #onClosed: (upstream: UpstreamConnection) => void
+  readonly #deadlines: DeadlineScanner
   #racing: Socket | undefined
   #cause: unknown
 
-  constructor(origin: UpstreamAddress, limits: Limits, wheel: DeadlineScanner, pools: UpstreamPools) {
+  constructor(
+    origin: UpstreamAddress,
+    limits: Limits,
+    deadlines: DeadlineScanner,
+    onClosed: (upstream: UpstreamConnection) => void,
+  ) {
     this.origin = origin
-    this.#pools = pools
-    this.#wheel = wheel
+    this.#onClosed = onClosed
+    this.#deadlines = deadlines
     this.reader = responseReader(limits)
-    wheel.add(this)
-    this.dueAt = wheel.in(limits.connectTimeoutMs)
-    if (origin.host === "loopback") {
-      this.socket = this.#dialLoopback()
-    } else {
-      const options = { ...DIAL, host: origin.host, port: origin.port }
-      this.socket =
-        origin.tls === undefined
-          ? connect(options)
-          : connectTls({ servername: origin.host, ...origin.tls, ...options, ALPNProtocols: ["http/1.1"] })
-      this.#listen(this.socket, origin.tls === undefined ? "connect" : "secureConnect")
+    deadlines.add(this)
+    this.deadlineAt = deadlines.in(limits.connectTimeoutMs)
+    if (origin.host === "loopback" && origin.addresses === undefined) this.socket = this.#connectLoopback()
+    else {
+      this.socket = open(origin)
+      this.#addListeners(this.socket, origin.tls === undefined ? "connect" : "secureConnect")
     }
   }
 
   /** Both literals, IPv4 first, without a look-up: an app may listen on either, and /etc/hosts is the tenant's. */
-  #dialLoopback(): Socket {
-    const dial = (host: string) => {
-      const socket = connect({ ...DIAL, host, port: this.origin.port })
-      this.#listen(socket, "connect")
+  #connectLoopback(): Socket {
+    const openLiteral = (host: string) => {
+      const socket = connect({ ...SOCKET_OPTIONS, host, port: this.origin.port })
+      this.#addListeners(socket, "connect")
       return socket
     }
-    const first = dial("127.0.0.1")
+    const first = openLiteral("127.0.0.1")
     let raced = false
     const race = () => {
       if (raced || this.connected || this.closed) return
       raced = true
-      this.#racing = dial("::1")
+      this.#racing = openLiteral("::1")
     }
     first.once("error", race)
     const timer = setTimeout(race, RACE_MS)
@@ -87,28 +72,28 @@ export class UpstreamConnection implements Timed {
     return first
   }
 
-  #listen(socket: Socket, open: "connect" | "secureConnect"): void {
+  #addListeners(socket: Socket, open: "connect" | "secureConnect"): void {
     socket.on(open, () => {
       if (this.closed || this.connected) {
         socket.destroy()
         return
       }
       this.connected = true
-      // Of the other address, which did not answer: no reason for how this connection will end.
+      // Of the other address: no reason for how this connection will end.
       this.#cause = undefined
-      this.dueAt = 0
+      this.deadlineAt = 0
       if (this.socket !== socket) {
         const loser = this.socket
         this.socket = socket
         loser.destroy()
       } else this.#racing?.destroy()
       this.#racing = undefined
-      this.#tell((user) => user.onUpstreamOpen())
+      this.#notify((user) => user.onUpstreamOpen())
     })
     socket.on("data", (bytes) => {
       const { user } = this
       if (user === undefined) {
-        // Nobody asked: whatever it says, it is not the answer to the next request (RFC 9112 §6.3).
+        // No request is in flight: this is not the response to the next one (RFC 9112 §6.3).
         this.destroy()
         return
       }
@@ -116,16 +101,16 @@ export class UpstreamConnection implements Timed {
       try {
         user.onUpstreamData()
       } catch (cause) {
-        user.fault(cause)
+        user.onInternalError(cause)
       }
     })
     socket.on("end", () => {
       if (socket !== this.socket) return
       this.reader.end()
       if (this.user === undefined) this.destroy()
-      else this.#tell((user) => user.onUpstreamEnd())
+      else this.#notify((user) => user.onUpstreamEnd())
     })
-    socket.on("drain", () => this.#tell((user) => user.onUpstreamDrain()))
+    socket.on("drain", () => this.#notify((user) => user.onUpstreamDrain()))
     socket.on("error", (error) => {
       // Of two racers, the one that was refused says more than the one that has no such address.
       if (this.connected || codeOf(this.#cause) !== "ECONNREFUSED") this.#cause = error
@@ -141,11 +126,11 @@ export class UpstreamConnection implements Timed {
         }
         if (socket !== this.socket && !this.socket.destroyed) return
       } else if (socket !== this.socket) return
-      this.#gone(this.#cause)
+      this.#close(this.#cause)
     })
   }
 
-  onDue(): void {
+  onDeadline(): void {
     this.destroy(this.connected ? undefined : Object.assign(new Error("connect time-out"), { code: "ETIMEDOUT" }))
   }
 
@@ -154,35 +139,45 @@ export class UpstreamConnection implements Timed {
     if (cause !== undefined) this.#cause = cause
     this.socket.destroy()
     this.#racing?.destroy()
-    this.#gone(this.#cause)
+    this.#close(this.#cause)
   }
 
-  #gone(cause: unknown): void {
+  #close(cause: unknown): void {
     if (this.closed) return
     this.closed = true
-    this.#wheel.remove(this)
-    this.#pools.forget(this)
-    this.#tell((user) => {
+    this.#deadlines.remove(this)
+    this.#onClosed(this)
+    this.#notify((user) => {
       this.user = undefined
-      user.onUpstreamClose(this, this.connected, cause)
+      user.onUpstreamClose(this.connected, cause)
     })
   }
 
-  #tell(what: (user: UpstreamUser) => void): void {
+  #notify(run: (user: UpstreamUser) => void): void {
     const { user } = this
     if (user === undefined) return
     try {
-      what(user)
+      run(user)
     } catch (cause) {
-      user.fault(cause)
+      user.onInternalError(cause)
     }
   }
+}
+
+const open = ({ host, port, tls, addresses }: UpstreamAddress): Socket => {
+  const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
+  if (refused !== undefined) return new Socket().destroy(refused)
+  const lookup = addresses === undefined ? {} : { lookup: checkedLookup(addresses) }
+  const options = { ...SOCKET_OPTIONS, host, port, ...lookup }
+  return tls === undefined
+    ? connect(options)
+    : connectTls({ servername: host, ...tls, ...options, ALPNProtocols: ["http/1.1"] })
 }
 
 const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
 
-/** Why a connection could not be opened, as the client is told. */
+/** Why a connection could not be opened, as a client sees it. */
 export const connectFailure = (upstream: UpstreamConnection, cause: unknown): UpstreamError["tag"] => {
   const code = codeOf(cause)
   if (code === "ECONNREFUSED") return "PortClosed"

@@ -1,4 +1,5 @@
-import type { Limits, UpstreamAddress } from "../contract/contract.ts"
+import type { Limits } from "../contract/limits.ts"
+import type { UpstreamAddress } from "../contract/upstream.ts"
 import type { DeadlineScanner } from "../io/deadlines.ts"
 import { UpstreamConnection } from "./upstream-connection.ts"
 
@@ -9,20 +10,20 @@ interface Pool {
 }
 
 /**
- * The connections upstream, by pool: one array of free ones each, the last used first. Pools nobody used for longest are
- * closed when there are too many, so that 100 000 ports asked for do not fill the memory.
+ * The connections upstream, by pool: one array of free ones each, the last used first. When there are too many pools, the
+ * oldest one that has only free connections is closed, so that 100 000 ports asked for do not fill the memory.
  */
 export class UpstreamPools {
   readonly #pools = new Map<string, Pool>()
   readonly #limits: Limits
-  readonly #wheel: DeadlineScanner
+  readonly #deadlines: DeadlineScanner
 
-  constructor(limits: Limits, wheel: DeadlineScanner) {
+  constructor(limits: Limits, deadlines: DeadlineScanner) {
     this.#limits = limits
-    this.#wheel = wheel
+    this.#deadlines = deadlines
   }
 
-  /** A free connection, or a new one that is not open yet, or `undefined` when the pool is full. */
+  /** A free connection, or a new one that is not open yet, or `undefined` when the pool is full. `fresh`: only a new one. */
   take(origin: UpstreamAddress, fresh: boolean): UpstreamConnection | undefined {
     let pool = this.#pools.get(origin.pool)
     if (pool === undefined) {
@@ -31,20 +32,20 @@ export class UpstreamPools {
       if (this.#pools.size > this.#limits.maxPools) this.#evict()
     } else if (!fresh) {
       for (let upstream = pool.free.pop(); upstream !== undefined; upstream = pool.free.pop()) {
-        if (upstream.closed || upstream.origin.host !== origin.host || upstream.origin.port !== origin.port) {
+        if (upstream.closed || !isSamePlace(upstream.origin, origin)) {
           upstream.destroy()
           continue
         }
-        upstream.dueAt = 0
+        upstream.deadlineAt = 0
         return upstream
       }
     }
     if (pool.open >= this.#limits.maxConnectionsPerPool) return undefined
     pool.open++
-    return new UpstreamConnection(origin, this.#limits, this.#wheel, this)
+    return new UpstreamConnection(origin, this.#limits, this.#deadlines, (closed) => this.#onClosed(closed))
   }
 
-  /** Gives a connection back for the next exchange. */
+  /** Takes a connection back for the next exchange. */
   give(upstream: UpstreamConnection): void {
     upstream.user = undefined
     const pool = this.#pools.get(upstream.origin.pool)
@@ -52,7 +53,7 @@ export class UpstreamPools {
       upstream.destroy()
       return
     }
-    upstream.dueAt = this.#wheel.in(this.#limits.poolIdleTimeoutMs)
+    upstream.deadlineAt = this.#deadlines.in(this.#limits.poolIdleTimeoutMs)
     pool.free.push(upstream)
   }
 
@@ -66,16 +67,15 @@ export class UpstreamPools {
     if (pool.open === 0) this.#pools.delete(upstream.origin.pool)
   }
 
-  /** Called by a connection that closed. */
-  forget(upstream: UpstreamConnection): void {
-    const pool = this.#pools.get(upstream.origin.pool)
-    const at = pool?.free.indexOf(upstream) ?? -1
-    if (at >= 0) pool!.free.splice(at, 1)
-    this.uncount(upstream)
-  }
-
   closeFree(): void {
     for (const pool of this.#pools.values()) while (pool.free.length > 0) pool.free.pop()!.destroy()
+  }
+
+  #onClosed(upstream: UpstreamConnection): void {
+    const free = this.#pools.get(upstream.origin.pool)?.free
+    const at = free?.indexOf(upstream) ?? -1
+    if (at >= 0) free!.splice(at, 1)
+    this.uncount(upstream)
   }
 
   #evict(): void {
@@ -87,3 +87,9 @@ export class UpstreamPools {
     }
   }
 }
+
+/** Whether a connection to one goes where the other one is: also by the rule that its address was checked by. */
+const isSamePlace = (one: UpstreamAddress, other: UpstreamAddress): boolean =>
+  one.host === other.host &&
+  one.port === other.port &&
+  (one.addresses === other.addresses || JSON.stringify(one.addresses) === JSON.stringify(other.addresses))

@@ -1,6 +1,48 @@
-import type { Limits } from "./contract.ts"
+/** Limits of the engine. Times in ms, where 0 disables the time-out; sizes in bytes. */
+export interface Limits {
+  /** From the first byte of a request, or the opening of the connection, to the end of its head. 15 000: slow heads are an attack. */
+  readonly headersTimeoutMs: number
+  /** Without any byte of a request's body. 60 000: an upload may last, but it must progress. */
+  readonly bodyIdleTimeoutMs: number
+  /** Between two requests of a connection. 75 000: longer than our router keeps its side, so that a request never meets a connection that is being closed. */
+  readonly keepAliveTimeoutMs: number
+  /** Until a TCP (and TLS) connection upstream. 1 000 on loopback, where a closed port is to be an instant 502. */
+  readonly connectTimeoutMs: number
+  /** Until the head of a response. 0: development servers compile for minutes, and the router owns the 504. */
+  readonly upstreamHeadersTimeoutMs: number
+  /** Without any byte of a response's body, unless it is `text/event-stream`; also of a client that reads nothing. 300 000. */
+  readonly upstreamIdleTimeoutMs: number
+  /** A free connection upstream. 4 000: apps close theirs after 5 s (node:http), and we must be first. */
+  readonly poolIdleTimeoutMs: number
+  /** Of a WebSocket without any byte of either side. 0: applications have heartbeats of their own, TCP keep-alive finds dead peers. */
+  readonly tunnelIdleTimeoutMs: number
+  /** From the end of one side of a WebSocket to the end of the other. 30 000. */
+  readonly tunnelLingerMs: number
+  /** From the last byte of a connection's last response to the client's end, while what it still sends is thrown away. 2 000. */
+  readonly lingerMs: number
+  /** Of a request's head, start line included. 65 536: above what any hop before us lets through. */
+  readonly maxRequestHead: number
+  /** The same of a response's. 65 536. */
+  readonly maxResponseHead: number
+  /** Fields in a head. 1 000, as node:http. */
+  readonly maxFields: number
+  /** Bytes of a request target. 32 768. */
+  readonly maxTarget: number
+  /** Chunk extensions and trailers of one body, in all. 16 384 (CVE-2023-39326). */
+  readonly maxChunkOverhead: number
+  /** Interim responses before a final one. 16. */
+  readonly maxInterim: number
+  /** Open connections from clients; above it new ones are closed at once. 10 000. */
+  readonly maxConnections: number
+  /** Connections to one pool, WebSockets not counted; above it 503. 1 024: long polls and event streams hold one each. */
+  readonly maxConnectionsPerPool: number
+  /** Requests on one connection upstream before it is closed. 1 000. */
+  readonly maxRequestsPerConnection: number
+  /** Pools with open connections; above it the free connections of one pool are closed. 256: more ports than a machine has servers. */
+  readonly maxPools: number
+}
 
-/** The bounds that hold unless told otherwise. The reasons stand at each field of `Limits`. */
+/** The limits that hold where an engine is not given others. The reasons are at each field of `Limits`. */
 export const defaultLimits: Limits = {
   headersTimeoutMs: 15_000,
   bodyIdleTimeoutMs: 60_000,

@@ -1,36 +1,39 @@
 import type { Duplex } from "node:stream"
 import type { BodyRange, MessageEnd, RequestHead } from "../../http1/head.ts"
 import type { ParseError } from "../../http1/parse-error.ts"
-import type { IncomingRequest } from "../contract/contract.ts"
+import type { ForwardDirective } from "../contract/decision.ts"
+import type { IncomingRequest, SendResult } from "../contract/request.ts"
 
 /** The connection that a request came by. */
-export interface Source {
+export interface RequestSource {
   readonly socket: Duplex
   readonly remoteAddress: string
 }
 
-/** Who feeds a request's body. */
-export interface Feeder {
-  /** The body's reader wants more. */
+/** The exchange behind a request. */
+export interface RequestOwner {
+  readonly replayable: boolean
+  send(directive: ForwardDirective): Promise<SendResult>
+  /** The body's reader waits for more. */
   onBodyWanted(): void
 }
 
 /** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
 export class IncomingExchangeRequest implements IncomingRequest {
   readonly head: RequestHead
-  readonly #source: Source
-  readonly #feeder: Feeder
+  readonly #source: RequestSource
+  readonly #owner: RequestOwner
   #body: ReadableStream<Uint8Array> | undefined
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #abort: AbortController | undefined
   #aborted = false
   #isOver = false
-  #told: (() => void)[] | undefined
+  #onOver: (() => void)[] | undefined
 
-  constructor(head: RequestHead, source: Source, feeder: Feeder) {
+  constructor(head: RequestHead, source: RequestSource, owner: RequestOwner) {
     this.head = head
     this.#source = source
-    this.#feeder = feeder
+    this.#owner = owner
   }
 
   get remoteAddress(): string {
@@ -38,11 +41,11 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 
   get localPort(): number {
-    return peer(this.#source.socket).localPort ?? 0
+    return fieldsOf(this.#source.socket).localPort ?? 0
   }
 
   get encrypted(): boolean {
-    return peer(this.#source.socket).encrypted === true
+    return fieldsOf(this.#source.socket).encrypted === true
   }
 
   get signal(): AbortSignal {
@@ -53,21 +56,35 @@ export class IncomingExchangeRequest implements IncomingRequest {
     return this.#abort.signal
   }
 
+  get replayable(): boolean {
+    return this.#owner.replayable
+  }
+
+  send(directive: ForwardDirective): Promise<SendResult> {
+    return this.#owner.send(directive)
+  }
+
   body(): ReadableStream<Uint8Array> | null {
     if (this.head.framing === 0) return null
-    this.#body ??= new ReadableStream<Uint8Array>(
+    this.#body ??= this.#makeBody()
+    return this.#body
+  }
+
+  #makeBody(): ReadableStream<Uint8Array> {
+    const late = this.#isOver ? "the exchange is over" : this.replayable ? undefined : "the body was sent on"
+    return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
-          this.#sink = controller
+          if (late === undefined) this.#sink = controller
+          else controller.error(new Error(late))
         },
-        pull: () => this.#feeder.onBodyWanted(),
+        pull: () => this.#owner.onBodyWanted(),
         cancel: () => {
           this.#sink = undefined
         },
       },
       { highWaterMark: 1 },
     )
-    return this.#body
   }
 
   /** True once somebody here reads the body; then it can no longer be sent on. */
@@ -76,7 +93,7 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 
   get wantsBody(): boolean {
-    // A cancelled body is read over, so that the connection can go on.
+    // The rest of a cancelled body is read and dropped, so that the connection can go on.
     return this.#sink === undefined || (this.#sink.desiredSize ?? 0) > 0
   }
 
@@ -94,13 +111,13 @@ export class IncomingExchangeRequest implements IncomingRequest {
 
   over(): Promise<void> {
     if (this.#isOver) return Promise.resolve()
-    return new Promise((resolve) => (this.#told ??= []).push(resolve))
+    return new Promise((resolve) => (this.#onOver ??= []).push(resolve))
   }
 
-  /** The exchange is over; `complete` is false when the client left or the answer broke off. */
+  /** The exchange is over; `complete` is false when the client left or the response broke off. */
   end(complete: boolean): void {
     this.#isOver = true
-    for (const tell of this.#told ?? []) tell()
+    for (const resolve of this.#onOver ?? []) resolve()
     this.#sink?.error(new Error("the exchange is over"))
     this.#sink = undefined
     if (complete) return
@@ -109,7 +126,8 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 }
 
-const peer = (socket: Duplex) =>
+/** What sockets of node:net and node:tls have, and other streams do not. */
+const fieldsOf = (socket: Duplex) =>
   socket as {
     readonly localPort?: number | undefined
     readonly encrypted?: boolean

@@ -1,5 +1,5 @@
-import type { HeaderList } from "../../headers.ts"
-import { headerValue } from "../../headers.ts"
+import type { HeaderList } from "../../header-list.ts"
+import { headerValue } from "../../header-list.ts"
 
 /** Hops that an OPTIONS request may still take (RFC 9110 §7.6.2); `undefined` when it does not say. */
 export const maxForwards = (headers: HeaderList): number | undefined => {

@@ -1,24 +1,27 @@
 import type { Duplex } from "node:stream"
-import type { HeaderList, ResponseHop } from "../../headers.ts"
+import type { HeaderList } from "../../header-list.ts"
+import type { ResponseHop } from "../../response-headers.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
-import { endToEndTrailers, headerValue, responseHeaders } from "../../headers.ts"
+import { endToEndTrailers } from "../../trailers.ts"
+import { headerValue } from "../../header-list.ts"
+import { responseHeaders } from "../../response-headers.ts"
 import { lastChunkText, responseHeadText } from "../../http1/write.ts"
 import { writePiece } from "../io/write.ts"
 
-/** An app's answer on its way to the client: a head, pieces of a body, an end. Knows nothing of where they come from. */
+/** An app's response on its way to the client: a head, pieces of a body, an end. Knows nothing of where they come from. */
 export class ResponseRelay {
   readonly head: ResponseHead
-  /** True when the client's connection ends with this answer. */
+  /** True when the client's connection ends with this response. */
   readonly close: boolean
-  /** True for an event stream, which may be silent for as long as it likes. */
-  readonly silent: boolean
+  /** True for an event stream, which has no idle time-out. */
+  readonly isEventStream: boolean
   readonly #socket: Duplex
   readonly #hop: ResponseHop
   readonly #chunked: boolean
-  /** The head, until it is written together with the first octets of its body. */
+  /** The head, until it is written together with the first bytes of its body. */
   #text: string
 
-  /** `close`: whether the connection ends for another reason than the answer's own. */
+  /** `close`: whether the connection ends for another reason than the response's own. */
   constructor(socket: Duplex, request: RequestHead, head: ResponseHead, hop: ResponseHop, close: boolean) {
     this.head = head
     this.#socket = socket
@@ -29,7 +32,7 @@ export class ResponseRelay {
     // "none": a length that is there was checked by the reader, and there is none beside chunks.
     const framing = this.#chunked ? "chunked" : "none"
     this.#text = responseHeadText(head.status, head.reason, headers, framing, this.close)
-    this.silent = head.framing !== 0 && isEventStream(headers)
+    this.isEventStream = head.framing !== 0 && isEventStream(headers)
   }
 
   /** False when the app is to wait for `drain`. */
@@ -39,7 +42,7 @@ export class ResponseRelay {
     return writePiece(this.#socket, before, bytes, this.#chunked)
   }
 
-  /** Nothing of the body is at hand: the head does not wait for it. */
+  /** Writes the head, when none of the body has come with it. */
   flush(): void {
     if (this.#text === "") return
     this.#socket.write(this.#text, "latin1")
@@ -52,8 +55,8 @@ export class ResponseRelay {
   }
 }
 
-/** An interim answer, or the 101 that opens a tunnel: a head and nothing more. */
-export const writeHead = (socket: Duplex, head: ResponseHead, hop: ResponseHop): void => {
+/** Writes an interim response, or the 101 that opens a tunnel: a head and nothing more. */
+export const relayHead = (socket: Duplex, head: ResponseHead, hop: ResponseHop): void => {
   const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: false })
   socket.write(responseHeadText(head.status, head.reason, headers, "none", false), "latin1")
 }

@@ -1,36 +1,36 @@
 /** Something with one deadline at a time. */
-export interface Timed {
-  /** On the wheel's clock, in ms; 0: none. */
-  dueAt: number
-  onDue(): void
+export interface HasDeadline {
+  /** On the scanner's clock, in ms; 0: none. */
+  deadlineAt: number
+  onDeadline(): void
 }
 
 /**
- * One coarse wheel for all deadlines of an engine: an interval that looks at everything open, instead of a timer for each
- * request. Setting a deadline is one assignment. A deadline fires at most `tickMs` late and never early. The interval runs
- * while anything is on the wheel and does not keep the process alive.
+ * All deadlines of an engine: one interval that looks at everything open, instead of a timer for each request. To set a
+ * deadline is one assignment. A deadline fires at most two intervals late and never early. The interval runs while there is
+ * anything to look at and does not keep the process alive.
  */
 export class DeadlineScanner {
-  /** The clock, in ms, as of the last tick. */
+  /** The clock, in ms, as of the last scan. */
   now: number
-  readonly #tickMs: number
-  readonly #entries = new Set<Timed>()
+  readonly #intervalMs: number
+  readonly #entries = new Set<HasDeadline>()
   #interval: ReturnType<typeof setInterval> | undefined
 
-  constructor(tickMs: number) {
-    this.#tickMs = tickMs
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs
     this.now = performance.now()
   }
 
-  add(entry: Timed): void {
+  add(entry: HasDeadline): void {
     this.#entries.add(entry)
     if (this.#interval !== undefined) return
     this.now = performance.now()
-    this.#interval = setInterval(() => this.#tick(), this.#tickMs)
+    this.#interval = setInterval(() => this.#scan(), this.#intervalMs)
     this.#interval.unref()
   }
 
-  remove(entry: Timed): void {
+  remove(entry: HasDeadline): void {
     this.#entries.delete(entry)
     if (this.#entries.size > 0) return
     clearInterval(this.#interval)
@@ -39,16 +39,16 @@ export class DeadlineScanner {
 
   /** A deadline `ms` from now; 0 gives none. */
   in(ms: number): number {
-    return ms === 0 ? 0 : this.now + ms + this.#tickMs
+    return ms === 0 ? 0 : this.now + ms + this.#intervalMs
   }
 
-  #tick(): void {
+  #scan(): void {
     const now = performance.now()
     this.now = now
     for (const entry of this.#entries) {
-      if (entry.dueAt !== 0 && entry.dueAt <= now) {
-        entry.dueAt = 0
-        entry.onDue()
+      if (entry.deadlineAt !== 0 && entry.deadlineAt <= now) {
+        entry.deadlineAt = 0
+        entry.onDeadline()
       }
     }
   }

@@ -1,10 +1,10 @@
 import type { Duplex } from "node:stream"
 
-/** A body's piece up to this many octets is cheaper to copy into the text before it than to write beside it. */
+/** A piece of a body up to this many bytes is cheaper to copy into the text before it than to write beside it. */
 const SMALL = 2_048
-/** What may wait in a client's socket before the next of its pipelined requests is begun, in octets. */
+/** How much may be buffered for a client before its next pipelined request is read, in bytes. */
 const HIGH_WATER = 65_536
-const NOTHING = Buffer.alloc(0)
+const NO_BYTES = Buffer.alloc(0)
 
 /**
  * Writes a piece of a body, framed as a chunk or as it is, after `before`. False when the source is to wait for `drain`: by
@@ -28,12 +28,12 @@ export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, ch
 /**
  * Whether the kernel took all that was just written; when not, the source is to wait for `drain`. So one read of 64 KiB waits
  * in the socket, and one more in the stream that is being paused. `more` is what `write` gave: below its own mark of 64 KiB
- * a stream says no `drain`, so it is asked to.
+ * a stream emits no `drain`, so that one is made.
  */
 export const flushed = (socket: Duplex, more: boolean): boolean => {
   if (socket.writableLength === 0) return true
   if (more) {
-    socket.write(NOTHING, (error) => {
+    socket.write(NO_BYTES, (error) => {
       if (!error) socket.emit("drain")
     })
   }

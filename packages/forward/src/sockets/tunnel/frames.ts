@@ -3,17 +3,17 @@ export const GOING_AWAY: Uint8Array = Uint8Array.of(0x88, 2, 0x03, 0xe9)
 
 /**
  * Follows one direction of a WebSocket just far enough to know where a frame ends (RFC 6455 §5.2), which is the only place
- * where a frame of our own may be put. Holds no octet of a payload.
+ * where a frame of our own may be put. Holds no byte of a payload.
  */
 export class Frames {
-  /** Octets of the frame at hand's payload that are still to come. */
+  /** Bytes that are still to come of the current frame's payload. */
   #payload = 0
-  /** Octets of its header so far: the second one and those of its length. */
+  /** Bytes of its header so far: the second one and those of its length. */
   #header = 0
   #second = 0
   #length = 0
 
-  /** True when the next octet begins a frame. */
+  /** True when the next byte begins a frame. */
   get between(): boolean {
     return this.#payload === 0 && this.#header === 0
   }
@@ -27,14 +27,14 @@ export class Frames {
         i += skipped
         continue
       }
-      const octet = bytes[i++]!
+      const byte = bytes[i++]!
       const at = this.#header++
       if (at === 1) {
-        this.#second = octet
-        this.#length = (octet & 0x7f) < 126 ? octet & 0x7f : 0
+        this.#second = byte
+        this.#length = (byte & 0x7f) < 126 ? byte & 0x7f : 0
       }
       const extended = (this.#second & 0x7f) === 126 ? 2 : (this.#second & 0x7f) === 127 ? 8 : 0
-      if (at > 1 && at < 2 + extended) this.#length = this.#length * 256 + octet
+      if (at > 1 && at < 2 + extended) this.#length = this.#length * 256 + byte
       const size = at === 0 ? 2 : 2 + extended + (this.#second >= 128 ? 4 : 0)
       if (this.#header < size) continue
       this.#payload = this.#length

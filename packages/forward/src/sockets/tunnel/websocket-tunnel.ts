@@ -1,52 +1,57 @@
-import type { ClientConnection, ConnectionHandler } from "../connection/client-connection.ts"
-import type { UpstreamConnection, UpstreamUser } from "../connection/upstream-connection.ts"
+import type { ClientConnection } from "../connection/client-connection.ts"
+import type { ConnectionHandler, UpstreamUser } from "../connection/connection-handler.ts"
+import type { UpstreamConnection } from "../connection/upstream-connection.ts"
 import { Frames, GOING_AWAY } from "./frames.ts"
 import { endAndDestroy, reset, flushed } from "../io/write.ts"
 
-/** After which silence the kernel asks a peer whether it is still there, in ms. */
+/** After how long without a byte TCP keep-alive probes a peer, in ms. */
 const KEEP_ALIVE_MS = 30_000
 
-/** A WebSocket after its handshake: octets, both ways, each side's pace the other's limit. */
+/** A WebSocket after its handshake: bytes both ways, each side at the pace of the other. */
 export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   readonly wantsBody = false
   readonly blocked = false
-  readonly #down: ClientConnection
+  readonly #client: ClientConnection
   readonly #upstream: UpstreamConnection
   readonly #frames = new Frames()
-  readonly #over: (bytesIn: number, bytesOut: number) => void
+  readonly #onOver: (bytesIn: number, bytesOut: number) => void
   #bytesIn = 0
   #bytesOut = 0
   #closed = false
   /** True once one side has sent its FIN: the other one has the linger time to follow. */
   #halfClosed = false
 
-  /** `over` is called once, with the octets from and to the client. */
-  constructor(down: ClientConnection, upstream: UpstreamConnection, over: (bytesIn: number, bytesOut: number) => void) {
-    this.#down = down
+  /** `onOver` is called once, with the bytes from and to the client. */
+  constructor(
+    client: ClientConnection,
+    upstream: UpstreamConnection,
+    onOver: (bytesIn: number, bytesOut: number) => void,
+  ) {
+    this.#client = client
     this.#upstream = upstream
-    this.#over = over
+    this.#onOver = onOver
   }
 
-  /** Takes both connections; what came early goes first. */
+  /** Takes both connections; bytes that came early go first. */
   open(): void {
-    const { socket } = this.#down
+    const { socket } = this.#client
     this.#upstream.user = this
-    this.#down.shared.pools.uncount(this.#upstream)
+    this.#client.context.pools.uncount(this.#upstream)
     this.#upstream.socket.setKeepAlive(true, KEEP_ALIVE_MS)
     if ("setKeepAlive" in socket && typeof socket.setKeepAlive === "function") socket.setKeepAlive(true, KEEP_ALIVE_MS)
-    this.#down.resume()
-    this.#due()
-    const early = this.#down.takeEarly()
-    if (early.length > 0) this.onOctets(early)
+    this.#client.resume()
+    this.#renewDeadline()
+    const early = this.#client.readRest()
+    if (early.length > 0) this.onBytes(early)
     this.onUpstreamData()
-    if (this.#down.ended) this.onClientEnd()
+    if (this.#client.ended) this.onClientEnd()
   }
 
-  onOctets(bytes: Uint8Array): boolean {
+  onBytes(bytes: Uint8Array): boolean {
     this.#bytesIn += bytes.length
-    this.#due()
+    this.#renewDeadline()
     const { socket } = this.#upstream
-    if (!flushed(socket, socket.write(bytes))) this.#down.pause()
+    if (!flushed(socket, socket.write(bytes))) this.#client.pause()
     return true
   }
 
@@ -55,13 +60,13 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
     if (bytes.length === 0) return
     this.#bytesOut += bytes.length
     this.#frames.push(bytes)
-    this.#due()
-    const { socket } = this.#down
+    this.#renewDeadline()
+    const { socket } = this.#client
     if (!flushed(socket, socket.write(bytes))) this.#upstream.socket.pause()
   }
 
   onUpstreamDrain(): void {
-    this.#down.resume()
+    this.#client.resume()
   }
 
   onClientDrain(): void {
@@ -75,7 +80,7 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
 
   onUpstreamEnd(): void {
     this.onUpstreamData()
-    this.#down.socket.end()
+    this.#client.socket.end()
     this.#linger()
   }
 
@@ -84,47 +89,48 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
     this.#closed = true
     this.#upstream.user = undefined
     this.#upstream.destroy()
-    this.#over(this.#bytesIn, this.#bytesOut)
+    this.#onOver(this.#bytesIn, this.#bytesOut)
   }
 
-  onUpstreamClose(_upstream: UpstreamConnection, _connected: boolean, cause: unknown): void {
+  onUpstreamClose(_connected: boolean, cause: unknown): void {
     if (this.#closed) return
     this.#closed = true
-    this.#over(this.#bytesIn, this.#bytesOut)
+    this.#onOver(this.#bytesIn, this.#bytesOut)
     // What broke must look broken on the other side, what ended in order ends in order.
-    if (cause === undefined) endAndDestroy(this.#down.socket)
-    else reset(this.#down.socket)
+    if (cause === undefined) endAndDestroy(this.#client.socket)
+    else reset(this.#client.socket)
   }
 
   onGoingAway(): void {
-    const { socket } = this.#down
-    // What the app says from here on has no place behind our end.
+    const { socket } = this.#client
+    // Nothing that the app sends may follow our end.
     this.#upstream.socket.pause()
     if (this.#frames.between && !socket.writableEnded) socket.write(GOING_AWAY)
     endAndDestroy(socket)
-    // A client that takes nothing of it would keep us.
+    // A client that reads nothing of it must not keep the connection open.
     this.#halfClosed = true
-    this.#down.dueAt = this.#down.shared.wheel.in(this.#down.shared.limits.lingerMs)
+    this.#client.deadlineAt = this.#client.context.deadlines.in(this.#client.context.limits.lingerMs)
   }
 
   onDeadline(): void {
-    this.#down.socket.destroy()
+    this.#client.socket.destroy()
   }
 
   onBody(): void {}
 
   onUpstreamOpen(): void {}
 
-  fault(cause: unknown): void {
-    this.#down.fault(cause)
+  onInternalError(cause: unknown): void {
+    this.#client.onInternalError(cause)
   }
 
-  #due(): void {
-    if (!this.#halfClosed) this.#down.dueAt = this.#down.shared.wheel.in(this.#down.shared.limits.tunnelIdleTimeoutMs)
+  #renewDeadline(): void {
+    if (!this.#halfClosed)
+      this.#client.deadlineAt = this.#client.context.deadlines.in(this.#client.context.limits.tunnelIdleTimeoutMs)
   }
 
   #linger(): void {
     this.#halfClosed = true
-    this.#down.dueAt = this.#down.shared.wheel.in(this.#down.shared.limits.tunnelLingerMs)
+    this.#client.deadlineAt = this.#client.context.deadlines.in(this.#client.context.limits.tunnelLingerMs)
   }
 }

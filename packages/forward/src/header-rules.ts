@@ -1,0 +1,102 @@
+import type { HopHeaderNames } from "./header-names.ts"
+import type { HeaderList } from "./header-list.ts"
+
+/** Ends at this hop (RFC 9110 §7.6.1, and what deployed clients send with the same meaning). */
+export const HOP_BY_HOP = 1
+/** Claims to know who the client is or what it asked for: worthless from the client itself. */
+export const IDENTITY = 2
+/** Is for everybody on the path, so that `Connection` cannot name it away (RFC 9110 §7.6.1). */
+export const ESSENTIAL = 3
+export const CONNECTION = 4
+export const TE = 5
+export const TRAILER = 6
+/** Commands a front server rather than the client: an app behind us must not (nginx `proxy_hide_header`, Fly replay). */
+export const SERVER_DIRECTIVE = 7
+
+/**
+ * By length, alternately a name and its rule: most fields of a head are none of these, and to compare a few names of the same
+ * length is cheaper than to hash every name that arrives.
+ */
+const headerRules: (string | number)[][] = Array.from({ length: 32 }, () => [])
+const addRule = (rule: number, ...names: string[]) =>
+  names.forEach((name) => headerRules[name.length]!.push(name, rule))
+
+/** The rule for a field, by lower-case name; `undefined` for one that simply goes on. */
+export const ruleFor = (lower: string): number | undefined => {
+  const known = headerRules[lower.length]
+  if (known === undefined) return undefined
+  for (let i = 0; i < known.length; i += 2) if (known[i] === lower) return known[i + 1] as number
+  return undefined
+}
+addRule(HOP_BY_HOP, "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "http2-settings")
+addRule(HOP_BY_HOP, "transfer-encoding", "upgrade", "expect")
+addRule(CONNECTION, "connection")
+addRule(TE, "te")
+addRule(TRAILER, "trailer")
+addRule(IDENTITY, "forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip", "x-original-url")
+addRule(IDENTITY, "x-original-host", "x-rewrite-url", "x-host", "x-http-host-override")
+// Becomes HTTP_PROXY in CGI-like apps (httpoxy, CVE-2016-5385).
+addRule(IDENTITY, "proxy")
+addRule(
+  ESSENTIAL,
+  "host",
+  "content-length",
+  "content-type",
+  "content-encoding",
+  "content-range",
+  "authorization",
+  "cookie",
+)
+addRule(ESSENTIAL, "set-cookie", "cache-control", "date", "origin", "etag", "vary", "location", "range", "accept")
+addRule(ESSENTIAL, "sec-websocket-key", "sec-websocket-version", "sec-websocket-accept", "sec-websocket-protocol")
+addRule(ESSENTIAL, "sec-websocket-extensions")
+addRule(
+  SERVER_DIRECTIVE,
+  "x-accel-redirect",
+  "x-sendfile",
+  "x-reproxy-url",
+  "surrogate-control",
+  "fly-replay",
+  "fly-replay-cache",
+)
+addRule(SERVER_DIRECTIVE, "alt-svc")
+
+const identityPrefixes = ["x-forwarded-", "cf-", "fastly-"]
+/** Whether a field claims to know who the client is, by lower-case name and its rule. */
+export const isIdentity = (lower: string, rule: number | undefined) =>
+  rule === IDENTITY || identityPrefixes.some((prefix) => lower.startsWith(prefix))
+
+/** `X_Forwarded_For` and `X.Forwarded.For` reach an app's CGI-like variables as `X-Forwarded-For` (CVE-2026-39858). */
+export const isAlias = (lower: string, names: HopHeaderNames): boolean => {
+  if (!lower.includes("_") && !lower.includes(".")) return false
+  const plain = lower.replaceAll(/[_.]/g, "-")
+  return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, ruleFor(plain))
+}
+
+/** The names that `Connection` lists, lower case, without those it has no power over. Linear in its length. */
+export const connectionOptions = (list: HeaderList): Set<string> | undefined => {
+  let named: Set<string> | undefined
+  for (let i = 0; i < list.length; i += 2) {
+    if (list[i]!.length !== 10 || list[i]!.toLowerCase() !== "connection") continue
+    const value = list[i + 1]!
+    if (value === "keep-alive" || value === "close" || value === "Upgrade") continue
+    for (const option of value.split(",")) {
+      const name = option.trim().toLowerCase()
+      if (name !== "" && ruleFor(name) !== ESSENTIAL) (named ??= new Set()).add(name)
+    }
+  }
+  return named
+}
+
+/**
+ * The text itself, for a name or a value that did not come off the wire and that no reader has checked. A CR or LF in it would
+ * begin another field, and so would a character above U+00FF, which one byte cannot hold.
+ *
+ * @throws {TypeError} for such a character
+ */
+export const checkText = (text: string): string => {
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(text)) {
+    throw new TypeError("a header to add has a control character or one above U+00FF")
+  }
+  return text
+}

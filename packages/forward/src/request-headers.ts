@@ -1,0 +1,96 @@
+import type { HopHeaderNames } from "./header-names.ts"
+import type { HeaderList } from "./header-list.ts"
+import { withoutCookies } from "./edge-cookies.ts"
+import {
+  checkText,
+  connectionOptions,
+  ESSENTIAL,
+  IDENTITY,
+  isAlias,
+  isIdentity,
+  ruleFor,
+  SERVER_DIRECTIVE,
+  TE,
+} from "./header-rules.ts"
+
+/** What one request is given for its next hop. All of it takes precedence over what the client sent. */
+export interface RequestHop {
+  readonly headerNames: HopHeaderNames
+  /** The `Host` to send. Absent where the platform's `fetch` writes it from the URL. */
+  readonly host?: string
+  /** Appended as `Via: 1.1 <pseudonym>`: a public name, never an internal name (RFC 9110 §7.6.3). */
+  readonly pseudonym: string
+  /**
+   * Whether the sender proved to be our own router. Only its `X-Forwarded-*`, `Forwarded` and platform headers pass, and
+   * only its tunnelled headers are restored; from anybody else they are dropped.
+   */
+  readonly trusted: boolean
+  /** True for a WebSocket handshake, the one upgrade that is passed on. */
+  readonly upgrade?: boolean
+  /** True when the client waits for `100 Continue` and the next hop may send it (RFC 9110 §10.1.1). */
+  readonly expect?: boolean
+  /** True when trailers of the response reach the client: then the client's `TE: trailers` passes. */
+  readonly trailers?: boolean
+  /** Names of cookies that belong to a platform on the way: a client's own are dropped. */
+  readonly edgeCookies?: readonly string[] | undefined
+  /** Added last, so that nothing the client sends removes, precedes or doubles them. */
+  readonly add: HeaderList
+}
+
+/**
+ * The fields to send on with a request: strips first, adds last (the other order lets a client delete our headers by naming
+ * them in `Connection`: CVE-2026-33805, CVE-2024-45410, CVE-2022-31813). Names, values, order and repetition of all others
+ * stay as they came; `inbound` is not touched. `Transfer-Encoding` is written by whoever sends, who knows the framing.
+ *
+ * @throws {TypeError} if `host` or a text of `add` has a control character or one above U+00FF
+ */
+export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] => {
+  const { headerNames: names, trusted } = hop
+  const named = connectionOptions(inbound)
+  const out: string[] = []
+  let host = hop.host
+  let restored: string[] | undefined
+  let te = false
+  for (let i = 0; i < inbound.length; i += 2) {
+    const name = inbound[i]!
+    const lower = name.toLowerCase()
+    const rule = ruleFor(lower)
+    if (rule !== undefined) {
+      if (rule === TE) te ||= hop.trailers === true && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(inbound[i + 1]!)
+      if (rule !== ESSENTIAL && rule !== SERVER_DIRECTIVE && !(rule === IDENTITY && trusted)) continue
+      if (lower === "host") continue
+    }
+    if (named !== undefined && named.has(lower)) continue
+    if (lower.startsWith(names.prefix)) {
+      if (trusted && lower.startsWith(names.tunnel)) (restored ??= []).push(lower, inbound[i + 1]!)
+      continue
+    }
+    if (!trusted && (lower.startsWith(names.family) || isIdentity(lower, rule))) continue
+    if (isAlias(lower, names)) continue
+    if (hop.edgeCookies !== undefined && lower === "cookie") {
+      const kept = withoutCookies(inbound[i + 1]!, hop.edgeCookies)
+      if (kept !== undefined) out.push(name, kept)
+    } else out.push(name, inbound[i + 1]!)
+  }
+  if (restored !== undefined) {
+    for (let i = 0; i < restored.length; i += 2) {
+      const name = restored[i]!.slice(names.tunnel.length)
+      const rule = ruleFor(name)
+      if (name === "host") host = restored[i + 1]!
+      else if (rule === undefined || rule === ESSENTIAL || rule === IDENTITY) setField(out, name, restored[i + 1]!)
+    }
+  }
+  if (host !== undefined) out.unshift("Host", checkText(host))
+  if (hop.upgrade === true) out.push("Connection", te ? "Upgrade, TE" : "Upgrade", "Upgrade", "websocket")
+  else if (te) out.push("Connection", "TE")
+  if (te) out.push("TE", "trailers")
+  if (hop.expect === true) out.push("Expect", "100-continue")
+  out.push("Via", `1.1 ${hop.pseudonym}`)
+  for (const item of hop.add) out.push(checkText(item))
+  return out
+}
+
+const setField = (list: string[], lower: string, value: string): void => {
+  for (let i = list.length - 2; i >= 0; i -= 2) if (list[i]!.toLowerCase() === lower) list.splice(i, 2)
+  list.push(lower, value)
+}

@@ -1,0 +1,27 @@
+import type { HopHeaderNames } from "../../header-names.ts"
+import type { EngineOptions } from "../contract/engine.ts"
+import type { Limits } from "../contract/limits.ts"
+import type { DeadlineScanner } from "../io/deadlines.ts"
+import type { UpstreamPools } from "./upstream-pool.ts"
+
+/** What the connections of one engine share. */
+export interface EngineContext {
+  readonly options: EngineOptions
+  readonly limits: Limits
+  readonly headerNames: HopHeaderNames
+  readonly deadlines: DeadlineScanner
+  readonly pools: UpstreamPools
+  /** The connections from clients that are open. */
+  readonly open: Set<OpenConnection>
+  draining: boolean
+  /** Called when the last connection has closed. */
+  onEmpty: (() => void) | undefined
+}
+
+/** A connection as the engine's drain sees it. */
+export interface OpenConnection {
+  /** Takes no further request; an idle connection closes at once. */
+  drain(): void
+  /** Ends what drain waited for: a WebSocket gets a close frame, an unfinished response must not look finished. */
+  goAway(): void
+}

@@ -1,0 +1,34 @@
+import type { Duplex } from "node:stream"
+import type { GeneratedResponse } from "../../error-response.ts"
+import type { ForwardErrorTag } from "../../error-rows.ts"
+import type { HopHeaderNames } from "../../header-names.ts"
+import type { Decision } from "./decision.ts"
+import type { EngineEvent } from "./events.ts"
+import type { Limits } from "./limits.ts"
+import type { IncomingRequest } from "./request.ts"
+
+/** What `createEngine` takes. */
+export interface EngineOptions {
+  /** Called once per request; decides what becomes of it. What it throws or rejects with becomes a 500 and an error event. */
+  readonly onRequest: (request: IncomingRequest) => Decision | Promise<Decision>
+  /** The response for a failure; `request` is absent when there was none to understand. Must not throw. */
+  readonly failure: (tag: ForwardErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
+  readonly limits?: Partial<Limits>
+  /** The hop's header names; trailers with them are dropped. Default `x-iterate-proxy-*`. */
+  readonly headerNames?: HopHeaderNames
+  /** Called once per request when it is over, and for errors beside. What it throws is ignored. */
+  readonly onEvent?: (event: EngineEvent) => void
+}
+
+/** HTTP/1.1 on connections that somebody else accepts. */
+export interface Engine {
+  /** Takes one accepted connection: `net.createServer(engine.connection)`, or a TLS server's `secureConnection`. */
+  readonly connection: (socket: Duplex) => void
+  /**
+   * Accepts no more requests, waits for in-flight ones, and ends what is left (WebSockets among them) at the deadline, in ms.
+   * Resolves when no connection is open. The listener is closed by the caller.
+   */
+  readonly drain: (options: { readonly deadlineMs: number }) => Promise<void>
+  /** Open connections from clients, WebSockets included. */
+  readonly connections: () => number
+}

@@ -1,0 +1,31 @@
+import type { ForwardErrorTag } from "../../error-rows.ts"
+
+/** One line of an access log, made when an exchange is over. Holds no header and no body. */
+export interface RequestEvent {
+  readonly type: "request"
+  readonly method: string
+  readonly host: string
+  readonly target: string
+  /** The status sent; 499 when the client left before one, 0 when the connection broke off. */
+  readonly status: number
+  /** The stable code, when a proxy made the response. */
+  readonly code?: string
+  readonly upgrade: boolean
+  /** Bytes of the body from the client; for a WebSocket all bytes after the handshake. */
+  readonly bytesIn: number
+  /** The same to the client. */
+  readonly bytesOut: number
+  readonly durationMs: number
+  readonly remoteAddress: string
+  /** False when the body ended early or the connection was destroyed: the client saw a failure. */
+  readonly complete: boolean
+}
+
+/** What went wrong, beside the request's own event or without any request. Never ends the process. */
+export interface ErrorEvent {
+  readonly type: "error"
+  readonly tag: ForwardErrorTag
+  readonly cause: unknown
+}
+
+export type EngineEvent = RequestEvent | ErrorEvent

@@ -1,0 +1,39 @@
+import type { RequestHead, ResponseHead } from "../../http1/head.ts"
+import type { ForwardDirective } from "./decision.ts"
+import type { UpstreamError } from "./upstream.ts"
+
+/** A request as it arrived. It is never changed. */
+export interface IncomingRequest {
+  readonly head: RequestHead
+  /** The peer's IP address; empty when the socket has none. */
+  readonly remoteAddress: string
+  /** The port the peer connected to; 0 when the socket has none. */
+  readonly localPort: number
+  /** True when the peer came by TLS. */
+  readonly encrypted: boolean
+  /**
+   * The body as a stream, or `null` without one: for a response made here. Whoever takes it cannot send the request on any
+   * more. The stream fails when the client leaves.
+   */
+  body(): ReadableStream<Uint8Array> | null
+  /** Aborted when the client leaves before its response is complete. Made when first read. */
+  readonly signal: AbortSignal
+  /** Resolves when the exchange, or the WebSocket that it became, is over, however it ended. */
+  over(): Promise<void>
+  /** True when none of the body was passed on or taken by `body()`, so that the request can be sent, once more or at all. */
+  readonly replayable: boolean
+  /**
+   * Sends the request on and waits for the head of the response (a final one, or the 101 of a WebSocket), of which nothing
+   * reaches the client before `onRequest` decides: `"relay"` passes it on. Another `send`, or any other decision, throws
+   * that response away. Interim responses (1xx) go to the client at once.
+   *
+   * When the engine had to respond by itself (the client was too slow with its body, too many connections), the result is an
+   * error as well, and the later decision is ignored.
+   *
+   * Rejects if the request is not `replayable`, or if another `send` has not ended; never because of the app or the client.
+   */
+  send(directive: ForwardDirective): Promise<SendResult>
+}
+
+/** What came of sending a request on. */
+export type SendResult = { readonly head: ResponseHead } | { readonly error: UpstreamError }

@@ -1,0 +1,90 @@
+import type { BodyRange, MessageEnd, RequestHead } from "../../http1/head.ts"
+import type { ClientConnection } from "../connection/client-connection.ts"
+import type { UpstreamConnection } from "../connection/upstream-connection.ts"
+import type { ForwardDirective } from "../contract/decision.ts"
+import type { ExchangeRecord } from "./exchange-record.ts"
+import { lastChunkText, requestHeadText } from "../../http1/write.ts"
+import { endToEndTrailers } from "../../trailers.ts"
+import { flushed, writePiece } from "../io/write.ts"
+import { oneHopLess } from "./max-forwards.ts"
+
+/** A request on its way to an app: its head, then the pieces of its body, at the app's pace. */
+export class RequestBodyPump {
+  /** True when all of the request has come from the client. */
+  complete: boolean
+  /** True once any of the body was passed on: then the request cannot be sent again. */
+  started = false
+  /** True while the app does not read: the client is to wait. */
+  blocked = false
+  readonly #connection: ClientConnection
+  readonly #head: RequestHead | undefined
+  readonly #record: ExchangeRecord
+  #upstream: UpstreamConnection | undefined
+  #continued = false
+
+  constructor(connection: ClientConnection, head: RequestHead | undefined, record: ExchangeRecord) {
+    this.#connection = connection
+    this.#head = head
+    this.#record = record
+    this.complete = head === undefined || head.framing === 0
+  }
+
+  /** True from the head until the connection to the app is given up: then the next piece has a place to go. */
+  get open(): boolean {
+    return this.#upstream !== undefined
+  }
+
+  /** Sends the head, together with what has already come of the body. */
+  sendHead(upstream: UpstreamConnection, directive: ForwardDirective, first: BodyRange | MessageEnd | undefined): void {
+    const head = this.#head!
+    this.#upstream = upstream
+    upstream.requests++
+    upstream.reader.expect(head.method)
+    const text = requestHeadText(
+      head.method,
+      directive.target ?? head.target,
+      head.method === "OPTIONS" ? oneHopLess(directive.headers) : directive.headers,
+      head.framing === 0 ? "none" : head.framing,
+    )
+    if (first === undefined) upstream.socket.write(text, "latin1")
+    else this.pass(first, text)
+  }
+
+  /** Passes one piece on, after `before`. */
+  pass(event: BodyRange | MessageEnd, before = ""): void {
+    const { socket } = this.#upstream!
+    const chunked = this.#head!.framing === "chunked"
+    this.started = true
+    let more = true
+    if (event.type === "body") {
+      this.#record.bytesIn += event.bytes.length
+      more = writePiece(socket, before, event.bytes, chunked)
+    } else {
+      this.complete = true
+      const trailers = chunked ? endToEndTrailers(event.trailers, this.#connection.context.headerNames) : []
+      const text = chunked ? before + lastChunkText(trailers) : before
+      if (text !== "") more = flushed(socket, socket.write(text, "latin1"))
+    }
+    if (more) return
+    this.blocked = true
+    this.#connection.pause()
+  }
+
+  /** The connection to the app is gone or given up. */
+  close(): void {
+    this.#upstream = undefined
+    this.blocked = false
+  }
+
+  /** True while the client waits for a `100 Continue` before it sends its body (RFC 9110 §10.1.1). */
+  get awaitsContinue(): boolean {
+    return this.#head?.expect === true && !this.#continued && !this.started
+  }
+
+  /** Sends the `100 Continue` that the client waits for, once. */
+  sendContinue(): void {
+    if (this.#head?.expect !== true || this.#continued) return
+    this.#continued = true
+    this.#connection.socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1")
+  }
+}
