@@ -1,4 +1,5 @@
 /** Every adapter of this package, with its fixture on Node. */
+import { it } from "vitest"
 import type { Capabilities } from "../src/contract/machine-provider.ts"
 import type { SuiteOptions } from "../src/testing.ts"
 import { cloudflareContainerFixture } from "./conformance-cloudflare-container.ts"
@@ -81,3 +82,9 @@ export const lanes: readonly (readonly [where: string, names: readonly Name[]])[
   ["machines in containers", ["docker"]],
   ["machines in this process", (Object.keys(adapters) as Name[]).filter((name) => name !== "docker")],
 ]
+
+/** Registers one skipped test in place of all the tests of a group. */
+export const leaveOut = (name: string, reason: string): void => {
+  // oxlint-disable-next-line vitest/expect-expect, vitest/valid-title -- a title for each group, and nothing to check
+  it(name, (ctx) => ctx.skip(reason))
+}

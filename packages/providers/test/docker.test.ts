@@ -10,6 +10,7 @@ import { inspect, promisify } from "node:util"
 import { generateTicketKeys } from "@project-ingress/forward"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { docker } from "../src/adapters/docker/docker.ts"
+import type { DockerOptions } from "../src/adapters/docker/docker.ts"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import type { Machine, MachineChange, MachineProvider } from "../src/contract/machine-provider.ts"
 import { runProxiedMachine } from "./docker-machine.ts"
@@ -775,24 +776,26 @@ describe("docker, with an engine that answers from a script", () => {
     })
   })
 
-  it.each([
-    ["http://172.17.0.2:8080", undefined, undefined],
-    ["http://[::1]:8080", undefined, undefined],
-    ["https://m.example.com", undefined, undefined],
-    ["http://169.254.169.254", undefined, "origin"],
-    ["http://0xa9fea9fe", undefined, "origin"],
-    ["http://[fd00:ec2::254]", undefined, "origin"],
-    ["http://172.17.0.2:8080", [], "origin"],
-  ])("checks a record's origin %s with allowCidrs %j (invalid field: %j)", async (origin, allowCidrs, field) => {
+  const atOrigin = (origin: string, options: Pick<DockerOptions, "allowCidrs" | "allowHosts"> = {}) => {
     engine(version, [200, running()])
-    const provider = docker({ host, env: {}, ...(allowCidrs === undefined ? {} : { allowCidrs }) })
-    const resolved = resolve(provider, { origin })
-    if (field !== undefined) return expect(resolved).rejects.toMatchObject({ _tag: "MachineRecordInvalid", field })
-    // The rule goes along, so that the addresses of a name are checked when it is connected to.
-    return expect(await resolved).toMatchObject({
-      origin,
-      addresses: { allowCidrs: expect.arrayContaining(["10.0.0.0/8"]) },
-    })
+    return resolve(docker({ host, env: {}, ...options }), { origin })
+  }
+  it.each(["http://172.17.0.2:8080", "http://[::1]:8080", "https://m.example.com"])(
+    "takes a record's origin %s, with the rule for the addresses of a name",
+    async (origin) => {
+      const addresses = { allowCidrs: expect.arrayContaining(["10.0.0.0/8"]) as unknown }
+      expect(await atOrigin(origin)).toMatchObject({ origin, addresses })
+    },
+  )
+
+  it.each([
+    ["http://169.254.169.254", {}],
+    ["http://0xa9fea9fe", {}],
+    ["http://[fd00:ec2::254]", {}],
+    ["http://172.17.0.2:8080", { allowCidrs: [] }],
+    ["http://m.example.com", { allowHosts: ["*.example.net"] }],
+  ])("refuses a record's origin %s with %j", async (origin, options) => {
+    await expect(atOrigin(origin, options)).rejects.toMatchObject({ _tag: "MachineRecordInvalid", field: "origin" })
   })
 
   const everywhere = [["0.0.0.0", "1000"] as const, ["::", "1001"] as const] as const

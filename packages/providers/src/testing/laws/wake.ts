@@ -95,20 +95,21 @@ export const wake = {
     ["provider.watch", "stop", "restart"],
     async (context) => {
       const watching = new AbortController()
-      let reported = false
+      const stopped: string[] = []
       const watch = (async () => {
         for await (const { externalId, state } of context.provider.watch!({ signal: watching.signal })) {
-          reported ||= externalId === context.machine.externalId && state !== "running" && state !== "starting"
-          if (reported) return
+          if (externalId !== context.machine.externalId || state === "running" || state === "starting") continue
+          stopped.push(state)
+          return
         }
       })()
       watch.catch(() => {})
       try {
         // Nothing shows when the vendor has taken the subscription, so a stop before that is repeated.
-        for (let stops = 0; !reported && stops < 5; stops++) {
+        for (let stops = 0; stopped.length === 0 && stops < 5; stops++) {
           await whileDown(context, "stop", () => Promise.race([watch, sleep(2_000)]))
         }
-        ok(reported, "a stop is reported")
+        ok(stopped.length > 0, "a stop is reported")
       } finally {
         watching.abort(new Error("the watch is over"))
       }
