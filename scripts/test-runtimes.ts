@@ -150,7 +150,11 @@ const report = async (
 ): Promise<Report> => {
   const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", ...parts]
   const reporter = ["--reporter", join(import.meta.dirname, "test-runtimes.ts")]
-  const { code, output } = await run([...command, ...vitest, ...reporter], { ...process.env, [REPORT]: file }, 1_800_000)
+  const { code, output } = await run(
+    [...command, ...vitest, ...reporter],
+    { ...process.env, [REPORT]: file },
+    1_800_000,
+  )
   if (!existsSync(file)) throw new Error(`vitest ended with ${code} and without a report\n${output}`)
   const made = JSON.parse(await readFile(file, "utf8")) as Report
   const absent = parts.filter((part) => !made.tests.some((test) => test.file.startsWith(part)))
