@@ -119,7 +119,15 @@ describe("a WebSocket", () => {
   })
 
   it("does the same on Deno, which hides heads", { timeout: 30_000 }, async () => {
-    const args = ["run", "--node-modules-dir=manual", "--allow-net", here("fetch-connect-main.ts"), "deno", origin, closed]
+    const args = [
+      "run",
+      "--node-modules-dir=manual",
+      "--allow-net",
+      here("fetch-connect-main.ts"),
+      "deno",
+      origin,
+      closed,
+    ]
     const { stdout } = await promisify(execFile)(bin("deno"), args, { env: { ...process.env, NO_COLOR: "1" } })
     expect(JSON.parse(stdout)).toEqual(hidden)
     sawOne()
