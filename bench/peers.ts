@@ -1,59 +1,26 @@
 import { accessSync, constants } from "node:fs"
+import type { Command, Peer, PeerSetup } from "./peer.ts"
 import { caddy, go, haproxy, nginx } from "./peers/native.ts"
-
-/** Where a peer listens, and which two apps it reaches. */
-export interface Place {
-  /** For configuration; removed at the end. */
-  readonly directory: string
-  readonly port: number
-  /** For the one peer that cannot choose between the two origins by itself. */
-  readonly webSocketPort: number
-  readonly origin: number
-  readonly webSocketOrigin: number
-  /** What a process of the run may open. */
-  readonly openFiles: number
-  /** Public keys as JSON, and the machine that tickets are for. */
-  readonly keys: string
-  readonly machine: string
-}
-
-export interface Command {
-  readonly file: string
-  readonly args: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
-}
-
-export interface Peer {
-  readonly name: string
-  readonly command: (place: Place) => Command
-  /** A program that must be there, and the Debian package that has it. */
-  readonly needs?: { readonly program: string; readonly debian: string }
-  /** Whether it passes WebSockets on. */
-  readonly webSocket: boolean
-  readonly ownWebSocketPort?: true
-  /** Measured only when `--only` names it. */
-  readonly onDemand?: true
-}
 
 const node =
   (file: URL, more: Readonly<Record<string, string>> = {}) =>
-  (place: Place): Command => ({
+  (setup: PeerSetup): Command => ({
     file: process.execPath,
     args: ["--conditions=@project-ingress/source", file.pathname],
     env: {
-      PORT: String(place.port),
-      WEBSOCKET_PORT: String(place.webSocketPort),
-      ORIGIN: String(place.origin),
-      WEBSOCKET_ORIGIN: String(place.webSocketOrigin),
-      TICKET_KEYS: place.keys,
-      MACHINE: place.machine,
+      PORT: String(setup.port),
+      WEBSOCKET_PORT: String(setup.webSocketPort),
+      ORIGIN: String(setup.origin),
+      WEBSOCKET_ORIGIN: String(setup.webSocketOrigin),
+      TICKET_KEYS: setup.keys,
+      MACHINE: setup.machine,
       NODE_ENV: "production",
       ...more,
     },
   })
 
 /** The machine proxy's own command. It verifies the ticket of each request; only its access log is off, as everybody's. */
-const ours = (place: Place): Command => ({
+const ours = (setup: PeerSetup): Command => ({
   file: process.execPath,
   args: [
     "--conditions=@project-ingress/source",
@@ -61,9 +28,9 @@ const ours = (place: Place): Command => ({
   ],
   env: {
     HOST: "127.0.0.1",
-    PORT: String(place.port),
-    INGRESS_MACHINE: place.machine,
-    INGRESS_TICKET_KEYS: place.keys,
+    PORT: String(setup.port),
+    INGRESS_MACHINE: setup.machine,
+    INGRESS_TICKET_KEYS: setup.keys,
     INGRESS_LOG: "off",
     // The default of 10 000 is the number of idle WebSockets that is measured; the run's own probes come on top.
     INGRESS_MAX_CONNECTIONS: "20000",

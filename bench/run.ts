@@ -12,7 +12,7 @@ import { holdSockets, loadHttp, loadSockets, probe, wrkVersion } from "./load.ts
 import type { Idle, Load, Sample } from "./load.ts"
 import { httpOrigin } from "./origin/http.ts"
 import { isInstalled, peers } from "./peers.ts"
-import type { Peer, Place } from "./peers.ts"
+import type { Peer, PeerSetup } from "./peer.ts"
 import { targetHeader, ticketHeader } from "./peers/job.ts"
 import { listening, openFiles, otherWork, start, stop, stopAllAtExit } from "./processes.ts"
 import type { Child } from "./processes.ts"
@@ -152,11 +152,11 @@ const fieldsFor = async (to: number, octets?: number): Promise<Fields> => {
 
 interface Running {
   readonly peer: Peer
-  readonly place: Place
+  readonly setup: PeerSetup
   readonly child: Child
 }
 const begin = async (peer: Peer): Promise<Running | string> => {
-  const place: Place = {
+  const setup: PeerSetup = {
     directory: folder(join(directory, `${peer.name}-`)),
     port: await freePort(),
     webSocketPort: await freePort(),
@@ -167,9 +167,9 @@ const begin = async (peer: Peer): Promise<Running | string> => {
     machine,
   }
   try {
-    const child = start(peer.command(place), life)
-    const ready = await listening(child, place.port, 15_000)
-    if (ready) return { peer, place, child }
+    const child = start(peer.command(setup), life)
+    const ready = await listening(child, setup.port, 15_000)
+    if (ready) return { peer, setup, child }
     await stop(child)
     return `${peer.name}: did not start: ${child.complaint().slice(-300)}`
   } catch (error) {
@@ -214,14 +214,14 @@ const ours = running.find(({ peer }) => peer.name === "ours")
 const [first] = scenarios
 if (ours !== undefined && first !== undefined) {
   const [target] = await fieldsFor(origin)
-  const [status] = await probe(ours.place.port, first, target === undefined ? [] : [target])
+  const [status] = await probe(ours.setup.port, first, target === undefined ? [] : [target])
   if (status < 400) give(`ours answered ${status} to a request without a ticket`)
   console.log(`ours answers ${status} without a ticket, and verifies one (EdDSA) on each request below`)
 }
 
-const proves = async ({ place, peer }: Running, scenario: Scenario, fields: Fields): Promise<boolean> => {
+const proves = async ({ setup, peer }: Running, scenario: Scenario, fields: Fields): Promise<boolean> => {
   try {
-    const [status, octets] = await probe(place.port, scenario, fields)
+    const [status, octets] = await probe(setup.port, scenario, fields)
     if (status === 200 && octets === scenario.answer) return true
     absent.push(
       `${peer.name}: in ${scenario.name} answered ${status} with ${octets} octets, not 200 with ${scenario.answer}`,
@@ -256,17 +256,17 @@ for (const scenario of http) {
   for (const member of running) {
     if (await proves(member, scenario, await fieldsFor(origin, scenario.headers))) able.push(member)
   }
-  const measured = await interleave(able, async ({ child, place }, seconds) => {
+  const measured = await interleave(able, async ({ child, setup }, seconds) => {
     const fields = await fieldsFor(origin, scenario.headers)
-    const load: Load = { port: place.port, fields, connections, seconds, directory }
+    const load: Load = { port: setup.port, fields, connections, seconds, directory }
     return loadHttp(child, scenario, load)
   })
   results.set(scenario.name, measured)
   console.log(`\n## ${scenario.name}: ${scenario.title}\n\n${scenarioTable(measured, "request")}`)
 }
 
-const socketPort = ({ peer, place }: Running): number =>
-  peer.ownWebSocketPort === true ? place.webSocketPort : place.port
+const socketPort = ({ peer, setup }: Running): number =>
+  peer.ownWebSocketPort === true ? setup.webSocketPort : setup.port
 const speakers = running.filter(({ peer }) => peer.webSocket)
 if (chosen.has("websocket") && speakers.length > 0) {
   const measured = await interleave(speakers, async (member, seconds) => {

@@ -1,24 +1,24 @@
 // Peers that are Debian packages: their configuration is written to the run's folder, and says what job.ts says.
 import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
-import type { Command, Place } from "../peers.ts"
+import type { Command, PeerSetup } from "../peer.ts"
 import { targetHeader, ticketHeader } from "./job.ts"
 
-const folder = (place: Place, name: string): string => {
-  const path = `${place.directory}/${name}`
+const folder = (setup: PeerSetup, name: string): string => {
+  const path = `${setup.directory}/${name}`
   mkdirSync(path, { recursive: true })
   return path
 }
 
 /** One worker, as every peer; the target chooses between two pools of kept connections. */
-export const nginx = (place: Place): Command => {
-  const home = folder(place, "nginx")
+export const nginx = (setup: PeerSetup): Command => {
+  const home = folder(setup, "nginx")
   const variable = targetHeader.replaceAll("-", "_")
   const configuration = `daemon off;
 worker_processes 1;
 error_log ${home}/error.log;
 pid ${home}/pid;
-events { worker_connections ${Math.max(place.openFiles, 32_768)}; }
+events { worker_connections ${Math.max(setup.openFiles, 32_768)}; }
 http {
   access_log off;
   keepalive_requests 1000000;
@@ -26,13 +26,13 @@ http {
   proxy_temp_path ${home}/answers;
   client_body_buffer_size 1m;
   client_max_body_size 64m;
-  map $http_${variable} $target { ~^${place.origin}__ http_origin; ~^${place.webSocketOrigin}__ websocket_origin; }
+  map $http_${variable} $target { ~^${setup.origin}__ http_origin; ~^${setup.webSocketOrigin}__ websocket_origin; }
   map $http_${variable} $port { ~^(?<digits>[0-9]+)__ $digits; }
   map $http_upgrade $hop_connection { default upgrade; "" ""; }
-  upstream http_origin { server 127.0.0.1:${place.origin}; keepalive 256; keepalive_requests 1000000; }
-  upstream websocket_origin { server 127.0.0.1:${place.webSocketOrigin}; }
+  upstream http_origin { server 127.0.0.1:${setup.origin}; keepalive 256; keepalive_requests 1000000; }
+  upstream websocket_origin { server 127.0.0.1:${setup.webSocketOrigin}; }
   server {
-    listen 127.0.0.1:${place.port} backlog=4096;
+    listen 127.0.0.1:${setup.port} backlog=4096;
     location / {
       proxy_pass http://$target;
       proxy_http_version 1.1;
@@ -51,11 +51,11 @@ http {
 
 const isTarget = (port: number): string => `{ req.hdr(${targetHeader}) -m beg ${port}__ }`
 
-export const haproxy = (place: Place): Command => {
-  const home = folder(place, "haproxy")
+export const haproxy = (setup: PeerSetup): Command => {
+  const home = folder(setup, "haproxy")
   const configuration = `global
   nbthread 1
-  maxconn ${Math.floor(place.openFiles / 2) - 100}
+  maxconn ${Math.floor(setup.openFiles / 2) - 100}
 defaults
   mode http
   http-reuse always
@@ -64,19 +64,19 @@ defaults
   timeout server 120s
   timeout tunnel 120s
 frontend machine
-  bind 127.0.0.1:${place.port} backlog 4096
-  use_backend websocket_origin if ${isTarget(place.webSocketOrigin)}
-  use_backend http_origin if ${isTarget(place.origin)}
+  bind 127.0.0.1:${setup.port} backlog 4096
+  use_backend websocket_origin if ${isTarget(setup.webSocketOrigin)}
+  use_backend http_origin if ${isTarget(setup.origin)}
 backend http_origin
-  http-request set-header Host localhost:${place.origin}
+  http-request set-header Host localhost:${setup.origin}
   http-request del-header ${targetHeader}
   http-request del-header ${ticketHeader}
-  server origin 127.0.0.1:${place.origin} pool-max-conn 512
+  server origin 127.0.0.1:${setup.origin} pool-max-conn 512
 backend websocket_origin
-  http-request set-header Host localhost:${place.webSocketOrigin}
+  http-request set-header Host localhost:${setup.webSocketOrigin}
   http-request del-header ${targetHeader}
   http-request del-header ${ticketHeader}
-  server origin 127.0.0.1:${place.webSocketOrigin}
+  server origin 127.0.0.1:${setup.webSocketOrigin}
 `
   writeFileSync(`${home}/haproxy.cfg`, configuration)
   return { file: "haproxy", args: ["-db", "-f", `${home}/haproxy.cfg`] }
@@ -94,14 +94,14 @@ const route = (port: number): string => `  @to${port} header ${targetHeader} ${p
   }
 `
 
-export const caddy = (place: Place): Command => {
-  const home = folder(place, "caddy")
+export const caddy = (setup: PeerSetup): Command => {
+  const home = folder(setup, "caddy")
   const configuration = `{
   admin off
   auto_https off
 }
-http://127.0.0.1:${place.port} {
-${route(place.origin)}${route(place.webSocketOrigin)}}
+http://127.0.0.1:${setup.port} {
+${route(setup.origin)}${route(setup.webSocketOrigin)}}
 `
   writeFileSync(`${home}/Caddyfile`, configuration)
   const args = ["run", "--adapter", "caddyfile", "--config", `${home}/Caddyfile`]
@@ -110,10 +110,10 @@ ${route(place.origin)}${route(place.webSocketOrigin)}}
 
 const compiler = "go"
 
-export const go = (place: Place): Command => {
-  const home = folder(place, "go")
+export const go = (setup: PeerSetup): Command => {
+  const home = folder(setup, "go")
   const source = new URL("reverse-proxy.go", import.meta.url).pathname
   const env = { ...process.env, GO111MODULE: "off", GOFLAGS: "", GOCACHE: process.env["GOCACHE"] ?? `${home}/cache` }
   execFileSync(compiler, ["build", "-o", `${home}/reverse-proxy`, source], { env, timeout: 120_000, stdio: "pipe" })
-  return { file: `${home}/reverse-proxy`, args: [], env: { GOMAXPROCS: "1", PORT: String(place.port) } }
+  return { file: `${home}/reverse-proxy`, args: [], env: { GOMAXPROCS: "1", PORT: String(setup.port) } }
 }

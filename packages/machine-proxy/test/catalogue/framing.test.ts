@@ -913,6 +913,9 @@ describe("any stream of requests", () => {
     return `${head}Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`
   }
 
+  // As many runs everywhere; a time limit would end them silently on a machine that is busy.
+  const often = process.env["INGRESS_ALL"] === "1" ? 10 : 1
+
   it("F37 reaches the app as the same requests with the same bodies, however it is cut", async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -941,9 +944,9 @@ describe("any stream of requests", () => {
           expect(malformed).toEqual([])
         },
       ),
-      { numRuns: 150, interruptAfterTimeLimit: 4_000, markInterruptAsFailure: false },
+      { numRuns: 50 * often },
     )
-  })
+  }, 300_000)
 
   // One character that stands for the hop's lines, so that no mutation sends a request to some other port.
   const HOP = "\u0100"
@@ -998,7 +1001,8 @@ describe("any stream of requests", () => {
     fc.record({ kind: fc.constant("repeat" as const), at: fc.nat(300), size: fc.integer({ min: 1, max: 40 }) }),
   )
 
-  it("F37 never reaches the app as more requests than the proxy read, whatever octets are changed", async () => {
+  it("F37 never reaches the app as more requests than the proxy read, whatever bytes are changed", async () => {
+    const arrived = { changed: 0, refused: 0 }
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...bases),
@@ -1027,9 +1031,14 @@ describe("any stream of requests", () => {
             inOrder.splice(0, at + 1)
           }
           expect([text, malformed]).toEqual([text, []])
+          if (text !== base && seen.length > 0) arrived.changed += 1
+          if (client.answers.some(({ status }) => status === 400 || status === 501)) arrived.refused += 1
         },
       ),
-      { numRuns: 600, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },
+      { numRuns: 150 * often },
     )
-  })
+    // Changed streams do arrive, and some of them as requests that nobody meant: else the claim would hold for nothing.
+    expect(arrived.changed).toBeGreaterThan(20 * often)
+    expect(arrived.refused).toBeGreaterThan(20 * often)
+  }, 300_000)
 })

@@ -1,7 +1,9 @@
 /* oxlint-disable vitest/no-conditional-expect -- what is held depends on what the kernel did first */
 /** Group D of the catalogue: slow, many and malicious clients, with the limits made small; and what the runtime must do. */
 import { readFileSync, readdirSync } from "node:fs"
+import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
+import { defaultLimits } from "@project-ingress/forward/sockets"
 import { describe, expect, it } from "vitest"
 import { closedPort } from "../harness.ts"
 import {
@@ -25,6 +27,9 @@ import { bytes, ok, pieces, silent, useMachine } from "./harness.ts"
 const says = (status: string, ...fields: readonly string[]): string =>
   `HTTP/1.1 ${status}\r\n${fields.map((field) => `${field}\r\n`).join("")}\r\n`
 
+/** Less than any time-out of `defaultLimits` that this file shortens, and much more than a busy machine needs. */
+const WITHOUT_LIMIT_MS = 14_000
+
 describe("slow clients", () => {
   const m = useMachine({ limits: { headersTimeoutMs: 400, bodyIdleTimeoutMs: 400, keepAliveTimeoutMs: 600 } })
 
@@ -37,21 +42,25 @@ describe("slow clients", () => {
       clearInterval(timer)
       expect(how).toBe("fin")
       expect(client.answers.map(({ status }) => status)).toEqual([408])
-      expect(performance.now() - start).toBeLessThan(1_000)
+      expect(performance.now() - start).toBeLessThan(WITHOUT_LIMIT_MS)
     }
   })
 
-  it("D01 that say nothing at all are closed without a word", async () => {
+  it("D01 that send nothing at all are closed without a response, in time", async () => {
+    const start = performance.now()
     const client = m.connect()
     expect(await client.close()).toBe("fin")
     expect(client.text).toBe("")
+    expect(performance.now() - start).toBeLessThan(WITHOUT_LIMIT_MS)
   })
 
-  it("D01 that send empty lines for ever are closed in time", async () => {
+  it("D01 that send empty lines without end are closed in time", async () => {
+    const start = performance.now()
     const client = m.connect()
     const timer = setInterval(() => void client.write("\r\n"), 30)
     await client.close()
     clearInterval(timer)
+    expect(performance.now() - start).toBeLessThan(WITHOUT_LIMIT_MS)
   })
 
   it("D01 by the hundreds are all closed, and others are answered at once meanwhile", async () => {
@@ -71,17 +80,19 @@ describe("slow clients", () => {
       await probe.answered(i + 1)
       times.push(performance.now() - asked)
     }
-    expect(times.toSorted((a, b) => a - b)[18]).toBeLessThan(500)
+    expect(times.toSorted((a, b) => a - b)[18]).toBeLessThan(WITHOUT_LIMIT_MS / 2)
     await Promise.all(slow.map((sink) => sink.close()))
-    expect(performance.now() - start).toBeLessThan(3_000)
+    expect(performance.now() - start).toBeLessThan(WITHOUT_LIMIT_MS)
     for (const { socket } of slow) socket.destroy()
   })
 
-  it("D01 idle between two requests are closed without a word", async () => {
+  it("D01 idle between two requests are closed without another response, in time", async () => {
+    const start = performance.now()
     const client = await m.connect().write(m.get())
     await client.answered(1)
     expect(await client.close()).toBe("fin")
     expect(client.messages).toHaveLength(1)
+    expect(performance.now() - start).toBeLessThan(WITHOUT_LIMIT_MS)
   })
 
   it("D02 with a body that stops are answered 408, and the app sees its request broken", async () => {
@@ -181,6 +192,10 @@ describe("slow apps and slow readers", () => {
     },
   )
 
+  // The pauses are the test's own and may be longer on a busy machine: nothing else here is about the idle time. That a slow
+  // reader may take longer than it in all is a claim of forward's own tests, by a clock that they hold.
+  const patient = useMachine()
+
   it("D02 a client that reads slowly but reads gets everything", async () => {
     await using app = await startServer((socket) =>
       afterHead(socket, () => {
@@ -188,7 +203,7 @@ describe("slow apps and slow readers", () => {
         void pour(socket, 24 * MiB)
       }),
     )
-    const sink = new Sink(await connectTo(m.port))
+    const sink = new Sink(await connectTo(patient.port))
     sink.socket.write(headTo(app.port, "GET / HTTP/1.1"))
     for (let i = 0; i < 12 && sink.closed === undefined; i++) {
       sink.socket.pause()
@@ -201,6 +216,8 @@ describe("slow apps and slow readers", () => {
   })
 
   it("S18 a connection to the app is closed by us before an app would", async () => {
+    // What applies where nothing else is configured, and what node:http does then.
+    expect(defaultLimits.poolIdleTimeoutMs + 200).toBeLessThan(createServer().keepAliveTimeout)
     const client = await m.connect().write(m.get())
     await client.answered(1)
     await m.app.until(

@@ -364,7 +364,7 @@ describe("the target header", () => {
         const parsed = parseTarget(value, 3000)
         expect(typeof parsed === "string" ? undefined : parsed.port).toBe(portOf(value))
       }),
-      { numRuns: 20_000, interruptAfterTimeLimit: 1_500 },
+      { numRuns: 5_000 },
     )
     // Through the wire: only what is assert, because what is valid names a port of somebody else here.
     await fc.assert(
@@ -372,7 +372,7 @@ describe("the target header", () => {
         fc.pre(portOf(value.replaceAll(/^[ \t]+|[ \t]+$/g, "")) === undefined && !/[^\t\x20-\x7e\x80-\xff]/.test(value))
         await assert.refuses(m, value)
       }),
-      { numRuns: 200, interruptAfterTimeLimit: 2_000 },
+      { numRuns: 100 },
     )
   })
 
