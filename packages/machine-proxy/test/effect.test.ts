@@ -130,21 +130,12 @@ describe("the layer", () => {
     const server = http.createServer((_request, response) => void response.write("first "))
     const appPort = await listen(server)
     const running = await start({ INGRESS_DRAIN_MS: "50" })
-<<<<<<< HEAD
-    const response = begin(running.port, appPort)
-    await expect.poll(response.text).toContain("first ")
-    await running.stop()
-    await response.closed
-    expect(response.text()).toMatch(/^HTTP\/1\.1 200 /)
-    expect(response.text()).not.toContain("0\r\n\r\n")
-=======
     const asked = once(server, "request")
     const outcome = get(running.port, appPort).then(() => "complete", String)
     await asked
     await running.stop()
     // Cut off, not ended.
     expect(await outcome).toContain("ECONNRESET")
->>>>>>> w-forward
     server.closeAllConnections()
     server.close()
   })
