@@ -1,7 +1,7 @@
 /**
- * One request sent on, with only what an intermediary must change. The rules that peers most often get wrong stand here
- * once, for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the
- * ticket that proves who asks, and what a client is told when it fails.
+ * Sends one request on and changes only what an intermediary must. The rules that proxies most often get wrong are here once,
+ * for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the ticket that
+ * proves that a request comes from the router, and the response to a failure.
  */
 export { errorResponse, prefersHtml } from "./error-response.ts"
 export type { ErrorResponseOptions, ErrorRow, GeneratedResponse } from "./error-response.ts"

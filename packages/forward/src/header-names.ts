@@ -13,11 +13,11 @@ export interface HopHeaderNames {
   readonly ticket: string
   /** To the app: the authority the machine proxy was addressed by. An inbound copy is proof of a loop. */
   readonly via: string
-  /** To the router: proof that the machine's own proxy answered, on every answer it gives. */
+  /** To the router: proof that the machine's own proxy responded, on every response. */
   readonly stamp: string
-  /** To the client: the stable code of an answer that a proxy made. */
+  /** To the client: the stable code of a response that a proxy made. */
   readonly error: string
-  /** To the machine: begins the names of headers that a platform would eat; the machine proxy restores them. */
+  /** To the machine: prefix of headers that the provider's edge would intercept; the machine proxy restores them. */
   readonly tunnel: string
 }
 
@@ -41,5 +41,5 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
   }
 }
 
-/** The names every package uses unless told otherwise: `x-iterate-proxy-*`. */
+/** The names that every package uses by default: `x-iterate-proxy-*`. */
 export const defaultHeaderNames: HopHeaderNames = hopHeaderNames("x-iterate-proxy")

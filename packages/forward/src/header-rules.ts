@@ -14,7 +14,7 @@ export const TRAILER = 6
 export const SERVER_DIRECTIVE = 7
 
 /**
- * By length, alternately a name and its rule: most fields of a head are none of these, and to compare a few names of the same
+ * By length, alternately a name and its rule: most fields of a head are not among these, and to compare a few names of the same
  * length is cheaper than to hash every name that arrives.
  */
 const headerRules: (string | number)[][] = Array.from({ length: 32 }, () => [])

@@ -27,10 +27,10 @@ export interface SharedSecretKey {
   readonly k: string
 }
 
-/** Signs tickets. A public half is none. */
+/** Signs tickets. The public half of a pair is not one. */
 export type SigningKey = EdDsaSigningKey | SharedSecretKey
 
-/** Verifies tickets. A private half is none: a machine runs other people's code and must not be able to sign. */
+/** Verifies tickets. The private half of a pair is not one: a machine runs other people's code and must not be able to sign. */
 export type VerificationKey = EdDsaVerificationKey | SharedSecretKey
 
 /** A fresh EdDSA pair: the private half for the router, the public half for the machines. `kid` must not be empty. */
@@ -97,7 +97,7 @@ const importKey = async (key: SigningKey | VerificationKey): Promise<CryptoKey> 
   try {
     return await crypto.subtle.importKey("jwk", jwk, "Ed25519", false, [d === undefined ? "verify" : "sign"])
   } catch (cause) {
-    // The lengths were right, so that it is this; the cause says no more than "invalid".
+    // The lengths were right, so it must be this; the cause is only "invalid".
     throw new TypeError("x and d of an EdDSA key must belong together", { cause })
   }
 }

@@ -1,4 +1,4 @@
-/** Sends one request on, on Bun: its own `fetch`, told not to decode. (Bun puts a stub in undici's place.) */
+/** Sends one request on, on Bun: its own `fetch`, without decoding. (Bun puts a stub in undici's place.) */
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import {
@@ -17,7 +17,7 @@ export { SendFailure } from "./outgoing-request.ts"
 export type { Handshake, HandshakeResponse } from "./handshake.ts"
 export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
-/** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response> => {
   if (outgoing.upgrade === true) throw new SendFailure("unsupported", "no")
   if (outgoing.fetch !== undefined) return fetchGiven(outgoing)
@@ -28,7 +28,7 @@ export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response>
   return fetchOutgoing(outgoing, { headers, decompress: false, timeout: false } as RequestInit, translate)
 }
 
-/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)

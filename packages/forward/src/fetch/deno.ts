@@ -1,4 +1,4 @@
-/** Sends one request on, on Deno: its own `fetch`, whose answers are put right where it decoded them. */
+/** Sends one request on, on Deno: its own `fetch`, whose responses are corrected where it decoded them. */
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import {
@@ -16,20 +16,20 @@ export { SendFailure } from "./outgoing-request.ts"
 export type { Handshake, HandshakeResponse } from "./handshake.ts"
 export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
-/** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response> => {
   if (outgoing.upgrade === true) throw new SendFailure("unsupported", "no")
   if (outgoing.fetch !== undefined) return fetchGiven(outgoing)
   const headers = withoutOwnCoding(toHeaders(outgoing.headers))
-  const answer = await fetchOutgoing(outgoing, { headers }, translate)
-  if (!decoded(headers, answer) || answer.body === null) return answer
-  const fields = new Headers(answer.headers)
+  const response = await fetchOutgoing(outgoing, { headers }, translate)
+  if (!decoded(headers, response) || response.body === null) return response
+  const fields = new Headers(response.headers)
   fields.delete("content-encoding")
   fields.delete("content-length")
-  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers: fields })
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers: fields })
 }
 
-/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
@@ -45,7 +45,7 @@ export const forwardConnect = async (handshake: Handshake): Promise<HandshakeRes
       const text = failureText(cause)
       const status = /status code: (\d{3})/.exec(text)?.[1]
       if (status !== undefined) return refusal(Number(status), undefined)
-      // Deno says no more than that of a connection that was not made.
+      // All that Deno reports of a connection that could not be opened.
       return /tcp connect error/i.test(text) ? new SendFailure("refused", "no", cause) : translate(cause)
     },
   )
@@ -53,8 +53,8 @@ export const forwardConnect = async (handshake: Handshake): Promise<HandshakeRes
 
 // Deno 2 decodes one coding, gzip or br, unless the request asked for a range or for `identity` alone. It leaves the
 // fields as they came and has no switch for it.
-const decoded = (request: Headers, answer: Response): boolean =>
-  /^(?:gzip|br)$/i.test(answer.headers.get("content-encoding") ?? "") &&
+const decoded = (request: Headers, response: Response): boolean =>
+  /^(?:gzip|br)$/i.test(response.headers.get("content-encoding") ?? "") &&
   !request.has("range") &&
   request.get("accept-encoding")?.toLowerCase() !== "identity"
 

@@ -17,11 +17,11 @@ export interface HandshakeResponse {
    * turn miss nothing.
    */
   readonly accept: () => WebSocket
-  /** The answer itself, with a refusal's body, where the runtime shows it: Workers. */
+  /** The response itself, with a refusal's body, where the runtime shows it: Workers. */
   readonly response?: Response
 }
 
-/** Fields that `new WebSocket` writes by itself; the protocols are told to it. */
+/** Fields that `new WebSocket` writes by itself; it takes the protocols apart. */
 const OWN = ["connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"]
 
 /** What the standard constructor takes, beside the URL. */
@@ -40,7 +40,7 @@ export const socketOptions = (
   }
 }
 
-/** Says what a socket that did not open failed of: a refusal with its status, or no answer at all. */
+/** Says what a socket that did not open failed of: a refusal with its status, or no response at all. */
 export type Explain = (event: Event) => HandshakeResponse | SendFailure
 
 /** A refusal of which only the status is known. */

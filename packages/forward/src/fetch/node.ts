@@ -15,7 +15,7 @@ export { SendFailure } from "./outgoing-request.ts"
 export type { Handshake, HandshakeResponse } from "./handshake.ts"
 export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
-/** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = (outgoing: OutgoingRequest): Promise<Response> => {
   if (outgoing.upgrade === true) return Promise.reject(new SendFailure("unsupported", "no"))
   return outgoing.fetch === undefined ? dispatched(outgoing) : fetchGiven(outgoing)
@@ -44,15 +44,15 @@ const dispatched = (outgoing: OutgoingRequest): Promise<Response> =>
     }
   })
 
-/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
-  // A WebSocket tells nobody what its handshake was answered, but the dispatcher underneath is told.
+  // A WebSocket hides the response to its handshake, but the dispatcher below it sees it.
   const seen: { connected: boolean; status?: number; headers?: Headers; error?: unknown } = { connected: false }
   const saw = (wire: Dispatcher.DispatchController, status: number): void => {
     seen.status = status
-    seen.headers = answerHeaders((wire.rawHeaders ?? []) as readonly Buffer[])
+    seen.headers = responseHeadersOf((wire.rawHeaders ?? []) as readonly Buffer[])
   }
   const dispatcher = agentFor(handshake).compose(
     (dispatch) => (options, handler) =>
@@ -125,7 +125,7 @@ const nullBody = (status: number): boolean => status === 204 || status === 205 |
 
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #outgoing: OutgoingRequest
-  readonly #resolve: (answer: Response) => void
+  readonly #resolve: (response: Response) => void
   readonly #reject: (error: unknown) => void
   readonly #onAbort: () => void
   #connected = false
@@ -134,7 +134,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #wire: Dispatcher.DispatchController | undefined
   #body: ReadableStreamDefaultController<Uint8Array> | undefined
 
-  constructor(outgoing: OutgoingRequest, resolve: (answer: Response) => void, reject: (error: unknown) => void) {
+  constructor(outgoing: OutgoingRequest, resolve: (response: Response) => void, reject: (error: unknown) => void) {
     this.#outgoing = outgoing
     this.#resolve = resolve
     this.#reject = reject
@@ -158,12 +158,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(wire: Dispatcher.DispatchController, status: number, _: unknown, reason?: string): void {
     if (status < 200) return
     const empty = nullBody(status) || this.#outgoing.method === "HEAD"
-    let answer: Response
+    let response: Response
     try {
-      answer = new Response(empty ? null : this.#stream(wire), {
+      response = new Response(empty ? null : this.#stream(wire), {
         status,
         statusText: safeReason(reason),
-        headers: answerHeaders(wire.rawHeaders as readonly Buffer[]),
+        headers: responseHeadersOf(wire.rawHeaders as readonly Buffer[]),
       })
     } catch (cause) {
       // A status outside 200 to 599, or a field that no `Headers` takes.
@@ -173,7 +173,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       return
     }
     this.#settle()
-    this.#resolve(answer)
+    this.#resolve(response)
   }
 
   onResponseData(wire: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -225,7 +225,7 @@ class Exchange implements Dispatcher.DispatchHandler {
         cancel: (reason) => {
           this.#body = undefined
           this.#forgetSignal()
-          wire.abort(reason instanceof Error ? reason : new Error("the answer is not wanted any more"))
+          wire.abort(reason instanceof Error ? reason : new Error("the response is not wanted any more"))
         },
       },
       new ByteLengthQueuingStrategy({ highWaterMark: 65_536 }),
@@ -242,7 +242,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
-const answerHeaders = (raw: readonly Buffer[]): Headers => {
+const responseHeadersOf = (raw: readonly Buffer[]): Headers => {
   const headers = new Headers()
   for (let i = 0; i + 1 < raw.length; i += 2) headers.append(raw[i]!.toString("latin1"), raw[i + 1]!.toString("latin1"))
   return headers
@@ -254,7 +254,7 @@ const safeReason = (reason: string | undefined): string =>
 
 const translate = (cause: unknown, connected: boolean): SendFailure => {
   const sent = connected ? "maybe" : "no"
-  // undici's parser keeps the octets that it could not read, and they may be anybody's.
+  // undici's parser keeps the bytes that it could not read, which may be secret.
   if (cause instanceof errors.HTTPParserError) return new SendFailure("other", sent, new Error(cause.message))
   switch (failureCode(cause)) {
     case "ECONNREFUSED":

@@ -2,7 +2,7 @@ import type { AddressRule } from "../address.ts"
 import type { HeaderList } from "../header-list.ts"
 import { addressNotAllowed, hostChecker } from "../address.ts"
 
-/** One request as it leaves: everything an intermediary decides is decided. */
+/** One request as it is sent, with everything that an intermediary decides. */
 export interface OutgoingRequest {
   /** Scheme, host and port: `http://127.0.0.1:32769`. */
   readonly origin: string
@@ -12,9 +12,9 @@ export interface OutgoingRequest {
   /** What `requestHeaders` gave. */
   readonly headers: HeaderList
   readonly body: ReadableStream<Uint8Array> | null
-  /** Ends the request, and the answer's body when there is one by then. */
+  /** Ends the request, and the response's body when there is one by then. */
   readonly signal?: AbortSignal
-  /** True for a WebSocket handshake. Only on Workers can its answer be a `Response`. */
+  /** True for a WebSocket handshake. Only on Workers can its response be a `Response`. */
   readonly upgrade?: boolean
   /** Milliseconds until the response's head; 0, the default, disables the time-out. There is none for a body. */
   readonly headersTimeoutMs?: number
@@ -32,19 +32,19 @@ export interface OutgoingRequest {
   readonly fetch?: ((request: Request) => Promise<Response>) | undefined
 }
 
-/** What went wrong, in one word on every runtime. */
+/** What went wrong, the same on every runtime. */
 export type SendFailureKind = "refused" | "timeout" | "reset" | "unsupported" | "other"
 
-/** No answer came. Says whether the request can have reached anybody, because that decides what may be tried again. */
+/** No response came. Says whether the request can have reached anybody, because that decides what may be tried again. */
 export class SendFailure extends Error {
   readonly _tag = "SendFailure"
   readonly kind: SendFailureKind
-  /** `no` when not one octet of the request was taken by the other side. */
+  /** `no` when no byte was accepted by the peer. */
   readonly sent: "no" | "maybe"
   constructor(kind: SendFailureKind, sent: "no" | "maybe", cause?: unknown) {
     const code = failureCode(cause)
     super(
-      `the request was not answered: ${kind}${code === undefined ? "" : ` (${code})`}`,
+      `the request has no response: ${kind}${code === undefined ? "" : ` (${code})`}`,
       cause === undefined ? undefined : { cause },
     )
     this.kind = kind
@@ -94,7 +94,7 @@ export const toHeaders = (list: HeaderList): Headers => {
   return headers
 }
 
-/** The origin in its one spelling. Throws a `TypeError` on what is not an http(s) origin. */
+/** The origin, normalised. Throws a `TypeError` for what is not an http(s) origin. */
 export const checkedOrigin = (origin: string): string => {
   // Before any parser sees it: a path, credentials, or the `\` that a URL parser takes for a `/`.
   if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(origin)) throw new TypeError("origin must be http(s)://host[:port]")
@@ -104,8 +104,9 @@ export const checkedOrigin = (origin: string): string => {
 /** The target, when it is in origin-form and fits on a request line. Throws a `TypeError` otherwise. */
 export const checkedTarget = (target: string): string => {
   if (target[0] !== "/") throw new TypeError("target must begin with /")
-  // oxlint-disable-next-line no-control-regex -- control octets are what this is about
-  if (/[\u0000-\u0020\u007f]|[^\u0000-\u00ff]/.test(target)) throw new TypeError("target must be visible octets")
+  // oxlint-disable-next-line no-control-regex -- control characters are what this is about
+  if (/[\u0000-\u0020\u007f]|[^\u0000-\u00ff]/.test(target))
+    throw new TypeError("target must be visible characters of one byte")
   return target
 }
 
@@ -115,7 +116,7 @@ export const checkedTarget = (target: string): string => {
  */
 export const requestUrl = (origin: string, target: string): string => {
   const base = checkedOrigin(origin)
-  const escaped = checkedTarget(target).replaceAll(/[#\u0080-\u00ff]/g, escapeOctet)
+  const escaped = checkedTarget(target).replaceAll(/[#\u0080-\u00ff]/g, escapeByte)
   const url = new URL(base + escaped)
   if (url.origin !== base) throw new TypeError("target must not change the origin")
   return url.href
@@ -131,7 +132,7 @@ export const checkHost = ({ origin, addresses }: Pick<OutgoingRequest, "origin" 
   if (reason !== undefined) throw new SendFailure("other", "no", addressNotAllowed(reason))
 }
 
-/** One deadline for the head of an answer, on runtimes whose `fetch` has none; `settled` ends it and leaves the body alone. */
+/** One deadline for the head of an response, on runtimes whose `fetch` has none; `settled` ends it and leaves the body alone. */
 export const headDeadline = (
   outgoing: OutgoingRequest,
 ): {
@@ -156,7 +157,7 @@ export const withoutOwnCoding = (headers: Headers): Headers => {
   return headers
 }
 
-/** `fetch` by the rules that hold on every runtime that has nothing better: nothing followed, failures told apart. */
+/** `fetch` by the rules that hold on every runtime that has nothing better: no redirect followed, failures distinguished. */
 export const fetchOutgoing = async (
   outgoing: OutgoingRequest,
   init: RequestInit,
@@ -175,15 +176,15 @@ export const fetchOutgoing = async (
   return inTime(outgoing, deadline, () => fetch(url, { ...fetchInit(outgoing, deadline.signal), ...init }), translate)
 }
 
-/** What became of a request by its deadline: its answer, the reason of its signal, or a failure. */
+/** What became of a request by its deadline: its response, the reason of its signal, or a failure. */
 const inTime = async (
   { signal }: OutgoingRequest,
   deadline: ReturnType<typeof headDeadline>,
-  answer: () => Promise<Response>,
+  send: () => Promise<Response>,
   translate: (error: unknown) => SendFailure,
 ): Promise<Response> => {
   try {
-    return await answer()
+    return await send()
   } catch (cause) {
     if (signal?.aborted === true) throw signal.reason
     if (deadline.passed()) throw new SendFailure("timeout", "maybe", cause)
@@ -193,7 +194,7 @@ const inTime = async (
   }
 }
 
-/** Through the function that the request brings along, which may heed no signal and give what it likes. */
+/** Sends by the function that the request has, which may ignore its signal and give anything. */
 export const fetchGiven = async (outgoing: OutgoingRequest): Promise<Response> => {
   const { fetch: given, signal } = outgoing
   signal?.throwIfAborted()
@@ -203,34 +204,34 @@ export const fetchGiven = async (outgoing: OutgoingRequest): Promise<Response> =
     const init = { headers: toHeaders(outgoing.headers), ...fetchInit(outgoing, deadline.signal) }
     request = new Request(requestUrl(outgoing.origin, outgoing.target), init)
   } catch (cause) {
-    // Fetch has no word for it: a GET with a body, a method of its own.
+    // What a `Request` cannot be: a GET with a body, CONNECT.
     deadline.settled()
     throw new SendFailure("unsupported", "no", cause)
   }
-  const answered = async (): Promise<Response> => {
-    const answer = await heeding(deadline.signal, given!(request))
-    if (!isResponse(answer)) throw new TypeError("the endpoint's fetch gave something else than a Response")
-    return answer
+  const respond = async (): Promise<Response> => {
+    const response = await withSignal(deadline.signal, given!(request))
+    if (!isResponse(response)) throw new TypeError("the endpoint's fetch gave something else than a Response")
+    return response
   }
-  return inTime(outgoing, deadline, answered, SendFailure.from)
+  return inTime(outgoing, deadline, respond, SendFailure.from)
 }
 
-/** Rejects with the signal, and throws an answer away that comes after it. */
-const heeding = (signal: AbortSignal | undefined, answer: Promise<Response>): Promise<Response> =>
+/** Rejects when the signal is aborted, and throws a response away that comes after it. */
+const withSignal = (signal: AbortSignal | undefined, response: Promise<Response>): Promise<Response> =>
   signal === undefined
-    ? answer
+    ? response
     : new Promise((resolve, reject) => {
         const left = (): void => {
           reject(signal.reason as Error)
-          answer.then((late) => late.body?.cancel()).catch(() => {})
+          response.then((late) => late.body?.cancel()).catch(() => {})
         }
         signal.addEventListener("abort", left, { once: true })
-        answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", left))
+        response.then(resolve, reject).finally(() => signal.removeEventListener("abort", left))
       })
 
 // By its shape: runtimes and libraries have classes of their own.
-const isResponse = (answer: unknown): boolean => {
-  const { status, headers, body } = (answer ?? {}) as Partial<Response>
+const isResponse = (response: unknown): boolean => {
+  const { status, headers, body } = (response ?? {}) as Partial<Response>
   const known = Number.isInteger(status) && (status === 101 || (status! >= 200 && status! <= 599))
   return (
     known && typeof headers?.getSetCookie === "function" && (body === null || typeof body?.getReader === "function")
@@ -245,4 +246,4 @@ const fetchInit = (outgoing: OutgoingRequest, signal: AbortSignal | undefined): 
   ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
 })
 
-const escapeOctet = (octet: string): string => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`
+const escapeByte = (byte: string): string => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`

@@ -11,20 +11,20 @@ export { SendFailure } from "./outgoing-request.ts"
 export type { Handshake, HandshakeResponse } from "./handshake.ts"
 export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
-/** Resolves with the answer, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardFetch = (outgoing: OutgoingRequest): Promise<Response> =>
   outgoing.fetch === undefined
     ? fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, translate)
     : fetchGiven(outgoing)
 
-/** Resolves with the answer to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
+/** Resolves with the response to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
   const rest = handshake.headers.filter((_, i, all) => !/^(?:connection|upgrade)$/i.test(all[i - (i % 2)]!))
   const headers = [...rest, "Connection", "Upgrade", "Upgrade", "websocket"]
   const response = await forwardFetch({ ...handshake, headers, method: "GET", body: null, upgrade: true })
   const socket = (response as { readonly webSocket?: (WebSocket & { accept(): void }) | null }).webSocket ?? undefined
   return {
-    // A 101 without a socket is none.
+    // A 101 without a socket is of no use.
     status: response.status === 101 && socket === undefined ? 502 : response.status,
     headers: response.headers,
     socket,

@@ -17,11 +17,11 @@ const NO_TRAILERS: MessageEnd = { type: "end", trailers: [] }
 const CRLFCRLF = Buffer.from("\r\n\r\n")
 
 /**
- * Reads one body after another out of an inbox. Chunk sizes are plain hexadecimal digits, line ends are CRLF, extensions are
- * read over and never passed on (RFC 9112 §7.1.1); sizes of lines are bounded in sum.
+ * Reads one body after another out of a buffer. Chunk sizes are plain hexadecimal digits, line ends are CRLF, extensions are
+ * skipped and never passed on (RFC 9112 §7.1.1); the sizes of lines are limited in sum.
  */
 export class BodyReader {
-  readonly #inbox: ReadBuffer
+  readonly #buffer: ReadBuffer
   readonly #maxOverhead: number
   readonly #malformed: ParseError["tag"]
   readonly #truncated: ParseError["tag"]
@@ -31,14 +31,14 @@ export class BodyReader {
   #digits = 0
   #overhead = 0
 
-  constructor(inbox: ReadBuffer, maxOverhead: number, malformed: ParseError["tag"], truncated: ParseError["tag"]) {
-    this.#inbox = inbox
+  constructor(buffer: ReadBuffer, maxOverhead: number, malformed: ParseError["tag"], truncated: ParseError["tag"]) {
+    this.#buffer = buffer
     this.#maxOverhead = maxOverhead
     this.#malformed = malformed
     this.#truncated = truncated
   }
 
-  /** Begins a body. One of zero octets has no `end`. */
+  /** Begins a body. One of zero bytes has no `end`. */
   begin(framing: number | "chunked" | "until-close"): void {
     this.#framing = framing
     this.#left = typeof framing === "number" ? framing : 0
@@ -54,15 +54,15 @@ export class BodyReader {
 
   read(): BodyRange | MessageEnd | ParseError | undefined {
     if (this.#framing === "chunked") return this.#readChunked()
-    const inbox = this.#inbox
+    const buffer = this.#buffer
     if (this.#framing === "until-close") {
-      if (inbox.size > 0) return { type: "body", bytes: inbox.take() }
-      if (!inbox.ended) return undefined
+      if (buffer.size > 0) return { type: "body", bytes: buffer.take() }
+      if (!buffer.ended) return undefined
       return this.#end(NO_TRAILERS)
     }
     if (this.#left === 0) return this.#end(NO_TRAILERS)
     const range = this.#range()
-    if (range === undefined && inbox.ended) return parseError(this.#truncated, "the body ended early")
+    if (range === undefined && buffer.ended) return parseError(this.#truncated, "the body ended early")
     return range
   }
 
@@ -72,39 +72,39 @@ export class BodyReader {
     return end
   }
 
-  /** What is at hand of `left` octets. */
+  /** As much as has come of the bytes that are left. */
   #range(): BodyRange | undefined {
-    const inbox = this.#inbox
-    const size = inbox.size
+    const buffer = this.#buffer
+    const size = buffer.size
     if (size === 0) return undefined
     if (size <= this.#left) {
       this.#left -= size
-      return { type: "body", bytes: inbox.take() }
+      return { type: "body", bytes: buffer.take() }
     }
-    const end = inbox.start + this.#left
-    const bytes = inbox.bytes.subarray(inbox.start, end)
-    inbox.start = end
+    const end = buffer.start + this.#left
+    const bytes = buffer.bytes.subarray(buffer.start, end)
+    buffer.start = end
     this.#left = 0
     return { type: "body", bytes }
   }
 
   #readChunked(): BodyRange | MessageEnd | ParseError | undefined {
-    const inbox = this.#inbox
-    while (inbox.size > 0) {
+    const buffer = this.#buffer
+    while (buffer.size > 0) {
       if (this.#phase === DATA) {
         const range = this.#range()
         if (this.#left === 0) this.#phase = DATA_CR
         return range
       }
       if (this.#phase === TRAILERS) return this.#readTrailers()
-      const refused = this.#step(inbox.bytes[inbox.start]!)
+      const refused = this.#step(buffer.bytes[buffer.start]!)
       if (refused !== undefined) return refused
-      inbox.start++
+      buffer.start++
     }
-    return inbox.ended ? parseError(this.#truncated, "the chunked body ended early") : undefined
+    return buffer.ended ? parseError(this.#truncated, "the chunked body ended early") : undefined
   }
 
-  /** One octet of what stands around the data of chunks. */
+  /** One byte of the lines around the data of chunks. */
   #step(c: number): ParseError | undefined {
     switch (this.#phase) {
       case SIZE: {
@@ -118,14 +118,14 @@ export class BodyReader {
         if (this.#digits === 0) return parseError(this.#malformed, "a chunk size has no digit")
         if (c === 13) this.#phase = SIZE_LF
         else if (c === 59) this.#phase = EXTENSION
-        else return parseError(this.#malformed, "a chunk size has an octet that is no digit")
+        else return parseError(this.#malformed, "a chunk size has a byte that is not a digit")
         return undefined
       }
       case EXTENSION:
         if (++this.#overhead > this.#maxOverhead) return parseError(this.#malformed, "chunk extensions are too long")
         if (c === 13) this.#phase = SIZE_LF
         else if (c !== 9 && (c < 32 || c === 127))
-          return parseError(this.#malformed, "a chunk extension has a control octet")
+          return parseError(this.#malformed, "a chunk extension has a control byte")
         return undefined
       case SIZE_LF:
         if (c !== 10) return parseError(this.#malformed, "a chunk size ends in a bare CR")
@@ -145,26 +145,26 @@ export class BodyReader {
   }
 
   #readTrailers(): MessageEnd | ParseError | undefined {
-    const inbox = this.#inbox
-    const { bytes, start } = inbox
-    if (inbox.size >= 2 && bytes[start] === 13 && bytes[start + 1] === 10) {
-      inbox.start += 2
+    const buffer = this.#buffer
+    const { bytes, start } = buffer
+    if (buffer.size >= 2 && bytes[start] === 13 && bytes[start + 1] === 10) {
+      buffer.start += 2
       return this.#end(NO_TRAILERS)
     }
     const end = bytes.indexOf(CRLFCRLF, start)
-    if ((end < 0 ? inbox.size : end - start) > this.#maxOverhead - this.#overhead) {
+    if ((end < 0 ? buffer.size : end - start) > this.#maxOverhead - this.#overhead) {
       return parseError(this.#malformed, "trailers are too long")
     }
     if (end < 0) {
-      // An octet that no trailer can have is refused now, not when the line is over.
+      // A byte that no trailer can have is refused now, not when the line is complete.
       if (bytes[start] === 10 || INVALID_IN_HEAD.test(bytes.toString("latin1", start))) {
-        return parseError(this.#malformed, "trailers have a control octet")
+        return parseError(this.#malformed, "trailers have a control byte")
       }
-      return inbox.ended ? parseError(this.#truncated, "the trailers ended early") : undefined
+      return buffer.ended ? parseError(this.#truncated, "the trailers ended early") : undefined
     }
     const fields = readFields(bytes, start, bytes.toString("latin1", start, end), 0, 100, this.#malformed)
     if ("type" in fields) return fields
-    inbox.start = end + 4
+    buffer.start = end + 4
     return this.#end({ type: "end", trailers: fields.list })
   }
 }

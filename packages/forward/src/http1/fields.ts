@@ -1,17 +1,17 @@
 import type { ParseError } from "./parse-error.ts"
 import { parseError } from "./parse-error.ts"
 
-/** 1 for the octets of a token: methods and field names (RFC 9110 §5.6.2). */
+/** 1 for the bytes of a token: methods and field names (RFC 9110 §5.6.2). */
 export const TOKEN = new Uint8Array(256)
 for (const c of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
   TOKEN[c.charCodeAt(0)] = 1
-/** 1 for the octets of a field value: HTAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
+/** 1 for the bytes of a field value: HTAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
 const VALUE = new Uint8Array(256)
 for (let c = 0x20; c < 256; c++) VALUE[c] = c === 0x7f ? 0 : 1
 VALUE[9] = 1
 
 /**
- * Finds in a part of a head or of trailers what none of them can have: a control octet, a bare CR or LF (RFC 9112 §2.2). So what
+ * Finds in a part of a head or of trailers what neither can have: a control character, a bare CR or LF (RFC 9112 §2.2). So what
  * is still coming in is refused at once. A CR at the part's end may be half a line end, a LF at its beginning the other half.
  */
 export const INVALID_IN_HEAD = /[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/
@@ -19,7 +19,7 @@ export const INVALID_IN_HEAD = /[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/
 /** Finds what no field value and no reason phrase can have (RFC 9110 §5.5). */
 export const INVALID_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
-/** What the fields of a head say about framing and connection; the rest of them is nobody's business here. */
+/** The fields of a head, and those among them that say something about framing and connection. */
 export interface Fields {
   readonly list: string[]
   host: string | undefined
@@ -28,15 +28,15 @@ export interface Fields {
   connection: string | undefined
   upgrade: string | undefined
   expect: string | undefined
-  /** The field that came twice and must not. */
+  /** A field that came twice and must not. */
   doubled: string | undefined
 }
 
 /**
  * Reads field lines from `text[from]` to its end: `name: value` with CRLF between lines and none after the last. One
- * pass, linear, strict: no folding, no space before the colon, no empty name, no control octet, no bare CR or LF
- * (RFC 9112 §2.2, §5.1, §5.2). `text` is `bytes` from `base` on, one character per octet: octets are looked at in the one
- * and cut out of the other, which is what either is fast at.
+ * pass, linear, strict: no folding, no space before the colon, no empty name, no control character, no bare CR
+ * or LF (RFC 9112 §2.2, §5.1, §5.2). `text` is `bytes` from `base` on, one character per byte: bytes are compared in the one
+ * and names and values cut out of the other, which is what either is fast at.
  */
 export const readFields = (
   bytes: Uint8Array,
@@ -72,9 +72,9 @@ export const readFields = (
     let valueEnd = i
     while (valueEnd > valueStart && ((c = bytes[valueEnd - 1]!) === 32 || c === 9)) valueEnd--
     if (i < end) {
-      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return parseError(tag, "a field value has a control octet")
+      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return parseError(tag, "a field value has a control character")
       i += 2
-      if (i === end) return parseError(tag, "an empty line stands inside the head")
+      if (i === end) return parseError(tag, "an empty line is inside the head")
     }
     const value = text.slice(valueStart - base, valueEnd - base)
     list.push(name, value)
@@ -117,7 +117,7 @@ export const hasToken = (list: string | undefined, token: string): boolean => {
   return list.split(",").some((item) => item.trim().toLowerCase() === token)
 }
 
-/** Octets of a `Content-Length`: digits without leading zeros, at most 2^53 - 1; otherwise `undefined`. */
+/** Bytes of a `Content-Length`: digits without leading zeros, at most 2^53 - 1; otherwise `undefined`. */
 export const lengthOf = (value: string): number | undefined => {
   if (value.length === 0 || value.length > 16 || (value.length > 1 && value.charCodeAt(0) === 48)) return undefined
   let n = 0

@@ -1,6 +1,6 @@
 import type { HeaderList } from "../header-list.ts"
 
-/** The head of a request that passed every check: what is here is unambiguous. */
+/** The head of a request that passed every check: everything in it has one meaning only. */
 export interface RequestHead {
   readonly type: "head"
   readonly method: string
@@ -11,17 +11,17 @@ export interface RequestHead {
   readonly headers: HeaderList
   /** The authority the request is for: of an absolute-form target, else `Host` as sent. Empty only with HTTP/1.0. */
   readonly host: string
-  /** Octets of the body, or `chunked`. */
+  /** Bytes of the body, or `chunked`. */
   readonly framing: number | "chunked"
   /** True for a WebSocket handshake (RFC 6455 §4.1): GET, HTTP/1.1, no body, `Connection: upgrade`, `Upgrade: websocket`. */
   readonly upgrade: boolean
   /** True when the client waits for `100 Continue`. */
   readonly expect: boolean
-  /** False when the client wants the connection closed after the answer. */
+  /** False when the client wants the connection closed after the response. */
   readonly keepAlive: boolean
 }
 
-/** The head of an answer that passed every check. */
+/** The head of a response that passed every check. */
 export interface ResponseHead {
   readonly type: "head"
   /** 100 to 599. */
@@ -30,11 +30,11 @@ export interface ResponseHead {
   readonly reason: string
   readonly version: 10 | 11
   readonly headers: HeaderList
-  /** Octets of the body, 0 also where the status or the method allows none (RFC 9112 §6.3). */
+  /** Bytes of the body, 0 also where the status or the method allows none (RFC 9112 §6.3). */
   readonly framing: number | "chunked" | "until-close"
-  /** True when the answer is a 101 that names the WebSocket protocol. */
+  /** True when the response is a 101 that names the WebSocket protocol. */
   readonly upgrade: boolean
-  /** False when the connection ends with this answer. */
+  /** False when the connection ends with this response. */
   readonly keepAlive: boolean
 }
 

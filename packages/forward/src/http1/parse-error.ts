@@ -1,6 +1,6 @@
 import type { ForwardErrorTag } from "../error-rows.ts"
 
-/** What cannot be understood in one way only, and is therefore refused. The connection is of no further use. */
+/** What does not have exactly one meaning, and is therefore refused. Nothing more is read from the connection. */
 export interface ParseError {
   readonly type: "refusal"
   readonly tag: Extract<

@@ -1,5 +1,5 @@
 /**
- * Octets that came and were not read yet. A push onto an empty inbox copies nothing; otherwise the buffer doubles, so that
+ * Bytes that have come and were not read yet. A push into an empty buffer copies nothing; otherwise the buffer doubles, so that
  * a message that trickles in costs linear time.
  */
 export class ReadBuffer {
@@ -36,14 +36,14 @@ export class ReadBuffer {
     this.start = 0
   }
 
-  /** Everything that is left, and nothing stays. */
+  /** Takes everything that is left. */
   take(): Uint8Array {
     const rest = this.bytes.subarray(this.start)
     this.clear()
     return rest
   }
 
-  /** Forgets the buffers, so that an idle connection holds none. */
+  /** Drops the memory, so that an idle connection holds none. */
   clear(): void {
     this.bytes = EMPTY
     this.#owned = EMPTY

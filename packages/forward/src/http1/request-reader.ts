@@ -5,7 +5,7 @@ import { INVALID_IN_HEAD, TOKEN, hasToken, lengthOf, readFields } from "./fields
 import { ReadBuffer } from "./read-buffer.ts"
 import { parseError } from "./parse-error.ts"
 
-/** Bounds of a request, in octets and fields; see `Limits` of the sockets for the values and their reasons. */
+/** Limits of a request, in bytes and fields; see `Limits` of `./sockets` for values and reasons. */
 export interface RequestLimits {
   readonly maxRequestHead: number
   readonly maxTarget: number
@@ -13,20 +13,20 @@ export interface RequestLimits {
   readonly maxChunkOverhead: number
 }
 
-/** Bytes in, events out; a connection's worth of requests, one after another. */
+/** Bytes in, events out: the requests of one connection, one after another. */
 export interface RequestReader {
   push(bytes: Uint8Array): void
   /** The peer will send no more. */
   end(): void
   /**
-   * The next event, or `undefined` when more octets are needed. A head with framing 0 is a whole message; any other is
+   * The next event, or `undefined` when more bytes are needed. A head with framing 0 is a whole message; any other is
    * followed by ranges of its body and an end. After a refusal nothing follows. Any split of the input gives the same events,
    * but for the splits of body ranges.
    */
   read(): RequestHead | BodyRange | MessageEnd | ParseError | undefined
-  /** Everything unread, for an upgrade: it is no longer HTTP. */
+  /** Takes everything unread, after an upgrade: it is no longer HTTP. */
   rest(): Uint8Array
-  /** Octets pushed and not read. */
+  /** Bytes pushed and not read. */
   readonly buffered: number
   /** True when nothing of a next message has come: the connection is between two requests. */
   readonly idle: boolean
@@ -46,12 +46,12 @@ const METHODS = new Set(
   ).split(" "),
 )
 
-/** A reader of requests. */
+/** A reader for the requests of one connection. */
 export const requestReader = (limits: RequestLimits): RequestReader => new Reader(limits)
 
 class Reader implements RequestReader {
   readonly #limits: RequestLimits
-  readonly #inbox = new ReadBuffer()
+  readonly #buffer = new ReadBuffer()
   readonly #body: BodyReader
   #scanned = 0
   #lineChecked = false
@@ -61,27 +61,27 @@ class Reader implements RequestReader {
 
   constructor(limits: RequestLimits) {
     this.#limits = limits
-    this.#body = new BodyReader(this.#inbox, limits.maxChunkOverhead, "RequestMalformed", "RequestMalformed")
+    this.#body = new BodyReader(this.#buffer, limits.maxChunkOverhead, "RequestMalformed", "RequestMalformed")
   }
 
   get buffered(): number {
-    return this.#inbox.size
+    return this.#buffer.size
   }
 
   get idle(): boolean {
-    return this.#body.done && this.#inbox.size === 0
+    return this.#body.done && this.#buffer.size === 0
   }
 
   push(bytes: Uint8Array): void {
-    this.#inbox.push(bytes)
+    this.#buffer.push(bytes)
   }
 
   end(): void {
-    this.#inbox.ended = true
+    this.#buffer.ended = true
   }
 
   rest(): Uint8Array {
-    return this.#inbox.take()
+    return this.#buffer.take()
   }
 
   read(): RequestHead | BodyRange | MessageEnd | ParseError | undefined {
@@ -89,38 +89,39 @@ class Reader implements RequestReader {
     const event = this.#body.done ? this.#readHead() : this.#body.read()
     if (event === undefined) return undefined
     if (event.type === "refusal") this.#refused = true
-    else if (this.#inbox.size === 0) this.#inbox.clear()
+    else if (this.#buffer.size === 0) this.#buffer.clear()
     return event
   }
 
   #readHead(): RequestHead | ParseError | undefined {
-    const inbox = this.#inbox
+    const buffer = this.#buffer
     // RFC 9112 §2.2: at least one CRLF before a request line is to be ignored.
     if (this.#scanned === 0) {
-      while (inbox.size >= 2 && inbox.bytes[inbox.start] === CR && inbox.bytes[inbox.start + 1] === LF) inbox.start += 2
-      if (inbox.size === 0) return undefined
-      if (inbox.size === 1 && inbox.bytes[inbox.start] === CR) return undefined
+      while (buffer.size >= 2 && buffer.bytes[buffer.start] === CR && buffer.bytes[buffer.start + 1] === LF)
+        buffer.start += 2
+      if (buffer.size === 0) return undefined
+      if (buffer.size === 1 && buffer.bytes[buffer.start] === CR) return undefined
     }
-    const { bytes, start } = inbox
+    const { bytes, start } = buffer
     const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if (end < 0) return this.#readPartial()
     if (end - start > this.#limits.maxRequestHead) return this.#tooLarge()
     const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
-    inbox.start = end + 4
+    buffer.start = end + 4
     this.#scanned = 0
     this.#lineChecked = false
     if (head.type === "head") this.#body.begin(head.framing)
     return head
   }
 
-  /** What of an unfinished head can be refused already, so that nobody waits for the end of what is no request. */
+  /** Refuses an incomplete head as soon as it cannot become a request, instead of waiting for its end. */
   #readPartial(): ParseError | undefined {
-    const { bytes, start } = this.#inbox
-    const size = this.#inbox.size
+    const { bytes, start } = this.#buffer
+    const size = this.#buffer.size
     const from = Math.max(0, this.#scanned - 1)
     const added = bytes.toString("latin1", start + from)
     if (INVALID_IN_HEAD.test(added) || bytes[start] === LF) {
-      return parseError("RequestMalformed", "the head has a control octet or a bare CR or LF")
+      return parseError("RequestMalformed", "the head has a control character or a bare CR or LF")
     }
     this.#scanned = size
     if (!this.#lineChecked) {
@@ -155,13 +156,13 @@ class Reader implements RequestReader {
       "RequestMalformed",
     )
     if ("type" in fields) return fields
-    if (fields.doubled !== undefined) return parseError("RequestMalformed", `${fields.doubled} is there twice`)
+    if (fields.doubled !== undefined) return parseError("RequestMalformed", `${fields.doubled} comes twice`)
 
     let host = fields.host
     if (host === undefined) {
       if (version === 11) return parseError("RequestMalformed", "Host is missing")
       host = ""
-    } else if (!this.#isAuthority(host)) return parseError("RequestMalformed", "Host is no authority")
+    } else if (!this.#isAuthority(host)) return parseError("RequestMalformed", "Host is not a valid authority")
     // RFC 9112 §3.2.2: the authority of an absolute-form wins over Host.
     if (line.authority !== undefined) {
       if (!this.#isAuthority(line.authority))
@@ -176,7 +177,7 @@ class Reader implements RequestReader {
         return parseError("RequestMalformed", "both Content-Length and Transfer-Encoding")
       if (version === 10) return parseError("RequestMalformed", "Transfer-Encoding in HTTP/1.0")
       if (transferEncoding !== "chunked" && transferEncoding.toLowerCase() !== "chunked") {
-        // A coding that is not ours to know is 501 (RFC 9112 §6.1); a disguised `chunked` is an attack.
+        // An unknown coding is 501 (RFC 9112 §6.1); a disguised `chunked` is an attack.
         return /^[a-z]+$/i.test(transferEncoding)
           ? parseError("CodingUnknown", "the transfer coding is not known")
           : parseError("RequestMalformed", "Transfer-Encoding is not exactly chunked")
@@ -184,7 +185,7 @@ class Reader implements RequestReader {
       framing = "chunked"
     } else if (contentLength !== undefined) {
       const length = lengthOf(contentLength)
-      if (length === undefined) return parseError("RequestMalformed", "Content-Length is no length")
+      if (length === undefined) return parseError("RequestMalformed", "Content-Length is not a valid length")
       framing = length
     }
 
@@ -227,7 +228,8 @@ class Reader implements RequestReader {
 
 /**
  * `host` or `host:port` as a client may send it (RFC 9110 §7.2): letters, digits, `-`, `.`, `_`, `~`, or an IPv6 address in
- * brackets; a port of 1 to 65535. No userinfo, no escapes, no path: a URL built from it means what it says (CVE-2026-33131).
+ * brackets; a port of 1 to 65535. No userinfo, no escapes, no path, so that a URL built from it has exactly this authority
+ * (CVE-2026-33131).
  */
 export const isAuthority = (value: string): boolean => {
   if (value.length > 261) return false
@@ -250,7 +252,7 @@ const readRequestLine = (line: string, maxTarget: number): RequestLine | ParseEr
   const method = line.slice(0, i)
   const targetStart = ++i
   let c = 0
-  // VCHAR without "#": a fragment is never sent (CVE-2023-45539), and octets above 0x7e are to be escaped.
+  // VCHAR without "#": a fragment is never sent (CVE-2023-45539), and bytes above 0x7e are to be escaped.
   while (i < line.length && (c = line.charCodeAt(i)) > 32 && c < 127 && c !== 35) i++
   if (i === targetStart || line.charCodeAt(i) !== 32)
     return parseError("RequestMalformed", "the request target is not valid")
@@ -264,13 +266,13 @@ const readRequestLine = (line: string, maxTarget: number): RequestLine | ParseEr
       : parseError("RequestMalformed", "the request line has no valid version")
   }
   if (!METHODS.has(method)) {
-    // RFC 9931: a refused CONNECT's following octets are not HTTP. TRACE would show the client what we added.
+    // RFC 9931: a refused CONNECT's following bytes are not HTTP. TRACE would show the client what we added.
     if (method === "CONNECT" || method === "TRACE") return parseError("MethodRefused", `${method} is not passed on`)
     return parseError("MethodUnknown", "the method is not known")
   }
   if (sent.charCodeAt(0) === 47) return { method, target: sent, authority: undefined, version }
   if (sent === "*") {
-    if (method !== "OPTIONS") return parseError("RequestMalformed", "the target * goes with OPTIONS only")
+    if (method !== "OPTIONS") return parseError("RequestMalformed", "the target * is for OPTIONS only")
     return { method, target: sent, authority: undefined, version }
   }
   if (sent.slice(0, 7).toLowerCase() !== "http://")

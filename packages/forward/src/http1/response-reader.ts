@@ -5,16 +5,16 @@ import { INVALID_IN_HEAD, INVALID_IN_VALUE, hasToken, lengthOf, readFields } fro
 import { ReadBuffer } from "./read-buffer.ts"
 import { parseError } from "./parse-error.ts"
 
-/** Bounds of an answer, in octets and fields. */
+/** Limits of a response, in bytes and fields. */
 export interface ResponseLimits {
   readonly maxResponseHead: number
   readonly maxFields: number
   readonly maxChunkOverhead: number
 }
 
-/** Bytes in, events out; the answers of one connection upstream. Everything it reads is hostile. */
+/** Bytes in, events out: the responses of one connection upstream. Everything it reads is untrusted. */
 export interface ResponseReader {
-  /** Says which request is answered next: an answer to HEAD has no body whatever it says (RFC 9112 §6.3). */
+  /** Says which method the next response is for: one to HEAD has no body whatever its fields say (RFC 9112 §6.3). */
   expect(method: string): void
   push(bytes: Uint8Array): void
   end(): void
@@ -26,12 +26,12 @@ export interface ResponseReader {
 
 const CRLFCRLF = Buffer.from("\r\n\r\n")
 
-/** A reader of answers. */
+/** A reader for the responses of one connection. */
 export const responseReader = (limits: ResponseLimits): ResponseReader => new Reader(limits)
 
 class Reader implements ResponseReader {
   readonly #limits: ResponseLimits
-  readonly #inbox = new ReadBuffer()
+  readonly #buffer = new ReadBuffer()
   readonly #body: BodyReader
   #method = "GET"
   #scanned = 0
@@ -39,11 +39,11 @@ class Reader implements ResponseReader {
 
   constructor(limits: ResponseLimits) {
     this.#limits = limits
-    this.#body = new BodyReader(this.#inbox, limits.maxChunkOverhead, "UpstreamMalformed", "UpstreamFailed")
+    this.#body = new BodyReader(this.#buffer, limits.maxChunkOverhead, "UpstreamMalformed", "UpstreamFailed")
   }
 
   get buffered(): number {
-    return this.#inbox.size
+    return this.#buffer.size
   }
 
   expect(method: string): void {
@@ -51,53 +51,53 @@ class Reader implements ResponseReader {
   }
 
   push(bytes: Uint8Array): void {
-    this.#inbox.push(bytes)
+    this.#buffer.push(bytes)
   }
 
   end(): void {
-    this.#inbox.ended = true
+    this.#buffer.ended = true
   }
 
   rest(): Uint8Array {
-    return this.#inbox.take()
+    return this.#buffer.take()
   }
 
   read(): ResponseHead | BodyRange | MessageEnd | ParseError | undefined {
     if (this.#over) return undefined
     const event = this.#body.done ? this.#readHead() : this.#body.read()
-    // An answer that the end of its connection ended is the last one.
-    if (event?.type === "refusal" || (event?.type === "end" && this.#inbox.ended && this.#inbox.size === 0))
+    // A response that ended with its connection is the last one.
+    if (event?.type === "refusal" || (event?.type === "end" && this.#buffer.ended && this.#buffer.size === 0))
       this.#over = true
     return event
   }
 
   #readHead(): ResponseHead | ParseError | undefined {
-    const inbox = this.#inbox
-    const { bytes, start } = inbox
-    const size = inbox.size
+    const buffer = this.#buffer
+    const { bytes, start } = buffer
+    const size = buffer.size
     if (size === 0)
-      return inbox.ended ? parseError("UpstreamFailed", "the connection closed without an answer") : undefined
+      return buffer.ended ? parseError("UpstreamFailed", "the connection closed without a response") : undefined
     const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if ((end < 0 ? size : end - start) > this.#limits.maxResponseHead) {
-      return parseError("UpstreamMalformed", "the head of the answer is too large")
+      return parseError("UpstreamMalformed", "the head of the response is too large")
     }
     if (end < 0) {
       const added = bytes.toString("latin1", start + Math.max(0, this.#scanned - 1))
       if (INVALID_IN_HEAD.test(added)) {
-        return parseError("UpstreamMalformed", "the head of the answer has a control octet or a bare CR or LF")
+        return parseError("UpstreamMalformed", "the head of the response has a control character or a bare CR or LF")
       }
-      // What does not begin like an answer never becomes one; no waiting for its end.
+      // What does not begin like a response never becomes one; its end is not waited for.
       if (!"HTTP/1.".startsWith(bytes.toString("latin1", start, start + Math.min(7, size)))) {
-        return parseError("UpstreamMalformed", "this is no answer of HTTP/1")
+        return parseError("UpstreamMalformed", "this is not a response of HTTP/1")
       }
       this.#scanned = size
-      return inbox.ended
-        ? parseError("UpstreamFailed", "the connection closed inside the head of an answer")
+      return buffer.ended
+        ? parseError("UpstreamFailed", "the connection closed inside the head of a response")
         : undefined
     }
     this.#scanned = 0
     const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
-    inbox.start = end + 4
+    buffer.start = end + 4
     if (head.type === "head") this.#body.begin(head.framing)
     return head
   }
@@ -109,7 +109,8 @@ class Reader implements ResponseReader {
     if (status === undefined) return parseError("UpstreamMalformed", "the status line is not valid")
     const version = text.charCodeAt(7) === 49 ? 11 : 10
     const reason = text.slice(13, eol)
-    if (INVALID_IN_VALUE.test(reason)) return parseError("UpstreamMalformed", "the reason phrase has a control octet")
+    if (INVALID_IN_VALUE.test(reason))
+      return parseError("UpstreamMalformed", "the reason phrase has a control character")
     const fields = readFields(
       bytes,
       base,
@@ -121,7 +122,7 @@ class Reader implements ResponseReader {
     if ("type" in fields) return fields
     const { contentLength, transferEncoding, connection } = fields
     if (fields.doubled === "Content-Length" || fields.doubled === "Transfer-Encoding") {
-      return parseError("UpstreamMalformed", `${fields.doubled} is there twice`)
+      return parseError("UpstreamMalformed", `${fields.doubled} comes twice`)
     }
     let framing: ResponseHead["framing"] = "until-close"
     if (transferEncoding !== undefined) {
@@ -134,7 +135,7 @@ class Reader implements ResponseReader {
       framing = "chunked"
     } else if (contentLength !== undefined) {
       const length = lengthOf(contentLength)
-      if (length === undefined) return parseError("UpstreamMalformed", "Content-Length is no length")
+      if (length === undefined) return parseError("UpstreamMalformed", "Content-Length is not a valid length")
       framing = length
     }
     if (status < 200 || status === 204 || status === 304 || this.#method === "HEAD") framing = 0

@@ -1,14 +1,14 @@
 import type { HeaderList } from "../header-list.ts"
 import { INVALID_IN_VALUE } from "./fields.ts"
 
-/** How a body is framed on the way out. `none`: what the fields say about a length stays, as for HEAD and 304. */
+/** How an outgoing body is framed. `none`: the fields' own `Content-Length` stays, as for HEAD and 304. */
 export type BodyFraming = number | "chunked" | "until-close" | "none"
 
-/** The head of a request as it goes on, one character per octet. Framing fields are written here and only here. */
+/** The head of an outgoing request, one character per byte. Framing fields are written here and only here. */
 export const requestHeadText = (method: string, target: string, headers: HeaderList, framing: BodyFraming): string =>
   `${method} ${target} HTTP/1.1\r\n${fieldsText(headers, framing)}\r\n`
 
-/** The head of an answer. */
+/** The head of an outgoing response, one character per byte. `close`: with `Connection: close`. */
 export const responseHeadText = (
   status: number,
   reason: string,
@@ -24,7 +24,7 @@ export const lastChunkText = (trailers: HeaderList): string =>
 
 /**
  * Throws a `TypeError` when a text that does not come from a parsed head would not be one valid field line: CR, LF, NUL,
- * other control octets, and characters above U+00FF, which latin1 would fold onto any of them.
+ * other control characters, and characters above U+00FF, which latin1 would fold onto any of them.
  */
 export const checkFields = (headers: HeaderList): void => {
   for (let i = 0; i < headers.length; i += 2) {

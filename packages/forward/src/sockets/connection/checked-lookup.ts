@@ -14,7 +14,7 @@ type Resolve = (
 
 /**
  * The look-up of names for connections by a rule: a name is resolved once, every address that it has is checked, and the
- * connection gets these very addresses, so that a second answer of the DNS has no say. One that is refused refuses them all.
+ * connection gets these very addresses, so that a later DNS answer changes nothing. One that is refused refuses them all.
  */
 export const checkedLookup = (rule: AddressRule, resolve: Resolve = dnsLookup): LookupFunction => {
   const check = addressChecker(rule, ownAddresses)

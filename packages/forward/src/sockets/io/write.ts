@@ -43,7 +43,7 @@ export const flushed = (socket: Duplex, more: boolean): boolean => {
 /** Whether as much waits in a socket as may. Then a `write` has returned false, so that a `drain` will come. */
 export const isFull = (socket: Duplex): boolean => socket.writableLength >= HIGH_WATER
 
-/** Ends a connection so that the peer sees a failure: a clean end would look like the end of an answer. */
+/** Ends a connection so that the peer sees a failure: a clean end would look like the end of a response. */
 export const reset = (socket: Duplex): void => {
   if ("resetAndDestroy" in socket && typeof socket.resetAndDestroy === "function") {
     try {
