@@ -10,8 +10,8 @@ import {
 } from "./outcome.ts"
 
 /**
- * The lower-case name in a raw `Host`, without `:port` and root dot. RFC 9110 §7.2 calls the value `uri-host [":" port]`;
- * the port is where the client connected, never part of the name.
+ * The lower-case name in a raw `Host`, without `:port` and root dot. RFC 9110 §7.2 calls the value
+ * `uri-host [":" port]`; the port is where the client connected, never part of the name.
  */
 export const readAuthority = (host: string): string | HostnameForeign | HostnameMalformed => {
   const { length } = host
@@ -35,8 +35,8 @@ export const readAuthority = (host: string): string | HostnameForeign | Hostname
       end = at
       break
     } else if (code < 43 || code === 44 || code === 47 || (code > 57 && code !== 95)) {
-      // Only letters, digits and `+-._` pass. RFC 3986 §3.2.2 would allow more: `%2e`, which some decode to a dot, and `,`,
-      // which two `Host` fields contain once joined. A `+` passes here and is refused later as part of a label.
+      // Only letters, digits and `+-._` pass. RFC 3986 §3.2.2 would allow more: `%2e`, which some decode to a dot, and
+      // `,`, which two `Host` fields contain once joined. A `+` passes here and is refused later as part of a label.
       return malformed(host, "authority", "A hostname contains only letters, digits, -, _ and dots.")
     }
   }

@@ -16,8 +16,8 @@ export interface Mailbox {
  * The project that an e-mail address belongs to: `anything@misha.iterate.app`. The same three outcomes as `parse`.
  *
  * Accepts the dot-string form of RFC 5321 §4.1.2 in ASCII, with a local part of at most 64 bytes. Quoted local parts,
- * SMTPUTF8, comments and angle brackets are malformed, and so are a port, a service, a machine, a `:port` and a root dot
- * after the `@`: mail is for a project as a whole. Never throws.
+ * SMTPUTF8, comments and angle brackets are malformed, and so are a port, a service, a machine, a `:port` and a root
+ * dot after the `@`: mail is for a project as a whole. Never throws.
  */
 export const parseEmail = (grammar: Grammar, address: string): Mailbox | HostnameForeign | HostnameMalformed => {
   // Bounded before the search: 64 for the local part, the `@`, 253 for the name (RFC 5321 §4.5.3.1).
@@ -41,5 +41,8 @@ export const parseEmail = (grammar: Grammar, address: string): Mailbox | Hostnam
   return { _tag: "Mailbox", localPart, target }
 }
 
-/** RFC 5322 §3.2.3 `atext` with single inner dots, `@`, then no `:port` and no root dot (an IP literal may contain colons). */
+/**
+ * RFC 5322 §3.2.3 `atext` with single inner dots, `@`, then no `:port` and no root dot (an IP literal may contain
+ * colons).
+ */
 const ADDRESS = /^(?!\.)((?:[\w!#$%&'*+/=?^`{|}~-]|\.(?![.@])){1,64})@(\[.*|[^:]*[^.:])$/

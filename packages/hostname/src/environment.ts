@@ -13,8 +13,8 @@ export interface MachineEnvironment {
 }
 
 /**
- * The environment variables for a machine that `target` leads to. A port or service of the target is ignored. `HostnameTooLong`
- * or `HostnameMalformed` if the target has no hostname.
+ * The environment variables for a machine that `target` leads to. A port or service of the target is ignored.
+ * `HostnameTooLong` or `HostnameMalformed` if the target has no hostname.
  *
  * @throws {TypeError} if `options` are invalid, as for `url`
  */

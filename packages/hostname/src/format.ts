@@ -18,14 +18,14 @@ export interface HostnameTooLong {
 }
 
 /**
- * The hostname of a target, lower-case, without a URL's port and without root dot. `parse` reads it back as the same target,
- * or `parseCustomDomain` if the target has a `customDomain`.
+ * The hostname of a target, lower-case, without a URL's port and without root dot. `parse` reads it back as the same
+ * target, or `parseCustomDomain` if the target has a `customDomain`.
  *
  * Writes the forms that one wildcard certificate covers: `4096__misha`, `opencode--misha`, `4096__mach_123.machines`;
  * on a custom domain `4096` and `opencode`. A port is always written: only `url` leaves the default port out.
  *
- * An invalid target gives `HostnameMalformed`, never a hostname: a reserved or invalid slug, a port out of range, both a
- * port and a service, a domain outside the grammar. Never throws for a target whose fields have the declared types.
+ * An invalid target gives `HostnameMalformed`, never a hostname: a reserved or invalid slug, a port out of range, both
+ * a port and a service, a domain outside the grammar. Never throws for a target whose fields have the declared types.
  */
 export const format = (grammar: Grammar, target: TargetInput): string | HostnameTooLong | HostnameMalformed => {
   const { kind, slug, machine, port, service, customDomain } = target

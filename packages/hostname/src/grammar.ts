@@ -5,7 +5,8 @@ import { describe, unknownOption } from "./options.ts"
 export interface GrammarOptions {
   /**
    * The domains whose subdomains are targets, without root dot: the first is canonical, the rest are aliases. A single
-   * label (`localhost`) is allowed. A domain may lie under another only where the label below the outer one is `reserved`.
+   * label (`localhost`) is allowed. A domain may lie under another only where the label below the outer one is
+   * `reserved`.
    */
   readonly domains: readonly [canonical: string, ...aliases: string[]]
   /** The port that a URL leaves out, 1 to 65535. Default 3000. */
@@ -55,15 +56,15 @@ export class GrammarInvalid extends TypeError {
 }
 
 /**
- * Validates the options once, so that `parse` need not. An option given as `undefined` is invalid, not absent: no typing error
- * may open a reserved name.
+ * Validates the options once, so that `parse` need not. An option that is `undefined` is invalid, not absent: a list of
+ * reserved names that got lost on its way must not make them projects.
  *
  * ```ts
  * const grammar = defineGrammar({ domains: ["iterate.app"], services: { opencode: 4096 }, reserved: ["www"] })
  * ```
  *
- * @throws {GrammarInvalid} a `TypeError` that names the option, what it accepts and the value; for an unknown option, the
- *   name that was probably meant
+ * @throws {GrammarInvalid} a `TypeError` that names the option, what it accepts and the value; for an unknown option,
+ *   the name that was probably meant
  */
 export const defineGrammar = (options: GrammarOptions): Grammar => {
   if (typeof options !== "object" || options === null) {

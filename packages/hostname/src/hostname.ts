@@ -3,8 +3,8 @@
  * is attached to. This package alone defines it, for router, machines, dashboards and certificates.
  *
  * Pure and synchronous, without dependencies, for any JavaScript runtime. A host is untrusted input: `parse` never
- * throws and returns one of three plain values, distinguished by `_tag`. The rules are those of RFC 1035 and 1123 (names),
- * RFC 3986 §3.2 (authority) and RFC 9110 §7.2 (`Host`); where they leave a choice, ambiguous input is refused.
+ * throws and returns one of three plain values, distinguished by `_tag`. The rules are those of RFC 1035 and 1123
+ * (names), RFC 3986 §3.2 (authority) and RFC 9110 §7.2 (`Host`); where they leave a choice, ambiguous input is refused.
  *
  * Further entries: `./email` (`parseEmail`), `./environment` (`machineEnvironment`) and, for Effect, `./schema`.
  *

@@ -28,8 +28,8 @@ export const isPort = (value: unknown): value is number =>
   typeof value === "number" && value > 0 && readPort(`${value}`) === value
 
 /**
- * Classifies a label from index `from` on: 0 if it is invalid, 1 if it is digits only, else 2. Valid are letters and digits
- * joined by single hyphens or by the character code `also`, without `--`, `__`, and neither at an edge.
+ * Classifies a label from index `from` on: 0 if it is invalid, 1 if it is digits only, else 2. Valid are letters and
+ * digits joined by single hyphens or by the character code `also`, without `--`, `__`, and neither at an edge.
  */
 export const labelClass = (text: string, from: number, also: number): 0 | 1 | 2 => {
   let found: 1 | 2 = 1
@@ -62,15 +62,15 @@ export const isMachineId = (text: string, prefix: string): boolean =>
 
 /**
  * Whether a text is a domain: lower-case letter-digit-hyphen labels (RFC 1123 §2.1), no root dot. The last label begins
- * with a letter, so that no domain can be read as an IPv4 address (the WHATWG URL parser reads `1.2.3.0x4` as one). `\b`
- * beside a dot or an edge allows no hyphen there.
+ * with a letter, so that no domain can be read as an IPv4 address (the WHATWG URL parser reads `1.2.3.0x4` as one).
+ * `\b` beside a dot or an edge allows no hyphen there.
  */
 export const isDomain = (text: string): boolean =>
   text.length <= MAX_NAME && /^(?:\b[a-z\d-]{1,63}\b\.)*[a-z][a-z\d-]{0,62}\b$/.test(text)
 
 /**
- * The index of the first `__` or `--`, or -1. Browsers show `xn--bcher-kva` as `bücher`: such a label has no separator, and
- * is never a slug (RFC 5890 §2.3.1).
+ * The index of the first `__` or `--`, or -1. Browsers show `xn--bcher-kva` as `bücher`: such a label has no separator,
+ * and is never a slug (RFC 5890 §2.3.1).
  */
 export const separatorAt = (label: string): number => {
   let previous = 0

@@ -6,9 +6,9 @@ export interface HostnameForeign {
 }
 
 /**
- * The first part of a hostname that is invalid, checked in the order of this list. `"port"` is also the place of a service
- * name, because `4096` and `opencode` have the same position. `"authority"` is everything outside the labels: forbidden
- * characters, `:port`, a name over 253 bytes, the local part of an e-mail address.
+ * The first part of a hostname that is invalid, checked in the order of this list. `"port"` is also the place of a
+ * service name, because `4096` and `opencode` have the same position. `"authority"` is everything outside the labels:
+ * forbidden characters, `:port`, a name over 253 bytes, the local part of an e-mail address.
  */
 export type HostnamePart = "authority" | "labels" | "port" | "machine" | "slug"
 

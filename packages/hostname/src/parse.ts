@@ -5,8 +5,8 @@ import { foreign, malformed, malformedPart, type HostnameForeign, type HostnameM
 import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from "./target.ts"
 
 /**
- * The target that a raw `Host` value names. The value may have `:port`, a root dot and upper case (RFC 9110 §7.2, RFC 1034
- * §3.1, RFC 4343); the `:port` is where the client connected and is dropped.
+ * The target that a raw `Host` value names. The value may have `:port`, a root dot and upper case (RFC 9110 §7.2, RFC
+ * 1034 §3.1, RFC 4343); the `:port` is where the client connected and is dropped.
  *
  * ```text
  * misha.iterate.app                      4096__misha.iterate.app    4096--misha.iterate.app    4096.misha.iterate.app
@@ -14,8 +14,9 @@ import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from ".
  * mach_123.machines.iterate.app          4096__mach_123.machines.iterate.app          4096__mach_123.iterate.app
  * ```
  *
- * Before `__` is a port; before `--` a port or a service. The first separator of a label counts. A reserved name is foreign
- * together with everything below it and with any port or service before it. `xn--` labels (RFC 5890) are never slugs.
+ * Before `__` is a port; before `--` a port or a service. The first separator of a label counts. A reserved name is
+ * foreign together with everything below it and with any port or service before it. `xn--` labels (RFC 5890) are never
+ * slugs.
  *
  * Never throws, reads at most 260 characters of any input, and creates no `Error`.
  */
@@ -46,8 +47,8 @@ export const parse = (
  * `4096.example.com`, `opencode.example.com`, `4096__mach_123.example.com`. One label at most: a certificate's wildcard
  * covers no more.
  *
- * Foreign if the host is not `domain` or under it, if `domain` is not a valid domain, and if `domain` lies under one of the
- * grammar's own, where a project could otherwise claim the name of another. Never throws.
+ * Foreign if the host is not `domain` or under it, if `domain` is not a valid domain, and if `domain` lies under one of
+ * the grammar's own, where a project could otherwise claim the name of another. Never throws.
  */
 export const parseCustomDomain = (
   grammar: Grammar,
@@ -104,8 +105,8 @@ const textBefore = (label: string, at: number): string | undefined => (at === -1
 const textAfter = (label: string, at: number): string => (at === -1 ? label : label.slice(at + 2))
 
 /**
- * Sets the port or service of a new target from `text`, and validates it. The target is changed in place, because spreading
- * optional keys would cost more than the rest of the parse; the caller has just made it.
+ * Sets the port or service of a new target from `text`, and validates it. The target is changed in place, because
+ * spreading optional keys would cost more than the rest of the parse; the caller has just made it.
  */
 const complete = <T extends Target>(
   grammar: Grammar,

@@ -14,8 +14,8 @@ import { parse } from "./parse.ts"
 const Port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65535 }))
 
 /**
- * A target under the grammar's own domains: `ProjectTarget`, or `MachineTarget` with a `domain`. Checks the shape and the
- * range of the port; {@link TargetFromHostname} checks slug, id and domain against a grammar.
+ * A target under the grammar's own domains: `ProjectTarget`, or `MachineTarget` with a `domain`. Checks the shape and
+ * the range of the port; {@link TargetFromHostname} checks slug, id and domain against a grammar.
  */
 export const TargetSchema = Schema.Union([
   Schema.Struct({
@@ -36,9 +36,9 @@ export const TargetSchema = Schema.Union([
 ])
 
 /**
- * A codec from a raw `Host` to a target and back. Decoding fails with a `SchemaError` on a foreign and on a malformed host,
- * encoding on a target that has no hostname, each with the reason as the issue's message. Encoding writes the canonical
- * form, so `opencode.misha.iterate.app` is encoded as `opencode--misha.iterate.app`.
+ * A codec from a raw `Host` to a target and back. Decoding fails with a `SchemaError` on a foreign and on a malformed
+ * host, encoding on a target that has no hostname, each with the reason as the issue's message. Encoding writes the
+ * canonical form, so `opencode.misha.iterate.app` is encoded as `opencode--misha.iterate.app`.
  *
  * ```ts
  * const decode = Schema.decodeUnknownEffect(TargetFromHostname(grammar))

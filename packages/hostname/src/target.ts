@@ -32,8 +32,8 @@ export interface CustomDomainTarget {
 }
 
 /**
- * One machine by its id. On a custom domain the hostname proves nothing about the owner: the caller decides whether that
- * domain's project may reach this machine.
+ * One machine by its id. On a custom domain the hostname proves nothing about the owner: the caller decides whether
+ * that domain's project may reach this machine.
  */
 export type MachineTarget = {
   readonly _tag: "Target"
@@ -60,7 +60,10 @@ type Unplaced<T> = T extends Target ? Omit<T, "_tag" | "domain"> & Partial<Pick<
 /** The key of one route, without port: `p:<slug>`, `m:<machine>` or `d:<custom domain>`. */
 export type RouteKey = `p:${string}` | `m:${string}` | `d:${string}`
 
-/** The key of the route that a target belongs to: `p:misha`, `m:mach_123`, `d:www.example.com`. All ports and services share it. */
+/**
+ * The key of the route that a target belongs to: `p:misha`, `m:mach_123`, `d:www.example.com`. All ports and services
+ * share it.
+ */
 export const routeKey = (target: TargetInput): RouteKey => {
   if (target.kind === "machine") return `m:${target.machine}`
   return target.customDomain === undefined ? `p:${target.slug}` : `d:${target.customDomain}`

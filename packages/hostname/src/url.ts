@@ -14,7 +14,8 @@ export interface UrlOptions {
 }
 
 /**
- * The URL of a target, or the outcome of `format` if there is none. The default port is left out; on a custom domain a port with a service name is written as that name.
+ * The URL of a target, or the outcome of `format` if it has no hostname. The default port is left out; on a custom
+ * domain a port with a service name is written as that name.
  *
  * `path` is a path with optional query and fragment; its leading slash is optional. It can never change the host: it is
  * appended after the slash that ends the authority (RFC 3986 §3.2), and leading slashes are folded into one, so that

@@ -11,7 +11,8 @@ const NAME = "project-ingress-machine-proxy"
 const help = (): string => `${NAME} [--insecure] [--help] [--version]
 ${NAME} keys [--kid <id>] [--secret] [--help]
 
-The proxy inside a machine: listens on one port and forwards each request with a valid ticket to the local port it names.
+The proxy inside a machine: listens on one port, and forwards each request with a valid ticket to the local port that
+it names.
 --insecure accepts requests without a ticket: whoever reaches the port reaches every app.
 keys prints a new pair of ticket keys, as the environment variables of router and machines.
 

@@ -25,8 +25,8 @@ export const forwardedFields = (request: IncomingRequest, host: string): HeaderL
 }
 
 /**
- * The authority that the client used, from the router's `X-Forwarded-Host`; `undefined` if that is missing or invalid. Only
- * for the headers of a sender with a valid ticket.
+ * The authority that the client used, from the router's `X-Forwarded-Host`; `undefined` if that is missing or invalid.
+ * Only for the headers of a sender with a valid ticket.
  */
 export const forwardedAuthority = (headers: HeaderList): string | undefined => {
   const match = /^[A-Za-z0-9._-]{1,253}(?::([1-9][0-9]{0,4}))?$/.exec(headerValue(headers, "x-forwarded-host") ?? "")

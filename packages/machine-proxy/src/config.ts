@@ -34,8 +34,8 @@ export type ConfigResult =
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads the environment. A variable that is set must be valid: an empty or misspelt value is a problem, because a proxy that
- * silently falls back to a default opens what somebody meant to close. Never throws.
+ * Reads the environment. A variable that is set must be valid: an empty or misspelt value is a problem, because a proxy
+ * that silently falls back to a default opens what somebody meant to close. Never throws.
  */
 export const readConfig = (environment: Environment, flags: { readonly insecure: boolean }): ConfigResult => {
   const problems: string[] = []

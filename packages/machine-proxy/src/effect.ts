@@ -1,6 +1,6 @@
 /**
- * The proxy as a `Layer`, for a process that runs on Effect: it listens while its scope is open, reads the same variables as
- * the command, and counts with `Metric` for any exporter.
+ * The proxy as a `Layer`, for a process that runs on Effect: it listens while its scope is open, reads the same
+ * variables as the command, and counts with `Metric` for any exporter.
  *
  * @module
  */
@@ -71,9 +71,9 @@ export class MachineProxy extends Context.Service<
 >()("@project-ingress/machine-proxy/MachineProxy") {}
 
 /**
- * Reads the variables of the command by its rules: the message of the `ConfigError` names every problem and shows no key.
- * Without a `ConfigProvider` of yours the environment is read as it is; a provider that treats empty values as missing, as
- * `ConfigProvider.fromEnv()` does, hides that somebody set one.
+ * Reads the variables of the command by its rules: the message of the `ConfigError` names every problem and shows no
+ * key. Without a `ConfigProvider` of yours the environment is read as it is; a provider that treats empty values as
+ * missing, as `ConfigProvider.fromEnv()` does, hides that somebody set one.
  *
  * @throws {TypeError} if `flags` has an unknown name or `insecure` is not a boolean
  */
@@ -103,8 +103,8 @@ export const config = (flags: { readonly insecure?: boolean } = {}): Config.Conf
 }
 
 /**
- * Listens while the scope is open. When it closes, no new connection is accepted, and in-flight requests have `drainMs` to
- * finish. Requests are logged by Effect's logger as `log` says, and counted by these metrics with the current
+ * Listens while the scope is open. When it closes, no new connection is accepted, and in-flight requests have `drainMs`
+ * to finish. Requests are logged by Effect's logger as `log` says, and counted by these metrics with the current
  * `Metric.CurrentMetricAttributes` (several proxies in one process need different ones, or the gauges show the last):
  *
  * | metric | labels |

@@ -2,8 +2,8 @@ import { forwardErrors } from "@project-ingress/forward"
 import type { ErrorRow } from "@project-ingress/forward"
 
 /**
- * The error response of each failure of the machine proxy, by tag: those it finds itself, and those of the engine that moves
- * its bytes. Most people see none of these pages, because the router responds first.
+ * The error response of each failure of the machine proxy, by tag: those it finds itself, and those of the engine that
+ * moves its bytes. Most people see none of these pages, because the router responds first.
  */
 export const machineProxyErrors = {
   TargetMissing: row(
@@ -28,7 +28,7 @@ export const machineProxyErrors = {
     401,
     "TICKET_INVALID",
     "http_request_denied",
-    "The router's ticket is invalid or has expired. Reload this page; if that does not help, the router and this machine have different keys.",
+    "The router's ticket is invalid or has expired. Reload this page; if it stays, router and machine have different keys.",
   ),
   MachineMisdirected: row(
     421,

@@ -12,7 +12,10 @@ export interface GeneratedResponses {
   readonly healthy: GeneratedResponse
 }
 
-/** Makes each response once, because none depends on its request beyond JSON or page. `pseudonym` is the proxy's in `Via`. */
+/**
+ * Makes each response once, because none depends on its request beyond JSON or page. `pseudonym` is the proxy's in
+ * `Via`.
+ */
 export const generatedResponses = (headerNames: HopHeaderNames, pseudonym: string): GeneratedResponses => {
   const stamp = [headerNames.stamp, "1"] as const
   const pages = new Map<MachineProxyErrorTag, GeneratedResponse>()

@@ -13,7 +13,8 @@ INGRESS_TICKET_KEYS for the machines, which verify tickets with it. Nothing is s
 `
 
 /**
- * The output of `keys <args>`, or what is wrong with the arguments. The lines are valid in a shell and in a `.env` file.
+ * The output of `keys <args>`, or what is wrong with the arguments. The lines are valid in a shell and in a `.env`
+ * file.
  *
  * ```text
  * # For the router: a secret.

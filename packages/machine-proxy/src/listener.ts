@@ -5,5 +5,8 @@ import type { MachineProxy } from "./machine-proxy.ts"
 /** A TCP server for the proxy's connections, which does not listen yet. */
 export const createListener = ({ connection }: MachineProxy): Server => createServer({ noDelay: true }, connection)
 
-/** Where to listen, for `server.listen`. The backlog is larger than Node's 511: bursts of connections are normal for a proxy. */
+/**
+ * Where to listen, for `server.listen`. The backlog is larger than Node's 511: bursts of connections are normal for a
+ * proxy.
+ */
 export const listenOptions = (host: string, port: number): ListenOptions => ({ host, port, backlog: 4_096 })

@@ -11,7 +11,10 @@ export interface LocalApp {
 // A client that tries every port must not make the process grow.
 const MAX_APPS = 1_024
 
-/** The app on a port, 1 to 65535; made once per port. `loopback`: the one address that apps listen on, if there is only one. */
+/**
+ * The app on a port, 1 to 65535; made once per port. `loopback`: the one address that apps listen on, if there is only
+ * one.
+ */
 export const localApps = (loopback: string | undefined): ((port: number) => LocalApp) => {
   const apps = new Map<number, LocalApp>()
   return (port) => {

@@ -13,7 +13,9 @@ export interface LogEntry {
   readonly fields: Fields
 }
 
-/** What to log for an event; `undefined` if `level` leaves it out. Contains no header but Host, no body and no query. */
+/**
+ * What to log for an event; `undefined` if `level` leaves it out. Contains no header but Host, no body and no query.
+ */
 export const logEntry = (event: EngineEvent, level: LogLevel): LogEntry | undefined => {
   if (level === "off") return undefined
   if (event.type === "error") return { level: "error", fields: errorFields(event) }
@@ -23,9 +25,9 @@ export const logEntry = (event: EngineEvent, level: LogLevel): LogEntry | undefi
 }
 
 /**
- * One line of JSON for an event, without newline; `undefined` if `level` leaves it out. Contains no header but Host, no body
- * and no query, because those carry tokens. Text from a client is escaped and cut to 1 024 characters, so that it can neither
- * start a line nor move a terminal's cursor.
+ * One line of JSON for an event, without newline; `undefined` if `level` leaves it out. Contains no header but Host, no
+ * body and no query, because those carry tokens. Text from a client is escaped and cut to 1 024 characters, so that it
+ * can neither start a line nor move a terminal's cursor.
  */
 export const logLine = (event: EngineEvent, level: LogLevel, time: Date): string | undefined => {
   const entry = logEntry(event, level)

@@ -25,8 +25,8 @@ export type { PortRange, PortRules } from "./ports.ts"
 export type MachineProxy = Engine
 
 /**
- * The path of the health check, `GET` without a ticket. It applies only to requests without a target header: every routed
- * request has one, so no path of an app is hidden.
+ * The path of the health check, `GET` without a ticket. It applies only to requests without a target header: every
+ * routed request has one, so no path of an app is hidden.
  */
 export const healthCheckPath = "/__ingress/health"
 

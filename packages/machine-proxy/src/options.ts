@@ -13,26 +13,27 @@ export interface MachineProxyOptions {
   /** The platform's id of this machine, which a ticket must name as its audience: `mach_123`. Not empty. */
   readonly machine: string
   /**
-   * The keys that verify tickets: public halves (EdDSA) or shared secrets (HS256), each with a `kid` of its own; several
-   * while keys rotate. An array must have at least one key. A function is called at creation and for each ticket; while the
-   * array that it returns is empty, every request is refused.
+   * The keys that verify tickets: public halves (EdDSA) or shared secrets (HS256), each with a `kid` of its own;
+   * several while keys rotate. An array must have at least one key. A function is called at creation and for each
+   * ticket; while the array that it returns is empty, every request is refused.
    *
-   * `"insecure"`: whoever reaches the port reaches every app. Nothing that such a client says about itself is believed: its
-   * `X-Forwarded-*` are replaced, and its tunnelled headers are dropped.
+   * `"insecure"`: whoever reaches the port reaches every app. Nothing that such a client says about itself is believed:
+   * its `X-Forwarded-*` are replaced, and its tunnelled headers are dropped.
    */
   readonly keys: readonly VerificationKey[] | (() => readonly VerificationKey[]) | "insecure"
   /** Which ports may be reached. Default: all but 22 and 25. */
   readonly ports?: PortRules
   /**
-   * What apps see as `Host`. `localhost`: `localhost:<port>`, which development servers accept without configuration; the
-   * public name is in `X-Forwarded-Host`. `preserve`: the public name. Default `localhost`.
+   * What apps see as `Host`. `localhost`: `localhost:<port>`, which development servers accept without configuration;
+   * the public name is in `X-Forwarded-Host`. `preserve`: the public name. Default `localhost`.
    */
   readonly host?: "localhost" | "preserve"
   /** The port of a target that names none, 1 to 65535. Default 3000. */
   readonly defaultPort?: number
   /**
    * The one loopback address that apps listen on, `127.x.y.z` or `::1`: for several machines on one host, each with an
-   * address of its own. An app that listens on every address is reached by all of them. Default: 127.0.0.1 and ::1, raced.
+   * address of its own. An app that listens on every address is reached by all of them. Default: 127.0.0.1 and ::1,
+   * raced.
    */
   readonly loopback?: string
   /** The header names of the hop, from `hopHeaderNames`; must be the router's. Default `x-iterate-proxy-*`. */
@@ -41,7 +42,9 @@ export interface MachineProxyOptions {
   readonly limits?: Partial<Limits>
   /** Called once per request when it is over, and for each internal error. What it throws is ignored. */
   readonly onEvent?: (event: EngineEvent) => void
-  /** Called when a WebSocket opens; when it closes, `onEvent` gets its event with status 101. What it throws is ignored. */
+  /**
+   * Called when a WebSocket opens; when it closes, `onEvent` gets its event with status 101. What it throws is ignored.
+   */
   readonly onUpgrade?: () => void
 }
 

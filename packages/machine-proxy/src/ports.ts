@@ -16,8 +16,8 @@ export const isPort = (value: unknown): value is number =>
   typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65_535
 
 /**
- * Whether a port may be reached, from a table. The proxy's own port is not among the rules: that would be a loop, whoever is
- * permitted.
+ * Whether a port may be reached, from a table. The proxy's own port is not among the rules: that would be a loop,
+ * whoever is permitted.
  *
  * @throws {TypeError} naming the range that is invalid
  */

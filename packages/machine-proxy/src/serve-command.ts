@@ -77,11 +77,11 @@ const log = (level: "info" | "error", message: string, fields: Parameters<typeof
 }
 
 /**
- * Keeps V8's new space as small as it is at the start, 1 to 4 MiB. Each read of a socket allocates 64 KiB outside of the
- * heap; while the new space grows to its default 16 MiB, so much of it accumulates between two scavenges that V8 starts full
- * collections (measured in 3 s of 16 KiB posts: 1 or 2 with this, 2 to 19 without). By this flag, because V8 sizes its heap
- * before any script runs: from then on `--max-semi-space-size` changes nothing (`--trace-gc-nvp`, Node 24). The whole
- * process is this proxy, so no other code's heap is affected.
+ * Keeps V8's new space as small as it is at the start, 1 to 4 MiB. Each read of a socket allocates 64 KiB outside of
+ * the heap; while the new space grows to its default 16 MiB, so much of it accumulates between two scavenges that V8
+ * starts full collections (measured in 3 s of 16 KiB posts: 1 or 2 with this, 2 to 19 without). By this flag, because
+ * V8 sizes its heap before any script runs: from then on `--max-semi-space-size` changes nothing (`--trace-gc-nvp`,
+ * Node 24). The whole process is this proxy, so no other code's heap is affected.
  */
 const keepNewSpaceSmall = (): void => {
   if ("bun" in process.versions || "deno" in process.versions) return

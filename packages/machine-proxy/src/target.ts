@@ -16,10 +16,10 @@ const MAX_HOSTNAME = 253
 const MAX_LENGTH = 7 + MAX_HOSTNAME
 
 /**
- * Reads the value of the only target header: `<port>__<hostname>`, a bare hostname (then `defaultPort`), `localhost:<port>`
- * or `127.0.0.1:<port>`. Everything else is `invalid`, above all other addresses with a port: only this machine's loopback
- * can be reached. Pure, linear, never throws; no URL parser and no DNS, because those find a host in `localhost:80@evil.com`
- * (CVE-2025-47269).
+ * Reads the value of the only target header: `<port>__<hostname>`, a bare hostname (then `defaultPort`),
+ * `localhost:<port>` or `127.0.0.1:<port>`. Everything else is `invalid`, above all other addresses with a port: only
+ * this machine's loopback can be reached. Pure, linear, never throws; no URL parser and no DNS, because those find a
+ * host in `localhost:80@evil.com` (CVE-2025-47269).
  *
  * A label may contain single underscores inside, as machine ids do (`mach_123`), never two in a row: `__` ends a port.
  */

@@ -79,7 +79,7 @@ export const variables = {
 export type Variable = keyof typeof variables
 
 /**
- * Variables that are not the command's but share its prefix: `machineEnvironment` of `@project-ingress/hostname` sets them
- * for the apps of a machine.
+ * Variables that are not the command's but share its prefix: `machineEnvironment` of `@project-ingress/hostname` sets
+ * them for the apps of a machine.
  */
 export const appVariables: ReadonlySet<string> = new Set(["INGRESS_BASE_URL", "INGRESS_DOMAIN", "INGRESS_PORT_URL"])

@@ -239,7 +239,7 @@ describe("keys in a file", () => {
     server.close()
   })
 
-  it("stay as they were when the file is bad, which is logged without them", async () => {
+  it("stay when the file is invalid, which is logged without them", async () => {
     await using app = await startApp()
     write(verification)
     const running = start(environment)
@@ -252,7 +252,7 @@ describe("keys in a file", () => {
     expect(await statusOf(port, app.port, ticket)).toBe(200)
   })
 
-  it("refuse to start when the file is bad", async () => {
+  it("stop the start when the file is invalid", async () => {
     writeFileSync(path, "s3cr3t")
     const running = start(environment)
     expect((await running.exited)[0]).toBe(2)

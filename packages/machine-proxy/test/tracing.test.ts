@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { get, receivedBy, startApp, startProxy } from "./harness.ts"
 
-// W3C Trace Context and Baggage: a proxy that does not take part in a trace must pass it unchanged (§3.2, "pass through").
+// W3C Trace Context and Baggage: a proxy that does not take part in a trace must pass it unchanged (§3.2, "pass
+// through").
 const context = {
   traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
   tracestate: "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7",

@@ -17,8 +17,8 @@ const byteCounter = (name: string, description: string): Metric.Counter<number> 
   Metric.counter(name, { description, incremental: true, attributes: { unit: "By" } })
 
 /**
- * The metrics of one proxy, in the registry of `context` and with its attributes. A time series is created once per set of
- * labels and updated directly, because `Metric.withAttributes` would merge attributes for each request.
+ * The metrics of one proxy, in the registry of `context` and with its attributes. A time series is created once per set
+ * of labels and updated directly, because `Metric.withAttributes` would merge attributes for each request.
  */
 export const makeMeter = (context: Context.Context<never>): Meter => {
   const labelled = (name: string, description: string) => {

@@ -2,8 +2,8 @@ import type { ForwardErrorTag } from "@project-ingress/forward"
 import { machineProxyErrors } from "../error-rows.ts"
 
 /*
- * The labels of metrics. Every label has a small closed set of values, so that no client can create time series: no hosts, no
- * paths, and only the common methods.
+ * The labels of metrics. Every label has a small closed set of values, so that no client can create time series: no
+ * hosts, no paths, and only the common methods.
  */
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
