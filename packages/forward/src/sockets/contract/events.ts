@@ -28,4 +28,5 @@ export interface ErrorEvent {
   readonly cause: unknown
 }
 
+/** What `onEvent` of an engine is called with. */
 export type EngineEvent = RequestEvent | ErrorEvent
