@@ -89,10 +89,10 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     if (!this.#attempt.start(false)) this.fail("Overloaded")
   }
 
-  endAttempt(): void {
+  endAttempt(instead?: GeneratedResponse): void {
     this.#attempt?.close()
     this.#attempt = undefined
-    this.#decision.abandon()
+    this.#decision.abandon(instead)
     if (this.#state === AWAITING) this.#state = DECIDING
   }
 
@@ -255,7 +255,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   }
 
   respond(response: GeneratedResponse): void {
-    this.endAttempt()
+    this.endAttempt(response)
     this.#state = RESPONDING
     this.#record.status = response.status
     this.#record.code = response.code
