@@ -6,3 +6,4 @@ export { addressChecker, hostChecker, literalOf, nameMatcher } from "./address.t
 export { validateSigningKey, validateVerificationKey } from "./ticket-keys.ts"
 export { setsCookie, withoutCookies } from "./edge-cookies.ts"
 export { headerValues } from "./header-list.ts"
+export { validHeaderNames } from "./header-names.ts"
