@@ -1,4 +1,4 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
 import type { ForwardDirective } from "./decision.ts"
 import type { UpstreamError } from "./upstream.ts"
@@ -44,4 +44,6 @@ export interface IncomingRequest {
  *   invalid body or one that came too slowly, `Max-Forwards: 0`. It says nothing about the app.
  */
 export type SendResult =
-  { readonly head: ResponseHead } | { readonly error: UpstreamError } | { readonly ended: GeneratedResponse }
+  | { readonly head: ResponseHead }
+  | { readonly error: UpstreamError }
+  | { readonly ended: GeneratedResponse }

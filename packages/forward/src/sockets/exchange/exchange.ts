@@ -1,4 +1,4 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HeaderList } from "../../header-list.ts"
 import type { BodyRange, MessageEnd, RequestHead, ResponseHead } from "../../http1/head.ts"
@@ -17,10 +17,11 @@ import { ExchangeRecord } from "./exchange-record.ts"
 import { exchangeTimeout } from "./exchange-timeout.ts"
 import { HostDecision } from "./host-decision.ts"
 import { IncomingExchangeRequest } from "./incoming-request.ts"
+import { failureResponse, validResponse } from "./own-response.ts"
 import { LocalResponse } from "./local-response.ts"
 import { maxForwards } from "./max-forwards.ts"
 import { RequestBodyPump } from "./request-body-pump.ts"
-import { relayHead, ResponseRelay } from "./response-relay.ts"
+import { headOnly, ResponseRelay } from "./response-relay.ts"
 
 /** The host decides; nothing is sent, or the head of a response is held for the decision. */
 const DECIDING = 0
@@ -161,20 +162,17 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   /** The response is the client's. Whether there is more of it to read. */
   #accept(head: ResponseHead): boolean {
     try {
-      return this.#begin(head)
+      if (head.status !== 101) return this.#begin(head)
+      this.#openTunnel(head)
     } catch (cause) {
       // An edit of the host's failed, or made an invalid field; nothing of the response was written yet.
       this.#connection.reportError("ProxyFailed", cause)
       this.fail("ProxyFailed")
-      return false
     }
+    return false
   }
 
   #begin(head: ResponseHead): boolean {
-    if (head.status === 101) {
-      this.#openTunnel(head)
-      return false
-    }
     const { socket, context } = this.#connection
     const close = this.#close || !this.#pump.complete || context.draining
     this.#relay = new ResponseRelay(socket, this.#head!, head, this.#attempt!.hopFor(head), close)
@@ -217,19 +215,16 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.fail(error.tag)
   }
 
-  onInternalError(cause: unknown): void {
-    this.#connection.onInternalError(cause)
-  }
-
   /** The app agreed to a WebSocket: from here on bytes, in order, those that came early first. */
   #openTunnel(head: ResponseHead): void {
-    const hop = this.#attempt!.hopFor(head)
+    // First, because an edit may throw: only the attempt closes its connection then.
+    const text = headOnly(head, this.#attempt!.hopFor(head))
     const upstream = this.#attempt!.detach()
     if (upstream === undefined) {
       this.fail("UpstreamFailed")
       return
     }
-    relayHead(this.#connection.socket, head, hop)
+    this.#connection.socket.write(text, "latin1")
     this.#record.status = 101
     const tunnel = new WebSocketTunnel(this.#connection, upstream, (bytesIn, bytesOut) => {
       this.#record.bytesIn = bytesIn
@@ -244,27 +239,21 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
 
   /** Responds with a failure, or breaks off when a response is on its way. */
   fail(tag: ForwardErrorTag): void {
-    let response: GeneratedResponse | undefined
-    try {
-      if (this.#state < RELAYING) response = this.#connection.context.options.failure(tag, this.#request)
-    } catch (cause) {
-      this.#connection.reportError("ProxyFailed", cause)
-    }
-    if (response === undefined) this.#abort()
-    else this.respond(response)
+    if (this.#state >= RELAYING) this.#abort()
+    else this.#respond(failureResponse(this.#connection, this.#request, tag))
   }
 
   respond(response: GeneratedResponse): void {
+    this.#respond(validResponse(this.#connection, this.#request, response))
+  }
+
+  #respond(response: GeneratedResponse): void {
     this.endAttempt(response)
     this.#state = RESPONDING
     this.#record.status = response.status
     this.#record.code = response.code
     this.#connection.deadlineAt = 0
-    if (this.#request?.bodyTaken !== true && !this.#pump.complete) {
-      // What has already come of a body that nobody reads costs nothing to skip, and spares the connection.
-      this.#pump.complete = this.#connection.skipBody()
-      if (!this.#pump.complete) this.#close = true
-    }
+    if (this.#request?.bodyTaken !== true && !this.#pump.skip()) this.#close = true
     this.#local = new LocalResponse(this.#connection, this.#head, this.#record)
     const done = this.#local.write(response, this.#close || this.#connection.context.draining)
     if (typeof done === "boolean") {

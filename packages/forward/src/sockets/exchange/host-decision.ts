@@ -1,4 +1,4 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ResponseHead } from "../../http1/head.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { Decision, ForwardDirective } from "../contract/decision.ts"

@@ -1,10 +1,10 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { RequestHead } from "../../http1/head.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ExchangeRecord } from "./exchange-record.ts"
 import { STATUS_CODES } from "node:http"
 import { httpDate } from "../../http-date.ts"
-import { checkFields, responseHeadText } from "../../http1/write.ts"
+import { responseHeadText } from "../../http1/write.ts"
 import { writePiece } from "../io/write.ts"
 
 const NO_BYTES = Buffer.alloc(0)
@@ -26,13 +26,12 @@ export class LocalResponse {
   }
 
   /**
-   * Writes the response. `close`: the connection must close after it for another reason. Gives, or resolves to, whether it
-   * must close. Throws or rejects when a field is invalid, or when the body's stream fails.
+   * Writes a valid response. `close`: the connection must close after it for another reason. Gives, or resolves to, whether it
+   * must close. Rejects when the body's stream fails or does not have its `Content-Length`.
    */
   write(response: GeneratedResponse, close: boolean): boolean | Promise<boolean> {
     const { status, body } = response
     const { socket } = this.#connection
-    checkFields(response.headers)
     const reason = STATUS_CODES[status] ?? ""
     const dated = response.headers.some((item, i) => i % 2 === 0 && item.toLowerCase() === "date")
     const headers = dated ? response.headers : [...response.headers, "Date", httpDate()]
