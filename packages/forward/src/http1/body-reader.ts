@@ -17,11 +17,11 @@ const NO_TRAILERS: MessageEnd = { type: "end", trailers: [] }
 const CRLFCRLF = Buffer.from("\r\n\r\n")
 
 /**
- * Reads one body after another out of an inbox. Chunk sizes are plain hexadecimal digits, line ends are CRLF, extensions are
+ * Reads one body after another out of an buffer. Chunk sizes are plain hexadecimal digits, line ends are CRLF, extensions are
  * read over and never passed on (RFC 9112 §7.1.1); sizes of lines are bounded in sum.
  */
 export class BodyReader {
-  readonly #inbox: ReadBuffer
+  readonly #buffer: ReadBuffer
   readonly #maxOverhead: number
   readonly #malformed: ParseError["tag"]
   readonly #truncated: ParseError["tag"]
@@ -31,8 +31,8 @@ export class BodyReader {
   #digits = 0
   #overhead = 0
 
-  constructor(inbox: ReadBuffer, maxOverhead: number, malformed: ParseError["tag"], truncated: ParseError["tag"]) {
-    this.#inbox = inbox
+  constructor(buffer: ReadBuffer, maxOverhead: number, malformed: ParseError["tag"], truncated: ParseError["tag"]) {
+    this.#buffer = buffer
     this.#maxOverhead = maxOverhead
     this.#malformed = malformed
     this.#truncated = truncated
@@ -54,15 +54,15 @@ export class BodyReader {
 
   read(): BodyRange | MessageEnd | ParseError | undefined {
     if (this.#framing === "chunked") return this.#readChunked()
-    const inbox = this.#inbox
+    const buffer = this.#buffer
     if (this.#framing === "until-close") {
-      if (inbox.size > 0) return { type: "body", bytes: inbox.take() }
-      if (!inbox.ended) return undefined
+      if (buffer.size > 0) return { type: "body", bytes: buffer.take() }
+      if (!buffer.ended) return undefined
       return this.#end(NO_TRAILERS)
     }
     if (this.#left === 0) return this.#end(NO_TRAILERS)
     const range = this.#range()
-    if (range === undefined && inbox.ended) return parseError(this.#truncated, "the body ended early")
+    if (range === undefined && buffer.ended) return parseError(this.#truncated, "the body ended early")
     return range
   }
 
@@ -74,34 +74,34 @@ export class BodyReader {
 
   /** What is at hand of `left` octets. */
   #range(): BodyRange | undefined {
-    const inbox = this.#inbox
-    const size = inbox.size
+    const buffer = this.#buffer
+    const size = buffer.size
     if (size === 0) return undefined
     if (size <= this.#left) {
       this.#left -= size
-      return { type: "body", bytes: inbox.take() }
+      return { type: "body", bytes: buffer.take() }
     }
-    const end = inbox.start + this.#left
-    const bytes = inbox.bytes.subarray(inbox.start, end)
-    inbox.start = end
+    const end = buffer.start + this.#left
+    const bytes = buffer.bytes.subarray(buffer.start, end)
+    buffer.start = end
     this.#left = 0
     return { type: "body", bytes }
   }
 
   #readChunked(): BodyRange | MessageEnd | ParseError | undefined {
-    const inbox = this.#inbox
-    while (inbox.size > 0) {
+    const buffer = this.#buffer
+    while (buffer.size > 0) {
       if (this.#phase === DATA) {
         const range = this.#range()
         if (this.#left === 0) this.#phase = DATA_CR
         return range
       }
       if (this.#phase === TRAILERS) return this.#readTrailers()
-      const refused = this.#step(inbox.bytes[inbox.start]!)
+      const refused = this.#step(buffer.bytes[buffer.start]!)
       if (refused !== undefined) return refused
-      inbox.start++
+      buffer.start++
     }
-    return inbox.ended ? parseError(this.#truncated, "the chunked body ended early") : undefined
+    return buffer.ended ? parseError(this.#truncated, "the chunked body ended early") : undefined
   }
 
   /** One octet of what stands around the data of chunks. */
@@ -145,14 +145,14 @@ export class BodyReader {
   }
 
   #readTrailers(): MessageEnd | ParseError | undefined {
-    const inbox = this.#inbox
-    const { bytes, start } = inbox
-    if (inbox.size >= 2 && bytes[start] === 13 && bytes[start + 1] === 10) {
-      inbox.start += 2
+    const buffer = this.#buffer
+    const { bytes, start } = buffer
+    if (buffer.size >= 2 && bytes[start] === 13 && bytes[start + 1] === 10) {
+      buffer.start += 2
       return this.#end(NO_TRAILERS)
     }
     const end = bytes.indexOf(CRLFCRLF, start)
-    if ((end < 0 ? inbox.size : end - start) > this.#maxOverhead - this.#overhead) {
+    if ((end < 0 ? buffer.size : end - start) > this.#maxOverhead - this.#overhead) {
       return parseError(this.#malformed, "trailers are too long")
     }
     if (end < 0) {
@@ -160,11 +160,11 @@ export class BodyReader {
       if (bytes[start] === 10 || INVALID_IN_HEAD.test(bytes.toString("latin1", start))) {
         return parseError(this.#malformed, "trailers have a control octet")
       }
-      return inbox.ended ? parseError(this.#truncated, "the trailers ended early") : undefined
+      return buffer.ended ? parseError(this.#truncated, "the trailers ended early") : undefined
     }
     const fields = readFields(bytes, start, bytes.toString("latin1", start, end), 0, 100, this.#malformed)
     if ("type" in fields) return fields
-    inbox.start = end + 4
+    buffer.start = end + 4
     return this.#end({ type: "end", trailers: fields.list })
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Octets that came and were not read yet. A push onto an empty inbox copies nothing; otherwise the buffer doubles, so that
+ * Octets that came and were not read yet. A push onto an empty buffer copies nothing; otherwise the buffer doubles, so that
  * a message that trickles in costs linear time.
  */
 export class ReadBuffer {

@@ -51,7 +51,7 @@ export const requestReader = (limits: RequestLimits): RequestReader => new Reade
 
 class Reader implements RequestReader {
   readonly #limits: RequestLimits
-  readonly #inbox = new ReadBuffer()
+  readonly #buffer = new ReadBuffer()
   readonly #body: BodyReader
   #scanned = 0
   #lineChecked = false
@@ -61,27 +61,27 @@ class Reader implements RequestReader {
 
   constructor(limits: RequestLimits) {
     this.#limits = limits
-    this.#body = new BodyReader(this.#inbox, limits.maxChunkOverhead, "RequestMalformed", "RequestMalformed")
+    this.#body = new BodyReader(this.#buffer, limits.maxChunkOverhead, "RequestMalformed", "RequestMalformed")
   }
 
   get buffered(): number {
-    return this.#inbox.size
+    return this.#buffer.size
   }
 
   get idle(): boolean {
-    return this.#body.done && this.#inbox.size === 0
+    return this.#body.done && this.#buffer.size === 0
   }
 
   push(bytes: Uint8Array): void {
-    this.#inbox.push(bytes)
+    this.#buffer.push(bytes)
   }
 
   end(): void {
-    this.#inbox.ended = true
+    this.#buffer.ended = true
   }
 
   rest(): Uint8Array {
-    return this.#inbox.take()
+    return this.#buffer.take()
   }
 
   read(): RequestHead | BodyRange | MessageEnd | ParseError | undefined {
@@ -89,24 +89,24 @@ class Reader implements RequestReader {
     const event = this.#body.done ? this.#readHead() : this.#body.read()
     if (event === undefined) return undefined
     if (event.type === "refusal") this.#refused = true
-    else if (this.#inbox.size === 0) this.#inbox.clear()
+    else if (this.#buffer.size === 0) this.#buffer.clear()
     return event
   }
 
   #readHead(): RequestHead | ParseError | undefined {
-    const inbox = this.#inbox
+    const buffer = this.#buffer
     // RFC 9112 §2.2: at least one CRLF before a request line is to be ignored.
     if (this.#scanned === 0) {
-      while (inbox.size >= 2 && inbox.bytes[inbox.start] === CR && inbox.bytes[inbox.start + 1] === LF) inbox.start += 2
-      if (inbox.size === 0) return undefined
-      if (inbox.size === 1 && inbox.bytes[inbox.start] === CR) return undefined
+      while (buffer.size >= 2 && buffer.bytes[buffer.start] === CR && buffer.bytes[buffer.start + 1] === LF) buffer.start += 2
+      if (buffer.size === 0) return undefined
+      if (buffer.size === 1 && buffer.bytes[buffer.start] === CR) return undefined
     }
-    const { bytes, start } = inbox
+    const { bytes, start } = buffer
     const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if (end < 0) return this.#readPartial()
     if (end - start > this.#limits.maxRequestHead) return this.#tooLarge()
     const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
-    inbox.start = end + 4
+    buffer.start = end + 4
     this.#scanned = 0
     this.#lineChecked = false
     if (head.type === "head") this.#body.begin(head.framing)
@@ -115,8 +115,8 @@ class Reader implements RequestReader {
 
   /** What of an unfinished head can be refused already, so that nobody waits for the end of what is no request. */
   #readPartial(): ParseError | undefined {
-    const { bytes, start } = this.#inbox
-    const size = this.#inbox.size
+    const { bytes, start } = this.#buffer
+    const size = this.#buffer.size
     const from = Math.max(0, this.#scanned - 1)
     const added = bytes.toString("latin1", start + from)
     if (INVALID_IN_HEAD.test(added) || bytes[start] === LF) {

@@ -31,7 +31,7 @@ export const responseReader = (limits: ResponseLimits): ResponseReader => new Re
 
 class Reader implements ResponseReader {
   readonly #limits: ResponseLimits
-  readonly #inbox = new ReadBuffer()
+  readonly #buffer = new ReadBuffer()
   readonly #body: BodyReader
   #method = "GET"
   #scanned = 0
@@ -39,11 +39,11 @@ class Reader implements ResponseReader {
 
   constructor(limits: ResponseLimits) {
     this.#limits = limits
-    this.#body = new BodyReader(this.#inbox, limits.maxChunkOverhead, "UpstreamMalformed", "UpstreamFailed")
+    this.#body = new BodyReader(this.#buffer, limits.maxChunkOverhead, "UpstreamMalformed", "UpstreamFailed")
   }
 
   get buffered(): number {
-    return this.#inbox.size
+    return this.#buffer.size
   }
 
   expect(method: string): void {
@@ -51,32 +51,32 @@ class Reader implements ResponseReader {
   }
 
   push(bytes: Uint8Array): void {
-    this.#inbox.push(bytes)
+    this.#buffer.push(bytes)
   }
 
   end(): void {
-    this.#inbox.ended = true
+    this.#buffer.ended = true
   }
 
   rest(): Uint8Array {
-    return this.#inbox.take()
+    return this.#buffer.take()
   }
 
   read(): ResponseHead | BodyRange | MessageEnd | ParseError | undefined {
     if (this.#over) return undefined
     const event = this.#body.done ? this.#readHead() : this.#body.read()
     // An answer that the end of its connection ended is the last one.
-    if (event?.type === "refusal" || (event?.type === "end" && this.#inbox.ended && this.#inbox.size === 0))
+    if (event?.type === "refusal" || (event?.type === "end" && this.#buffer.ended && this.#buffer.size === 0))
       this.#over = true
     return event
   }
 
   #readHead(): ResponseHead | ParseError | undefined {
-    const inbox = this.#inbox
-    const { bytes, start } = inbox
-    const size = inbox.size
+    const buffer = this.#buffer
+    const { bytes, start } = buffer
+    const size = buffer.size
     if (size === 0)
-      return inbox.ended ? parseError("UpstreamFailed", "the connection closed without an answer") : undefined
+      return buffer.ended ? parseError("UpstreamFailed", "the connection closed without an answer") : undefined
     const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if ((end < 0 ? size : end - start) > this.#limits.maxResponseHead) {
       return parseError("UpstreamMalformed", "the head of the answer is too large")
@@ -91,13 +91,13 @@ class Reader implements ResponseReader {
         return parseError("UpstreamMalformed", "this is no answer of HTTP/1")
       }
       this.#scanned = size
-      return inbox.ended
+      return buffer.ended
         ? parseError("UpstreamFailed", "the connection closed inside the head of an answer")
         : undefined
     }
     this.#scanned = 0
     const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
-    inbox.start = end + 4
+    buffer.start = end + 4
     if (head.type === "head") this.#body.begin(head.framing)
     return head
   }
