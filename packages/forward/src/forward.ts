@@ -1,7 +1,7 @@
 /**
- * One request sent on, with only what an intermediary must change. The rules that peers most often get wrong stand here
- * once, for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the
- * ticket that proves who asks, and what a client is told when it fails.
+ * The rules for forwarding one request, which changes only what an intermediary must change. Router and machine proxy share them:
+ * which headers are hop-by-hop, which may be added and in which order, the ticket that proves a request comes from the router,
+ * and the error response that a client gets.
  */
 export { errorResponse, prefersHtml } from "./error-response.ts"
 export type { ErrorResponseOptions, ErrorRow, GeneratedResponse } from "./error-response.ts"

@@ -1,29 +1,31 @@
 /**
- * The headers of the hop between router and machine proxy. Every one begins with one prefix, so that a single rule drops
- * whatever a client or an app sends under it.
+ * The names of the headers on the hop between router and machine proxy. All begin with one prefix, so that a single rule drops
+ * those that a client or an app sends.
  */
 export interface HopHeaderNames {
-  /** What all the names begin with, lower case: `x-iterate-proxy-`. */
+  /** The prefix of all these names, lower case: `x-iterate-proxy-`. */
   readonly prefix: string
-  /** What the platform's own headers begin with: `x-iterate-`. Dropped from clients and apps alike. */
+  /** The prefix of all headers of the platform: `x-iterate-`. They are dropped from clients' requests and from apps' responses. */
   readonly family: string
-  /** To the machine: `<port>__<public hostname>`, `localhost:<port>`, `127.0.0.1:<port>` or a bare hostname. */
+  /** To the machine, which app: `<port>__<public hostname>`, `localhost:<port>`, `127.0.0.1:<port>` or a bare hostname. */
   readonly targetHost: string
-  /** To the machine: the signed permission, see `signTicket`. */
+  /** To the machine: the ticket, see `signTicket`. */
   readonly ticket: string
-  /** To the app: the authority the machine proxy was addressed by. An inbound copy is proof of a loop. */
+  /** To the app: the authority that the machine proxy was addressed by. A request that has it already is in a loop. */
   readonly via: string
-  /** To the router: proof that the machine's own proxy answered, on every answer it gives. */
+  /** To the router: the stamp, on every response of the machine's own proxy. */
   readonly stamp: string
-  /** To the client: the stable code of an answer that a proxy made. */
+  /** To the client: the stable code of a generated response. */
   readonly error: string
-  /** To the machine: begins the names of headers that a platform would eat; the machine proxy restores them. */
+  /** To the machine: the prefix of headers that a provider's edge would remove; the machine proxy restores them. */
   readonly tunnel: string
 }
 
 /**
- * The names under a prefix of 1 to 64 lower-case letters, digits and inner hyphens, without the last hyphen. Throws a
- * `TypeError` on any other: names with `_` or `.` are what clients spoof aliases with.
+ * The names with a prefix of your own: `hopHeaderNames("x-acme-proxy")`. It has 1 to 64 lower-case letters, digits and inner
+ * hyphens, and no hyphen at its end. `_` and `.` are not allowed, because clients use them to spoof aliases.
+ *
+ * @throws {TypeError} if the prefix is invalid
  */
 export const hopHeaderNames = (prefix: string): HopHeaderNames => {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(prefix)) {
@@ -41,5 +43,5 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
   }
 }
 
-/** The names every package uses unless told otherwise: `x-iterate-proxy-*`. */
+/** The names that every package uses by default: `x-iterate-proxy-*`. */
 export const defaultHeaderNames: HopHeaderNames = hopHeaderNames("x-iterate-proxy")

@@ -1,27 +1,27 @@
 import type { HopHeaderNames } from "./header-names.ts"
 import type { HeaderList } from "./header-list.ts"
 
-/** Ends at this hop (RFC 9110 §7.6.1, and what deployed clients send with the same meaning). */
+/** A hop-by-hop field: RFC 9110 §7.6.1, and names that deployed clients use in the same way. Never sent on. */
 export const HOP_BY_HOP = 1
-/** Claims to know who the client is or what it asked for: worthless from the client itself. */
+/** Claims who the client is or what it requested. Dropped unless the sender is trusted: a client could claim anything. */
 export const IDENTITY = 2
-/** Is for everybody on the path, so that `Connection` cannot name it away (RFC 9110 §7.6.1). */
+/** An end-to-end field that must stay even if `Connection` names it (RFC 9110 §7.6.1). */
 export const ESSENTIAL = 3
 export const CONNECTION = 4
 export const TE = 5
 export const TRAILER = 6
-/** Commands a front server rather than the client: an app behind us must not (nginx `proxy_hide_header`, Fly replay). */
+/** Controls a reverse proxy (nginx's `X-Accel-Redirect`, Fly's replay) and is not for the client. Dropped from responses. */
 export const SERVER_DIRECTIVE = 7
 
 /**
- * By length, alternately a name and its rule: most fields of a head are none of these, and to compare a few names of the same
- * length is cheaper than to hash every name that arrives.
+ * By length of the name: alternately a name and its rule. Most fields have no rule, and comparing a few names of one length is
+ * faster than hashing every name that arrives.
  */
 const headerRules: (string | number)[][] = Array.from({ length: 32 }, () => [])
 const addRule = (rule: number, ...names: string[]) =>
   names.forEach((name) => headerRules[name.length]!.push(name, rule))
 
-/** The rule for a field, by lower-case name; `undefined` for one that simply goes on. */
+/** The rule for a field, by lower-case name; `undefined` for one that is sent on as it is. */
 export const ruleFor = (lower: string): number | undefined => {
   const known = headerRules[lower.length]
   if (known === undefined) return undefined
@@ -62,18 +62,21 @@ addRule(
 addRule(SERVER_DIRECTIVE, "alt-svc")
 
 const identityPrefixes = ["x-forwarded-", "cf-", "fastly-"]
-/** Whether a field claims to know who the client is, by lower-case name and its rule. */
+/** Whether a field claims who the client is or what it requested, by its lower-case name and its rule. */
 export const isIdentity = (lower: string, rule: number | undefined) =>
   rule === IDENTITY || identityPrefixes.some((prefix) => lower.startsWith(prefix))
 
-/** `X_Forwarded_For` and `X.Forwarded.For` reach an app's CGI-like variables as `X-Forwarded-For` (CVE-2026-39858). */
+/**
+ * Whether a name is an alias of one that we drop: `X_Forwarded_For` and `X.Forwarded.For` become the same CGI-like variable of an
+ * app as `X-Forwarded-For` (CVE-2026-39858).
+ */
 export const isAlias = (lower: string, names: HopHeaderNames): boolean => {
   if (!lower.includes("_") && !lower.includes(".")) return false
   const plain = lower.replaceAll(/[_.]/g, "-")
   return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, ruleFor(plain))
 }
 
-/** The names that `Connection` lists, lower case, without those it has no power over. Linear in its length. */
+/** The names that `Connection` lists, lower case, without those that it cannot remove. Linear in its length. */
 export const connectionOptions = (list: HeaderList): Set<string> | undefined => {
   let named: Set<string> | undefined
   for (let i = 0; i < list.length; i += 2) {
@@ -89,10 +92,10 @@ export const connectionOptions = (list: HeaderList): Set<string> | undefined => 
 }
 
 /**
- * The text itself, for a name or a value that did not come off the wire and that no reader has checked. A CR or LF in it would
- * begin another field, and so would a character above U+00FF, which one byte cannot hold.
+ * Returns a name or a value that no reader has checked, if it is safe to send. A CR or LF would begin another field, and so could
+ * a character above U+00FF, of which only the low byte is sent.
  *
- * @throws {TypeError} for such a character
+ * @throws {TypeError} if the text contains a control character or one above U+00FF
  */
 export const checkText = (text: string): string => {
   if (/[^\t\x20-\x7e\x80-\xff]/.test(text)) {

@@ -1,24 +1,24 @@
 import { base64url } from "jose"
 
-/** The private half of an EdDSA pair, as a JSON Web Key (RFC 8037): signs tickets. The router's. */
+/** The private key of an EdDSA pair, as a JSON Web Key (RFC 8037). The router signs tickets with it. */
 export interface EdDsaSigningKey {
   readonly kty: "OKP"
   readonly crv: "Ed25519"
   readonly alg: "EdDSA"
-  /** Names the key in a ticket, so that several can be in use while keys rotate. */
+  /** The key id, which each ticket names, so that several keys can be in use while keys rotate. Not empty. */
   readonly kid: string
-  /** The public half: 32 bytes as base64url. */
+  /** The public key: 32 bytes as base64url. */
   readonly x: string
-  /** The private half: 32 bytes as base64url. */
+  /** The private key: 32 bytes as base64url. */
   readonly d: string
 }
 
-/** The public half of an EdDSA pair: verifies tickets and cannot sign any. The machines'. */
+/** The public key of an EdDSA pair. Machines verify tickets with it, and cannot sign any. */
 export interface EdDsaVerificationKey extends Omit<EdDsaSigningKey, "d"> {
   readonly d?: never
 }
 
-/** One HS256 secret for both sides, as a JSON Web Key: whoever verifies with it can sign with it, too. */
+/** One HS256 secret for router and machines, as a JSON Web Key. Whoever can verify with it can also sign with it. */
 export interface SharedSecretKey {
   readonly kty: "oct"
   readonly alg: "HS256"
@@ -27,13 +27,20 @@ export interface SharedSecretKey {
   readonly k: string
 }
 
-/** Signs tickets. A public half is none. */
+/** A key that signs tickets: the private key of an EdDSA pair, or a shared secret. A public key is not a `SigningKey`. */
 export type SigningKey = EdDsaSigningKey | SharedSecretKey
 
-/** Verifies tickets. A private half is none: a machine runs other people's code and must not be able to sign. */
+/**
+ * A key that verifies tickets: the public key of an EdDSA pair, or a shared secret. A private key is not a `VerificationKey`: a
+ * machine runs other people's code, so it should not be able to sign.
+ */
 export type VerificationKey = EdDsaVerificationKey | SharedSecretKey
 
-/** A fresh EdDSA pair: the private half for the router, the public half for the machines. `kid` must not be empty. */
+/**
+ * Generates an EdDSA pair: `signing` is for the router, `verification` for the machines.
+ *
+ * Rejects with a `TypeError` if `kid` is not a non-empty string, and with an error of WebCrypto where Ed25519 is not supported.
+ */
 export const generateTicketKeys = async (
   kid: string,
 ): Promise<{ readonly signing: EdDsaSigningKey; readonly verification: EdDsaVerificationKey }> => {
@@ -44,7 +51,7 @@ export const generateTicketKeys = async (
   return { signing: { ...verification, d }, verification }
 }
 
-/** What is wrong with a value that should be a {@link SigningKey}, never its content; `undefined` for a good one. */
+/** Why a value is not a {@link SigningKey}, without its content; `undefined` if it is one. */
 export const validateSigningKey = (value: unknown): string | undefined => {
   const problem = validateKey(value)
   if (problem !== undefined) return problem
@@ -54,7 +61,7 @@ export const validateSigningKey = (value: unknown): string | undefined => {
   return byteLength(key["d"]) === 32 ? undefined : `d of an EdDSA key must be 32 bytes in base64url`
 }
 
-/** What is wrong with a value that should be a {@link VerificationKey}, never its content; `undefined` for a good one. */
+/** Why a value is not a {@link VerificationKey}, without its content; `undefined` if it is one. */
 export const validateVerificationKey = (value: unknown): string | undefined => {
   const problem = validateKey(value)
   if (problem !== undefined) return problem
@@ -62,12 +69,12 @@ export const validateVerificationKey = (value: unknown): string | undefined => {
 }
 
 /**
- * A key for WebCrypto, imported once. Rejects with a `TypeError` for a key that is invalid, or whose halves do not belong
- * together.
+ * Imports a key into WebCrypto, once per object. Rejects with a `TypeError` if the key is invalid, or if its public and private
+ * key do not belong together.
  */
 export const importSigningKey = (key: SigningKey): Promise<CryptoKey> => importOnce(key, validateSigningKey)
 
-/** A key for WebCrypto, imported once. Rejects with a `TypeError` for a key that is invalid. */
+/** Imports a key into WebCrypto, once per object. Rejects with a `TypeError` if the key is invalid. */
 export const importVerificationKey = (key: VerificationKey): Promise<CryptoKey> =>
   importOnce(key, validateVerificationKey)
 
@@ -97,12 +104,12 @@ const importKey = async (key: SigningKey | VerificationKey): Promise<CryptoKey> 
   try {
     return await crypto.subtle.importKey("jwk", jwk, "Ed25519", false, [d === undefined ? "verify" : "sign"])
   } catch (cause) {
-    // The lengths were right, so that it is this; the cause says no more than "invalid".
+    // The lengths were checked above, so this is the only reason left; WebCrypto reports "invalid" and no more.
     throw new TypeError("x and d of an EdDSA key must belong together", { cause })
   }
 }
 
-/** What both kinds have in common. */
+/** The checks that both kinds of key share. */
 const validateKey = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null) return "a key must be a JSON Web Key object"
   const key = value as Readonly<Record<string, unknown>>

@@ -4,14 +4,14 @@ import type { UpstreamAddress } from "@project-ingress/forward/sockets"
 export interface LocalApp {
   /** Where its connections go. */
   readonly address: UpstreamAddress
-  /** What it sees as `Host` by default: `localhost:<port>`. */
+  /** The `Host` that it gets by default: `localhost:<port>`. */
   readonly authority: string
 }
 
-// A client that tries every port must not make the process grow.
+// Limits the memory that a client can use up by a request for every port.
 const MAX_APPS = 1_024
 
-/** The app on a port, 1 to 65535; made once per port. `loopback`: the one address that apps listen on, if there is only one. */
+/** The app on each port, 1 to 65535. `loopback`: the address that apps listen on, if there is only one. */
 export const localApps = (loopback: string | undefined): ((port: number) => LocalApp) => {
   const apps = new Map<number, LocalApp>()
   return (port) => {

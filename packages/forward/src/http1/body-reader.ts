@@ -17,8 +17,9 @@ const NO_TRAILERS: MessageEnd = { type: "end", trailers: [] }
 const CRLFCRLF = Buffer.from("\r\n\r\n")
 
 /**
- * Reads one body after another out of an buffer. Chunk sizes are plain hexadecimal digits, line ends are CRLF, extensions are
- * read over and never passed on (RFC 9112 §7.1.1); sizes of lines are bounded in sum.
+ * Reads bodies, one after another, from a connection's buffer. Strict: a chunk size is hexadecimal digits only, and every line
+ * ends with CRLF. Chunk extensions are skipped and never passed on (RFC 9112 §7.1.1). `maxOverhead` limits the bytes of a
+ * body's extensions and trailers together.
  */
 export class BodyReader {
   readonly #buffer: ReadBuffer
@@ -38,7 +39,7 @@ export class BodyReader {
     this.#truncated = truncated
   }
 
-  /** Begins a body. One of zero octets has no `end`. */
+  /** Begins a body. An empty one (framing 0) has no `end` event. */
   begin(framing: number | "chunked" | "until-close"): void {
     this.#framing = framing
     this.#left = typeof framing === "number" ? framing : 0
@@ -52,6 +53,7 @@ export class BodyReader {
     return this.#phase === DONE
   }
 
+  /** The next event, or `undefined` when more bytes are needed. After a refusal nothing can be read. */
   read(): BodyRange | MessageEnd | ParseError | undefined {
     if (this.#framing === "chunked") return this.#readChunked()
     const buffer = this.#buffer
@@ -72,7 +74,7 @@ export class BodyReader {
     return end
   }
 
-  /** What is at hand of `left` octets. */
+  /** The buffered part of the next `#left` bytes. */
   #range(): BodyRange | undefined {
     const buffer = this.#buffer
     const size = buffer.size
@@ -104,7 +106,7 @@ export class BodyReader {
     return buffer.ended ? parseError(this.#truncated, "the chunked body ended early") : undefined
   }
 
-  /** One octet of what stands around the data of chunks. */
+  /** One byte of the framing between the data of chunks. */
   #step(c: number): ParseError | undefined {
     switch (this.#phase) {
       case SIZE: {
@@ -118,14 +120,14 @@ export class BodyReader {
         if (this.#digits === 0) return parseError(this.#malformed, "a chunk size has no digit")
         if (c === 13) this.#phase = SIZE_LF
         else if (c === 59) this.#phase = EXTENSION
-        else return parseError(this.#malformed, "a chunk size has an octet that is no digit")
+        else return parseError(this.#malformed, "a chunk size has a byte that is not a hexadecimal digit")
         return undefined
       }
       case EXTENSION:
         if (++this.#overhead > this.#maxOverhead) return parseError(this.#malformed, "chunk extensions are too long")
         if (c === 13) this.#phase = SIZE_LF
         else if (c !== 9 && (c < 32 || c === 127))
-          return parseError(this.#malformed, "a chunk extension has a control octet")
+          return parseError(this.#malformed, "a chunk extension has a control byte")
         return undefined
       case SIZE_LF:
         if (c !== 10) return parseError(this.#malformed, "a chunk size ends in a bare CR")
@@ -156,9 +158,9 @@ export class BodyReader {
       return parseError(this.#malformed, "trailers are too long")
     }
     if (end < 0) {
-      // An octet that no trailer can have is refused now, not when the line is over.
+      // A byte that no trailer can have is refused at once, not at the end of its line.
       if (bytes[start] === 10 || INVALID_IN_HEAD.test(bytes.toString("latin1", start))) {
-        return parseError(this.#malformed, "trailers have a control octet")
+        return parseError(this.#malformed, "trailers have a control byte")
       }
       return buffer.ended ? parseError(this.#truncated, "the trailers ended early") : undefined
     }

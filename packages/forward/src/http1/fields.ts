@@ -1,26 +1,28 @@
 import type { ParseError } from "./parse-error.ts"
 import { parseError } from "./parse-error.ts"
 
-/** 1 for the octets of a token: methods and field names (RFC 9110 §5.6.2). */
+/** 1 for each byte that a token may contain: methods and field names (RFC 9110 §5.6.2). */
 export const TOKEN = new Uint8Array(256)
 for (const c of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
   TOKEN[c.charCodeAt(0)] = 1
-/** 1 for the octets of a field value: HTAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
+/** 1 for each byte that a field value may contain: HTAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
 const VALUE = new Uint8Array(256)
 for (let c = 0x20; c < 256; c++) VALUE[c] = c === 0x7f ? 0 : 1
 VALUE[9] = 1
 
 /**
- * Finds in a part of a head or of trailers what none of them can have: a control octet, a bare CR or LF (RFC 9112 §2.2). So what
- * is still coming in is refused at once. A CR at the part's end may be half a line end, a LF at its beginning the other half.
+ * Matches what no head and no trailers can contain: a control byte, a bare CR or a bare LF (RFC 9112 §2.2). It is applied to each
+ * part as it arrives, so that an invalid head is refused before it is complete. A CR that ends a part and a LF that begins one are
+ * accepted: they may be the two halves of one CRLF.
  */
 export const INVALID_IN_HEAD = /[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/
 
-/** Finds what no field value and no reason phrase can have (RFC 9110 §5.5). */
+/** Matches what no field value and no reason phrase can contain (RFC 9110 §5.5). */
 export const INVALID_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
-/** What the fields of a head say about framing and connection; the rest of them is nobody's business here. */
+/** The fields of a head, and the values of those that decide about its framing and its connection. */
 export interface Fields {
+  /** All fields as sent: name, value, name, value … */
   readonly list: string[]
   host: string | undefined
   contentLength: string | undefined
@@ -28,15 +30,15 @@ export interface Fields {
   connection: string | undefined
   upgrade: string | undefined
   expect: string | undefined
-  /** The field that came twice and must not. */
+  /** The first field that was sent more than once although it must not be. */
   doubled: string | undefined
 }
 
 /**
- * Reads field lines from `text[from]` to its end: `name: value` with CRLF between lines and none after the last. One
- * pass, linear, strict: no folding, no space before the colon, no empty name, no control octet, no bare CR or LF
- * (RFC 9112 §2.2, §5.1, §5.2). `text` is `bytes` from `base` on, one character per octet: octets are looked at in the one
- * and cut out of the other, which is what either is fast at.
+ * Reads field lines from `text[from]` to its end: `name: value`, with CRLF between lines and none after the last. One pass, in
+ * linear time, and strict: no folding, no space before the colon, no empty name, no control byte, no bare CR or LF
+ * (RFC 9112 §2.2, §5.1, §5.2). `text` is `bytes` from `base` on, one character per byte: comparing is faster on bytes, and
+ * slicing is faster on text.
  */
 export const readFields = (
   bytes: Uint8Array,
@@ -72,9 +74,9 @@ export const readFields = (
     let valueEnd = i
     while (valueEnd > valueStart && ((c = bytes[valueEnd - 1]!) === 32 || c === 9)) valueEnd--
     if (i < end) {
-      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return parseError(tag, "a field value has a control octet")
+      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return parseError(tag, "a field value has a control byte")
       i += 2
-      if (i === end) return parseError(tag, "an empty line stands inside the head")
+      if (i === end) return parseError(tag, "the head contains an empty line")
     }
     const value = text.slice(valueStart - base, valueEnd - base)
     list.push(name, value)
@@ -109,7 +111,7 @@ export const readFields = (
   return fields
 }
 
-/** Whether a comma-separated list has a token, by lower-case name. Linear. */
+/** Whether a comma-separated list contains a token, given in lower case. Linear in the length of the list. */
 export const hasToken = (list: string | undefined, token: string): boolean => {
   if (list === undefined) return false
   if (list.length === token.length) return list.toLowerCase() === token
@@ -117,7 +119,7 @@ export const hasToken = (list: string | undefined, token: string): boolean => {
   return list.split(",").some((item) => item.trim().toLowerCase() === token)
 }
 
-/** Octets of a `Content-Length`: digits without leading zeros, at most 2^53 - 1; otherwise `undefined`. */
+/** The value of a `Content-Length` in bytes: digits without leading zeros, at most 2^53 - 1; `undefined` if it is invalid. */
 export const lengthOf = (value: string): number | undefined => {
   if (value.length === 0 || value.length > 16 || (value.length > 1 && value.charCodeAt(0) === 48)) return undefined
   let n = 0

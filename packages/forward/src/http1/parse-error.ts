@@ -1,6 +1,9 @@
 import type { ForwardErrorTag } from "../error-rows.ts"
 
-/** What cannot be understood in one way only, and is therefore refused. The connection is of no further use. */
+/**
+ * Why a message is refused: it is invalid, or two readers could understand it differently. Its connection cannot be used any
+ * further.
+ */
 export interface ParseError {
   readonly type: "refusal"
   readonly tag: Extract<
@@ -16,7 +19,7 @@ export interface ParseError {
     | "UpstreamMalformed"
     | "UpstreamFailed"
   >
-  /** For logs; holds nothing of the message. */
+  /** A sentence for logs. Contains nothing of the message. */
   readonly reason: string
 }
 

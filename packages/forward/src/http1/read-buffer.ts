@@ -1,12 +1,12 @@
 /**
- * Octets that came and were not read yet. A push onto an empty buffer copies nothing; otherwise the buffer doubles, so that
- * a message that trickles in costs linear time.
+ * Bytes that were received and not read yet. A push into an empty buffer copies nothing. Otherwise the bytes are collected in one
+ * that doubles when it is full, so that a message in many small parts takes linear time.
  */
 export class ReadBuffer {
-  /** Valid from `start` to its length. */
+  /** The unread bytes are those from `start` on. */
   bytes: Buffer = EMPTY
   start = 0
-  /** True after the peer's FIN. */
+  /** True after the peer has closed its side. */
   ended = false
   #owned: Buffer = EMPTY
 
@@ -36,14 +36,14 @@ export class ReadBuffer {
     this.start = 0
   }
 
-  /** Everything that is left, and nothing stays. */
+  /** Removes and returns all unread bytes. */
   take(): Uint8Array {
     const rest = this.bytes.subarray(this.start)
     this.clear()
     return rest
   }
 
-  /** Forgets the buffers, so that an idle connection holds none. */
+  /** Releases the memory, so that an idle connection holds none. */
   clear(): void {
     this.bytes = EMPTY
     this.#owned = EMPTY

@@ -5,7 +5,7 @@ import { INVALID_IN_HEAD, TOKEN, hasToken, lengthOf, readFields } from "./fields
 import { ReadBuffer } from "./read-buffer.ts"
 import { parseError } from "./parse-error.ts"
 
-/** Bounds of a request, in octets and fields; see `Limits` of the sockets for the values and their reasons. */
+/** Limits of a request, in bytes; `maxFields` is a number of fields. `Limits` of `./sockets` has the values and their reasons. */
 export interface RequestLimits {
   readonly maxRequestHead: number
   readonly maxTarget: number
@@ -13,22 +13,23 @@ export interface RequestLimits {
   readonly maxChunkOverhead: number
 }
 
-/** Bytes in, events out; a connection's worth of requests, one after another. */
+/** Turns the bytes of one connection into events: the requests of a client, one after another. */
 export interface RequestReader {
+  /** Adds received bytes. They are not copied while nothing else is unread, so do not change them afterwards. */
   push(bytes: Uint8Array): void
-  /** The peer will send no more. */
+  /** The peer has closed its side and will send no more. */
   end(): void
   /**
-   * The next event, or `undefined` when more octets are needed. A head with framing 0 is a whole message; any other is
-   * followed by ranges of its body and an end. After a refusal nothing follows. Any split of the input gives the same events,
-   * but for the splits of body ranges.
+   * The next event, or `undefined` when more bytes are needed. A head with framing 0 is a whole message; any other is followed by
+   * ranges of its body and an end. Nothing follows a refusal. However the input is split, the events are the same, except that a
+   * body may come in other ranges. Never throws.
    */
   read(): RequestHead | BodyRange | MessageEnd | ParseError | undefined
-  /** Everything unread, for an upgrade: it is no longer HTTP. */
+  /** Removes and returns all unread bytes: after an upgrade they are no longer HTTP. */
   rest(): Uint8Array
-  /** Octets pushed and not read. */
+  /** The number of unread bytes. */
   readonly buffered: number
-  /** True when nothing of a next message has come: the connection is between two requests. */
+  /** True between two requests: the last one is read, and no byte of the next has arrived. */
   readonly idle: boolean
 }
 
@@ -36,8 +37,8 @@ const CRLFCRLF = Buffer.from("\r\n\r\n")
 const CR = 13
 const LF = 10
 
-// Registered methods (IANA), and those that node:http's parser knows. Others are refused: a method we do not know may have
-// framing that we do not know.
+// The methods that IANA registers, and those that the parser of node:http knows. Others are refused: an unknown method may have a
+// framing of its own.
 const METHODS = new Set(
   (
     "GET HEAD POST PUT DELETE OPTIONS PATCH QUERY ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE " +
@@ -46,7 +47,7 @@ const METHODS = new Set(
   ).split(" "),
 )
 
-/** A reader of requests. */
+/** Reads the requests of one client connection. */
 export const requestReader = (limits: RequestLimits): RequestReader => new Reader(limits)
 
 class Reader implements RequestReader {
@@ -56,7 +57,7 @@ class Reader implements RequestReader {
   #scanned = 0
   #lineChecked = false
   #refused = false
-  /** The last authority found valid: a connection's requests mostly name the same. */
+  /** The last valid authority: most requests of a connection have the same one. */
   #lastHost = ""
 
   constructor(limits: RequestLimits) {
@@ -97,7 +98,8 @@ class Reader implements RequestReader {
     const buffer = this.#buffer
     // RFC 9112 §2.2: at least one CRLF before a request line is to be ignored.
     if (this.#scanned === 0) {
-      while (buffer.size >= 2 && buffer.bytes[buffer.start] === CR && buffer.bytes[buffer.start + 1] === LF) buffer.start += 2
+      while (buffer.size >= 2 && buffer.bytes[buffer.start] === CR && buffer.bytes[buffer.start + 1] === LF)
+        buffer.start += 2
       if (buffer.size === 0) return undefined
       if (buffer.size === 1 && buffer.bytes[buffer.start] === CR) return undefined
     }
@@ -113,14 +115,14 @@ class Reader implements RequestReader {
     return head
   }
 
-  /** What of an unfinished head can be refused already, so that nobody waits for the end of what is no request. */
+  /** Refuses an incomplete head that can no longer become valid, so that an invalid one does not wait for its time-out. */
   #readPartial(): ParseError | undefined {
     const { bytes, start } = this.#buffer
     const size = this.#buffer.size
     const from = Math.max(0, this.#scanned - 1)
     const added = bytes.toString("latin1", start + from)
     if (INVALID_IN_HEAD.test(added) || bytes[start] === LF) {
-      return parseError("RequestMalformed", "the head has a control octet or a bare CR or LF")
+      return parseError("RequestMalformed", "the head has a control byte or a bare CR or LF")
     }
     this.#scanned = size
     if (!this.#lineChecked) {
@@ -155,13 +157,13 @@ class Reader implements RequestReader {
       "RequestMalformed",
     )
     if ("type" in fields) return fields
-    if (fields.doubled !== undefined) return parseError("RequestMalformed", `${fields.doubled} is there twice`)
+    if (fields.doubled !== undefined) return parseError("RequestMalformed", `${fields.doubled} was sent twice`)
 
     let host = fields.host
     if (host === undefined) {
       if (version === 11) return parseError("RequestMalformed", "Host is missing")
       host = ""
-    } else if (!this.#isAuthority(host)) return parseError("RequestMalformed", "Host is no authority")
+    } else if (!this.#isAuthority(host)) return parseError("RequestMalformed", "Host is not a valid authority")
     // RFC 9112 §3.2.2: the authority of an absolute-form wins over Host.
     if (line.authority !== undefined) {
       if (!this.#isAuthority(line.authority))
@@ -176,15 +178,15 @@ class Reader implements RequestReader {
         return parseError("RequestMalformed", "both Content-Length and Transfer-Encoding")
       if (version === 10) return parseError("RequestMalformed", "Transfer-Encoding in HTTP/1.0")
       if (transferEncoding !== "chunked" && transferEncoding.toLowerCase() !== "chunked") {
-        // A coding that is not ours to know is 501 (RFC 9112 §6.1); a disguised `chunked` is an attack.
+        // RFC 9112 §6.1: an unknown coding is a 501. A disguised `chunked` is an attempt to smuggle a request.
         return /^[a-z]+$/i.test(transferEncoding)
-          ? parseError("CodingUnknown", "the transfer coding is not known")
+          ? parseError("CodingUnknown", "the transfer coding is unknown")
           : parseError("RequestMalformed", "Transfer-Encoding is not exactly chunked")
       }
       framing = "chunked"
     } else if (contentLength !== undefined) {
       const length = lengthOf(contentLength)
-      if (length === undefined) return parseError("RequestMalformed", "Content-Length is no length")
+      if (length === undefined) return parseError("RequestMalformed", "Content-Length is invalid")
       framing = length
     }
 
@@ -192,7 +194,7 @@ class Reader implements RequestReader {
     // RFC 9110 §10.1.1: an expectation in HTTP/1.0 is ignored.
     if (fields.expect !== undefined && version === 11) {
       if (fields.expect.toLowerCase() !== "100-continue")
-        return parseError("ExpectationFailed", "the expectation is not known")
+        return parseError("ExpectationFailed", "the expectation is unknown")
       expect = framing !== 0
     }
     const { connection } = fields
@@ -212,7 +214,7 @@ class Reader implements RequestReader {
         fields.upgrade.toLowerCase() === "websocket" &&
         hasToken(connection, "upgrade"),
       expect,
-      // HTTP/1.0 connections are not kept: RFC 9112 §9.3 forbids a proxy to.
+      // RFC 9112 §9.3: a proxy must not keep a connection open with an HTTP/1.0 client.
       keepAlive: version === 11 && (connection === undefined || !hasToken(connection, "close")),
     }
   }
@@ -227,7 +229,7 @@ class Reader implements RequestReader {
 
 /**
  * `host` or `host:port` as a client may send it (RFC 9110 §7.2): letters, digits, `-`, `.`, `_`, `~`, or an IPv6 address in
- * brackets; a port of 1 to 65535. No userinfo, no escapes, no path: a URL built from it means what it says (CVE-2026-33131).
+ * brackets, and a port of 1 to 65535. No userinfo, no escapes, no path: a URL that is built from it has this host (CVE-2026-33131).
  */
 export const isAuthority = (value: string): boolean => {
   if (value.length > 261) return false
@@ -250,7 +252,7 @@ const readRequestLine = (line: string, maxTarget: number): RequestLine | ParseEr
   const method = line.slice(0, i)
   const targetStart = ++i
   let c = 0
-  // VCHAR without "#": a fragment is never sent (CVE-2023-45539), and octets above 0x7e are to be escaped.
+  // VCHAR without "#": a fragment is never sent (CVE-2023-45539), and bytes above 0x7e must be escaped.
   while (i < line.length && (c = line.charCodeAt(i)) > 32 && c < 127 && c !== 35) i++
   if (i === targetStart || line.charCodeAt(i) !== 32)
     return parseError("RequestMalformed", "the request target is not valid")
@@ -260,25 +262,25 @@ const readRequestLine = (line: string, maxTarget: number): RequestLine | ParseEr
   const version = protocol === "HTTP/1.1" ? 11 : protocol === "HTTP/1.0" ? 10 : undefined
   if (version === undefined) {
     return /^HTTP\/[0-9]\.[0-9]$/.test(protocol)
-      ? parseError("VersionUnknown", "the HTTP version is not known")
+      ? parseError("VersionUnknown", "the HTTP version is unknown")
       : parseError("RequestMalformed", "the request line has no valid version")
   }
   if (!METHODS.has(method)) {
-    // RFC 9931: a refused CONNECT's following octets are not HTTP. TRACE would show the client what we added.
+    // RFC 9931: the bytes after a refused CONNECT are not HTTP. TRACE would show the client the fields that we add.
     if (method === "CONNECT" || method === "TRACE") return parseError("MethodRefused", `${method} is not passed on`)
-    return parseError("MethodUnknown", "the method is not known")
+    return parseError("MethodUnknown", "the method is unknown")
   }
   if (sent.charCodeAt(0) === 47) return { method, target: sent, authority: undefined, version }
   if (sent === "*") {
-    if (method !== "OPTIONS") return parseError("RequestMalformed", "the target * goes with OPTIONS only")
+    if (method !== "OPTIONS") return parseError("RequestMalformed", "the target * is valid for OPTIONS only")
     return { method, target: sent, authority: undefined, version }
   }
   if (sent.slice(0, 7).toLowerCase() !== "http://")
-    return parseError("RequestMalformed", "the request target has no known form")
+    return parseError("RequestMalformed", "the request target is neither a path nor an http URL")
   let end = 7
   while (end < sent.length && (c = sent.charCodeAt(end)) !== 47 && c !== 63) end++
   const rest = sent.slice(end)
-  // RFC 9112 §3.2.4: an OPTIONS for a whole server keeps meaning that.
+  // RFC 9112 §3.2.4: an OPTIONS of a whole server is sent on with the target *.
   const target = rest === "" ? (method === "OPTIONS" ? "*" : "/") : rest.charCodeAt(0) === 63 ? `/${rest}` : rest
   return { method, target, authority: sent.slice(7, end), version }
 }

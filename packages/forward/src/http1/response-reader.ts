@@ -5,28 +5,32 @@ import { INVALID_IN_HEAD, INVALID_IN_VALUE, hasToken, lengthOf, readFields } fro
 import { ReadBuffer } from "./read-buffer.ts"
 import { parseError } from "./parse-error.ts"
 
-/** Bounds of an answer, in octets and fields. */
+/** Limits of a response, in bytes; `maxFields` is a number of fields. */
 export interface ResponseLimits {
   readonly maxResponseHead: number
   readonly maxFields: number
   readonly maxChunkOverhead: number
 }
 
-/** Bytes in, events out; the answers of one connection upstream. Everything it reads is hostile. */
+/** Turns the bytes of one upstream connection into events: the responses of an app, which are untrusted input. */
 export interface ResponseReader {
-  /** Says which request is answered next: an answer to HEAD has no body whatever it says (RFC 9112 §6.3). */
+  /** The method of the request whose response comes next: that to a HEAD never has a body (RFC 9112 §6.3). */
   expect(method: string): void
+  /** As that of `RequestReader`. */
   push(bytes: Uint8Array): void
+  /** The app has closed its side and will send no more. */
   end(): void
-  /** As `RequestReader.read`. An interim head (1xx) has no body and is followed by another head. */
+  /** As that of `RequestReader`. An interim head (1xx) has no body and is followed by another head. */
   read(): ResponseHead | BodyRange | MessageEnd | ParseError | undefined
+  /** Removes and returns all unread bytes: after a 101 they are no longer HTTP. */
   rest(): Uint8Array
+  /** The number of unread bytes. */
   readonly buffered: number
 }
 
 const CRLFCRLF = Buffer.from("\r\n\r\n")
 
-/** A reader of answers. */
+/** Reads the responses of one upstream connection. */
 export const responseReader = (limits: ResponseLimits): ResponseReader => new Reader(limits)
 
 class Reader implements ResponseReader {
@@ -65,7 +69,7 @@ class Reader implements ResponseReader {
   read(): ResponseHead | BodyRange | MessageEnd | ParseError | undefined {
     if (this.#over) return undefined
     const event = this.#body.done ? this.#readHead() : this.#body.read()
-    // An answer that the end of its connection ended is the last one.
+    // A response that ends with its connection is the last one.
     if (event?.type === "refusal" || (event?.type === "end" && this.#buffer.ended && this.#buffer.size === 0))
       this.#over = true
     return event
@@ -76,23 +80,23 @@ class Reader implements ResponseReader {
     const { bytes, start } = buffer
     const size = buffer.size
     if (size === 0)
-      return buffer.ended ? parseError("UpstreamFailed", "the connection closed without an answer") : undefined
+      return buffer.ended ? parseError("UpstreamFailed", "the connection closed before a response") : undefined
     const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if ((end < 0 ? size : end - start) > this.#limits.maxResponseHead) {
-      return parseError("UpstreamMalformed", "the head of the answer is too large")
+      return parseError("UpstreamMalformed", "the head of the response is too large")
     }
     if (end < 0) {
       const added = bytes.toString("latin1", start + Math.max(0, this.#scanned - 1))
       if (INVALID_IN_HEAD.test(added)) {
-        return parseError("UpstreamMalformed", "the head of the answer has a control octet or a bare CR or LF")
+        return parseError("UpstreamMalformed", "the head of the response has a control byte or a bare CR or LF")
       }
-      // What does not begin like an answer never becomes one; no waiting for its end.
+      // What does not begin like a response never becomes one, so there is no need to wait for its end.
       if (!"HTTP/1.".startsWith(bytes.toString("latin1", start, start + Math.min(7, size)))) {
-        return parseError("UpstreamMalformed", "this is no answer of HTTP/1")
+        return parseError("UpstreamMalformed", "the response is not HTTP/1")
       }
       this.#scanned = size
       return buffer.ended
-        ? parseError("UpstreamFailed", "the connection closed inside the head of an answer")
+        ? parseError("UpstreamFailed", "the connection closed inside the head of a response")
         : undefined
     }
     this.#scanned = 0
@@ -109,7 +113,7 @@ class Reader implements ResponseReader {
     if (status === undefined) return parseError("UpstreamMalformed", "the status line is not valid")
     const version = text.charCodeAt(7) === 49 ? 11 : 10
     const reason = text.slice(13, eol)
-    if (INVALID_IN_VALUE.test(reason)) return parseError("UpstreamMalformed", "the reason phrase has a control octet")
+    if (INVALID_IN_VALUE.test(reason)) return parseError("UpstreamMalformed", "the reason phrase has a control byte")
     const fields = readFields(
       bytes,
       base,
@@ -121,7 +125,7 @@ class Reader implements ResponseReader {
     if ("type" in fields) return fields
     const { contentLength, transferEncoding, connection } = fields
     if (fields.doubled === "Content-Length" || fields.doubled === "Transfer-Encoding") {
-      return parseError("UpstreamMalformed", `${fields.doubled} is there twice`)
+      return parseError("UpstreamMalformed", `${fields.doubled} was sent twice`)
     }
     let framing: ResponseHead["framing"] = "until-close"
     if (transferEncoding !== undefined) {
@@ -134,7 +138,7 @@ class Reader implements ResponseReader {
       framing = "chunked"
     } else if (contentLength !== undefined) {
       const length = lengthOf(contentLength)
-      if (length === undefined) return parseError("UpstreamMalformed", "Content-Length is no length")
+      if (length === undefined) return parseError("UpstreamMalformed", "Content-Length is invalid")
       framing = length
     }
     if (status < 200 || status === 204 || status === 304 || this.#method === "HEAD") framing = 0
@@ -152,7 +156,7 @@ class Reader implements ResponseReader {
   }
 }
 
-/** The status of `HTTP/1.x SP 3DIGIT [SP reason]`, 100 to 599; otherwise `undefined`. */
+/** The status of `HTTP/1.x SP 3DIGIT [SP reason]`, 100 to 599; `undefined` if the line is invalid. */
 const statusOf = (text: string, eol: number): number | undefined => {
   if (eol < 12 || !text.startsWith("HTTP/1.")) return undefined
   const minor = text.charCodeAt(7)

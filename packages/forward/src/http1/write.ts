@@ -1,14 +1,20 @@
 import type { HeaderList } from "../header-list.ts"
 import { INVALID_IN_VALUE } from "./fields.ts"
 
-/** How a body is framed on the way out. `none`: what the fields say about a length stays, as for HEAD and 304. */
+/**
+ * How a body is framed when it is sent: its length in bytes, or how its end is marked. `none` keeps the framing fields that are
+ * given, as for HEAD and 304.
+ */
 export type BodyFraming = number | "chunked" | "until-close" | "none"
 
-/** The head of a request as it goes on, one character per octet. Framing fields are written here and only here. */
+/**
+ * The head of a request to send on, one character per byte. Framing fields among `headers` are dropped and those of `framing`
+ * written. Checks nothing: `headers` must be valid, as those of a reader are.
+ */
 export const requestHeadText = (method: string, target: string, headers: HeaderList, framing: BodyFraming): string =>
   `${method} ${target} HTTP/1.1\r\n${fieldsText(headers, framing)}\r\n`
 
-/** The head of an answer. */
+/** The head of a response to send, under the rules of {@link requestHeadText}. `close` adds `Connection: close`. */
 export const responseHeadText = (
   status: number,
   reason: string,
@@ -18,13 +24,15 @@ export const responseHeadText = (
 ): string =>
   `HTTP/1.1 ${status} ${reason}\r\n${fieldsText(headers, framing)}${close ? "Connection: close\r\n\r\n" : "\r\n"}`
 
-/** The last chunk with its trailers. */
+/** The last chunk and the trailers after it, one character per byte. Checks nothing. */
 export const lastChunkText = (trailers: HeaderList): string =>
   trailers.length === 0 ? "0\r\n\r\n" : `0\r\n${fieldsText(trailers, "none")}\r\n`
 
 /**
- * Throws a `TypeError` when a text that does not come from a parsed head would not be one valid field line: CR, LF, NUL,
- * other control octets, and characters above U+00FF, which latin1 would fold onto any of them.
+ * Checks fields that no reader has checked. Not allowed are CR, LF, NUL, other control characters, and characters above U+00FF:
+ * latin1 would turn those into one of the former.
+ *
+ * @throws {TypeError} if a name is not a token or a value contains such a character
  */
 export const checkFields = (headers: HeaderList): void => {
   for (let i = 0; i < headers.length; i += 2) {

@@ -1,6 +1,6 @@
 import type { ForwardErrorTag } from "../../error-rows.ts"
 
-/** One line of an access log, made when an exchange is over. Holds no header and no body. */
+/** One line of an access log, reported when a request and its response are over. Contains no header and no body. */
 export interface RequestEvent {
   readonly type: "request"
   readonly method: string
@@ -8,12 +8,12 @@ export interface RequestEvent {
   readonly target: string
   /** The status sent; 499 when the client left before one, 0 when the connection broke off. */
   readonly status: number
-  /** The stable code, when a proxy made the response. */
+  /** The stable code of a generated response. */
   readonly code?: string
   readonly upgrade: boolean
-  /** Bytes of the body from the client; for a WebSocket all bytes after the handshake. */
+  /** Bytes of the body from the client; of a WebSocket, all bytes from the client after the handshake. */
   readonly bytesIn: number
-  /** The same to the client. */
+  /** Bytes of the body to the client; of a WebSocket, all bytes to the client after the handshake. */
   readonly bytesOut: number
   readonly durationMs: number
   readonly remoteAddress: string
@@ -21,11 +21,12 @@ export interface RequestEvent {
   readonly complete: boolean
 }
 
-/** What went wrong, beside the request's own event or without any request. Never ends the process. */
+/** An error: beside the event of a request, or without a request. It never ends the process. */
 export interface ErrorEvent {
   readonly type: "error"
   readonly tag: ForwardErrorTag
   readonly cause: unknown
 }
 
+/** What `onEvent` of an engine is called with. `type` tells the kinds apart. */
 export type EngineEvent = RequestEvent | ErrorEvent
