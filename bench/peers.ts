@@ -1,39 +1,6 @@
 import { accessSync, constants } from "node:fs"
+import type { Command, Peer, Place } from "./peer.ts"
 import { caddy, go, haproxy, nginx } from "./peers/native.ts"
-
-/** Where a peer listens, and which two apps it reaches. */
-export interface Place {
-  /** For configuration; removed at the end. */
-  readonly directory: string
-  readonly port: number
-  /** For the one peer that cannot choose between the two origins by itself. */
-  readonly webSocketPort: number
-  readonly origin: number
-  readonly webSocketOrigin: number
-  /** What a process of the run may open. */
-  readonly openFiles: number
-  /** Public keys as JSON, and the machine that tickets are for. */
-  readonly keys: string
-  readonly machine: string
-}
-
-export interface Command {
-  readonly file: string
-  readonly args: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
-}
-
-export interface Peer {
-  readonly name: string
-  readonly command: (place: Place) => Command
-  /** A program that must be there, and the Debian package that has it. */
-  readonly needs?: { readonly program: string; readonly debian: string }
-  /** Whether it passes WebSockets on. */
-  readonly webSocket: boolean
-  readonly ownWebSocketPort?: true
-  /** Measured only when `--only` names it. */
-  readonly onDemand?: true
-}
 
 const node =
   (file: URL, more: Readonly<Record<string, string>> = {}) =>

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs"
 import { connect } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { searchPath } from "./peers.ts"
-import type { Command } from "./peers.ts"
+import type { Command } from "./peer.ts"
 
 const running = new Set<ChildProcess>()
 const RAISE = "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn)"

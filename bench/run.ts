@@ -12,7 +12,7 @@ import { holdSockets, loadHttp, loadSockets, probe, wrkVersion } from "./load.ts
 import type { Idle, Load, Sample } from "./load.ts"
 import { httpOrigin } from "./origin/http.ts"
 import { isInstalled, peers } from "./peers.ts"
-import type { Peer, Place } from "./peers.ts"
+import type { Peer, Place } from "./peer.ts"
 import { targetHeader, ticketHeader } from "./peers/job.ts"
 import { listening, openFiles, otherWork, start, stop, stopAllAtExit } from "./processes.ts"
 import type { Child } from "./processes.ts"

@@ -1,6 +1,6 @@
 // The app behind every peer: nginx, because it answers faster than any of them can ask.
 import { mkdirSync, writeFileSync } from "node:fs"
-import type { Command } from "../peers.ts"
+import type { Command } from "../peer.ts"
 
 export const httpOrigin = (directory: string, port: number, openFiles: number): Command => {
   const home = `${directory}/origin`

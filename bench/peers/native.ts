@@ -1,7 +1,7 @@
 // Peers that are Debian packages: their configuration is written to the run's folder, and says what job.ts says.
 import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
-import type { Command, Place } from "../peers.ts"
+import type { Command, Place } from "../peer.ts"
 import { targetHeader, ticketHeader } from "./job.ts"
 
 const folder = (place: Place, name: string): string => {
