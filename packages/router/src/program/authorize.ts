@@ -127,7 +127,7 @@ const first = (
   return undefined
 }
 
-// A promise of another realm (a test runner's, a vm context's) is one as well.
+// Not `instanceof`: a promise of another realm, such as a test runner's, is one as well.
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 

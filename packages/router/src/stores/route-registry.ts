@@ -77,24 +77,26 @@ export interface RouteRegistry {
   list(options?: ListOptions): Promise<ProjectPage>
 }
 
-/** Of every change. */
+/** Options of every change. */
 export interface ChangeOptions {
-  /** Only if that is the project's (or machine's) version now; else the call rejects with `VersionConflict`. */
+  /** The expected version of the project (or machine). If it has another one, the call rejects with `VersionConflict`. */
   readonly ifVersion?: number
 }
 
+/** Which projects `list` returns. */
 export interface ListOptions {
-  /** Only this owner's. */
+  /** Only projects of this owner. */
   readonly owner?: string
-  /** `next` of the page before. */
+  /** `next` of the previous page. Default: the first page. */
   readonly cursor?: string
-  /** 1 to 1 000. Default 100. */
+  /** How many projects at most, 1 to 1 000. Default 100. */
   readonly limit?: number
 }
 
+/** One page of projects, in the order of their ids. */
 export interface ProjectPage {
   readonly projects: readonly Project[]
-  /** The cursor of the next page; absent on the last. */
+  /** The cursor of the next page; absent on the last one. */
   readonly next?: string
 }
 
@@ -134,6 +136,7 @@ export interface Redirect {
   readonly status?: RedirectRoute["status"]
 }
 
+/** A project to create: its name, its owner and its configuration. */
 export interface NewProject extends ProjectConfig {
   /** The public name: a slug of the grammar. */
   readonly name: string

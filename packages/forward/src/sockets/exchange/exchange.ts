@@ -11,10 +11,12 @@ import type { UpstreamError } from "../contract/upstream.ts"
 import type { AttemptOwner } from "./attempt.ts"
 import type { DecisionOwner } from "./host-decision.ts"
 import type { RequestOwner } from "./incoming-request.ts"
+import type { LocalResponseOwner } from "./local-response.ts"
 import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { Attempt } from "./attempt.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { exchangeTimeout } from "./exchange-timeout.ts"
+import { failureResponse } from "./failure-response.ts"
 import { HostDecision } from "./host-decision.ts"
 import { IncomingExchangeRequest } from "./incoming-request.ts"
 import { LocalResponse } from "./local-response.ts"
@@ -22,20 +24,20 @@ import { maxForwards } from "./max-forwards.ts"
 import { RequestBodyPump } from "./request-body-pump.ts"
 import { relayHead, ResponseRelay } from "./response-relay.ts"
 
-/** The host decides; nothing is sent, or the head of a response is held for the decision. */
+/** The host decides. Nothing is sent, or the head of a response is held until it has decided. */
 const DECIDING = 0
-/** Sent on, or about to be; no final response yet. */
+/** The request is sent on, or will be when there is a connection. No final response yet. */
 const AWAITING = 1
-/** The app's response goes to the client. From here on no decision counts. */
+/** The app's response is sent to the client. Decisions of the host no longer count. */
 const RELAYING = 2
-/** A response of our own goes to the client. */
+/** A generated response is sent to the client. */
 const RESPONDING = 3
 const OVER = 4
 
-/** One request and its response: asks the host what to do, does it, and says what happens when something goes wrong. */
-export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, RequestOwner {
+/** One request and its response: the state machine between host, client and app, and what happens when one of them fails. */
+export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, RequestOwner, LocalResponseOwner {
   readonly #connection: ClientConnection
-  /** Absent for what could not be understood as a request. */
+  /** Absent for input that is not a valid request. */
   readonly #head: RequestHead | undefined
   readonly #request: IncomingExchangeRequest | undefined
   readonly #record: ExchangeRecord
@@ -55,7 +57,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.#record = new ExchangeRecord(connection.context.options.onEvent)
     this.#pump = new RequestBodyPump(connection, head, this.#record)
     this.#decision = new HostDecision(connection, this)
-    // After a refused upgrade the client's next bytes may be anything.
+    // After a refused upgrade, the client's next bytes need not be HTTP.
     this.#close = head === undefined || !head.keepAlive || head.upgrade
   }
 
@@ -80,7 +82,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   start(directive: ForwardDirective): void {
     const head = this.#head!
     if (head.method === "OPTIONS" && maxForwards(directive.headers) === 0) {
-      // RFC 9110 §7.6.2: the last recipient it may have is this one. The host has decided about it as about any other.
+      // RFC 9110 §7.6.2: this proxy is the last recipient. The host has decided about the request as about any other.
       this.respond({ status: 204, headers: typeof directive.response === "function" ? [] : directive.response.add })
       return
     }
@@ -122,13 +124,13 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     }
   }
 
-  /** Somebody here reads the body: a client that waits for a `100 Continue` gets it now (RFC 9110 §10.1.1). */
+  /** The host reads the body: a client that waits for a `100 Continue` gets it now (RFC 9110 §10.1.1). */
   onBodyWanted(): void {
     if (this.#state < RELAYING) this.#pump.sendContinue()
     this.#connection.pump()
   }
 
-  /** The body broke off or is invalid: what the app has of it must not look complete. */
+  /** The body broke off or is invalid: the part that the app got must not look complete. */
   onBodyRefused({ tag, reason }: ParseError): void {
     this.#attempt?.close()
     this.#connection.reportError(tag, new Error(reason))
@@ -154,16 +156,16 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   relay(head: ResponseHead): void {
     this.#attempt!.release()
     if (this.#accept(head)) this.#attempt!.read()
-    // The rest of the request's body has waited for the decision.
+    // The rest of the request's body had to wait for the decision.
     if (this.#state === RELAYING) this.#connection.pump()
   }
 
-  /** The response is the client's. Whether there is more of it to read. */
+  /** Passes the response on. True if there is more of it to read. */
   #accept(head: ResponseHead): boolean {
     try {
       return this.#begin(head)
     } catch (cause) {
-      // An edit of the host's failed, or made an invalid field; nothing of the response was written yet.
+      // The host's edit of the fields threw, or made an invalid field. Nothing of the response is written yet.
       this.#connection.reportError("ProxyFailed", cause)
       this.fail("ProxyFailed")
       return false
@@ -221,7 +223,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.#connection.onInternalError(cause)
   }
 
-  /** The app agreed to a WebSocket: from here on bytes, in order, those that came early first. */
+  /** The app accepted the WebSocket: from here on both sides exchange bytes. */
   #openTunnel(head: ResponseHead): void {
     const hop = this.#attempt!.hopFor(head)
     const upstream = this.#attempt!.detach()
@@ -231,25 +233,16 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     }
     relayHead(this.#connection.socket, head, hop)
     this.#record.status = 101
-    const tunnel = new WebSocketTunnel(this.#connection, upstream, (bytesIn, bytesOut) => {
-      this.#record.bytesIn = bytesIn
-      this.#record.bytesOut = bytesOut
-      this.#conclude(true)
-    })
+    const tunnel = new WebSocketTunnel(this.#connection, upstream, this.#record, () => this.#conclude(true))
     this.#connection.setHandler(tunnel)
     tunnel.open()
   }
 
   // ---- responses of our own -----------------------------------------------------------------------------------------
 
-  /** Responds with a failure, or breaks off when a response is on its way. */
+  /** Sends the response to a failure, or ends the connection when a response was begun. */
   fail(tag: ForwardErrorTag): void {
-    let response: GeneratedResponse | undefined
-    try {
-      if (this.#state < RELAYING) response = this.#connection.context.options.failure(tag, this.#request)
-    } catch (cause) {
-      this.#connection.reportError("ProxyFailed", cause)
-    }
+    const response = this.responding ? undefined : failureResponse(this.#connection, tag, this.#request)
     if (response === undefined) this.#abort()
     else this.respond(response)
   }
@@ -261,31 +254,23 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.#record.code = response.code
     this.#connection.deadlineAt = 0
     if (this.#request?.bodyTaken !== true && !this.#pump.complete) {
-      // What has already come of a body that nobody reads costs nothing to skip, and spares the connection.
+      // A body that has already arrived is skipped at no cost, so that the connection can be used again.
       this.#pump.complete = this.#connection.skipBody()
       if (!this.#pump.complete) this.#close = true
     }
-    this.#local = new LocalResponse(this.#connection, this.#head, this.#record)
-    const done = this.#local.write(response, this.#close || this.#connection.context.draining)
-    if (typeof done === "boolean") {
-      if (done) this.#close = true
-      this.#next()
-      return
-    }
-    done.then(
-      (close) => {
-        if (this.#state === OVER) return
-        if (close) this.#close = true
-        this.#connection.guard(() => this.#next())
-      },
-      (cause: unknown) => {
-        // A stream that fails because its reader has left did what it should.
-        if (this.#state === OVER) return
-        this.#connection.reportError("ProxyFailed", cause)
-        this.#connection.guard(() => this.#abort())
-      },
-    )
-    this.#connection.pump()
+    this.#local = new LocalResponse(this.#connection, this.#head, this.#record, this)
+    this.#local.send(response, this.#close || this.#connection.context.draining)
+    if (this.#state === RESPONDING) this.#connection.pump()
+  }
+
+  onLocalEnd(close: boolean): void {
+    if (close) this.#close = true
+    this.#next()
+  }
+
+  onLocalFailed(cause: unknown): void {
+    this.#connection.reportError("ProxyFailed", cause)
+    this.#abort()
   }
 
   // ---- what the client does -----------------------------------------------------------------------------------------
