@@ -14,7 +14,6 @@ import type { ErrorResponses, FailedResponse } from "./error-response.ts"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { explain } from "./program/explain.ts"
-import type { Explanation } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
@@ -37,13 +36,13 @@ export interface RouterProgram {
   /** In ms; 0 disables the time-out. */
   readonly headersTimeoutMs: number
   readonly transport: typeof forwardFetch
-  readonly clientAddress: ((request: Request) => string | undefined) | undefined
+  readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
   readonly errorResponses: ErrorResponses | undefined
   /** Runs the program for one request. `original` is for `onError` and is called only when needed. Never rejects. */
   readonly run: <A>(request: VisitorRequest, sender: Sender<A>, original: () => Request) => Promise<RequestOutcome<A>>
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, headers: HeaderList, original: () => Request) => FailedResponse
-  readonly explain: (hostname: string) => Promise<Explanation>
+  readonly explain: Router["explain"]
   readonly watch: (signal: AbortSignal) => Promise<void>
 }
 
@@ -103,7 +102,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     errorResponses,
     run,
     failed,
-    explain: (hostname) => Effect.runPromiseWith(services)(explain(options, hostname)),
+    explain: (hostname, request) => Effect.runPromiseWith(services)(explain(options, hostname, request)),
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }
 }
