@@ -1,3 +1,4 @@
+import type { GeneratedResponse } from "./generated-response.ts"
 import type { HeaderList } from "./header-list.ts"
 import type { HopHeaderNames } from "./header-names.ts"
 
@@ -19,16 +20,6 @@ export interface ErrorRow {
    * what to do. Plain text; nothing of the request.
    */
   readonly title: string
-}
-
-/** A response that a proxy makes itself (RFC 9209 §2: a generated response). */
-export interface GeneratedResponse {
-  readonly status: number
-  /** All fields but framing, `Date` and `Connection`, which the engine writes. */
-  readonly headers: HeaderList
-  readonly body?: string | Uint8Array | ReadableStream<Uint8Array> | null
-  /** The stable code, for logs; absent when the response is no failure. */
-  readonly code?: string
 }
 
 /** What {@link errorResponse} takes beside the row. */

@@ -21,12 +21,14 @@ export interface HopHeaderNames {
   readonly tunnel: string
 }
 
+const PREFIX = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/
+
 /**
  * The names under a prefix of 1 to 64 lower-case letters, digits and inner hyphens, without the last hyphen. Throws a
  * `TypeError` on any other: names with `_` or `.` are what clients spoof aliases with.
  */
 export const hopHeaderNames = (prefix: string): HopHeaderNames => {
-  if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(prefix)) {
+  if (!PREFIX.test(prefix)) {
     throw new TypeError(`header prefix must be 1 to 64 of a-z, 0-9 and inner "-", got ${JSON.stringify(prefix)}`)
   }
   return {
@@ -43,3 +45,17 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
 
 /** The names that every package uses by default: `x-iterate-proxy-*`. */
 export const defaultHeaderNames: HopHeaderNames = hopHeaderNames("x-iterate-proxy")
+
+/**
+ * What is accepted, unless a value is what `hopHeaderNames` returns: names that do not share one prefix would not be removed
+ * from what a client or an app sends. A check for `checkOptions`.
+ */
+export const validHeaderNames = (value: unknown): string | undefined => {
+  const accepted = "what hopHeaderNames returns"
+  if (typeof value !== "object" || value === null) return accepted
+  const names = value as Readonly<Record<string, unknown>>
+  const { prefix } = names
+  if (typeof prefix !== "string" || !PREFIX.test(prefix.slice(0, -1))) return accepted
+  const whole = Object.entries(hopHeaderNames(prefix.slice(0, -1)))
+  return whole.every(([name, text]) => names[name] === text) ? undefined : accepted
+}

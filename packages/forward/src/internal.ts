@@ -6,3 +6,6 @@ export { addressChecker, hostChecker, literalOf, nameMatcher } from "./address.t
 export { validateSigningKey, validateVerificationKey } from "./ticket-keys.ts"
 export { setsCookie, withoutCookies } from "./edge-cookies.ts"
 export { headerValues } from "./header-list.ts"
+export { validHeaderNames } from "./header-names.ts"
+export { isToken } from "./field-syntax.ts"
+export { validGeneratedResponse } from "./generated-response.ts"

@@ -13,7 +13,7 @@ import {
   TRAILER,
 } from "./header-rules.ts"
 import { httpDate } from "./http-date.ts"
-import { checkFields } from "./http1/write.ts"
+import { checkFields } from "./field-syntax.ts"
 
 /** What one response is given on its way back. */
 export interface ResponseHop {

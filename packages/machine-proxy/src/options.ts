@@ -1,6 +1,5 @@
-import { defaultHeaderNames, hopHeaderNames } from "@project-ingress/forward"
 import type { HopHeaderNames, VerificationKey } from "@project-ingress/forward"
-import { accept, checkOptions, kindOf } from "@project-ingress/forward/internal"
+import { accept, checkOptions, kindOf, validHeaderNames } from "@project-ingress/forward/internal"
 import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { EngineEvent, Limits } from "@project-ingress/forward/sockets"
 import { verificationKeyProblem } from "./keys.ts"
@@ -81,18 +80,6 @@ const checkKeys = (owner: string, keys: unknown, isReturned: boolean): void => {
 const isKeys = (value: unknown): boolean =>
   value === "insecure" || typeof value === "function" || (Array.isArray(value) && value.length > 0)
 
-/** Names that do not share one prefix would not be removed from what a client or an app sends. */
-const isHeaderNames = (value: unknown): boolean => {
-  if (typeof value !== "object" || value === null) return false
-  const names = value as Readonly<Record<string, unknown>>
-  try {
-    const whole = hopHeaderNames(String(names["prefix"]).slice(0, -1))
-    return (Object.keys(defaultHeaderNames) as (keyof HopHeaderNames)[]).every((name) => names[name] === whole[name])
-  } catch {
-    return false
-  }
-}
-
 const unless = (isValid: (value: unknown) => boolean, accepted: string) => (value: unknown) =>
   isValid(value) ? undefined : accepted
 
@@ -103,7 +90,7 @@ const fields = {
   host: accept.oneOf("localhost", "preserve"),
   defaultPort: unless(isPort, "a port, 1 to 65535"),
   loopback: unless(isLoopback, "127.x.y.z or ::1"),
-  headerNames: unless(isHeaderNames, "what hopHeaderNames returns"),
+  headerNames: validHeaderNames,
   limits: accept.object,
   onEvent: accept.function,
   onUpgrade: accept.function,

@@ -16,6 +16,8 @@ const functions: [owner: string, run: (options: Record<string, unknown>) => unkn
   ["machineFetcher", (options) => machineFetcher(local(), machine, options)],
 ]
 
+/** An app's own copy of the stamp would pass. */
+const otherStamp = { ...hopHeaderNames("x-acme"), stamp: "x-other-stamp" }
 const MS = "from 1 to 2147483647"
 const FROM_0 = "from 0 to 2147483647"
 
@@ -36,8 +38,9 @@ describe.each(functions)("%s", (owner, run) => {
     ["wake", null, "wake must be true or false, got null"],
     ["readinessProbe", {}, "readinessProbe must be a function, got an object"],
     ["onEvent", Promise.resolve(), "onEvent must be a function, got a promise"],
-    ["headerNames", {}, "headerNames must be what hopHeaderNames gives, got an object"],
-    ["headerNames", "x-acme", "headerNames must be what hopHeaderNames gives, got a string"],
+    ["headerNames", {}, "headerNames must be what hopHeaderNames returns, got an object"],
+    ["headerNames", "x-acme", "headerNames must be what hopHeaderNames returns, got a string"],
+    ["headerNames", otherStamp, "headerNames must be what hopHeaderNames returns, got an object"],
   ])("refuses %s %s", (name, value, message) => {
     expect(() => run({ [name]: value })).toThrow(new TypeError(`${owner}: ${message}`))
   })

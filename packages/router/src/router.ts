@@ -2,7 +2,7 @@
  * Hostname to route to machine to response. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
-import { accept, checkOptions, validateSigningKey } from "@project-ingress/forward/internal"
+import { accept, checkOptions, validHeaderNames, validateSigningKey } from "@project-ingress/forward/internal"
 import { fetchHandler } from "./hosts/fetch.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
@@ -70,8 +70,7 @@ const checks = {
   signingKey: accept.object,
   machines: accept.object,
   policies: accept.array(isPolicy),
-  headerNames: (value: unknown) =>
-    typeof value === "object" && value !== null && "tunnel" in value ? undefined : "what hopHeaderNames returns",
+  headerNames: validHeaderNames,
   headersTimeoutMs: accept.number(0, 86_400_000),
   transport: accept.function,
   clientAddress: accept.function,

@@ -1,5 +1,6 @@
 /** Options are checked when they are given. */
 import { inspect } from "node:util"
+import { hopHeaderNames } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { serveNode } from "../src/hosts/node.ts"
 import { createRouter } from "../src/router.ts"
@@ -37,6 +38,11 @@ describe("createRouter refuses", () => {
     [
       "header names by hand",
       { ...good, headerNames: { ticket: "x" } },
+      /headerNames must be what hopHeaderNames returns/,
+    ],
+    [
+      "header names of two families",
+      { ...good, headerNames: { ...hopHeaderNames("x-acme"), stamp: "x-other-stamp" } },
       /headerNames must be what hopHeaderNames returns/,
     ],
     ["a text for a function", { ...good, onEvent: "console.log" }, /onEvent must be a function, got a string/],

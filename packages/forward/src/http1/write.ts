@@ -1,5 +1,4 @@
 import type { HeaderList } from "../header-list.ts"
-import { INVALID_IN_VALUE } from "./fields.ts"
 
 /** How an outgoing body is framed. `none`: the fields' own `Content-Length` stays, as for HEAD and 304. */
 export type BodyFraming = number | "chunked" | "until-close" | "none"
@@ -21,17 +20,6 @@ export const responseHeadText = (
 /** The last chunk with its trailers. */
 export const lastChunkText = (trailers: HeaderList): string =>
   trailers.length === 0 ? "0\r\n\r\n" : `0\r\n${fieldsText(trailers, "none")}\r\n`
-
-/**
- * Throws a `TypeError` when a text that does not come from a parsed head would not be one valid field line: CR, LF, NUL,
- * other control characters, and characters above U+00FF, which latin1 would fold onto any of them.
- */
-export const checkFields = (headers: HeaderList): void => {
-  for (let i = 0; i < headers.length; i += 2) {
-    if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(headers[i]!)) throw new TypeError("a header name is not a token")
-    if (INVALID_IN_VALUE.test(headers[i + 1]!)) throw new TypeError(`header ${headers[i]} has an invalid value`)
-  }
-}
 
 const fieldsText = (headers: HeaderList, framing: BodyFraming): string => {
   let text = ""

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream"
 import type { EngineContext } from "./connection/engine-context.ts"
 import type { Engine, EngineOptions } from "./contract/engine.ts"
 import type { Limits } from "./contract/limits.ts"
-import { defaultHeaderNames } from "../header-names.ts"
+import { defaultHeaderNames, validHeaderNames } from "../header-names.ts"
 import { accept, checkOptions } from "../options.ts"
 import { ClientConnection } from "./connection/client-connection.ts"
 import { UpstreamPools } from "./connection/upstream-pool.ts"
@@ -28,7 +28,7 @@ export const createEngine = (options: EngineOptions): Engine => {
       onRequest: accept.function,
       failure: accept.function,
       limits: accept.object,
-      headerNames: accept.object,
+      headerNames: validHeaderNames,
       onEvent: accept.function,
     },
     { required: ["onRequest", "failure"] },

@@ -285,10 +285,64 @@ describe("a request's body", () => {
     client.send(post())
     await (await apps.connection(0)).until("\r\n\r\n")
     h.passes(60_000 + h.SCANS_MS)
-    expect(await result.opened).toMatchObject({ error: { sent: "maybe" } })
+    expect(await result.opened).toMatchObject({ ended: { status: 408, code: "REQUEST_TIMEOUT" } })
     await client.over()
     expect(client.text).toMatch(/^HTTP\/1\.1 408 /)
     expect(client.text).not.toContain("418")
+  })
+})
+
+describe("a response that the engine makes by itself is what a send resolves with, and no failure of the app", () => {
+  const sendOnce = async (options: Parameters<typeof h.listen>[1] = {}) => {
+    const result = gate<SendResult>()
+    const apps = await h.listenApp()
+    const again: SendResult[] = []
+    const front = await h.listen(async (request): Promise<Decision> => {
+      const sent = await request.send(h.asSent(request, apps.port))
+      again.push(await request.send(h.asSent(request, apps.port)))
+      result.open(sent)
+      return own
+    }, options)
+    return { apps, front, result: result.opened, again }
+  }
+
+  it("when its pool is full", async () => {
+    const { apps, front, result, again } = await sendOnce({ limits: { maxConnectionsPerPool: 1 } })
+    const first = await front.connect()
+    first.send(h.get())
+    await (await apps.connection(0)).until("\r\n\r\n")
+    const client = await front.connect()
+    client.send(h.get())
+    expect(h.status(await client.until("OVERLOADED"))).toBe(503)
+    expect(await result).toMatchObject({ ended: { status: 503, code: "OVERLOADED" } })
+    expect(again).toEqual([await result])
+    expect(apps.connections).toHaveLength(1)
+  })
+
+  it("when a body is invalid, before or after a part of it was sent on", async () => {
+    for (const [body, sent] of [
+      ["zz\r\n", ""],
+      ["3\r\nabc\r\n", "zz\r\n"],
+    ]) {
+      const { apps, front, result } = await sendOnce()
+      const client = await front.connect()
+      client.send(`${post()}${body}`)
+      if (sent !== "") {
+        await (await apps.connection(0)).until("abc")
+        client.send(sent!)
+      }
+      expect(h.status(await client.until("REQUEST_MALFORMED"))).toBe(400)
+      expect(await result).toMatchObject({ ended: { status: 400, code: "REQUEST_MALFORMED" } })
+    }
+  })
+
+  it("when an OPTIONS request may go no further", async () => {
+    const { apps, front, result } = await sendOnce()
+    const client = await front.connect()
+    client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
+    expect(h.status(await client.until("\r\n\r\n"))).toBe(204)
+    expect(await result).toMatchObject({ ended: { status: 204 } })
+    expect(apps.connections).toHaveLength(0)
   })
 })
 

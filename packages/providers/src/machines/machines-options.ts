@@ -1,4 +1,4 @@
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions, validHeaderNames } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import type { MachinesEvent } from "./background-events.ts"
@@ -38,7 +38,7 @@ export const MAX_TIMER_MS = 2_147_483_647
 
 /** One check for each option but `providers`, which `validProviders` checks. */
 export const machinesOptionChecks = {
-  headerNames: (value) => (isHeaderNames(value) ? undefined : "what hopHeaderNames gives"),
+  headerNames: validHeaderNames,
   startupGraceMs: accept.number(0, MAX_TIMER_MS),
   resolveTimeoutMs: accept.number(1, MAX_TIMER_MS),
   wake: accept.boolean,
@@ -55,10 +55,3 @@ export const machinesOptionChecks = {
  */
 export const checkMachinesOptions = (owner: string, options: MachinesOptions): void =>
   checkOptions(owner, options, { ...machinesOptionChecks, providers: accept.array() }, { required: ["providers"] })
-
-const isHeaderNames = (value: unknown): boolean => {
-  const names = (value ?? {}) as Partial<HopHeaderNames>
-  return [names.prefix, names.targetHost, names.ticket, names.stamp, names.error, names.tunnel].every(
-    (name) => typeof name === "string" && name !== "",
-  )
-}

@@ -84,7 +84,10 @@ const socketSender = (
           }),
         }),
       ),
-      (sent) => ("head" in sent ? Effect.succeed(received(sent.head)) : Effect.fail(sendFailure(sent.error))),
+      (sent) =>
+        "head" in sent
+          ? Effect.succeed(received(sent.head))
+          : Effect.fail("error" in sent ? sendFailure(sent.error) : new SendFailure("reset", "maybe")),
     )
 
   const byFetch = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>

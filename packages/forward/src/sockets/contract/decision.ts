@@ -1,4 +1,4 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { HeaderList } from "../../header-list.ts"
 import type { ResponseHead } from "../../http1/head.ts"
 import type { ResponseHop } from "../../response-headers.ts"

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream"
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
 import type { Decision } from "./decision.ts"
@@ -11,7 +11,10 @@ import type { IncomingRequest } from "./request.ts"
 export interface EngineOptions {
   /** Called once per request; decides what becomes of it. What it throws or rejects with becomes a 500 and an error event. */
   readonly onRequest: (request: IncomingRequest) => Decision | Promise<Decision>
-  /** The response for a failure; `request` is absent when there was none to understand. Must not throw. */
+  /**
+   * The response for a failure; `request` is absent when there was none to understand. If it throws, or if its response or one
+   * of `onRequest` is invalid, that is an error event, and the client gets the response for `ProxyFailed`, or a bare 500.
+   */
   readonly failure: (tag: ForwardErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
   readonly limits?: Partial<Limits>
   /** The hop's header names; trailers with them are dropped. Default `x-iterate-proxy-*`. */

@@ -1,3 +1,4 @@
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
 import type { ForwardDirective } from "./decision.ts"
 import type { UpstreamError } from "./upstream.ts"
@@ -27,13 +28,22 @@ export interface IncomingRequest {
    * reaches the client before `onRequest` decides: `"relay"` passes it on. Another `send`, or any other decision, throws
    * that response away. Interim responses (1xx) go to the client at once.
    *
-   * When the engine had to respond by itself (the client was too slow with its body, too many connections), the result is an
-   * error as well, and the later decision is ignored.
+   * Where the engine responds by itself, the result is `ended` and the later decision is ignored.
    *
    * Rejects if the request is not `replayable`, or if another `send` has not ended; never because of the app or the client.
    */
   send(directive: ForwardDirective): Promise<SendResult>
 }
 
-/** What came of sending a request on. */
-export type SendResult = { readonly head: ResponseHead } | { readonly error: UpstreamError }
+/**
+ * What came of sending a request on:
+ *
+ * - `head`: a response, which waits for the decision;
+ * - `error`: no response came, or the client left before one;
+ * - `ended`: the engine refused to send, or to go on sending, and responds to the client with this: too many connections, an
+ *   invalid body or one that came too slowly, `Max-Forwards: 0`. It says nothing about the app.
+ */
+export type SendResult =
+  | { readonly head: ResponseHead }
+  | { readonly error: UpstreamError }
+  | { readonly ended: GeneratedResponse }

@@ -10,7 +10,7 @@ import type { UpstreamError } from "../contract/upstream.ts"
 import type { RequestBodyPump } from "./request-body-pump.ts"
 import { connectFailure } from "../connection/upstream-connection.ts"
 import { isReusable } from "./connection-reuse.ts"
-import { relayHead } from "./response-relay.ts"
+import { headOnly } from "./response-relay.ts"
 import { mayRetry } from "./retry-once.ts"
 
 /** Who makes an attempt: its exchange. */
@@ -27,7 +27,6 @@ export interface AttemptOwner {
   onResponseEnd(trailers: HeaderList): void
   /** No response came, or it broke off. The attempt has no connection any more. */
   onAttemptFailed(error: UpstreamError): void
-  onInternalError(cause: unknown): void
 }
 
 /** One request sent on by one directive: it has a connection to the app until the response is complete. */
@@ -102,7 +101,7 @@ export class Attempt implements UpstreamUser {
   }
 
   onInternalError(cause: unknown): void {
-    this.#owner.onInternalError(cause)
+    this.#connection.onInternalError(cause)
   }
 
   /** Reads what has come of the response. */
@@ -147,7 +146,7 @@ export class Attempt implements UpstreamUser {
     // RFC 9110 §15.2: never to HTTP/1.0. A 100 is for a client that waits for it, once.
     if (this.#head.version === 10) return true
     if (head.status === 100) this.#pump.sendContinue()
-    else relayHead(this.#connection.socket, head, { ...this.hopFor(head), add: [] })
+    else this.#connection.socket.write(headOnly(head, { ...this.hopFor(head), add: [] }), "latin1")
     return true
   }
 

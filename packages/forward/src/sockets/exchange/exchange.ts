@@ -1,4 +1,4 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HeaderList } from "../../header-list.ts"
 import type { BodyRange, MessageEnd, RequestHead, ResponseHead } from "../../http1/head.ts"
@@ -11,33 +11,32 @@ import type { UpstreamError } from "../contract/upstream.ts"
 import type { AttemptOwner } from "./attempt.ts"
 import type { DecisionOwner } from "./host-decision.ts"
 import type { RequestOwner } from "./incoming-request.ts"
-import type { LocalResponseOwner } from "./local-response.ts"
 import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { Attempt } from "./attempt.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { exchangeTimeout } from "./exchange-timeout.ts"
-import { failureResponse } from "./failure-response.ts"
 import { HostDecision } from "./host-decision.ts"
 import { IncomingExchangeRequest } from "./incoming-request.ts"
+import { failureResponse, validResponse } from "./own-response.ts"
 import { LocalResponse } from "./local-response.ts"
 import { maxForwards } from "./max-forwards.ts"
 import { RequestBodyPump } from "./request-body-pump.ts"
-import { relayHead, ResponseRelay } from "./response-relay.ts"
+import { headOnly, ResponseRelay } from "./response-relay.ts"
 
-/** The host decides. Nothing is sent, or the head of a response is held until it has decided. */
+/** The host decides; nothing is sent, or the head of a response is held for the decision. */
 const DECIDING = 0
-/** The request is sent on, or will be when there is a connection. No final response yet. */
+/** Sent on, or about to be; no final response yet. */
 const AWAITING = 1
-/** The app's response is sent to the client. Decisions of the host no longer count. */
+/** The app's response goes to the client. From here on no decision counts. */
 const RELAYING = 2
-/** A generated response is sent to the client. */
+/** A response of our own goes to the client. */
 const RESPONDING = 3
 const OVER = 4
 
-/** One request and its response: the state machine between host, client and app, and what happens when one of them fails. */
-export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, RequestOwner, LocalResponseOwner {
+/** One request and its response: asks the host what to do, does it, and says what happens when something goes wrong. */
+export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, RequestOwner {
   readonly #connection: ClientConnection
-  /** Absent for input that is not a valid request. */
+  /** Absent for what could not be understood as a request. */
   readonly #head: RequestHead | undefined
   readonly #request: IncomingExchangeRequest | undefined
   readonly #record: ExchangeRecord
@@ -57,7 +56,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.#record = new ExchangeRecord(connection.context.options.onEvent)
     this.#pump = new RequestBodyPump(connection, head, this.#record)
     this.#decision = new HostDecision(connection, this)
-    // After a refused upgrade, the client's next bytes need not be HTTP.
+    // After a refused upgrade the client's next bytes may be anything.
     this.#close = head === undefined || !head.keepAlive || head.upgrade
   }
 
@@ -82,7 +81,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   start(directive: ForwardDirective): void {
     const head = this.#head!
     if (head.method === "OPTIONS" && maxForwards(directive.headers) === 0) {
-      // RFC 9110 §7.6.2: this proxy is the last recipient. The host has decided about the request as about any other.
+      // RFC 9110 §7.6.2: the last recipient it may have is this one. The host has decided about it as about any other.
       this.respond({ status: 204, headers: typeof directive.response === "function" ? [] : directive.response.add })
       return
     }
@@ -91,10 +90,10 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     if (!this.#attempt.start(false)) this.fail("Overloaded")
   }
 
-  endAttempt(): void {
+  endAttempt(instead?: GeneratedResponse): void {
     this.#attempt?.close()
     this.#attempt = undefined
-    this.#decision.abandon()
+    this.#decision.abandon(instead)
     if (this.#state === AWAITING) this.#state = DECIDING
   }
 
@@ -124,13 +123,13 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     }
   }
 
-  /** The host reads the body: a client that waits for a `100 Continue` gets it now (RFC 9110 §10.1.1). */
+  /** Somebody here reads the body: a client that waits for a `100 Continue` gets it now (RFC 9110 §10.1.1). */
   onBodyWanted(): void {
     if (this.#state < RELAYING) this.#pump.sendContinue()
     this.#connection.pump()
   }
 
-  /** The body broke off or is invalid: the part that the app got must not look complete. */
+  /** The body broke off or is invalid: what the app has of it must not look complete. */
   onBodyRefused({ tag, reason }: ParseError): void {
     this.#attempt?.close()
     this.#connection.reportError(tag, new Error(reason))
@@ -156,27 +155,24 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   relay(head: ResponseHead): void {
     this.#attempt!.release()
     if (this.#accept(head)) this.#attempt!.read()
-    // The rest of the request's body had to wait for the decision.
+    // The rest of the request's body has waited for the decision.
     if (this.#state === RELAYING) this.#connection.pump()
   }
 
-  /** Passes the response on. True if there is more of it to read. */
+  /** The response is the client's. Whether there is more of it to read. */
   #accept(head: ResponseHead): boolean {
     try {
-      return this.#begin(head)
+      if (head.status !== 101) return this.#begin(head)
+      this.#openTunnel(head)
     } catch (cause) {
-      // The host's edit of the fields threw, or made an invalid field. Nothing of the response is written yet.
+      // An edit of the host's failed, or made an invalid field; nothing of the response was written yet.
       this.#connection.reportError("ProxyFailed", cause)
       this.fail("ProxyFailed")
-      return false
     }
+    return false
   }
 
   #begin(head: ResponseHead): boolean {
-    if (head.status === 101) {
-      this.#openTunnel(head)
-      return false
-    }
     const { socket, context } = this.#connection
     const close = this.#close || !this.#pump.complete || context.draining
     this.#relay = new ResponseRelay(socket, this.#head!, head, this.#attempt!.hopFor(head), close)
@@ -219,19 +215,16 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.fail(error.tag)
   }
 
-  onInternalError(cause: unknown): void {
-    this.#connection.onInternalError(cause)
-  }
-
-  /** The app accepted the WebSocket: from here on both sides exchange bytes. */
+  /** The app agreed to a WebSocket: from here on bytes, in order, those that came early first. */
   #openTunnel(head: ResponseHead): void {
-    const hop = this.#attempt!.hopFor(head)
+    // First, because an edit may throw: only the attempt closes its connection then.
+    const text = headOnly(head, this.#attempt!.hopFor(head))
     const upstream = this.#attempt!.detach()
     if (upstream === undefined) {
       this.fail("UpstreamFailed")
       return
     }
-    relayHead(this.#connection.socket, head, hop)
+    this.#connection.socket.write(text, "latin1")
     this.#record.status = 101
     const tunnel = new WebSocketTunnel(this.#connection, upstream, this.#record, () => this.#conclude(true))
     this.#connection.setHandler(tunnel)
@@ -240,37 +233,44 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
 
   // ---- responses of our own -----------------------------------------------------------------------------------------
 
-  /** Sends the response to a failure, or ends the connection when a response was begun. */
+  /** Responds with a failure, or breaks off when a response is on its way. */
   fail(tag: ForwardErrorTag): void {
-    const response = this.responding ? undefined : failureResponse(this.#connection, tag, this.#request)
-    if (response === undefined) this.#abort()
-    else this.respond(response)
+    if (this.#state >= RELAYING) this.#abort()
+    else this.#respond(failureResponse(this.#connection, this.#request, tag))
   }
 
   respond(response: GeneratedResponse): void {
-    this.endAttempt()
+    this.#respond(validResponse(this.#connection, this.#request, response))
+  }
+
+  #respond(response: GeneratedResponse): void {
+    this.endAttempt(response)
     this.#state = RESPONDING
     this.#record.status = response.status
     this.#record.code = response.code
     this.#connection.deadlineAt = 0
-    if (this.#request?.bodyTaken !== true && !this.#pump.complete) {
-      // A body that has already arrived is skipped at no cost, so that the connection can be used again.
-      this.#pump.complete = this.#connection.skipBody()
-      if (!this.#pump.complete) this.#close = true
+    if (this.#request?.bodyTaken !== true && !this.#pump.skip()) this.#close = true
+    this.#local = new LocalResponse(this.#connection, this.#head, this.#record)
+    const done = this.#local.write(response, this.#close || this.#connection.context.draining)
+    if (typeof done === "boolean") {
+      if (done) this.#close = true
+      this.#next()
+      return
     }
-    this.#local = new LocalResponse(this.#connection, this.#head, this.#record, this)
-    this.#local.send(response, this.#close || this.#connection.context.draining)
-    if (this.#state === RESPONDING) this.#connection.pump()
-  }
-
-  onLocalEnd(close: boolean): void {
-    if (close) this.#close = true
-    this.#next()
-  }
-
-  onLocalFailed(cause: unknown): void {
-    this.#connection.reportError("ProxyFailed", cause)
-    this.#abort()
+    done.then(
+      (close) => {
+        if (this.#state === OVER) return
+        if (close) this.#close = true
+        this.#connection.guard(() => this.#next())
+      },
+      (cause: unknown) => {
+        // A stream that fails because its reader has left did what it should.
+        if (this.#state === OVER) return
+        this.#connection.reportError("ProxyFailed", cause)
+        this.#connection.guard(() => this.#abort())
+      },
+    )
+    this.#connection.pump()
   }
 
   // ---- what the client does -----------------------------------------------------------------------------------------

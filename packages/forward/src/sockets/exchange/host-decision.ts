@@ -1,4 +1,4 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ResponseHead } from "../../http1/head.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { Decision, ForwardDirective } from "../contract/decision.ts"
@@ -17,8 +17,8 @@ export interface DecisionOwner {
   relay(head: ResponseHead): void
   respond(response: GeneratedResponse): void
   fail(tag: "ProxyFailed"): void
-  /** Gives up what was sent, or its response. */
-  endAttempt(): void
+  /** Gives up what was sent, or its response. `instead`: the response that the client gets. */
+  endAttempt(instead?: GeneratedResponse): void
 }
 
 /** What the host decides about a request: it is asked once, and may send the request before it says what to do. */
@@ -29,6 +29,8 @@ export class HostDecision {
   #onSent: ((result: SendResult) => void) | undefined
   /** The head of the response to the last `send`, until the host has decided. */
   #held: ResponseHead | undefined
+  /** The response that the client gets instead of an app's, once there is one. */
+  #instead: GeneratedResponse | undefined
 
   constructor(connection: ClientConnection, owner: DecisionOwner) {
     this.#connection = connection
@@ -79,7 +81,7 @@ export class HostDecision {
   send(directive: ForwardDirective): Promise<SendResult> {
     const owner = this.#owner
     if (this.waiting) return Promise.reject(new Error("a request can be sent once at a time"))
-    if (owner.responding) return Promise.resolve(noResponse())
+    if (owner.responding) return Promise.resolve(this.#ended())
     if (!owner.replayable) return Promise.reject(notReplayable())
     owner.endAttempt()
     return new Promise((resolve, reject) => {
@@ -108,10 +110,19 @@ export class HostDecision {
     this.#end({ error })
   }
 
-  /** No response will come, or it is thrown away: the host decided otherwise, the engine responds, or the client left. */
-  abandon(): void {
+  /**
+   * No response will come, or it is thrown away: the host decided otherwise, the engine responds by itself (`instead`), or the
+   * client left.
+   */
+  abandon(instead: GeneratedResponse | undefined): void {
     this.#held = undefined
-    if (this.#onSent !== undefined) this.#end(noResponse())
+    if (instead !== undefined) this.#instead = instead
+    if (this.waiting) this.#end(this.#ended())
+  }
+
+  /** What a `send` resolves with that gets no response. */
+  #ended(): SendResult {
+    return this.#instead === undefined ? noResponse() : { ended: this.#instead }
   }
 
   #end(result: SendResult): void {

@@ -1,78 +1,44 @@
-import type { GeneratedResponse } from "../../error-response.ts"
+import type { GeneratedResponse } from "../../generated-response.ts"
 import type { RequestHead } from "../../http1/head.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ExchangeRecord } from "./exchange-record.ts"
 import { STATUS_CODES } from "node:http"
 import { httpDate } from "../../http-date.ts"
-import { checkFields, responseHeadText } from "../../http1/write.ts"
+import { responseHeadText } from "../../http1/write.ts"
 import { writePiece } from "../io/write.ts"
 
 const NO_BYTES = Buffer.alloc(0)
 
-/** The exchange that a generated response is for. */
-export interface LocalResponseOwner {
-  /** The response is written. `close`: the client's connection must end with it. */
-  onLocalEnd(close: boolean): void
-  /** The body's stream failed after the head was written. */
-  onLocalFailed(cause: unknown): void
-}
-
-/** A generated response on its way to the client. */
+/** A response that a proxy made, on its way to the client. */
 export class LocalResponse {
   readonly #connection: ClientConnection
   /** Absent for what could not be understood as a request. */
   readonly #head: RequestHead | undefined
   readonly #record: ExchangeRecord
-  readonly #owner: LocalResponseOwner
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   #canceled = false
   #resolveDrain: (() => void) | undefined
 
-  constructor(
-    connection: ClientConnection,
-    head: RequestHead | undefined,
-    record: ExchangeRecord,
-    owner: LocalResponseOwner,
-  ) {
+  constructor(connection: ClientConnection, head: RequestHead | undefined, record: ExchangeRecord) {
     this.#connection = connection
     this.#head = head
     this.#record = record
-    this.#owner = owner
   }
 
   /**
-   * Writes the response and calls its owner once: before it returns, or later if the body is a stream. `close`: the connection
-   * must end after it for another reason. Throws a `TypeError`, before anything is written, if a field is invalid.
+   * Writes a valid response. `close`: the connection must close after it for another reason. Gives, or resolves to, whether it
+   * must close. Rejects when the body's stream fails or does not have its `Content-Length`.
    */
-  send(response: GeneratedResponse, close: boolean): void {
-    const written = this.#write(response, close)
-    if (typeof written === "boolean") {
-      this.#owner.onLocalEnd(written)
-      return
-    }
-    written.then(
-      (closes) => this.#settle(() => this.#owner.onLocalEnd(closes)),
-      (cause: unknown) => this.#settle(() => this.#owner.onLocalFailed(cause)),
-    )
-  }
-
-  /** A stream that fails because its reader has left did what it should. */
-  #settle(call: () => void): void {
-    if (!this.#canceled) this.#connection.guard(call)
-  }
-
-  /** Gives, or resolves to, whether the connection must end after the response. Rejects when the body's stream fails. */
-  #write(response: GeneratedResponse, close: boolean): boolean | Promise<boolean> {
+  write(response: GeneratedResponse, close: boolean): boolean | Promise<boolean> {
     const { status, body } = response
     const { socket } = this.#connection
-    checkFields(response.headers)
     const reason = STATUS_CODES[status] ?? ""
     const dated = response.headers.some((item, i) => i % 2 === 0 && item.toLowerCase() === "date")
     const headers = dated ? response.headers : [...response.headers, "Date", httpDate()]
     const headless = this.#head?.method === "HEAD" || status === 304
     if (!isStream(body)) {
       const bytes = typeof body === "string" ? Buffer.from(body) : (body ?? NO_BYTES)
-      // RFC 9110 §8.6: the length of a body that is not sent is known only to whoever made the response.
+      // Of a response that shows no body only its maker knows how long one would be (RFC 9110 §8.6).
       const unknown = status === 204 || status === 304 || (headless && bytes.length === 0)
       const text = responseHeadText(status, reason, headers, unknown ? "none" : bytes.length, close)
       if (headless || status === 204 || bytes.length === 0) socket.write(text, "latin1")
@@ -87,7 +53,7 @@ export class LocalResponse {
       body.cancel().catch(() => undefined)
       return close
     }
-    // A Content-Length is kept, and the body must have that length. Without one the body is chunked, or ends with the connection.
+    // A length that the body's maker names is kept and held to; without one there are chunks, or the end of the connection.
     const at = headers.findIndex((item, i) => i % 2 === 0 && item.toLowerCase() === "content-length")
     const length = at < 0 ? undefined : Number(headers[at + 1])
     const framing = length ?? (this.#head?.version === 11 ? "chunked" : "until-close")
@@ -105,7 +71,7 @@ export class LocalResponse {
     resolve()
   }
 
-  /** The client has left: cancels a body that is a stream. The owner is not called any more. */
+  /** Nobody waits for the response any more: ends a body that is a stream. */
   cancel(): void {
     this.#canceled = true
     this.#reader?.cancel().catch(() => undefined)

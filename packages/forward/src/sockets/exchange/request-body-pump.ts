@@ -70,6 +70,12 @@ export class RequestBodyPump {
     this.#connection.pause()
   }
 
+  /** Skips what has come of a body that nobody reads: it costs nothing, and spares the connection. Whether that was all of it. */
+  skip(): boolean {
+    if (!this.complete) this.complete = this.#connection.skipBody()
+    return this.complete
+  }
+
   /** The connection to the app is gone or given up. */
   close(): void {
     this.#upstream = undefined

@@ -55,10 +55,10 @@ export class ResponseRelay {
   }
 }
 
-/** Writes an interim response, or the 101 that opens a tunnel: a head and nothing more. */
-export const relayHead = (socket: Duplex, head: ResponseHead, hop: ResponseHop): void => {
+/** The text of an interim response, or of the 101 that opens a tunnel: a head and nothing more. Throws as an edit does. */
+export const headOnly = (head: ResponseHead, hop: ResponseHop): string => {
   const headers = responseHeaders(head.headers, hop, { status: head.status, chunked: false })
-  socket.write(responseHeadText(head.status, head.reason, headers, "none", false), "latin1")
+  return responseHeadText(head.status, head.reason, headers, "none", false)
 }
 
 const isEventStream = (headers: HeaderList): boolean =>
