@@ -20,7 +20,6 @@ import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
-import { makeStoreHealth } from "./stores/store-event.ts"
 
 /** What a request came to. */
 export type RequestOutcome<A> =
@@ -60,9 +59,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     }
   }
   const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
-  const services = Context.make(Routes, fromStore(options.store)).pipe(Context.add(Machines, machines))
+  const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
+    Context.add(Machines, machines),
+  )
   const program = handle(options)
-  const storeHealth = makeStoreHealth(report)
   const runExit = Effect.runPromiseExitWith(services)
 
   const failed: RouterProgram["failed"] = (error, headers, original) => {
@@ -84,8 +84,6 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       },
     })
     const outcome = requestOutcome(exit, (error) => failed(error, request.headers, original))
-    if (outcome._tag === "Failed" && outcome.error._tag === "RouteUnknown") storeHealth.failed(outcome.error.cause)
-    else if (storeHealth.failing) storeHealth.worked()
     if (outcome._tag !== "NotOurs") {
       const { method, host } = request
       const durationMs = performance.now() - started

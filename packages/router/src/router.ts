@@ -6,6 +6,7 @@ import { accept, checkOptions, validHeaderNames, validateSigningKey } from "@pro
 import { fetchHandler } from "./hosts/fetch.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
+import { isGrammar } from "./stores/is-grammar.ts"
 
 export { AccessDenied } from "./policies/access-denied.ts"
 export { LoginRequired } from "./policies/login-required.ts"
@@ -63,8 +64,7 @@ const isPolicy = (value: unknown): string | undefined => {
 }
 
 const checks = {
-  grammar: (value: unknown) =>
-    typeof value === "object" && value !== null && "lookup" in value ? undefined : "what defineGrammar returns",
+  grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
   store: (value: unknown) => (has(value, "get") ? undefined : "a route store: an object with get"),
   providers: accept.array(),
   signingKey: accept.object,

@@ -1,15 +1,19 @@
 import type { RouteKey, RouteRecord } from "./record.ts"
 
 /**
- * The routes of a registry for caches and exporters: read the snapshot once, then the changes since its cursor. No change is lost,
- * but one may come twice, so apply a change only if its `version` is higher than the one you have.
+ * What caches and exporters read: all routes once, then what changed. Reading the snapshot and then the changes since its
+ * cursor loses nothing; a change may come twice, so apply one only if its `version` is higher than the one you have.
  */
 export interface RouteFeed {
-  /** All keys that have a record, as they are at the cursor or later. Rejects if the registry cannot be read. */
+  /**
+   * Every key that leads somewhere, as of the cursor or later. Rejects when the authority cannot be read, with a `TypeError` for
+   * an option that it does not have, and with the signal's reason.
+   */
   snapshot(options?: { readonly signal?: AbortSignal }): Promise<FeedSnapshot>
   /**
-   * Changes after a cursor, oldest first; or `gap`, if the registry no longer has them or the cursor is that of another one: read a
-   * new snapshot then. Rejects if the registry cannot be read.
+   * Changes after a cursor, oldest first, also those that time alone has made: the machines of a project that has expired lead
+   * elsewhere. A record that is past its `expiresAt` is not taken back. `gap`: they are not kept for as long, or the cursor is of another registry; read
+   * a new snapshot. Rejects as `snapshot` does.
    */
   changes(
     since: string,
@@ -21,30 +25,28 @@ export interface RouteFeed {
   ): Promise<FeedPage>
 }
 
-/** All routes, and the cursor to read changes from. */
 export interface FeedSnapshot {
-  /** The `since` of the first call of `changes`. Opaque. */
+  /** Where `changes` goes on. Opaque. */
   readonly cursor: string
   readonly routes: AsyncIterable<readonly [key: RouteKey, record: RouteRecord]>
 }
 
-/** One page of changes; or `gap`, when only a new snapshot helps. */
 export type FeedPage =
   | {
       readonly status: "changes"
       readonly changes: readonly RouteChange[]
-      /** The `since` of the next call; the same as before when nothing changed. */
+      /** Where the next call goes on; equal to `since` when nothing changed. */
       readonly cursor: string
-      /** True if the next page can be read at once, because there are more changes. */
+      /** True when more can be read at once. */
       readonly more: boolean
     }
   | { readonly status: "gap" }
 
-/** A key whose record changed. Drop a cached miss of the key, too, whatever the record contains. */
+/** A key that leads elsewhere now. A negative cache entry of the key is to be dropped, whatever the record says. */
 export interface RouteChange {
   readonly key: RouteKey
   /** Higher than that of every earlier change of the key. */
   readonly version: number
-  /** The new record. Absent: the key has none any more, and is a miss. */
+  /** Absent: the key leads nowhere now, a miss. */
   readonly record?: RouteRecord
 }
