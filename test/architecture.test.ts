@@ -1,11 +1,21 @@
 import { readFileSync } from "node:fs"
 import { expect, it } from "vitest"
 import { machineProxyErrors } from "../packages/machine-proxy/src/error-rows.ts"
+import { providerErrors } from "../packages/providers/src/contract/error-rows.ts"
 import { routerErrors } from "../packages/router/src/error-rows.ts"
+import { AccessDenied } from "../packages/router/src/policies/access-denied.ts"
+import { LoginRequired } from "../packages/router/src/policies/login-required.ts"
 
-/** The table of docs/architecture.md, as the tables of the packages say it. */
+// A policy's error brings its own row.
+const policyErrors = {
+  AccessDenied: new AccessDenied().row,
+  LoginRequired: new LoginRequired({ location: "/login" }).row,
+}
+
+/** The table of docs/architecture.md, made from the rows of the packages. */
 const table = (): string => {
-  const rows = Object.entries({ ...routerErrors, ...machineProxyErrors }).map(([tag, row]) => {
+  const all = { ...routerErrors, ...policyErrors, ...providerErrors, ...machineProxyErrors }
+  const rows = Object.entries(all).map(([tag, row]) => {
     const { status, code, error, retryAfter }: { status: number; code: string; error: string; retryAfter?: number } =
       row
     return [

@@ -55,5 +55,6 @@ describe("a retired word is found", () => {
     '// `application/octet-stream`; "any octet" (RFC 9110 §5.5)',
     "// Told apart by `kind`. If there is none, undefined.",
     "const wakes = true",
+    'import { makeSingleFlight } from "./single-flight.ts"',
   ])("but not in %j", (text) => expect(inSource(text)).toEqual([]))
 })

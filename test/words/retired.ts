@@ -68,7 +68,7 @@ export const retired: readonly Retired[] = [
   { text: /\bfates?\b/gi, write: "header rule" },
   { text: /\bwheels?\b/gi, write: "DeadlineScanner, deadlines" },
   {
-    text: /\bflights?\b(?<!\bsingle flight)/gi,
+    text: /\bflights?\b(?<!\bsingle[- ]flight)/gi,
     name: /\bflights?\b(?<!single flight)/g,
     write: "single flight",
     except: [[/\bin[- ]flight\b/gi, "plain English"]],

@@ -8,7 +8,7 @@ export interface LocalApp {
   readonly authority: string
 }
 
-// A client that tries every port must not make the process grow.
+// A client that requests every port must not make the process grow.
 const MAX_APPS = 1_024
 
 /**

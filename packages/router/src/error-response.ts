@@ -28,7 +28,10 @@ export interface FailedResponse {
 /** The response for a failure: the one place where a router's error turns into a status. */
 export const responseForError = (error: RouterError, context: ErrorResponseContext): GeneratedResponse => {
   const location = error instanceof PolicyError ? error.location : undefined
-  return responseForRow(error._tag, rowOf(error), context, {
+  const row = rowOf(error)
+  // A hidden denial must not be told apart: whatever replaces a missing route's response replaces it, too.
+  const tag = row === routerErrors.RouteNotFound ? "RouteNotFound" : error._tag
+  return responseForRow(tag, row, context, {
     ...(location === undefined ? {} : { location }),
     ...("retryAfterMs" in error ? retryAfter(error.retryAfterMs) : {}),
   })

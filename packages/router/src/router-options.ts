@@ -2,7 +2,7 @@ import type { forwardFetch } from "@project-ingress/forward/fetch"
 import type { MachineProvider, MachinesEvent, MachinesOptions } from "@project-ingress/providers"
 import type { ErrorResponses } from "./error-response.ts"
 import type { RouterError } from "./errors.ts"
-import type { Explanation } from "./program/explain.ts"
+import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RouteStore } from "./stores/route-store.ts"
@@ -27,7 +27,7 @@ export interface RouterOptions extends RouterSettings {
    * The client's IP address for `router.fetch`: what the platform vouches for, as `request.headers.get("cf-connecting-ip")`
    * on Cloudflare. Default: none is known. `serveNode` knows the peer by itself.
    */
-  readonly clientAddress?: (request: Request) => string | undefined
+  readonly clientAddress?: (request: Request) => string | null | undefined
   /** Replaces error responses by the error's tag: a page of your own for `MachineDetached`. What it throws is ignored. */
   readonly errorResponses?: ErrorResponses
   /**
@@ -73,7 +73,7 @@ export interface Router {
     context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
   ) => Promise<Response | undefined>
   /** What a hostname leads to now, by the decisions of a request, without policies. Never rejects. */
-  readonly explain: (hostname: string) => Promise<Explanation>
+  readonly explain: (hostname: string, request?: ExplainedRequest) => Promise<Explanation>
   /**
    * Follows what providers report of their machines, as docker does by its events, so that no request meets one that has
    * moved. For processes that stay; `serveNode` does it by itself. Resolves when the signal ends.

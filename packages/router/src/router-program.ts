@@ -14,14 +14,12 @@ import type { ErrorResponses, FailedResponse } from "./error-response.ts"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { explain } from "./program/explain.ts"
-import type { Explanation } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
-import { makeStoreHealth } from "./stores/store-event.ts"
 
 /** What a request came to. */
 export type RequestOutcome<A> =
@@ -37,13 +35,13 @@ export interface RouterProgram {
   /** In ms; 0 disables the time-out. */
   readonly headersTimeoutMs: number
   readonly transport: typeof forwardFetch
-  readonly clientAddress: ((request: Request) => string | undefined) | undefined
+  readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
   readonly errorResponses: ErrorResponses | undefined
   /** Runs the program for one request. `original` is for `onError` and is called only when needed. Never rejects. */
   readonly run: <A>(request: VisitorRequest, sender: Sender<A>, original: () => Request) => Promise<RequestOutcome<A>>
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, headers: HeaderList, original: () => Request) => FailedResponse
-  readonly explain: (hostname: string) => Promise<Explanation>
+  readonly explain: Router["explain"]
   readonly watch: (signal: AbortSignal) => Promise<void>
 }
 
@@ -61,9 +59,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     }
   }
   const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
-  const services = Context.make(Routes, fromStore(options.store)).pipe(Context.add(Machines, machines))
+  const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
+    Context.add(Machines, machines),
+  )
   const program = handle(options)
-  const storeHealth = makeStoreHealth(report)
   const runExit = Effect.runPromiseExitWith(services)
 
   const failed: RouterProgram["failed"] = (error, headers, original) => {
@@ -85,8 +84,6 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       },
     })
     const outcome = requestOutcome(exit, (error) => failed(error, request.headers, original))
-    if (outcome._tag === "Failed" && outcome.error._tag === "RouteUnknown") storeHealth.failed(outcome.error.cause)
-    else if (storeHealth.failing) storeHealth.worked()
     if (outcome._tag !== "NotOurs") {
       const { method, host } = request
       const durationMs = performance.now() - started
@@ -103,7 +100,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     errorResponses,
     run,
     failed,
-    explain: (hostname) => Effect.runPromiseWith(services)(explain(options, hostname)),
+    explain: (hostname, request) => Effect.runPromiseWith(services)(explain(options, hostname, request)),
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }
 }

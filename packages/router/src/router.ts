@@ -6,6 +6,7 @@ import { accept, checkOptions, validHeaderNames, validateSigningKey } from "@pro
 import { fetchHandler } from "./hosts/fetch.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
+import { isGrammar } from "./stores/is-grammar.ts"
 
 export { AccessDenied } from "./policies/access-denied.ts"
 export { LoginRequired } from "./policies/login-required.ts"
@@ -15,7 +16,7 @@ export type { HeaderEdit } from "./policies/header-edit.ts"
 export type { Outcome, Policy, PolicyInput, PolicyRequest, ResponseSummary, Route } from "./policies/policy.ts"
 export type { ErrorResponses } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
-export type { Explanation } from "./program/explain.ts"
+export type { ExplainedRequest, Explanation } from "./program/explain.ts"
 export type { TraceStep } from "./program/trace.ts"
 export type { RequestEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
 export type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "./stores/route-store.ts"
@@ -63,8 +64,7 @@ const isPolicy = (value: unknown): string | undefined => {
 }
 
 const checks = {
-  grammar: (value: unknown) =>
-    typeof value === "object" && value !== null && "lookup" in value ? undefined : "what defineGrammar returns",
+  grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
   store: (value: unknown) => (has(value, "get") ? undefined : "a route store: an object with get"),
   providers: accept.array(),
   signingKey: accept.object,

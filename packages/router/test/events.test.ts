@@ -47,8 +47,8 @@ describe("a store that fails", () => {
   it("is an event when it begins to fail and when it works again, not one a request", async () => {
     vi.useFakeTimers({ toFake: ["Date"] })
     let down = true
-    const get = () =>
-      down ? ({ status: "unknown", cause: new Error("no database") } as const) : ({ status: "miss" } as const)
+    const cause = Object.assign(new Error("no database"), { code: "ECONNREFUSED" })
+    const get = () => (down ? ({ status: "unknown", cause } as const) : ({ status: "miss" } as const))
     const record = {
       kind: "machine",
       machine: { id: "m", type: "fake", externalId: "m", metadata: {} },
@@ -58,7 +58,7 @@ describe("a store that fails", () => {
     const store = { get: (key: string) => (key === "p:misha" && !down ? ({ status: "hit", record } as const) : get()) }
     const { ask, of } = listening({ store })
     for (let i = 0; i < 3; i++) await ask()
-    expect(of("store")).toEqual([{ type: "store", state: "failing", reason: "no database" }])
+    expect(of("store")).toEqual([{ type: "store", state: "failing", reason: "ECONNREFUSED" }])
     down = false
     await ask()
     expect(of("store")).toHaveLength(1)

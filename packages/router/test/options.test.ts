@@ -21,6 +21,11 @@ describe("createRouter refuses", () => {
       { ...good, grammar: { domains: ["iterate.app"] } },
       /grammar must be what defineGrammar returns/,
     ],
+    [
+      "a grammar that has been through JSON",
+      { ...good, grammar: JSON.parse(JSON.stringify(hostnames)) as unknown },
+      /grammar must be what defineGrammar returns/,
+    ],
     ["no store", { ...good, store: {} }, /store must be a route store: an object with get, got an object/],
     ["a promise for a store", { ...good, store: Promise.resolve(memoryStore()) }, /store must be .* got a promise/],
     ["no providers", { ...good, providers: undefined }, /providers must be an array/],

@@ -5,10 +5,11 @@ import type { RouteKey, RouteRecord } from "../src/router.ts"
 import { decodeRecord } from "../src/stores/decode-record.ts"
 import { memoryRegistry } from "../src/stores/memory.ts"
 import type { MemoryRegistry, ProjectChanges } from "../src/stores/memory.ts"
-import { settingsOf } from "../src/stores/settings.ts"
+import { settingsOf, settingsOfPort } from "../src/stores/settings.ts"
 
 const grammar = defineGrammar({ domains: ["iterate.app"] })
 const DAY = 86_400_000
+const START = 2_000_000_000_000
 
 // Small sets, so that the same names, machines and owners meet again and again.
 const name = fc.constantFrom("a", "b", "c", "d")
@@ -43,6 +44,8 @@ const config = fc
         rules: fc.option(rules),
         replicas: fc.option(fc.array(machine, { maxLength: 2 })),
         port: fc.constantFrom(80, 3000),
+        // The clock of a long sequence reaches them.
+        expiresAt: fc.constantFrom(null, null, START + 20 * DAY, START + 50 * DAY),
       },
       { requiredKeys: [] },
     ),
@@ -57,7 +60,8 @@ const step = (title: string, run: Step["run"]): Step => ({ title, run })
 
 const create = fc.tuple(name, owner, config).map(([n, o, c]) => {
   const { rules: _, replicas: __, ...plain } = c
-  return step(`create ${n} of ${o}`, (r) => r.create({ ...(plain as object), name: n, owner: o }))
+  const given = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== null))
+  return step(`create ${n} of ${o}`, (r) => r.create({ ...given, name: n, owner: o }))
 })
 const createOn = fc
   .tuple(name, owner, machine)
@@ -122,35 +126,82 @@ const reached = (record: RouteRecord) =>
       ]
     : []
 
+type Visitor = "open" | "closed"
+/** What a visitor meets who has no rights: a port that is private is closed. */
+const verdict = ({ visibility }: { readonly visibility?: string }): Visitor =>
+  visibility === "private" ? "closed" : "open"
+
 /** Throws if two keys disagree about a port, or a record leads to another owner's machine. */
-const inspect = (routes: ReadonlyMap<RouteKey, RouteRecord>): number => {
+const inspect = (routes: ReadonlyMap<RouteKey, RouteRecord>, now: number): number => {
   const seen = new Map<string, string>()
   let compared = 0
   for (const [key, record] of routes) {
-    if (record.kind !== "machine") continue
+    // As the router reads it: what has expired is a miss.
+    if (record.kind !== "machine" || (record.expiresAt ?? Infinity) <= now) continue
     for (const { id } of reached(record)) {
       const own = routes.get(`m:${id}`)
       if (own?.owner !== record.owner) throw new Error(`${key} leads to ${id}, which has another owner`)
       for (const port of ports) {
-        const settings = JSON.stringify(settingsOf(record, id, port))
+        const settings = settingsOf(record, id, port)
+        const said = JSON.stringify([verdict(settings), settings])
         const before = seen.get(`${id}:${port}`)
         if (before !== undefined) compared += 1
-        if (before !== undefined && before !== settings)
-          throw new Error(`${key} says ${settings} of ${id}:${port}, not ${before}`)
-        seen.set(`${id}:${port}`, settings)
+        if (before !== undefined && before !== said)
+          throw new Error(`${key} says ${said} of ${id}:${port}, not ${before}`)
+        seen.set(`${id}:${port}`, said)
       }
     }
   }
   return compared
 }
 
+/**
+ * Throws if a machine is open by its own name though neither a project that has not expired nor its own settings open it. Gives
+ * the number of machines whose project has expired.
+ */
+const inspectMachines = async (registry: MemoryRegistry, routes: ReadonlyMap<RouteKey, RouteRecord>, now: number) => {
+  let expired = 0
+  for (const [key, record] of routes) {
+    if (!key.startsWith("m:") || record.kind !== "machine") continue
+    const own = await registry.readMachine(key.slice(2))
+    const project = own.project === undefined ? undefined : await registry.read(own.project)
+    const isOver = (project?.expiresAt ?? Infinity) <= now
+    if (isOver) expired += 1
+    const rightful = project === undefined || isOver ? { visibility: "private" as const, ...own } : project
+    expect((record.expiresAt ?? Infinity) > now).toBe(true)
+    for (const port of ports) {
+      const [found, wanted] = [settingsOf(record, record.machine.id, port), settingsOfPort(rightful, port)]
+      if (verdict(found) !== verdict(wanted)) throw new Error(`${key} is ${verdict(found)} on port ${port}`)
+    }
+  }
+  return expired
+}
+
+/** Throws if a redirect is open though a port of its project is closed. Gives the number of redirects that must be closed. */
+const inspectRedirects = async (registry: MemoryRegistry, routes: ReadonlyMap<RouteKey, RouteRecord>) => {
+  const { projects } = await registry.list()
+  const named = (slug: string) => projects.find((project) => project.name === slug)
+  let closed = 0
+  for (const [key, record] of routes) {
+    if (!key.startsWith("p:") || record.kind !== "redirect") continue
+    // A project that redirects, or the current name of one that had this name before.
+    const project = named(key.slice(2)) ?? named(typeof record.to === "object" ? record.to.project : "")
+    const all = [project!, ...Object.values(project!.ports ?? {})]
+    if (all.every((settings) => verdict(settings) === "open")) continue
+    closed += 1
+    if (verdict(record) === "open")
+      throw new Error(`${key} tells where it leads, and a port of ${project!.name} is closed`)
+  }
+  return closed
+}
+
 describe("after any sequence of operations", () => {
   it("every hostname that leads to a port has the same settings, and no failed operation leaves a trace", async () => {
-    let compared = 0
+    const seen = { compared: 0, expired: 0, closed: 0 }
     const done = new Map<string, number>()
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 10, maxLength: 60, size: "max" }), async (sequence) => {
-        const clock = { now: 2_000_000_000_000 }
+        const clock = { now: START }
         // Every proof is there.
         const resolveTxt = async () => proofs
         const proofs: string[] = []
@@ -175,7 +226,9 @@ describe("after any sequence of operations", () => {
           done.set(outcome, (done.get(outcome) ?? 0) + 1)
           expect(outcome).not.toMatch(/undefined$/)
           expect(failure === undefined ? routes : before).toEqual(routes)
-          compared += inspect(routes)
+          seen.compared += inspect(routes, clock.now)
+          seen.expired += await inspectMachines(registry, routes, clock.now)
+          seen.closed += await inspectRedirects(registry, routes)
 
           const page = await registry.changes(cursor)
           if (page.status === "gap") throw new Error("gap")
@@ -193,9 +246,11 @@ describe("after any sequence of operations", () => {
         }
       }),
       // The first run takes the rare way to each operation's success, so that the check below needs no luck.
-      { numRuns: 100, examples: [[everyOperation]] },
+      { numRuns: 150, examples: [[everyOperation]] },
     )
-    expect(compared).toBeGreaterThan(5_000)
+    expect(seen.compared).toBeGreaterThan(5_000)
+    expect(seen.expired).toBeGreaterThan(0)
+    expect(seen.closed).toBeGreaterThan(0)
     // Every operation was also seen to succeed: the property is about them, not about refusals.
     const succeeded = [...done.keys()].filter((outcome) => outcome.endsWith(" done")).toSorted()
     const verbs = "add attach configure create detach drop forget put redirect remove rename revoke verify".split(" ")

@@ -1,6 +1,6 @@
 /** A router over the registry in memory: what a control plane changes is what the next visitor meets. */
 import * as fc from "fast-check"
-import { beforeEach, describe, expect, it } from "vitest"
+import { beforeEach, describe, expect, it, vi } from "vitest"
 import type { Policy, Route } from "../src/router.ts"
 import { memoryRegistry } from "../src/stores/memory.ts"
 import type { MemoryRegistry } from "../src/stores/memory.ts"
@@ -88,6 +88,34 @@ it("the same settings under every hostname that leads to one port of one machine
     }),
     { numRuns: 20 },
   )
+})
+
+it("a machine of a project that has expired is closed under every name, at that moment", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] })
+  try {
+    // No policy decides about routes: what is private is closed.
+    const { router } = setup({ store: registry })
+    const names = ["misha", "4096__misha", "mach_1.machines", "4096__mach_1.machines"]
+    const statuses = async () => {
+      const responses = names.map((name) => router.fetch(new Request(`http://${name}.iterate.app/`)))
+      return (await Promise.all(responses)).map((response) => response?.status)
+    }
+    await registry.configure("misha", { visibility: "public", expiresAt: Date.now() + 1_000 })
+    expect(await statuses()).toEqual([200, 200, 200, 200])
+    vi.setSystemTime(Date.now() + 1_000)
+    expect(await statuses()).toEqual([404, 404, 403, 403])
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+it("a rename tells the new name to nobody who may not see a private port", async () => {
+  const { router } = setup({ store: registry })
+  await registry.configure("misha", { ports: { 22: { visibility: "private" } } })
+  await registry.rename("misha", "renamed")
+  const response = await router.fetch(new Request("http://22__misha.iterate.app/", { redirect: "manual" }))
+  expect(code(response)).toEqual([403, "ACCESS_DENIED"])
+  expect(response?.headers.has("location")).toBe(false)
 })
 
 it("a machine that is not attached is private on every port", async () => {

@@ -1,7 +1,9 @@
 import { defineGrammar } from "@project-ingress/hostname"
 import { describe, expect, it, vi } from "vitest"
+import { RECORD_LIMITS } from "../src/stores/frozen-json.ts"
 import { memoryRegistry } from "../src/stores/memory.ts"
-import type { MemoryRegistryOptions, NewMachine, RegistryError } from "../src/stores/memory.ts"
+import type { MemoryRegistry, MemoryRegistryOptions, NewMachine, ProjectChanges } from "../src/stores/memory.ts"
+import type { RegistryError } from "../src/stores/memory.ts"
 import type { RouteKey, RouteRecord } from "../src/router.ts"
 import { fake, keys, stamped } from "./fakes.ts"
 import { createRouter } from "../src/router.ts"
@@ -111,6 +113,82 @@ describe("a project", () => {
     expect(record("p:misha")).toBeDefined()
     clock.now += 1_000
     expect(record("p:misha")).toBeUndefined()
+  })
+
+  it("that has expired leaves its machines with their own settings, private by default, under every name", async () => {
+    const { registry, record, put, clock } = setup()
+    const expiresAt = clock.now + 1_000
+    for (const id of ["mach_1", "mach_2", "mach_3"]) await put(id)
+    await put("mach_2", { ports: { 9000: { visibility: "public" } } })
+    const rules = [{ match: {}, targets: [{ machine: "mach_1" }, { machine: "mach_2" }] }]
+    await registry.create({ name: "front", machine: "mach_3", rules })
+    const given = { machine: "mach_1", replicas: ["mach_2"], visibility: "public", metadata: { plan: "a" } } as const
+    await registry.create({ name: "back", ...given, port: 8080, expiresAt })
+    const of = (id: string) => {
+      const front = record("p:front")
+      return [record(`m:${id}`), front?.kind === "machine" ? front.machines?.[id] : undefined]
+    }
+    expect(of("mach_1")).toMatchObject([{ visibility: "public", port: 8080, expiresAt }, { visibility: "public" }])
+    expect(of("mach_2")).toMatchObject([{ visibility: "public", port: 8080, expiresAt }, { visibility: "public" }])
+    const before = record("m:mach_1")!.version
+    const { cursor } = await registry.snapshot()
+
+    clock.now = expiresAt
+    expect(record("p:back")).toBeUndefined()
+    expect(of("mach_1")).toMatchObject([{ visibility: "private" }, { visibility: "private" }])
+    for (const gone of ["port", "metadata", "expiresAt"]) expect(record("m:mach_1")).not.toHaveProperty(gone)
+    const open = { visibility: "private", ports: { 9000: { visibility: "public" } } }
+    expect(of("mach_2")).toMatchObject([open, open])
+    expect(record("m:mach_1")!.version).toBeGreaterThan(before)
+    const page = await registry.changes(cursor)
+    expect(page.status === "changes" && page.changes.map(({ key }) => key)).toEqual(["m:mach_1", "m:mach_2", "p:front"])
+
+    // Still its machine: it is given back when the project is given more time.
+    await registry.configure("back", { expiresAt: clock.now + 1_000 })
+    expect(of("mach_1")).toMatchObject([{ visibility: "public", port: 8080 }, { visibility: "public" }])
+    clock.now += 1_000
+    await registry.configure("back", { expiresAt: null })
+    expect(of("mach_1")).toMatchObject([{ visibility: "public", port: 8080 }, { visibility: "public" }])
+    expect(record("m:mach_1")).not.toHaveProperty("expiresAt")
+  })
+
+  it.each<[string, (registry: MemoryRegistry) => Promise<unknown>]>([
+    ["a look-up", async (registry) => registry.get("p:other")],
+    ["a snapshot", (registry) => registry.snapshot()],
+    ["another change", (registry) => registry.create({ name: "other" })],
+  ])("that has expired is in the feed after %s", async (_, act) => {
+    const { registry, put, clock } = setup()
+    await put("mach_1")
+    await registry.create({ name: "misha", machine: "mach_1", visibility: "public", expiresAt: clock.now + 1_000 })
+    const { cursor } = await registry.snapshot()
+    clock.now += 1_000
+    await act(registry)
+    const page = await registry.changes(cursor)
+    expect(page.status === "changes" && page.changes[0]).toMatchObject({
+      key: "m:mach_1",
+      record: { visibility: "private" },
+    })
+  })
+
+  it("that has expired fails no other route, even where a record becomes too large by it", async () => {
+    const { registry, record, put, clock } = setup()
+    await put("mach_1")
+    await put("mach_2")
+    await registry.create({ name: "back", machine: "mach_2", visibility: "public", expiresAt: clock.now + 1_000 })
+    const metadata = { text: "x".repeat(RECORD_LIMITS.characters - 2_000) }
+    const rules = [{ match: {}, targets: [{ machine: "mach_2" }] }]
+    await registry.create({ name: "front", machine: "mach_1", metadata, rules })
+    const ports = Object.fromEntries(
+      Array.from({ length: 500 }, (_, at) => [at + 1, { visibility: "public" as const }]),
+    )
+    await put("mach_2", { ports })
+    expect(record("p:front")).toBeDefined()
+    clock.now += 1_000
+    expect(record("m:mach_2")).toMatchObject({ visibility: "private" })
+    expect(record("m:mach_1")).toBeDefined()
+    expect(registry.get("p:front")).toEqual({ status: "miss" })
+    await registry.configure("front", { metadata: null })
+    expect(record("p:front")).toMatchObject({ machines: { mach_2: { visibility: "private" } } })
   })
 
   it.each(["www", "machines", "WWW"])("cannot have the reserved name %s", async (name) => {
@@ -361,6 +439,42 @@ describe("a rename", () => {
     expect(record("p:old")).toMatchObject({ kind: "detached", owner: "org_2" })
     await registry.remove("newer")
     expect(record("p:old")).toMatchObject({ kind: "detached", owner: "org_2" })
+  })
+
+  it.each<[string, ProjectChanges, string | undefined]>([
+    [
+      "one port of it is private",
+      { ports: { 80: { visibility: "public" }, 4096: { visibility: "private" } } },
+      "private",
+    ],
+    [
+      "one port of a public project is private",
+      { visibility: "public", ports: { 4096: { visibility: "private" } } },
+      "private",
+    ],
+    [
+      "a private project has public ports",
+      { visibility: "private", ports: { 4096: { visibility: "public" } } },
+      "private",
+    ],
+    ["all of it is public", { visibility: "public", ports: { 4096: { appOrigin: "public" } } }, "public"],
+    ["nobody said anything", {}, undefined],
+  ])("shows the new name to nobody for whom a port is closed: %s", async (_, config, visibility) => {
+    const { registry, record } = setup()
+    await registry.create({ name: "old", ...(config as object) })
+    await registry.rename("old", "new")
+    const of = (key: RouteKey) => {
+      const found = record(key)
+      return [found?.kind, found?.kind === "machine" ? "" : found?.visibility]
+    }
+    expect(of("p:old")).toEqual(["redirect", visibility])
+    await registry.redirect("new", { to: "https://example.com/" })
+    expect(of("p:new")).toEqual(["redirect", visibility])
+    await registry.remove("new")
+    expect([of("p:old"), of("p:new")]).toEqual([
+      ["removed", visibility],
+      ["removed", visibility],
+    ])
   })
 
   it("leads every former name to the current one, and may go back", async () => {
@@ -639,6 +753,34 @@ describe("a reference", () => {
     }
   })
 
+  it("of a change is a whole id or name: a beginning is for reading alone", async () => {
+    const { registry, put } = setup()
+    await put("mach_1")
+    const before = await registry.create({ name: "production" })
+    await registry.addDomain("production", "example.com")
+    const { version } = await registry.read("prod")
+    for (const reference of ["prod", "productio", before.id.slice(0, -1)]) {
+      const writes = [
+        registry.rename(reference, "anna"),
+        registry.remove(reference),
+        registry.configure(reference, { port: 80 }),
+        registry.attach(reference, "mach_1"),
+        registry.detach(reference),
+        registry.redirect(reference, { to: "https://example.com/" }),
+        registry.revoke(reference),
+        registry.addDomain(reference, "www.example.com"),
+        registry.verifyDomain(reference, "example.com"),
+        registry.removeDomain(reference, "example.com"),
+      ]
+      for (const write of writes) {
+        expect(await failing(write)).toMatchObject({ _tag: "NotFound", kind: "project", reference })
+      }
+    }
+    expect((await registry.read("production")).version).toBe(version)
+    expect(await registry.configure("Production", { port: 80 })).toMatchObject({ port: 80 })
+    expect(await registry.configure(before.id, { port: 81 })).toMatchObject({ port: 81 })
+  })
+
   it("is not a former name", async () => {
     const { registry } = setup()
     await registry.create({ name: "old" })
@@ -663,6 +805,22 @@ describe("a list", () => {
     expect((await registry.list({ owner: "odd" })).projects).toHaveLength(3)
     expect(await tagOf(registry.list({ limit: 0 }))).toBe("InvalidInput")
     expect(await tagOf(registry.list({ cursor: "'; drop table" }))).toBe("InvalidInput")
+  })
+})
+
+describe("an owner", () => {
+  it.each<[string, object]>([
+    ["ownr is not an option (did you mean owner?)", { ownr: "org_2" }],
+    ["owner must be a non-empty string, got undefined", { owner: undefined }],
+    ["owner must be a non-empty string, got an empty string", { owner: "" }],
+    ["owner must be a non-empty string, got null", { owner: null }],
+    ["options must be an object, got a string", "org_2" as never],
+  ])("that is misspelt or lost opens no other tenant's projects: %s", async (message, options) => {
+    const { registry } = setup()
+    await registry.create({ name: "misha", owner: "org_1" })
+    for (const work of [registry.read("misha", options as never), registry.list(options as never)]) {
+      await expect(work).rejects.toThrow(new TypeError(`registry: ${message}`))
+    }
   })
 })
 
@@ -700,11 +858,16 @@ describe("ifVersion", () => {
   })
 
   it("is refused if it is misspelt, rather than ignored", async () => {
-    const { registry } = setup()
+    const { registry, put } = setup()
     await registry.create({ name: "misha" })
     const error = await failing(registry.remove("misha", { ifversion: 1 } as never))
     expect(error.message).toBe("registry: ifversion is not an option (did you mean ifVersion?)")
     expect((await registry.read("misha")).name).toBe("misha")
+    await put("mach_1")
+    const machine = { id: "mach_1", type: "fake", externalId: "other", metadata: {} }
+    const putting = await failing(registry.putMachine(machine, { ifversion: 1 } as never))
+    expect(putting.message).toBe("registry: ifversion is not an option (did you mean ifVersion?)")
+    expect(await registry.readMachine("mach_1")).toMatchObject({ externalId: "ext-mach_1" })
   })
 })
 
@@ -729,6 +892,11 @@ describe("memoryRegistry", () => {
     ["options must be an object, got undefined", undefined],
     ["grammar must be a grammar made by defineGrammar, got undefined", {}],
     ["grammar must be a grammar made by defineGrammar, got an object", { grammar: { domain: "iterate.app" } }],
+    ["grammar must be a grammar made by defineGrammar, got an object", { grammar: { domains: ["iterate.app"] } }],
+    [
+      "grammar must be a grammar made by defineGrammar, got an object",
+      { grammar: JSON.parse(JSON.stringify(grammar)) as unknown },
+    ],
     ["resolveTXT is not an option (did you mean resolveTxt?)", { grammar, resolveTXT: () => [] }],
     ["resolveTxt must be a function, got a string", { grammar, resolveTxt: "dns" }],
     ["quarantineMs must be a number from 0 up, got NaN", { grammar, quarantineMs: NaN }],

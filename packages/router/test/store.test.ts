@@ -1,10 +1,11 @@
 import { runInNewContext } from "node:vm"
+import { candidates } from "@project-ingress/hostname"
 import * as Effect from "effect/Effect"
 import { describe, expect, it, vi } from "vitest"
 import type { Lookup, LookupOptions, RouteKey, RouteStore } from "../src/router.ts"
 import { memoryStore } from "../src/stores/memory.ts"
 import { fromStore } from "../src/stores/routes.ts"
-import { machine, setup } from "./fakes.ts"
+import { hostnames, machine, setup } from "./fakes.ts"
 
 describe("routes in memory", () => {
   it("counts versions and epochs up, over detaching too", () => {
@@ -43,6 +44,46 @@ describe("the routes that a memory store begins with", () => {
     ],
   ])("are checked: %s", (message, initial) => {
     expect(() => memoryStore(initial as Record<RouteKey, never>)).toThrow(new TypeError(`memoryStore: ${message}`))
+  })
+
+  it.each<[unknown, string]>([
+    ["misha", "misha"],
+    ["p:Misha", "p:Misha"],
+    ["p:a_b", "p:a_b"],
+    ["p:misha.iterate.app", "p:misha.iterate.app"],
+    ["p:4096__misha", "p:4096__misha"],
+    ["m:MACH_1", "m:MACH_1"],
+    ["d:www.example.com.", "d:www.example.com."],
+    ["d:WWW.example.com", "d:WWW.example.com"],
+    ["d:a.*.com", "d:a.*.com"],
+    ["d:https://example.com", "d:https://example.com"],
+    [undefined, "undefined"],
+    [5, "5"],
+  ])("are also checked when they are attached: not under %j, which no hostname leads to", (key, shown) => {
+    const store = memoryStore()
+    const message = `memoryStore: ${shown} must be a key: p:<slug>, m:<machine>, d:<domain>`
+    expect(() => store.attach(key as RouteKey, { kind: "detached" })).toThrow(new TypeError(message))
+    expect(() => store.detach(key as RouteKey)).toThrow(new TypeError(message))
+    expect(store.stats().layers[0]?.routes).toBe(0)
+  })
+
+  it("are attached under every key that a hostname leads to", () => {
+    const hosts = ["misha", "4096__my-app", "mach_a-1_b", "x--mach_7.machines"].map((name) => `${name}.iterate.app`)
+    const own = ["www.example.com", "4096.www.example.com", "xn--bcher-kva.example", "4096__mach_1.example.com"]
+    const keys = [...hosts, ...own].flatMap((host) => {
+      const found = candidates(hostnames, host, { localPort: 8080 })
+      return "_tag" in found ? [] : found.map(({ key }) => key)
+    })
+    expect(keys).toContain("d:8080:www.example.com")
+    const store = memoryStore()
+    for (const key of keys) expect(store.attach(key, { kind: "detached" })).toMatchObject({ kind: "detached" })
+  })
+
+  it("are objects", () => {
+    const attach = memoryStore().attach as (key: string, route: unknown) => unknown
+    expect(() => attach("p:misha", undefined)).toThrow(
+      new TypeError("memoryStore: p:misha must be an object, got undefined"),
+    )
   })
 
   it("may be of every kind", () => {

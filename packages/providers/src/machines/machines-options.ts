@@ -48,6 +48,10 @@ export const machinesOptionChecks = {
   onEvent: accept.function,
 } as const satisfies Record<Exclude<keyof MachinesOptions, "providers">, OptionCheck>
 
-/** @throws {TypeError} naming the option that is unknown, missing or invalid */
+/**
+ * Checks options of `makeMachines`; `owner` is the function that got them, for the message.
+ *
+ * @throws {TypeError} naming the option that is unknown, missing or invalid
+ */
 export const checkMachinesOptions = (owner: string, options: MachinesOptions): void =>
   checkOptions(owner, options, { ...machinesOptionChecks, providers: accept.array() }, { required: ["providers"] })

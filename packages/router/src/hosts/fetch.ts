@@ -1,7 +1,7 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { fetchTransport } from "@project-ingress/providers/internal"
 import { ProxyFailed } from "../errors.ts"
-import { isSafe } from "../program/sender.ts"
+import { clientAddressOf, isSafe } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -42,7 +42,7 @@ const visitorRequest = (request: Request, { clientAddress }: RouterProgram): Vis
     path: pathOf(url, parsed),
     headers: listFrom(request.headers),
     scheme: parsed.protocol === "https:" ? "https" : "http",
-    clientAddress: clientAddress?.(request),
+    clientAddress: clientAddressOf(clientAddress?.(request)),
     upgrade: upgrade && (passesWebSockets() ? true : "unsupported"),
     signal: request.signal,
   }

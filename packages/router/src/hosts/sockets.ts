@@ -7,7 +7,7 @@ import type { Decision, IncomingRequest, UpstreamError } from "@project-ingress/
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import { isSafe } from "../program/sender.ts"
+import { clientAddressOf, isSafe } from "../program/sender.ts"
 import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -47,7 +47,7 @@ const visitorRequest = (request: IncomingRequest): VisitorRequest => {
     path: head.target,
     headers: head.headers,
     scheme: encrypted ? "https" : "http",
-    clientAddress: remoteAddress,
+    clientAddress: clientAddressOf(remoteAddress),
     localPort: localPort === 0 ? undefined : localPort,
     upgrade: head.upgrade,
     expect: head.expect,

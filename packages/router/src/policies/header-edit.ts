@@ -13,7 +13,7 @@ export interface HeaderEdit {
   readonly set: (name: string, value: string) => void
   /** Adds a line, as `Set-Cookie` wants. Throws as `set` does. */
   readonly append: (name: string, value: string) => void
-  /** Takes every line of a field out. */
+  /** Takes every line of a field out. Throws a `TypeError` for one that belongs to framing. */
   readonly remove: (name: string) => void
   /** Takes one cookie out of a request's `Cookie` lines and leaves the others byte for byte. */
   readonly removeCookie: (name: string) => void
@@ -73,6 +73,7 @@ export const headerEdit = (
     },
     remove: (name) => {
       const removed = name.toLowerCase()
+      if (framing.has(removed)) throw new TypeError(`a policy removed ${name}, which belongs to the connection`)
       filter((lower) => lower !== removed)
     },
     removeCookie: (name) => {

@@ -5,19 +5,19 @@ import type { PortSettings, RouteKey, RouteRecord } from "../stores/record.ts"
 import type { HeaderEdit } from "./header-edit.ts"
 import type { PolicyError } from "./policy-error.ts"
 
-/** A request's head as a policy sees it. Everything in it but `clientAddress` and `port` is the client's own claim. */
+/** A request's head as a policy sees it. Everything in it but `scheme` and `clientAddress` is the client's own claim. */
 export interface PolicyRequest {
   readonly method: string
   readonly scheme: "http" | "https"
   /** The authority as sent, port included. */
   readonly host: string
-  /** The port in the authority, else the scheme's default: where the visitor's browser connects to. */
+  /** The port in the authority, else the scheme's default: where the visitor's browser says that it connects to. */
   readonly port: number
   /** Path and query as sent, not normalised: parse it before you decide on it. */
   readonly path: string
   /**
-   * The first value of a field, by lower-case name, as the client sent it: untrusted. `Origin` is the visitor's own; it is
-   * mapped for the app only afterwards.
+   * A field by lower-case name, as the client sent it: untrusted. Several lines are joined, as Fetch does (RFC 9110 §5.3;
+   * cookies by `; `), so that no line is hidden from a policy and seen by the app. `Origin` is the visitor's own.
    */
   readonly header: (lowerName: string) => string | undefined
   /** The client's IP address, where the host knows it. */
@@ -40,7 +40,7 @@ export interface Route {
   readonly record: RouteRecord
   /** The machine arrived at. Absent for a redirect, a removed route and a project without a machine. */
   readonly machine?: Machine
-  /** The port arrived at, 1 to 65535. Absent where there is no machine. */
+  /** The port arrived at, 1 to 65535. Absent where there is no machine, or no such service. */
   readonly port?: number
   /** The settings of that machine and port, the same under every hostname that leads there. Empty without a machine. */
   readonly settings: PortSettings
@@ -67,13 +67,18 @@ export interface Policy {
   /** For events and `explain`. */
   readonly name: string
   /**
+   * True for a policy whose `onRoute` decides who may reach a port that its record calls private. Without such a policy a
+   * private port is closed to everybody (403), whatever other policies say. Default false.
+   */
+  readonly decidesVisibility?: boolean
+  /**
    * Before the look-up: a canonical redirect, an address limit, a sign-in callback. On a hostname outside the grammar's
    * domains it runs once the store has said that the hostname is ours, because until then the request may be the caller's.
    */
   onRequest?(request: PolicyRequest): Decided | Promise<Decided>
   /** On the resolved route, before anything wakes and before anything is sent. */
   onRoute?(request: PolicyRequest, route: Route): Decided | Promise<Decided>
-  /** Edits the request's fields for the machine: takes a cookie out, adds an identity. The router's own come afterwards. */
+  /** Edits the client's fields for the machine: takes a cookie out, adds an identity. The router's own are added afterwards. */
   onForward?(edit: HeaderEdit, route: Route): void
   /** Edits the fields of a machine's response for the client. Not called for responses that the router generates. */
   onResponse?(head: ResponseSummary, edit: HeaderEdit, route: Route): void

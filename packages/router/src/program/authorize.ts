@@ -1,12 +1,14 @@
-import { headerValue } from "@project-ingress/forward"
 import type { GeneratedResponse } from "@project-ingress/forward"
+import { validGeneratedResponse } from "@project-ingress/forward/internal"
 import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { AccessDenied } from "../policies/access-denied.ts"
 import { PolicyError } from "../policies/policy-error.ts"
-import type { Outcome, Policy, PolicyInput, PolicyRequest, Route } from "../policies/policy.ts"
+import type { Policy, PolicyInput, PolicyRequest, Route } from "../policies/policy.ts"
+import { joinedHeader } from "./sender.ts"
 import type { VisitorRequest } from "./sender.ts"
+import type { TraceStep } from "./trace.ts"
 
 /** The request ends here with a response that no machine gave: a policy's own, or a redirect. */
 export interface Decided {
@@ -14,7 +16,9 @@ export interface Decided {
   readonly response: GeneratedResponse
 }
 
-export const isDecided = (error: object): error is Decided => "response" in error
+/** By its tag and its prototype: a policy may give an error of its own any tag. */
+export const isDecided = (error: object): error is Decided =>
+  !(error instanceof Error) && (error as Partial<Decided>)._tag === "Decided"
 
 /** The policies of a router, each in its long form, in order. */
 export const namedPolicies = (policies: readonly PolicyInput[]): readonly Policy[] =>
@@ -33,49 +37,106 @@ export const authorize = (
   policies: readonly Policy[],
   request: VisitorRequest,
   waitUntil: ((work: Promise<unknown>) => void) | undefined,
+  trace: TraceStep[],
 ): Authorization => {
-  if (policies.length === 0) return unguarded
+  if (policies.length === 0) return { onRequest: Effect.void, onRoute: closeIfPrivate }
   const asked = policyRequest(request, waitUntil)
-  const guarded = policies.some((policy) => policy.onRoute !== undefined)
+  const visibilityIsDecided = policies.some((policy) => policy.decidesVisibility === true)
   return {
-    onRequest: decided(() => first(policies, (policy) => policy.onRequest?.(asked))),
-    onRoute: guarded
-      ? (route) => decided(() => first(policies, (policy) => policy.onRoute?.(asked, route)))
-      : unguarded.onRoute,
+    onRequest: phase(policies, trace, (policy) => policy.onRequest?.(asked)),
+    onRoute: (route) => {
+      const outcome = phase(policies, trace, (policy) => policy.onRoute?.(asked, route))
+      return visibilityIsDecided ? outcome : Effect.andThen(outcome, closeIfPrivate(route))
+    },
   }
 }
 
-/** Nobody decides about routes: what a record calls private is then closed, rather than open because nobody looked. */
-const unguarded: Authorization = {
-  onRequest: Effect.void,
-  onRoute: ({ settings }) =>
-    settings.visibility === "private"
-      ? Effect.fail(
-          new AccessDenied({ reason: "the port is private and the router has no policy that decides about routes" }),
-        )
-      : Effect.void,
-}
+/** Nobody decides who may reach a private port: it is then closed, rather than open because nobody looked. */
+const closeIfPrivate = ({ settings }: Route): Effect.Effect<void, RouterError> =>
+  settings.visibility === "private"
+    ? Effect.fail(new AccessDenied({ reason: "the port is private, and no policy decides about visibility" }))
+    : Effect.void
 
-const decided = (decide: () => Outcome | Promise<Outcome>): Effect.Effect<void, RouterError | Decided> =>
+/** Runs one phase of the policies, and says in the trace who ended the request. */
+const phase = (
+  policies: readonly Policy[],
+  trace: TraceStep[],
+  run: (policy: Policy) => unknown,
+): Effect.Effect<void, RouterError | Decided> =>
   Effect.suspend(() => {
-    try {
-      const outcome = decide()
-      if (outcome === undefined) return Effect.void
-      if (!(outcome instanceof Promise)) return end(outcome)
-      return Effect.flatMap(
-        Effect.tryPromise({ try: () => outcome, catch: (cause) => new ProxyFailed({ cause }) }),
-        (late) => (late === undefined ? Effect.void : end(late)),
-      )
-    } catch (cause) {
-      return Effect.fail(new ProxyFailed({ cause }))
+    const ended = (found: Ended | undefined) => {
+      if (found === undefined) return Effect.void
+      trace.push({ step: "policy", outcome: found.policy, decision: found.decision })
+      return Effect.fail(found.error)
     }
+    const found = first(policies, run)
+    return found instanceof Promise ? Effect.flatMap(Effect.promise(() => found), ended) : ended(found)
   })
 
-const end = (outcome: NonNullable<Outcome>): Effect.Effect<never, RouterError | Decided> => {
-  if ("deny" in outcome) return Effect.fail(outcome.deny)
-  if ("redirect" in outcome) return Effect.fail(redirect(outcome.redirect.status, outcome.redirect.location))
-  return Effect.fail({ _tag: "Decided", response: outcome.respond })
+/** How a policy ended the request. */
+interface Ended {
+  readonly policy: string
+  readonly decision: "denied" | "redirected" | "responded" | "failed"
+  readonly error: RouterError | Decided
 }
+
+/** The first policy that ends the request. Synchronous as long as the policies are. Never throws and never rejects. */
+const first = (
+  policies: readonly Policy[],
+  run: (policy: Policy) => unknown,
+  from = 0,
+): Ended | undefined | Promise<Ended | undefined> => {
+  for (let at = from; at < policies.length; at++) {
+    const policy = policies[at]!
+    const failed = (cause: unknown): Ended => ({
+      policy: policy.name,
+      decision: "failed",
+      error: new ProxyFailed({ cause }),
+    })
+    try {
+      const outcome = run(policy)
+      if (isThenable(outcome)) {
+        return Promise.resolve(outcome).then(
+          (late) => endedBy(policy, late) ?? first(policies, run, at + 1),
+          (cause: unknown) => failed(cause),
+        )
+      }
+      const ended = endedBy(policy, outcome)
+      if (ended !== undefined) return ended
+    } catch (cause) {
+      return failed(cause)
+    }
+  }
+  return undefined
+}
+
+// Not `instanceof`: a promise of another realm, such as a test runner's, is one as well.
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
+
+/** What a policy returned, read once. Fails closed: `return false` is a mistake, and must not let anybody in. */
+const endedBy = ({ name: policy }: Policy, outcome: unknown): Ended | undefined => {
+  if (outcome === undefined) return undefined
+  const { deny, redirect: to, respond } = (outcome ?? {}) as Readonly<Record<string, unknown>>
+  if (deny instanceof PolicyError) return { policy, decision: "denied", error: deny }
+  if (deny === undefined && isRedirect(to)) {
+    return { policy, decision: "redirected", error: redirect(to.status, to.location) }
+  }
+  if (deny === undefined && to === undefined && isResponse(respond)) {
+    return { policy, decision: "responded", error: { _tag: "Decided", response: respond } }
+  }
+  const cause = new TypeError(`policy ${policy} must return undefined, { deny }, { redirect } or { respond }`)
+  return { policy, decision: "failed", error: new ProxyFailed({ cause }) }
+}
+
+const statuses: readonly unknown[] = [301, 302, 303, 307, 308]
+
+const isRedirect = (value: unknown): value is { readonly status: number; readonly location: string } => {
+  const { status, location } = (value ?? {}) as Readonly<Record<string, unknown>>
+  return statuses.includes(status) && typeof location === "string" && /^[\x21-\x7e]+$/.test(location)
+}
+
+const isResponse = (value: unknown): value is GeneratedResponse => validGeneratedResponse(value) === undefined
 
 /** A redirect that nobody may keep: the next visitor may be somebody else. */
 export const redirect = (status: number, location: string): Decided => ({
@@ -93,7 +154,7 @@ const policyRequest = (
   host: request.host,
   port: publicPort(request),
   path: request.path,
-  header: (lowerName) => headerValue(request.headers, lowerName),
+  header: (lowerName) => joinedHeader(request.headers, lowerName),
   clientAddress: request.clientAddress,
   upgrade: request.upgrade !== false,
   get signal() {
@@ -109,53 +170,3 @@ const publicPort = ({ host, scheme }: VisitorRequest): number => {
 
 const ignore = (): void => {}
 
-/** The first outcome. Synchronous as long as the policies are. Throws what they throw, and on what is no outcome. */
-const first = (
-  policies: readonly Policy[],
-  decide: (policy: Policy) => unknown,
-  from = 0,
-): Outcome | Promise<Outcome> => {
-  for (let at = from; at < policies.length; at++) {
-    const policy = policies[at]!
-    const decided = decide(policy)
-    if (isThenable(decided)) {
-      return Promise.resolve(decided).then((late) => outcomeOf(policy, late) ?? first(policies, decide, at + 1))
-    }
-    const outcome = outcomeOf(policy, decided)
-    if (outcome !== undefined) return outcome
-  }
-  return undefined
-}
-
-// A promise of another realm (a test runner's, a vm context's) is one as well.
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
-
-/** Fails closed: `return false` is a mistake, and must not let anybody in. */
-const outcomeOf = (policy: Policy, decided: unknown): Outcome => {
-  if (decided === undefined) return undefined
-  if (!isOutcome(decided)) {
-    throw new TypeError(`policy ${policy.name} must return undefined, { deny }, { redirect } or { respond }`)
-  }
-  return decided
-}
-
-const isOutcome = (value: unknown): value is NonNullable<Outcome> => {
-  if (typeof value !== "object" || value === null) return false
-  const { deny, redirect, respond } = value as Readonly<Record<string, unknown>>
-  if (deny !== undefined) return deny instanceof PolicyError
-  if (redirect !== undefined) return isRedirect(redirect)
-  return isResponse(respond)
-}
-
-const statuses: readonly unknown[] = [301, 302, 303, 307, 308]
-
-const isRedirect = (value: unknown): boolean => {
-  const { status, location } = (value ?? {}) as Readonly<Record<string, unknown>>
-  return statuses.includes(status) && typeof location === "string" && /^[\x21-\x7e]+$/.test(location)
-}
-
-const isResponse = (value: unknown): boolean => {
-  const { status, headers } = (value ?? {}) as Readonly<Record<string, unknown>>
-  return Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599 && Array.isArray(headers)
-}

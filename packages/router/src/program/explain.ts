@@ -28,6 +28,19 @@ export interface Explanation {
   readonly steps: readonly string[]
 }
 
+/** What else the decisions may depend on: rules on all of it, replicas on the address, `d:<port>:` keys on the port. */
+export interface ExplainedRequest {
+  /** Default `GET`. */
+  readonly method?: string
+  /** Default `/`. */
+  readonly path?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** The visitor's IP address. Default: none is known, so that any replica may be chosen. */
+  readonly clientAddress?: string
+  /** The port of the listening socket. */
+  readonly localPort?: number
+}
+
 /**
  * Follows a hostname up to the machine by the very program of a request, without touching the machine. Policies depend on the
  * request, so they are named and not evaluated: nothing that they count or consume is used up. Never fails.
@@ -35,12 +48,14 @@ export interface Explanation {
 export const explain = Effect.fnUntraced(function* (
   settings: { readonly grammar: Grammar; readonly policies?: readonly PolicyInput[] },
   hostname: string,
+  asked: ExplainedRequest = {},
 ): Effect.fn.Return<Explanation, never, Routes | Machines> {
   const trace: TraceStep[] = []
-  const request = { host: hostname, method: "GET", path: "/", headers: [] }
+  const { method = "GET", path = "/", headers = {}, clientAddress, localPort } = asked
+  const request = { host: hostname, method, path, headers: Object.entries(headers).flat(), clientAddress, localPort }
   const resolved = yield* Effect.result(resolveRoute(settings.grammar, request, { trace, whenOurs: Effect.void }))
   if (Result.isSuccess(resolved)) {
-    for (const { name } of namedPolicies(settings.policies ?? [])) trace.push({ step: "policy", outcome: name })
+    for (const { name } of namedPolicies(settings.policies ?? [])) trace.push({ step: "policy", outcome: name, decision: "not evaluated" })
     const { machine } = resolved.success
     if (machine !== undefined) {
       const machines = yield* Machines

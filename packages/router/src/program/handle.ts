@@ -4,10 +4,10 @@ import type { GeneratedResponse, HopHeaderNames, SigningKey } from "@project-ing
 import type { Grammar, HostnameForeign } from "@project-ingress/hostname"
 import type { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
-import { LoopDetected, MachineDetached, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
+import { LoopDetected, MachineDetached, RouteNotFound, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { maxHops, timesPassed } from "../hop/loop.ts"
-import { headerEdits } from "../policies/edit-headers.ts"
+import { headerEdits } from "./header-edits.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
 import type { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
@@ -24,7 +24,7 @@ export interface RouterSettings {
   readonly grammar: Grammar
   /** What signs tickets: the private half (EdDSA) or the shared secret (HS256). */
   readonly signingKey: SigningKey
-  /** In order; the first outcome counts. Default: none, everybody may see everything. */
+  /** In order; the first outcome counts. Default: none; then every port is public but those that their record calls private. */
   readonly policies?: readonly PolicyInput[]
   /** The headers of the hop; must be the machine's. Default `x-iterate-proxy-*`. */
   readonly headerNames?: HopHeaderNames
@@ -48,7 +48,7 @@ export const handle = (settings: RouterSettings) => {
     sender: Sender<A>,
     trace: TraceStep[] = [],
   ): Effect.fn.Return<Handled<A>, RouterError | HostnameForeign, Routes | Machines> {
-    const policy = authorize(policies, request, sender.waitUntil)
+    const policy = authorize(policies, request, sender.waitUntil, trace)
 
     /** What is decided without the route, once it is known that the hostname is ours. */
     const whenOurs = Effect.suspend((): Effect.Effect<void, RouterError | Decided> => {
@@ -84,12 +84,13 @@ export const handle = (settings: RouterSettings) => {
   })
 }
 
-/** What a record without a machine comes to. */
+/** What a route that leads to no machine comes to. */
 const withoutMachine = (
   grammar: Grammar,
   request: VisitorRequest,
   { key, record, target }: Route,
 ): Effect.Effect<never, RouterError | Decided> => {
+  if (record.kind === "machine") return Effect.fail(new RouteNotFound({ key, service: target.service! }))
   if (record.kind === "removed") return Effect.fail(new RouteRemoved({ key }))
   const location = record.kind === "redirect" ? redirectLocation(grammar, record, target, request) : undefined
   if (record.kind !== "redirect" || location === undefined) return Effect.fail(new MachineDetached({ key }))

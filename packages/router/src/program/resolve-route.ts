@@ -1,17 +1,17 @@
-import { headerValue } from "@project-ingress/forward"
 import { candidates, routeKey } from "@project-ingress/hostname"
-import type { Grammar, HostnameForeign } from "@project-ingress/hostname"
+import type { Candidate, Grammar, HostnameForeign, Target } from "@project-ingress/hostname"
 import type { Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { RouteNotFound } from "../errors.ts"
 import type { RouteInvalid, RouterError, RouteUnknown } from "../errors.ts"
 import type { Route } from "../policies/policy.ts"
-import type { RouteKey } from "../stores/record.ts"
+import type { PortSettings, RouteKey, RouteRecord } from "../stores/record.ts"
 import { Routes } from "../stores/routes.ts"
 import type { FoundRoute } from "../stores/routes.ts"
 import { settingsOf } from "../stores/settings.ts"
-import { selectMachine } from "./select-machine.ts"
+import { namedPort, selectMachine } from "./select-machine.ts"
+import { joinedHeader } from "./sender.ts"
 import type { VisitorRequest } from "./sender.ts"
 import type { TraceStep } from "./trace.ts"
 
@@ -53,43 +53,69 @@ export const resolveRoute = Effect.fnUntraced(function* <E>(
     trace.push({ step: "hostname", outcome: "malformed", reason: found.reason })
     return yield* Effect.fail(found)
   }
-  const [first, ...others] = found
+  const [first] = found
   if (first === undefined) return yield* notOurs(host, trace, "not a hostname of the grammar: left to the caller's app")
-  const keys = [first.key, ...others.map(({ key }) => key)] as const
   // A name under the grammar's own domains is ours whatever the store says; any other one only if the store knows it.
   const platform = first.target.domain !== undefined
+  const keys = found.map(({ key }) => key)
   trace.push({ step: "hostname", outcome: "named", keys, ...(platform ? { target: first.target } : {}) })
   if (platform) yield* whenOurs
-  const known = yield* Effect.catchTag(
-    lookUp(keys, options, trace),
+  const { target, ...known } = yield* Effect.catchTag(
+    firstKnown(grammar, found, options),
     "RouteNotFound",
     (missing): Effect.Effect<never, RouteNotFound | HostnameForeign> =>
       platform ? Effect.fail(missing) : notOurs(host, trace, "no route of any of these: left to the caller's app"),
   )
   if (!platform) yield* whenOurs
 
-  const { target } = found.find(({ key }) => key === known.key)!
-  // On a custom domain the name says only which machine is asked for.
-  const ofMachine = target.kind === "machine" && !platform
-  const { key, record } = ofMachine ? yield* machineOf(known, routeKey(target), options, trace) : known
+  // On a custom domain the name says only which machine is asked for. A domain without a machine of its own has none to show.
+  const ofMachine = target.kind === "machine" && !platform && known.record.kind === "machine"
+  const { key, record } = ofMachine ? yield* machineOf(known, routeKey(target), options) : known
   const { version, epoch, kind } = record
   trace.push({ step: "record", outcome: kind, version, epoch })
-  if (kind !== "machine") {
-    const { visibility } = record
-    return { key, target, record, settings: visibility === undefined ? {} : { visibility } }
-  }
+  if (kind !== "machine") return { key, target, record, settings: visibilityOf(record) }
   const { method, path, clientAddress } = request
-  const asked = { method, path, clientAddress, header: (lower: string) => headerValue(request.headers, lower) }
+  const asked = { method, path, clientAddress, header: (lower: string) => joinedHeader(request.headers, lower) }
   const { machine, port } = selectMachine(grammar, target, record, asked, trace)
-  if (port === undefined) return yield* Effect.fail(new RouteNotFound({ key, service: target.service! }))
+  // No such service. The policies decide all the same, so that nobody learns which services a private project has.
+  if (port === undefined) return { key, target, record, settings: visibilityOf(record) }
   return { key, target, record, machine, port, settings: settingsOf(record, machine.id, port) }
 })
+
+const visibilityOf = ({ visibility }: RouteRecord): PortSettings => (visibility === undefined ? {} : { visibility })
+
+/** A route that the store knows, and what the hostname names in it. */
+interface KnownRoute extends FoundRoute {
+  readonly target: Target
+}
+
+/**
+ * The first candidate that leads somewhere. On a custom domain a label that is no port and no service of the domain's project
+ * is none of its names: the next candidate, such as the wildcard above it, is looked up.
+ */
+const firstKnown = Effect.fnUntraced(function* (
+  grammar: Grammar,
+  found: readonly Candidate[],
+  options: LookUpOptions,
+): Effect.fn.Return<KnownRoute, RouteNotFound | RouteUnknown | RouteInvalid, Routes> {
+  for (let rest = found; ; ) {
+    const [first, ...others] = rest.map(({ key }) => key)
+    const known = yield* lookUp([first!, ...others], options)
+    const at = rest.findIndex(({ key }) => key === known.key)
+    const { target } = rest[at]!
+    rest = rest.slice(at + 1)
+    const isName = target.service === undefined || knowsService(grammar, target, known.record)
+    if (isName || rest.length === 0) return { ...known, target }
+  }
+})
+
+const knowsService = (grammar: Grammar, target: Target, record: RouteRecord): boolean =>
+  record.kind !== "machine" || namedPort(grammar, target, record)?.port !== undefined
 
 /** One look-up, and what came of it as a step of the trace. */
 const lookUp = Effect.fnUntraced(function* (
   keys: readonly [RouteKey, ...RouteKey[]],
-  { refresh = false, waitUntil }: LookUpOptions,
-  trace: TraceStep[],
+  { refresh = false, waitUntil, trace }: LookUpOptions,
 ): Effect.fn.Return<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid, Routes> {
   const routes = yield* Routes
   const found = yield* Effect.result(
@@ -107,19 +133,18 @@ const lookUp = Effect.fnUntraced(function* (
   return yield* Effect.fail(error)
 })
 
-type LookUpOptions = Pick<ResolveOptions<never>, "refresh" | "waitUntil">
+type LookUpOptions = Omit<ResolveOptions<never>, "whenOurs">
 
 /** The machine's own record, if it and the domain have one owner; otherwise there is no such route. */
 const machineOf = Effect.fnUntraced(function* (
   domain: FoundRoute,
   key: RouteKey,
   options: LookUpOptions,
-  trace: TraceStep[],
 ): Effect.fn.Return<FoundRoute, RouterError, Routes> {
-  const machine = yield* lookUp([key], options, trace)
+  const machine = yield* lookUp([key], options)
   const { owner } = domain.record
   if (owner !== undefined && machine.record.owner === owner) return machine
-  trace.push({
+  options.trace.push({
     step: "refused",
     outcome: "OWNER",
     key,

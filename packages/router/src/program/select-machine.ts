@@ -29,7 +29,8 @@ export const selectMachine = (
   request: SelectionRequest,
   trace: TraceStep[],
 ): Selection => {
-  const seed = request.clientAddress ?? ""
+  // Without an address nobody can be kept at one entry, so that each request may go to any.
+  const seed = request.clientAddress ?? String(Math.random())
   const named = namedPort(grammar, target, record)
   const rules = named === undefined ? (record.rules ?? []) : []
   const matched = rules.length === 0 ? undefined : matchRule(rules, request)
@@ -60,7 +61,7 @@ const replicaOf = ({ machine, replicas = [] }: MachineRoute, seed: string): Mach
       )!.machine
 
 /** The port of a hostname that names a port or a service; a service of the record wins over the grammar's. */
-const namedPort = (
+export const namedPort = (
   grammar: Grammar,
   target: Target,
   { services }: MachineRoute,
@@ -74,8 +75,8 @@ const namedPort = (
 }
 
 /**
- * Chooses one of several weighted entries for a visitor, always the same one while the entries stay: a session in the memory
- * of one replica survives the next request. `seed` is the visitor's address; without one everybody gets the same entry.
+ * Chooses one of several weighted entries, always the same one for the same `seed` while the entries stay: a session in the
+ * memory of one replica survives the visitor's next request.
  */
 const pick = <T extends { readonly weight?: number | undefined }>(
   entries: readonly T[],

@@ -6,7 +6,7 @@ import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
-import type { HeaderEdits } from "../policies/edit-headers.ts"
+import type { HeaderEdits } from "./header-edits.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import type { ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
 

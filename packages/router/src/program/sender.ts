@@ -12,7 +12,7 @@ export interface VisitorRequest {
   readonly path: string
   readonly headers: HeaderList
   readonly scheme: "http" | "https"
-  /** The client's IP address, where it is known. */
+  /** The client's IP address, where it is known: what `clientAddressOf` gives. */
   readonly clientAddress?: string | undefined
   /** The port of the listening socket, where there is one: never the `Host` field's. */
   readonly localPort?: number | undefined
@@ -48,6 +48,26 @@ export type ResponseEdit = (
 export interface Sender<A> extends Omit<AttemptRequest<A>, "send"> {
   /** Sends the request. Called again only after `replayable` said so. */
   readonly send: (request: MachineRequest) => Effect.Effect<AttemptResponse<A>, SendFailure>
+}
+
+/** A field's lines joined into one value, as Fetch gives them (RFC 9110 §5.3; cookies: RFC 9113 §8.2.3). */
+export const joinedHeader = (headers: HeaderList, lowerName: string): string | undefined => {
+  let joined: string | undefined
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length !== lowerName.length || headers[i]!.toLowerCase() !== lowerName) continue
+    joined = joined === undefined ? headers[i + 1]! : `${joined}${lowerName === "cookie" ? "; " : ", "}${headers[i + 1]!}`
+  }
+  return joined
+}
+
+/**
+ * An IP address in one notation for policies, events and apps: without zone, and IPv4 as such where a socket on `::` shows it
+ * as `::ffff:192.0.2.1`. `undefined` for anything else.
+ */
+export const clientAddressOf = (address: unknown): string | undefined => {
+  if (typeof address !== "string") return undefined
+  const plain = address.replace(/%.*$/s, "").replace(/^::ffff:(?=\d+\.)/i, "")
+  return /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:.]{2,45})$/i.test(plain) ? plain : undefined
 }
 
 /** RFC 9110 §9.2.1: asking twice changes nothing. */

@@ -47,8 +47,12 @@ export type TraceStep =
       readonly version: number
     }
   | { readonly step: "port"; readonly outcome: number | "unknown"; readonly reason: string }
-  /** `outcome` is the policy's name. A bare hostname cannot tell what it would decide. */
-  | { readonly step: "policy"; readonly outcome: string }
+  /** `outcome` is the policy's name. `explain` cannot know what it would decide. */
+  | {
+      readonly step: "policy"
+      readonly outcome: string
+      readonly decision: "denied" | "redirected" | "responded" | "failed" | "not evaluated"
+    }
   /** `outcome` is the provider's type. */
   | { readonly step: "provider"; readonly outcome: string; readonly configured: boolean }
 
@@ -63,7 +67,7 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "lookup":
       if (step.outcome === "miss") return "the store has no such route: 404"
       if (step.outcome === "unknown") return "the store cannot tell now: 503"
-      return step.stale === true ? `known by layer ${step.layer}, ${step.ageMs} ms old, stale` : undefined
+      return step.stale === true ? `known by ${step.layer ?? "the store"}, ${step.ageMs ?? "unknown"} ms old, stale` : undefined
     case "record":
       if (step.outcome === "machine") return undefined
       return `${recordSentences[step.outcome]}, version ${step.version}`
@@ -76,7 +80,9 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "port":
       return step.outcome === "unknown" ? `no port: ${step.reason}` : `port ${step.outcome}`
     case "policy":
-      return `policy ${step.outcome} depends on the request and was not evaluated`
+      return step.decision === "not evaluated"
+        ? `policy ${step.outcome} depends on the request and was not evaluated`
+        : `policy ${step.outcome} ${step.decision}`
     case "provider":
       break
   }

@@ -1,7 +1,9 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { OptionCheck } from "@project-ingress/forward/internal"
 import type { Grammar } from "@project-ingress/hostname"
+import { isGrammar } from "./is-grammar.ts"
 import { changeLog } from "./registry/change-log.ts"
-import { findProject, listProjects } from "./registry/find.ts"
+import { findByPrefix, findProject, listProjects } from "./registry/find.ts"
 import { memoryTables } from "./registry/memory-tables.ts"
 import type { RouteKey } from "./record.ts"
 import { addDomain, domainOfProject, markVerified, proofOf, removeDomain, requireProof } from "./registry/domains.ts"
@@ -62,10 +64,10 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
     },
     { required: ["grammar"] },
   )
-  const { grammar, quarantineMs = 30 * 86_400_000, keptChanges = 10_000, now = Date.now } = options
-  const { resolveTxt = async () => [] } = options
-  const tables = memoryTables(changeLog(randomId(16), keptChanges))
-  const { log, projects, names, machines } = tables
+  const { grammar, quarantineMs = 30 * 86_400_000, keptChanges = 10_000 } = options
+  const { resolveTxt = async () => [], now = () => Date.now() } = options
+  const tables = memoryTables(changeLog(randomId(16), keptChanges), now)
+  const { log, projects, machines } = tables
   // One proof for each owner and domain: it stays when a project is renamed, and is of no use to another owner.
   const tokens = new Map<string, string>()
   const tokenFor = (owner: string | undefined, hostname: string): string => {
@@ -78,7 +80,7 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
     proofOf(hostname, tokenFor(owner, hostname))
 
   const change = <A>(run: (change: Change) => A): A =>
-    tables.transact((state) => run({ state, grammar, now: now(), quarantineMs, nextVersion: tables.nextVersion }))
+    tables.transact((state, at) => run({ state, grammar, now: at, quarantineMs, nextVersion: tables.nextVersion }))
 
   /** Runs one change of a project, if its version is the one that the caller has seen. */
   const changeProject = <A>(
@@ -86,7 +88,7 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
     options: ChangeOptions | undefined,
     run: (change: Change, project: ProjectState) => A,
   ): A => {
-    const project = findProject(projects, names, reference)
+    const project = findProject(tables, reference)
     requireVersion(project, options)
     return change((inside) => run(inside, project))
   }
@@ -111,7 +113,7 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
     create: async (project) =>
       present(change((inside) => operations.createProject(inside, `prj_${randomId(20)}`, project))),
     rename: async (reference, name, options) => {
-      const before = findProject(projects, names, reference)
+      const before = findProject(tables, reference)
       requireVersion(before, options)
       // Refused at once where no proof would help.
       const wanted = projectName(grammar, name)
@@ -141,6 +143,7 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
     revoke: async (reference, options) => present(changeProject(reference, options, operations.revokeProject)),
 
     putMachine: async (machine, options) => {
+      checkChange(options)
       if (options?.ifVersion !== undefined) requireVersion(findMachine(machine.id), options)
       return presentMachine(change((inside) => operations.putMachine(inside, machine)))
     },
@@ -156,7 +159,7 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
       return domainOf(project, domainName(grammar, hostname))
     },
     verifyDomain: async (reference, given, options) => {
-      const before = findProject(projects, names, reference)
+      const before = findProject(tables, reference)
       requireVersion(before, options)
       const hostname = domainOfProject(before, domainName(grammar, given))
       await requireProof(resolveTxt, hostname, proofFor(before, hostname))
@@ -169,15 +172,27 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
       changeProject(reference, options, (inside, project) => removeDomain(inside, project, hostname))
     },
 
-    read: async (reference, { owner } = {}) => present(findProject(projects, names, reference, owner)),
+    read: async (reference, options = {}) => {
+      checkOwner(options, {})
+      return present(findByPrefix(tables, reference, options.owner))
+    },
     list: async (options = {}) => {
+      // Their values are checked by `listProjects`, with an error of the registry.
+      checkOwner(options, { cursor: () => undefined, limit: () => undefined })
       const { found, next } = listProjects(projects, options)
       return { projects: found.map(present), ...(next === undefined ? {} : { next }) }
     },
 
-    snapshot: () => log.snapshot(),
-    changes: (since, options) => log.changes(since, options),
+    snapshot: async (options) => {
+      tables.expire()
+      return log.snapshot(options)
+    },
+    changes: async (since, options) => {
+      tables.expire()
+      return log.changes(since, options)
+    },
     get: (key) => {
+      tables.expire()
       const record = log.get(key)
       return record === undefined ? { status: "miss" } : { status: "hit", record, layer: "memory" }
     },
@@ -193,16 +208,20 @@ const presentMachine = ({ machine, owner, settings, version, project }: MachineS
   ...(project === undefined ? {} : { project }),
 })
 
-const requireVersion = ({ version }: { readonly version: number }, options: ChangeOptions = {}): void => {
-  // A misspelt `ifVersion` would overwrite what it should protect.
+/** A misspelt `ifVersion` would overwrite what it should protect. */
+const checkChange = (options: ChangeOptions = {}): void =>
   checkOptions("registry", options, { ifVersion: accept.integer(0) })
+
+const requireVersion = ({ version }: { readonly version: number }, options: ChangeOptions = {}): void => {
+  checkChange(options)
   const { ifVersion } = options
   if (ifVersion !== undefined && ifVersion !== version)
     throw new VersionConflict({ expected: ifVersion, actual: version })
 }
 
-const isGrammar = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && Array.isArray((value as { readonly domains?: unknown }).domains)
+/** An owner that got lost on its way, or a misspelt one, must not open the projects of every tenant. */
+const checkOwner = (options: { readonly owner?: string }, others: Readonly<Record<string, OptionCheck>>): void =>
+  checkOptions("registry", options, { owner: accept.string, ...others }, { required: Object.keys(options ?? {}) })
 
 /** Lower-case letters and digits, 5 random bits each. */
 const randomId = (length: number): string => {

@@ -42,9 +42,12 @@ type Counted = "version" | "epoch"
 /** A route store in this process, for tests, examples and platforms with one process. */
 export interface MemoryStore extends RouteStore {
   get(key: RouteKey): Lookup
-  /** Points a key somewhere, from now on. Returns the record as stored; it is checked when it is looked up. */
+  /**
+   * Points a key somewhere, from now on. Returns the record as stored; its fields are checked when it is looked up. Throws a
+   * `TypeError` for a key that no hostname leads to (`p:Misha`), and for a route that is not an object.
+   */
   readonly attach: (key: RouteKey, route: RouteInput) => RouteRecord
-  /** Forgets a key, from now on. False when it was not attached. */
+  /** Forgets a key, from now on. False when it was not attached. Throws a `TypeError` for a key that no hostname leads to. */
   readonly detach: (key: RouteKey) => boolean
   stats(): StoreStats
 }
@@ -65,6 +68,9 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
   let epoch = 0
 
   const attach = (key: RouteKey, route: RouteInput): RouteRecord => {
+    checkKey(key)
+    const written: unknown = route
+    if (!isObject(written)) throw new TypeError(`memoryStore: ${key} must be an object, got ${kindOf(written)}`)
     epoch += 1
     const given: RouteRecord =
       route.kind === undefined || route.kind === "machine"
@@ -78,10 +84,8 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
 
   if (!isObject(initial)) throw new TypeError(`memoryStore: initial must be an object, got ${kindOf(initial)}`)
   for (const [key, route] of Object.entries(initial)) {
-    if (!/^[pmd]:./.test(key))
-      throw new TypeError(`memoryStore: ${key} must be a key: p:<slug>, m:<machine>, d:<domain>`)
+    checkKey(key)
     if (route === undefined) continue
-    if (!isObject(route)) throw new TypeError(`memoryStore: ${key} must be an object, got ${kindOf(route)}`)
     const { problem } = decodeRecord(attach(key as RouteKey, route))
     if (problem !== undefined) throw new TypeError(`memoryStore: ${key}: ${problemMessage(problem)}`)
   }
@@ -89,6 +93,7 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
   return {
     attach,
     detach: (key) => {
+      checkKey(key)
       epoch += 1
       return records.delete(key)
     },
@@ -99,5 +104,18 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
     stats: () => ({ layers: [{ layer: "memory", routes: records.size, ageMs: 0 }] }),
   }
 }
+
+/** A record under a key that is never looked up would look attached and lead nowhere. */
+const checkKey = (key: unknown): void => {
+  if (typeof key === "string" && isKey(key)) return
+  const shown = typeof key === "string" ? key.slice(0, 256) : kindOf(key)
+  throw new TypeError(`memoryStore: ${shown} must be a key: p:<slug>, m:<machine>, d:<domain>`)
+}
+
+/** Keys as `candidates` makes them: in lower case, of a domain perhaps with `<port>:` or `*.` before it. */
+const isKey = (key: string): boolean =>
+  /^p:[a-z\d]+(?:-[a-z\d]+)*$/.test(key) ||
+  /^m:[a-z\d]+(?:[_-][a-z\d]+)*$/.test(key) ||
+  /^d:(?:[1-9]\d{0,4}:|\*\.)?[a-z\d-]+(?:\.[a-z\d-]+)*$/.test(key)
 
 const miss: Lookup = { status: "miss" }

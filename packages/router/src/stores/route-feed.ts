@@ -5,11 +5,15 @@ import type { RouteKey, RouteRecord } from "./record.ts"
  * cursor loses nothing; a change may come twice, so apply one only if its `version` is higher than the one you have.
  */
 export interface RouteFeed {
-  /** Every key that leads somewhere, as of the cursor or later. Rejects when the authority cannot be read. */
+  /**
+   * Every key that leads somewhere, as of the cursor or later. Rejects when the authority cannot be read, with a `TypeError` for
+   * an option that it does not have, and with the signal's reason.
+   */
   snapshot(options?: { readonly signal?: AbortSignal }): Promise<FeedSnapshot>
   /**
-   * Changes after a cursor, oldest first. `gap`: they are not kept for as long, or the cursor is of another registry; read
-   * a new snapshot. Rejects when the authority cannot be read.
+   * Changes after a cursor, oldest first, also those that time alone has made: the machines of a project that has expired lead
+   * elsewhere. A record that is past its `expiresAt` is not taken back. `gap`: they are not kept for as long, or the cursor is of another registry; read
+   * a new snapshot. Rejects as `snapshot` does.
    */
   changes(
     since: string,

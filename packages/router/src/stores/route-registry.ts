@@ -7,8 +7,10 @@ import type { DomainProof } from "./registry/errors.ts"
  * Each call is atomic: all keys of a project (`p:`, its `d:`, the `m:` of its machines) change together, or none does and
  * the call rejects with a `RegistryError`. Anything else that it rejects with is a failure of the database.
  *
- * A `reference` is a project's id, its current name, or the beginning of either that no other project shares; an exact id
- * or name wins. Names and domains are taken in any case and returned in lower case.
+ * A `reference` is a project's id or its current name; a former name is none. `read` alone also takes the beginning of either
+ * that no other project shares: what a change would mean by it depends on the projects that there are. Names and domains are
+ * taken in any case and returned in lower case. Every call rejects with `NotFound` for a project or machine that is not
+ * registered, and with a `TypeError` for an option that it does not have.
  */
 export interface RouteRegistry {
   /**
@@ -18,13 +20,13 @@ export interface RouteRegistry {
   create(project: NewProject): Promise<Project>
   /**
    * Gives a project another name. The old name is quarantined and redirects (308) to the new one, with the visitor's port;
-   * the same project may take it back. The proof of each verified domain is asked for again first: if one is missing,
+   * the redirect is private if the project or any of its ports is. The same project may take the name back. The proof of each verified domain is asked for again first: if one is missing,
    * nothing changes and the call rejects with `DomainNotVerified`. Also `NameTaken`, `ReservedName`, `InvalidInput`.
    */
   rename(reference: string, name: string, options?: ChangeOptions): Promise<Project>
   /**
-   * Removes a project. Its name and its verified domains become tombstones for the time of quarantine, its machines are
-   * detached. Its id is no longer found.
+   * Removes a project. Its name and its verified domains become tombstones for the time of quarantine, private if the project
+   * or any of its ports is; its machines are detached. Its id is no longer found.
    */
   remove(reference: string, options?: ChangeOptions): Promise<void>
   /**
@@ -44,7 +46,10 @@ export interface RouteRegistry {
   attach(reference: string, machine: string, options?: ChangeOptions): Promise<Project>
   /** Takes the machine and all replicas away from a project, and ends a redirect. Raises the epoch, even if there was none. */
   detach(reference: string, options?: ChangeOptions): Promise<Project>
-  /** Makes all names of a project redirect. Its machine and replicas are taken away. Raises the epoch. `InvalidInput`. */
+  /**
+   * Makes all names of a project redirect. Its machine and replicas are taken away. The redirect is private if the project or
+   * any of its ports is. Raises the epoch. Rejects with `InvalidInput`.
+   */
   redirect(reference: string, redirect: Redirect, options?: ChangeOptions): Promise<Project>
   /** Ends all sessions and links given out for a project: raises its generation. */
   revoke(reference: string, options?: ChangeOptions): Promise<Project>
@@ -68,7 +73,7 @@ export interface RouteRegistry {
   /** The domain leads nowhere from now on, and is free. */
   removeDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<void>
 
-  /** Rejects with `NotFound` or `AmbiguousReference`. */
+  /** A project by its id, its name or the beginning of one. Rejects with `NotFound` or `AmbiguousReference`. */
   read(
     reference: string,
     options?: { /** Only among this owner's projects. */ readonly owner?: string },
@@ -77,24 +82,26 @@ export interface RouteRegistry {
   list(options?: ListOptions): Promise<ProjectPage>
 }
 
-/** Of every change. */
+/** Options of every change. */
 export interface ChangeOptions {
-  /** Only if that is the project's (or machine's) version now; else the call rejects with `VersionConflict`. */
+  /** The expected version of the project (or machine). If it has another one, the call rejects with `VersionConflict`. */
   readonly ifVersion?: number
 }
 
+/** Which projects `list` returns. */
 export interface ListOptions {
-  /** Only this owner's. */
+  /** Only projects of this owner. */
   readonly owner?: string
-  /** `next` of the page before. */
+  /** `next` of the previous page. Default: the first page. */
   readonly cursor?: string
-  /** 1 to 1 000. Default 100. */
+  /** How many projects at most, 1 to 1 000. Default 100. */
   readonly limit?: number
 }
 
+/** One page of projects, in the order of their ids. */
 export interface ProjectPage {
   readonly projects: readonly Project[]
-  /** The cursor of the next page; absent on the last. */
+  /** The cursor of the next page; absent on the last one. */
   readonly next?: string
 }
 
@@ -108,7 +115,10 @@ export interface ProjectConfig extends MachineSettings {
   readonly replicas?: readonly string[]
   /** The first rule that matches chooses the machine, which has the project's owner, and the port. */
   readonly rules?: readonly ProjectRule[]
-  /** In ms since 1970; the project's names lead nowhere afterwards. */
+  /**
+   * In ms since 1970. From then on the project's names lead nowhere, and its machines have their own settings again, private by
+   * default, though they stay attached.
+   */
   readonly expiresAt?: number
   readonly metadata?: Readonly<Record<string, unknown>>
 }
@@ -134,6 +144,7 @@ export interface Redirect {
   readonly status?: RedirectRoute["status"]
 }
 
+/** A project to create: its name, its owner and its configuration. */
 export interface NewProject extends ProjectConfig {
   /** The public name: a slug of the grammar. */
   readonly name: string

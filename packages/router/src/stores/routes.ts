@@ -5,6 +5,9 @@ import { decodeRecord } from "./decode-record.ts"
 import type { DecodedRecord } from "./decode-record.ts"
 import type { RouteKey, RouteRecord } from "./record.ts"
 import type { FirstLookup, LookupOptions, LookupSource, RouteStore } from "./route-store.ts"
+import { isObject } from "./shape.ts"
+import type { StoreEvent } from "./store-event.ts"
+import { LookupFailed, storeHealth } from "./store-health.ts"
 
 /** Where keys lead. */
 export class Routes extends Context.Service<
@@ -32,11 +35,25 @@ export interface FoundRoute extends LookupSource {
 /** How long one look-up may take, all its keys together, in ms: a client would rather try again than wait. */
 const LOOKUP_TIMEOUT_MS = 5_000
 
+/** How a store is used. */
+export interface FromStoreOptions {
+  /** Called when the store begins to fail and when it works again, by what came of its look-ups. Must not throw. */
+  readonly onEvent?: (event: StoreEvent) => void
+}
+
 /**
  * Lifts a store: the one seam. Whatever it throws, rejects with or hangs on is `RouteUnknown`, never a missing route. What it
  * gives is decoded once for each record object.
  */
-export const fromStore = (store: RouteStore): Routes["Service"] => {
+export const fromStore = (store: RouteStore, { onEvent }: FromStoreOptions = {}): Routes["Service"] => {
+  const health = onEvent === undefined ? undefined : storeHealth(onEvent)
+  /** A look-up whose client has left never comes here: it says nothing of the store. */
+  const observed = (outcome: Outcome | undefined): Outcome | undefined => {
+    if (outcome instanceof RouteUnknown) health?.failed(outcome.cause)
+    else health?.worked()
+    return outcome
+  }
+
   // By identity: a store that keeps its records in memory gives the same object each time.
   const decoded = new WeakMap<object, DecodedRecord>()
   const decode = (record: unknown): DecodedRecord => {
@@ -97,17 +114,17 @@ export const fromStore = (store: RouteStore): Routes["Service"] => {
           signal: left.signal,
           ...(waitUntil === undefined ? {} : { waitUntil }),
         })
-        if (!(outcome instanceof Promise)) return resultOf(keys, outcome)
+        if (!(outcome instanceof Promise)) return resultOf(keys, observed(outcome))
         return Effect.promise(() => outcome).pipe(
           Effect.onInterrupt(() => Effect.sync(() => left.abort())),
           Effect.timeoutOrElse({
             duration: LOOKUP_TIMEOUT_MS,
             orElse: () =>
               Effect.succeed(
-                new RouteUnknown({ key: keys[0], cause: new Error(`no result within ${LOOKUP_TIMEOUT_MS} ms`) }),
+                new RouteUnknown({ key: keys[0], cause: new LookupFailed(`no result within ${LOOKUP_TIMEOUT_MS} ms`) }),
               ),
           }),
-          Effect.flatMap((late) => resultOf(keys, late)),
+          Effect.flatMap((late) => resultOf(keys, observed(late))),
         )
       }),
   }
@@ -139,7 +156,9 @@ const settle = (
       if (key === undefined || at === -1)
         return unknown(keys, "the store gave a record of a key that was not asked for")
       const { record, problem } = decode(looked.record)
-      if (problem?.field === "" || problem?.field === "kind") return unknown([key], "the store gave no record")
+      // Without a kind it is no record at all. One of a kind that this version does not know fails only its own hostnames.
+      if (problem?.field === "" || (problem?.field === "kind" && !hasKind(looked.record)))
+        return unknown([key], "the store gave no record")
       if (problem !== undefined) return new RouteInvalid({ key, problem })
       return record.expiresAt !== undefined && record.expiresAt <= Date.now()
         ? keys.slice(at + 1)
@@ -157,7 +176,9 @@ const settle = (
 }
 
 const unknown = (keys: readonly RouteKey[], reason: string): RouteUnknown =>
-  new RouteUnknown({ key: keys[0]!, cause: new TypeError(reason) })
+  new RouteUnknown({ key: keys[0]!, cause: new LookupFailed(reason) })
+
+const hasKind = (record: unknown): boolean => isObject(record) && Object.hasOwn(record, "kind")
 
 const sourceOf = ({ layer, ageMs, stale }: LookupSource): LookupSource => ({
   ...(layer === undefined ? {} : { layer }),

@@ -1,4 +1,4 @@
-import type { MachineRoute, MachineSettings, PortSettings } from "./record.ts"
+import type { MachineRoute, MachineSettings, PortSettings, Visibility } from "./record.ts"
 
 /**
  * The settings of the port arrived at, after a rule, a replica or a service was chosen: never those of the hostname's port.
@@ -23,6 +23,13 @@ export const settingsOfPort = (settings: MachineSettings, port: number): PortSet
   }
   return merged as PortSettings
 }
+
+/**
+ * The visibility of what speaks for all ports at once, as the redirect of a former name: private if any of them is. One that is
+ * configured port by port must not be named to whom its ports are closed.
+ */
+export const strictestVisibility = ({ visibility, ports = {} }: MachineSettings): Visibility | undefined =>
+  Object.values(ports).some((port) => port.visibility === "private") ? "private" : visibility
 
 const fields = {
   visibility: true,

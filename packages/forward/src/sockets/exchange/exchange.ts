@@ -226,11 +226,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     }
     this.#connection.socket.write(text, "latin1")
     this.#record.status = 101
-    const tunnel = new WebSocketTunnel(this.#connection, upstream, (bytesIn, bytesOut) => {
-      this.#record.bytesIn = bytesIn
-      this.#record.bytesOut = bytesOut
-      this.#conclude(true)
-    })
+    const tunnel = new WebSocketTunnel(this.#connection, upstream, this.#record, () => this.#conclude(true))
     this.#connection.setHandler(tunnel)
     tunnel.open()
   }

@@ -1,14 +1,14 @@
 import type { Duplex } from "node:stream"
 
-/** A piece of a body up to this many bytes is cheaper to copy into the text before it than to write beside it. */
+/** Up to this many bytes, copying a piece of a body into the text before it is cheaper than a second write. */
 const SMALL = 2_048
-/** How much may be buffered for a client before its next pipelined request is read, in bytes. */
+/** The next pipelined request is read only while less than this is buffered for its client, in bytes. */
 const HIGH_WATER = 65_536
 const NO_BYTES = Buffer.alloc(0)
 
 /**
- * Writes a piece of a body, framed as a chunk or as it is, after `before`. False when the source is to wait for `drain`: by
- * what the kernel did not take, not by the size of the piece.
+ * Writes `before`, then a piece of a body, as a chunk or as it is. False if the source must wait for `drain`, which depends on
+ * what the kernel has accepted and not on the size of the piece.
  */
 export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, chunked: boolean): boolean => {
   const head = chunked ? `${before}${bytes.length.toString(16)}\r\n` : before
@@ -26,9 +26,9 @@ export const writePiece = (socket: Duplex, before: string, bytes: Uint8Array, ch
 }
 
 /**
- * Whether the kernel took all that was just written; when not, the source is to wait for `drain`. So one read of 64 KiB waits
- * in the socket, and one more in the stream that is being paused. `more` is what `write` gave: below its own mark of 64 KiB
- * a stream emits no `drain`, so that one is made.
+ * Whether the kernel accepted everything that was just written; if not, the source must wait for `drain`. So at most one read of
+ * 64 KiB waits in the socket, and one more in the source while it is being paused. `more` is the result of `write`: a stream that
+ * holds less than its high-water mark emits no `drain`, so this function emits one.
  */
 export const flushed = (socket: Duplex, more: boolean): boolean => {
   if (socket.writableLength === 0) return true
@@ -40,7 +40,7 @@ export const flushed = (socket: Duplex, more: boolean): boolean => {
   return false
 }
 
-/** Whether as much waits in a socket as may. Then a `write` has returned false, so that a `drain` will come. */
+/** Whether a socket has as much buffered as it may. Then a `write` has returned false, so a `drain` will follow. */
 export const isFull = (socket: Duplex): boolean => socket.writableLength >= HIGH_WATER
 
 /** Ends a connection so that the peer sees a failure: a clean end would look like the end of a response. */
@@ -50,13 +50,13 @@ export const reset = (socket: Duplex): void => {
       socket.resetAndDestroy()
       return
     } catch {
-      // Not a TCP socket: under TLS the missing close_notify says the same.
+      // Not a TCP socket. With TLS the missing close_notify shows the failure.
     }
   }
   socket.destroy()
 }
 
-/** Ends a connection once everything written to it is on its way. */
+/** Ends a connection after everything that was written to it is sent. */
 export const endAndDestroy = (socket: Duplex): void => {
   if (socket.writableFinished) socket.destroy()
   else socket.end(() => socket.destroy())

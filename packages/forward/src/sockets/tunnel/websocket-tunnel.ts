@@ -7,28 +7,30 @@ import { endAndDestroy, reset, flushed } from "../io/write.ts"
 /** After how long without a byte TCP keep-alive probes a peer, in ms. */
 const KEEP_ALIVE_MS = 30_000
 
-/** A WebSocket after its handshake: bytes both ways, each side at the pace of the other. */
+/** The bytes from and to the client so far. */
+export interface ByteCount {
+  bytesIn: number
+  bytesOut: number
+}
+
+/** A WebSocket after its handshake: passes bytes in both directions, each side at the pace of the other. */
 export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   readonly wantsBody = false
   readonly blocked = false
   readonly #client: ClientConnection
   readonly #upstream: UpstreamConnection
   readonly #frames = new Frames()
-  readonly #onOver: (bytesIn: number, bytesOut: number) => void
-  #bytesIn = 0
-  #bytesOut = 0
+  readonly #record: ByteCount
+  readonly #onOver: () => void
   #closed = false
   /** True once one side has sent its FIN: the other one has the linger time to follow. */
   #halfClosed = false
 
-  /** `onOver` is called once, with the bytes from and to the client. */
-  constructor(
-    client: ClientConnection,
-    upstream: UpstreamConnection,
-    onOver: (bytesIn: number, bytesOut: number) => void,
-  ) {
+  /** `onOver` is called once. */
+  constructor(client: ClientConnection, upstream: UpstreamConnection, record: ByteCount, onOver: () => void) {
     this.#client = client
     this.#upstream = upstream
+    this.#record = record
     this.#onOver = onOver
   }
 
@@ -48,7 +50,7 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   }
 
   onBytes(bytes: Uint8Array): boolean {
-    this.#bytesIn += bytes.length
+    this.#record.bytesIn += bytes.length
     this.#renewDeadline()
     const { socket } = this.#upstream
     if (!flushed(socket, socket.write(bytes))) this.#client.pause()
@@ -58,7 +60,7 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   onUpstreamData(): void {
     const bytes = this.#upstream.reader.rest()
     if (bytes.length === 0) return
-    this.#bytesOut += bytes.length
+    this.#record.bytesOut += bytes.length
     this.#frames.push(bytes)
     this.#renewDeadline()
     const { socket } = this.#client
@@ -89,25 +91,25 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
     this.#closed = true
     this.#upstream.user = undefined
     this.#upstream.destroy()
-    this.#onOver(this.#bytesIn, this.#bytesOut)
+    this.#onOver()
   }
 
   onUpstreamClose(_connected: boolean, cause: unknown): void {
     if (this.#closed) return
     this.#closed = true
-    this.#onOver(this.#bytesIn, this.#bytesOut)
-    // What broke must look broken on the other side, what ended in order ends in order.
+    this.#onOver()
+    // The client sees the same end: a failure as a failure, an orderly end as an orderly one.
     if (cause === undefined) endAndDestroy(this.#client.socket)
     else reset(this.#client.socket)
   }
 
   onGoingAway(): void {
     const { socket } = this.#client
-    // Nothing that the app sends may follow our end.
+    // Nothing that the app sends may follow our close frame.
     this.#upstream.socket.pause()
     if (this.#frames.between && !socket.writableEnded) socket.write(GOING_AWAY)
     endAndDestroy(socket)
-    // A client that reads nothing of it must not keep the connection open.
+    // A client that does not read must not keep the connection open.
     this.#halfClosed = true
     this.#client.deadlineAt = this.#client.context.deadlines.in(this.#client.context.limits.lingerMs)
   }

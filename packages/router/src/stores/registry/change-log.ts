@@ -1,3 +1,4 @@
+import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { FeedPage, FeedSnapshot, RouteChange, RouteFeed } from "../route-feed.ts"
 
@@ -28,7 +29,9 @@ export const changeLog = (id: string, kept: number): ChangeLog => {
       // In blocks: dropping one at a time would move the whole array at each change.
       if (history.length >= 2 * kept) first += history.splice(0, history.length - kept).length
     },
-    snapshot: async (): Promise<FeedSnapshot> => {
+    snapshot: async (options = {}): Promise<FeedSnapshot> => {
+      checkOptions("snapshot", options, { signal: accept.object })
+      options.signal?.throwIfAborted()
       const entries = [...routes]
       return {
         cursor: cursorAt(first + history.length),
@@ -37,11 +40,12 @@ export const changeLog = (id: string, kept: number): ChangeLog => {
         })(),
       }
     },
-    changes: async (since, { limit = 1_000 } = {}): Promise<FeedPage> => {
-      if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
-        throw new TypeError(`changes: limit must be an integer from 1 to 10000, got ${String(limit)}`)
-      }
-      const at = since.startsWith(`${id}:`) ? Number(since.slice(id.length + 1)) - first : -1
+    changes: async (since, options = {}): Promise<FeedPage> => {
+      checkOptions("changes", options, { limit: accept.integer(1, 10_000), signal: accept.object })
+      const { limit = 1_000, signal } = options
+      signal?.throwIfAborted()
+      const at =
+        typeof since === "string" && since.startsWith(`${id}:`) ? Number(since.slice(id.length + 1)) - first : -1
       if (!Number.isInteger(at) || at < 0 || at > history.length) return { status: "gap" }
       const changes = history.slice(at, at + limit)
       const end = at + changes.length

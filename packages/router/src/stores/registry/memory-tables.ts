@@ -16,11 +16,20 @@ export interface MemoryTables {
   readonly machines: ReadonlyMap<string, MachineState>
   /** A number above all before it: versions of rows and of routes are counted together, so that none goes backwards. */
   readonly nextVersion: () => number
-  /** Runs a change whole or not at all: what it throws leaves no trace. Every route that it concerns changes with it. */
-  readonly transact: <A>(run: (state: State) => A) => A
+  /**
+   * Runs a change whole or not at all: what it throws leaves no trace. Every route that it concerns changes with it. `at` is the
+   * time of the change, in ms since 1970.
+   */
+  readonly transact: <A>(run: (state: State, at: number) => A) => A
+  /**
+   * Publishes what time alone has changed: the routes of machines whose project has expired. Before each reading. Costs a
+   * comparison where nothing has. Never throws.
+   */
+  readonly expire: () => void
 }
 
-export const memoryTables = (log: ChangeLog): MemoryTables => {
+/** `now`: the time in ms since 1970. */
+export const memoryTables = (log: ChangeLog, now: () => number): MemoryTables => {
   const projects = new Table<ProjectState>()
   const machines = new Table<MachineState>()
   const tombstones = new Table<Tombstone>()
@@ -31,10 +40,15 @@ export const memoryTables = (log: ChangeLog): MemoryTables => {
   let version = 0
   const nextVersion = (): number => (version += 1)
 
-  /** The routes that differ from those published, after a change. */
-  const changedRoutes = (): readonly RouteChange[] => {
+  /** When each project expires whose settings its machines have now. */
+  const expiring = new Map<string, number>()
+  /** No project expires before, in ms since 1970. */
+  let nextExpiry = Infinity
+
+  /** All routes that these projects, and what a change has written, have a part in. */
+  const wantedRoutes = (ids: readonly string[], at: number): ReadonlyMap<RouteKey, UnversionedRecord | undefined> => {
     const wanted = new Map<RouteKey, UnversionedRecord | undefined>()
-    const touchedProjects = new Set(projects.changed())
+    const touchedProjects = new Set(ids)
     const touchedMachines = new Set(machines.changed())
     for (const id of touchedProjects) {
       // A project's settings are also its machines'.
@@ -51,7 +65,7 @@ export const memoryTables = (log: ChangeLog): MemoryTables => {
     }
     for (const id of touchedMachines) {
       const row = machines.get(id)
-      wanted.set(`m:${id}`, row && machineRoute(row, tables))
+      wanted.set(`m:${id}`, row && machineRoute(row, tables, at))
     }
     for (const id of touchedProjects) {
       const before = projects.rows.get(id)
@@ -60,9 +74,9 @@ export const memoryTables = (log: ChangeLog): MemoryTables => {
     }
     for (const id of touchedProjects) {
       const after = projects.get(id)
-      for (const [key, route] of after === undefined ? [] : projectRoutes(after, tables)) wanted.set(key, route)
+      for (const [key, route] of after === undefined ? [] : projectRoutes(after, tables, at)) wanted.set(key, route)
     }
-    return [...wanted].flatMap(([key, route]) => changeOf(key, route))
+    return wanted
   }
 
   const changeOf = (key: RouteKey, route: UnversionedRecord | undefined): readonly RouteChange[] => {
@@ -76,16 +90,50 @@ export const memoryTables = (log: ChangeLog): MemoryTables => {
     return [{ key, version, record }]
   }
 
+  /** Remembers when the settings of a project, as a change left it, cease to be those of its machines. */
+  const watchExpiry = (id: string, at: number): void => {
+    const expiresAt = projects.get(id)?.expiresAt
+    if (expiresAt === undefined || expiresAt <= at) return void expiring.delete(id)
+    expiring.set(id, expiresAt)
+    nextExpiry = Math.min(nextExpiry, expiresAt)
+  }
+
+  const expire = (): void => {
+    const at = now()
+    if (at < nextExpiry) return
+    const over: string[] = []
+    nextExpiry = Infinity
+    for (const [id, expiresAt] of expiring) {
+      if (expiresAt > at) nextExpiry = Math.min(nextExpiry, expiresAt)
+      else over.push(id)
+    }
+    for (const id of over) expiring.delete(id)
+    log.publish([...wantedRoutes(over, at)].flatMap(([key, route]) => changeOrMiss(key, route)))
+  }
+
+  /** There is no caller to refuse a record that became too large: it leads nowhere, and every other one is as it should be. */
+  const changeOrMiss = (key: RouteKey, route: UnversionedRecord | undefined): readonly RouteChange[] => {
+    try {
+      return changeOf(key, route)
+    } catch {
+      return changeOf(key, undefined)
+    }
+  }
+
   return {
     log,
     projects: projects.rows,
     names: names.rows,
     machines: machines.rows,
     nextVersion,
+    expire,
     transact: (run) => {
+      expire()
+      const at = now()
       try {
-        const result = run(tables)
-        const changes = changedRoutes()
+        const result = run(tables, at)
+        const changes = [...wantedRoutes(projects.changed(), at)].flatMap(([key, route]) => changeOf(key, route))
+        for (const id of projects.changed()) watchExpiry(id, at)
         for (const table of Object.values(tables)) table.commit()
         log.publish(changes)
         return result

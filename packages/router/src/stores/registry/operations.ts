@@ -5,6 +5,7 @@ import { validConfig } from "./input.ts"
 import { projectRules, verifiedDomains } from "./routes.ts"
 import type { MachineState, ProjectState, State } from "./state.ts"
 import type { NewMachine, NewProject, ProjectChanges, Redirect } from "../route-registry.ts"
+import { strictestVisibility } from "../settings.ts"
 
 /** What one change works with. It writes to `state` alone, so that it can be dropped whole. */
 export interface Change {
@@ -38,7 +39,8 @@ export const renameProject = (change: Change, project: ProjectState, to: string)
 
 export const removeProject = (change: Change, project: ProjectState): void => {
   const { state, now, quarantineMs } = change
-  const { owner, visibility, epoch } = project
+  const { owner, epoch } = project
+  const visibility = strictestVisibility(project)
   const bury = (key: `p:${string}` | `d:${string}`, until: number): void => {
     const kept = { key, until, epoch: epoch + 1 }
     const mine = owner === undefined ? kept : { ...kept, owner }

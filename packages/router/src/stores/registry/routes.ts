@@ -1,8 +1,8 @@
 import type { RouteKey } from "@project-ingress/hostname"
-import type { MachineSettings, RedirectRoute, RouteRecord, Rule } from "../record.ts"
+import type { MachineSettings, RedirectRoute, RouteRecord, Rule, Visibility } from "../record.ts"
 import { NotFound, OwnerMismatch } from "./errors.ts"
 import type { MachineState, ProjectState, State, Tombstone } from "./state.ts"
-import { PORT_SETTINGS } from "../settings.ts"
+import { PORT_SETTINGS, strictestVisibility } from "../settings.ts"
 
 /** A record whose version is counted by whoever stores it. */
 export type UnversionedRecord = RouteRecord extends infer Each
@@ -22,8 +22,12 @@ export const verifiedDomains = (project: ProjectState | undefined): readonly str
   Object.entries(project?.domains ?? {}).flatMap(([hostname, verified]) => (verified ? [hostname] : []))
 
 /** Where all keys of a project lead: name and domains to one and the same record. */
-export const projectRoutes = (project: ProjectState, state: State): ReadonlyMap<RouteKey, UnversionedRecord> => {
-  const record = projectRecord(project, state)
+export const projectRoutes = (
+  project: ProjectState,
+  state: State,
+  now: number,
+): ReadonlyMap<RouteKey, UnversionedRecord> => {
+  const record = projectRecord(project, state, now)
   const routes = new Map<RouteKey, UnversionedRecord>(projectKeys(project).map((key) => [key, record]))
   for (const [former, until] of Object.entries(project.formerNames)) {
     const { expiresAt = Infinity } = project
@@ -33,16 +37,18 @@ export const projectRoutes = (project: ProjectState, state: State): ReadonlyMap<
       kind: "redirect",
       to: { project: project.name },
       status: 308,
-      ...visibilityOf(project),
+      ...visibilityOf(strictestVisibility(project)),
     })
   }
   return routes
 }
 
-/** Where a machine's own key leads: with the settings of the project that it serves, else with its own. */
-export const machineRoute = (row: MachineState, state: State): UnversionedRecord => {
-  const project = row.project === undefined ? undefined : state.projects.get(row.project)
-  const { generation, externalId, metadata, port } = project ?? {}
+/**
+ * Where a machine's own key leads: with the settings of the project that it serves, and not for longer than these count; else
+ * with its own.
+ */
+export const machineRoute = (row: MachineState, state: State, now: number): UnversionedRecord => {
+  const { generation, externalId, expiresAt, metadata, port } = projectOf(row, state, now) ?? {}
   return defined({
     kind: "machine",
     machine: row.machine,
@@ -50,9 +56,10 @@ export const machineRoute = (row: MachineState, state: State): UnversionedRecord
     owner: row.owner,
     generation,
     externalId,
+    expiresAt,
     metadata,
     port,
-    ...settingsOfMachine(row, state),
+    ...settingsOfMachine(row, state, now),
   })
 }
 
@@ -80,13 +87,13 @@ export const projectRules = (
     }),
   }))
 
-const projectRecord = (project: ProjectState, state: State): UnversionedRecord => {
+const projectRecord = (project: ProjectState, state: State, now: number): UnversionedRecord => {
   const common = identityOf(project)
   if (project.redirect !== undefined) {
-    return { ...common, kind: "redirect", ...project.redirect, ...visibilityOf(project) }
+    return { ...common, kind: "redirect", ...project.redirect, ...visibilityOf(strictestVisibility(project)) }
   }
   const row = project.machine === undefined ? undefined : state.machines.get(project.machine)
-  if (row === undefined) return { ...common, kind: "detached", ...visibilityOf(project) }
+  if (row === undefined) return { ...common, kind: "detached", ...visibilityOf(project.visibility) }
   const rules = projectRules(project, state)
   const { port, services, replicas } = project
   return defined({
@@ -97,27 +104,34 @@ const projectRecord = (project: ProjectState, state: State): UnversionedRecord =
     port,
     services,
     rules: rules.length === 0 ? undefined : rules,
-    machines: settingsOfOthers(project, rules, state),
+    machines: settingsOfOthers(project, rules, state, now),
     ...settingsFields(project),
   })
 }
 
 /** The settings of machines that only rules lead to. */
-const settingsOfOthers = (project: ProjectState, rules: readonly Rule[], state: State) => {
+const settingsOfOthers = (project: ProjectState, rules: readonly Rule[], state: State, now: number) => {
   const others: [string, MachineSettings][] = []
   for (const { targets } of rules) {
     for (const { machine } of targets) {
       const row = machine === undefined ? undefined : state.machines.get(machine.id)
-      if (row !== undefined && row.project !== project.id) others.push([row.machine.id, settingsOfMachine(row, state)])
+      if (row === undefined || row.project === project.id) continue
+      others.push([row.machine.id, settingsOfMachine(row, state, now)])
     }
   }
   return others.length === 0 ? undefined : Object.fromEntries(others)
 }
 
 /** The one place that says which settings a machine has: those of the project it serves; else its own, private by default. */
-const settingsOfMachine = (row: MachineState, state: State): MachineSettings => {
-  const project = row.project === undefined ? undefined : state.projects.get(row.project)
+const settingsOfMachine = (row: MachineState, state: State, now: number): MachineSettings => {
+  const project = projectOf(row, state, now)
   return project === undefined ? { visibility: "private", ...row.settings } : settingsFields(project)
+}
+
+/** The project that a machine serves, if it has not expired: what has expired opens nothing any more. */
+const projectOf = ({ project: id }: MachineState, state: State, now: number): ProjectState | undefined => {
+  const project = id === undefined ? undefined : state.projects.get(id)
+  return project !== undefined && (project.expiresAt ?? Infinity) > now ? project : undefined
 }
 
 const settingsFields = (settings: MachineSettings): MachineSettings =>
@@ -126,7 +140,7 @@ const settingsFields = (settings: MachineSettings): MachineSettings =>
 const identityOf = ({ epoch, generation, owner, externalId, expiresAt, metadata }: ProjectState) =>
   defined({ epoch, generation, owner, externalId, expiresAt, metadata })
 
-const visibilityOf = ({ visibility }: ProjectState): Pick<RedirectRoute, "visibility"> =>
+const visibilityOf = (visibility: Visibility | undefined): Pick<RedirectRoute, "visibility"> =>
   visibility === undefined ? {} : { visibility }
 
 /** Without fields that are absent. */

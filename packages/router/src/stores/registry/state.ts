@@ -40,17 +40,17 @@ export interface Tombstone {
   readonly until: number
 }
 
-/** All that a registry knows, as one change sees it: its own writes are seen by it, and by nobody else before it ends. */
+/** All data of a registry as one change sees it. The writes of a change are visible to others only after it has ended. */
 export interface State {
   readonly projects: Rows<ProjectState>
   readonly machines: Rows<MachineState>
   /** By key. */
   readonly tombstones: Rows<Tombstone>
-  /** Who has a name: the id of a project, for its name and its former names. */
+  /** Name, or former name, of a project → its id. */
   readonly names: Rows<string>
-  /** Who serves a domain: the id of the project that verified it. */
+  /** Domain → the id of the project that verified it. */
   readonly domains: Rows<string>
-  /** Which projects have rules that lead to a machine. */
+  /** Id of a machine → the ids of the projects whose rules lead to it. */
   readonly ruleUsers: Rows<readonly string[]>
 }
 

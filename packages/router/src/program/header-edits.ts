@@ -1,6 +1,6 @@
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
-import { headerEdit } from "./header-edit.ts"
-import type { Policy, ResponseSummary, Route } from "./policy.ts"
+import { headerEdit } from "../policies/header-edit.ts"
+import type { Policy, ResponseSummary, Route } from "../policies/policy.ts"
 
 /** The edits that policies make to the fields of requests and responses. They throw what the policies throw. */
 export interface HeaderEdits {
