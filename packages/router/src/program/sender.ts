@@ -55,7 +55,8 @@ export const joinedHeader = (headers: HeaderList, lowerName: string): string | u
   let joined: string | undefined
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i]!.length !== lowerName.length || headers[i]!.toLowerCase() !== lowerName) continue
-    joined = joined === undefined ? headers[i + 1]! : `${joined}${lowerName === "cookie" ? "; " : ", "}${headers[i + 1]!}`
+    joined =
+      joined === undefined ? headers[i + 1]! : `${joined}${lowerName === "cookie" ? "; " : ", "}${headers[i + 1]!}`
   }
   return joined
 }
