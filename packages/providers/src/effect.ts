@@ -7,7 +7,7 @@ import type { Machines as Service } from "./machines/machines.ts"
 import { checkMachinesOptions } from "./machines/machines-options.ts"
 import type { MachinesOptions } from "./machines/machines-options.ts"
 
-export type { AttemptRequest, AttemptResponse } from "./machines/attempt-request.ts"
+export type { AttemptRequest, AttemptResponse, ReachedResponse } from "./machines/attempt-request.ts"
 export type { MachinesEvent } from "./machines/background-events.ts"
 export type { MachinesOptions } from "./machines/machines-options.ts"
 export type { ReadinessProbe } from "./machines/readiness-probe.ts"

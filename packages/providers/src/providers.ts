@@ -29,7 +29,7 @@ export type {
   PlatformResponse,
   Verdict,
 } from "./contract/machine-provider.ts"
-export type { AttemptRequest, AttemptResponse } from "./machines/attempt-request.ts"
+export type { AttemptRequest, AttemptResponse, ReachedResponse } from "./machines/attempt-request.ts"
 export type { MachinesEvent } from "./machines/background-events.ts"
 export { makeMachines } from "./machines/machines.ts"
 export type { Machines } from "./machines/machines.ts"

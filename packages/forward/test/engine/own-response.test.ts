@@ -121,6 +121,7 @@ describe("instead of an invalid response the client gets the one for ProxyFailed
     client.send(h.get())
     await client.until("PROXY_FAILED")
     await h.eventually(() => canceled)
+    expect(front.events.at(-1)).toMatchObject({ type: "request", status: 500, complete: true })
   })
 })
 

@@ -36,16 +36,22 @@ describe("a client that reads slowly", () => {
 })
 
 describe("the engine's deadlines", () => {
-  /** A scanner whose scans are this test's to make. */
-  const scanning = (run: (scan: (elapsedMs: number) => void, scanner: DeadlineScanner) => void) => {
+  /** Lets time pass without a scan. */
+  type Turn = (elapsedMs: number) => void
+  /** A scanner whose time and scans are this test's to make. */
+  const scanning = (run: (scan: (elapsedMs: number) => void, scanner: DeadlineScanner, turn: Turn) => void) => {
     let time = 1_000
     const performance = vi.spyOn(globalThis.performance, "now").mockImplementation(() => time)
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
+    const turn = (elapsed: number) => {
+      time += elapsed
+    }
+    const scan = (elapsed: number) => {
+      turn(elapsed)
+      vi.advanceTimersByTime(50)
+    }
     try {
-      run((elapsed) => {
-        time += elapsed
-        vi.advanceTimersByTime(50)
-      }, new DeadlineScanner(50))
+      run(scan, new DeadlineScanner(50), turn)
     } finally {
       performance.mockRestore()
       vi.useRealTimers()
@@ -88,21 +94,15 @@ describe("the engine's deadlines", () => {
   })
 
   it("are never early for what was set late in a long turn", () => {
-    scanning((scan, scanner) => {
-      const waiting = entryOf(scanner, 0)
-      const now = vi.mocked(globalThis.performance.now)
+    scanning((scan, scanner, turn) => {
+      const entry = entryOf(scanner, 0)
       scan(50)
-      const before = now()
-      now.mockImplementation(() => before + 900)
-      waiting.deadlineAt = scanner.in(1_000)
-      for (let at = 900; at < 1_900; at += 50) {
-        now.mockImplementation(() => before + at)
-        vi.advanceTimersByTime(50)
-        expect(waiting.fired).toBe(0)
-      }
-      now.mockImplementation(() => before + 1_900)
-      vi.advanceTimersByTime(50)
-      expect(waiting.fired).toBe(1)
+      turn(900)
+      entry.deadlineAt = scanner.in(1_000)
+      for (let waited = 0; waited < 950; waited += 50) scan(50)
+      expect(entry.fired).toBe(0)
+      scan(50)
+      expect(entry.fired).toBe(1)
     })
   })
 

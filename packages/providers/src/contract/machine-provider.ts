@@ -116,7 +116,8 @@ export interface MachineProvider {
   start?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<Endpoint | void>
   /**
    * Tells the platform that the machine is in use, for platforms that do not see it by the traffic. Called at most every 45 s
-   * for a machine, when it responds and while its responses are open.
+   * for a machine, when it responds and while its responses are open. A WebSocket that `fetch` gives on Workers counts when it
+   * opens.
    */
   keepAlive?(machine: Machine, options: { readonly signal: AbortSignal }): Promise<void>
   /**

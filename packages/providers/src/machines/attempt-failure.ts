@@ -2,7 +2,7 @@ import { providerErrors } from "../contract/error-rows.ts"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import { failureCode } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
-import type { AttemptResponse } from "./attempt-request.ts"
+import type { AttemptResponse, ReachedResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
 import {
   isProviderError,
@@ -30,7 +30,7 @@ export type AttemptFailure<A = unknown> =
    * The platform's edge rejected our credentials. `unproven`: the response, where the runtime hides its head, so that it may
    * as well be the app's.
    */
-  | { readonly _tag: "CredentialsExpired"; readonly unproven?: AttemptResponse<A>; readonly sent: "no" }
+  | { readonly _tag: "CredentialsExpired"; readonly unproven?: ReachedResponse<A>; readonly sent: "no" }
   /** The platform responded, and only the machine's status can explain it. */
   | { readonly _tag: "NeedsStatus"; readonly reason: string; readonly sent: "maybe" }
   /** The platform responded, and its adapter knows what that means. */
@@ -56,7 +56,11 @@ export const classifyResponse = <A>(
   if (headHidden && status === 421) return { _tag: "Misdirected", sent: "no" }
   const verdict = verdictOf({ provider, machine }, { status, header, ...(body === undefined ? {} : { body }) })
   if (verdict === "refresh-credentials") {
-    return { _tag: "CredentialsExpired", ...(headHidden ? { unproven: received } : {}), sent: "no" }
+    return {
+      _tag: "CredentialsExpired",
+      ...(headHidden ? { unproven: { ...received, stamped: false } } : {}),
+      sent: "no",
+    }
   }
   if (verdict === "check-status") return { _tag: "NeedsStatus", reason: `HTTP ${status}`, sent: "maybe" }
   return headHidden ? undefined : { _tag: "Classified", error: verdict, sent: "maybe" }

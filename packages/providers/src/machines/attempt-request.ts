@@ -12,6 +12,15 @@ export interface AttemptResponse<A> {
   readonly response: A
 }
 
+/** A response that is passed on, and who gave it. */
+export interface ReachedResponse<A> extends AttemptResponse<A> {
+  /**
+   * True if the machine's own proxy gave it, which it proves by its stamp: only then is a field under our names believed. False
+   * for whatever an app's own address sends (`machineProxy: false`), and where the runtime hides the head.
+   */
+  readonly stamped: boolean
+}
+
 /** One request, as the host that moves its bytes offers it. */
 export interface AttemptRequest<A> {
   /** Sends it to an endpoint. Called again only after `replayable` allowed it. */

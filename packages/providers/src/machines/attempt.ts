@@ -13,7 +13,7 @@ import {
   toProviderError,
 } from "./attempt-failure.ts"
 import type { AttemptFailure } from "./attempt-failure.ts"
-import type { AttemptRequest, AttemptResponse } from "./attempt-request.ts"
+import type { AttemptRequest, AttemptResponse, ReachedResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
@@ -33,7 +33,7 @@ export type Attempt = <A>(
   to: Destination,
   request: AttemptRequest<A>,
   wokenAt?: number,
-) => Effect.Effect<AttemptResponse<A>, AttemptError>
+) => Effect.Effect<ReachedResponse<A>, AttemptError>
 
 // A machine that just started resets connections for some 70 ms (docker); a request may wait about a second for it.
 const startupRetries = Schedule.min([Schedule.exponential(50), Schedule.spaced(250)]).pipe(Schedule.upTo({ times: 6 }))
@@ -49,7 +49,7 @@ export const makeAttempt = (
     to: Destination,
     request: AttemptRequest<A>,
     wokenAt?: number,
-  ): Effect.fn.Return<AttemptResponse<A>, AttemptError> {
+  ): Effect.fn.Return<ReachedResponse<A>, AttemptError> {
     let sent: "no" | "maybe" = "no"
     const withSent = (error: ProviderError): AttemptError => ({ error, sent })
     const send = (endpoint: Endpoint) => sendOnce(to, endpoint, request, headerNames)
@@ -69,9 +69,13 @@ export const makeAttempt = (
     if (mayHaveMoved(failed) && request.replayable(failed.sent)) {
       sent = failed.sent
       const before = endpoint
-      endpoint = yield* Effect.mapError(client.endpoint(to), withSent)
+      const first = failed
+      endpoint = yield* Effect.onError(Effect.mapError(client.endpoint(to), withSent), () =>
+        Effect.sync(() => discardUnproven(request, first)),
+      )
       resolvedAt = yield* Clock.currentTimeMillis
       if (hasMoved(before, endpoint)) {
+        discardUnproven(request, first)
         result = yield* Effect.result(send(endpoint))
         if (Result.isSuccess(result)) return result.success
         failed = result.failure
@@ -112,9 +116,8 @@ const sendOnce = <A>(
   endpoint: Endpoint,
   request: AttemptRequest<A>,
   headerNames: HopHeaderNames,
-): Effect.Effect<AttemptResponse<A>, AttemptFailure<A>> => {
-  const { stamp } = headerNames
-  const classify = (received: AttemptResponse<A>, body?: string) => {
+): Effect.Effect<ReachedResponse<A>, AttemptFailure<A>> => {
+  const classify = (received: ReachedResponse<A>, body?: string) => {
     const failed = classifyResponse(to, endpoint, received, headerNames, body)
     if (failed === undefined) return Effect.succeed(received)
     // One that may be the app's after all is kept.
@@ -125,9 +128,10 @@ const sendOnce = <A>(
     Effect.suspend(() => request.send(endpoint)),
     {
       onFailure: (failure) => Effect.fail<AttemptFailure<A>>({ _tag: "NoResponse", failure, sent: failure.sent }),
-      onSuccess: (received): Effect.Effect<AttemptResponse<A>, AttemptFailure<A>> => {
-        if (endpoint.machineProxy === false) return Effect.succeed(withoutOurs(received, headerNames))
-        const stamped = received.header(stamp) !== undefined
+      onSuccess: (response): Effect.Effect<ReachedResponse<A>, AttemptFailure<A>> => {
+        if (endpoint.machineProxy === false) return Effect.succeed(withoutOurs(response, headerNames))
+        const stamped = response.header(headerNames.stamp) !== undefined
+        const received = { ...response, stamped }
         // Of what the machine's proxy gives, a 421 alone may be about ourselves.
         if (stamped && received.status !== 421) return Effect.succeed(received)
         const { readPrefix } = request
@@ -139,10 +143,16 @@ const sendOnce = <A>(
 }
 
 /** The response of an app's own address, which must not speak in our name: no field of ours can be read from it. */
-const withoutOurs = <A>(received: AttemptResponse<A>, { prefix }: HopHeaderNames): AttemptResponse<A> => ({
+const withoutOurs = <A>(received: AttemptResponse<A>, { prefix }: HopHeaderNames): ReachedResponse<A> => ({
   ...received,
+  stamped: false,
   header: (lowerName) => (lowerName.startsWith(prefix) ? undefined : received.header(lowerName)),
 })
+
+/** Throws a response away that may be the app's, because another one takes its place or none is wanted any more. */
+const discardUnproven = <A>(request: AttemptRequest<A>, failed: AttemptFailure<A>): void => {
+  if (failed._tag === "CredentialsExpired" && failed.unproven !== undefined) discard(request, failed.unproven.response)
+}
 
 const discard = <A>(request: AttemptRequest<A>, response: A): void => {
   try {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { defaultHeaderNames } from "@project-ingress/forward"
 import { makeAttempt } from "./attempt.ts"
-import type { AttemptRequest, AttemptResponse } from "./attempt-request.ts"
+import type { AttemptRequest, ReachedResponse } from "./attempt-request.ts"
 import { makeBackgroundEvents } from "./background-events.ts"
 import { destinationOf } from "./destination.ts"
 import type { Destination } from "./destination.ts"
@@ -25,14 +25,14 @@ export interface Machines {
   /** The provider of a type, for what it can do and which headers its platform intercepts. */
   readonly provider: (type: string) => MachineProvider | undefined
   /**
-   * Sends a request to a port of a machine, 1 to 65535. Succeeds with the response of the machine's own proxy, head included,
-   * whatever its status; starts a machine that sleeps, and sends again whatever may be sent again.
+   * Sends a request to a port of a machine, 1 to 65535. Succeeds with the response of the machine's own proxy, or of an app's own
+   * address, head included, whatever its status; starts a machine that sleeps, and sends again whatever may be sent again.
    */
   readonly reach: <A>(
     machine: Machine,
     port: number,
     request: AttemptRequest<A>,
-  ) => Effect.Effect<AttemptResponse<A>, ProviderError>
+  ) => Effect.Effect<ReachedResponse<A>, ProviderError>
   /** Forgets a machine's endpoints, for callers that hear of a change before a request does. */
   readonly forget: (type: string, externalId: string) => void
   /**
@@ -62,7 +62,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   const attempt = makeAttempt(client, { headerNames, startupGraceMs })
 
   const reach = <A>(machine: Machine, port: number, request: AttemptRequest<A>) =>
-    Effect.suspend((): Effect.Effect<AttemptResponse<A>, ProviderError> => {
+    Effect.suspend((): Effect.Effect<ReachedResponse<A>, ProviderError> => {
       const to = destinationOf(providers, machine, port)
       if (to instanceof MachineRecordInvalid) return Effect.fail(to)
       if (to.provider.keepAlive === undefined) return send(to, request)
@@ -73,7 +73,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
     })
 
   /** Sends a request, and starts a machine that sleeps. */
-  const send = <A>(to: Destination, request: AttemptRequest<A>): Effect.Effect<AttemptResponse<A>, ProviderError> => {
+  const send = <A>(to: Destination, request: AttemptRequest<A>): Effect.Effect<ReachedResponse<A>, ProviderError> => {
     const { provider } = to
     const wakeable = wake && provider.capabilities.wake === "start" && provider.start !== undefined
     if (!wakeable) return Effect.mapError(attempt(to, request), ({ error }) => error)
@@ -95,7 +95,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   const wakeAndSend = Effect.fnUntraced(function* <A>(
     to: Destination,
     request: AttemptRequest<A>,
-  ): Effect.fn.Return<AttemptResponse<A>, ProviderError> {
+  ): Effect.fn.Return<ReachedResponse<A>, ProviderError> {
     const deadline = (yield* Clock.currentTimeMillis) + wakeTimeoutMs
     yield* waker.wakeAndWait(to, request.waitUntil)
     const wokenAt = yield* Clock.currentTimeMillis

@@ -27,9 +27,18 @@ export const withoutEdgeCookies = (response: Response, names: readonly string[] 
   const headers = new Headers(response.headers)
   headers.delete("set-cookie")
   for (const cookie of kept) headers.append("set-cookie", cookie)
+  return withBody(response, bodyOf(response), headers)
+}
+
+/** A copy of a response's head with another body, and with other fields if there are any. */
+export const withBody = (
+  response: Response,
+  body: ReadableStream<Uint8Array> | null,
+  headers: Headers = response.headers,
+): Response => {
   const { status, statusText, webSocket = null } = response as Response & { readonly webSocket?: unknown }
   // A Worker's 101 is nothing without its socket; elsewhere nobody reads the member.
-  return new Response(bodyOf(response), { status, statusText, headers, webSocket } as ResponseInit)
+  return new Response(body, { status, statusText, headers, webSocket } as ResponseInit)
 }
 
 const owners = new WeakMap<ReadableStream<Uint8Array>, Response>()

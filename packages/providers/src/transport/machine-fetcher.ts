@@ -11,6 +11,7 @@ import { makeMachines } from "../machines/machines.ts"
 import { machinesOptionChecks, MAX_TIMER_MS } from "../machines/machines-options.ts"
 import type { MachinesOptions } from "../machines/machines-options.ts"
 import type { AttemptRequest } from "../machines/attempt-request.ts"
+import { observedBody } from "./observed-body.ts"
 import { machineRequestHeaders } from "./request-headers.ts"
 
 /** What {@link machineFetcher} takes. */
@@ -137,6 +138,7 @@ export const machineFetcher = (
     const { body, method } = request
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket"
     const outgoing = outgoingFor(request, upgrade)
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>()
     const response = await reach<Response>(
       {
         send: (endpoint) =>
@@ -145,6 +147,7 @@ export const machineFetcher = (
           ),
         readPrefix: fetchTransport.readPrefix,
         discard: fetchTransport.discard,
+        closed: () => closed,
         waitUntil,
         // A body that was read, even in part, is gone; a method that is not safe may have had its effect (RFC 9110 §9.2.2).
         replayable: (sent) =>
@@ -152,7 +155,11 @@ export const machineFetcher = (
       },
       request.signal,
     )
-    return withoutEdgeCookies(response, provider.capabilities.edgeCookies)
+    const passed = withoutEdgeCookies(response, provider.capabilities.edgeCookies)
+    if (provider.keepAlive === undefined) return passed
+    // Whoever gives the request up reads no more of its response.
+    request.signal.addEventListener("abort", () => close(), { once: true })
+    return observedBody(passed, close)
   }
 
   const connect = async (request: Request): Promise<MachineSocket> => {
