@@ -70,7 +70,12 @@ const phase = (
       return Effect.fail(found.error)
     }
     const found = first(policies, run)
-    return found instanceof Promise ? Effect.flatMap(Effect.promise(() => found), ended) : ended(found)
+    return found instanceof Promise
+      ? Effect.flatMap(
+          Effect.promise(() => found),
+          ended,
+        )
+      : ended(found)
   })
 
 /** How a policy ended the request. */
@@ -169,4 +174,3 @@ const publicPort = ({ host, scheme }: VisitorRequest): number => {
 }
 
 const ignore = (): void => {}
-

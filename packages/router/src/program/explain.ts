@@ -55,7 +55,8 @@ export const explain = Effect.fnUntraced(function* (
   const request = { host: hostname, method, path, headers: Object.entries(headers).flat(), clientAddress, localPort }
   const resolved = yield* Effect.result(resolveRoute(settings.grammar, request, { trace, whenOurs: Effect.void }))
   if (Result.isSuccess(resolved)) {
-    for (const { name } of namedPolicies(settings.policies ?? [])) trace.push({ step: "policy", outcome: name, decision: "not evaluated" })
+    for (const { name } of namedPolicies(settings.policies ?? []))
+      trace.push({ step: "policy", outcome: name, decision: "not evaluated" })
     const { machine } = resolved.success
     if (machine !== undefined) {
       const machines = yield* Machines

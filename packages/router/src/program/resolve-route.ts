@@ -98,7 +98,7 @@ const firstKnown = Effect.fnUntraced(function* (
   found: readonly Candidate[],
   options: LookUpOptions,
 ): Effect.fn.Return<KnownRoute, RouteNotFound | RouteUnknown | RouteInvalid, Routes> {
-  for (let rest = found; ; ) {
+  for (let rest = found; ;) {
     const [first, ...others] = rest.map(({ key }) => key)
     const known = yield* lookUp([first!, ...others], options)
     const at = rest.findIndex(({ key }) => key === known.key)

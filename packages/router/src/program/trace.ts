@@ -67,7 +67,9 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "lookup":
       if (step.outcome === "miss") return "the store has no such route: 404"
       if (step.outcome === "unknown") return "the store cannot tell now: 503"
-      return step.stale === true ? `known by ${step.layer ?? "the store"}, ${step.ageMs ?? "unknown"} ms old, stale` : undefined
+      return step.stale === true
+        ? `known by ${step.layer ?? "the store"}, ${step.ageMs ?? "unknown"} ms old, stale`
+        : undefined
     case "record":
       if (step.outcome === "machine") return undefined
       return `${recordSentences[step.outcome]}, version ${step.version}`
