@@ -9,7 +9,8 @@ export const forwardErrors = {
     502,
     "PORT_CLOSED",
     "connection_refused",
-    "Nothing is listening on this port. Start the app, then reload this page.",
+    "Nothing is listening on this port. Start the app; this page reloads by itself.",
+    1,
   ),
   UpstreamTimeout: row(504, "UPSTREAM_TIMEOUT", "http_response_timeout", "The app did not respond in time. Try again."),
   UpstreamFailed: row(

@@ -1,5 +1,7 @@
 import type { HopHeaderNames } from "./header-names.ts"
 import type { HeaderList } from "./header-list.ts"
+import type { FieldsEdit } from "./edit-fields.ts"
+import { editFields } from "./edit-fields.ts"
 import { withoutCookies } from "./edge-cookies.ts"
 import {
   checkText,
@@ -33,21 +35,28 @@ export interface RequestHop {
   readonly trailers?: boolean
   /** Names of cookies that belong to a platform on the way: a client's own are dropped. */
   readonly edgeCookies?: readonly string[] | undefined
-  /** Added last, so that nothing the client sends removes, precedes or doubles them. */
+  /**
+   * Gives the fields that are sent instead of those that are left of the client's after the stripping: before `Host`,
+   * `Connection`, `Via` and `add` are added. These, what frames the message, and everything under the hop's own prefix are
+   * neither shown to it nor taken from it. A field that is invalid throws a `TypeError`.
+   */
+  readonly edit?: FieldsEdit | undefined
+  /** Added last, so that nothing the client sends, and no edit, removes, precedes or doubles them. */
   readonly add: HeaderList
 }
 
 /**
- * The fields to send on with a request: strips first, adds last (the other order lets a client delete our headers by naming
+ * The fields to send on with a request: strips, then edits, then adds (the other order lets a client delete our headers by naming
  * them in `Connection`: CVE-2026-33805, CVE-2024-45410, CVE-2022-31813). Names, values, order and repetition of all others
  * stay as they came; `inbound` is not touched. `Transfer-Encoding` is written by whoever sends, who knows the framing.
  *
- * @throws {TypeError} if `host` or a text of `add` has a control character or one above U+00FF
+ * @throws {TypeError} if `host` or a text of `add` has a control character or one above U+00FF, or if an edit gives an invalid
+ *   field; and whatever the edit throws
  */
 export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] => {
   const { headerNames: names, trusted } = hop
   const named = connectionOptions(inbound)
-  const out: string[] = []
+  let out: string[] = []
   let host = hop.host
   let restored: string[] | undefined
   let te = false
@@ -80,6 +89,7 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
       else if (rule === undefined || rule === ESSENTIAL || rule === IDENTITY) setField(out, name, restored[i + 1]!)
     }
   }
+  if (hop.edit !== undefined) out = editFields(out, hop.edit, withheldFrom(hop))
   if (host !== undefined) out.unshift("Host", checkText(host))
   if (hop.upgrade === true) out.push("Connection", te ? "Upgrade, TE" : "Upgrade", "Upgrade", "websocket")
   else if (te) out.push("Connection", "TE")
@@ -88,6 +98,12 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
   out.push("Via", `1.1 ${hop.pseudonym}`)
   for (const item of hop.add) out.push(checkText(item))
   return out
+}
+
+/** What is added after an edit, by lower-case name. `Via` counts how often a request came by: without it a loop has no end. */
+const withheldFrom = ({ headerNames, add }: RequestHop): ((lower: string) => boolean) => {
+  const added = new Set(add.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()))
+  return (lower) => lower === "host" || lower === "via" || added.has(lower) || lower.startsWith(headerNames.prefix)
 }
 
 const setField = (list: string[], lower: string, value: string): void => {

@@ -1,19 +1,10 @@
 import type { HopHeaderNames } from "./header-names.ts"
 import type { HeaderList } from "./header-list.ts"
 import { setsCookie } from "./edge-cookies.ts"
-import {
-  CONNECTION,
-  connectionOptions,
-  ESSENTIAL,
-  HOP_BY_HOP,
-  IDENTITY,
-  isAlias,
-  ruleFor,
-  TE,
-  TRAILER,
-} from "./header-rules.ts"
+import type { FieldsEdit } from "./edit-fields.ts"
+import { editFields } from "./edit-fields.ts"
+import { connectionOptions, ESSENTIAL, IDENTITY, isAlias, ruleFor, TRAILER } from "./header-rules.ts"
 import { httpDate } from "./http-date.ts"
-import { checkFields } from "./field-syntax.ts"
 
 /** What one response is given on its way back. */
 export interface ResponseHop {
@@ -30,7 +21,7 @@ export interface ResponseHop {
    * (`Content-Length`, `Transfer-Encoding`, `Connection` …) is neither shown to it nor taken from it. Called for a final
    * response and for a 101. A field that is invalid throws a `TypeError`.
    */
-  readonly edit?: ((fields: HeaderList) => HeaderList) | undefined
+  readonly edit?: FieldsEdit | undefined
   /** Added last. */
   readonly add: HeaderList
 }
@@ -65,7 +56,7 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
       continue
     out.push(name, inbound[i + 1]!)
   }
-  if (hop.edit !== undefined && (shape.status >= 200 || shape.status === 101)) out = edited(out, hop.edit)
+  if (hop.edit !== undefined && (shape.status >= 200 || shape.status === 101)) out = editFields(out, hop.edit)
   if (shape.status === 101) out.push("Connection", "Upgrade", "Upgrade", "websocket")
   // RFC 9110 §15.5.22: a 426 names the protocol it wants; the client may only be offered the one we pass on.
   if (shape.status === 426) out.push("Connection", "Upgrade", "Upgrade", "websocket")
@@ -73,25 +64,4 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
   if (!dated && shape.status >= 200) out.push("Date", httpDate())
   for (const item of hop.add) out.push(item)
   return out
-}
-
-/** The framing as it is, and everything else as an edit wants it. */
-const edited = (fields: readonly string[], edit: (fields: HeaderList) => HeaderList): string[] => {
-  const out: string[] = []
-  const shown: string[] = []
-  for (let i = 0; i < fields.length; i += 2) {
-    ;(isFraming(fields[i]!) ? out : shown).push(fields[i]!, fields[i + 1]!)
-  }
-  const wanted = edit(shown)
-  for (let i = 0; i + 1 < wanted.length; i += 2) {
-    if (!isFraming(wanted[i]!)) out.push(wanted[i]!, wanted[i + 1]!)
-  }
-  checkFields(out)
-  return out
-}
-
-const isFraming = (name: string): boolean => {
-  const lower = name.toLowerCase()
-  const rule = ruleFor(lower)
-  return lower === "content-length" || rule === HOP_BY_HOP || rule === CONNECTION || rule === TE || rule === TRAILER
 }

@@ -269,9 +269,12 @@ describe("a failure's answer", () => {
   })
 
   it("is a page for a person, which reloads where waiting helps", () => {
-    const made = errorResponse(forwardErrors.Overloaded, { headerNames: names, pseudonym: "test", page: true })
-    expect(made.body).toContain("<h1>")
-    expect(made.body).toContain('http-equiv="refresh"')
+    for (const row of [forwardErrors.Overloaded, forwardErrors.PortClosed]) {
+      const made = errorResponse(row, { headerNames: names, pseudonym: "test", page: true })
+      expect(made.body).toContain("<h1>")
+      expect(made.body).toContain('http-equiv="refresh"')
+      expect(made.headers.join("\n")).toContain("Retry-After\n1")
+    }
   })
 
   it("shows what happened as a heading, what to do below it, and the code", () => {

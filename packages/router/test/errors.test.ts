@@ -102,7 +102,7 @@ const rows: readonly Row[] = [
   provider(new Providers.MachineNotRunning({ ...where, state: "exited" }), 503, "MACHINE_NOT_RUNNING", "5"),
   provider(new Providers.MachineStarting({ ...where, retryAfterMs: 2_500 }), 503, "MACHINE_STARTING", "3"),
   provider(new Providers.MachineMismatch(where), 503, "MACHINE_MISMATCH", "1"),
-  provider(new Providers.PortClosed({ ...where, port: 3000 }), 502, "PORT_CLOSED"),
+  provider(new Providers.PortClosed({ ...where, port: 3000 }), 502, "PORT_CLOSED", "1"),
   provider(new Providers.ProviderAuth(where), 502, "PROVIDER_AUTH"),
   provider(new Providers.ProviderRateLimited({ ...where, retryAfterMs: 7_000 }), 503, "PROVIDER_RATE_LIMITED", "7"),
   provider(new Providers.ProviderUnavailable({ ...where, reason: "ECONNREFUSED" }), 502, "PROVIDER_UNAVAILABLE"),

@@ -10,7 +10,7 @@ import { defaultLimits } from "./contract/limits.ts"
 import { Exchange } from "./exchange/exchange.ts"
 import { DeadlineScanner } from "./io/deadlines.ts"
 
-/** How often deadlines are looked at, in ms: they fire at most twice this late. */
+/** How often deadlines are looked at, in ms: while the event loop is free they fire at most this late. */
 const SCAN_INTERVAL_MS = 50
 
 const limitChecks = Object.fromEntries(Object.keys(defaultLimits).map((name) => [name, accept.number()]))

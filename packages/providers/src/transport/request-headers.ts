@@ -3,7 +3,7 @@ import type { HeaderList, HopHeaderNames, RequestHop } from "@project-ingress/fo
 import type { Capabilities, Endpoint } from "../contract/machine-provider.ts"
 
 /** How one request is sent to a machine. */
-export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "expect" | "trailers"> {
+export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "expect" | "trailers" | "edit"> {
   readonly headerNames: HopHeaderNames
   readonly endpoint: Endpoint
   readonly capabilities: Pick<Capabilities, "interceptedHeaders" | "edgeCookies">
@@ -15,19 +15,17 @@ export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "
   readonly host?: string | undefined
   /** About the client, as `X-Forwarded-For` is. */
   readonly add?: HeaderList
-  /** Changes the fields before what the edge would intercept is encapsulated. It must leave ours as they are. */
-  readonly edit?: (fields: HeaderList) => HeaderList
 }
 
 /**
  * The header fields of a request to a machine. A client's claims about itself and everything under our names are dropped
- * first, ours come next, and what the provider's edge requires comes last. An app's own address gets no field of ours.
+ * first, an edit sees what is left, ours come next, and what the provider's edge requires comes last. An app's own address gets no field of ours.
  *
  * @throws {TypeError} when a value of ours cannot be written as a header field
  */
 export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): HeaderList => {
-  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [], edit = unchanged } = hop
-  const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies }
+  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [], edit } = hop
+  const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies, edit }
   // What Fetch cannot do stays out where the endpoint is a function.
   const byFetch = endpoint.fetch !== undefined
   const wanted = {
@@ -38,16 +36,14 @@ export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): Hea
   if (endpoint.machineProxy === false) {
     const ownHost = host === undefined ? {} : { host }
     const list = requestHeaders(inbound, { ...common, ...wanted, ...ownHost, add })
-    return encapsulateHeaders(edit(list), [], endpoint, headerNames)
+    return encapsulateHeaders(list, [], endpoint, headerNames)
   }
   const ours = [headerNames.targetHost, target]
   if (ticket !== undefined) ours.push(headerNames.ticket, ticket)
   if (host !== undefined) ours.push(`${headerNames.tunnel}host`, host)
   const list = requestHeaders(inbound, { ...common, ...wanted, add: [...add, ...ours] })
-  return encapsulateHeaders(edit(list), capabilities.interceptedHeaders, endpoint, headerNames)
+  return encapsulateHeaders(list, capabilities.interceptedHeaders, endpoint, headerNames)
 }
-
-const unchanged = (fields: HeaderList): HeaderList => fields
 
 /**
  * The header fields for a provider's edge: its own come last, so that they win, and those that it would remove or act on are

@@ -1,21 +1,19 @@
 /** Something with one deadline at a time. */
 export interface HasDeadline {
-  /** On the scanner's clock, in ms; 0: none. */
+  /** By `performance.now()`, in ms, as `in` of the scanner gives it; 0: none. */
   deadlineAt: number
   onDeadline(): void
 }
 
 /**
  * All deadlines of an engine: one interval that looks at everything open, instead of a timer for each request. To set a
- * deadline is one assignment. A deadline fires at most two intervals late and never early. The interval runs while there is
- * anything to look at and does not keep the process alive.
+ * deadline is one assignment. The interval runs while there is anything to look at and does not keep the process alive.
  *
- * The clock does not count time in which the process did not run: after a pause, as on a machine that is overloaded or was
- * asleep, what has arrived meanwhile is read before anything counts as idle.
+ * A deadline never fires early, and fires with the first scan after it: at most one interval late while the event loop is free.
+ * After a pause, as on a machine that is overloaded or was asleep, what came due during the pause waits for one more scan: bytes
+ * that arrived meanwhile are read before that, and whoever sent them was not idle.
  */
 export class DeadlineScanner {
-  /** The clock, in ms, as of the last scan. */
-  now: number
   readonly #intervalMs: number
   readonly #entries = new Set<HasDeadline>()
   #interval: ReturnType<typeof setInterval> | undefined
@@ -23,7 +21,6 @@ export class DeadlineScanner {
 
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs
-    this.now = intervalMs
   }
 
   add(entry: HasDeadline): void {
@@ -43,16 +40,16 @@ export class DeadlineScanner {
 
   /** A deadline `ms` from now; 0 gives none. */
   in(ms: number): number {
-    return ms === 0 ? 0 : this.now + ms + this.#intervalMs
+    return ms === 0 ? 0 : performance.now() + ms
   }
 
   #scan(): void {
-    const time = performance.now()
-    this.now += Math.min(time - this.#lastScan, 2 * this.#intervalMs)
-    this.#lastScan = time
-    const { now } = this
+    const now = performance.now()
+    const paused = now - this.#lastScan > 2 * this.#intervalMs
+    const due = paused ? this.#lastScan : now
+    this.#lastScan = now
     for (const entry of this.#entries) {
-      if (entry.deadlineAt !== 0 && entry.deadlineAt <= now) {
+      if (entry.deadlineAt !== 0 && entry.deadlineAt <= due) {
         entry.deadlineAt = 0
         entry.onDeadline()
       }
