@@ -52,7 +52,8 @@ export class PolicyError extends Error {
 
 const isRow = (row: unknown): row is ErrorRow => {
   const { status, code, error, title } = (row ?? {}) as Readonly<Record<string, unknown>>
-  const isWord = (value: unknown) => typeof value === "string" && /^[A-Za-z0-9_-]+$/.test(value)
   const isFailure = Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599
   return isFailure && isWord(code) && isWord(error) && typeof title === "string"
 }
+
+const isWord = (value: unknown): boolean => typeof value === "string" && /^[A-Za-z0-9_-]+$/.test(value)
