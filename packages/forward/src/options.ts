@@ -1,3 +1,5 @@
+import { isThenable } from "./thenable.ts"
+
 /**
  * What is wrong with one option: the sentence's end that says what is accepted ("a function", "a number from 0 up"), or
  * `undefined` when the value is good. Called with `undefined` for a required option that is missing, and must refuse it.
@@ -55,7 +57,7 @@ export const kindOf = (value: unknown): string => {
   }
   if (value === "") return "an empty string"
   if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array"
-  if (typeof value === "object" && typeof (value as { then?: unknown }).then === "function") return "a promise"
+  if (isThenable(value)) return "a promise"
   return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 

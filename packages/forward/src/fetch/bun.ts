@@ -1,9 +1,9 @@
 /** Sends one request on, on Bun: its own `fetch`, without decoding. (Bun puts a stub in undici's place.) */
+import { failureCode } from "../failure-code.ts"
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import {
   checkHost,
-  failureCode,
   failureText,
   fetchGiven,
   fetchOutgoing,

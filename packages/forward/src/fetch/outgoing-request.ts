@@ -1,6 +1,7 @@
 import type { AddressRule } from "../address.ts"
 import type { HeaderList } from "../header-list.ts"
 import { addressNotAllowed, hostChecker } from "../address.ts"
+import { failureCode } from "../failure-code.ts"
 
 /** One request as it is sent, with everything that an intermediary decides. */
 export interface OutgoingRequest {
@@ -57,16 +58,6 @@ export class SendFailure extends Error {
   static from(this: void, cause: unknown): SendFailure {
     return cause instanceof SendFailure ? cause : new SendFailure("other", "maybe", cause)
   }
-}
-
-/** The `code` of an error or of its cause: `ECONNREFUSED`. */
-export const failureCode = (error: unknown): string | undefined => {
-  for (let at = error, depth = 0; depth < 4 && typeof at === "object" && at !== null; depth++) {
-    const { code, cause } = at as { code?: unknown; cause?: unknown }
-    if (typeof code === "string") return code
-    at = cause
-  }
-  return undefined
 }
 
 /** What an error and its causes say, for runtimes whose errors have no code. */

@@ -1,10 +1,10 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions, isToken } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { MachineRecordInvalid, ProviderUnavailable, machineRef } from "../contract/errors.ts"
 import type { MachineRef, ProviderError } from "../contract/errors.ts"
-import { isFieldName, isFieldValue } from "../contract/fields.ts"
+import { isFieldValue } from "../contract/fields.ts"
 import type { Machine } from "../contract/machine-provider.ts"
 import { readApiBase } from "./api-base.ts"
 import { acceptApiBase, acceptSecret } from "./option-checks.ts"
@@ -139,7 +139,7 @@ const checkVendorApiOptions = (options: VendorApiOptions): void => {
       headers: (value) => {
         if (accept.object(value) !== undefined || value instanceof Headers) return "an object of names and values"
         const fields = Object.entries(value as object)
-        if (!fields.every(([name]) => isFieldName(name))) return "an object whose names are tokens (RFC 9110 §5.1)"
+        if (!fields.every(([name]) => isToken(name))) return "an object whose names are tokens (RFC 9110 §5.1)"
         const wrong = fields.find(([, value]) => typeof value !== "string" || !isFieldValue(value))
         return wrong === undefined ? undefined : `an object whose value for ${wrong[0]} is visible ASCII`
       },

@@ -1,5 +1,4 @@
-/** Whether a text is a header field's name: a token (RFC 9110 §5.1). */
-export const isFieldName = (name: string): boolean => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)
+import { isToken } from "@project-ingress/forward/internal"
 
 /** Whether a text is a field's value as an option gives it: visible ASCII, spaces and tabs inside it, not empty (RFC 9110 §5.5). */
 export const isFieldValue = (value: string): boolean => /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(value)
@@ -12,7 +11,7 @@ export const isSecret = (value: unknown): value is string => typeof value === "s
 /** @throws {TypeError} unless all are header fields */
 export const checkFields = (headers: Readonly<Record<string, string>>): void => {
   for (const [name, value] of Object.entries(headers)) {
-    if (!isFieldName(name)) throw new TypeError("headers: a name is not a token (RFC 9110 §5.1)")
+    if (!isToken(name)) throw new TypeError("headers: a name is not a token (RFC 9110 §5.1)")
     if (typeof value !== "string" || !isFieldValue(value))
       throw new TypeError(`headers: the value of ${name} must be visible ASCII`)
   }

@@ -1,6 +1,6 @@
 /** Run-time validation of what types alone do not guarantee: providers and their endpoints. */
+import { isToken } from "@project-ingress/forward/internal"
 import { MachineRecordInvalid, machineRef } from "./errors.ts"
-import { isFieldName } from "./fields.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
 import { AN_ORIGIN, isOrigin } from "./origin.ts"
 
@@ -52,7 +52,7 @@ export const validEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint =>
 // More than an adapter's author may write: what comes from a vendor is sent as it is, as long as it is one field.
 const isField = (name: string, value: unknown): boolean =>
   // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-  isFieldName(name) && typeof value === "string" && !/[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/.test(value)
+  isToken(name) && typeof value === "string" && !/[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/.test(value)
 
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value)

@@ -1,5 +1,6 @@
 import { providerErrors } from "../contract/error-rows.ts"
 import type { HopHeaderNames } from "@project-ingress/forward"
+import { failureCode } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
@@ -17,7 +18,7 @@ import {
   machineRef,
 } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
-import { failureCode, providerError } from "./from-promise.ts"
+import { providerError } from "./from-promise.ts"
 import type { Endpoint, Machine, MachineStatus, Verdict } from "../contract/machine-provider.ts"
 
 /** Why an attempt brought no response of its machine, before it is known whether another attempt helps. */

@@ -1,7 +1,9 @@
 import type { ProviderError } from "../contract/errors.ts"
 
 /**
- * Work for machines that no request waits for began to fail, or works again: one event per change of state. Holds no secret.
+ * Work for a machine began to fail, or works again: one event per change of state. `keepAlive` and `watch` are work that no
+ * request waits for; a `start` that fails also fails the requests that wait for it, each with an error of its own. Holds no
+ * secret.
  */
 export interface MachinesEvent {
   readonly type: "provider"

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { failureCode } from "@project-ingress/forward/internal"
 import { isProviderError, machineRef, ProviderUnavailable } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import type { Machine } from "../contract/machine-provider.ts"
@@ -35,13 +36,3 @@ export const providerError = (cause: unknown, machine: Machine): ProviderError =
         reason: failureCode(cause) ?? (cause instanceof TimedOut ? "timeout" : "the adapter failed"),
         cause,
       })
-
-/** The `code` of an error, or of its causes, if it looks like one: `ECONNREFUSED`. */
-export const failureCode = (error: unknown): string | undefined => {
-  for (let at = error, depth = 0; depth < 4 && typeof at === "object" && at !== null; depth++) {
-    const { code, cause } = at as { readonly code?: unknown; readonly cause?: unknown }
-    if (typeof code === "string" && /^[A-Za-z][A-Za-z0-9_]{1,60}$/.test(code)) return code
-    at = cause
-  }
-  return undefined
-}

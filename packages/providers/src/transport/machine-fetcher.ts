@@ -3,7 +3,7 @@ import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
 import type { SigningKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeResponse } from "@project-ingress/forward/fetch"
-import { accept, checkOptions, validateSigningKey } from "@project-ingress/forward/internal"
+import { accept, checkOptions, isSafe, isToken, validateSigningKey } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { fetchAddress, fetchTransport, withoutEdgeCookies } from "./fetch-transport.ts"
 import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
@@ -67,8 +67,7 @@ const optionChecks = {
   // `validateSigningKey` says more than a kind.
   signingKey: () => undefined,
   headersTimeoutMs: accept.number(0, MAX_TIMER_MS),
-  pseudonym: (value) =>
-    typeof value === "string" && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) ? undefined : "a token (RFC 9110 §5.6.2)",
+  pseudonym: (value) => (typeof value === "string" && isToken(value) ? undefined : "a token (RFC 9110 §5.6.2)"),
   waitUntil: accept.function,
 } as const satisfies Record<keyof FetcherOptions, OptionCheck>
 
@@ -191,8 +190,6 @@ export const machineFetcher = (
 
 const sendPromise = <A>(run: (ended: AbortSignal) => Promise<A>): Effect.Effect<A, SendFailure> =>
   Effect.tryPromise({ try: run, catch: SendFailure.from })
-
-const isSafe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"
 
 /** An address is not a public hostname; the machine's proxy knows its own ports by `localhost`. */
 const targetFor = (hostname: string, port: number): string => {

@@ -4,6 +4,7 @@ import type { ClientConnection } from "../connection/client-connection.ts"
 import type { Decision, ForwardDirective } from "../contract/decision.ts"
 import type { IncomingRequest, SendResult } from "../contract/request.ts"
 import type { UpstreamError } from "../contract/upstream.ts"
+import { isThenable } from "../../thenable.ts"
 import { isForwardDirective } from "../contract/decision.ts"
 
 /** What a decision does to its exchange. */
@@ -45,7 +46,7 @@ export class HostDecision {
       this.#failed(cause)
       return
     }
-    if (!isPromise(decision)) {
+    if (!isThenable(decision)) {
       this.#settle(decision)
       return
     }
@@ -137,6 +138,3 @@ const notReplayable = (): Error => new Error("a request whose body was passed on
 const noResponse = (): SendResult => ({
   error: { tag: "UpstreamFailed", sent: "maybe", cause: new Error("the exchange ended before a response") },
 })
-
-const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
-  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
