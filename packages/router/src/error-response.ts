@@ -1,5 +1,6 @@
 import { errorResponse, headerValue, prefersHtml } from "@project-ingress/forward"
 import type { ErrorRow, GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import { validGeneratedResponse } from "@project-ingress/forward/internal"
 import { providerErrors } from "@project-ingress/providers/internal"
 import { routerErrors } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
@@ -60,7 +61,8 @@ const replacement = (
   page: boolean,
 ): GeneratedResponse | undefined => {
   try {
-    return Object.hasOwn(errorResponses, tag) ? errorResponses[tag]!(row, { page }) : undefined
+    const replaced = Object.hasOwn(errorResponses, tag) ? errorResponses[tag]!(row, { page }) : undefined
+    return replaced === undefined || validGeneratedResponse(replaced) === undefined ? replaced : undefined
   } catch {
     // A page that fails must not fail the response.
     return undefined

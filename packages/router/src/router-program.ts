@@ -16,6 +16,7 @@ import type { RouterError } from "./errors.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
+import { EndedByHost } from "./program/sender.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
@@ -37,8 +38,16 @@ export interface RouterProgram {
   readonly transport: typeof forwardFetch
   readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
   readonly errorResponses: ErrorResponses | undefined
-  /** Runs the program for one request. `original` is for `onError` and is called only when needed. Never rejects. */
-  readonly run: <A>(request: VisitorRequest, sender: Sender<A>, original: () => Request) => Promise<RequestOutcome<A>>
+  /**
+   * Runs the program for one request and makes the host's response of what it came to; then the request's event is reported.
+   * If `respond` throws, it is called once more, with a failure. `original` is for `onError` and is called only when needed.
+   */
+  readonly run: <A, R>(
+    request: VisitorRequest,
+    sender: Sender<A>,
+    original: () => Request,
+    respond: (outcome: RequestOutcome<A>) => R,
+  ) => Promise<R>
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, headers: HeaderList, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
@@ -75,7 +84,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     }
   }
 
-  const run: RouterProgram["run"] = async (request, sender, original) => {
+  const run: RouterProgram["run"] = async (request, sender, original, respond) => {
     const started = performance.now()
     const trace: TraceStep[] = []
     const exit = await runExit(program(request, sender, trace), {
@@ -83,13 +92,26 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         return request.signal
       },
     })
-    const outcome = requestOutcome(exit, (error) => failed(error, request.headers, original))
-    if (outcome._tag !== "NotOurs") {
+    const failure = (error: RouterError) =>
+      ({ _tag: "Failed", error, ...failed(error, request.headers, original) }) as const
+    const outcome = requestOutcome(exit, failure)
+    const end = (outcome: RequestOutcome<unknown>) => {
+      if (outcome._tag === "NotOurs") return
       const { method, host } = request
       const durationMs = performance.now() - started
       report({ type: "request", method, host, ...reported(outcome), durationMs, trace })
     }
-    return outcome
+    try {
+      const response = respond(outcome)
+      end(outcome)
+      return response
+    } catch (cause) {
+      // A machine's response that cannot be passed on, or a policy's edit of it that failed.
+      if (outcome._tag === "Machine") sender.discard(outcome.response)
+      const instead = failure(new ProxyFailed({ cause }))
+      end(instead)
+      return respond(instead)
+    }
   }
 
   return {
@@ -108,16 +130,18 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
 /** Reads how the program ended. Anything unexpected is a `ProxyFailed`: no request ends in a throw. */
 const requestOutcome = <A>(
   exit: Exit.Exit<Handled<A>, RouterError | HostnameForeign>,
-  failedResponse: (error: RouterError) => FailedResponse,
+  failed: (error: RouterError) => RequestOutcome<A>,
 ): RequestOutcome<A> => {
   if (Exit.isSuccess(exit)) return exit.value
-  const failed = (error: RouterError) => ({ _tag: "Failed", error, ...failedResponse(error) }) as const
   const found = Cause.findError(exit.cause)
   if (Result.isSuccess(found)) {
     return found.success._tag === "HostnameForeign" ? { _tag: "NotOurs" } : failed(found.success as RouterError)
   }
   if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "ClientLeft" }
-  return failed(new ProxyFailed({ cause: Cause.squash(exit.cause) }))
+  const cause = Cause.squash(exit.cause)
+  return cause instanceof EndedByHost
+    ? { _tag: "Generated", response: cause.response }
+    : failed(new ProxyFailed({ cause }))
 }
 
 /** What an event says of how a request of ours ended. */
@@ -127,8 +151,14 @@ const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "No
   // nginx's number for it: no status was sent.
   if (outcome._tag === "ClientLeft") return { status: 499 }
   const { error, response, replaced } = outcome
-  const reason = "message" in error ? error.message : error.reason
-  return { status: (replaced ?? response).status, error: error._tag, reason }
+  return { status: (replaced ?? response).status, error: error._tag, reason: reasonOf(error) }
+}
+
+/** The failure as a sentence. What somebody else threw is named by its kind alone: its message may be anything. */
+const reasonOf = (error: RouterError): string => {
+  if (!("message" in error)) return error.reason
+  const { cause } = error
+  return error._tag === "ProxyFailed" && cause instanceof Error ? `${error.message}: ${cause.name}` : error.message
 }
 
 // Beside the router, not in it: nothing that can be printed or serialised leads to a key or a token.

@@ -3,6 +3,7 @@
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
 import { accept, checkOptions, validHeaderNames, validateSigningKey } from "@project-ingress/forward/internal"
+import { machinesOptionChecks } from "@project-ingress/providers/internal"
 import { fetchHandler } from "./hosts/fetch.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
@@ -33,6 +34,8 @@ export type { StoreEvent } from "./stores/store-event.ts"
  * export default { fetch: async (request, _, context) => (await router.fetch(request, context)) ?? app.fetch(request) }
  */
 export const createRouter = (options: RouterOptions): Router => {
+  if (options?.machines !== undefined)
+    checkOptions("createRouter", options.machines, machinesChecks, { at: "machines" })
   checkOptions("createRouter", options, checks, { required: ["grammar", "store", "providers", "signingKey"] })
   const problem = validateSigningKey(options.signingKey)
   if (problem !== undefined) throw new TypeError(`createRouter: signingKey: ${problem}`)
@@ -53,15 +56,30 @@ const has = (value: unknown, ...methods: readonly string[]): boolean =>
   value !== null &&
   methods.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === "function")
 
+const phases = ["onRequest", "onRoute", "onForward", "onResponse"]
+
 const isPolicy = (value: unknown): string | undefined => {
   if (typeof value === "function") return undefined
-  const { name } = (value ?? {}) as { readonly name?: unknown }
-  const named = typeof name === "string" && name !== ""
-  const phases = ["onRequest", "onRoute", "onForward", "onResponse"]
-  return named && phases.some((phase) => has(value, phase))
+  const policy = (value ?? {}) as Readonly<Record<string, unknown>>
+  const named = typeof policy["name"] === "string" && policy["name"] !== ""
+  // A misspelt phase would be a guard that is never asked.
+  const known = Object.keys(policy).every((name) => !name.startsWith("on") || phases.includes(name))
+  const given = phases.filter((phase) => policy[phase] !== undefined)
+  const callable = given.length > 0 && given.every((phase) => typeof policy[phase] === "function")
+  return named && known && callable
     ? undefined
-    : "a function or { name, onRequest?, onRoute? … }"
+    : `a function or { name, ${phases.map((phase) => `${phase}?`).join(", ")} }`
 }
+
+const isErrorResponses = (value: unknown): string | undefined => {
+  const isMap = typeof value === "object" && value !== null && !Array.isArray(value)
+  return isMap && Object.values(value).every((each) => typeof each === "function")
+    ? undefined
+    : "an object of functions"
+}
+
+// The router gives these itself.
+const { headerNames: _, onEvent: __, ...machinesChecks } = machinesOptionChecks
 
 const checks = {
   grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
@@ -74,7 +92,7 @@ const checks = {
   headersTimeoutMs: accept.number(0, 86_400_000),
   transport: accept.function,
   clientAddress: accept.function,
-  errorResponses: accept.object,
+  errorResponses: isErrorResponses,
   onError: accept.function,
   onEvent: accept.function,
 } as const

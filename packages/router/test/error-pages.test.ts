@@ -1,5 +1,6 @@
 /** Error responses that a platform replaces by tag. */
 import { expect, it } from "vitest"
+import { AccessDenied } from "../src/router.ts"
 import { setup } from "./fakes.ts"
 
 const ask = async (options: Parameters<typeof setup>[0], headers: Record<string, string> = {}) => {
@@ -40,4 +41,17 @@ it("of other tags are not asked, whatever an object's prototype holds", async ()
   ).toMatchObject({
     status: 404,
   })
+})
+
+it("hide a denial all the same: what replaces a missing route replaces it", async () => {
+  const errorResponses = { RouteNotFound: () => ({ status: 404, headers: [], body: "nothing here" }) }
+  const policies = [() => ({ deny: new AccessDenied({ hidden: true }) })]
+  const hidden = await setup({ errorResponses, policies }).router.fetch(new Request("http://misha.iterate.app/"))
+  const missing = await setup({ errorResponses }).router.fetch(new Request("http://nobody.iterate.app/"))
+  expect([hidden?.status, await hidden?.text()]).toEqual([missing?.status, await missing?.text()])
+})
+
+it("that are no responses leave the standard one", async () => {
+  const errorResponses = { RouteNotFound: () => ({ status: 404, headers: ["x-a"] }) }
+  expect(await ask({ errorResponses })).toMatchObject({ status: 404, type: "application/json" })
 })

@@ -49,8 +49,8 @@ describe("explain", () => {
     const { router } = setup({ policies: [limit, function membersOnly() {}] })
     const { trace, steps } = await router.explain("misha.iterate.app")
     expect(trace.filter(({ step }) => step === "policy")).toEqual([
-      { step: "policy", outcome: "limit" },
-      { step: "policy", outcome: "membersOnly" },
+      { step: "policy", outcome: "limit", decision: "not evaluated" },
+      { step: "policy", outcome: "membersOnly", decision: "not evaluated" },
     ])
     expect(steps).toContain("policy limit depends on the request and was not evaluated")
     expect(asked).toBe(0)
@@ -76,6 +76,27 @@ describe("explain", () => {
     expect(steps.join()).toContain("protocol is not supported yet")
     const response = await router.fetch(new Request("http://misha.iterate.app/"))
     expect([response?.status, response?.headers.get("x-iterate-proxy-error")]).toEqual([501, "NOT_SUPPORTED"])
+  })
+
+  it("decides by what else of a request is given: rules, replicas, listening port", async () => {
+    const store = memoryStore({
+      "p:misha": {
+        machine: machine("mach_1"),
+        replicas: [machine("mach_2")],
+        rules: [
+          { match: { path: { prefix: "/api" }, method: "POST", headers: { "x-a": "1" } }, targets: [{ port: 9000 }] },
+        ],
+      },
+      "d:8443:www.example.com": { machine: machine("mach_8") },
+    })
+    const { router } = setup({ store })
+    const asked = { method: "POST", path: "/api/x", headers: { "X-A": "1" }, clientAddress: "192.0.2.7" }
+    const first = await router.explain("misha.iterate.app", asked)
+    expect(first.port).toBe(9000)
+    expect((await router.explain("misha.iterate.app", asked)).machine).toEqual(first.machine)
+    expect((await router.explain("misha.iterate.app")).port).toBe(3000)
+    expect((await router.explain("www.example.com", { localPort: 8443 })).machine?.id).toBe("mach_8")
+    expect((await router.explain("www.example.com")).parsed).toBe("foreign")
   })
 
   it("says that the store is down", async () => {

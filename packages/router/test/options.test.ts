@@ -39,6 +39,18 @@ describe("createRouter refuses", () => {
       /policies must be an array in which every element/,
     ],
     ["a policy without a name", { ...good, policies: [{ onRoute: () => undefined }] }, /policies must be/],
+    [
+      "a misspelt phase",
+      { ...good, policies: [{ name: "x", onRequest: () => undefined, onRout: () => undefined }] },
+      /policies must be/,
+    ],
+    ["a phase that is no function", { ...good, policies: [{ name: "x", onRoute: null }] }, /policies must be/],
+    ["a page that is no function", { ...good, errorResponses: { RouteNotFound: "<h1>" } }, /errorResponses must be/],
+    [
+      "what the router gives to machines itself",
+      { ...good, machines: { onEvent: () => undefined } },
+      /machines.onEvent is not an option/,
+    ],
     ["false for a policy", { ...good, policies: [false] }, /policies must be/],
     [
       "header names by hand",

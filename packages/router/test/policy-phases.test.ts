@@ -161,20 +161,71 @@ describe("a port that its record calls private", () => {
   const store = () =>
     memoryStore({ "p:misha": { machine: machine("mach_1"), ports: { 4096: { visibility: "private" } } } })
 
-  it("is closed where no policy decides about routes", async () => {
-    const { response, sent } = await ask([], {}, { store: store() })
+  const look: Policy = { name: "look", onRoute: () => undefined }
+  const decides: Policy = { name: "visibility", decidesVisibility: true, onRoute: () => undefined }
+
+  it.each([
+    ["there is no policy", []],
+    ["policies look at requests alone", [{ name: "x", onRequest: () => undefined }]],
+    ["policies look at routes and do not decide about visibility", [look, () => undefined]],
+  ] as const)("is closed where %s", async (_, policies) => {
+    const { response, sent } = await ask(policies, {}, { store: store() })
     expect([response.status, sent]).toEqual([403, []])
-    const onlyRequests: Policy = { name: "x", onRequest: () => undefined }
-    expect((await ask([onlyRequests], {}, { store: store() })).response.status).toBe(403)
   })
 
-  it("is for the policies to decide where there is one", async () => {
-    const policy: Policy = {
-      name: "visibility",
-      onRoute: (_, { settings }) => (settings.visibility === "private" ? { deny: new AccessDenied() } : undefined),
+  it("is for the policy to decide that says it decides about visibility", async () => {
+    expect((await ask([look, decides], {}, { store: store() })).response.status).toBe(200)
+    const denies: Policy = { ...decides, onRoute: () => ({ deny: new AccessDenied({ hidden: true }) }) }
+    expect((await ask([denies], {}, { store: store() })).response.status).toBe(404)
+  })
+})
+
+describe("a policy that ends a request", () => {
+  it.each([
+    ["denied", () => ({ deny: new AccessDenied() })],
+    ["redirected", async () => ({ redirect: { status: 302, location: "/login" } })],
+    ["responded", () => ({ respond: { status: 204, headers: [] } })],
+    [
+      "failed",
+      () => {
+        throw new TypeError("secret")
+      },
+    ],
+  ] as const)("is named by the request's event: %s", async (decision, onRoute) => {
+    const events: unknown[] = []
+    const policies = [{ name: "guard", onRoute: onRoute as Policy["onRoute"] }] as Policy[]
+    await ask(policies, {}, { onEvent: (event) => events.push(event) })
+    expect(events).toMatchObject([{ trace: expect.arrayContaining([{ step: "policy", outcome: "guard", decision }]) }])
+    expect(JSON.stringify(events)).not.toContain("secret")
+  })
+
+  it("cannot respond with what is no response: 500, on every host alike", async () => {
+    for (const respond of [
+      { status: 200, headers: ["x-a"] },
+      { status: 200, headers: ["x-a", "1\r\nx-b: 2"] },
+      { status: 99, headers: [] },
+      { status: 200, headers: [], body: 5 },
+    ]) {
+      expect((await ask([(() => ({ respond })) as PolicyInput])).response.status).toBe(500)
     }
-    expect((await ask([policy], {}, { store: store() })).response.status).toBe(403)
-    const open: Policy = { name: "open", onRoute: () => undefined }
-    expect((await ask([open], {}, { store: store() })).response.status).toBe(200)
+  })
+
+  it("sees every line of a field, as the app will", async () => {
+    let seen: string | undefined
+    const headers = new Headers([
+      ["cookie", "a=1"],
+      ["x-key", "1"],
+    ])
+    headers.append("x-key", "2")
+    await ask([({ header }) => void (seen = header("x-key"))], { headers })
+    expect(seen).toBe("1, 2")
+  })
+
+  it("knows the client by one notation, and nothing else for one", async () => {
+    const seen: (string | undefined)[] = []
+    for (const address of ["::ffff:192.0.2.7", "fe80::1%eth0", null, "unknown", "2001:db8::1"]) {
+      await ask([({ clientAddress }) => void seen.push(clientAddress)], {}, { clientAddress: () => address })
+    }
+    expect(seen).toEqual(["192.0.2.7", "fe80::1", undefined, undefined, "2001:db8::1"])
   })
 })

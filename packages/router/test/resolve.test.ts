@@ -11,7 +11,7 @@ const ask = async (
   { clientAddress = "", ...init }: RequestInit & { readonly clientAddress?: string } = {},
 ) => {
   let route: Route | undefined
-  const look: Policy = { name: "look", onRoute: (_, on) => void (route = on) }
+  const look: Policy = { name: "look", decidesVisibility: true, onRoute: (_, on) => void (route = on) }
   const options = { store: memoryStore(routes), policies: [look], clientAddress: () => clientAddress }
   const { router, sent } = setup(options)
   const response = await router.fetch(new Request(url, init))
@@ -117,6 +117,17 @@ describe("replicas", () => {
   })
 })
 
+it("a service that nobody knows is a 404 after the policies decided, so that a private project shows none", async () => {
+  const record: RouteInput = { machine: machine("mach_1"), visibility: "private" }
+  const store = memoryStore({ "p:misha": record })
+  const { router } = setup({ store })
+  const status = async (host: string) => (await router.fetch(new Request(`http://${host}/`)))?.status
+  expect([await status("nothing--misha.iterate.app"), await status("4096--misha.iterate.app")]).toEqual([403, 403])
+  expect(
+    (await ask({ "p:misha": { machine: machine("mach_1") } }, "http://nothing--misha.iterate.app/")).response?.status,
+  ).toBe(404)
+})
+
 describe("settings", () => {
   const record: RouteInput = {
     machine: machine("mach_1"),
@@ -169,6 +180,27 @@ describe("custom domains", () => {
     ["that is not there", "http://4096__mach_8.www.example.com/"],
   ])("never reach a machine %s: 404", async (_, url) => {
     expect((await ask(routes, url)).response?.status).toBe(404)
+  })
+
+  it.each([
+    [{ kind: "removed", owner: "o1" }, 410],
+    [{ kind: "detached", owner: "o1" }, 503],
+    [{ kind: "redirect", owner: "o1", to: "https://elsewhere.example", status: 308 }, 308],
+  ] as const)("without a machine show no machine of their owner: %j", async (record, status) => {
+    const { response, route } = await ask(
+      { ...routes, "d:www.example.com": record },
+      "http://4096__mach_1.www.example.com/",
+      { redirect: "manual" },
+    )
+    expect([response?.status, route?.machine]).toEqual([status, undefined])
+  })
+
+  it("leave labels that are neither port nor service to the wildcard above, and else to the caller", async () => {
+    const shop = { machine: machine("mach_shop") }
+    const wild = { "d:example.com": { ...owned, services: { web: 8000 } }, "d:*.example.com": shop }
+    expect((await ask(wild, "http://shop.example.com/")).route?.machine?.id).toBe("mach_shop")
+    expect((await ask(wild, "http://web.example.com/")).route?.port).toBe(8000)
+    expect((await ask(wild, "http://4096.example.com/")).route?.machine?.id).toBe("mach_1")
   })
 
   it("that nobody registered are the caller's own", async () => {

@@ -5,7 +5,7 @@ import { clientAddressOf, isSafe } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
-import { headersFrom, listFrom, visitorResponse } from "./request-response.ts"
+import { bodiless, headersFrom, listFrom, visitorResponse } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 
 type Context = Parameters<Router["fetch"]>[1]
@@ -14,12 +14,19 @@ type Context = Parameters<Router["fetch"]>[1]
 export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
     const visitor = visitorRequest(request, program)
-    const outcome = await program.run(visitor, fetchSender(program, request, visitor, context), () => request)
-    if (outcome._tag === "NotOurs") return undefined
-    if (outcome._tag === "Machine") return visitorResponse(outcome, program.headerNames)
-    // Nobody reads it. 499 is nginx's number for a client that left.
-    if (outcome._tag === "ClientLeft") return new Response(null, { status: 499 })
-    return "replaced" in outcome ? outcome.replaced : responseFrom(outcome.response)
+    const sender = fetchSender(program, request, visitor, context)
+    return program.run(
+      visitor,
+      sender,
+      () => request,
+      (outcome) => {
+        if (outcome._tag === "NotOurs") return undefined
+        if (outcome._tag === "Machine") return visitorResponse(outcome, program.headerNames)
+        // Nobody reads it. 499 is nginx's number for a client that left.
+        if (outcome._tag === "ClientLeft") return new Response(null, { status: 499 })
+        return "replaced" in outcome ? outcome.replaced : responseFrom(outcome.response)
+      },
+    )
   }
   return async (request, context) => {
     try {
@@ -92,4 +99,7 @@ const fetchSender = (
 }
 
 const responseFrom = ({ body, headers, status }: GeneratedResponse): Response =>
-  new Response((body ?? null) as BodyInit | null, { status, headers: headersFrom(headers) })
+  new Response(bodiless.has(status) ? null : ((body ?? null) as BodyInit | null), {
+    status,
+    headers: headersFrom(headers),
+  })

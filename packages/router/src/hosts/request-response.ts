@@ -1,7 +1,7 @@
 import { responseHeaders } from "@project-ingress/forward"
 import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
-import { bodyOf, withoutEdgeCookies } from "@project-ingress/providers/internal"
+import { bodyOf } from "@project-ingress/providers/internal"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 
 /** Fields as a list; every `Set-Cookie` is a line of its own, because they cannot be joined (RFC 6265 §3). */
@@ -21,28 +21,29 @@ export const headersFrom = (list: HeaderList): Headers => {
   return headers
 }
 
-/** The fields of a machine's response for its visitor. */
+/** The fields of a machine's response for its visitor. Throws what a policy's edit throws. */
 export const visitorFields = (machine: MachineResponse<Response>, headerNames: HopHeaderNames): HeaderList => {
   const { response, status, stamped, edgeCookies, editResponse } = machine
-  const hop = { headerNames, stamped, edgeCookies, add: [] }
-  const list = responseHeaders(listFrom(response.headers), hop, { status, chunked: false })
   const header = (lowerName: string) => response.headers.get(lowerName) ?? undefined
-  return editResponse === undefined ? list : editResponse({ status, header }, list)
+  const edit = editResponse && ((fields: HeaderList) => editResponse({ status, header }, fields))
+  const hop = { headerNames, stamped, edgeCookies, add: [], ...(edit === undefined ? {} : { edit }) }
+  return responseHeaders(listFrom(response.headers), hop, { status, chunked: false })
 }
 
 /** RFC 9110 §15: responses that have no body, and for which `new Response` refuses one. */
-const bodiless = new Set([204, 205, 304])
+export const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
 
-/** The machine's response for the visitor. A 101 keeps its socket. */
+/** The machine's response for the visitor. */
 export const visitorResponse = (machine: MachineResponse<Response>, headerNames: HopHeaderNames): Response => {
-  const { response, status, edgeCookies, editResponse } = machine
-  if (status === 101 && editResponse === undefined) return withoutEdgeCookies(response, edgeCookies)
+  const { response, status } = machine
   const headers = headersFrom(visitorFields(machine, headerNames))
   const { statusText, webSocket = null } = response as Response & { readonly webSocket?: unknown }
-  const body = bodiless.has(status) ? null : bodyOf(response)
-  // A Worker's 101 is nothing without its socket; elsewhere nobody reads the member.
-  const init = { status, statusText, headers, ...(status === 101 ? { webSocket } : {}) }
-  return new Response(status === 101 ? null : body, init)
+  if (status === 101) {
+    // A Worker's 101 is nothing without its socket, and its runtime writes the fields of the connection.
+    for (const name of ["connection", "upgrade"]) headers.delete(name)
+    return new Response(null, { status, statusText, headers, webSocket } as ResponseInit)
+  }
+  return new Response(bodiless.has(status) ? null : bodyOf(response), { status, statusText, headers })
 }
 
 /** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */

@@ -7,7 +7,7 @@ import type { Decision, IncomingRequest, UpstreamError } from "@project-ingress/
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import { clientAddressOf, isSafe } from "../program/sender.ts"
+import { clientAddressOf, EndedByHost, isSafe } from "../program/sender.ts"
 import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -31,12 +31,19 @@ export const serveExchange = async (
   { failure, fallback }: HostResponses,
 ): Promise<Decision> => {
   const visitor = visitorRequest(request)
-  const outcome = await program.run(visitor, socketSender(program, request, visitor), () => originalRequest(request))
-  if (outcome._tag === "NotOurs") return fallback(request)
-  // A client that left reads nothing; the engine only has to be given something.
-  if (outcome._tag === "ClientLeft") return failure("ProxyFailed", request)
-  if (outcome._tag !== "Machine") return "replaced" in outcome ? responseOf(outcome.replaced) : outcome.response
-  return "fetched" in outcome.response ? fetchedResponse(program, outcome, outcome.response.fetched) : "relay"
+  const sender = socketSender(program, request, visitor)
+  return program.run<HostResponse, Decision | Promise<Decision>>(
+    visitor,
+    sender,
+    () => originalRequest(request),
+    (outcome) => {
+      if (outcome._tag === "NotOurs") return fallback(request)
+      // A client that left reads nothing; the engine only has to be given something.
+      if (outcome._tag === "ClientLeft") return failure("ProxyFailed", request)
+      if (outcome._tag !== "Machine") return "replaced" in outcome ? responseOf(outcome.replaced) : outcome.response
+      return "fetched" in outcome.response ? fetchedResponse(program, outcome, outcome.response.fetched) : "relay"
+    },
+  )
 }
 
 const visitorRequest = (request: IncomingRequest): VisitorRequest => {
@@ -84,10 +91,10 @@ const socketSender = (
           }),
         }),
       ),
-      (sent) =>
-        "head" in sent
-          ? Effect.succeed(received(sent.head))
-          : Effect.fail("error" in sent ? sendFailure(sent.error) : new SendFailure("reset", "maybe")),
+      (sent) => {
+        if ("head" in sent) return Effect.succeed(received(sent.head))
+        return "ended" in sent ? Effect.die(new EndedByHost(sent.ended)) : Effect.fail(sendFailure(sent.error))
+      },
     )
 
   const byFetch = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>

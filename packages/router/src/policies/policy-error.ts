@@ -17,7 +17,8 @@ export interface PolicyErrorFields {
 /**
  * A policy's refusal. It brings its own response row, so a policy outside this package needs no change here.
  *
- * @throws {TypeError} from the constructor if `location` holds anything but visible ASCII: it becomes a header
+ * @throws {TypeError} from the constructor if a field is invalid: `location` may hold visible ASCII only, because it becomes a
+ *   header, as `code` and `error` of the row do
  *
  * @example
  * new PolicyError({
@@ -34,6 +35,8 @@ export class PolicyError extends Error {
   constructor(fields: PolicyErrorFields) {
     super(fields.reason)
     const { tag, row, retryAfterMs, location } = fields
+    if (typeof tag !== "string" || tag === "") throw new TypeError("tag must be a non-empty string")
+    if (!isRow(row)) throw new TypeError("row must have status (400 to 599), code, error and title")
     if (location !== undefined && !/^[\x21-\x7e]+$/.test(location)) {
       throw new TypeError("location must be a URL or a path in visible ASCII")
     }
@@ -46,3 +49,11 @@ export class PolicyError extends Error {
     return this._tag
   }
 }
+
+const isRow = (row: unknown): row is ErrorRow => {
+  const { status, code, error, title } = (row ?? {}) as Readonly<Record<string, unknown>>
+  const isFailure = Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599
+  return isFailure && isWord(code) && isWord(error) && typeof title === "string"
+}
+
+const isWord = (value: unknown): boolean => typeof value === "string" && /^[A-Za-z0-9_-]+$/.test(value)

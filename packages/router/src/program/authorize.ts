@@ -62,21 +62,22 @@ const phase = (
   policies: readonly Policy[],
   trace: TraceStep[],
   run: (policy: Policy) => unknown,
-): Effect.Effect<void, RouterError | Decided> =>
-  Effect.suspend(() => {
-    const ended = (found: Ended | undefined) => {
-      if (found === undefined) return Effect.void
-      trace.push({ step: "policy", outcome: found.policy, decision: found.decision })
-      return Effect.fail(found.error)
-    }
+): Effect.Effect<void, RouterError | Decided> => {
+  const end = (found: Ended | undefined) => {
+    if (found === undefined) return Effect.void
+    trace.push({ step: "policy", outcome: found.policy, decision: found.decision })
+    return Effect.fail(found.error)
+  }
+  return Effect.suspend(() => {
     const found = first(policies, run)
     return found instanceof Promise
       ? Effect.flatMap(
           Effect.promise(() => found),
-          ended,
+          end,
         )
-      : ended(found)
+      : end(found)
   })
+}
 
 /** How a policy ended the request. */
 interface Ended {

@@ -90,8 +90,8 @@ interface KnownRoute extends FoundRoute {
 }
 
 /**
- * The first candidate that leads somewhere. On a custom domain a label that is no port and no service of the domain's project
- * is none of its names: the next candidate, such as the wildcard above it, is looked up.
+ * The first candidate that leads somewhere. On a custom domain, a label that is neither a port nor a service of the domain's
+ * project is not one of its names: the next candidate, such as the wildcard above it, is looked up.
  */
 const firstKnown = Effect.fnUntraced(function* (
   grammar: Grammar,

@@ -1,4 +1,4 @@
-import type { HeaderList } from "@project-ingress/forward"
+import type { GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
 import type * as Effect from "effect/Effect"
@@ -69,6 +69,14 @@ export const clientAddressOf = (address: unknown): string | undefined => {
   if (typeof address !== "string") return undefined
   const plain = address.replace(/%.*$/s, "").replace(/^::ffff:(?=\d+\.)/i, "")
   return /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:.]{2,45})$/i.test(plain) ? plain : undefined
+}
+
+/** The host has responded by itself while it was to send: nothing that the program decides counts any more. */
+export class EndedByHost {
+  readonly response: GeneratedResponse
+  constructor(response: GeneratedResponse) {
+    this.response = response
+  }
 }
 
 /** RFC 9110 §9.2.1: asking twice changes nothing. */

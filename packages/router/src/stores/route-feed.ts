@@ -25,12 +25,14 @@ export interface RouteFeed {
   ): Promise<FeedPage>
 }
 
+/** All routes of a registry, and where its changes go on. */
 export interface FeedSnapshot {
   /** Where `changes` goes on. Opaque. */
   readonly cursor: string
   readonly routes: AsyncIterable<readonly [key: RouteKey, record: RouteRecord]>
 }
 
+/** A page of changes, or a gap: changes that are no longer kept. */
 export type FeedPage =
   | {
       readonly status: "changes"

@@ -7,7 +7,7 @@ import type { DomainProof } from "./registry/errors.ts"
  * Each call is atomic: all keys of a project (`p:`, its `d:`, the `m:` of its machines) change together, or none does and
  * the call rejects with a `RegistryError`. Anything else that it rejects with is a failure of the database.
  *
- * A `reference` is a project's id or its current name; a former name is none. `read` alone also takes the beginning of either
+ * A `reference` is a project's id or its current name, never a former one. `read` alone also takes the beginning of either
  * that no other project shares: what a change would mean by it depends on the projects that there are. Names and domains are
  * taken in any case and returned in lower case. Every call rejects with `NotFound` for a project or machine that is not
  * registered, and with a `TypeError` for an option that it does not have.
