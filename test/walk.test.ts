@@ -41,7 +41,7 @@ describe("one request", () => {
       expect(files).toBeGreaterThan(10)
       expect(hops).toBe(steps.length - 1)
       expect(steps.map(({ file }) => file)).toEqual(
-        expect.arrayContaining(["packages/router/src/router.ts", "packages/hostname/src/parse.ts"]),
+        expect.arrayContaining(["packages/router/src/program/handle.ts", "packages/hostname/src/parse.ts"]),
       )
     }
   })

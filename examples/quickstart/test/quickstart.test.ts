@@ -80,7 +80,7 @@ const endings = {
       },
       status: 502,
       code: "PORT_CLOSED",
-      retry: false,
+      retry: true,
     },
   ],
 } as const
