@@ -1,4 +1,4 @@
-import type { ErrorRow } from "./error-response.ts"
+import type { ErrorRow } from "./error-row.ts"
 
 /**
  * The failures that this package's own engine responds with, by tag. Other packages have tables of their own and use these

@@ -4,7 +4,8 @@
  * proves that a request comes from the router, and the response to a failure.
  */
 export { errorResponse, prefersHtml } from "./error-response.ts"
-export type { ErrorResponseOptions, ErrorRow } from "./error-response.ts"
+export type { ErrorResponseOptions } from "./error-response.ts"
+export type { ErrorRow } from "./error-row.ts"
 export type { GeneratedResponse } from "./generated-response.ts"
 export { forwardErrors } from "./error-rows.ts"
 export type { ForwardErrorTag } from "./error-rows.ts"

@@ -818,7 +818,7 @@ describe("an owner", () => {
   ])("that is misspelt or lost opens no other tenant's projects: %s", async (message, options) => {
     const { registry } = setup()
     await registry.create({ name: "misha", owner: "org_1" })
-    for (const work of [registry.read("misha", options as never), registry.list(options as never)]) {
+    for (const work of [registry.read("misha", options), registry.list(options)]) {
       await expect(work).rejects.toThrow(new TypeError(`registry: ${message}`))
     }
   })

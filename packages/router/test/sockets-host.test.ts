@@ -102,7 +102,9 @@ describe("an app without a machine proxy", () => {
     const fields: NodeJS.Dict<string | string[]>[] = []
     const app = createServer((request, response) => {
       fields.push(request.headers)
-      response.writeHead(421, { server: "app" }).end("mine")
+      // As if it were a machine's proxy.
+      response.writeHead(421, { server: "app", "x-iterate-proxy-stamp": "1", "x-iterate-proxy-error": "PORT_CLOSED" })
+      response.end("mine")
     })
     await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve))
     closing.push(() => app.close())
@@ -111,6 +113,7 @@ describe("an app without a machine proxy", () => {
     const { ask } = await serve({ providers: [fake({ endpoint })] })
     const { status, headers } = await ask()
     expect([status, headers["server"]]).toEqual([421, "app"])
+    expect(Object.keys(headers).filter((name) => name.startsWith("x-iterate"))).toEqual([])
     expect(fields).toHaveLength(1)
     expect(Object.keys(fields[0]!).filter((name) => name.startsWith("x-iterate"))).toEqual([])
     expect(fields[0]).toMatchObject({ host: `127.0.0.1:${port}`, "x-forwarded-host": "misha.iterate.app" })

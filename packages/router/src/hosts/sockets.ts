@@ -84,7 +84,10 @@ const socketSender = (
           headersTimeoutMs,
           response: (head) => ({
             headerNames,
-            stamped: headerValue(head.headers, headerNames.stamp) !== undefined,
+            // An app without a machine proxy must not speak in our name.
+            stamped:
+              machineRequest.endpoint.machineProxy !== false &&
+              headerValue(head.headers, headerNames.stamp) !== undefined,
             edgeCookies: machineRequest.edgeCookies,
             add: [],
             ...(machineRequest.editResponse === undefined ? {} : { edit: editOf(machineRequest.editResponse, head) }),

@@ -72,12 +72,11 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
         return yield* sender.send({ endpoint, machine, headers, edgeCookies, editResponse })
       }),
   })
-  const stamped = received.header(headerNames.stamp) !== undefined
   return {
     _tag: "Machine",
     response: received.response,
     status: received.status,
-    stamped,
+    stamped: received.stamped,
     route,
     edgeCookies,
     editResponse,

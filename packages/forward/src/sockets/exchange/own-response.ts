@@ -8,7 +8,7 @@ import { validGeneratedResponse } from "../../generated-response.ts"
 /** For a host that cannot make a response itself. */
 const bare: GeneratedResponse = { status: 500, headers: [], code: forwardErrors.ProxyFailed.code }
 
-/** The response that the host makes for a failure, or the one for `ProxyFailed` if that one is invalid. Never throws. */
+/** The response that the host makes for a failure, or the one for `ProxyFailed` if that is invalid. Never throws. */
 export const failureResponse = (
   connection: ClientConnection,
   request: IncomingRequest | undefined,
