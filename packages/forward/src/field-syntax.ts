@@ -1,4 +1,5 @@
-import { INVALID_IN_VALUE } from "./http1/fields.ts"
+/** Finds what no field value and no reason phrase can have (RFC 9110 §5.5). */
+export const INVALID_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
 /** Whether a text is a token: a field's name, a method, a pseudonym (RFC 9110 §5.6.2). */
 export const isToken = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)

@@ -16,9 +16,6 @@ VALUE[9] = 1
  */
 export const INVALID_IN_HEAD = /[^\r\n\t\x20-\x7e\x80-\xff]|[^\r]\n|\r[^\n]/
 
-/** Finds what no field value and no reason phrase can have (RFC 9110 §5.5). */
-export const INVALID_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
-
 /** The fields of a head, and those among them that say something about framing and connection. */
 export interface Fields {
   readonly list: string[]

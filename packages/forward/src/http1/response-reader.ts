@@ -1,7 +1,8 @@
 import type { BodyRange, MessageEnd, ResponseHead } from "./head.ts"
 import type { ParseError } from "./parse-error.ts"
 import { BodyReader } from "./body-reader.ts"
-import { INVALID_IN_HEAD, INVALID_IN_VALUE, hasToken, lengthOf, readFields } from "./fields.ts"
+import { INVALID_IN_VALUE } from "../field-syntax.ts"
+import { INVALID_IN_HEAD, hasToken, lengthOf, readFields } from "./fields.ts"
 import { ReadBuffer } from "./read-buffer.ts"
 import { parseError } from "./parse-error.ts"
 

@@ -1,6 +1,6 @@
 /** Group E of the catalogue: `Expect`, interim answers and trailers. */
 import { describe, expect, it } from "vitest"
-import { bytes, ok, pieces, useMachine } from "./harness.ts"
+import { SOON_MS, bytes, ok, pieces, useMachine } from "./harness.ts"
 import type { AppConnection } from "./harness.ts"
 
 const m = useMachine()
@@ -47,7 +47,7 @@ describe("a client that waits for 100 Continue", () => {
     expect(interims(client.text)).toBe(1)
   })
 
-  it("E01 gets a 100 within 200 ms from the proxy when the app says none", async () => {
+  it("E01 gets a 100 from the proxy when the app says none", async () => {
     const client = m.connect()
     const start = performance.now()
     await client.write(waiting("Content-Length: 5"))
@@ -55,7 +55,7 @@ describe("a client that waits for 100 Continue", () => {
       () => client.text === CONTINUE,
       () => "a 100",
     )
-    expect(performance.now() - start).toBeLessThan(1_000)
+    expect(performance.now() - start).toBeLessThan(SOON_MS)
     await client.write("hello")
     expect((await client.answered(1))[0]!.text).toBe("ok")
     expect(m.app.request.text).toBe("hello")

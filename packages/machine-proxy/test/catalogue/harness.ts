@@ -20,7 +20,11 @@ export type Bytes = string | Uint8Array
 export const octets = (bytes: Bytes): Buffer =>
   typeof bytes === "string" ? Buffer.from(bytes, "latin1") : Buffer.from(bytes)
 
-const DEADLINE_MS = 10_000
+/**
+ * How long anything may take to happen, in ms: much more than a busy machine needs, and less than every time-out of the proxy by
+ * which it would happen otherwise. What is "at once" or "soon" is not measured more closely, because that depends on the machine.
+ */
+export const SOON_MS = 10_000
 
 /** Waits for conditions that events make true; never by time. */
 export class Watch {
@@ -32,7 +36,7 @@ export class Watch {
   }
 
   /** Resolves once `check` holds. Rejects at the deadline with what `describe` says. */
-  until(check: () => boolean, describe: () => string, deadlineMs = DEADLINE_MS): Promise<void> {
+  until(check: () => boolean, describe: () => string, deadlineMs = SOON_MS): Promise<void> {
     if (check()) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const look = (): void => {

@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest"
+import * as h from "./harness.ts"
+
+const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n"
+
+describe("a client that waits for 100 Continue", () => {
+  it("gets it from the engine after 50 ms in which the app says none, and not before", async () => {
+    h.holdTime()
+    const apps = await h.listenApp()
+    const front = await h.listen((request) => h.asSent(request, apps.port))
+    const client = await front.connect()
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    const app = await apps.connection(0)
+    await app.until("\r\n\r\n")
+    h.passes(49)
+    // A whole exchange meanwhile: what could have been written to the client has been.
+    const other = await front.connect()
+    other.send("BAD\r\n\r\n")
+    await other.over()
+    expect(client.text).toBe("")
+    h.passes(1 + h.SCANS_MS)
+    expect(await client.until("\r\n\r\n")).toBe(CONTINUE)
+    client.send("hello")
+    await app.until("hello")
+    app.send("HTTP/1.1 204 N\r\n\r\n")
+    expect(h.status(await client.until("\r\n\r\n"))).toBe(204)
+  })
+
+  it("gets the app's own at once, however the time stands", async () => {
+    h.holdTime()
+    const apps = await h.listenApp()
+    const front = await h.listen((request) => h.asSent(request, apps.port))
+    const client = await front.connect()
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    const app = await apps.connection(0)
+    await app.until("\r\n\r\n")
+    app.send(CONTINUE)
+    expect(await client.until("\r\n\r\n")).toBe(CONTINUE)
+  })
+})
+
+describe("while time stands still, so that nothing can wait for it", () => {
+  it("the first bytes of a request's body reach the app, and those of a response the client", async () => {
+    h.holdTime()
+    const apps = await h.listenApp()
+    const front = await h.listen((request) => h.asSent(request, apps.port))
+    const client = await front.connect()
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nfirst")
+    const app = await apps.connection(0)
+    expect(await app.until("first")).toMatch(/\r\n\r\nfirst$/)
+    app.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+    expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 200 /)
+    app.send("data: 1\n")
+    expect(await client.until("data: 1\n")).toBe("data: 1\n")
+  })
+
+  it.each(["401 No", "302 Found", "503 Busy"])(
+    "a handshake is refused with %s, its fields and its body",
+    async (line) => {
+      h.holdTime()
+      const apps = await h.respondingApp(`HTTP/1.1 ${line}\r\nX-Why: 1\r\nContent-Length: 7\r\n\r\nbecause`)
+      const front = await h.listen((request) => h.asSent(request, apps.port))
+      const client = await front.connect()
+      client.send(h.handshake())
+      expect(await client.until("because")).toMatch(/^HTTP\/1\.1 \d{3} [^]*X-Why: 1\r\n[^]*\r\n\r\nbecause$/)
+    },
+  )
+})
