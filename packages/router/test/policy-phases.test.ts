@@ -206,7 +206,7 @@ describe("a policy that ends a request", () => {
       { status: 99, headers: [] },
       { status: 200, headers: [], body: 5 },
     ]) {
-      expect((await ask([(() => ({ respond }))])).response.status).toBe(500)
+      expect((await ask([() => ({ respond })])).response.status).toBe(500)
     }
   })
 
