@@ -4,3 +4,4 @@ export { checkMachinesOptions, machinesOptionChecks } from "./machines/machines-
 export { bodyOf, fetchAddress, fetchTransport, withoutEdgeCookies } from "./transport/fetch-transport.ts"
 export { machineRequestHeaders } from "./transport/request-headers.ts"
 export type { MachineHop } from "./transport/request-headers.ts"
+export { observedBody } from "./transport/observed-body.ts"

@@ -13,6 +13,7 @@ import { responseForError } from "./error-response.ts"
 import type { ErrorResponses, FailedResponse } from "./error-response.ts"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
+import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
@@ -77,8 +78,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   const failed: RouterProgram["failed"] = (error, headers, original) => {
     const response = responseForError(error, { headers, headerNames, errorResponses })
     try {
-      const replaced = onError?.(error, original())
-      return replaced === undefined ? { response } : { response, replaced }
+      const replaced: unknown = onError?.(error, original())
+      return isResponse(replaced) ? { response, replaced } : { response }
     } catch {
       return { response }
     }
@@ -127,6 +128,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   }
 }
 
+// By its shape: a response of another realm is one, too.
+const isResponse = (value: unknown): value is Response =>
+  typeof value === "object" && value !== null && "status" in value && "headers" in value
+
 /** Reads how the program ended. Anything unexpected is a `ProxyFailed`: no request ends in a throw. */
 const requestOutcome = <A>(
   exit: Exit.Exit<Handled<A>, RouterError | HostnameForeign>,
@@ -139,9 +144,8 @@ const requestOutcome = <A>(
   }
   if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "ClientLeft" }
   const cause = Cause.squash(exit.cause)
-  return cause instanceof EndedByHost
-    ? { _tag: "Generated", response: cause.response }
-    : failed(new ProxyFailed({ cause }))
+  if (cause instanceof EndedByHost) return { _tag: "Generated", response: cause.response }
+  return failed(cause instanceof ProxyFailed ? cause : new ProxyFailed({ cause }))
 }
 
 /** What an event says of how a request of ours ended. */
@@ -158,7 +162,8 @@ const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "No
 const reasonOf = (error: RouterError): string => {
   if (!("message" in error)) return error.reason
   const { cause } = error
-  return error._tag === "ProxyFailed" && cause instanceof Error ? `${error.message}: ${cause.name}` : error.message
+  if (error._tag !== "ProxyFailed" || !(cause instanceof Error)) return error.message
+  return cause instanceof PolicyMistake ? cause.message : `${error.message}: ${cause.name}`
 }
 
 // Beside the router, not in it: nothing that can be printed or serialised leads to a key or a token.

@@ -2,7 +2,13 @@
  * Hostname to route to machine to response. `createRouter` gives a fetch handler for Workers, Bun and Deno; `serveNode` of
  * `./node` mounts the same router on sockets; `./effect` has the program itself, with its services.
  */
-import { accept, checkOptions, validHeaderNames, validateSigningKey } from "@project-ingress/forward/internal"
+import {
+  accept,
+  checkOptions,
+  isThenable,
+  validHeaderNames,
+  validateSigningKey,
+} from "@project-ingress/forward/internal"
 import { machinesOptionChecks } from "@project-ingress/providers/internal"
 import { fetchHandler } from "./hosts/fetch.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
@@ -37,6 +43,7 @@ export const createRouter = (options: RouterOptions): Router => {
   if (options?.machines !== undefined)
     checkOptions("createRouter", options.machines, machinesChecks, { at: "machines" })
   checkOptions("createRouter", options, checks, { required: ["grammar", "store", "providers", "signingKey"] })
+  options.policies?.forEach((policy, at) => checkPolicy(policy, `policies[${at}]`))
   const problem = validateSigningKey(options.signingKey)
   if (problem !== undefined) throw new TypeError(`createRouter: signingKey: ${problem}`)
   const program = makeProgram(options)
@@ -56,19 +63,21 @@ const has = (value: unknown, ...methods: readonly string[]): boolean =>
   value !== null &&
   methods.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === "function")
 
-const phases = ["onRequest", "onRoute", "onForward", "onResponse"]
+const phases = {
+  onRequest: accept.function,
+  onRoute: accept.function,
+  onForward: accept.function,
+  onResponse: accept.function,
+}
+const policyChecks = { name: accept.string, decidesVisibility: accept.boolean, ...phases }
 
-const isPolicy = (value: unknown): string | undefined => {
-  if (typeof value === "function") return undefined
-  const policy = (value ?? {}) as Readonly<Record<string, unknown>>
-  const named = typeof policy["name"] === "string" && policy["name"] !== ""
-  // A misspelt phase would be a guard that is never asked.
-  const known = Object.keys(policy).every((name) => !name.startsWith("on") || phases.includes(name))
-  const given = phases.filter((phase) => policy[phase] !== undefined)
-  const callable = given.length > 0 && given.every((phase) => typeof policy[phase] === "function")
-  return named && known && callable
-    ? undefined
-    : `a function or { name, ${phases.map((phase) => `${phase}?`).join(", ")} }`
+/** A misspelt phase would be a guard that is never asked. */
+const checkPolicy = (policy: unknown, at: string): void => {
+  if (typeof policy === "function") return
+  checkOptions("createRouter", policy, policyChecks, { required: ["name"], at })
+  if (Object.keys(phases).every((phase) => (policy as Readonly<Record<string, unknown>>)[phase] === undefined)) {
+    throw new TypeError(`createRouter: ${at} must have one of ${Object.keys(phases).join(", ")}`)
+  }
 }
 
 const isErrorResponses = (value: unknown): string | undefined => {
@@ -85,9 +94,9 @@ const checks = {
   grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
   store: (value: unknown) => (has(value, "get") ? undefined : "a route store: an object with get"),
   providers: accept.array(),
-  signingKey: accept.object,
+  signingKey: (value: unknown) => (isThenable(value) ? "a key and no promise: await it" : accept.object(value)),
   machines: accept.object,
-  policies: accept.array(isPolicy),
+  policies: accept.array(),
   headerNames: validHeaderNames,
   headersTimeoutMs: accept.number(0, 86_400_000),
   transport: accept.function,

@@ -68,6 +68,17 @@ describe("explain", () => {
     expect(explanation.machine).toBeUndefined()
   })
 
+  it("says that a private port is closed as long as no policy decides about visibility", async () => {
+    const store = memoryStore({ "p:misha": { machine: machine("mach_1"), visibility: "private" } })
+    const closed = "the port is private, and no policy decides about visibility: 403"
+    const look = { name: "look", onRoute: () => undefined }
+    expect((await setup({ store, policies: [look] }).router.explain("misha.iterate.app")).steps).toContain(closed)
+    const decides = { ...look, decidesVisibility: true }
+    expect((await setup({ store, policies: [decides] }).router.explain("misha.iterate.app")).steps).not.toContain(
+      closed,
+    )
+  })
+
   it("names the field of a record that cannot be used", async () => {
     const record = { kind: "machine", machine: machine("mach_1"), version: 1, epoch: 1, protocol: "h2c" }
     const { router } = setup({ store: { get: () => ({ status: "hit", record }) as never } })

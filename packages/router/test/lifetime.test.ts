@@ -110,6 +110,25 @@ describe("the fetch door", () => {
     await kept[0]
   })
 
+  it("reports a machine as in use for as long as its response is read", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
+    const told: string[] = []
+    const pipe = new TransformStream<Uint8Array, Uint8Array>()
+    const { router } = setup({
+      providers: [fake({ keepAlive: async ({ id }) => void told.push(id) })],
+      answer: () => stamped(pipe.readable),
+    })
+    const response = await router.fetch(new Request("https://misha.iterate.app/"))
+    vi.advanceTimersByTime(45_500 * 3)
+    expect(told).toHaveLength(4)
+    const app = pipe.writable.getWriter()
+    void app.write(new TextEncoder().encode("done"))
+    void app.close()
+    expect(await response?.text()).toBe("done")
+    vi.advanceTimersByTime(1_000_000)
+    expect(told).toHaveLength(4)
+  })
+
   it("has a machine started for the next request, though this one cannot wait", async () => {
     const started = vi.fn<NonNullable<MachineProvider["start"]>>(async () => {})
     const sleeping = fake({

@@ -36,22 +36,30 @@ describe("createRouter refuses", () => {
     [
       "a policy that decides nothing",
       { ...good, policies: [{ name: "x" }] },
-      /policies must be an array in which every element/,
+      /policies\[0\] must have one of onRequest/,
     ],
-    ["a policy without a name", { ...good, policies: [{ onRoute: () => undefined }] }, /policies must be/],
+    [
+      "a policy without a name",
+      { ...good, policies: [{ onRoute: () => undefined }] },
+      /policies\[0\].name must be a non-empty string/,
+    ],
     [
       "a misspelt phase",
       { ...good, policies: [{ name: "x", onRequest: () => undefined, onRout: () => undefined }] },
-      /policies must be/,
+      /policies\[0\].onRout is not an option \(did you mean policies\[0\].onRoute\?\)/,
     ],
-    ["a phase that is no function", { ...good, policies: [{ name: "x", onRoute: null }] }, /policies must be/],
+    [
+      "a phase that is no function",
+      { ...good, policies: [{ name: "x", onRoute: null }] },
+      /policies\[0\].onRoute must be a function, got null/,
+    ],
     ["a page that is no function", { ...good, errorResponses: { RouteNotFound: "<h1>" } }, /errorResponses must be/],
     [
       "what the router gives to machines itself",
       { ...good, machines: { onEvent: () => undefined } },
       /machines.onEvent is not an option/,
     ],
-    ["false for a policy", { ...good, policies: [false] }, /policies must be/],
+    ["false for a policy", { ...good, policies: [false] }, /policies\[0\] must be an object, got false/],
     [
       "header names by hand",
       { ...good, headerNames: { ticket: "x" } },
@@ -75,6 +83,26 @@ describe("createRouter refuses", () => {
     const { d } = keys.signing as unknown as { readonly d: string }
     expect(() => create({ ...good, signingKey })).toThrow(expect.not.stringContaining(d))
     expect(() => create({ ...good, onEvent: d })).toThrow(expect.not.stringContaining(d))
+  })
+})
+
+describe("a listener refuses", () => {
+  const host = serveNode(setup().router)
+  it.each([
+    ["Node's spelling of the address", { host: "127.0.0.1" }, /listen: host is not an option/],
+    ["a port alone", 8787, /listen: options must be an object, got 8787/],
+    ["NaN", { port: Number.NaN }, /listen: port must be an integer from 0 to 65535, got NaN/],
+  ])("%s, and opens nothing", async (_, options, message) => {
+    await expect(host.listen(options as object)).rejects.toThrow(message)
+    expect(host.connections()).toBe(0)
+  })
+
+  it("a deadline that is none", async () => {
+    const { close } = await host.listen({ hostname: "127.0.0.1" })
+    await expect(close({ deadlineMs: Number.NaN })).rejects.toThrow(
+      /close: deadlineMs must be a number from 0 up, got NaN/,
+    )
+    await close()
   })
 })
 

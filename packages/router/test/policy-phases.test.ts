@@ -199,6 +199,19 @@ describe("a policy that ends a request", () => {
     expect(JSON.stringify(events)).not.toContain("secret")
   })
 
+  it("by a mistake is told so by the event, in the router's own words", async () => {
+    const events: { readonly reason?: string }[] = []
+    const onEvent = (event: object) => void events.push(event)
+    await ask([(() => true) as never], {}, { onEvent })
+    await ask([{ name: "edit", onForward: (edit) => edit.set("host", "x") }], {}, { onEvent })
+    await ask([{ name: "late", onForward: (async () => {}) as never }], {}, { onEvent })
+    expect(events.map(({ reason }) => reason)).toEqual([
+      expect.stringMatching(/^policy .* must return undefined, { deny }, { redirect } or { respond }$/),
+      "a policy set host, which belongs to the connection or to the hop",
+      "policy late must edit header fields synchronously",
+    ])
+  })
+
   it("cannot respond with what is no response: 500, on every host alike", async () => {
     for (const respond of [
       { status: 200, headers: ["x-a"] },

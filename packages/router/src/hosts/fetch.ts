@@ -1,5 +1,5 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
-import { fetchTransport } from "@project-ingress/providers/internal"
+import { fetchTransport, observedBody } from "@project-ingress/providers/internal"
 import { ProxyFailed } from "../errors.ts"
 import { clientAddressOf, isSafe } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
@@ -14,14 +14,18 @@ type Context = Parameters<Router["fetch"]>[1]
 export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
     const visitor = visitorRequest(request, program)
-    const sender = fetchSender(program, request, visitor, context)
+    const sent = { onEnd: ignore }
+    const sender = fetchSender(program, request, visitor, context, sent)
     return program.run(
       visitor,
       sender,
       () => request,
       (outcome) => {
         if (outcome._tag === "NotOurs") return undefined
-        if (outcome._tag === "Machine") return visitorResponse(outcome, program.headerNames)
+        if (outcome._tag === "Machine") {
+          const response = visitorResponse(outcome, program.headerNames)
+          return sent.onEnd === ignore ? response : observedBody(response, sent.onEnd)
+        }
         // Nobody reads it. 499 is nginx's number for a client that left.
         if (outcome._tag === "ClientLeft") return new Response(null, { status: 499 })
         return "replaced" in outcome ? outcome.replaced : responseFrom(outcome.response)
@@ -83,6 +87,8 @@ const fetchSender = (
   request: Request,
   visitor: VisitorRequest,
   context: Context,
+  /** `onEnd` is set where somebody wants to know when the response's body is over. */
+  sent: { onEnd: () => void },
 ): Sender<Response> => {
   let used = false
   const body = () => {
@@ -95,8 +101,11 @@ const fetchSender = (
     readPrefix: fetchTransport.readPrefix,
     replayable: (sent) => !used && (sent === "no" || isSafe(visitor.method)),
     waitUntil: (work) => context?.waitUntil?.(work),
+    closed: () => new Promise<void>((resolve) => (sent.onEnd = resolve)),
   }
 }
+
+const ignore = (): void => {}
 
 const responseFrom = ({ body, headers, status }: GeneratedResponse): Response =>
   new Response(bodiless.has(status) ? null : ((body ?? null) as BodyInit | null), {

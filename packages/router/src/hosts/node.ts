@@ -30,7 +30,8 @@ export interface NodeOptions {
 export interface NodeHost extends Engine {
   /**
    * Opens a listener and follows what providers report of their machines until it is closed. Resolves when it accepts
-   * connections; `port` 0, the default, takes a free one. Rejects if it cannot listen.
+   * connections; `port` 0, the default, takes a free one, and without `hostname` it listens on every address. Rejects if it
+   * cannot listen, and with a `TypeError` for an option that is unknown or invalid.
    */
   readonly listen: (options?: { readonly port?: number; readonly hostname?: string }) => Promise<Listening>
 }
@@ -92,25 +93,30 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
 
   return {
     ...engine,
-    listen: ({ port = 0, hostname } = {}) =>
-      new Promise((resolve, reject) => {
-        const closing = new AbortController()
+    listen: async (given = {}) => {
+      checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string })
+      const { port = 0, hostname } = given
+      return new Promise((resolve, reject) => {
+        const watching = new AbortController()
         const server = createServer({ noDelay: true }, engine.connection)
         server.once("error", reject)
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
           // What goes wrong with accepting later (EMFILE) must not end the process.
           server.on("error", (cause) => options.onEvent?.({ type: "error", tag: "Overloaded", cause }))
-          void program.watch(closing.signal)
+          void program.watch(watching.signal)
           resolve({
             port: (server.address() as AddressInfo).port,
-            close: async ({ deadlineMs = 10_000 } = {}) => {
-              closing.abort()
+            close: async (closing = {}) => {
+              checkOptions("close", closing, { deadlineMs: accept.number(0) })
+              const { deadlineMs = 10_000 } = closing
+              watching.abort()
               server.close()
               await engine.drain({ deadlineMs })
             },
           })
         })
-      }),
+      })
+    },
   }
 }

@@ -1,5 +1,6 @@
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { withoutCookies } from "@project-ingress/forward/internal"
+import { PolicyMistake } from "./policy-error.ts"
 
 /** Fields of a request or a response, for a policy to change. Names are compared without case. */
 export interface HeaderEdit {
@@ -50,10 +51,10 @@ export const headerEdit = (
   }
   const check = (name: string, value: string): void => {
     const lower = name.toLowerCase()
-    if (!NAME.test(name)) throw new TypeError("a policy set a field whose name is not a token")
-    if (!VALUE.test(value)) throw new TypeError(`a policy set ${name} to a value with a forbidden character`)
+    if (!NAME.test(name)) throw new PolicyMistake("a policy set a field whose name is not a token")
+    if (!VALUE.test(value)) throw new PolicyMistake(`a policy set ${name} to a value with a forbidden character`)
     if (framing.has(lower) || isOurs(name)) {
-      throw new TypeError(`a policy set ${name}, which belongs to the connection or to the hop`)
+      throw new PolicyMistake(`a policy set ${name}, which belongs to the connection or to the hop`)
     }
   }
   const edit: HeaderEdit = {
@@ -73,7 +74,7 @@ export const headerEdit = (
     },
     remove: (name) => {
       const removed = name.toLowerCase()
-      if (framing.has(removed)) throw new TypeError(`a policy removed ${name}, which belongs to the connection`)
+      if (framing.has(removed)) throw new PolicyMistake(`a policy removed ${name}, which belongs to the connection`)
       filter((lower) => lower !== removed)
     },
     removeCookie: (name) => {

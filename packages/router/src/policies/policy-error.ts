@@ -57,3 +57,6 @@ const isRow = (row: unknown): row is ErrorRow => {
 }
 
 const isWord = (value: unknown): boolean => typeof value === "string" && /^[A-Za-z0-9_-]+$/.test(value)
+
+/** What a policy returned or set, but must not. The sentence is the router's own and may be logged. */
+export class PolicyMistake extends TypeError {}

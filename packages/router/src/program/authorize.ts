@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { AccessDenied } from "../policies/access-denied.ts"
-import { PolicyError } from "../policies/policy-error.ts"
+import { PolicyError, PolicyMistake } from "../policies/policy-error.ts"
 import type { Policy, PolicyInput, PolicyRequest, Route } from "../policies/policy.ts"
 import { joinedHeader } from "./sender.ts"
 import type { VisitorRequest } from "./sender.ts"
@@ -41,7 +41,7 @@ export const authorize = (
 ): Authorization => {
   if (policies.length === 0) return { onRequest: Effect.void, onRoute: closeIfPrivate }
   const asked = policyRequest(request, waitUntil)
-  const visibilityIsDecided = policies.some((policy) => policy.decidesVisibility === true)
+  const visibilityIsDecided = decidesVisibility(policies)
   return {
     onRequest: phase(policies, trace, (policy) => policy.onRequest?.(asked)),
     onRoute: (route) => {
@@ -50,6 +50,9 @@ export const authorize = (
     },
   }
 }
+
+export const decidesVisibility = (policies: readonly Policy[]): boolean =>
+  policies.some((policy) => policy.decidesVisibility === true)
 
 /** Nobody decides who may reach a private port: it is then closed, rather than open because nobody looked. */
 const closeIfPrivate = ({ settings }: Route): Effect.Effect<void, RouterError> =>
@@ -131,7 +134,7 @@ const endedBy = ({ name: policy }: Policy, outcome: unknown): Ended | undefined 
   if (deny === undefined && to === undefined && isResponse(respond)) {
     return { policy, decision: "responded", error: { _tag: "Decided", response: respond } }
   }
-  const cause = new TypeError(`policy ${policy} must return undefined, { deny }, { redirect } or { respond }`)
+  const cause = new PolicyMistake(`policy ${policy} must return undefined, { deny }, { redirect } or { respond }`)
   return { policy, decision: "failed", error: new ProxyFailed({ cause }) }
 }
 

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { PolicyInput } from "../policies/policy.ts"
 import type { Routes } from "../stores/routes.ts"
-import { namedPolicies } from "./authorize.ts"
+import { decidesVisibility, namedPolicies } from "./authorize.ts"
 import { resolveRoute } from "./resolve-route.ts"
 import { sentence } from "./trace.ts"
 import type { TraceStep } from "./trace.ts"
@@ -55,9 +55,11 @@ export const explain = Effect.fnUntraced(function* (
   const request = { host: hostname, method, path, headers: Object.entries(headers).flat(), clientAddress, localPort }
   const resolved = yield* Effect.result(resolveRoute(settings.grammar, request, { trace, whenOurs: Effect.void }))
   if (Result.isSuccess(resolved)) {
-    for (const { name } of namedPolicies(settings.policies ?? []))
-      trace.push({ step: "policy", outcome: name, decision: "not evaluated" })
-    const { machine } = resolved.success
+    const policies = namedPolicies(settings.policies ?? [])
+    for (const { name } of policies) trace.push({ step: "policy", outcome: name, decision: "not evaluated" })
+    const { machine, settings: port } = resolved.success
+    if (port.visibility === "private" && !decidesVisibility(policies))
+      trace.push({ step: "visibility", outcome: "closed" })
     if (machine !== undefined) {
       const machines = yield* Machines
       const configured = machines.provider(machine.type) !== undefined

@@ -1,6 +1,8 @@
+import { isThenable } from "@project-ingress/forward/internal"
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { headerEdit } from "../policies/header-edit.ts"
 import type { Policy, ResponseSummary, Route } from "../policies/policy.ts"
+import { PolicyMistake } from "../policies/policy-error.ts"
 
 /** The edits that policies make to the fields of requests and responses. They throw what the policies throw. */
 export interface HeaderEdits {
@@ -16,13 +18,18 @@ export const headerEdits = (policies: readonly Policy[], names: HopHeaderNames):
   return {
     forward: (list, route) => {
       const { edit, fields } = headerEdit(list, names)
-      for (const policy of policies) policy.onForward?.(edit, route)
+      for (const policy of policies) synchronous(policy, policy.onForward?.(edit, route))
       return fields()
     },
     response: (head, list, route) => {
       const { edit, fields } = headerEdit(list, names)
-      for (const policy of policies) policy.onResponse?.(head, edit, route)
+      for (const policy of policies) synchronous(policy, policy.onResponse?.(head, edit, route))
       return fields()
     },
   }
+}
+
+/** Edits after the first `await` would be lost. */
+const synchronous = ({ name }: Policy, returned: unknown): void => {
+  if (isThenable(returned)) throw new PolicyMistake(`policy ${name} must edit header fields synchronously`)
 }

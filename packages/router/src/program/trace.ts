@@ -36,6 +36,8 @@ export type TraceStep =
       readonly key: RouteKey
       readonly reason: string
     }
+  /** The port is private, and no policy decides about visibility: 403. */
+  | { readonly step: "visibility"; readonly outcome: "closed" }
   /** `outcome` is the rule's index. */
   | { readonly step: "rule"; readonly outcome: number }
   /** `outcome` is the machine's id. */
@@ -65,7 +67,7 @@ export const sentence = (step: TraceStep): string | undefined => {
         ? `not under a domain of the grammar, looked up as ${step.keys.join(", ")}`
         : `names a ${step.target.kind}, route key ${step.keys[0]}`
     case "lookup":
-      if (step.outcome === "miss") return "the store has no such route: 404"
+      if (step.outcome === "miss") return `the store has no route ${step.key}`
       if (step.outcome === "unknown") return "the store cannot tell now: 503"
       return step.stale === true
         ? `known by ${step.layer ?? "the store"}, ${step.ageMs ?? "unknown"} ms old, stale`
@@ -75,6 +77,8 @@ export const sentence = (step: TraceStep): string | undefined => {
       return `${recordSentences[step.outcome]}, version ${step.version}`
     case "refused":
       return step.reason
+    case "visibility":
+      return "the port is private, and no policy decides about visibility: 403"
     case "rule":
       return `rule ${step.outcome} chooses`
     case "machine":
