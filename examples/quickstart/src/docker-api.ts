@@ -47,7 +47,7 @@ export const dockerApi = (host = "unix:///var/run/docker.sock"): DockerApi => {
           },
         )
         request.on("error", reject)
-        if (isStream) body.on("error", (error) => request.destroy(error)).pipe(request)
+        if (isStream) body.on("error", (error) => request.writableEnded || request.destroy(error)).pipe(request)
         else request.end(body === undefined ? undefined : JSON.stringify(body))
       }),
   }
@@ -57,8 +57,10 @@ const isReadable = (body: unknown): body is NodeJS.ReadableStream =>
   typeof body === "object" && body !== null && "pipe" in body
 
 const placeOf = (host: string): http.RequestOptions => {
-  if (host.startsWith("unix://")) return { socketPath: host.slice("unix://".length) }
+  if (host.startsWith("unix:///")) return { socketPath: host.slice("unix://".length) }
   const tcp = /^tcp:\/\/([^:/]+):(\d+)\/?$/.exec(host)
-  if (tcp === null) throw new Error(`DOCKER_HOST ${JSON.stringify(host)} is neither unix:///path nor tcp://host:port`)
+  if (tcp === null) {
+    throw new Error(`DOCKER_HOST: ${JSON.stringify(host)} is not accepted; expected unix:///path or tcp://host:port`)
+  }
   return { host: tcp[1]!, port: Number(tcp[2]) }
 }

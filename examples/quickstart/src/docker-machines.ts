@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
+import { setTimeout } from "node:timers/promises"
 import { command, imageRoot } from "./image.ts"
 import { dockerApi } from "./docker-api.ts"
 import type { DockerApi } from "./docker-api.ts"
@@ -38,20 +39,27 @@ export const startDocker = async (host: string | undefined, options: StartOption
   try {
     const query = new URLSearchParams({ fromSrc: "-", repo: repository, tag })
     query.append("changes", `LABEL ${label}=${owner}`)
-    const made = await api.call("POST", `/images/create?${query}`, { body: root.tar, signal })
+    // The signal ends tar and with it an upload. The request itself is waited for: the engine may go on without it.
+    const made = await api.call("POST", `/images/create?${query}`, { body: root.tar })
     expect(made, "the image")
     if (made.text.includes('"error"')) throw new Error(`the engine refused the image: ${made.text.slice(0, 300)}`)
   } finally {
     await root.dispose()
   }
   const image = `${repository}:${tag}`
-  const routes = await Promise.all(options.ids.map((id) => startOne(api, image, id, options)))
+  // All of them, also when one fails: whoever cleans up afterwards has to find what the others have made.
+  const started = await Promise.allSettled(options.ids.map((id) => startOne(api, image, id, options)))
+  const routes = started.map((result) => {
+    if (result.status === "rejected") throw result.reason
+    return result.value
+  })
   return { byPort: true, routes: new Map(routes.map((route) => [route.machine.id, route])) }
 }
 
 const startOne = async (api: DockerApi, image: string, id: string, { verification, signal, say }: StartOptions) => {
+  signal.throwIfAborted()
+  // Without the signal: an engine finishes a creation whose client has gone, at a moment that nobody learns of.
   const created = await api.call("POST", "/containers/create", {
-    signal,
     body: {
       Image: image,
       Cmd: command,
@@ -71,7 +79,8 @@ const startOne = async (api: DockerApi, image: string, id: string, { verificatio
   })
   expect(created, `container ${id}`)
   const container = (JSON.parse(created.text) as { Id: string }).Id
-  expect(await api.call("POST", `/containers/${container}/start`, { signal }), `the start of ${id}`)
+  signal.throwIfAborted()
+  expect(await api.call("POST", `/containers/${container}/start`), `the start of ${id}`)
   const inspected = await api.call("GET", `/containers/${container}/json`, { signal })
   expect(inspected, `container ${id}`)
   const { Ports } = (JSON.parse(inspected.text) as Inspected).NetworkSettings
@@ -93,6 +102,7 @@ const removeLeftovers = (api: DockerApi): Promise<void> =>
     return host === hostname() && !runs(Number(pid))
   })
 
+/** Removes what carries our label and is `isMine`. Resolves when none of it is listed; rejects if some still is after 30 s. */
 const removeOwned = async (api: DockerApi, isMine: (owner: string) => boolean): Promise<void> => {
   const filters = encodeURIComponent(JSON.stringify({ label: [label] }))
   const listed = async (path: string): Promise<readonly Labelled[]> => {
@@ -100,15 +110,23 @@ const removeOwned = async (api: DockerApi, isMine: (owner: string) => boolean): 
     expect(response, "the list")
     return (JSON.parse(response.text) as readonly Labelled[]).filter(({ Labels }) => isMine(Labels?.[label] ?? ""))
   }
-  const containers = await listed(`/containers/json?all=1&filters=${filters}`)
-  await Promise.all(containers.map(({ Id }) => remove(api, `/containers/${Id}?force=1&v=1`)))
-  const images = await listed(`/images/json?filters=${filters}`)
-  await Promise.all(images.map(({ Id }) => remove(api, `/images/${encodeURIComponent(Id)}?force=1`)))
+  const deadline = AbortSignal.timeout(30_000)
+  for (;;) {
+    const containers = await listed(`/containers/json?all=1&filters=${filters}`)
+    await Promise.all(containers.map(({ Id }) => remove(api, `/containers/${Id}?force=1&v=1`)))
+    const images = await listed(`/images/json?filters=${filters}`)
+    await Promise.all(images.map(({ Id }) => remove(api, `/images/${encodeURIComponent(Id)}?force=1`)))
+    if (containers.length + images.length === 0) return
+    if (deadline.aborted) {
+      throw new Error(`the engine still has ${containers.length} containers and ${images.length} images of the demo`)
+    }
+    await setTimeout(50)
+  }
 }
 
 const remove = async (api: DockerApi, path: string): Promise<void> => {
   const response = await api.call("DELETE", path)
-  // 404: gone already; 409: on its way.
+  // 404: gone already; 409: being removed, or in use by a container that is.
   if (response.status !== 404 && response.status !== 409) expect(response, path)
 }
 

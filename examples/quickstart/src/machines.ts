@@ -35,25 +35,30 @@ export const environment = (id: string, verification: VerificationKey): Record<s
 /** Undoes in the opposite order whatever was done, once, and goes on when one step fails. */
 export class Undo {
   readonly #steps: (() => unknown)[] = []
-  #run: Promise<void> | undefined
+  #run: Promise<boolean> | undefined
 
+  /** A step fails when it throws, rejects or gives `false`, as another `Undo` does. */
   add(step: () => unknown): void {
     this.#steps.push(step)
   }
 
-  run(): Promise<void> {
+  /** Resolves with whether every step succeeded; never rejects. */
+  run(): Promise<boolean> {
     this.#run ??= this.#all()
     return this.#run
   }
 
-  async #all(): Promise<void> {
+  async #all(): Promise<boolean> {
+    let succeeded = true
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {
-        await step()
+        if ((await step()) === false) succeeded = false
       } catch (error) {
+        succeeded = false
         console.error(`could not clean up: ${(error as Error).message}`)
       }
     }
+    return succeeded
   }
 }
 

@@ -8,6 +8,7 @@ import { serveNode } from "@project-ingress/router/node"
 import { memoryStore } from "@project-ingress/router/stores/memory"
 import { control, makeProjects } from "./control.ts"
 import type { Projects } from "./control.ts"
+import { dockerApi } from "./docker-api.ts"
 import { dockerProblem, startDocker } from "./docker-machines.ts"
 import { startLocal } from "./local-machines.ts"
 import { Undo } from "./machines.ts"
@@ -30,8 +31,7 @@ interface Running {
 const start = async (): Promise<Running> => {
   const port = listeningPort(process.env["PORT"] ?? "8787")
   const engine = oneEngine(process.env["INGRESS_DEMO_ENGINE"])
-  // Empty means unset, as it does for Docker's own tools.
-  const dockerHost = process.env["DOCKER_HOST"] === "" ? undefined : process.env["DOCKER_HOST"]
+  const dockerHost = engine === "local" ? undefined : engineHost(process.env["DOCKER_HOST"])
   const { signal } = stopping
   let running: Running | undefined
 
@@ -105,6 +105,17 @@ const oneEngine = (text: string | undefined): Engine | undefined => {
   throw new Refused(`INGRESS_DEMO_ENGINE: ${JSON.stringify(text)} is not accepted; expected docker or local`)
 }
 
+const engineHost = (text: string | undefined): string | undefined => {
+  // Empty means unset, as it does for Docker's own tools.
+  if (text === undefined || text === "") return undefined
+  try {
+    dockerApi(text)
+    return text
+  } catch (error) {
+    throw new Refused((error as Error).message, { cause: error })
+  }
+}
+
 const readKeys = ({ projects }: Running): void => {
   if (!process.stdin.isTTY) return
   process.stdin.setRawMode(true)
@@ -133,9 +144,9 @@ const stop = async (code: number): Promise<void> => {
   stopping.abort(new Error("stopped"))
   // Whatever is half started is known only when the start has ended.
   await running.catch(() => undefined)
-  await undo.run()
-  say("nothing is left running")
-  process.exit(code)
+  const succeeded = await undo.run()
+  if (succeeded) say("nothing is left running")
+  process.exit(succeeded ? code : 1)
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0))

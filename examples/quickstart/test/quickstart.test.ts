@@ -2,23 +2,18 @@ import { once } from "node:events"
 import { createServer as createHttpServer } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import { hostname } from "node:os"
 import { setTimeout } from "node:timers/promises"
 import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import type { Browser } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { TestContext } from "vitest"
-import { dockerApi } from "../src/docker-api.ts"
-import { dockerProblem, label } from "../src/docker-machines.ts"
+import { label } from "../src/docker-machines.ts"
 import { startLocal } from "../src/local-machines.ts"
 import { Undo } from "../src/machines.ts"
 import { need, startBrowser, visit } from "./browser.ts"
 import { ask, runningChildren, spawnDemo, startDemo } from "./demo.ts"
+import { api, madeBy, noEngine } from "./engine.ts"
 import type { Reply, Demo } from "./demo.ts"
-
-const dockerHost = process.env["DOCKER_HOST"]
-const noEngine = await dockerProblem(dockerHost, AbortSignal.timeout(20_000))
-const api = noEngine === undefined ? dockerApi(dockerHost) : undefined
 
 let browser: Browser | undefined
 let noBrowser: string | undefined
@@ -26,20 +21,6 @@ beforeAll(async () => {
   ;({ browser, noBrowser } = await startBrowser())
 })
 afterAll(() => browser?.close())
-
-/** Containers and images in the engine that a demo with this process id made. */
-const madeBy = async (
-  pid: number,
-): Promise<readonly { readonly Id: string; readonly Labels: Record<string, string> }[]> => {
-  if (api === undefined) return []
-  const filters = encodeURIComponent(JSON.stringify({ label: [`${label}=${hostname()}/${pid}`] }))
-  const lists = await Promise.all(
-    [`/containers/json?all=1&filters=${filters}`, `/images/json?filters=${filters}`].map((path) =>
-      api.call("GET", path),
-    ),
-  )
-  return lists.flatMap(({ text }) => JSON.parse(text) as { Id: string; Labels: Record<string, string> }[])
-}
 
 const container = async (demo: Demo, machine: string): Promise<string> =>
   (await madeBy(demo.pid)).find(({ Labels }) => Labels[`${label}.machine`] === machine)!.Id
@@ -243,20 +224,6 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
 })
 
 describe("a start", () => {
-  it("that is stopped half way leaves nothing behind", async () => {
-    for (const [environment, text] of [
-      [{ INGRESS_DEMO_ENGINE: "local" }, "runs as process"],
-      ...(noEngine === undefined ? [[{ INGRESS_DEMO_ENGINE: "docker" }, "making the machines' image"] as const] : []),
-    ] as const) {
-      const demo = spawnDemo(environment)
-      await demo.said(text)
-      demo.child.kill("SIGTERM")
-      expect(await demo.exited).toBe(0)
-      expect(runningChildren(demo.output())).toEqual([])
-      expect(await madeBy(demo.child.pid!)).toEqual([])
-    }
-  })
-
   it("takes processes when the engine answers and cannot run a machine", async () => {
     const broken = createHttpServer((request, response) => {
       response.statusCode = request.url === "/_ping" ? 200 : 500
@@ -335,6 +302,7 @@ describe("a start", () => {
     [{ PORT: "x" }, "0 to 65535"],
     [{ PORT: "70000" }, "0 to 65535"],
     [{ INGRESS_DEMO_ENGINE: "podman" }, "docker or local"],
+    [{ DOCKER_HOST: "ssh://me@machine" }, "DOCKER_HOST: \"ssh://me@machine\" is not accepted; expected unix:///path or tcp://"],
   ])("with %j says what it accepts", async (environment, accepted) => {
     const demo = spawnDemo(environment)
     expect(await demo.exited).toBe(1)

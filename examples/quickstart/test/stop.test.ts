@@ -1,0 +1,121 @@
+import { once } from "node:events"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { setTimeout } from "node:timers/promises"
+import { describe, expect, it } from "vitest"
+import { need } from "./browser.ts"
+import { runningChildren, spawnDemo } from "./demo.ts"
+import { madeBy, noEngine } from "./engine.ts"
+
+type Started = ReturnType<typeof spawnDemo>
+
+const leavesNothing = async (demo: Started): Promise<void> => {
+  expect(await demo.exited).toBe(0)
+  expect(demo.output()).toContain("nothing is left running")
+  expect(runningChildren(demo.output())).toEqual([])
+  expect(await madeBy(demo.child.pid!)).toEqual([])
+}
+
+/**
+ * An engine in this process that carries out a creation only after its client has ended, or after a second: what a real one
+ * does with a creation whose client hangs up. `creating` is called when a container's creation arrives.
+ */
+const slowEngine = async (creating: () => void, demoExited: () => Promise<unknown>) => {
+  const containers = new Map<string, unknown>()
+  const images = new Map<string, unknown>()
+  const respond = async (method: string, path: string, body: string): Promise<readonly [number, unknown]> => {
+    const [, kind, name = ""] = path.split("/")
+    const things = kind === "containers" ? containers : images
+    if (method === "DELETE") return [things.delete(name) ? 204 : 404, {}]
+    if (name === "json") return [200, [...things].map(([Id, Labels]) => ({ Id, Labels }))]
+    if (path === "/containers/create") {
+      creating()
+      await Promise.race([demoExited(), setTimeout(1_000)])
+      const Id = `container${containers.size}`
+      containers.set(Id, (JSON.parse(body) as { Labels: unknown }).Labels)
+      return [201, { Id }]
+    }
+    return [200, {}]
+  }
+  const server = createServer((request, response) => {
+    const path = request.url!.split("?")[0]!
+    const chunks: Buffer[] = []
+    // The image's tar is 130 MB: read and dropped.
+    request.on("data", (chunk: Buffer) => path !== "/images/create" && chunks.push(chunk))
+    request.on("end", () => {
+      void respond(request.method!, path, Buffer.concat(chunks).toString()).then(([status, body]) => {
+        response.writeHead(status).end(status === 204 ? undefined : JSON.stringify(body))
+      })
+    })
+  })
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  return { containers, server, host: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
+
+describe("a start that is stopped half way", () => {
+  it("leaves no process behind", async () => {
+    const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "local" })
+    await demo.said("runs as process")
+    demo.child.kill("SIGTERM")
+    await leavesNothing(demo)
+  })
+
+  it("leaves nothing in an engine, whenever it is stopped", async (ctx) => {
+    need(ctx, noEngine)
+    const imageMade = async (demo: Started): Promise<void> => {
+      await demo.said("making the machines' image")
+      while (demo.child.exitCode === null && (await madeBy(demo.child.pid!)).length === 0) await setTimeout(10)
+    }
+    const after = (ms: number) => async (demo: Started) => {
+      await imageMade(demo)
+      await setTimeout(ms)
+    }
+    const moments = [
+      (demo: Started) => demo.said("making the machines' image"),
+      ...[0, 50, 100, 200, 350].map(after),
+      (demo: Started) => demo.said("runs as container"),
+    ]
+    for (const moment of moments) {
+      const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker" })
+      await moment(demo)
+      demo.child.kill("SIGINT")
+      await leavesNothing(demo)
+    }
+  })
+
+  it("waits for containers whose creation is in flight", async (ctx) => {
+    if (process.platform !== "linux") ctx.skip("an image is made from Linux's node only")
+    let demo: Started | undefined
+    const engine = await slowEngine(
+      () => demo!.child.kill("SIGINT"),
+      () => demo!.exited,
+    )
+    demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker", DOCKER_HOST: engine.host })
+    expect(await demo.exited).toBe(0)
+    expect(demo.output()).toContain("nothing is left running")
+    await once(engine.server.close(), "close")
+    expect([...engine.containers.keys()]).toEqual([])
+  })
+
+  it("says what it could not remove, and not that nothing is left", async (ctx) => {
+    if (process.platform !== "linux") ctx.skip("an image is made from Linux's node only")
+    let demo: Started | undefined
+    const engine = createServer((request, response) => {
+      const isList = request.url!.startsWith("/containers/json")
+      response.statusCode = isList && demo!.output().includes("stopping") ? 500 : 200
+      if (request.url!.startsWith("/images/create")) demo!.child.kill("SIGINT")
+      request.resume().on("end", () => response.end("[]"))
+    })
+    engine.listen(0, "127.0.0.1")
+    await once(engine, "listening")
+    demo = spawnDemo({
+      INGRESS_DEMO_ENGINE: "docker",
+      DOCKER_HOST: `tcp://127.0.0.1:${(engine.address() as AddressInfo).port}`,
+    })
+    expect(await demo.exited).toBe(1)
+    expect(demo.output()).toContain("could not clean up: the engine answered 500 for the list")
+    expect(demo.output()).not.toContain("nothing is left running")
+    engine.close()
+  })
+})
