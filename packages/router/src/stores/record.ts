@@ -92,8 +92,9 @@ export interface MachineSettings extends PortSettings {
 export interface PortSettings {
   readonly visibility?: Visibility
   /**
-   * What the app sees as its own origin: `http://localhost:<port>`, the public one as the visitor typed it, or a host of
-   * its own (`host[:port]`).
+   * The `Host` that the app sees: `localhost:<port>`, the public one as the visitor typed it, or one of its own
+   * (`host[:port]`). Default: what the machine proxy is set to; for an app without one, its own address. `Origin`, `Referer`
+   * and the app's redirects are passed on as they are.
    */
   readonly appOrigin?: "localhost" | "public" | { readonly host: string }
   /** Not supported yet. True: the app is sent `X-Forwarded-Proto`. */
