@@ -302,7 +302,10 @@ describe("a start", () => {
     [{ PORT: "x" }, "0 to 65535"],
     [{ PORT: "70000" }, "0 to 65535"],
     [{ INGRESS_DEMO_ENGINE: "podman" }, "docker or local"],
-    [{ DOCKER_HOST: "ssh://me@machine" }, "DOCKER_HOST: \"ssh://me@machine\" is not accepted; expected unix:///path or tcp://"],
+    [
+      { DOCKER_HOST: "ssh://me@machine" },
+      'DOCKER_HOST: "ssh://me@machine" is not accepted; expected unix:///path or tcp://',
+    ],
   ])("with %j says what it accepts", async (environment, accepted) => {
     const demo = spawnDemo(environment)
     expect(await demo.exited).toBe(1)

@@ -9,12 +9,15 @@ import { madeBy, noEngine } from "./engine.ts"
 
 type Started = ReturnType<typeof spawnDemo>
 
-const leavesNothing = async (demo: Started): Promise<void> => {
-  expect(await demo.exited).toBe(0)
-  expect(demo.output()).toContain("nothing is left running")
-  expect(runningChildren(demo.output())).toEqual([])
-  expect(await madeBy(demo.child.pid!)).toEqual([])
-}
+/** How a demo ended, and what it left behind. */
+const ending = async (demo: Started) => ({
+  code: await demo.exited,
+  saysNothingIsLeft: demo.output().includes("nothing is left running"),
+  processes: runningChildren(demo.output()),
+  inEngine: await madeBy(demo.child.pid!),
+})
+
+const clean = { code: 0, saysNothingIsLeft: true, processes: [], inEngine: [] }
 
 /**
  * An engine in this process that carries out a creation only after its client has ended, or after a second: what a real one
@@ -58,7 +61,7 @@ describe("a start that is stopped half way", () => {
     const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "local" })
     await demo.said("runs as process")
     demo.child.kill("SIGTERM")
-    await leavesNothing(demo)
+    expect(await ending(demo)).toEqual(clean)
   })
 
   it("leaves nothing in an engine, whenever it is stopped", async (ctx) => {
@@ -80,7 +83,7 @@ describe("a start that is stopped half way", () => {
       const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker" })
       await moment(demo)
       demo.child.kill("SIGINT")
-      await leavesNothing(demo)
+      expect(await ending(demo)).toEqual(clean)
     }
   })
 
