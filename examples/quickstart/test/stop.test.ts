@@ -19,6 +19,11 @@ const ending = async (demo: Started) => ({
 
 const clean = { code: 0, saysNothingIsLeft: true, processes: [], inEngine: [] }
 
+const imageMade = async (demo: Started): Promise<void> => {
+  await demo.said("making the machines' image")
+  while (demo.child.exitCode === null && (await madeBy(demo.child.pid!)).length === 0) await setTimeout(10)
+}
+
 /**
  * An engine in this process that carries out a creation only after its client has ended, or after a second: what a real one
  * does with a creation whose client hangs up. `creating` is called when a container's creation arrives.
@@ -64,27 +69,18 @@ describe("a start that is stopped half way", () => {
     expect(await ending(demo)).toEqual(clean)
   })
 
-  it("leaves nothing in an engine, whenever it is stopped", async (ctx) => {
+  it.for<readonly [string, (demo: Started) => Promise<unknown>]>([
+    ["while its image is made", (demo) => demo.said("making the machines' image")],
+    ...[0, 50, 100, 200, 350].map(
+      (ms) => [`${ms} ms after its image`, (demo: Started) => imageMade(demo).then(() => setTimeout(ms))] as const,
+    ),
+    ["when a container runs", (demo) => demo.said("runs as container")],
+  ])("leaves nothing in an engine, stopped %s", async ([, moment], ctx) => {
     need(ctx, noEngine)
-    const imageMade = async (demo: Started): Promise<void> => {
-      await demo.said("making the machines' image")
-      while (demo.child.exitCode === null && (await madeBy(demo.child.pid!)).length === 0) await setTimeout(10)
-    }
-    const after = (ms: number) => async (demo: Started) => {
-      await imageMade(demo)
-      await setTimeout(ms)
-    }
-    const moments = [
-      (demo: Started) => demo.said("making the machines' image"),
-      ...[0, 50, 100, 200, 350].map(after),
-      (demo: Started) => demo.said("runs as container"),
-    ]
-    for (const moment of moments) {
-      const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker" })
-      await moment(demo)
-      demo.child.kill("SIGINT")
-      expect(await ending(demo)).toEqual(clean)
-    }
+    const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker" })
+    await moment(demo)
+    demo.child.kill("SIGINT")
+    expect(await ending(demo)).toEqual(clean)
   })
 
   it("waits for containers whose creation is in flight", async (ctx) => {
