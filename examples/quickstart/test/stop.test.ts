@@ -9,11 +9,19 @@ import { madeBy, noEngine } from "./engine.ts"
 
 type Started = ReturnType<typeof spawnDemo>
 
-const leavesNothing = async (demo: Started): Promise<void> => {
-  expect(await demo.exited).toBe(0)
-  expect(demo.output()).toContain("nothing is left running")
-  expect(runningChildren(demo.output())).toEqual([])
-  expect(await madeBy(demo.child.pid!)).toEqual([])
+/** How a demo ended, and what it left behind. */
+const ending = async (demo: Started) => ({
+  code: await demo.exited,
+  saysNothingIsLeft: demo.output().includes("nothing is left running"),
+  processes: runningChildren(demo.output()),
+  inEngine: await madeBy(demo.child.pid!),
+})
+
+const clean = { code: 0, saysNothingIsLeft: true, processes: [], inEngine: [] }
+
+const imageMade = async (demo: Started): Promise<void> => {
+  await demo.said("making the machines' image")
+  while (demo.child.exitCode === null && (await madeBy(demo.child.pid!)).length === 0) await setTimeout(10)
 }
 
 /**
@@ -58,30 +66,21 @@ describe("a start that is stopped half way", () => {
     const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "local" })
     await demo.said("runs as process")
     demo.child.kill("SIGTERM")
-    await leavesNothing(demo)
+    expect(await ending(demo)).toEqual(clean)
   })
 
-  it("leaves nothing in an engine, whenever it is stopped", async (ctx) => {
+  it.for<readonly [string, (demo: Started) => Promise<unknown>]>([
+    ["while its image is made", (demo) => demo.said("making the machines' image")],
+    ...[0, 50, 100, 200, 350].map(
+      (ms) => [`${ms} ms after its image`, (demo: Started) => imageMade(demo).then(() => setTimeout(ms))] as const,
+    ),
+    ["when a container runs", (demo) => demo.said("runs as container")],
+  ])("leaves nothing in an engine, stopped %s", async ([, moment], ctx) => {
     need(ctx, noEngine)
-    const imageMade = async (demo: Started): Promise<void> => {
-      await demo.said("making the machines' image")
-      while (demo.child.exitCode === null && (await madeBy(demo.child.pid!)).length === 0) await setTimeout(10)
-    }
-    const after = (ms: number) => async (demo: Started) => {
-      await imageMade(demo)
-      await setTimeout(ms)
-    }
-    const moments = [
-      (demo: Started) => demo.said("making the machines' image"),
-      ...[0, 50, 100, 200, 350].map(after),
-      (demo: Started) => demo.said("runs as container"),
-    ]
-    for (const moment of moments) {
-      const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker" })
-      await moment(demo)
-      demo.child.kill("SIGINT")
-      await leavesNothing(demo)
-    }
+    const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker" })
+    await moment(demo)
+    demo.child.kill("SIGINT")
+    expect(await ending(demo)).toEqual(clean)
   })
 
   it("waits for containers whose creation is in flight", async (ctx) => {
