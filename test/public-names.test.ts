@@ -3,6 +3,7 @@ import { pathToFileURL } from "node:url"
 import ts from "typescript"
 import { describe, expect, it } from "vitest"
 import { entries, exportedSymbols } from "./entries.ts"
+import { everything, onlyInAll } from "./requirements.ts"
 
 const { checker, exports } = exportedSymbols()
 
@@ -99,7 +100,7 @@ const importAlone = async (source: string): Promise<{ output: string; code: numb
   return { output, code }
 }
 
-describe("an import has no side effect", () => {
+describe.skipIf(!everything)(`an import has no side effect${onlyInAll}`, () => {
   it.each(entries)("$name starts nothing and prints nothing", async ({ source }) => {
     expect(await importAlone(source)).toEqual({ output: "", code: 0 })
   })

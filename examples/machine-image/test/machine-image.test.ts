@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { engineMissing, removeMachines, runMachine } from "../../../packages/providers/test/engine.ts"
 import type { RunningMachine } from "../../../packages/providers/test/engine.ts"
 import { baseMissing, buildImage, makeBase } from "./image.ts"
+import { everything, onlyInAll } from "../../../test/requirements.ts"
 
 const machineId = "mach_image"
 const { signing, verification } = await generateTicketKeys("2026-11")
@@ -90,7 +91,7 @@ const docker = async (...args: string[]): Promise<string> => (await promisify(ex
 const kill = (pid: string): Promise<string> => docker("exec", running().id, "sh", "-c", `kill -9 ${pid}`)
 const inspect = (format: string): Promise<string> => running().docker("inspect", "--format", format)
 
-describe("a machine made of the image", () => {
+describe.skipIf(!everything)(`a machine made of the image${onlyInAll}`, () => {
   beforeEach(async () => {
     machine = undefined
     machine = await start({ INGRESS_MACHINE: machineId, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) })
@@ -179,7 +180,7 @@ const connectionsToApp = async (): Promise<number> => {
   return table.split("\n").filter((line) => / 0100007F:1000 \S+ 01 /.test(line)).length
 }
 
-describe("an environment that is wrong", () => {
+describe.skipIf(!everything)(`an environment that is wrong${onlyInAll}`, () => {
   it("ends the container with exit code 2 and says what is missing", async () => {
     machine = await start({})
     expect(await running().docker("wait")).toBe("2")

@@ -6,6 +6,7 @@ import { dockerProblem, startDocker } from "../src/docker-machines.ts"
 import { startLocal } from "../src/local-machines.ts"
 import { Undo } from "../src/machines.ts"
 import { need, startBrowser, visit } from "./browser.ts"
+import { everything, onlyInAll } from "../../../test/requirements.ts"
 
 const dockerHost = process.env["DOCKER_HOST"]
 const noEngine = await dockerProblem(dockerHost, AbortSignal.timeout(20_000))
@@ -17,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => browser?.close())
 
-describe("the same machines behind a Worker in workerd", () => {
+describe.skipIf(!everything)(`the same machines behind a Worker in workerd${onlyInAll}`, () => {
   it.for([
     { engine: "docker", label: "4096__misha" },
     { engine: "local", label: "4096__misha" },

@@ -4,6 +4,7 @@ import type { Endpoint, MachineProvider } from "../src/contract/machine-provider
 import { providerSuite } from "../src/testing.ts"
 import type { LawName } from "../src/testing.ts"
 import { acme, acmeFixture, TOKEN } from "./conformance-vendor.ts"
+import { everything, onlyInAll } from "../../../test/requirements.ts"
 
 /** A runner: keeps the tests, and runs those that are asked for. */
 const prove = async (make: typeof acme, names?: readonly LawName[]) => {
@@ -33,7 +34,7 @@ const mutant =
   }
 const unheard = new AbortController().signal
 
-describe("the kit", () => {
+describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
   it("tries every law on a vendor that has everything, and finds the correct adapter correct", async () => {
     const { tried, skipped, broken } = await prove(acme)
     expect(broken).toEqual([])
