@@ -1,16 +1,8 @@
 /** Sends one request on, on Bun: its own `fetch`, without decoding. (Bun puts a stub in undici's place.) */
 import { failureCode } from "../failure-code.ts"
-import { opened, refusal, socketOptions } from "./handshake.ts"
+import { openedWithHeaders } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
-import {
-  checkHost,
-  failureText,
-  fetchGiven,
-  fetchOutgoing,
-  SendFailure,
-  toHeaders,
-  withoutOwnCoding,
-} from "./outgoing-request.ts"
+import { fetchGiven, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing-request.ts"
 import type { OutgoingRequest } from "./outgoing-request.ts"
 
 export { SendFailure } from "./outgoing-request.ts"
@@ -29,23 +21,8 @@ export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response>
 }
 
 /** Resolves with the response to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
-  if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
-  const { url, headers, protocols } = socketOptions(handshake)
-  checkHost(handshake)
-  // Bun's constructor takes headers, which no standard knows.
-  const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
-  return opened(
-    () => new WebSocket(url, options),
-    handshake,
-    () => undefined,
-    (event) => {
-      const cause = (event as ErrorEvent).error as unknown
-      const status = /status code: (\d{3})/.exec(failureText(cause))?.[1]
-      return status === undefined ? translate(cause) : refusal(Number(status), undefined)
-    },
-  )
-}
+export const forwardConnect = (handshake: Handshake): Promise<HandshakeResponse> =>
+  openedWithHeaders(handshake, translate)
 
 const translate = (cause: unknown): SendFailure => {
   const code = failureCode(cause)

@@ -1,15 +1,7 @@
 /** Sends one request on, on Deno: its own `fetch`, whose responses are corrected where it decoded them. */
-import { opened, refusal, socketOptions } from "./handshake.ts"
+import { openedWithHeaders } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
-import {
-  checkHost,
-  failureText,
-  fetchGiven,
-  fetchOutgoing,
-  SendFailure,
-  toHeaders,
-  withoutOwnCoding,
-} from "./outgoing-request.ts"
+import { failureText, fetchGiven, fetchOutgoing, SendFailure, toHeaders, withoutOwnCoding } from "./outgoing-request.ts"
 import type { OutgoingRequest } from "./outgoing-request.ts"
 
 export { SendFailure } from "./outgoing-request.ts"
@@ -30,26 +22,11 @@ export const forwardFetch = async (outgoing: OutgoingRequest): Promise<Response>
 }
 
 /** Resolves with the response to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {
-  if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
-  const { url, headers, protocols } = socketOptions(handshake)
-  checkHost(handshake)
-  // Deno's constructor takes headers, which no standard knows.
-  const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
-  return opened(
-    () => new WebSocket(url, options),
-    handshake,
-    () => undefined,
-    (event) => {
-      const cause = (event as ErrorEvent).error as unknown
-      const text = failureText(cause)
-      const status = /status code: (\d{3})/.exec(text)?.[1]
-      if (status !== undefined) return refusal(Number(status), undefined)
-      // All that Deno reports of a connection that could not be opened.
-      return /tcp connect error/i.test(text) ? new SendFailure("refused", "no", cause) : translate(cause)
-    },
+export const forwardConnect = (handshake: Handshake): Promise<HandshakeResponse> =>
+  openedWithHeaders(handshake, (cause) =>
+    // All that Deno reports of a connection that could not be opened.
+    /tcp connect error/i.test(failureText(cause)) ? new SendFailure("refused", "no", cause) : translate(cause),
   )
-}
 
 // Deno 2 decodes one coding, gzip or br, unless the request asked for a range or for `identity` alone. It leaves the
 // fields as they came and has no switch for it.

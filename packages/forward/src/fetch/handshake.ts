@@ -1,4 +1,4 @@
-import { headDeadline, requestUrl, SendFailure, toHeaders } from "./outgoing-request.ts"
+import { checkHost, failureText, headDeadline, requestUrl, SendFailure, toHeaders } from "./outgoing-request.ts"
 import type { OutgoingRequest } from "./outgoing-request.ts"
 
 /** One WebSocket handshake as it leaves. Its fields may be those of a request that asks for one. */
@@ -105,6 +105,30 @@ export const opened = (
     socket.addEventListener("error", fail)
     socket.addEventListener("close", fail)
   })
+
+/**
+ * Opens a socket by a constructor that takes header fields, which no standard knows: Bun's and Deno's. Both report a refusal as
+ * an error whose text names the status; `translate` is for every other error.
+ */
+export const openedWithHeaders = async (
+  handshake: Handshake,
+  translate: (cause: unknown) => SendFailure,
+): Promise<HandshakeResponse> => {
+  if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
+  const { url, headers, protocols } = socketOptions(handshake)
+  checkHost(handshake)
+  const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
+  return opened(
+    () => new WebSocket(url, options),
+    handshake,
+    () => undefined,
+    (event) => {
+      const cause = (event as ErrorEvent).error as unknown
+      const status = /status code: (\d{3})/.exec(failureText(cause))?.[1]
+      return status === undefined ? translate(cause) : refusal(Number(status), undefined)
+    },
+  )
+}
 
 /** Keeps a socket's events from everybody until they are released, in order. */
 const hold = (socket: WebSocket): (() => void) => {
