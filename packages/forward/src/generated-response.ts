@@ -1,5 +1,6 @@
 import type { HeaderList } from "./header-list.ts"
 import { fieldsProblem } from "./field-syntax.ts"
+import { connectionFields } from "./header-rules.ts"
 import { kindOf } from "./options.ts"
 
 /** A response that a proxy makes itself (RFC 9209 §2: a generated response). */
@@ -32,16 +33,7 @@ export const validGeneratedResponse = (value: unknown): string | undefined => {
   return fieldsProblem(headers) ?? framingProblem(headers as HeaderList, status as number) ?? bodyProblem(body, status)
 }
 
-/** The connection's own, which the engine writes (RFC 9110 §7.6.1, RFC 9112 §6). */
-const ofConnection = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-])
+const ofConnection = new Set(connectionFields)
 
 const framingProblem = (headers: HeaderList, status: number): string | undefined => {
   let lengths = 0

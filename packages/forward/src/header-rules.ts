@@ -61,6 +61,17 @@ addRule(
 )
 addRule(SERVER_DIRECTIVE, "alt-svc")
 
+/** Fields of one connection, which only the engine writes (RFC 9110 §7.6.1, RFC 9112 §6). */
+export const connectionFields: readonly string[] = [
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]
+
 const identityPrefixes = ["x-forwarded-", "cf-", "fastly-"]
 /** Whether a field claims to know who the client is, by lower-case name and its rule. */
 export const isIdentity = (lower: string, rule: number | undefined) =>

@@ -1,6 +1,7 @@
 import { responseHeaders } from "@project-ingress/forward"
 import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
+import { connectionFields } from "@project-ingress/forward/internal"
 import { bodyOf } from "@project-ingress/providers/internal"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 
@@ -99,14 +100,4 @@ export const responseOf = (response: Response): GeneratedResponse => {
 }
 
 /** This connection's own affair (RFC 9110 §7.6.1, RFC 9112 §6). */
-const framing = new Set([
-  "connection",
-  "content-length",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "expect",
-])
+const framing = new Set([...connectionFields, "content-length", "expect"])

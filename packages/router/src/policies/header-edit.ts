@@ -1,5 +1,6 @@
+import { headerValue } from "@project-ingress/forward"
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
-import { withoutCookies } from "@project-ingress/forward/internal"
+import { connectionFields, isToken, withoutCookies } from "@project-ingress/forward/internal"
 import { PolicyMistake } from "./policy-error.ts"
 
 /** Fields of a request or a response, for a policy to change. Names are compared without case. */
@@ -20,22 +21,11 @@ export interface HeaderEdit {
   readonly removeCookie: (name: string) => void
 }
 
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // RFC 9110 §5.5 without obs-text, which nothing generated needs.
 const VALUE = /^[\t\x20-\x7e]*$/
 
 /** Ends at a hop or frames the message (RFC 9110 §7.6.1, RFC 9112 §6): the engine's own. */
-const framing = new Set([
-  "connection",
-  "content-length",
-  "host",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-])
+const framing = new Set([...connectionFields, "content-length", "host"])
 
 /** An edit of a copy of `list`, and the fields as they are after it. */
 export const headerEdit = (
@@ -51,18 +41,14 @@ export const headerEdit = (
   }
   const check = (name: string, value: string): void => {
     const lower = name.toLowerCase()
-    if (!NAME.test(name)) throw new PolicyMistake("a policy set a field whose name is not a token")
+    if (!isToken(name)) throw new PolicyMistake("a policy set a field whose name is not a token")
     if (!VALUE.test(value)) throw new PolicyMistake(`a policy set ${name} to a value with a forbidden character`)
     if (framing.has(lower) || isOurs(name)) {
       throw new PolicyMistake(`a policy set ${name}, which belongs to the connection or to the hop`)
     }
   }
   const edit: HeaderEdit = {
-    get: (name) => {
-      const lower = name.toLowerCase()
-      const at = fields.findIndex((field, index) => index % 2 === 0 && field.toLowerCase() === lower)
-      return at < 0 ? undefined : fields[at + 1]
-    },
+    get: (name) => headerValue(fields, name.toLowerCase()),
     set: (name, value) => {
       check(name, value)
       edit.remove(name)

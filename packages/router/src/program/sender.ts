@@ -1,4 +1,5 @@
 import type { GeneratedResponse, HeaderList } from "@project-ingress/forward"
+import { headerValues } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
 import type * as Effect from "effect/Effect"
@@ -52,13 +53,8 @@ export interface Sender<A> extends Omit<AttemptRequest<A>, "send"> {
 
 /** A field's lines joined into one value, as Fetch gives them (RFC 9110 §5.3; cookies: RFC 9113 §8.2.3). */
 export const joinedHeader = (headers: HeaderList, lowerName: string): string | undefined => {
-  let joined: string | undefined
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i]!.length !== lowerName.length || headers[i]!.toLowerCase() !== lowerName) continue
-    joined =
-      joined === undefined ? headers[i + 1]! : `${joined}${lowerName === "cookie" ? "; " : ", "}${headers[i + 1]!}`
-  }
-  return joined
+  const values = headerValues(headers, lowerName)
+  return values.length === 0 ? undefined : values.join(lowerName === "cookie" ? "; " : ", ")
 }
 
 /**
@@ -78,6 +74,3 @@ export class EndedByHost {
     this.response = response
   }
 }
-
-/** RFC 9110 §9.2.1: asking twice changes nothing. */
-export const isSafe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS"

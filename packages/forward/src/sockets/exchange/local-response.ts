@@ -3,6 +3,7 @@ import type { RequestHead } from "../../http1/head.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ExchangeRecord } from "./exchange-record.ts"
 import { STATUS_CODES } from "node:http"
+import { headerValue } from "../../header-list.ts"
 import { httpDate } from "../../http-date.ts"
 import { responseHeadText } from "../../http1/write.ts"
 import { writePiece } from "../io/write.ts"
@@ -33,7 +34,7 @@ export class LocalResponse {
     const { status, body } = response
     const { socket } = this.#connection
     const reason = STATUS_CODES[status] ?? ""
-    const dated = response.headers.some((item, i) => i % 2 === 0 && item.toLowerCase() === "date")
+    const dated = headerValue(response.headers, "date") !== undefined
     const headers = dated ? response.headers : [...response.headers, "Date", httpDate()]
     const headless = this.#head?.method === "HEAD" || status === 304
     if (!isStream(body)) {
@@ -54,8 +55,8 @@ export class LocalResponse {
       return close
     }
     // A length that the body's maker names is kept and held to; without one there are chunks, or the end of the connection.
-    const at = headers.findIndex((item, i) => i % 2 === 0 && item.toLowerCase() === "content-length")
-    const length = at < 0 ? undefined : Number(headers[at + 1])
+    const named = headerValue(headers, "content-length")
+    const length = named === undefined ? undefined : Number(named)
     const framing = length ?? (this.#head?.version === 11 ? "chunked" : "until-close")
     const closes = close || framing === "until-close"
     socket.write(responseHeadText(status, reason, headers, framing, closes), "latin1")
