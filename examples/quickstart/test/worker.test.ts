@@ -35,7 +35,7 @@ describe.skipIf(!everything)(`the same machines behind a Worker in workerd${only
         engine === "docker" ? await startDocker(dockerHost, options, undo) : await startLocal(options, undo, addresses)
       const worker = await startWorker({ signing })
       undo.add(() => worker.dispose())
-      // A Worker cannot ask a local engine where a container is: it is told.
+      // A Worker cannot ask a local engine where a container is: the test names it.
       const attach = (id: string): Promise<void> => {
         const { machine, services, published } = machines.routes.get(id)!
         return worker.attach("p:misha", {

@@ -171,14 +171,14 @@ describe("a watch", () => {
     expect([events.length, vi.getTimerCount()]).toEqual([2, 0])
   })
 
-  it("that ends by itself is failing, and one that is told to end is not", async () => {
+  it("that ends by itself is failing, and one that is asked to end is not", async () => {
     const { events, machines } = scene({ async *watch() {} })
     const fiber = Effect.runFork(machines.watch)
     await vi.advanceTimersByTimeAsync(10)
     expect(events).toMatchObject([{ ...failing, reason: expect.stringContaining("the watch ended") }])
     await Effect.runPromise(Fiber.interrupt(fiber))
     const aborted = scene({
-      // oxlint-disable-next-line require-yield -- it fails when it is told to end, as a fetch does
+      // oxlint-disable-next-line require-yield -- it fails when it is asked to end, as a fetch does
       async *watch({ signal }) {
         await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
       },

@@ -152,9 +152,9 @@ describe.skipIf(missing !== undefined)(
       expect(await status()).toEqual({ state: "stopped", detail: "created" })
 
       await provider.start!(target, { signal })
-      const { uptimeMs: _, ...told } = (await provider.start!(target, { signal })) ?? {}
-      expect(await resolve()).toMatchObject(told)
-      expect(told).toHaveProperty("origin")
+      const { uptimeMs: _, ...started } = (await provider.start!(target, { signal })) ?? {}
+      expect(await resolve()).toMatchObject(started)
+      expect(started).toHaveProperty("origin")
       expect(await status()).toMatchObject({ state: "running", detail: "running" })
 
       await command("pause")

@@ -72,11 +72,11 @@ const sleeper = (more: Sleeper = {}) => {
   const endpoint: Endpoint = { origin: "http://10.0.0.1:8080", epoch: "1", ttlMs: 60_000 }
   const listening = () => acceptedAt !== undefined && Date.now() >= acceptedAt + bootMs + listenMs
   const header = (name: string) => (name === defaultHeaderNames.stamp ? "1" : undefined)
-  const knock: ReadinessProbe = () => {
+  const probe: ReadinessProbe = () => {
     log.knocks++
     return listening() ? Promise.resolve({ status: 401, header }) : Promise.reject(new Error("refused"))
   }
-  const machines = makeMachines({ providers: [provider], readinessProbe: knock, ...more.options })
+  const machines = makeMachines({ providers: [provider], readinessProbe: probe, ...more.options })
   const sendable = (replayable: AttemptRequest<number>["replayable"] = () => true): AttemptRequest<number> => ({
     send: () => {
       log.sends++
@@ -170,8 +170,8 @@ describe("a machine that does not run", () => {
       },
     }
     const header = (name: string) => (running && name === defaultHeaderNames.stamp ? "1" : undefined)
-    const knock: ReadinessProbe = () => Promise.resolve({ status: 401, header })
-    const reached = makeMachines({ providers: [provider], readinessProbe: knock }).reach<number>(machine, 3000, {
+    const probe: ReadinessProbe = () => Promise.resolve({ status: 401, header })
+    const reached = makeMachines({ providers: [provider], readinessProbe: probe }).reach<number>(machine, 3000, {
       send: () => Effect.sync(() => ({ status: running ? 200 : 502, header, response: 200 })),
       discard: () => {},
       replayable: () => true,

@@ -30,7 +30,7 @@ export interface FailedResponse {
 export const responseForError = (error: RouterError, context: ErrorResponseContext): GeneratedResponse => {
   const location = error instanceof PolicyError ? error.location : undefined
   const row = rowOf(error)
-  // A hidden denial must not be told apart: whatever replaces a missing route's response replaces it, too.
+  // A hidden denial must not be distinguishable: whatever replaces a missing route's response replaces it, too.
   const tag = row === routerErrors.RouteNotFound ? "RouteNotFound" : error._tag
   return responseForRow(tag, row, context, {
     ...(location === undefined ? {} : { location }),

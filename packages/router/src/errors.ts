@@ -108,5 +108,5 @@ export type OwnError =
   | UpgradeUnsupported
   | ProxyFailed
 
-/** Everything that a router answers with an error response. Told apart by `_tag`; a `PolicyError` may have any other tag. */
+/** Everything that a router answers with an error response. Distinguished by `_tag`; a `PolicyError` may have any other tag. */
 export type RouterError = OwnError | ProviderError | PolicyError

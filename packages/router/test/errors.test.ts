@@ -69,7 +69,7 @@ const rows: readonly Row[] = [
   },
   { tag: "RouteUnknown", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown() },
   { tag: "RouteUnknown, by the store", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "3", options: unknown(2_100) },
-  // No client is sent away for longer than a day, and none is told to come back at once.
+  // No client is sent away for longer than a day, and none is asked to come back at once.
   { tag: "RouteUnknown, ten days", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "86400", options: unknown(864e6) },
   { tag: "RouteUnknown, no time", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown(0) },
   { tag: "RouteUnknown, before now", status: 503, code: "ROUTE_UNKNOWN", retryAfter: "1", options: unknown(-5_000) },

@@ -39,11 +39,11 @@ describe("a host on sockets", () => {
 
   it("says that a machine is in use as long as a WebSocket is open, and no longer", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
-    const told: string[] = []
+    const calls: string[] = []
     const places = local()
     const provider: MachineProvider = {
       ...places,
-      keepAlive: async ({ id }) => void told.push(id),
+      keepAlive: async ({ id }) => void calls.push(id),
     }
     const inside = await startMachine()
     const router = createRouter({
@@ -57,24 +57,24 @@ describe("a host on sockets", () => {
     const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
     const socket = new WebSocket(`ws://127.0.0.1:${listening.port}/ws`, { headers: { host: "misha.iterate.app" } })
     await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject))
-    expect(told).toEqual(["mach_1"])
+    expect(calls).toEqual(["mach_1"])
     vi.advanceTimersByTime(45_500 * 3)
-    expect(told).toHaveLength(4)
+    expect(calls).toHaveLength(4)
     socket.close()
     await new Promise((resolve) => socket.once("close", resolve))
-    // The engine's own wheel is a timer as well: what counts is that nobody is told any more.
+    // The engine's own wheel is a timer as well: what counts is that nobody is notified any more.
     await listening.close({ deadlineMs: 0 })
     vi.advanceTimersByTime(1_000_000)
-    expect(told).toHaveLength(4)
+    expect(calls).toHaveLength(4)
     await inside.close()
   })
 })
 
 it("a host on sockets knows the end of an answer from a machine without an address, too", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
-  const told: string[] = []
+  const calls: string[] = []
   const provider = fake({
-    keepAlive: async ({ id }) => void told.push(id),
+    keepAlive: async ({ id }) => void calls.push(id),
     endpoint: { origin: "http://machine.invalid", fetch: async () => stamped("done") },
   })
   const router = createRouter({ grammar: hostnames, store: routes, providers: [provider], signingKey: keys.signing })
@@ -88,7 +88,7 @@ it("a host on sockets knows the end of an answer from a machine without an addre
   }
   // One is the engine's own wheel.
   await expect.poll(() => vi.getTimerCount() - before).toBeLessThan(2)
-  expect(told).toEqual(["mach_1"])
+  expect(calls).toEqual(["mach_1"])
   await listening.close({ deadlineMs: 0 })
 })
 
@@ -112,21 +112,21 @@ describe("the fetch door", () => {
 
   it("reports a machine as in use for as long as its response is read", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
-    const told: string[] = []
+    const calls: string[] = []
     const pipe = new TransformStream<Uint8Array, Uint8Array>()
     const { router } = setup({
-      providers: [fake({ keepAlive: async ({ id }) => void told.push(id) })],
+      providers: [fake({ keepAlive: async ({ id }) => void calls.push(id) })],
       answer: () => stamped(pipe.readable),
     })
     const response = await router.fetch(new Request("https://misha.iterate.app/"))
     vi.advanceTimersByTime(45_500 * 3)
-    expect(told).toHaveLength(4)
+    expect(calls).toHaveLength(4)
     const app = pipe.writable.getWriter()
     void app.write(new TextEncoder().encode("done"))
     void app.close()
     expect(await response?.text()).toBe("done")
     vi.advanceTimersByTime(1_000_000)
-    expect(told).toHaveLength(4)
+    expect(calls).toHaveLength(4)
   })
 
   it("has a machine started for the next request, though this one cannot wait", async () => {

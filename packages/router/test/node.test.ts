@@ -205,15 +205,15 @@ describe("a router on sockets", () => {
   })
 
   it("is a 500 when that app throws, and says so to the log", async () => {
-    const troubles: unknown[] = []
+    const failures: unknown[] = []
     const throwing = await serveNode(router, {
       fallback: () => Promise.reject(new Error("mine")),
-      onEvent: (event) => event.type === "error" && troubles.push(event.cause),
+      onEvent: (event) => event.type === "error" && failures.push(event.cause),
     }).listen({ hostname: "127.0.0.1" })
     const response = await new Promise<IncomingMessage>((resolve) => {
       httpRequest({ host: "127.0.0.1", port: throwing.port, headers: { host: "example.com" } }, resolve).end()
     })
-    expect([response.resume().statusCode, troubles]).toEqual([500, [new Error("mine")]])
+    expect([response.resume().statusCode, failures]).toEqual([500, [new Error("mine")]])
     await throwing.close()
   })
 

@@ -17,7 +17,7 @@ describe("createRouter refuses", () => {
     ["a misspelt name", { ...good, grammer: hostnames }, /grammer is not an option \(did you mean grammar\?\)/],
     ["no grammar", { ...good, grammar: undefined }, /grammar must be what defineGrammar returns, got undefined/],
     [
-      "a grammar that is none",
+      "an invalid grammar",
       { ...good, grammar: { domains: ["iterate.app"] } },
       /grammar must be what defineGrammar returns/,
     ],
@@ -97,7 +97,7 @@ describe("a listener refuses", () => {
     expect(host.connections()).toBe(0)
   })
 
-  it("a deadline that is none", async () => {
+  it("an invalid deadline", async () => {
     const { close } = await host.listen({ hostname: "127.0.0.1" })
     await expect(close({ deadlineMs: Number.NaN })).rejects.toThrow(
       /close: deadlineMs must be a number from 0 up, got NaN/,

@@ -199,7 +199,7 @@ describe("a policy that ends a request", () => {
     expect(JSON.stringify(events)).not.toContain("secret")
   })
 
-  it("by a mistake is told so by the event, in the router's own words", async () => {
+  it("by a mistake is reported by the event, in the router's own words", async () => {
     const events: { readonly reason?: string }[] = []
     const onEvent = (event: object) => void events.push(event)
     await ask([() => true], {}, { onEvent })

@@ -186,8 +186,8 @@ describe("a host on sockets, to a machine without an address", () => {
   })
 
   it("ends a quiet body when the client leaves, and calls it no trouble", async () => {
-    const troubles: unknown[] = []
-    const host = serveNode(router, { onEvent: (event) => event.type === "error" && troubles.push(event) })
+    const failures: unknown[] = []
+    const host = serveNode(router, { onEvent: (event) => event.type === "error" && failures.push(event) })
     const at = await host.listen({ hostname: "127.0.0.1" })
     const cancelled = new Promise<string>((resolve) => {
       answer = () =>
@@ -206,7 +206,7 @@ describe("a host on sockets, to a machine without an address", () => {
     response.destroy()
     expect(await cancelled).toBe("cancelled")
     await at.close()
-    expect(troubles).toEqual([])
+    expect(failures).toEqual([])
   })
 })
 

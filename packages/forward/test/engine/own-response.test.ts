@@ -34,7 +34,7 @@ const invalid: [what: string, response: unknown, problem: string][] = [
   ],
   ["a connection of its own", { status: 200, headers: ["connection", "close"] }, "header connection belongs"],
   ["an upgrade of its own", { status: 426, headers: ["Connection", "Upgrade, close"] }, "header Connection belongs"],
-  ["a length that is none", { status: 200, headers: ["Content-Length", "-1"] }, "Content-Length must be a number"],
+  ["an invalid length", { status: 200, headers: ["Content-Length", "-1"] }, "Content-Length must be a number"],
   [
     "two lengths",
     { status: 200, headers: ["Content-Length", "1", "content-length", "2"], body: stream("ab") },

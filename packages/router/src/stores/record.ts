@@ -3,7 +3,7 @@ import type { Machine } from "@project-ingress/providers"
 
 export type { Machine, RouteKey }
 
-/** Where a key leads: JSON, denormalised, so that one read decides one request. Told apart by `kind`. */
+/** Where a key leads: JSON, denormalised, so that one read decides one request. Distinguished by `kind`. */
 export type RouteRecord = MachineRoute | DetachedRoute | RedirectRoute | RemovedRoute
 
 /** What every record carries. */

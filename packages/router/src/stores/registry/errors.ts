@@ -1,4 +1,4 @@
-/** Every way in which an operation of a registry can fail. Told apart by `_tag`; the fields say what it was about. */
+/** Every way in which an operation of a registry can fail. Distinguished by `_tag`; the fields say what it was about. */
 export type RegistryError =
   | NameTaken
   | ReservedName
