@@ -5,6 +5,9 @@ import { CONNECTION, HOP_BY_HOP, ruleFor, TE, TRAILER } from "./header-rules.ts"
 /** Changes header fields: gets a list and gives the list that is to stand in its place. May throw. */
 export type FieldsEdit = (fields: HeaderList) => HeaderList
 
+/** Changes fields in place. Code of our own, whose result is not checked: it writes only what can stand in a header. */
+export type FieldsRewrite = (fields: string[]) => void
+
 /**
  * Fields as an edit wants them. What frames the message, and what `withheld` says of a lower-case name, is neither shown to the
  * edit nor taken from it, and stays as it is.

@@ -17,6 +17,8 @@ export interface HopHeaderNames {
   readonly stamp: string
   /** To the client: the stable code of a response that a proxy made. */
   readonly error: string
+  /** To the app: the origin that the visitor sees, as in `https://4096__misha.iterate.app`. */
+  readonly publicOrigin: string
   /** To the machine: prefix of headers that the provider's edge would intercept; the machine proxy restores them. */
   readonly tunnel: string
 }
@@ -39,6 +41,7 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
     via: `${prefix}-via`,
     stamp: `${prefix}-stamp`,
     error: `${prefix}-error`,
+    publicOrigin: `${prefix}-public-origin`,
     tunnel: `${prefix}-fwd-`,
   }
 }

@@ -77,6 +77,9 @@ const identityPrefixes = ["x-forwarded-", "cf-", "fastly-"]
 export const isIdentity = (lower: string, rule: number | undefined) =>
   rule === IDENTITY || identityPrefixes.some((prefix) => lower.startsWith(prefix))
 
+/** {@link isIdentity} for a caller that has only the name, lower case. */
+export const isIdentityField = (lower: string): boolean => isIdentity(lower, ruleFor(lower))
+
 /** `X_Forwarded_For` and `X.Forwarded.For` reach an app's CGI-like variables as `X-Forwarded-For` (CVE-2026-39858). */
 export const isAlias = (lower: string, names: HopHeaderNames): boolean => {
   if (!lower.includes("_") && !lower.includes(".")) return false

@@ -1,6 +1,7 @@
 import type { HopHeaderNames } from "./header-names.ts"
+import { headerValue } from "./header-list.ts"
 import type { HeaderList } from "./header-list.ts"
-import type { FieldsEdit } from "./edit-fields.ts"
+import type { FieldsEdit, FieldsRewrite } from "./edit-fields.ts"
 import { editFields } from "./edit-fields.ts"
 import { withoutCookies } from "./edge-cookies.ts"
 import {
@@ -24,7 +25,9 @@ export interface RequestHop {
   readonly pseudonym: string
   /**
    * Whether the sender proved to be our own router. Only its `X-Forwarded-*`, `Forwarded` and platform headers pass, and
-   * only its tunnelled headers are restored; from anybody else they are dropped.
+   * only its tunnelled headers are restored; from anybody else they are dropped. A router that tunnels a `Host` has decided
+   * what the app sees, and tunnels all such headers: then those that are not tunnelled were added by a platform on the way,
+   * and are dropped, too.
    */
   readonly trusted: boolean
   /** True for a WebSocket handshake, the one upgrade that is passed on. */
@@ -41,6 +44,8 @@ export interface RequestHop {
    * neither shown to it nor taken from it. A field that is invalid throws a `TypeError`.
    */
   readonly edit?: FieldsEdit | undefined
+  /** Changes fields after `edit`, so that an edit sees what the client sent. */
+  readonly rewrite?: FieldsRewrite | undefined
   /** Added last, so that nothing the client sends, and no edit, removes, precedes or doubles them. */
   readonly add: HeaderList
 }
@@ -55,6 +60,7 @@ export interface RequestHop {
  */
 export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] => {
   const { headerNames: names, trusted } = hop
+  const passesIdentity = trusted && headerValue(inbound, `${names.tunnel}host`) === undefined
   const named = connectionOptions(inbound)
   let out: string[] = []
   let host = hop.host
@@ -66,7 +72,7 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
     const rule = ruleFor(lower)
     if (rule !== undefined) {
       if (rule === TE) te ||= hop.trailers === true && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(inbound[i + 1]!)
-      if (rule !== ESSENTIAL && rule !== SERVER_DIRECTIVE && !(rule === IDENTITY && trusted)) continue
+      if (rule !== ESSENTIAL && rule !== SERVER_DIRECTIVE && !(rule === IDENTITY && passesIdentity)) continue
       if (lower === "host") continue
     }
     if (named !== undefined && named.has(lower)) continue
@@ -74,7 +80,8 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
       if (trusted && lower.startsWith(names.tunnel)) (restored ??= []).push(lower, inbound[i + 1]!)
       continue
     }
-    if (!trusted && (lower.startsWith(names.family) || isIdentity(lower, rule))) continue
+    if (!trusted && lower.startsWith(names.family)) continue
+    if (!passesIdentity && isIdentity(lower, rule)) continue
     if (isAlias(lower, names)) continue
     if (hop.edgeCookies !== undefined && lower === "cookie") {
       const kept = withoutCookies(inbound[i + 1]!, hop.edgeCookies)
@@ -86,10 +93,13 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
       const name = restored[i]!.slice(names.tunnel.length)
       const rule = ruleFor(name)
       if (name === "host") host = restored[i + 1]!
-      else if (rule === undefined || rule === ESSENTIAL || rule === IDENTITY) setField(out, name, restored[i + 1]!)
+      else if (name.startsWith(names.prefix)) {
+        if (name === names.publicOrigin) setField(out, name, restored[i + 1]!)
+      } else if (rule === undefined || rule === ESSENTIAL || rule === IDENTITY) setField(out, name, restored[i + 1]!)
     }
   }
   if (hop.edit !== undefined) out = editFields(out, hop.edit, withheldFrom(hop))
+  hop.rewrite?.(out)
   if (host !== undefined) out.unshift("Host", checkText(host))
   if (hop.upgrade === true) out.push("Connection", te ? "Upgrade, TE" : "Upgrade", "Upgrade", "websocket")
   else if (te) out.push("Connection", "TE")

@@ -1,7 +1,7 @@
 import type { HopHeaderNames } from "./header-names.ts"
 import type { HeaderList } from "./header-list.ts"
 import { setsCookie } from "./edge-cookies.ts"
-import type { FieldsEdit } from "./edit-fields.ts"
+import type { FieldsEdit, FieldsRewrite } from "./edit-fields.ts"
 import { editFields } from "./edit-fields.ts"
 import { connectionOptions, ESSENTIAL, IDENTITY, isAlias, ruleFor, TRAILER } from "./header-rules.ts"
 import { httpDate } from "./http-date.ts"
@@ -16,6 +16,8 @@ export interface ResponseHop {
   readonly stamped: boolean
   /** Names of cookies that a platform on the way sets for itself: dropped. */
   readonly edgeCookies?: readonly string[] | undefined
+  /** Changes fields before `edit`, so that an edit sees what the client gets. Called for interim responses, too. */
+  readonly rewrite?: FieldsRewrite | undefined
   /**
    * Gives the fields that the client gets instead of those that are left after the stripping. What frames the message
    * (`Content-Length`, `Transfer-Encoding`, `Connection` …) is neither shown to it nor taken from it. Called for a final
@@ -56,6 +58,7 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
       continue
     out.push(name, inbound[i + 1]!)
   }
+  hop.rewrite?.(out)
   if (hop.edit !== undefined && (shape.status >= 200 || shape.status === 101)) out = editFields(out, hop.edit)
   if (shape.status === 101) out.push("Connection", "Upgrade", "Upgrade", "websocket")
   // RFC 9110 §15.5.22: a 426 names the protocol it wants; the client may only be offered the one we pass on.

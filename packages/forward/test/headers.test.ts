@@ -95,6 +95,23 @@ describe("a request's headers", () => {
     expect(sent(text, edge)).toEqual(["Host", "localhost:3000", "Authorization", "eaten", "Via", "1.1 test"])
   })
 
+  it("from a router that tunnels a Host keep of X-Forwarded-* only what it tunnelled", () => {
+    const text = `X-Forwarded-Proto: platform
+Forwarded: host=platform
+CF-Connecting-IP: platform
+x-iterate-proxy-fwd-x-forwarded-for: 192.0.2.1
+X-Forwarded-For: platform
+x-iterate-proxy-fwd-host: localhost:3000
+x-iterate-proxy-fwd-x-iterate-proxy-public-origin: https://misha.dev
+x-iterate-proxy-fwd-x-iterate-proxy-stamp: 1
+x-iterate-proxy-public-origin: platform`
+    expect(sent(text, { ...machine, host: "mine" })).toEqual([
+      ...["Host", "localhost:3000", "x-forwarded-for", "192.0.2.1"],
+      ...["x-iterate-proxy-public-origin", "https://misha.dev", "Via", "1.1 test"],
+    ])
+    expect(sent(text, edge).join()).not.toMatch(/platform|misha|192/)
+  })
+
   it.each([
     ["trailers, gzip", true],
     ["gzip", false],

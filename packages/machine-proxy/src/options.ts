@@ -23,8 +23,9 @@ export interface MachineProxyOptions {
   /** Which ports may be reached. Default: all but 22 and 25. */
   readonly ports?: PortRules
   /**
-   * What apps see as `Host`. `localhost`: `localhost:<port>`, which development servers accept without configuration;
-   * the public name is in `X-Forwarded-Host`. `preserve`: the public name. Default `localhost`.
+   * What apps see as `Host` where the router has not decided it, which one of ours does for every request. `localhost`:
+   * `localhost:<port>`, which development servers accept without configuration; the public name is in `X-Forwarded-Host`.
+   * `preserve`: the public name. Default `localhost`.
    */
   readonly host?: "localhost" | "preserve"
   /** The port of a target that names none, 1 to 65535. Default 3000. */

@@ -40,7 +40,19 @@ export interface RouterOptions extends RouterSettings {
 }
 
 /** What a router reports. Holds no header, no body and no secret. */
-export type RouterEvent = RequestEvent | MachinesEvent | StoreEvent
+export type RouterEvent = RequestEvent | RedirectLoopEvent | MachinesEvent | StoreEvent
+
+/** An app redirected a visitor to the URL just asked for, so that the browser gives up after some twenty times. */
+export interface RedirectLoopEvent {
+  readonly type: "redirect_loop"
+  /** The authority as sent. */
+  readonly host: string
+  /** The id of the machine. */
+  readonly machine: string
+  readonly port: number
+  /** What is probably wrong, and the setting of the port that mends it. */
+  readonly reason: string
+}
 
 /** A request of ours, reported once, when the head of its response is known. */
 export interface RequestEvent {

@@ -17,6 +17,7 @@ import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
+import type { RouteToMachine } from "./program/resolve-route.ts"
 import { EndedByHost } from "./program/sender.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -101,6 +102,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       const { method, host } = request
       const durationMs = performance.now() - started
       report({ type: "request", method, host, ...reported(outcome), durationMs, trace })
+      if (outcome._tag === "Machine" && outcome.redirectsToItself) report(redirectLoop(host, outcome.route))
     }
     try {
       const response = respond(outcome)
@@ -146,6 +148,15 @@ const requestOutcome = <A>(
   const cause = Cause.squash(exit.cause)
   if (cause instanceof EndedByHost) return { _tag: "Generated", response: cause.response }
   return failed(cause instanceof ProxyFailed ? cause : new ProxyFailed({ cause }))
+}
+
+const redirectLoop = (host: string, { machine, port, settings }: RouteToMachine): RouterEvent => {
+  const mend =
+    settings.forwardedProto === true
+      ? "the app does not read X-Forwarded-Proto"
+      : "set forwardedProto: true on the port"
+  const reason = `port ${port} redirects to the URL that was asked for, often to have https: ${mend}`
+  return { type: "redirect_loop", host, machine: machine.id, port, reason }
 }
 
 /** What an event says of how a request of ours ended. */

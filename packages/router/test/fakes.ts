@@ -81,5 +81,8 @@ export const setup = (
 export const values = (list: HeaderList, lower: string): string[] =>
   list.filter((_, at) => at % 2 === 1 && list[at - 1]!.toLowerCase() === lower)
 
+/** What a machine's proxy restores of a field, by lower-case name. */
+export const tunnelled = (list: HeaderList, lower: string): string[] => values(list, `x-iterate-proxy-fwd-${lower}`)
+
 export const names = (list: HeaderList): string[] =>
   list.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase())

@@ -79,10 +79,9 @@ describe("a router on sockets", () => {
     expect(headers).toMatchObject({
       host: `127.0.0.1:${machine.port}`,
       "x-iterate-proxy-target-host": "3000__misha.iterate.app",
-      "x-forwarded-host": "misha.iterate.app",
-      "x-forwarded-for": "127.0.0.1",
-      "x-forwarded-proto": "http",
-      forwarded: "for=127.0.0.1;host=misha.iterate.app;proto=http",
+      "x-iterate-proxy-fwd-host": "localhost:3000",
+      "x-iterate-proxy-fwd-x-forwarded-for": "127.0.0.1",
+      "x-iterate-proxy-fwd-x-iterate-proxy-public-origin": "http://misha.iterate.app",
       via: "1.1 ingress-router",
     })
     expect(headers).not.toHaveProperty("x-iterate-proxy-via")

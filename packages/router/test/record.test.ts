@@ -151,7 +151,6 @@ describe("a field that is not valid", () => {
 
 describe("a field that nothing carries out yet", () => {
   const settings: Record<string, unknown> = {
-    forwardedProto: true,
     protocol: "https",
     tls: { verify: true, serverName: "app.internal" },
     wake: "any",

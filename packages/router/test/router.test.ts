@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import * as fc from "fast-check"
 import { createRouter } from "../src/router.ts"
 import type { RouterEvent } from "../src/router.ts"
-import { fake, hostnames, keys, machine, setup, stamped, values } from "./fakes.ts"
+import { fake, hostnames, keys, machine, setup, stamped, tunnelled, values } from "./fakes.ts"
 
 const page = { accept: "text/html,*/*", "sec-fetch-mode": "navigate" }
 
@@ -168,7 +168,7 @@ describe("one request", () => {
     const { router, sent } = setup()
     const request = new Request("http://misha.iterate.app/", { headers: { host: "Misha.iterate.app:80" } })
     expect((await router.fetch(request))?.status).toBe(200)
-    expect(values(sent[0]!.headers, "x-forwarded-host")).toEqual(["Misha.iterate.app:80"])
+    expect(tunnelled(sent[0]!.headers, "x-iterate-proxy-public-origin")).toEqual(["http://misha.iterate.app"])
   })
 
   it("ends with its client: what it waits for is interrupted", async () => {

@@ -116,6 +116,6 @@ describe("an app without a machine proxy", () => {
     expect(Object.keys(headers).filter((name) => name.startsWith("x-iterate"))).toEqual([])
     expect(fields).toHaveLength(1)
     expect(Object.keys(fields[0]!).filter((name) => name.startsWith("x-iterate"))).toEqual([])
-    expect(fields[0]).toMatchObject({ host: `127.0.0.1:${port}`, "x-forwarded-host": "misha.iterate.app" })
+    expect(fields[0]).toMatchObject({ host: `127.0.0.1:${port}`, "x-forwarded-for": "127.0.0.1" })
   })
 })

@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest"
 import { defaultHeaderNames, ticketVerifier } from "@project-ingress/forward"
 import * as fc from "fast-check"
+import { appOrigin } from "../src/hop/app-origin.ts"
 import { outboundHeaders } from "../src/hop/outbound-headers.ts"
-import { fake, keys, machine, names, setup, stamped, values } from "./fakes.ts"
+import { fake, keys, machine, names, setup, stamped, tunnelled, values } from "./fakes.ts"
 
 const url = "http://misha.iterate.app/"
 const ask = async (headers: Record<string, string>, options: Parameters<typeof setup>[0] = {}) => {
   const made = setup(options)
+  made.routes.attach("p:misha", { machine: machine("mach_1"), appOrigin: "public" })
   const response = await made.router.fetch(new Request(url, { headers }))
   return { response: response!, headers: made.sent[0]!.headers }
 }
@@ -34,7 +36,7 @@ describe("a client cannot speak in our name", () => {
     })
     expect(values(headers, "x-iterate-proxy-target-host")).toEqual(["3000__misha.iterate.app"])
     expect(values(headers, "x-iterate-proxy-ticket")).toHaveLength(1)
-    expect(values(headers, "x-forwarded-host")).toEqual(["misha.iterate.app"])
+    expect(tunnelled(headers, "x-forwarded-host")).toEqual(["misha.iterate.app"])
     expect(values(headers, "via")).toEqual(["1.1 ingress-router"])
   })
 
@@ -79,10 +81,14 @@ describe("a client cannot speak in our name", () => {
         const { headers } = sent.pop()!
         expect(values(headers, "x-iterate-proxy-target-host")).toEqual(["3000__misha.iterate.app"])
         expect(values(headers, "x-iterate-proxy-ticket")).toHaveLength(1)
-        expect(values(headers, "x-forwarded-for")).toEqual(["192.0.2.1"])
+        expect(values(headers, "x-forwarded-for")).toEqual([])
+        expect(tunnelled(headers, "x-forwarded-for")).toEqual(["192.0.2.1"])
         expect(names(headers).filter((name) => name.startsWith("x-iterate-"))).toEqual([
           "x-iterate-proxy-target-host",
           "x-iterate-proxy-ticket",
+          "x-iterate-proxy-fwd-host",
+          "x-iterate-proxy-fwd-x-iterate-proxy-public-origin",
+          "x-iterate-proxy-fwd-x-forwarded-for",
         ])
       }),
       { numRuns: 300 },
@@ -122,9 +128,9 @@ describe("what a machine is told", () => {
       { cookie: "session=1", authorization: "Basic x" },
       { clientAddress: () => "192.0.2.1" },
     )
-    expect(values(headers, "x-forwarded-for")).toEqual(["192.0.2.1"])
-    expect(values(headers, "x-forwarded-proto")).toEqual(["http"])
-    expect(values(headers, "forwarded")).toEqual(["for=192.0.2.1;host=misha.iterate.app;proto=http"])
+    expect(tunnelled(headers, "x-forwarded-for")).toEqual(["192.0.2.1"])
+    expect(tunnelled(headers, "x-forwarded-proto")).toEqual(["http"])
+    expect(tunnelled(headers, "forwarded")).toEqual(["for=192.0.2.1;host=misha.iterate.app;proto=http"])
     expect(values(headers, "cookie")).toEqual(["session=1"])
     expect(values(headers, "authorization")).toEqual(["Basic x"])
     const ticket = values(headers, "x-iterate-proxy-ticket")[0]
@@ -142,8 +148,8 @@ describe("what a machine is told", () => {
     ["1.2.3.4\r\nx: y", undefined, ""],
   ])("names the peer %j or nobody", async (address, expected, node) => {
     const { headers } = await ask({}, { clientAddress: () => address })
-    expect(values(headers, "x-forwarded-for")).toEqual(expected === undefined ? [] : [expected])
-    expect(values(headers, "forwarded")).toEqual([`${node}host=misha.iterate.app;proto=http`])
+    expect(tunnelled(headers, "x-forwarded-for")).toEqual(expected === undefined ? [] : [expected])
+    expect(tunnelled(headers, "forwarded")).toEqual([`${node}host=misha.iterate.app;proto=http`])
   })
 
   it("comes with the endpoint's headers, which win over the client's", async () => {
@@ -177,7 +183,7 @@ describe("what a machine is told", () => {
     ["localhost", ["localhost:3000"]],
     ["public", ["misha.iterate.app:8787"]],
     [{ host: "app.internal" }, ["app.internal"]],
-    [undefined, []],
+    [undefined, ["localhost:3000"]],
   ] as const)("sends the Host that the record's appOrigin says: %j", async (appOrigin, expected) => {
     const { router, routes, sent } = setup()
     routes.attach("p:misha", { machine: machine("mach_1"), ...(appOrigin === undefined ? {} : { appOrigin }) })
@@ -211,7 +217,14 @@ describe("what a machine is told", () => {
         ticket: "t",
         endpoint: { origin: "http://m", epoch: "", ttlMs: 0 },
         capabilities: { interceptedHeaders: [] },
-        appOrigin: undefined,
+        app: appOrigin({
+          settings: {},
+          port: 3000,
+          endpoint: { origin: "http://m" },
+          scheme: "https",
+          host: "misha.iterate.app",
+        }),
+        origins: { own: "https://misha.iterate.app", ports: new Map() },
         edit: (list) => list,
       },
     )

@@ -83,7 +83,7 @@ describe.each([
     expect([method, url, redirect]).toEqual(["GET", "http://machine.invalid/a//b?c=%2F", "manual"])
     expect(headers.get("x-iterate-proxy-target-host")).toBe("3000__misha.iterate.app")
     expect(headers.get("x-iterate-proxy-ticket")).toMatch(/^ey/)
-    expect(headers.get("x-forwarded-host")).toBe("misha.iterate.app")
+    expect(headers.get("x-iterate-proxy-fwd-host")).toBe("localhost:3000")
   })
 
   it("streams a body there and back", async () => {

@@ -1,9 +1,13 @@
 import { requestHeaders } from "@project-ingress/forward"
 import type { HeaderList, HopHeaderNames, RequestHop } from "@project-ingress/forward"
+import { isIdentityField } from "@project-ingress/forward/internal"
 import type { Capabilities, Endpoint } from "../contract/machine-provider.ts"
 
 /** How one request is sent to a machine. */
-export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "expect" | "trailers" | "edit"> {
+export interface MachineHop extends Pick<
+  RequestHop,
+  "pseudonym" | "upgrade" | "expect" | "trailers" | "edit" | "rewrite"
+> {
   readonly headerNames: HopHeaderNames
   readonly endpoint: Endpoint
   readonly capabilities: Pick<Capabilities, "interceptedHeaders" | "edgeCookies">
@@ -11,8 +15,14 @@ export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "
   readonly target: string
   /** The signed permission for the machine's proxy. */
   readonly ticket?: string | undefined
-  /** The `Host` that the app sees. Default: what the machine's proxy decides, or the endpoint's own without one. */
+  /**
+   * The `Host` that the app sees. With it the sender has decided what the app sees of its own name and of the client: the fields
+   * that say so are tunnelled, and the machine's proxy drops what the platform on the way adds of the kind. Default: what the
+   * machine's proxy decides, or the endpoint's own without one.
+   */
   readonly host?: string | undefined
+  /** The origin that the visitor sees, which the app is given under a name of ours. */
+  readonly publicOrigin?: string | undefined
   /** About the client, as `X-Forwarded-For` is. */
   readonly add?: HeaderList
 }
@@ -24,8 +34,8 @@ export interface MachineHop extends Pick<RequestHop, "pseudonym" | "upgrade" | "
  * @throws {TypeError} when a value of ours cannot be written as a header field
  */
 export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): HeaderList => {
-  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [], edit } = hop
-  const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies, edit }
+  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [], edit, rewrite } = hop
+  const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies, edit, rewrite }
   // What Fetch cannot do stays out where the endpoint is a function.
   const byFetch = endpoint.fetch !== undefined
   const wanted = {
@@ -41,30 +51,32 @@ export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): Hea
   const ours = [headerNames.targetHost, target]
   if (ticket !== undefined) ours.push(headerNames.ticket, ticket)
   if (host !== undefined) ours.push(`${headerNames.tunnel}host`, host)
+  if (hop.publicOrigin !== undefined) ours.push(headerNames.tunnel + headerNames.publicOrigin, hop.publicOrigin)
   const list = requestHeaders(inbound, { ...common, ...wanted, add: [...add, ...ours] })
-  return encapsulateHeaders(list, capabilities.interceptedHeaders, endpoint, headerNames)
+  return encapsulateHeaders(list, capabilities.interceptedHeaders, endpoint, headerNames, host !== undefined)
 }
 
 /**
  * The header fields for a provider's edge: its own come last, so that they win, and those that it would remove or act on are
- * sent under another name (`headerNames.tunnel` and the name), from which the machine's proxy restores them. `intercepted`:
- * their lower-case names.
+ * sent under another name (`headerNames.tunnel` and the name), from which the machine's proxy restores them: `intercepted`, by
+ * lower-case name, and with `identity` all that say who the client is.
  */
 export const encapsulateHeaders = (
   list: HeaderList,
   intercepted: readonly string[],
   endpoint: Endpoint,
   headerNames: HopHeaderNames,
+  identity = false,
 ): HeaderList => {
   const edge = Object.entries(endpoint.headers ?? {})
-  if (edge.length === 0 && intercepted.length === 0) return list
+  if (edge.length === 0 && intercepted.length === 0 && !identity) return list
   const replaced = new Set(edge.map(([name]) => name.toLowerCase()))
   const out: string[] = []
   const encapsulated = new Map<string, string>()
   for (let i = 0; i < list.length; i += 2) {
     const lower = list[i]!.toLowerCase()
     const value = list[i + 1]!
-    if (intercepted.includes(lower)) {
+    if (intercepted.includes(lower) || (identity && isIdentityField(lower))) {
       // One line each, as the machine's proxy restores it (RFC 9110 §5.3; cookies: RFC 6265 §5.4).
       const before = encapsulated.get(lower)
       const joined = before === undefined ? value : before + (lower === "cookie" ? "; " : ", ") + value

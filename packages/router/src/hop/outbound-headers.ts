@@ -3,8 +3,11 @@ import type { Target } from "@project-ingress/hostname"
 import type { Capabilities, Endpoint } from "@project-ingress/providers"
 import { machineRequestHeaders } from "@project-ingress/providers/internal"
 import type { VisitorRequest } from "../program/sender.ts"
-import type { PortSettings } from "../stores/record.ts"
+import type { AppOrigin } from "./app-origin.ts"
 import { pseudonym } from "./loop.ts"
+import { publicPort } from "./origin.ts"
+import { rewriteRequest } from "./rewrite-origins.ts"
+import type { ProjectOrigins } from "./rewrite-origins.ts"
 
 /** What a request is given on its way to one machine. */
 export interface MachineHop {
@@ -13,7 +16,9 @@ export interface MachineHop {
   readonly port: number
   readonly endpoint: Endpoint
   readonly capabilities: Pick<Capabilities, "interceptedHeaders" | "edgeCookies">
-  readonly appOrigin: PortSettings["appOrigin"]
+  readonly app: AppOrigin
+  /** What of the request names its own project. */
+  readonly origins: ProjectOrigins
   /** The signed permission, for a machine proxy. */
   readonly ticket: string | undefined
   /** Changes the fields after everything of the client's that must not pass was taken out. */
@@ -38,8 +43,10 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     capabilities: hop.capabilities,
     target: `${hop.port}__${canonicalName(request.host, hop.target)}`,
     ticket: hop.ticket,
-    host: appHost(request, hop),
-    add: clientFields(request),
+    host: hop.app.host,
+    publicOrigin: hop.origins.own,
+    rewrite: (fields) => rewriteRequest(fields, hop.app, hop.origins),
+    add: clientFields(request, hop.app),
     ...(hop.edit === undefined ? {} : { edit: hop.edit }),
   })
 }
@@ -50,18 +57,13 @@ const canonicalName = (authority: string, target: Target): string => {
   return target.port === undefined ? name : name.replace(/^\d+(?:__|--|\.)/, "")
 }
 
-/** The `Host` that the route asks for; `undefined` leaves it to the machine proxy, or to the endpoint's own name. */
-const appHost = (request: VisitorRequest, { appOrigin, port }: MachineHop): string | undefined => {
-  if (appOrigin === undefined) return undefined
-  if (appOrigin === "localhost") return `localhost:${port}`
-  return appOrigin === "public" ? request.host : appOrigin.host
-}
-
 /** Who asked for what, as seen from here: the peer only, because every earlier hop's claim is unproven (RFC 7239 §8.1). */
-const clientFields = (request: VisitorRequest): string[] => {
+const clientFields = (request: VisitorRequest, { forwarded }: AppOrigin): string[] => {
   const { host, scheme, clientAddress: address } = request
-  const out = ["X-Forwarded-Host", host, "X-Forwarded-Proto", scheme]
-  if (address !== undefined) out.push("X-Forwarded-For", address)
+  const out = address === undefined ? [] : ["X-Forwarded-For", address]
+  if (forwarded !== "none") out.push("X-Forwarded-Proto", scheme)
+  if (forwarded !== "all") return out
+  out.push("X-Forwarded-Host", host, "X-Forwarded-Port", String(publicPort(request)))
   // RFC 7239 §4 and §6: whatever is no token, such as `:` and `[`, is quoted.
   const node = address === undefined ? "" : `for=${address.includes(":") ? `"[${address}]"` : address};`
   out.push("Forwarded", `${node}host=${host.includes(":") ? `"${host}"` : host};proto=${scheme}`)

@@ -24,10 +24,10 @@ export const headersFrom = (list: HeaderList): Headers => {
 
 /** The fields of a machine's response for its visitor. Throws what a policy's edit throws. */
 export const visitorFields = (machine: MachineResponse<Response>, headerNames: HopHeaderNames): HeaderList => {
-  const { response, status, stamped, edgeCookies, editResponse } = machine
+  const { response, status, stamped, edgeCookies, changes } = machine
   const header = (lowerName: string) => response.headers.get(lowerName) ?? undefined
-  const edit = editResponse && ((fields: HeaderList) => editResponse({ status, header }, fields))
-  const hop = { headerNames, stamped, edgeCookies, add: [], ...(edit === undefined ? {} : { edit }) }
+  const edit = changes.edit && ((fields: HeaderList) => changes.edit!({ status, header }, fields))
+  const hop = { headerNames, stamped, edgeCookies, rewrite: changes.rewrite, edit, add: [] }
   return responseHeaders(listFrom(response.headers), hop, { status, chunked: false })
 }
 

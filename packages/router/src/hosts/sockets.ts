@@ -90,8 +90,9 @@ const socketSender = (
               machineRequest.endpoint.machineProxy !== false &&
               headerValue(head.headers, headerNames.stamp) !== undefined,
             edgeCookies: machineRequest.edgeCookies,
+            rewrite: machineRequest.changes.rewrite,
+            edit: editOf(machineRequest.changes, head),
             add: [],
-            ...(machineRequest.editResponse === undefined ? {} : { edit: editOf(machineRequest.editResponse, head) }),
           }),
         }),
       ),
@@ -120,8 +121,10 @@ const socketSender = (
   }
 }
 
-const editOf = (edit: NonNullable<MachineRequest["editResponse"]>, head: ResponseHead) => (fields: readonly string[]) =>
-  edit({ status: head.status, header: (lowerName) => headerValue(head.headers, lowerName) }, fields)
+const editOf = ({ edit }: MachineRequest["changes"], head: ResponseHead) => {
+  const summary = { status: head.status, header: (lowerName: string) => headerValue(head.headers, lowerName) }
+  return edit && ((fields: readonly string[]) => edit(summary, fields))
+}
 
 const received = (head: ResponseHead): AttemptResponse<ResponseHead> => ({
   status: head.status,

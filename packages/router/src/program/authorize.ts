@@ -3,6 +3,7 @@ import { validGeneratedResponse } from "@project-ingress/forward/internal"
 import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
+import { publicPort } from "../hop/origin.ts"
 import { AccessDenied } from "../policies/access-denied.ts"
 import { PolicyError, PolicyMistake } from "../policies/policy-error.ts"
 import type { Policy, PolicyInput, PolicyRequest, Route } from "../policies/policy.ts"
@@ -171,10 +172,5 @@ const policyRequest = (
   },
   waitUntil: waitUntil ?? ignore,
 })
-
-const publicPort = ({ host, scheme }: VisitorRequest): number => {
-  const named = /:(\d{1,5})$/.exec(host)?.[1]
-  return named === undefined ? (scheme === "https" ? 443 : 80) : Number(named)
-}
 
 const ignore = (): void => {}

@@ -12,6 +12,7 @@ import type { PolicyInput, Route } from "../policies/policy.ts"
 import type { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
+import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
 import { sendToMachine } from "./send-to-machine.ts"
@@ -60,9 +61,12 @@ export const handle = (settings: RouterSettings) => {
 
     const proceed = Effect.fnUntraced(function* (
       route: Route,
-    ): Effect.fn.Return<Handled<A>, RouterError | Decided, Machines> {
+    ): Effect.fn.Return<Handled<A>, RouterError | Decided, Routes | Machines> {
       yield* policy.onRoute(route)
-      if (isMachineRoute(route)) return yield* sendToMachine(send, request, route, sender)
+      if (isMachineRoute(route)) {
+        const origins = yield* projectOrigins(grammar, request, route)
+        return yield* sendToMachine(send, request, route, origins, sender)
+      }
       return yield* withoutMachine(grammar, request, route)
     })
 

@@ -4,11 +4,15 @@ import { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
+import { appOrigin } from "../hop/app-origin.ts"
+import type { AppOrigin } from "../hop/app-origin.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
+import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
+import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { HeaderEdits } from "./header-edits.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
-import type { ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
+import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
 
 /** A response that came from a machine. */
 export interface MachineResponse<A> {
@@ -20,8 +24,9 @@ export interface MachineResponse<A> {
   readonly route: RouteToMachine
   /** Names of cookies in the response that are the platform's own. */
   readonly edgeCookies: readonly string[] | undefined
-  /** Edits the fields for the visitor, if a policy does. Throws if a policy throws. */
-  readonly editResponse: ResponseEdit | undefined
+  readonly changes: ResponseChanges
+  /** True if the app redirects the visitor to the URL just asked for. */
+  readonly redirectsToItself: boolean
 }
 
 /** What the sending depends on beside the request. */
@@ -33,20 +38,22 @@ export interface SendSettings {
   readonly ticketFor: (machine: string) => string | Promise<string>
 }
 
-/** Sends a request to where its route leads, through the machine's provider. */
+/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
 export const sendToMachine = Effect.fnUntraced(function* <A>(
   { headerNames, edits, ticketFor }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
+  origins: ProjectOrigins,
   sender: Sender<A>,
 ): Effect.fn.Return<MachineResponse<A>, RouterError, Machines> {
   const { machine, port, settings, target } = route
+  const { scheme, host } = request
   const machines = yield* Machines
   const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = capabilities
-  const editResponse: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
+  const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
-  const fieldsFor = (endpoint: Endpoint, ticket: string | undefined) =>
+  const fieldsFor = (endpoint: Endpoint, app: AppOrigin, ticket: string | undefined) =>
     Effect.try({
       try: () =>
         outboundHeaders(request, {
@@ -55,21 +62,29 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
           port,
           endpoint,
           capabilities,
-          appOrigin: settings.appOrigin,
+          app,
+          origins,
           ticket,
           edit: edits && ((fields) => edits.forward(fields, route)),
         }),
       catch: (cause) => new ProxyFailed({ cause }),
     })
 
+  // Of the endpoint that responded, which is the last one.
+  let to: RewrittenResponse | undefined
+  let changes: ResponseChanges = { rewrite: ignore, edit }
   const received = yield* machines.reach<A>(machine, port, {
     ...sender,
     send: (endpoint) =>
       Effect.gen(function* () {
         const ticket = endpoint.machineProxy === false ? undefined : ticketFor(machine.id)
         const signed = typeof ticket === "object" ? yield* Effect.promise(() => ticket) : ticket
-        const headers = yield* Effect.orDie(fieldsFor(endpoint, signed))
-        return yield* sender.send({ endpoint, machine, headers, edgeCookies, editResponse })
+        const app = appOrigin({ settings, port, endpoint, scheme, host })
+        const headers = yield* Effect.orDie(fieldsFor(endpoint, app, signed))
+        const response = rewrittenResponse(request, app, origins)
+        to = response
+        changes = { rewrite: (fields) => rewriteResponse(fields, response), edit }
+        return yield* sender.send({ endpoint, machine, headers, edgeCookies, changes })
       }),
   })
   return {
@@ -79,9 +94,12 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
     stamped: received.stamped,
     route,
     edgeCookies,
-    editResponse,
+    changes,
+    redirectsToItself: to !== undefined && isRedirectLoop(request, received, to),
   }
 })
 
 // Of a type that no provider has; `reach` fails with the field.
 const none = { interceptedHeaders: [] }
+
+const ignore = (): void => {}

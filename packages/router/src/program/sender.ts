@@ -35,8 +35,15 @@ export interface MachineRequest {
   readonly headers: HeaderList
   /** Names of the cookies that the machine's platform sets for itself, which no client gets. */
   readonly edgeCookies?: readonly string[] | undefined
-  /** Edits the fields of the response that is passed on, by the policies of the route. */
-  readonly editResponse?: ResponseEdit | undefined
+  readonly changes: ResponseChanges
+}
+
+/** What is changed in the fields of a machine's response for its visitor. */
+export interface ResponseChanges {
+  /** The app's own origin to the public one. */
+  readonly rewrite: (fields: string[]) => void
+  /** By the policies of the route, if one of them edits. */
+  readonly edit: ResponseEdit | undefined
 }
 
 /** Fields of a response's head after the policies' edits. Throws if a policy does. */

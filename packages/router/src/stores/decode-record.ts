@@ -54,7 +54,6 @@ export const problemMessage = ({ code, field, accepted }: RecordProblem): string
  */
 const notSupported: { readonly [Field in keyof PortSettings | "region"]?: (value: unknown) => boolean } = {
   region: () => true,
-  forwardedProto: () => true,
   protocol: (value) => value !== "http",
   tls: () => true,
   wake: () => true,

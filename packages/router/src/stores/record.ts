@@ -92,12 +92,16 @@ export interface MachineSettings extends PortSettings {
 export interface PortSettings {
   readonly visibility?: Visibility
   /**
-   * The `Host` that the app sees: `localhost:<port>`, the public one as the visitor typed it, or one of its own
-   * (`host[:port]`). Default: what the machine proxy is set to; for an app without one, its own address. `Origin`, `Referer`
-   * and the app's redirects are passed on as they are.
+   * The origin that the app takes for its own: in `Host`, in `Origin` and `Referer` of its own project, and, the other way, in
+   * redirects, links and CORS fields. `localhost`: `http://localhost:<port>`, as if the browser ran inside the machine. `public`:
+   * what the visitor typed, with `X-Forwarded-Host`, `-Proto`, `-Port` and `Forwarded`. `{ host }`: that `host[:port]`, with the
+   * same fields. Default `localhost`; for an app without a machine proxy its own address.
    */
   readonly appOrigin?: "localhost" | "public" | { readonly host: string }
-  /** Not supported yet. True: the app is sent `X-Forwarded-Proto`. */
+  /**
+   * True: the app is sent `X-Forwarded-Proto`, and its own origin has the visitor's scheme: for an app behind
+   * `appOrigin: "localhost"` that has to know of https, as for a `Secure` cookie. Default false.
+   */
   readonly forwardedProto?: boolean
   /** What the port speaks. Default `http`; the others are not supported yet. */
   readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"

@@ -1,0 +1,70 @@
+import { candidates, routeKey } from "@project-ingress/hostname"
+import type { Candidate, Grammar } from "@project-ingress/hostname"
+import { headerValue } from "@project-ingress/forward"
+import * as Effect from "effect/Effect"
+import { originIn, publicOrigin } from "../hop/origin.ts"
+import type { ProjectOrigins } from "../hop/rewrite-origins.ts"
+import { Routes } from "../stores/routes.ts"
+import { namedPort } from "./select-machine.ts"
+import type { RouteToMachine } from "./resolve-route.ts"
+import type { VisitorRequest } from "./sender.ts"
+
+/**
+ * The origins in `Origin` and `Referer` that are ports of the request's own project: with the visitor's own scheme and public
+ * port, and a hostname that the store takes to the very route of the request. What cannot be looked up now is not among them.
+ */
+export const projectOrigins = (
+  grammar: Grammar,
+  request: VisitorRequest,
+  route: RouteToMachine,
+): Effect.Effect<ProjectOrigins, never, Routes> => {
+  const own = publicOrigin(request)
+  const ports = new Map([[own, route.port]])
+  const others = named(request).filter((origin) => origin !== own)
+  if (others.length === 0) return Effect.succeed({ own, ports })
+  return Effect.gen(function* () {
+    for (const origin of others) {
+      const port = yield* portBehind(grammar, request, route, own, origin)
+      if (port !== undefined) ports.set(origin, port)
+    }
+    return { own, ports }
+  })
+}
+
+/** The origins that the request names, as written. Of each field the first: browsers send one. */
+const named = ({ headers }: VisitorRequest): readonly string[] =>
+  [headerValue(headers, "origin"), headerValue(headers, "referer")]
+    .map((value) => (value === undefined ? undefined : originIn(value)?.text))
+    .filter((origin) => origin !== undefined)
+
+/** The port of the request's project that an origin leads to; `undefined` if it is any other origin. */
+const portBehind = Effect.fnUntraced(function* (
+  grammar: Grammar,
+  request: VisitorRequest,
+  route: RouteToMachine,
+  own: string,
+  origin: string,
+): Effect.fn.Return<number | undefined, never, Routes> {
+  const { record } = route
+  const parts = originIn(origin)
+  const visitor = originIn(own)
+  if (record.kind !== "machine" || parts?.scheme !== visitor?.scheme || parts?.port !== visitor?.port) return undefined
+  const { localPort } = request
+  const found = candidates(grammar, parts!.hostname, localPort === undefined ? {} : { localPort })
+  if ("_tag" in found) return undefined
+  const at = found.findIndex((candidate) => leadsTo(candidate, route))
+  if (at === -1) return undefined
+  const { target } = found[at]!
+  const port = namedPort(grammar, target, record) ?? { port: record.port ?? grammar.defaultPort }
+  if (port.port === undefined || at === 0) return port.port
+  // On a custom domain a more exact name may be another project's.
+  const routes = yield* Routes
+  const [first, ...rest] = found.slice(0, at + 1).map(({ key }) => key)
+  const known = yield* Effect.option(routes.lookup([first!, ...rest], { refresh: false }))
+  return known._tag === "Some" && known.value.key === found[at]!.key ? port.port : undefined
+})
+
+const leadsTo = ({ key, target }: Candidate, route: RouteToMachine): boolean =>
+  target.kind === "machine"
+    ? routeKey(target) === route.key && target.customDomain === route.target.customDomain
+    : key === route.key && target.customDomain === route.target.customDomain
