@@ -10,10 +10,10 @@ import { WebSocket, WebSocketServer } from "ws"
 import { serveNode } from "../src/hosts/node.ts"
 import type { Listening } from "../src/hosts/node.ts"
 import { createRouter } from "../src/router.ts"
-import type { RouterEvent } from "../src/router.ts"
+import type { Router, RouterEvent } from "../src/router.ts"
 import type { PortSettings } from "../src/stores/record.ts"
 import { memoryStore } from "../src/stores/memory.ts"
-import { hostnames, keys } from "./fakes.ts"
+import { fake, hostnames, keys, machine as fakeMachine, names, setup, stamped, tunnelled, values } from "./fakes.ts"
 
 /** The whole chain: a client, the router on sockets, a machine proxy that wants tickets, an app that says what it was asked. */
 let app: AddressInfo
@@ -386,6 +386,51 @@ describe("on a custom domain", () => {
   })
 })
 
+describe("through fetch", () => {
+  const publicOrigin = "https://3000--misha.iterate.app"
+  const answer = (origin: string, allowed: string) => () => {
+    const headers = new Headers({ location: `${origin}/next`, "access-control-allow-origin": allowed })
+    headers.append("set-cookie", "a=1; Domain=localhost")
+    headers.append("set-cookie", "b=2; Domain=app.internal; Path=/")
+    return stamped(null, { status: 302, headers })
+  }
+  const visit = (router: Router, origin: string) =>
+    router.fetch(new Request(`${publicOrigin}/start`, { headers: { origin, referer: `${origin}/` } }))
+
+  it("an app sees and gives the same as through sockets", async () => {
+    const { router, sent } = setup({ answer: answer("http://localhost:3000", "http://localhost:8000") })
+    const { headers } = (await visit(router, "https://8000--misha.iterate.app"))!
+    expect(tunnelled(sent[0]!.headers, "host")).toEqual(["localhost:3000"])
+    expect(values(sent[0]!.headers, "origin")).toEqual(["http://localhost:8000"])
+    expect(values(sent[0]!.headers, "referer")).toEqual(["http://localhost:8000/"])
+    expect(headers.get("location")).toBe(`${publicOrigin}/next`)
+    expect(headers.get("access-control-allow-origin")).toBe("https://8000--misha.iterate.app")
+    expect(headers.get("vary")).toBe("Origin")
+    expect(headers.getSetCookie()).toEqual(["a=1", "b=2; Domain=app.internal; Path=/"])
+  })
+
+  it("an app without a machine proxy sees its own address, as if it were asked there", async () => {
+    const endpoint = { origin: "http://app.internal:9000", machineProxy: false } as const
+    const own = "http://app.internal:9000"
+    const { router, sent } = setup({ providers: [fake({ endpoint })], answer: answer(own, own) })
+    const { headers } = (await visit(router, publicOrigin))!
+    expect(values(sent[0]!.headers, "host")).toEqual([])
+    expect([values(sent[0]!.headers, "origin"), values(sent[0]!.headers, "referer")]).toEqual([[own], [`${own}/`]])
+    expect(names(sent[0]!.headers).filter((name) => /^(?:x-|forwarded)/.test(name))).toEqual([])
+    expect(headers.get("location")).toBe(`${publicOrigin}/next`)
+    expect(headers.get("access-control-allow-origin")).toBe(publicOrigin)
+    expect(headers.getSetCookie()).toEqual(["a=1; Domain=localhost", "b=2; Path=/"])
+  })
+
+  it("forwardedProto gives the app the visitor's scheme", async () => {
+    const { router, routes, sent } = setup()
+    routes.attach("p:misha", { machine: fakeMachine("mach_1"), forwardedProto: true })
+    await visit(router, publicOrigin)
+    expect(tunnelled(sent[0]!.headers, "x-forwarded-proto")).toEqual(["https"])
+    expect(values(sent[0]!.headers, "origin")).toEqual(["https://localhost:3000"])
+  })
+})
+
 describe("the rewriting", () => {
   const label = fc.stringMatching(/^[a-z][a-z0-9]{0,8}$/)
   const port = fc.integer({ min: 1, max: 65_535 })
@@ -404,7 +449,7 @@ describe("the rewriting", () => {
     await fc.assert(
       fc.asyncProperty(origin, async (value) => {
         respond = (headers) => ({
-          headers: { "access-control-allow-origin": headers.origin ?? "", location: `${value}` },
+          headers: { "access-control-allow-origin": headers.origin ?? "", location: value },
         })
         const { headers } = await ask({ origin: value, referer: value })
         expect([asked.origin, asked.referer]).toEqual([value, value])

@@ -67,7 +67,7 @@ export const rewriteResponse = (fields: string[], to: RewrittenResponse): void =
   let varies = false
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!
-    // The first letters of the names below: most fields are none of them.
+    // The first letters of the names below, which most fields do not begin with.
     if (!"aclrstvACLRSTV".includes(name[0]!)) continue
     const lower = name.toLowerCase()
     if (lower === "vary") varies ||= /(?:^|,)\s*(?:origin|\*)\s*(?:,|$)/i.test(fields[i + 1]!)
