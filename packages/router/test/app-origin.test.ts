@@ -103,6 +103,11 @@ describe("an app by default", () => {
     }
   })
 
+  it("sees where a file is to be copied to as its own, too (WebDAV)", async () => {
+    await ask({ destination: `${own()}/b.txt` }, {}, { path: "/a.txt", method: "COPY" })
+    expect(asked["destination"]).toBe(`${inside()}/b.txt`)
+  })
+
   it("is told what the visitor typed, under a name that no client can set", async () => {
     await ask({ "x-iterate-proxy-public-origin": "https://evil.example" })
     expect(asked["x-iterate-proxy-public-origin"]).toBe(own())

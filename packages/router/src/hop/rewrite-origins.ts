@@ -12,26 +12,25 @@ export interface ProjectOrigins {
   readonly ports: ReadonlyMap<string, number>
 }
 
+/** Fields of a request in which a client names its own origin, or the URL that it asks for (WebDAV: RFC 4918 §10.3). */
+export const requestUrlFields: readonly string[] = ["origin", "referer", "destination"]
+
 /**
- * Rewrites `Origin` and `Referer` where they name an origin of the request's own project. Every other origin stays as it came:
- * that a request is cross-site is for the app to see.
+ * Rewrites {@link requestUrlFields} where they name an origin of the request's own project. Every other origin stays as it
+ * came: that a request is cross-site is for the app to see.
  */
 export const rewriteRequest = (fields: string[], app: AppOrigin, { ports }: ProjectOrigins): void => {
   if (!app.isRewritten) return
   for (let i = 0; i < fields.length; i += 2) {
-    const { length } = fields[i]!
-    if (length !== ORIGIN.length && length !== REFERER.length) continue
-    const lower = fields[i]!.toLowerCase()
-    if (lower !== ORIGIN && lower !== REFERER) continue
+    const name = fields[i]!
+    // By length first: most fields have another one.
+    if (!requestUrlFields.some((each) => each.length === name.length && each === name.toLowerCase())) continue
     const value = fields[i + 1]!
     const text = originIn(value)?.text
     const port = text === undefined ? undefined : ports.get(text)
     if (port !== undefined) fields[i + 1] = app.of(port) + value.slice(text!.length)
   }
 }
-
-const ORIGIN = "origin"
-const REFERER = "referer"
 
 /** What a response is rewritten for. */
 export interface RewrittenResponse {

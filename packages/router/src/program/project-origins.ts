@@ -3,6 +3,7 @@ import type { Candidate, Grammar } from "@project-ingress/hostname"
 import { headerValue } from "@project-ingress/forward"
 import * as Effect from "effect/Effect"
 import { originIn, publicOrigin } from "../hop/origin.ts"
+import { requestUrlFields } from "../hop/rewrite-origins.ts"
 import type { ProjectOrigins } from "../hop/rewrite-origins.ts"
 import { Routes } from "../stores/routes.ts"
 import { namedPort } from "./select-machine.ts"
@@ -10,7 +11,7 @@ import type { RouteToMachine } from "./resolve-route.ts"
 import type { VisitorRequest } from "./sender.ts"
 
 /**
- * The origins in `Origin` and `Referer` that are ports of the request's own project: with the visitor's own scheme and public
+ * The origins in `Origin`, `Referer` and the like that are ports of the request's own project: with the visitor's own scheme and public
  * port, and a hostname that the store takes to the very route of the request. What cannot be looked up now is not among them.
  */
 export const projectOrigins = (
@@ -33,7 +34,8 @@ export const projectOrigins = (
 
 /** The origins that the request names, as written. Of each field the first: browsers send one. */
 const named = ({ headers }: VisitorRequest): readonly string[] =>
-  [headerValue(headers, "origin"), headerValue(headers, "referer")]
+  requestUrlFields
+    .map((name) => headerValue(headers, name))
     .map((value) => (value === undefined ? undefined : originIn(value)?.text))
     .filter((origin) => origin !== undefined)
 
