@@ -21,8 +21,14 @@ export interface HostnameTooLong {
  * The hostname of a target, lower-case, without a URL's port and without root dot. `parse` reads it back as the same
  * target, or `parseCustomDomain` if the target has a `customDomain`.
  *
- * Writes the forms that one wildcard certificate covers: `4096__misha`, `opencode--misha`, `4096__mach_123.machines`;
- * on a custom domain `4096` and `opencode`. A port is always written: only `url` leaves the default port out.
+ * Writes the forms of the grammar's `separator`; on a custom domain always `4096` and `opencode`. What
+ * {@link certificateNames} lists covers them. A port is always written: only `url` leaves the default port out.
+ *
+ * ```text
+ * __   4096__misha   opencode--misha   4096__mach_123.machines   80__mach_1.example.com
+ * --   4096--misha   opencode--misha   4096--mach-123.machines   80--mach_1.example.com
+ * .    4096.misha    opencode.misha    4096--mach-123.machines   80--mach_1.example.com
+ * ```
  *
  * An invalid target gives `HostnameMalformed`, never a hostname: a reserved or invalid slug, a port out of range, both
  * a port and a service, a domain outside the grammar. Never throws for a target whose fields have the declared types.
@@ -31,12 +37,12 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
   const { kind, slug, machine, port, service, customDomain } = target
   const domain = customDomain ?? target.domain ?? grammar.domains[0]
   const part = kind === "project" ? "slug" : "machine"
-  const name = slug ?? machine
-  const label = [service ?? port, name]
-    .filter((text) => text !== undefined)
-    .join(service === undefined ? grammar.separator : "--")
   const machines = kind === "machine" && customDomain === undefined && grammar.machinesLabel
-  const hostname = [label, machines, domain].filter(Boolean).join(".")
+  const name = slug ?? (machines ? machineName(grammar, machine) : machine)
+  const labels = [service ?? port, name].filter((text) => text !== undefined).join(separatorOf(grammar, target))
+  const hostname = [labels, machines, domain].filter(Boolean).join(".")
+  // Of two labels the second is a slug, which has a limit of its own.
+  const [label = ""] = labels.split(".", 1)
   const tooLong =
     limited("slug", slug ?? "", grammar.maxSlugLength) ??
     limited((service ?? "").length > (name ?? "").length ? "service" : part, label, MAX_LABEL) ??
@@ -56,6 +62,18 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
     (read.customDomain ?? read.domain) === domain
   return same ? hostname : malformed(hostname, part, `The ${kind} has no hostname: "${hostname}" means something else.`)
 }
+
+/** What the grammar writes before the name of a target: a service is never before `__`, a machine never below its port. */
+const separatorOf = ({ separator }: Grammar, { kind, service }: TargetInput): Grammar["separator"] => {
+  if (kind === "machine") return separator === "__" ? "__" : "--"
+  return service !== undefined && separator === "__" ? "--" : separator
+}
+
+/** A machine's id below the label of machines: without the prefix's underscores where the grammar writes none. */
+const machineName = ({ separator, machinePrefix, lookup }: Grammar, machine: string): string =>
+  separator !== "__" && machine.startsWith(machinePrefix)
+    ? lookup.dashedPrefix + machine.slice(machinePrefix.length)
+    : machine
 
 /** The outcome for a `text` longer than `limit`. */
 const limited = (part: HostnameTooLong["part"], text: string, limit: number): HostnameTooLong | undefined => {

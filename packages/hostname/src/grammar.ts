@@ -22,8 +22,15 @@ export interface GrammarOptions {
   readonly services?: Readonly<Record<string, number>>
   /** Labels that belong to the caller's own app, together with everything below them: never a project in any form. */
   readonly reserved?: readonly string[]
-  /** What `format` writes between port and name; `parse` accepts both. Default `__`. */
-  readonly separator?: "__" | "--"
+  /**
+   * What `format` writes between port and name; `parse` accepts all three. Default `__`, which TLS clients on OpenSSL and Java
+   * refuse under a wildcard certificate: choose `--` for a new platform. With `.` each project has a subdomain of its own
+   * (`4096.misha.iterate.app`), which cookies can be shared in, and needs a certificate of its own.
+   *
+   * A service is written before `--` where ports are before `__`. A machine's port is part of the machine's label:
+   * `4096__mach_123`, or `4096--mach-123` where this is not `__`.
+   */
+  readonly separator?: "__" | "--" | "."
   /** In characters, 1 to 63. A slug longer than 56 leaves no room for `65535__`. Default 50. */
   readonly maxSlugLength?: number
 }
@@ -36,6 +43,8 @@ export interface Grammar extends Required<GrammarOptions> {
     readonly domains: readonly string[]
     readonly reserved: ReadonlySet<string>
     readonly ports: ReadonlyMap<string, number>
+    /** `machinePrefix` as a hostname without underscores has it: `mach-`. */
+    readonly dashedPrefix: string
   }
 }
 
@@ -89,6 +98,7 @@ export const defineGrammar = (options: GrammarOptions): Grammar => {
       domains: domains.toSorted((a, b) => b.length - a.length),
       reserved: new Set([...reserved, machinesLabel]),
       ports: new Map(Object.entries(services)),
+      dashedPrefix: given.machinePrefix.replaceAll("_", "-"),
     }),
   })
 }
@@ -167,7 +177,7 @@ const rules: Readonly<Record<keyof Validated, Rule>> = {
       ),
     `an array of labels (${LABEL}), no machine id`,
   ],
-  separator: [(separator) => separator === "__" || separator === "--", '"__" or "--"'],
+  separator: [(separator) => separator === "__" || separator === "--" || separator === ".", '"__", "--" or "."'],
   maxSlugLength: [(length) => isPort(length) && length <= MAX_LABEL, "an integer from 1 to 63"],
 }
 

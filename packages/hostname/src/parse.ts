@@ -12,11 +12,12 @@ import type { CustomDomainTarget, MachineTarget, ProjectTarget, Target } from ".
  * misha.iterate.app                      4096__misha.iterate.app    4096--misha.iterate.app    4096.misha.iterate.app
  * opencode--misha.iterate.app            opencode.misha.iterate.app
  * mach_123.machines.iterate.app          4096__mach_123.machines.iterate.app          4096__mach_123.iterate.app
+ * mach-123.machines.iterate.app          4096--mach-123.machines.iterate.app
  * ```
  *
- * Before `__` is a port; before `--` a port or a service. The first separator of a label counts. A reserved name is
- * foreign together with everything below it and with any port or service before it. `xn--` labels (RFC 5890) are never
- * slugs.
+ * Before `__` is a port; before `--` a port or a service. The first separator of a label counts. Below the label of machines
+ * a hyphen may stand for each underscore of an id's prefix. A reserved name is foreign together with everything below it and
+ * with any port or service before it. `xn--` labels (RFC 5890) are never slugs.
  *
  * Never throws, reads at most 260 characters of any input, and creates no `Error`.
  */
@@ -89,7 +90,10 @@ const parseLabel = (
   const before = textBefore(label, at)
   const name = textAfter(label, at)
   if (isMachine || name.startsWith(grammar.machinePrefix)) {
-    return complete(grammar, host, { _tag: "Target", kind: "machine", machine: name, domain }, before, false)
+    const { machinePrefix, lookup } = grammar
+    const isDashedId = isMachine && name.startsWith(lookup.dashedPrefix)
+    const machine = isDashedId ? machinePrefix + name.slice(machinePrefix.length) : name
+    return complete(grammar, host, { _tag: "Target", kind: "machine", machine, domain }, before, false)
   }
   const isDashed = at > 0 && label.charCodeAt(at) === 45
   const project = complete(grammar, host, { _tag: "Target", kind: "project", slug: name, domain }, before, isDashed)

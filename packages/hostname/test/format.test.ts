@@ -51,11 +51,34 @@ describe("format", () => {
     expect(partOf({ kind: "machine", machine: "mach_-" })).toBe("machine")
   })
 
-  it("writes the grammar's separator and label of machines", () => {
+  it("writes the grammar's label of machines", () => {
     const other = defineGrammar({ domains: ["iterate.app"], machinesLabel: "m", machinePrefix: "x_" })
     expect(format(other, { kind: "machine", machine: "x_1" })).toBe("x_1.m.iterate.app")
-    const dashed = defineGrammar({ domains: ["iterate.app"], separator: "--" })
-    expect(format(dashed, { kind: "project", slug: "misha", port: 80 })).toBe("80--misha.iterate.app")
+  })
+
+  it.each([
+    ["__", ["80__misha", "web--misha", "80__mach_1_a.machines", "mach_1_a.machines", "80__mach_1_a.m.example"]],
+    ["--", ["80--misha", "web--misha", "80--mach-1_a.machines", "mach-1_a.machines", "80--mach_1_a.m.example"]],
+    [".", ["80.misha", "web.misha", "80--mach-1_a.machines", "mach-1_a.machines", "80--mach_1_a.m.example"]],
+  ] as const)("writes the grammar's separator %s", (separator, hostnames) => {
+    const by = defineGrammar({ domains: ["test"], separator })
+    const machine = { kind: "machine", machine: "mach_1_a" } as const
+    const written = [
+      format(by, { kind: "project", slug: "misha", port: 80 }),
+      format(by, { kind: "project", slug: "misha", service: "web" }),
+      format(by, { ...machine, port: 80 }),
+      format(by, machine),
+      format(by, { ...machine, port: 80, customDomain: "m.example" }),
+    ]
+    expect(written.map((hostname) => `${String(hostname)}`.replace(/\.test$/, ""))).toEqual(hostnames)
+    expect(format(by, { kind: "project", customDomain: "m.example", port: 80 })).toBe("80.m.example")
+  })
+
+  it("gives a service and a slug 63 characters each where a dot is between them", () => {
+    const nested = defineGrammar({ domains: ["iterate.app"], separator: "." })
+    const target = { kind: "project", slug: "a".repeat(50), service: "b".repeat(63) } as const
+    expect(format(nested, target)).toBe(`${target.service}.${target.slug}.iterate.app`)
+    expect(format(nested, { ...target, service: "b".repeat(64) })).toMatchObject({ part: "service", limit: 63 })
   })
 })
 
@@ -140,6 +163,7 @@ describe("certificateNames", () => {
     ])
     const other = defineGrammar({ domains: ["iterate.app"], machinesLabel: "m" })
     expect(certificateNames(other)).toEqual(["iterate.app", "*.iterate.app", "*.m.iterate.app"])
+    expect(certificateNames(other, ["misha", "anna"]).slice(3)).toEqual(["*.misha.iterate.app", "*.anna.iterate.app"])
   })
 
   it.each([

@@ -1,29 +1,116 @@
+import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { parseEmail } from "../src/email.ts"
-import { defineGrammar, format, parse, parseCustomDomain, url } from "../src/hostname.ts"
-import type { HostnameTooLong, Target } from "../src/hostname.ts"
+import { machineEnvironment } from "../src/environment.ts"
+import {
+  certificateNames,
+  defineGrammar,
+  format,
+  parse,
+  parseCustomDomain,
+  portOf,
+  routeKey,
+  url,
+} from "../src/hostname.ts"
+import type { Grammar, GrammarOptions, HostnameTooLong, Target } from "../src/hostname.ts"
+import { TargetFromHostname } from "../src/schema.ts"
 import { nearHost, target } from "./arbitraries.ts"
 import { grammar } from "./grammar.ts"
 
-const readBack = (hostname: string, { customDomain }: Target) =>
-  customDomain === undefined ? parse(grammar, hostname) : parseCustomDomain(grammar, hostname, customDomain)
+const readBack = (hostname: string, { customDomain }: Target, by: Grammar) =>
+  customDomain === undefined ? parse(by, hostname) : parseCustomDomain(by, hostname, customDomain)
+
+/** What a grammar was made of. */
+const optionsOf = ({ lookup: _, ...options }: Grammar): GrammarOptions => options
 
 const hostnameOf = (formatted: ReturnType<typeof format>): string => {
   if (typeof formatted !== "string") throw new Error(`no hostname: ${formatted.reason}`)
   return formatted
 }
 
-describe("every valid target", () => {
-  it("is read back from what format wrote, in both separators", () => {
-    const dashed = defineGrammar({ domains: grammar.domains, reserved: grammar.reserved, separator: "--" })
+/** The same grammar with each of the separators that it may have. */
+const separators = ["__", "--", "."] as const
+const writer = fc.constantFrom(...separators.map((separator) => defineGrammar({ ...optionsOf(grammar), separator })))
+
+describe("every valid target, with each separator", () => {
+  it("is read back from what format wrote, by the grammar of any separator", () => {
     fc.assert(
-      fc.property(target, fc.constantFrom(grammar, dashed), (given, writer) => {
-        const hostname = format(writer, given)
-        expect(readBack(hostnameOf(hostname), given)).toEqual(given)
-        expect(readBack(`${hostnameOf(hostname).toUpperCase()}.:8443`, given)).toEqual(given)
+      fc.property(target, writer, writer, (given, by, reader) => {
+        const hostname = hostnameOf(format(by, given))
+        expect(readBack(hostname, given, reader)).toEqual(given)
+        expect(readBack(`${hostname.toUpperCase()}.:8443`, given, reader)).toEqual(given)
       }),
       { numRuns: 1000 },
+    )
+  })
+
+  it("has the grammar's separator between a project and its port", () => {
+    fc.assert(
+      fc.property(target, writer, (given, by) => {
+        fc.pre(given.slug !== undefined && given.port !== undefined)
+        expect(format(by, given)).toBe(`${given.port}${by.separator}${given.slug}.${given.domain}`)
+      }),
+    )
+  })
+
+  it("has an underscore with the separator __ alone, but for those inside a machine's id", () => {
+    fc.assert(
+      fc.property(target, writer, (given, by) => {
+        const hostname = hostnameOf(format(by, given))
+        const isAfterPort = given.port !== undefined && (given.kind === "machine" || given.customDomain === undefined)
+        expect(hostname.includes("__")).toBe(by.separator === "__" && isAfterPort)
+        // A platform that wants none gives its machines ids without more of them, and no names on custom domains.
+        fc.pre(by.separator !== "__" && (given.kind === "project" || given.customDomain === undefined))
+        expect(hostname.includes("_")).toBe(given.machine?.slice("mach_".length).includes("_") ?? false)
+      }),
+    )
+  })
+
+  it("has a URL, an environment and a codec that write the same hostname", () => {
+    fc.assert(
+      fc.property(target, writer, (given, by) => {
+        const address = url(by, given)
+        if (!(address instanceof URL)) throw new Error("no URL")
+        const read = readBack(address.host, given, by)
+        if (read._tag !== "Target") throw new Error(`not read back: ${address.host}`)
+        expect(routeKey(read)).toBe(routeKey(given))
+        expect(portOf(by, read) ?? by.defaultPort).toBe(portOf(by, given) ?? by.defaultPort)
+
+        const { port: _, service: __, ...whole } = { service: undefined, ...given }
+        expect(machineEnvironment(by, given)).toMatchObject({
+          INGRESS_BASE_URL: `https://${hostnameOf(format(by, whole))}`,
+        })
+        if (given.customDomain !== undefined) return
+        const codec = TargetFromHostname(by)
+        expect(Schema.encodeSync(codec)(given)).toBe(format(by, given))
+        expect(Schema.decodeSync(codec)(hostnameOf(format(by, given)))).toEqual(given)
+      }),
+    )
+  })
+
+  it("is covered by a certificate of certificateNames", () => {
+    fc.assert(
+      fc.property(target, writer, (given, by) => {
+        if (given.customDomain !== undefined) return
+        const names = certificateNames(by, by.separator === "." && given.slug !== undefined ? [given.slug] : [])
+        // RFC 9525 §6.3: a wildcard is one whole label, the leftmost.
+        expect(names).toContain(hostnameOf(format(by, given)).replace(/^[^.]+/, "*"))
+      }),
+    )
+  })
+
+  it("gets its mail at the hostname of the project, and at no port's", () => {
+    fc.assert(
+      fc.property(target, writer, (given, by) => {
+        if (given.slug === undefined) return
+        const { port: _, service: __, ...whole } = { service: undefined, ...given }
+        const mailbox = { _tag: "Mailbox", localPart: "x", target: whole }
+        expect(parseEmail(by, `x@${hostnameOf(format(by, whole))}`)).toEqual(mailbox)
+        const isWhole = given.port === undefined && given.service === undefined
+        const own = parseEmail(by, `x@${hostnameOf(format(by, given))}`)
+        expect(own).toMatchObject(isWhole ? mailbox : { _tag: "HostnameMalformed", part: "port" })
+      }),
     )
   })
 

@@ -1,11 +1,27 @@
 import { describe, expect, it } from "vitest"
-import { defineGrammar, format, parse, url, type TargetInput } from "../src/hostname.ts"
+import { defineGrammar, format, parse, parseCustomDomain, url, type TargetInput } from "../src/hostname.ts"
 import { grammar } from "./grammar.ts"
 
 describe("a machine and a project", () => {
   it.each(["mach-123", "mach123", "xmach_123", "mach"])("are not confused in %s", (label) => {
     expect(parse(grammar, `${label}.iterate.app`)).not.toMatchObject({ kind: "machine" })
-    expect(parse(grammar, `${label}.machines.iterate.app`)).toMatchObject({ part: "machine" })
+    expect(parse(grammar, `${label}.machines.iterate.app`)).not.toMatchObject({ kind: "project" })
+    expect(parseCustomDomain(grammar, `${label}.example.com`, "example.com")).not.toMatchObject({ kind: "machine" })
+  })
+
+  it("have a hyphen for the underscore of an id's prefix below the label of machines alone", () => {
+    const machine = { kind: "machine", machine: "mach_123" }
+    expect(parse(grammar, "mach-123.machines.iterate.app")).toMatchObject(machine)
+    expect(parse(grammar, "80--mach-123.machines.iterate.app")).toMatchObject({ ...machine, port: 80 })
+    expect(parse(grammar, "80__mach-123.machines.iterate.app")).toMatchObject({ ...machine, port: 80 })
+    expect(parse(grammar, "80--mach-123.iterate.app")).toMatchObject({ slug: "mach-123", port: 80 })
+    for (const label of ["mach123", "mach--123", "mach-", "xmach-123", "mach"]) {
+      expect(parse(grammar, `${label}.machines.iterate.app`)).toMatchObject({ _tag: "HostnameMalformed" })
+    }
+    // The id itself has its underscore: no other spelling of it is formatted.
+    const dashed = defineGrammar({ domains: ["iterate.app"], separator: "--" })
+    expect(format(dashed, { kind: "machine", machine: "mach-123" })).toMatchObject({ part: "machine" })
+    expect(format(dashed, { kind: "machine", machine: "xach_123" })).toMatchObject({ part: "machine" })
   })
 
   it("cannot take each other's name when formatted", () => {

@@ -1,4 +1,5 @@
 /** Where hostnames lead: record kinds, rules, replicas, settings, custom domains. */
+import { defineGrammar } from "@project-ingress/hostname"
 import { describe, expect, it } from "vitest"
 import type { Policy, Route, RouteStore } from "../src/router.ts"
 import { memoryStore } from "../src/stores/memory.ts"
@@ -38,6 +39,26 @@ describe("a record without a machine", () => {
     const { response } = await ask({ "p:old": record }, from, { redirect: "manual" })
     expect([response?.status, response?.headers.get("location")]).toEqual([308, to])
   })
+
+  it.each([
+    ["__", ["4096__new", "4096__new", "4096__new", "web--new", "web--new"]],
+    ["--", ["4096--new", "4096--new", "4096--new", "web--new", "web--new"]],
+    [".", ["4096.new", "4096.new", "4096.new", "web.new", "web.new"]],
+  ] as const)(
+    "redirects to the form that a grammar with %s writes, whichever the visitor used",
+    async (separator, to) => {
+      const record = { kind: "redirect", to: { project: "new" }, status: 308 } as const
+      const { router } = setup({
+        grammar: defineGrammar({ domains: ["iterate.app"], separator }),
+        store: memoryStore({ "p:old": record }),
+      })
+      const locations = ["4096__old", "4096--old", "4096.old", "web--old", "web.old"].map(async (labels) => {
+        const request = new Request(`https://${labels}.iterate.app/x`, { redirect: "manual" })
+        return (await router.fetch(request))?.headers.get("location")
+      })
+      expect(await Promise.all(locations)).toEqual(to.map((labels) => `https://${labels}.iterate.app/x`))
+    },
+  )
 
   it.each([
     ["https://example.com", "https://example.com/a?b"],

@@ -13,7 +13,8 @@ export interface RedirectedRequest {
 
 /**
  * Where a redirect record sends a visitor. A project keeps the visitor's own scheme, public port, service or port in the
- * hostname, path and query: `https://4096__old.iterate.app:8443/x` becomes `https://4096__new.iterate.app:8443/x`. A URL
+ * hostname, path and query: `https://4096__old.iterate.app:8443/x` becomes `https://4096__new.iterate.app:8443/x`. The
+ * hostname is in the form that the grammar writes, whichever of its forms the visitor used. A URL
  * without a path keeps path and query; one with a path is the whole location. `undefined`: the project's name is too long
  * for a hostname together with the port or service.
  */
