@@ -12,5 +12,6 @@ import type { Grammar } from "./grammar.ts"
 export const certificateNames = (grammar: Grammar, slugs: readonly string[] = []): readonly string[] =>
   grammar.domains.flatMap((domain) => [
     domain,
-    ...["*", `*.${grammar.machinesLabel}`, ...slugs.map((slug) => `*.${slug}`)].map((labels) => `${labels}.${domain}`),
+    `*.${domain}`,
+    ...[grammar.machinesLabel, ...slugs].map((label) => `*.${label}.${domain}`),
   ])

@@ -64,16 +64,12 @@ export const format = (grammar: Grammar, target: TargetInput): string | Hostname
 }
 
 /** What the grammar writes before the name of a target: a service is never before `__`, a machine never below its port. */
-const separatorOf = ({ separator }: Grammar, { kind, service }: TargetInput): Grammar["separator"] => {
-  if (kind === "machine") return separator === "__" ? "__" : "--"
-  return service !== undefined && separator === "__" ? "--" : separator
-}
+const separatorOf = ({ separator }: Grammar, { kind, service }: TargetInput): Grammar["separator"] =>
+  (kind === "machine" && separator === ".") || (service !== undefined && separator === "__") ? "--" : separator
 
-/** A machine's id below the label of machines: without the prefix's underscores where the grammar writes none. */
+/** A machine's id below the label of machines: without its prefix's underscores where the grammar writes none. */
 const machineName = ({ separator, machinePrefix, lookup }: Grammar, machine: string): string =>
-  separator !== "__" && machine.startsWith(machinePrefix)
-    ? lookup.dashedPrefix + machine.slice(machinePrefix.length)
-    : machine
+  separator === "__" ? machine : machine.replace(machinePrefix, lookup.dashedPrefix)
 
 /** The outcome for a `text` longer than `limit`. */
 const limited = (part: HostnameTooLong["part"], text: string, limit: number): HostnameTooLong | undefined => {

@@ -177,7 +177,7 @@ const rules: Readonly<Record<keyof Validated, Rule>> = {
       ),
     `an array of labels (${LABEL}), no machine id`,
   ],
-  separator: [(separator) => separator === "__" || separator === "--" || separator === ".", '"__", "--" or "."'],
+  separator: [(separator) => ["__", "--", "."].includes(separator as string), '"__", "--" or "."'],
   maxSlugLength: [(length) => isPort(length) && length <= MAX_LABEL, "an integer from 1 to 63"],
 }
 

@@ -64,12 +64,15 @@ describe("from hostname to machine", () => {
     expect(await new Response(sent[0]!.body).text()).toBe("hello")
   })
 
-  it("reaches a machine by its id", async () => {
+  it.each([
+    ["4096__mach_7", "mach_7"],
+    ["4096--mach-7", "mach-7"],
+  ])("reaches a machine by its id in %s.machines", async (label, name) => {
     const { router, routes, sent } = setup()
     routes.attach("m:mach_7", { machine: machine("mach_7") })
-    await router.fetch(new Request("http://4096__mach_7.machines.iterate.app/"))
+    await router.fetch(new Request(`http://${label}.machines.iterate.app/`))
     expect(sent[0]!.origin).toBe("http://ext-mach-7.test")
-    expect(values(sent[0]!.headers, "x-iterate-proxy-target-host")).toEqual(["4096__mach_7.machines.iterate.app"])
+    expect(values(sent[0]!.headers, "x-iterate-proxy-target-host")).toEqual([`4096__${name}.machines.iterate.app`])
   })
 
   it("follows an attachment at once and forgets a detached route", async () => {
