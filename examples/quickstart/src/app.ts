@@ -18,13 +18,23 @@ const html = (response: ServerResponse, text: string): void => {
   response.end(text)
 }
 
-const events = (response: ServerResponse): void => {
+/** Says which machine it is, then counts, on from where the browser was; ends after 2 s, so that the browser asks again. */
+const events = (request: IncomingMessage, response: ServerResponse): void => {
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" })
-  let count = 0
-  const tick = (): boolean => response.write(`data: ${++count}\n\n`)
-  tick()
+  response.write(`retry: 100\nevent: machine\ndata: ${machine}\n\n`)
+  let count = Number(request.headers["last-event-id"]) || 0
+  let left = 5
+  const tick = (): void => {
+    count += 1
+    left -= 1
+    response.write(`id: ${count}\ndata: ${count}\n\n`)
+    if (left > 0) return
+    clearInterval(timer)
+    response.end()
+  }
   const timer = setInterval(tick, 500)
   response.on("close", () => clearInterval(timer))
+  tick()
 }
 
 const upload = (request: IncomingMessage, response: ServerResponse): void => {
@@ -43,7 +53,7 @@ const upload = (request: IncomingMessage, response: ServerResponse): void => {
 const app = createServer((request, response) => {
   const path = request.url?.split("?")[0]
   if (path === "/") html(response, appPage(machine))
-  else if (path === "/events") events(response)
+  else if (path === "/events") events(request, response)
   else if (path === "/upload" && request.method === "POST") upload(request, response)
   else if (path === "/headers") {
     response.writeHead(200, { "content-type": "application/json" })
@@ -59,7 +69,9 @@ new WebSocketServer({ server: app }).on("connection", (socket) => {
 })
 // Loopback is enough: the machine proxy is the only way in.
 app.listen(appPort, address)
-createServer((_request, response) => html(response, plainPage(machine))).listen(plainPort, address)
+createServer((request, response) =>
+  request.url === "/events" ? events(request, response) : html(response, plainPage(machine)),
+).listen(plainPort, address)
 
 // A child of the demo ends with it, even when the demo was killed and could end nobody.
 if (process.env["DEMO_CHILD"] === "1") process.stdin.on("close", () => process.exit(0)).resume()

@@ -1,16 +1,29 @@
-import type { MemoryStore } from "@project-ingress/router/stores/memory"
+import type { MemoryStore, RouteInput } from "@project-ingress/router/stores/memory"
 import type { Machines } from "./machines.ts"
 import { controlPage } from "./pages.ts"
 
+/** A page of a project, and what it shows. */
+export interface Link {
+  readonly url: string
+  readonly shows: string
+}
+
+/** A project of the demo. */
+export interface Project {
+  readonly project: string
+  /** The machine that it is attached to; `null` while it is detached. */
+  readonly machine: string | null
+  readonly links: readonly Link[]
+}
+
 /** The projects of the demo, each attached to one machine or none. */
 export interface Projects {
+  /** False for a project or a machine that the demo does not have. */
   readonly attach: (project: string, machine: string) => boolean
   readonly detach: (project: string) => boolean
-  readonly state: () => readonly {
-    readonly project: string
-    readonly machine: string | null
-    readonly urls: readonly string[]
-  }[]
+  readonly state: () => readonly Project[]
+  /** Calls `changed` after each attach and detach, until what it returns is called. */
+  readonly watch: (changed: () => void) => () => void
 }
 
 /** Projects over a route store; `port` is the router's. */
@@ -20,27 +33,42 @@ export const makeProjects = (
   machines: Machines,
   port: number,
 ): Projects => {
+  const watchers = new Set<() => void>()
+  const write = (project: string, route: RouteInput): true => {
+    routes.attach(`p:${project}`, route)
+    for (const changed of watchers) changed()
+    return true
+  }
   const attached = (project: string): string | null => {
     const found = routes.get(`p:${project}`)
     return found.status === "hit" && found.record.kind === "machine" ? found.record.machine.id : null
   }
+  const appLabel = machines.byPort ? "4096__" : "app--"
   return {
     attach: (project, machine) => {
       const route = machines.routes.get(machine)
       if (route === undefined || !names.includes(project)) return false
       const { published: _, ...input } = route
-      routes.attach(`p:${project}`, input)
-      return true
+      return write(project, input)
     },
-    detach: (project) => names.includes(project) && routes.detach(`p:${project}`),
+    // The project stays, without a machine: 503 MACHINE_DETACHED. A name that nobody has is 404 ROUTE_NOT_FOUND.
+    detach: (project) => names.includes(project) && write(project, { kind: "detached" }),
     state: () =>
       names.map((project) => ({
         project,
         machine: attached(project),
-        urls: [machines.byPort ? `4096__${project}` : `app--${project}`, project].map(
-          (label) => `http://${label}.localhost:${port}/`,
-        ),
+        links: [
+          {
+            url: `http://${appLabel}${project}.localhost:${port}/`,
+            shows: "the app: a WebSocket, an event stream, an upload",
+          },
+          { url: `http://${project}.localhost:${port}/`, shows: "port 3000, where a name without a port leads" },
+        ],
       })),
+    watch: (changed) => {
+      watchers.add(changed)
+      return () => watchers.delete(changed)
+    },
   }
 }
 
@@ -54,6 +82,7 @@ export const control =
     const demo = current()
     if (demo === undefined) return text(503, "the machines are starting")
     const { projects, machines, why } = demo
+    const state = () => ({ why, machines: [...machines.routes.keys()], projects: projects.state() })
 
     if (request.method === "GET" && url.pathname === "/") {
       return new Response(controlPage(), {
@@ -61,8 +90,9 @@ export const control =
       })
     }
     if (request.method === "GET" && url.pathname === "/state") {
-      return Response.json({ why, machines: [...machines.routes.keys()], projects: projects.state() })
+      return Response.json(state())
     }
+    if (request.method === "GET" && url.pathname === "/changes") return changes(projects, state)
     if (url.pathname !== "/attach" && url.pathname !== "/detach") return text(404, "no such page")
     if (request.method !== "POST") return text(405, "POST only")
     if (!isOwn(request, url)) return text(403, "only this page and a terminal may do that")
@@ -73,6 +103,21 @@ export const control =
         : projects.detach(project)
     return done ? Response.json({ projects: projects.state() }) : text(404, "no such project or machine")
   }
+
+/** The state now and after each change, as an event stream: whoever attaches, by a button, a key or curl, every page shows it. */
+const changes = ({ watch }: Projects, state: () => unknown): Response => {
+  const encoder = new TextEncoder()
+  let unwatch = (): void => {}
+  const body = new ReadableStream<Uint8Array>({
+    start: (stream) => {
+      const send = (): void => stream.enqueue(encoder.encode(`data: ${JSON.stringify(state())}\n\n`))
+      unwatch = watch(send)
+      send()
+    },
+    cancel: () => unwatch(),
+  })
+  return new Response(body, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } })
+}
 
 /** A browser names the page that asks; the projects' own pages are of the same site, never of the same origin. */
 const isOwn = (request: Request, url: URL): boolean => {

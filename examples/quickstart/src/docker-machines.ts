@@ -102,7 +102,11 @@ const removeLeftovers = (api: DockerApi): Promise<void> =>
     return host === hostname() && !runs(Number(pid))
   })
 
-/** Removes what carries our label and is `isMine`. Resolves when none of it is listed; rejects if some still is after 30 s. */
+/**
+ * Removes what carries our label and is `isMine`. Resolves when none of it is listed; rejects if some still is after 30 s. An
+ * engine that fails to remove one thing is asked again: a container that has only just started may be busy for a moment, and
+ * one failure must not leave all the rest behind.
+ */
 const removeOwned = async (api: DockerApi, isMine: (owner: string) => boolean): Promise<void> => {
   const filters = encodeURIComponent(JSON.stringify({ label: [label] }))
   const listed = async (path: string): Promise<readonly Labelled[]> => {
@@ -113,21 +117,32 @@ const removeOwned = async (api: DockerApi, isMine: (owner: string) => boolean): 
   const deadline = AbortSignal.timeout(30_000)
   for (;;) {
     const containers = await listed(`/containers/json?all=1&filters=${filters}`)
-    await Promise.all(containers.map(({ Id }) => remove(api, `/containers/${Id}?force=1&v=1`)))
+    const failures = await removeAll(
+      api,
+      containers.map(({ Id }) => `/containers/${Id}?force=1&v=1`),
+    )
     const images = await listed(`/images/json?filters=${filters}`)
-    await Promise.all(images.map(({ Id }) => remove(api, `/images/${encodeURIComponent(Id)}?force=1`)))
+    failures.push(
+      ...(await removeAll(
+        api,
+        images.map(({ Id }) => `/images/${encodeURIComponent(Id)}?force=1`),
+      )),
+    )
     if (containers.length + images.length === 0) return
     if (deadline.aborted) {
-      throw new Error(`the engine still has ${containers.length} containers and ${images.length} images of the demo`)
+      const left = `the engine still has ${containers.length} containers and ${images.length} images of the demo`
+      throw new Error([left, ...failures].join("; "))
     }
     await setTimeout(50)
   }
 }
 
-const remove = async (api: DockerApi, path: string): Promise<void> => {
-  const response = await api.call("DELETE", path)
-  // 404: gone already; 409: being removed, or in use by a container that is.
-  if (response.status !== 404 && response.status !== 409) expect(response, path)
+/** What the engine said where it failed. 404: gone already; 409: being removed, or in use by a container that is. */
+const removeAll = async (api: DockerApi, paths: readonly string[]): Promise<string[]> => {
+  const responses = await Promise.all(paths.map((path) => api.call("DELETE", path)))
+  return responses
+    .filter(({ status }) => status >= 300 && status !== 404 && status !== 409)
+    .map(({ status, text }) => `it answered ${status}: ${text.slice(0, 300)}`)
 }
 
 const expect = ({ status, text }: { readonly status: number; readonly text: string }, what: string): void => {

@@ -62,9 +62,9 @@ export class Undo {
   }
 }
 
-/** Waits until a machine's proxy is healthy, at most 15 s. */
+/** Waits until a machine's proxy is healthy, at most 60 s: a computer that is busy starts a container late. */
 export const healthy = async (origin: string, signal: AbortSignal): Promise<void> => {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(15_000)])
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(60_000)])
   for (;;) {
     try {
       const response = await fetch(`${origin}/__ingress/health`, { signal: deadline })

@@ -62,7 +62,9 @@ const start = async (): Promise<Running> => {
   running = { projects, machines, why }
 
   say(why)
-  for (const { project, machine, urls } of projects.state()) say(`${project} → ${machine}: ${urls.join(" and ")}`)
+  for (const { project, machine, links } of projects.state()) {
+    say(`${project} → ${machine}: ${links.map(({ url }) => url).join(" and ")}`)
+  }
   console.log(`ready http://localhost:${listening.port}/`)
   return running
 }
@@ -73,7 +75,11 @@ const startMachines = async (engine: Engine | undefined, dockerHost: string | un
   let problem =
     engine === "local"
       ? "INGRESS_DEMO_ENGINE=local says so"
-      : await dockerProblem(dockerHost, AbortSignal.any([signal, AbortSignal.timeout(3_000)]))
+      : // Where processes would do, a busy engine is not waited for.
+        await dockerProblem(
+          dockerHost,
+          AbortSignal.any([signal, AbortSignal.timeout(engine === "docker" ? 60_000 : 3_000)]),
+        )
   if (problem === undefined) {
     const containers = new Undo()
     undo.add(() => containers.run())
@@ -123,7 +129,7 @@ const readKeys = ({ projects }: Running): void => {
   undo.add(() => process.stdin.setRawMode(false).pause())
   process.stdin.setEncoding("utf8").on("data", (key: string) => {
     const machine = key === "1" ? machineA : key === "2" ? machineB : undefined
-    if (machine !== undefined && projects.attach("misha", machine)) say(`misha → ${machine}: reload its page`)
+    if (machine !== undefined && projects.attach("misha", machine)) say(`misha → ${machine}: its pages follow`)
     else if (key === "d" && projects.detach("misha")) say("misha is detached")
     // In raw mode Ctrl-C is a character.
     else if (key === "q" || key === "\u0003") void stop(0)

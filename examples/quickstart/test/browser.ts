@@ -47,6 +47,8 @@ export interface Ingress {
   readonly page: string
   readonly attach: (machine: string) => Promise<void>
   readonly detach: () => Promise<void>
+  /** What a visitor gets once it is detached. */
+  readonly detached: { readonly status: number; readonly code: string }
 }
 
 const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText()
@@ -80,21 +82,24 @@ export const visit = async (browser: Browser, ingress: Ingress): Promise<readonl
     await page.click("#post")
     await expect.poll(() => text(page, "#upload"), { timeout: 60_000 }).toBe(`10000000 bytes, sha256 ${sha256}`)
 
+    // From here on nobody reloads the page: it follows.
     await ingress.attach("mach_b")
-    await page.reload()
+    await expect.poll(() => text(page, "#machine"), { timeout: 60_000 }).toBe("mach_b")
     seen.push(await text(page, "#machine"))
+    await expect.poll(() => text(page, "#ws"), { timeout: 60_000 }).toBe("open")
 
     await ingress.detach()
-    const gone = await page.reload()
-    expect(gone?.status()).toBe(404)
+    await expect.poll(() => text(page, "#state"), { timeout: 60_000 }).toContain("No machine answers")
+    const second = await context.newPage()
+    const gone = await second.goto(ingress.page)
+    expect(gone?.status()).toBe(ingress.detached.status)
     expect(gone?.headers()["content-type"]).toContain("text/html")
-    expect(gone?.headers()["x-iterate-proxy-error"]).toBe("ROUTE_NOT_FOUND")
-    expect(await text(page, "h1")).toBe("Not found.")
-    expect(errors).toEqual([])
+    expect(gone?.headers()["x-iterate-proxy-error"]).toBe(ingress.detached.code)
 
     await ingress.attach("mach_a")
-    await page.reload()
+    await expect.poll(() => text(page, "#machine"), { timeout: 60_000 }).toBe("mach_a")
     seen.push(await text(page, "#machine"))
+    expect(errors).toEqual([])
     return seen
   } finally {
     await context.close()

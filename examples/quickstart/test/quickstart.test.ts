@@ -94,8 +94,44 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
       page: `http://${app}.localhost:${port}/`,
       attach: (machine) => attach("misha", machine),
       detach: () => detach("misha"),
+      detached: { status: 503, code: "MACHINE_DETACHED" },
     })
     expect(seen).toEqual(["mach_a", "mach_b", "mach_a"])
+  })
+
+  it("has a plain page that follows as well", async (ctx) => {
+    const { port, attach } = running(ctx)
+    need(ctx, noBrowser)
+    const page = await browser!.newPage()
+    await page.goto(`http://banana.localhost:${port}/`)
+    const machine = page.locator("#machine")
+    expect(await machine.innerText()).toBe("mach_b")
+    await attach("banana", "mach_a")
+    await expect.poll(() => machine.innerText()).toBe("mach_a")
+    await attach("banana", "mach_b")
+    await page.close()
+  })
+
+  it("marks the attached machine on its own page, whoever attached it, and says what each link shows", async (ctx) => {
+    const { port, attach, detach } = running(ctx)
+    need(ctx, noBrowser)
+    const page = await browser!.newPage()
+    await page.goto(`http://localhost:${port}/`)
+    const section = page.locator("section", { hasText: "banana" })
+    const marked = section.locator("button[aria-pressed=true]")
+    await expect.poll(() => marked.allInnerTexts()).toEqual(["mach_b is attached"])
+    expect(await section.locator("p").allInnerTexts()).toEqual([
+      `http://4096__banana.localhost:${port}/ the app: a WebSocket, an event stream, an upload`,
+      `http://banana.localhost:${port}/ port 3000, where a name without a port leads`,
+    ])
+    await attach("banana", "mach_a")
+    await expect.poll(() => marked.allInnerTexts()).toEqual(["mach_a is attached"])
+    await detach("banana")
+    await expect.poll(() => section.locator("h2").innerText()).toBe("banana is detached")
+    expect(await marked.count()).toBe(0)
+    expect(await section.getByRole("button", { name: "detach" }).isDisabled()).toBe(true)
+    await attach("banana", "mach_b")
+    await page.close()
   })
 
   it("is operated from its own page, by no other", async (ctx) => {

@@ -48,6 +48,8 @@ describe.skipIf(!everything)(`the same machines behind a Worker in workerd${only
         page: `http://${label}.localhost:${new URL(worker.url).port}/`,
         attach,
         detach: () => worker.detach("p:misha"),
+        // Its route is deleted.
+        detached: { status: 404, code: "ROUTE_NOT_FOUND" },
       })
       expect(seen).toEqual(["mach_a", "mach_b", "mach_a"])
     } finally {

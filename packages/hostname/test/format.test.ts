@@ -70,7 +70,7 @@ describe("format", () => {
       format(by, machine),
       format(by, { ...machine, port: 80, customDomain: "m.example" }),
     ]
-    expect(written.map((hostname) => `${String(hostname)}`.replace(/\.test$/, ""))).toEqual(hostnames)
+    expect(written).toEqual(hostnames.map((name) => (name.endsWith(".example") ? name : `${name}.test`)))
     expect(format(by, { kind: "project", customDomain: "m.example", port: 80 })).toBe("80.m.example")
   })
 
