@@ -13,7 +13,7 @@ import {
   routeKey,
   url,
 } from "../src/hostname.ts"
-import type { Grammar, GrammarOptions, HostnameTooLong, Target } from "../src/hostname.ts"
+import type { Grammar, HostnameTooLong, Target } from "../src/hostname.ts"
 import { TargetFromHostname } from "../src/schema.ts"
 import { nearHost, target } from "./arbitraries.ts"
 import { grammar } from "./grammar.ts"
@@ -21,17 +21,17 @@ import { grammar } from "./grammar.ts"
 const readBack = (hostname: string, { customDomain }: Target, by: Grammar) =>
   customDomain === undefined ? parse(by, hostname) : parseCustomDomain(by, hostname, customDomain)
 
-/** What a grammar was made of. */
-const optionsOf = ({ lookup: _, ...options }: Grammar): GrammarOptions => options
-
 const hostnameOf = (formatted: ReturnType<typeof format>): string => {
   if (typeof formatted !== "string") throw new Error(`no hostname: ${formatted.reason}`)
   return formatted
 }
 
 /** The same grammar with each of the separators that it may have. */
+const { domains, services, reserved } = grammar
 const separators = ["__", "--", "."] as const
-const writer = fc.constantFrom(...separators.map((separator) => defineGrammar({ ...optionsOf(grammar), separator })))
+const writer = fc.constantFrom(
+  ...separators.map((separator) => defineGrammar({ domains, services, reserved, separator })),
+)
 
 describe("every valid target, with each separator", () => {
   it("is read back from what format wrote, by the grammar of any separator", () => {
