@@ -7,7 +7,7 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 
 /** The Worker, running in workerd. */
 export interface RunningWorker {
-  /** Where it listens: `http://127.0.0.1:<port>`. Ask it with a `Host`, or use names under `localhost`. */
+  /** Where it listens: `http://127.0.0.1:<port>`, or `https:` with `tls`. Ask it with a `Host`, or use names under `localhost`. */
   readonly url: string
   readonly attach: (key: RouteKey, record: MachineInput) => Promise<void>
   readonly detach: (key: RouteKey) => Promise<void>
@@ -20,6 +20,8 @@ export interface WorkerSetup {
   readonly port?: number
   /** What projects live under. Default `localhost`: browsers resolve every name under it to this computer. */
   readonly domain?: string
+  /** Terminates TLS by this key and certificate, in PEM. Default: plain HTTP. */
+  readonly tls?: { readonly key: string; readonly cert: string }
 }
 
 // miniflare's own type needs Cloudflare's, which do not go with the DOM's.
@@ -29,7 +31,8 @@ interface Namespace {
 }
 
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
-export const startWorker = async ({ signing, port = 0, domain = "localhost" }: WorkerSetup): Promise<RunningWorker> => {
+export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> => {
+  const { signing, port = 0, domain = "localhost", tls } = setup
   const bundle = await build({
     entryPoints: [fileURLToPath(new URL("../src/index.ts", import.meta.url))],
     bundle: true,
@@ -49,6 +52,7 @@ export const startWorker = async ({ signing, port = 0, domain = "localhost" }: W
       compatibilityFlags: ["enable_request_signal"],
       host: "127.0.0.1",
       port,
+      ...(tls === undefined ? {} : { httpsKey: tls.key, httpsCert: tls.cert }),
       cf: false,
       kvNamespaces: ["ROUTES"],
       bindings: { DOMAIN: domain, SIGNING_KEY: JSON.stringify(signing) },
@@ -58,7 +62,7 @@ export const startWorker = async ({ signing, port = 0, domain = "localhost" }: W
   const routes = (await miniflare.getKVNamespace("ROUTES")) as unknown as Namespace
   let epoch = 0
   return {
-    url: `http://127.0.0.1:${bound}`,
+    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${bound}`,
     attach: (key, record) => {
       epoch += 1
       return routes.put(key, JSON.stringify({ kind: "machine", ...record, version: epoch, epoch }))

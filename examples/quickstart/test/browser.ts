@@ -12,21 +12,26 @@ export const need = (ctx: TestContext, problem: string | undefined): void => {
   if (problem !== undefined) ctx.skip(problem)
 }
 
-/** A running browser, or why there is none: no file, or one that does not start. Never rejects; waits for 60 s at most. */
-export const startBrowser = async (): Promise<
+/**
+ * A running browser, or why there is none: no file, or one that does not start. Never rejects; waits for 60 s at most. It
+ * gets the arguments beside its own.
+ */
+export const startBrowser = async (
+  args: readonly string[] = [],
+): Promise<
   | { readonly browser: Browser; readonly noBrowser?: undefined }
   | { readonly browser?: undefined; readonly noBrowser: string }
 > => {
   if (!existsSync(executablePath)) return { noBrowser: `no browser at ${executablePath}` }
   try {
-    return { browser: await launch() }
+    return { browser: await launch(args) }
   } catch (error) {
     const [reason] = (error as Error).message.split("\n")
     return { noBrowser: `the browser at ${executablePath} does not start: ${reason}` }
   }
 }
 
-const launch = (): Promise<Browser> =>
+const launch = (args: readonly string[]): Promise<Browser> =>
   chromium.launch({
     executablePath,
     timeout: 60_000,
@@ -38,6 +43,7 @@ const launch = (): Promise<Browser> =>
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...args,
     ],
   })
 
