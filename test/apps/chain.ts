@@ -7,7 +7,7 @@ import { createServer as createTcpServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { createServer as createTlsServer } from "node:tls"
 import { generateTicketKeys } from "@project-ingress/forward"
-import { defineGrammar } from "@project-ingress/hostname"
+import { certificateNames, defineGrammar } from "@project-ingress/hostname"
 import { createMachineProxy } from "@project-ingress/machine-proxy"
 import { local } from "@project-ingress/providers/local"
 import { createRouter } from "@project-ingress/router"
@@ -19,7 +19,7 @@ import { Agent, buildConnector, fetch as undiciFetch } from "undici"
 import { startWorker } from "../../examples/os-worker/test/workerd.ts"
 import { selfSigned } from "./certificate.ts"
 
-/** The project that the machine of a chain is attached to. */
+/** The project that an origin belongs to unless another one is named. */
 const PROJECT = "misha"
 
 /** One host of the router, behind TLS. */
@@ -30,8 +30,8 @@ export interface ChainHost {
   readonly domain: string
   /** Where TLS listens on 127.0.0.1. Clients that resolve by rules of their own see 443. */
   readonly tlsPort: number
-  /** The origin of a port of the project, as a browser has it: `https://5173--misha.ingress.test`. */
-  readonly origin: (port: number) => string
+  /** The origin of a port of a project, as a browser has it: `https://5173--misha.ingress.test`. */
+  readonly origin: (port: number, project?: string) => string
   /** Asks a URL under the domain as a program does: no cookies, no redirects, no `Origin` but a given one. */
   readonly fetch: typeof globalThis.fetch
 }
@@ -42,7 +42,9 @@ export interface ChainSetup {
   readonly domains?: Readonly<Record<ChainHost["name"], string>>
   /** How a port is written: `flat` is `5173--misha.<domain>`, `nested` is `5173.misha.<domain>`. Default `flat`. */
   readonly shape?: "flat" | "nested"
-  /** The settings of the record: ports, services, visibility. */
+  /** The projects that the machine is attached to. Default `misha` alone. */
+  readonly projects?: readonly string[]
+  /** The settings of their records: ports, services, visibility. */
   readonly settings?: Omit<MachineInput, "machine" | "kind">
 }
 
@@ -55,16 +57,19 @@ export interface Chain extends AsyncDisposable {
   readonly browserArguments: readonly string[]
   /** The events of the Node host's router so far. */
   readonly events: readonly RouterEvent[]
-  /** Replaces the settings of the project's record, from now on. */
+  /** Replaces the settings of the projects' records, from now on. */
   readonly configure: (settings: NonNullable<ChainSetup["settings"]>) => Promise<void>
 }
 
 /** Starts everything but the apps and the browser. */
 export const startChain = async (setup: ChainSetup = {}): Promise<Chain> => {
   const { domains = { Node: "ingress.test", Workers: "ingress-workers.test" }, shape = "flat", settings = {} } = setup
+  const { projects = [PROJECT] } = setup
   const separator = shape === "flat" ? "--" : "."
   const all = Object.values(domains)
-  const tls = await selfSigned(all.flatMap((domain) => [domain, `*.${domain}`, `*.${PROJECT}.${domain}`]))
+  const tls = await selfSigned(
+    all.flatMap((domain) => certificateNames(defineGrammar({ domains: [domain] }), projects)),
+  )
   const { signing, verification } = await generateTicketKeys("real-apps")
 
   const proxy = createMachineProxy({ machine: "mach_1", keys: [verification] })
@@ -87,8 +92,10 @@ export const startChain = async (setup: ChainSetup = {}): Promise<Chain> => {
   const worker = await startWorker({ signing, domain: domains.Workers, tls })
 
   const configure: Chain["configure"] = async (settings) => {
-    store.attach(`p:${PROJECT}`, { ...route, ...settings })
-    await worker.attach(`p:${PROJECT}`, { ...route, ...settings })
+    for (const project of projects) {
+      store.attach(`p:${project}`, { ...route, ...settings })
+      await worker.attach(`p:${project}`, { ...route, ...settings })
+    }
   }
   await configure(settings)
 
@@ -98,7 +105,7 @@ export const startChain = async (setup: ChainSetup = {}): Promise<Chain> => {
       name,
       domain: domains[name],
       tlsPort,
-      origin: (port) => `https://${port}${separator}${PROJECT}.${domains[name]}`,
+      origin: (port, project = PROJECT) => `https://${port}${separator}${project}.${domains[name]}`,
       fetch: fetchBy(agent),
       [Symbol.asyncDispose]: () => agent.destroy(),
     }

@@ -1,7 +1,10 @@
-import { existsSync } from "node:fs"
 import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { chromium } from "playwright-core"
-import type { Browser, Page } from "playwright-core"
+import type { Browser, BrowserContext, Page } from "playwright-core"
 import { expect } from "vitest"
 import type { TestContext } from "vitest"
 
@@ -12,40 +15,59 @@ export const need = (ctx: TestContext, problem: string | undefined): void => {
   if (problem !== undefined) ctx.skip(problem)
 }
 
+/** What was started, or why it was not: no file, or one that does not start. */
+type OrNoBrowser<A> =
+  | (A & { readonly noBrowser?: undefined })
+  | ({ readonly [Name in keyof A]?: undefined } & { readonly noBrowser: string })
+
 /**
- * A running browser, or why there is none: no file, or one that does not start. Never rejects; waits for 60 s at most. It
- * gets the arguments beside its own.
+ * A running browser, or why there is none. Never rejects; waits for 60 s at most. It gets the arguments beside its own.
  */
-export const startBrowser = async (
+export const startBrowser = (args: readonly string[] = []): Promise<OrNoBrowser<{ readonly browser: Browser }>> =>
+  started(async () => ({ browser: await chromium.launch(launchOptions(args)) }))
+
+/** A browser with a new profile of the given preferences, as Chromium's own file has them. Otherwise as {@link startBrowser}. */
+export const startProfile = (
+  preferences: Readonly<Record<string, unknown>>,
   args: readonly string[] = [],
-): Promise<
-  | { readonly browser: Browser; readonly noBrowser?: undefined }
-  | { readonly browser?: undefined; readonly noBrowser: string }
-> => {
-  if (!existsSync(executablePath)) return { noBrowser: `no browser at ${executablePath}` }
+): Promise<OrNoBrowser<{ readonly context: BrowserContext; readonly close: () => Promise<void> }>> =>
+  started(async () => {
+    const folder = await mkdtemp(join(tmpdir(), "project-ingress-profile-"))
+    await mkdir(join(folder, "Default"))
+    await writeFile(join(folder, "Default/Preferences"), JSON.stringify(preferences))
+    const context = await chromium.launchPersistentContext(folder, launchOptions(args))
+    const close = async (): Promise<void> => {
+      await context.close()
+      // Chromium's processes end a moment after it has, and write until then.
+      await rm(folder, { recursive: true, force: true, maxRetries: 20 })
+    }
+    return { context, close }
+  })
+
+const started = async <A>(start: () => Promise<A>): Promise<OrNoBrowser<A>> => {
+  if (!existsSync(executablePath)) return { noBrowser: `no browser at ${executablePath}` } as OrNoBrowser<A>
   try {
-    return { browser: await launch(args) }
+    return (await start()) as OrNoBrowser<A>
   } catch (error) {
     const [reason] = (error as Error).message.split("\n")
-    return { noBrowser: `the browser at ${executablePath} does not start: ${reason}` }
+    return { noBrowser: `the browser at ${executablePath} does not start: ${reason}` } as OrNoBrowser<A>
   }
 }
 
-const launch = (args: readonly string[]): Promise<Browser> =>
-  chromium.launch({
-    executablePath,
-    timeout: 60_000,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      ...args,
-    ],
-  })
+const launchOptions = (args: readonly string[]) => ({
+  executablePath,
+  timeout: 60_000,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    ...args,
+  ],
+})
 
 /** An ingress in front of machines `mach_a` and `mach_b`, whatever it runs on. */
 export interface Ingress {
