@@ -39,7 +39,7 @@ export const startSplitApp = async (): Promise<SplitApp> => {
   })
   sockets.on("connection", (socket, request: IncomingMessage) => {
     socket.on("error", () => socket.terminate())
-    socket.on("message", (data) => socket.send(`${String(data)} ${request.headers.cookie ?? ""}`))
+    socket.on("message", (data: Buffer) => socket.send(`${data.toString()} ${request.headers.cookie ?? ""}`))
   })
   await listen(api)
 

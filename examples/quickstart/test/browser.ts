@@ -33,24 +33,26 @@ export const startProfile = (
 ): Promise<OrNoBrowser<{ readonly context: BrowserContext; readonly close: () => Promise<void> }>> =>
   started(async () => {
     const folder = await mkdtemp(join(tmpdir(), "project-ingress-profile-"))
-    await mkdir(join(folder, "Default"))
-    await writeFile(join(folder, "Default/Preferences"), JSON.stringify(preferences))
-    const context = await chromium.launchPersistentContext(folder, launchOptions(args))
-    const close = async (): Promise<void> => {
-      await context.close()
-      // Chromium's processes end a moment after it has, and write until then.
-      await rm(folder, { recursive: true, force: true, maxRetries: 20 })
+    // Chromium's processes end a moment after it has, and write until then.
+    const forget = () => rm(folder, { recursive: true, force: true, maxRetries: 20 })
+    try {
+      await mkdir(join(folder, "Default"))
+      await writeFile(join(folder, "Default/Preferences"), JSON.stringify(preferences))
+      const context = await chromium.launchPersistentContext(folder, launchOptions(args))
+      return { context, close: () => context.close().then(forget) }
+    } catch (error) {
+      await forget()
+      throw error
     }
-    return { context, close }
   })
 
 const started = async <A>(start: () => Promise<A>): Promise<OrNoBrowser<A>> => {
-  if (!existsSync(executablePath)) return { noBrowser: `no browser at ${executablePath}` } as OrNoBrowser<A>
+  if (!existsSync(executablePath)) return { noBrowser: `no browser at ${executablePath}` }
   try {
     return (await start()) as OrNoBrowser<A>
   } catch (error) {
     const [reason] = (error as Error).message.split("\n")
-    return { noBrowser: `the browser at ${executablePath} does not start: ${reason}` } as OrNoBrowser<A>
+    return { noBrowser: `the browser at ${executablePath} does not start: ${reason}` }
   }
 }
 
