@@ -21,6 +21,8 @@ export interface AddressRule {
 }
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
+/** A network and how many of its leading bits count. */
+type Range = readonly [network: Address, bits: number]
 
 /**
  * A check of IP addresses by a rule. It gives `undefined` for an address that may be connected to and otherwise the reason,
@@ -36,16 +38,13 @@ export const addressChecker = (
   rule: AddressRule,
   own: () => readonly string[] = () => [],
 ): ((ip: string) => string | undefined) => {
-  const allowed = (rule.allowCidrs ?? []).map(parseCidr)
+  const allowed = (rule.allowCidrs ?? []).map((cidr) => parseCidr("allowCidrs", cidr))
   return (ip) => {
     const written = parse(ip)
     if (written === undefined) return `${shown(ip)} is not an IP address in its usual form`
-    const mapped = written instanceof ipaddr.IPv6 && written.isIPv4MappedAddress()
-    const address = mapped ? written.toIPv4Address() : written
-    if (allowed.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits))) {
-      return undefined
-    }
-    const range = mapped ? "IPv4-mapped" : notPublic(address)
+    const address = unmapped(written)
+    if (isIn(allowed, address)) return undefined
+    const range = address === written ? notPublic(address) : "IPv4-mapped"
     if (range !== undefined) return `${written.toString()} is not a public address (${range})`
     const text = address.toString()
     return own().some((each) => parse(each)?.toString() === text) ? `${text} is an address of this host` : undefined
@@ -102,9 +101,40 @@ export const nameMatcher = (allowHosts: readonly string[]): ((name: string) => b
 export const addressNotAllowed = (reason: string): Error =>
   Object.assign(new Error(reason), { code: "ADDRESS_NOT_ALLOWED" })
 
+/**
+ * A check whether an IP address is in one of some ranges. An IPv4-mapped IPv6 address is in those of its IPv4 address; text
+ * that is no IP address is in none. `option` names the list in errors.
+ *
+ * @throws {TypeError} for a range that is invalid, or that holds every address: who accepts all has nothing to check
+ */
+export const cidrMatcher = (option: string, cidrs: readonly string[]): ((ip: string) => boolean) => {
+  const ranges = cidrs.map((cidr) => {
+    const range = parseCidr(option, cidr)
+    if (range[1] === 0) throw new TypeError(`${option}: ${shown(cidr)} holds every address`)
+    return range
+  })
+  return (ip) => {
+    const address = parse(ip)
+    return address !== undefined && isIn(ranges, unmapped(address))
+  }
+}
+
+/**
+ * An IP address in one notation, so that equal addresses are equal texts: IPv6 as of RFC 5952, IPv4 as four decimal numbers, also
+ * where it was written as `::ffff:192.0.2.1`. `undefined` for any other text, so for a zone, a port, and what two readers could
+ * read differently (`010.0.0.1`, `127.1`).
+ */
+export const canonicalAddress = (text: string): string | undefined => {
+  if (FOUR_PARTS.test(text)) return text
+  const address = text.includes(":") ? parse(text) : undefined
+  return address && unmapped(address).toString()
+}
+
+const FOUR_PARTS = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
+
 const NAME = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i
 
-const parseCidr = (cidr: unknown): [Address, number] => {
+const parseCidr = (option: string, cidr: unknown): Range => {
   if (typeof cidr === "string") {
     const [text, bits, ...rest] = cidr.split("/")
     const network = parse(text!)
@@ -113,13 +143,22 @@ const parseCidr = (cidr: unknown): [Address, number] => {
       if (!(network instanceof ipaddr.IPv6) || !network.isIPv4MappedAddress()) return [network, Number(bits)]
     }
   }
-  throw new TypeError(`allowCidrs: ${shown(cidr)} is not a range such as 10.0.0.0/8 or fd00::/8`)
+  throw new TypeError(`${option}: ${shown(cidr)} is not a range such as 10.0.0.0/8, 192.0.2.1/32 or fd00::/8`)
 }
+
+const isIn = (ranges: readonly Range[], address: Address): boolean =>
+  ranges.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits))
+
+const unmapped = (address: Address): Address =>
+  address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address
+
+/** A number of IPv4 with a leading zero: octal for some resolvers and decimal for others. A group of IPv6 may have one. */
+const OCTAL = /^0\d+$|(?:^|[.:])0\d+\.|\.0\d/
 
 /** Hexadecimal, short and decimal forms are read; what two readers could read differently is refused. */
 const parse = (text: string): Address | undefined => {
-  // A leading zero is octal for some resolvers and decimal for others; a zone means something on one host only.
-  if (/(?:^|\.)0\d/.test(text) || text.includes("%")) return undefined
+  // A zone means something on one host only.
+  if (OCTAL.test(text) || text.includes("%")) return undefined
   return ipaddr.isValid(text) ? ipaddr.parse(text) : undefined
 }
 

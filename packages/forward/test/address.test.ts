@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { addressChecker, hostChecker } from "../src/internal.ts"
+import { addressChecker, canonicalAddress, cidrMatcher, hostChecker } from "../src/internal.ts"
 
 const check = addressChecker({})
 
@@ -171,4 +171,112 @@ describe("allowHosts", () => {
   )
 
   it("is empty by default: no name is allowed", () => expect(hostChecker({})("example.com")).toBeDefined())
+})
+
+describe("a list of ranges", () => {
+  const isIn = cidrMatcher("trustedProxies", ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32", "::1/128"])
+
+  it.each([
+    ["10.0.0.0", true],
+    ["10.255.255.255", true],
+    ["11.0.0.0", false],
+    ["192.0.2.1", true],
+    ["192.0.2.2", false],
+    // As a socket on :: shows an IPv4 peer.
+    ["::ffff:10.1.2.3", true],
+    ["::FFFF:0a01:0203", true],
+    ["::ffff:11.1.2.3", false],
+    ["2001:db8:ffff::1", true],
+    ["2001:DB8::1", true],
+    ["2001:db9::1", false],
+    ["::1", true],
+    ["::2", false],
+    ["", false],
+    ["localhost", false],
+    ["10.0.0.1:80", false],
+    ["010.0.0.1", false],
+    ["fe80::1%eth0", false],
+  ])("holds %j: %s", (ip, held) => expect(isIn(ip)).toBe(held))
+
+  it("holds an IPv4 address by its own ranges only", () => {
+    const isIn = cidrMatcher("ranges", ["::/1"])
+    expect([isIn("::1"), isIn("::ffff:10.0.0.1"), isIn("10.0.0.1")]).toEqual([true, false, false])
+  })
+
+  it.each([
+    "",
+    "10.0.0.1",
+    "10.0.0.0/33",
+    "10.0.0.0/",
+    "10.0.0.0/8/8",
+    "10.0.0.0/-1",
+    "10.0.0.0/ 8",
+    "010.0.0.0/8",
+    "::1/129",
+    "::ffff:10.0.0.0/104",
+    "fe80::%eth0/10",
+    "example.com/8",
+    "private",
+    8 as unknown as string,
+  ])("cannot be %j", (cidr) => {
+    expect(() => cidrMatcher("trustedProxies", [cidr])).toThrow(
+      `trustedProxies: ${JSON.stringify(String(cidr))} is not a range such as 10.0.0.0/8, 192.0.2.1/32 or fd00::/8`,
+    )
+  })
+
+  it.each(["0.0.0.0/0", "::/0", "10.0.0.0/0"])("cannot be %s, which is everybody", (cidr) => {
+    expect(() => cidrMatcher("trustedProxies", [cidr])).toThrow(`trustedProxies: "${cidr}" holds every address`)
+  })
+})
+
+describe("an address in one notation", () => {
+  it.each([
+    ["192.0.2.1", "192.0.2.1"],
+    ["255.255.255.255", "255.255.255.255"],
+    ["0.0.0.0", "0.0.0.0"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["::FFFF:c000:0201", "192.0.2.1"],
+    ["2001:DB8:0:0:0:0:0:1", "2001:db8::1"],
+    ["2001:db8::0001", "2001:db8::1"],
+    ["::", "::"],
+    ["", undefined],
+    ["192.0.2", undefined],
+    ["192.0.2.1.", undefined],
+    ["192.0.2.1.1", undefined],
+    ["192.0.2.256", undefined],
+    ["0064:0ff9b::1", undefined],
+    ["0064:ff9b::0001", "64:ff9b::1"],
+    ["192.0.2.01", undefined],
+    ["192.00.2.1", undefined],
+    ["::ffff:0192.0.2.1", undefined],
+    ["0xc0.0.2.1", undefined],
+    ["3221225985", undefined],
+    [" 192.0.2.1", undefined],
+    ["192.0.2.1:80", undefined],
+    ["[::1]", undefined],
+    ["fe80::1%eth0", undefined],
+    ["::ffff:192.0.2.01", undefined],
+    ["1::2::3", undefined],
+    ["unknown", undefined],
+    ["_hidden", undefined],
+  ])("%j is %j", (text, address) => expect(canonicalAddress(text)).toBe(address))
+
+  it("is the same for every notation, and itself one", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (ip) => {
+        const address = canonicalAddress(ip)
+        expect(canonicalAddress(address!)).toBe(address)
+        expect(canonicalAddress(ip.toUpperCase())).toBe(address)
+      }),
+    )
+  })
+
+  it("never throws", () => {
+    const text = fc.string({ unit: fc.constantFrom(..."0123456789abcdef:.%[]/x ") })
+    fc.assert(
+      fc.property(fc.oneof(text, fc.string()), (text) => {
+        expect(["string", "undefined"]).toContain(typeof canonicalAddress(text))
+      }),
+    )
+  })
 })

@@ -5,9 +5,11 @@ import type { ParseError } from "../../http1/parse-error.ts"
 import type { RequestReader } from "../../http1/request-reader.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
 import type { ConnectionHandler, ExchangeHandler } from "./connection-handler.ts"
+import type { ProxiedClient } from "../proxy-protocol/proxy-header.ts"
 import type { EngineContext, OpenConnection } from "./engine-context.ts"
 import { requestReader } from "../../http1/request-reader.ts"
 import { endAndDestroy, isFull, reset } from "../io/write.ts"
+import { removeConnection, reportError } from "./engine-context.ts"
 
 /** Makes the handler of a request; without a head for what could not be understood as one. */
 export type NewExchange = (connection: ClientConnection, head: RequestHead | undefined) => ExchangeHandler
@@ -23,8 +25,9 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   deadlineAt: number
   readonly socket: Duplex
   readonly context: EngineContext
-  /** Read at once: a socket that closed no longer knows. */
   readonly remoteAddress: string
+  readonly peerAddress: string
+  readonly encrypted: boolean
   /** True after the client's FIN. */
   ended = false
   closed = false
@@ -38,12 +41,14 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   /** Our side is ended; what still comes in is thrown away, so that the client can read the response (RFC 9112 §9.6). */
   #lingering = false
 
-  constructor(socket: Duplex, context: EngineContext, newExchange: NewExchange) {
+  /** `client`: who it is by the PROXY protocol. */
+  constructor(socket: Duplex, context: EngineContext, newExchange: NewExchange, client?: ProxiedClient) {
     this.socket = socket
     this.context = context
     this.#newExchange = newExchange
-    this.remoteAddress =
-      "remoteAddress" in socket && typeof socket.remoteAddress === "string" ? socket.remoteAddress : ""
+    this.peerAddress = addressOf(socket)
+    this.remoteAddress = client?.address ?? this.peerAddress
+    this.encrypted = client?.encrypted === true || ("encrypted" in socket && socket.encrypted === true)
     this.#reader = requestReader(context.limits)
     // The caller's server may have been made without it; a client's FIN is not the end of its response.
     socket.allowHalfOpen = true
@@ -182,11 +187,13 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     if (this.closed) return
     this.closed = true
     const { context } = this
-    context.open.delete(this)
     context.deadlines.remove(this)
-    this.#handler?.onClientClose()
-    this.#handler = undefined
-    if (context.open.size === 0) context.onEmpty?.()
+    try {
+      this.#handler?.onClientClose()
+      this.#handler = undefined
+    } finally {
+      removeConnection(context, this)
+    }
   }
 
   onDeadline(): void {
@@ -245,11 +252,7 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   }
 
   reportError(tag: ForwardErrorTag, cause: unknown): void {
-    try {
-      this.context.options.onEvent?.({ type: "error", tag, cause })
-    } catch {
-      // A log that fails must not fail the request.
-    }
+    reportError(this.context, tag, cause)
   }
 
   /** An error in our own code ends its own connection and no other. */
@@ -266,3 +269,7 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     }
   }
 }
+
+/** Read at once: a socket that closed no longer knows. */
+const addressOf = (socket: Duplex): string =>
+  "remoteAddress" in socket && typeof socket.remoteAddress === "string" ? socket.remoteAddress : ""

@@ -1,3 +1,4 @@
+import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
 import type { EngineOptions } from "../contract/engine.ts"
 import type { Limits } from "../contract/limits.ts"
@@ -24,4 +25,17 @@ export interface OpenConnection {
   drain(): void
   /** Ends what drain waited for: a WebSocket gets a close frame, an unfinished response must not look finished. */
   goAway(): void
+}
+
+/** A connection is closed, or another one has taken its place. */
+export const removeConnection = (context: EngineContext, connection: OpenConnection): void => {
+  if (context.open.delete(connection) && context.open.size === 0) context.onEmpty?.()
+}
+
+export const reportError = ({ options }: EngineContext, tag: ForwardErrorTag, cause: unknown): void => {
+  try {
+    options.onEvent?.({ type: "error", tag, cause })
+  } catch {
+    // A log that fails must not fail the request.
+  }
 }

@@ -1,4 +1,6 @@
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import type { Server as TlsServer } from "node:tls"
 import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
@@ -19,14 +21,28 @@ export interface EngineOptions {
   readonly limits?: Partial<Limits>
   /** The hop's header names; trailers with them are dropped. Default `x-iterate-proxy-*`. */
   readonly headerNames?: HopHeaderNames
+  /**
+   * The PROXY protocol, versions 1 and 2. With it every connection must come from one of `trustedCidrs` and begin with its header
+   * within `headersTimeoutMs`, which then says who the client is; any other connection is closed without a response, and
+   * reported. It is never guessed whether a header is there: a client could send one. Default: connections have no such header.
+   */
+  readonly proxyProtocol?: { readonly trustedCidrs: readonly string[] }
   /** Called once per request when it is over, and for errors beside. What it throws is ignored. */
   readonly onEvent?: (event: EngineEvent) => void
 }
 
 /** HTTP/1.1 on connections that somebody else accepts. */
 export interface Engine {
-  /** Takes one accepted connection: `net.createServer(engine.connection)`, or a TLS server's `secureConnection`. */
+  /**
+   * Takes one accepted connection: `net.createServer(engine.connection)`, or a TLS server's `secureConnection`. Not the latter
+   * with the PROXY protocol, whose header comes before TLS: see `secureConnection`.
+   */
   readonly connection: (socket: Duplex) => void
+  /**
+   * Takes accepted TCP connections whose TLS a server speaks that does not listen itself. The PROXY header, if there is to be
+   * one, is read before the handshake: `net.createServer(engine.secureConnection(tls.createServer({ cert, key })))`.
+   */
+  readonly secureConnection: (server: TlsServer) => (socket: Socket) => void
   /**
    * Accepts no more requests, waits for in-flight ones, and ends what is left (WebSockets among them) at the deadline, in ms.
    * Resolves when no connection is open. The listener is closed by the caller.

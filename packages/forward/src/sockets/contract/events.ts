@@ -16,6 +16,7 @@ export interface RequestEvent {
   /** The same to the client. */
   readonly bytesOut: number
   readonly durationMs: number
+  /** As of `IncomingRequest`: the peer's address, or the client's by the PROXY protocol. */
   readonly remoteAddress: string
   /** False when the body ended early or the connection was destroyed: the client saw a failure. */
   readonly complete: boolean

@@ -6,11 +6,16 @@ import type { UpstreamError } from "./upstream.ts"
 /** A request as it arrived. It is never changed. */
 export interface IncomingRequest {
   readonly head: RequestHead
-  /** The peer's IP address; empty when the socket has none. */
+  /**
+   * The client's IP address, as far as the connection says it: the peer's, or with the PROXY protocol the one in its header.
+   * Empty when nobody says it.
+   */
   readonly remoteAddress: string
+  /** The IP address of whoever connected, as a balancer; empty when the socket has none. */
+  readonly peerAddress: string
   /** The port the peer connected to; 0 when the socket has none. */
   readonly localPort: number
-  /** True when the peer came by TLS. */
+  /** True when the peer came by TLS, or the client did and the PROXY header says so. */
   readonly encrypted: boolean
   /**
    * The body as a stream, or `null` without one: for a response made here. Whoever takes it cannot send the request on any

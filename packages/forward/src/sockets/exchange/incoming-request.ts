@@ -8,6 +8,8 @@ import type { IncomingRequest, SendResult } from "../contract/request.ts"
 export interface RequestSource {
   readonly socket: Duplex
   readonly remoteAddress: string
+  readonly peerAddress: string
+  readonly encrypted: boolean
 }
 
 /** The exchange behind a request. */
@@ -40,12 +42,17 @@ export class IncomingExchangeRequest implements IncomingRequest {
     return this.#source.remoteAddress
   }
 
+  get peerAddress(): string {
+    return this.#source.peerAddress
+  }
+
   get localPort(): number {
-    return fieldsOf(this.#source.socket).localPort ?? 0
+    // Sockets of node:net and node:tls have it, and other streams do not.
+    return (this.#source.socket as { readonly localPort?: number | undefined }).localPort ?? 0
   }
 
   get encrypted(): boolean {
-    return fieldsOf(this.#source.socket).encrypted === true
+    return this.#source.encrypted
   }
 
   get signal(): AbortSignal {
@@ -125,10 +132,3 @@ export class IncomingExchangeRequest implements IncomingRequest {
     this.#abort?.abort()
   }
 }
-
-/** What sockets of node:net and node:tls have, and other streams do not. */
-const fieldsOf = (socket: Duplex) =>
-  socket as {
-    readonly localPort?: number | undefined
-    readonly encrypted?: boolean
-  }

@@ -1,0 +1,113 @@
+import type { Duplex } from "node:stream"
+import type { EngineContext, OpenConnection } from "../connection/engine-context.ts"
+import type { ForwardErrorTag } from "../../error-rows.ts"
+import type { HasDeadline } from "../io/deadlines.ts"
+import type { ProxiedClient } from "./proxy-header.ts"
+import { removeConnection, reportError } from "../connection/engine-context.ts"
+import { readProxyHeader } from "./proxy-header.ts"
+
+/** Called once a connection's header has come, with whom it names; what follows the header is in the socket again. */
+type Next = (client: ProxiedClient) => void
+
+/**
+ * Connections that must begin with a PROXY header. `isTrusted` says from which addresses: whoever sends a header chooses whom it
+ * is taken for (PROXY protocol §2: the receiver must not guess, and must know its senders).
+ */
+export const proxiedConnections =
+  (context: EngineContext, isTrusted: (ip: string) => boolean) =>
+  (socket: Duplex, next: Next): void => {
+    const { remoteAddress = "", encrypted } = socket as {
+      readonly remoteAddress?: string
+      readonly encrypted?: boolean
+    }
+    if (encrypted !== true && isTrusted(remoteAddress)) {
+      context.open.add(new HeaderWait(socket, context, next))
+      return
+    }
+    const reason =
+      encrypted === true
+        ? "a PROXY header comes before TLS: serve the TCP connection by secureConnection"
+        : `${remoteAddress} may not connect: it is not in proxyProtocol.trustedCidrs`
+    reportError(context, "RequestMalformed", new Error(reason))
+    socket.on("error", () => undefined)
+    socket.destroy()
+  }
+
+/** A connection until its header is complete. */
+class HeaderWait implements HasDeadline, OpenConnection {
+  deadlineAt: number
+  readonly #socket: Duplex
+  readonly #context: EngineContext
+  readonly #next: Next
+  #bytes: Buffer = Buffer.alloc(0)
+
+  constructor(socket: Duplex, context: EngineContext, next: Next) {
+    this.#socket = socket
+    this.#context = context
+    this.#next = next
+    this.deadlineAt = context.deadlines.in(context.limits.headersTimeoutMs)
+    context.deadlines.add(this)
+    // Stays: a socket's error with no listener would end the process.
+    socket.on("error", ignore)
+    // Not `data`, which would leave the socket flowing: what follows the header is another listener's.
+    socket.on("readable", this.#onReadable)
+    socket.on("end", this.#onEnd)
+    socket.on("close", this.#leave)
+  }
+
+  readonly #onReadable = (): void => {
+    const socket = this.#socket
+    try {
+      const chunk = socket.read() as Buffer | null
+      if (chunk === null) return
+      const bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+      const header = readProxyHeader(bytes)
+      if (header === undefined) {
+        this.#bytes = bytes
+        return
+      }
+      if (typeof header === "string") {
+        this.#refuse("RequestMalformed", header)
+        return
+      }
+      socket.off("readable", this.#onReadable)
+      socket.off("end", this.#onEnd)
+      if (header.length < bytes.length) socket.unshift(bytes.subarray(header.length))
+      this.#next(header.client)
+      socket.off("close", this.#leave)
+      this.#leave()
+    } catch (cause) {
+      this.#refuse("ProxyFailed", cause)
+    }
+  }
+
+  /** A connection without a byte is a balancer's check whether anybody listens. */
+  readonly #onEnd = (): void => {
+    if (this.#bytes.length === 0) this.#socket.destroy()
+    else this.#refuse("RequestMalformed", "the connection ended within the PROXY header")
+  }
+
+  readonly #leave = (): void => {
+    this.#context.deadlines.remove(this)
+    removeConnection(this.#context, this)
+  }
+
+  #refuse(tag: ForwardErrorTag, cause: unknown): void {
+    reportError(this.#context, tag, typeof cause === "string" ? new Error(cause) : cause)
+    this.#socket.destroy()
+  }
+
+  onDeadline(): void {
+    this.#refuse("RequestTimeout", "the PROXY header took too long")
+  }
+
+  drain(): void {
+    this.#socket.destroy()
+  }
+
+  goAway(): void {
+    this.#socket.destroy()
+  }
+}
+
+const ignore = (): void => {}
