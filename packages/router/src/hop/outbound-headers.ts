@@ -57,8 +57,11 @@ const canonicalName = (authority: string, target: Target): string => {
   return target.port === undefined ? name : name.replace(/^\d+(?:__|--|\.)/, "")
 }
 
-/** Who asked for what, as seen from here: the peer only, because every earlier hop's claim is unproven (RFC 7239 §8.1). */
-const clientFields = (request: VisitorRequest, { forwarded }: AppOrigin): string[] => {
+/** Who asked for what, as the host has found out: never a list, because every earlier hop's claim is unproven (RFC 7239 §8.1). */
+export const clientFields = (
+  request: Pick<VisitorRequest, "host" | "scheme" | "clientAddress">,
+  { forwarded }: Pick<AppOrigin, "forwarded">,
+): string[] => {
   const { host, scheme, clientAddress: address } = request
   const out = address === undefined ? [] : ["X-Forwarded-For", address]
   if (forwarded !== "none") out.push("X-Forwarded-Proto", scheme)

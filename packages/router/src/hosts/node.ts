@@ -1,6 +1,7 @@
 /** A router on sockets, for Node, Bun and Deno: HTTP/1.1 and WebSockets, without node:http between. */
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
+import { Server as TlsServer } from "node:tls"
 import { forwardErrors } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
 import { accept, checkOptions } from "@project-ingress/forward/internal"
@@ -10,30 +11,72 @@ import { responseForRow } from "../error-response.ts"
 import { routerErrors } from "../error-rows.ts"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
+import { clientAddressOf } from "../program/sender.ts"
+import { defaultForwardedHeaders, forwardedHeaderNames, identityReader } from "./client-identity.ts"
+import type { ClientIdentity, ForwardedHeader } from "./client-identity.ts"
 import { requestFrom, responseOf } from "./request-response.ts"
 import { serveExchange } from "./sockets.ts"
+
+export type { ForwardedHeader } from "./client-identity.ts"
+
+/** Whose request a fallback gets. Addresses in one notation: IPv6 as of RFC 5952, IPv4 as four decimal numbers. */
+export interface FallbackClient {
+  /** The client's IP address: the peer's, unless a trusted proxy names another. `undefined` where nobody trusted says it. */
+  readonly clientAddress: string | undefined
+  /** The IP address of whoever connected: the client, or the nearest proxy. */
+  readonly peerAddress: string | undefined
+}
 
 /** What {@link serveNode} takes beside a router. */
 export interface NodeOptions {
   /**
    * Serves hostnames that are not the router's. It cannot accept a WebSocket. If it throws, the response is a 500. Default:
    * 404.
+   *
+   * The request is what an app would get: its URL and `Host` are those that were asked for, and the fields in which a client
+   * claims its own identity (`X-Forwarded-*`, `Forwarded`, `X-Real-IP`, `x-iterate-*`) are replaced by ours.
    */
-  readonly fallback?: (request: Request) => Response | Promise<Response>
+  readonly fallback?: (request: Request, client: FallbackClient) => Response | Promise<Response>
+  /**
+   * The proxies in front of this host, as ranges of their addresses: `["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]`. Of a request
+   * that comes from one of them, `forwardedHeaders` say who the client is, read from the right: trusted proxies are skipped, and
+   * the first other address is the client. The same fields of anybody else are worthless and are never read. So a range must
+   * hold proxies only, and no client. Default: none.
+   */
+  readonly trustedProxies?: readonly string[]
+  /**
+   * The fields that **every** trusted proxy overwrites, removes or, for addresses, appends to. A field that a proxy passes through
+   * as the client sent it must not be named: the client would choose its value. `x-forwarded-host` replaces `Host` where it is
+   * decided which hostname is asked for; name it only if the proxy changes `Host`. `x-forwarded-port` is the port of an authority
+   * without one. `forwarded` (RFC 7239) says all of it and excludes the others. Default: `["x-forwarded-for",
+   * "x-forwarded-proto"]`.
+   */
+  readonly forwardedHeaders?: readonly ForwardedHeader[]
+  /**
+   * With `true`, every connection must come from a trusted proxy and begin with a header of the PROXY protocol, version 1 or 2,
+   * which says who the client is; any other connection is closed without a response, and reported. `forwardedHeaders` are then
+   * read only if that client is itself a trusted proxy. Default: false.
+   */
+  readonly proxyProtocol?: boolean
   /** Bounds of the engine. The defaults differ from the engine's own where machines are not on loopback. */
   readonly limits?: Partial<Limits>
   /** The engine's events: one for each request when it is over, with bytes, and errors beside them. */
   readonly onEvent?: (event: EngineEvent) => void
 }
 
-/** A router that takes connections: `net.createServer(host.connection)`, or a TLS server's `secureConnection`. */
+/** A router that takes connections: by `listen`, or from servers of the caller's, as `net.createServer(host.connection)`. */
 export interface NodeHost extends Engine {
   /**
    * Opens a listener and follows what providers report of their machines until it is closed. Resolves when it accepts
-   * connections; `port` 0, the default, takes a free one, and without `hostname` it listens on every address. Rejects if it
-   * cannot listen, and with a `TypeError` for an option that is unknown or invalid.
+   * connections; `port` 0, the default, takes a free one, and without `hostname` it listens on every address. With `tls`, a
+   * server that does not listen itself (`createServer({ cert, key })` of node:tls), it is HTTPS. Rejects if it cannot listen, and
+   * with a `TypeError` for an option that is unknown or invalid.
    */
-  readonly listen: (options?: { readonly port?: number; readonly hostname?: string }) => Promise<Listening>
+  readonly listen: (options?: {
+    readonly port?: number
+    readonly hostname?: string
+    readonly tls?: TlsServer
+  }) => Promise<Listening>
 }
 
 /** An open listener. */
@@ -59,7 +102,17 @@ const limits = {
  * @throws {TypeError} naming the option that is wrong or unknown, and what is accepted
  */
 export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost => {
-  checkOptions("serveNode", options, { fallback: accept.function, limits: accept.object, onEvent: accept.function })
+  checkOptions("serveNode", options, {
+    fallback: accept.function,
+    trustedProxies: accept.array(accept.string),
+    forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
+    proxyProtocol: accept.boolean,
+    limits: accept.object,
+    onEvent: accept.function,
+  })
+  checkTrust(options)
+  const { trustedProxies, forwardedHeaders = defaultForwardedHeaders, proxyProtocol = false } = options
+  const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders })
   const program = programOf(router)
   const { headerNames, errorResponses } = program
   const contextOf = (request: IncomingRequest | undefined) => ({
@@ -70,13 +123,16 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const failure = (tag: ForwardErrorTag, request: IncomingRequest | undefined): GeneratedResponse =>
     responseForRow(tag, forwardErrors[tag], contextOf(request))
 
-  const fallback = async (request: IncomingRequest): Promise<GeneratedResponse> => {
+  const fallback = async (request: IncomingRequest, identity: ClientIdentity): Promise<GeneratedResponse> => {
     if (options.fallback === undefined)
       return responseForRow("RouteNotFound", routerErrors.RouteNotFound, contextOf(request))
-    const made = requestFrom(request)
+    const made = requestFrom(request, identity, { headerNames, body: true })
     if (made === undefined) return failure("MethodRefused", request)
+    const { clientAddress } = identity
     try {
-      return responseOf(await options.fallback(made))
+      return responseOf(
+        await options.fallback(made, { clientAddress, peerAddress: clientAddressOf(request.peerAddress) }),
+      )
     } catch (cause) {
       options.onEvent?.({ type: "error", tag: "ProxyFailed", cause })
       return failure("ProxyFailed", request)
@@ -84,21 +140,25 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   }
 
   const engine = createEngine({
-    onRequest: (request) => serveExchange(program, request, { failure, fallback }),
+    onRequest: (request) => serveExchange(program, request, identityOf(request), { failure, fallback }),
     failure,
     headerNames,
     limits: { ...limits, ...options.limits },
+    ...(proxyProtocol ? { proxyProtocol: { trustedCidrs: trustedProxies! } } : {}),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
 
   return {
     ...engine,
     listen: async (given = {}) => {
-      checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string })
-      const { port = 0, hostname } = given
+      checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string, tls: isTlsServer })
+      const { port = 0, hostname, tls } = given
       return new Promise((resolve, reject) => {
         const watching = new AbortController()
-        const server = createServer({ noDelay: true }, engine.connection)
+        const server = createServer(
+          { noDelay: true },
+          tls === undefined ? engine.connection : engine.secureConnection(tls),
+        )
         server.once("error", reject)
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
@@ -119,4 +179,25 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
       })
     },
   }
+}
+
+/** A server of node:https is one of node:tls, too, but takes the requests for itself. */
+const isTlsServer = (value: unknown) =>
+  value instanceof TlsServer && !("requestTimeout" in value) ? undefined : "a server of node:tls"
+
+/** Options of which each would be right alone. */
+const checkTrust = ({ trustedProxies, forwardedHeaders, proxyProtocol = false }: NodeOptions): void => {
+  const refuse = (reason: string) => {
+    throw new TypeError(`serveNode: ${reason}`)
+  }
+  if (trustedProxies === undefined || trustedProxies.length === 0) {
+    if (proxyProtocol)
+      refuse("proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address")
+    if (forwardedHeaders !== undefined) refuse("forwardedHeaders needs trustedProxies: they are read of nobody else")
+  }
+  if (forwardedHeaders === undefined) return
+  if (forwardedHeaders.includes("forwarded") && forwardedHeaders.length > 1)
+    refuse('forwardedHeaders must not name "forwarded" beside others: of two answers, one would have to be guessed')
+  if (forwardedHeaders.length === 0 && !proxyProtocol)
+    refuse("forwardedHeaders must name a field, because nothing else says who the client is without proxyProtocol")
 }

@@ -1,8 +1,11 @@
-import { responseHeaders } from "@project-ingress/forward"
+import { requestHeaders, responseHeaders } from "@project-ingress/forward"
 import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { connectionFields } from "@project-ingress/forward/internal"
 import { bodyOf } from "@project-ingress/providers/internal"
+import { pseudonym } from "../hop/loop.ts"
+import { clientFields } from "../hop/outbound-headers.ts"
+import type { ClientIdentity } from "./client-identity.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 
 /** Fields as a list; every `Set-Cookie` is a line of its own, because they cannot be joined (RFC 6265 §3). */
@@ -47,22 +50,31 @@ export const visitorResponse = (machine: MachineResponse<Response>, headerNames:
   return new Response(bodiless.has(status) ? null : bodyOf(response), { status, statusText, headers })
 }
 
-/** A request of the engine for a fetch handler; `undefined` when Fetch does not know its method (CONNECT, TRACE). */
+/**
+ * A request of the engine for a fetch handler of the caller's, by the rules of every request that is passed on: without what a
+ * client claims to be, and with who asked. `undefined` when Fetch does not know its method (CONNECT, TRACE).
+ */
 export const requestFrom = (
   request: IncomingRequest,
-  options: { readonly body: boolean } = { body: true },
+  identity: ClientIdentity,
+  options: { readonly headerNames: HopHeaderNames; readonly body: boolean },
 ): Request | undefined => {
   const { head } = request
-  const headers = new Headers()
-  for (let i = 0; i < head.headers.length; i += 2) {
-    if (!framing.has(head.headers[i]!.toLowerCase())) headers.append(head.headers[i]!, head.headers[i + 1]!)
-  }
+  const { host, scheme } = identity
   const path = head.target.startsWith("/") ? head.target : "/"
   const body = !options.body || head.method === "GET" || head.method === "HEAD" ? null : lazily(request)
   try {
-    return new Request(`${request.encrypted ? "https" : "http"}://${head.host}${path}`, {
+    const fields = requestHeaders(head.headers, {
+      headerNames: options.headerNames,
+      pseudonym,
+      trusted: false,
+      // RFC 9112 §3.2.2: the authority of an absolute-form replaces the Host that came with it.
+      host,
+      add: clientFields(identity, { forwarded: "all" }),
+    })
+    return new Request(`${scheme}://${host}${path}`, {
       method: head.method,
-      headers,
+      headers: headersFrom(withoutFraming(fields)),
       body,
       signal: request.signal,
       // A streamed body needs it (Fetch §5.3); not in every library's types.
@@ -93,10 +105,13 @@ const lazily = (request: IncomingRequest): ReadableStream<Uint8Array> | null => 
 
 /** A fetch handler's response for the engine, which frames it itself. */
 export const responseOf = (response: Response): GeneratedResponse => {
-  const list = listFrom(response.headers)
-  const headers: string[] = []
-  for (let i = 0; i < list.length; i += 2) if (!framing.has(list[i]!)) headers.push(list[i]!, list[i + 1]!)
-  return { status: response.status, headers, body: bodyOf(response) }
+  return { status: response.status, headers: withoutFraming(listFrom(response.headers)), body: bodyOf(response) }
+}
+
+const withoutFraming = (list: HeaderList): HeaderList => {
+  const out: string[] = []
+  for (let i = 0; i < list.length; i += 2) if (!framing.has(list[i]!.toLowerCase())) out.push(list[i]!, list[i + 1]!)
+  return out
 }
 
 /** This connection's own affair (RFC 9110 §7.6.1, RFC 9112 §6). */

@@ -1,5 +1,5 @@
 import { headerValue } from "@project-ingress/forward"
-import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
+import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import { isSafe } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
@@ -8,10 +8,11 @@ import type { Decision, IncomingRequest, UpstreamError } from "@project-ingress/
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import { clientAddressOf, EndedByHost } from "../program/sender.ts"
+import { EndedByHost } from "../program/sender.ts"
 import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
+import type { ClientIdentity } from "./client-identity.ts"
 import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 import { upstreamAddress, withHost } from "./upstream-address.ts"
@@ -19,7 +20,10 @@ import { upstreamAddress, withHost } from "./upstream-address.ts"
 /** Responses that are not the router's program's. */
 export interface HostResponses {
   readonly failure: (tag: ForwardErrorTag, request: IncomingRequest) => GeneratedResponse
-  readonly fallback: (request: IncomingRequest) => GeneratedResponse | Promise<GeneratedResponse>
+  readonly fallback: (
+    request: IncomingRequest,
+    identity: ClientIdentity,
+  ) => GeneratedResponse | Promise<GeneratedResponse>
 }
 
 /** A machine's response: by a socket, whose body stays with the engine, or by Fetch from a machine without an address. */
@@ -29,16 +33,17 @@ type HostResponse = ResponseHead | { readonly fetched: Response }
 export const serveExchange = async (
   program: RouterProgram,
   request: IncomingRequest,
+  identity: ClientIdentity,
   { failure, fallback }: HostResponses,
 ): Promise<Decision> => {
-  const visitor = visitorRequest(request)
+  const visitor = visitorRequest(request, identity)
   const sender = socketSender(program, request, visitor)
   return program.run<HostResponse, Decision | Promise<Decision>>(
     visitor,
     sender,
-    () => originalRequest(request),
+    () => originalRequest(program, request, identity),
     (outcome) => {
-      if (outcome._tag === "NotOurs") return fallback(request)
+      if (outcome._tag === "NotOurs") return fallback(request, identity)
       // A client that left reads nothing; the engine only has to be given something.
       if (outcome._tag === "ClientLeft") return failure("ProxyFailed", request)
       if (outcome._tag !== "Machine") return "replaced" in outcome ? responseOf(outcome.replaced) : outcome.response
@@ -47,15 +52,15 @@ export const serveExchange = async (
   )
 }
 
-const visitorRequest = (request: IncomingRequest): VisitorRequest => {
-  const { head, remoteAddress, localPort, encrypted } = request
+const visitorRequest = (request: IncomingRequest, { host, scheme, clientAddress }: ClientIdentity): VisitorRequest => {
+  const { head, localPort } = request
   return {
     method: head.method,
-    host: head.host,
+    host,
     path: head.target,
-    headers: head.headers,
-    scheme: encrypted ? "https" : "http",
-    clientAddress: clientAddressOf(remoteAddress),
+    headers: withHostField(head.headers, host),
+    scheme,
+    clientAddress,
     localPort: localPort === 0 ? undefined : localPort,
     upgrade: head.upgrade,
     expect: head.expect,
@@ -66,8 +71,14 @@ const visitorRequest = (request: IncomingRequest): VisitorRequest => {
   }
 }
 
-const originalRequest = (request: IncomingRequest): Request =>
-  requestFrom(request, { body: false }) ?? new Request("http://invalid/")
+/** The fields with one `Host`, so that whoever reads it reads what is decided on: an absolute-form or a proxy may name another. */
+const withHostField = (headers: HeaderList, host: string): HeaderList => {
+  const at = headers.findIndex((name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === "host")
+  return at < 0 || headers[at + 1] === host ? headers : headers.with(at + 1, host)
+}
+
+const originalRequest = ({ headerNames }: RouterProgram, request: IncomingRequest, identity: ClientIdentity): Request =>
+  requestFrom(request, identity, { headerNames, body: false }) ?? new Request("http://invalid/")
 
 const socketSender = (
   program: RouterProgram,

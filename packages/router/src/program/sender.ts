@@ -1,5 +1,5 @@
 import type { GeneratedResponse, HeaderList } from "@project-ingress/forward"
-import { headerValues } from "@project-ingress/forward/internal"
+import { canonicalAddress, headerValues } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
 import type * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import type * as Effect from "effect/Effect"
 /** The head of a request as it arrived, by whatever host. */
 export interface VisitorRequest {
   readonly method: string
-  /** The authority as sent, port included: `Host`, never a forwarded one. Untrusted. */
+  /** The authority, port included: as the client sent it, or a proxy that the host trusts. Untrusted. */
   readonly host: string
   /** Path and query, byte for byte as sent. */
   readonly path: string
@@ -64,15 +64,9 @@ export const joinedHeader = (headers: HeaderList, lowerName: string): string | u
   return values.length === 0 ? undefined : values.join(lowerName === "cookie" ? "; " : ", ")
 }
 
-/**
- * An IP address in one notation for policies, events and apps: without zone, and IPv4 as such where a socket on `::` shows it
- * as `::ffff:192.0.2.1`. `undefined` for anything else.
- */
-export const clientAddressOf = (address: unknown): string | undefined => {
-  if (typeof address !== "string") return undefined
-  const plain = address.replace(/%.*$/s, "").replace(/^::ffff:(?=\d+\.)/i, "")
-  return /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:.]{2,45})$/i.test(plain) ? plain : undefined
-}
+/** An IP address in one notation for policies, events and apps, without its zone; `undefined` for anything else. */
+export const clientAddressOf = (address: unknown): string | undefined =>
+  typeof address === "string" ? canonicalAddress(address.replace(/%.*$/s, "")) : undefined
 
 /** The host has responded by itself while it was to send: nothing that the program decides counts any more. */
 export class EndedByHost {
