@@ -58,8 +58,10 @@ export interface RedirectLoopEvent {
 export interface RequestEvent {
   readonly type: "request"
   readonly method: string
-  /** The authority as sent. */
+  /** The authority that was asked for. */
   readonly host: string
+  /** The client's IP address, where it is known: behind a trusted proxy its client's, never the proxy's own. */
+  readonly clientAddress?: string
   /** The status sent; 499 if the client left before it. */
   readonly status: number
   /** The tag of the failure, if the router generated the response for one; a hidden 404 has the tag of what it hides. */

@@ -99,9 +99,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     const outcome = requestOutcome(exit, failure)
     const end = (outcome: RequestOutcome<unknown>) => {
       if (outcome._tag === "NotOurs") return
-      const { method, host } = request
+      const { method, host, clientAddress } = request
       const durationMs = performance.now() - started
-      report({ type: "request", method, host, ...reported(outcome), durationMs, trace })
+      const client = clientAddress === undefined ? {} : { clientAddress }
+      report({ type: "request", method, host, ...client, ...reported(outcome), durationMs, trace })
       if (outcome._tag === "Machine" && outcome.redirectsToItself) report(redirectLoop(host, outcome.route))
     }
     try {

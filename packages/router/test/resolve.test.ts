@@ -110,7 +110,7 @@ describe("rules", () => {
     }
     const counts = new Map<number, number>()
     for (let i = 0; i < 400; i++) {
-      const clientAddress = `192.0.2.${i % 256}:${i}`
+      const clientAddress = `192.0.${i >> 8}.${i % 256}`
       const { route } = await ask({ "p:misha": weighted }, "http://misha.iterate.app/", { clientAddress })
       const { route: again } = await ask({ "p:misha": weighted }, "http://misha.iterate.app/", { clientAddress })
       expect(again?.port).toBe(route?.port)

@@ -52,7 +52,8 @@ export const visitorResponse = (machine: MachineResponse<Response>, headerNames:
 
 /**
  * A request of the engine for a fetch handler of the caller's, by the rules of every request that is passed on: without what a
- * client claims to be, and with who asked. `undefined` when Fetch does not know its method (CONNECT, TRACE).
+ * client claims to be, and with who asked. `undefined` when Fetch does not know its method (CONNECT, TRACE), or without a host,
+ * which HTTP/1.0 allows: a URL would take the first segment of the path for it.
  */
 export const requestFrom = (
   request: IncomingRequest,
@@ -61,6 +62,7 @@ export const requestFrom = (
 ): Request | undefined => {
   const { head } = request
   const { host, scheme } = identity
+  if (host === "") return undefined
   const path = head.target.startsWith("/") ? head.target : "/"
   const body = !options.body || head.method === "GET" || head.method === "HEAD" ? null : lazily(request)
   try {

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream"
+import type { TLSSocket } from "node:tls"
 import type { EngineContext, OpenConnection } from "../connection/engine-context.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
@@ -16,21 +17,20 @@ type Next = (client: ProxiedClient) => void
 export const proxiedConnections =
   (context: EngineContext, isTrusted: (ip: string) => boolean) =>
   (socket: Duplex, next: Next): void => {
-    const { remoteAddress = "", encrypted } = socket as {
-      readonly remoteAddress?: string
-      readonly encrypted?: boolean
-    }
-    if (encrypted !== true && isTrusted(remoteAddress)) {
+    const { remoteAddress, localAddress, encrypted } = socket as Partial<TLSSocket>
+    if (encrypted !== true && remoteAddress !== undefined && isTrusted(remoteAddress)) {
       context.open.add(new HeaderWait(socket, context, next))
       return
     }
+    socket.on("error", ignore)
+    socket.destroy()
+    // Reset before it was accepted, as balancers do after a health check: its address is no longer known.
+    if (remoteAddress === undefined && localAddress !== undefined) return
     const reason =
       encrypted === true
         ? "a PROXY header comes before TLS: serve the TCP connection by secureConnection"
-        : `${remoteAddress} may not connect: it is not in proxyProtocol.trustedCidrs`
+        : `${remoteAddress ?? "a peer without an address"} may not connect: it is not in proxyProtocol.trustedCidrs`
     reportError(context, "RequestMalformed", new Error(reason))
-    socket.on("error", () => undefined)
-    socket.destroy()
   }
 
 /** A connection until its header is complete. */
