@@ -26,6 +26,7 @@ const suite = [
   "packages/forward/test/http1.test.ts",
   "packages/forward/test/frames.test.ts",
   "packages/forward/test/headers.test.ts",
+  "packages/forward/test/engine/proxy-protocol.test.ts",
 ]
 const onNode = [
   "packages/forward/test/fetch.test.ts",

@@ -18,6 +18,6 @@ const server = createServer(app)
 const sockets = new WebSocketServer({ server })
 sockets.on("connection", (socket, { headers }) => {
   socket.on("error", console.error)
-  socket.send(`${headers["x-forwarded-proto"]} ${headers["x-forwarded-for"]}`)
+  socket.send([headers["x-forwarded-proto"], headers["x-forwarded-for"]].join(" "))
 })
 server.listen(Number(process.env.PORT ?? 3000), "127.0.0.1", () => console.log(server.address().port))

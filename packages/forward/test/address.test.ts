@@ -217,10 +217,9 @@ describe("a list of ranges", () => {
     "fe80::%eth0/10",
     "example.com/8",
     "private",
-    8 as unknown as string,
   ])("cannot be %j", (cidr) => {
     expect(() => cidrMatcher("trustedProxies", [cidr])).toThrow(
-      `trustedProxies: ${JSON.stringify(String(cidr))} is not a range such as 10.0.0.0/8, 192.0.2.1/32 or fd00::/8`,
+      `trustedProxies: ${JSON.stringify(cidr)} is not a range such as 10.0.0.0/8, 192.0.2.1/32 or fd00::/8`,
     )
   })
 
@@ -272,7 +271,7 @@ describe("an address in one notation", () => {
   })
 
   it("never throws", () => {
-    const text = fc.string({ unit: fc.constantFrom(..."0123456789abcdef:.%[]/x ") })
+    const text = fc.string({ unit: fc.constantFrom(..."0123456789abcdef:.%[]/x ".split("")) })
     fc.assert(
       fc.property(fc.oneof(text, fc.string()), (text) => {
         expect(["string", "undefined"]).toContain(typeof canonicalAddress(text))

@@ -204,7 +204,7 @@ const claim = fc.oneof(
     ";",
     "",
   ),
-  fc.string({ unit: fc.constantFrom(...'fo=r1.:",;\\[] \t') }),
+  fc.string({ unit: fc.constantFrom(...'fo=r1.:",;\\[] \t'.split("")) }),
   fc.string().map((text) => text.replaceAll(/[^\t\x20-\x7e]/g, "")),
 )
 const claims = fc.array(claim, { maxLength: 6 }).map((parts) => parts.join(", "))
@@ -260,10 +260,15 @@ describe("whatever a client sends", () => {
   })
 
   it("changes nothing in a field that no proxy writes", () => {
-    const list = (theirs: string) => [
-      ...["Forwarded", theirs, "X-Forwarded-Host", theirs, "X-Forwarded-Port", "1", "X-Real-IP", theirs],
-      ...["X-Forwarded-For", "192.0.2.1", "X-Forwarded-Proto", "https"],
-    ]
+    const list = (theirs: string) =>
+      Object.entries({
+        Forwarded: theirs,
+        "X-Forwarded-Host": theirs,
+        "X-Forwarded-Port": "1",
+        "X-Real-IP": theirs,
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Proto": "https",
+      }).flat()
     const usual = reader(["x-forwarded-for", "x-forwarded-proto"])
     fc.assert(
       fc.property(claims, (theirs) => {

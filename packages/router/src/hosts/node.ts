@@ -110,7 +110,8 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     limits: accept.object,
     onEvent: accept.function,
   })
-  checkTrust(options)
+  const problem = trustProblem(options)
+  if (problem !== undefined) throw new TypeError(`serveNode: ${problem}`)
   const { trustedProxies, forwardedHeaders = defaultForwardedHeaders, proxyProtocol = false } = options
   const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders })
   const program = programOf(router)
@@ -185,19 +186,18 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
 const isTlsServer = (value: unknown) =>
   value instanceof TlsServer && !("requestTimeout" in value) ? undefined : "a server of node:tls"
 
-/** Options of which each would be right alone. */
-const checkTrust = ({ trustedProxies, forwardedHeaders, proxyProtocol = false }: NodeOptions): void => {
-  const refuse = (reason: string) => {
-    throw new TypeError(`serveNode: ${reason}`)
-  }
-  if (trustedProxies === undefined || trustedProxies.length === 0) {
+/** What is wrong with options of which each would be right alone. */
+const trustProblem = (options: NodeOptions): string | undefined => {
+  const { trustedProxies = [], forwardedHeaders, proxyProtocol = false } = options
+  if (trustedProxies.length === 0) {
     if (proxyProtocol)
-      refuse("proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address")
-    if (forwardedHeaders !== undefined) refuse("forwardedHeaders needs trustedProxies: they are read of nobody else")
+      return "proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address"
+    return forwardedHeaders && "forwardedHeaders needs trustedProxies: they are read of nobody else"
   }
-  if (forwardedHeaders === undefined) return
+  if (forwardedHeaders === undefined) return undefined
   if (forwardedHeaders.includes("forwarded") && forwardedHeaders.length > 1)
-    refuse('forwardedHeaders must not name "forwarded" beside others: of two answers, one would have to be guessed')
-  if (forwardedHeaders.length === 0 && !proxyProtocol)
-    refuse("forwardedHeaders must name a field, because nothing else says who the client is without proxyProtocol")
+    return 'forwardedHeaders must not name "forwarded" beside others: where they disagree, one would have to be guessed'
+  return forwardedHeaders.length === 0 && !proxyProtocol
+    ? "forwardedHeaders must name a field: without it and proxyProtocol, nothing says who the client is"
+    : undefined
 }
