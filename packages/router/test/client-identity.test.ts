@@ -147,6 +147,8 @@ describe("by Forwarded", () => {
     ['for="1.1.1.1, for=192.0.2.1;proto=https', "192.0.2.1 https h.test"],
     ['evil=", for=192.0.2.1;host="a.test"', "192.0.2.1 http a.test"],
     ['x="\\", for=192.0.2.1;host="a,b"', "192.0.2.1 http h.test"],
+    [String.raw`for=1.1.1.1, for=192.0.2.1;ext="a\"b, c";proto=https`, "192.0.2.1 https h.test"],
+    [String.raw`for=1.1.1.1, for=192.0.2.1;ext="a\\";proto=https`, "192.0.2.1 https h.test"],
     ["for=1.1.1.1, for=unknown;proto=https", "undefined https h.test"],
     ["for=1.1.1.1, for=_gazonk;host=a.test", "undefined http a.test"],
     ["for=1.1.1.1, proto=https", "undefined https h.test"],

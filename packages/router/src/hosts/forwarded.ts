@@ -11,7 +11,8 @@ export function* elementsFromRight(lines: readonly string[]): Generator<string, 
     let quoted = false
     for (let i = end - 1; i >= 0; i--) {
       const c = line[i]
-      if (c === '"') quoted = quoted && isEscaped(line, i) ? quoted : !quoted
+      // A quotation mark after a backslash is one within a quotation: no quotation follows a backslash.
+      if (c === '"') quoted = quoted ? line[i - 1] === "\\" : true
       else if (c === "," && !quoted) {
         yield line.slice(i + 1, end).trim()
         end = i
@@ -19,12 +20,6 @@ export function* elementsFromRight(lines: readonly string[]): Generator<string, 
     }
     yield line.slice(0, end).trim()
   }
-}
-
-const isEscaped = (text: string, at: number): boolean => {
-  let i = at
-  while (text[i - 1] === "\\") i--
-  return (at - i) % 2 === 1
 }
 
 /** `[2001:db8::1]:4711`, `192.0.2.1:4711`, either without the port, or IPv6 alone. A port may be obfuscated (RFC 7239 §6). */
