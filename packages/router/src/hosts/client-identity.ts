@@ -33,7 +33,10 @@ export interface ProxyTrust {
   readonly forwardedHeaders: readonly ForwardedHeader[]
 }
 
-/** What nearly every balancer writes. Not the host: most pass `X-Forwarded-Host` through as the client sent it. */
+/**
+ * What nearly every balancer writes. Not the host: many pass `X-Forwarded-Host` through as the client sent it, and one that protects
+ * hostnames by rules of its own would be bypassed by it.
+ */
 export const defaultForwardedHeaders: readonly ForwardedHeader[] = ["x-forwarded-for", "x-forwarded-proto"]
 
 /** How many trusted proxies may follow each other; with more of them the client is unknown. */
