@@ -113,11 +113,20 @@ export const cidrMatcher = (option: string, cidrs: readonly string[]): ((ip: str
     if (range[1] === 0) throw new TypeError(`${option}: ${shown(cidr)} holds every address`)
     return range
   })
+  // The same few addresses are asked for again and again, and reading one takes longer than all else that is done with it.
+  const known = new Map<string, boolean>()
   return (ip) => {
+    let held = known.get(ip)
+    if (held !== undefined) return held
     const address = parse(ip)
-    return address !== undefined && isIn(ranges, unmapped(address))
+    held = address !== undefined && isIn(ranges, unmapped(address))
+    if (known.size >= MAX_KNOWN) known.clear()
+    known.set(ip, held)
+    return held
   }
 }
+
+const MAX_KNOWN = 1_024
 
 /**
  * An IP address in one notation, so that equal addresses are equal texts: IPv6 as of RFC 5952, IPv4 as four decimal numbers, also
