@@ -3,10 +3,10 @@ import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { forwardErrors } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions, nextRequestId } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
-import { responseForRow } from "../error-response.ts"
+import type { AskedRequest } from "../error-response.ts"
 import { routerErrors } from "../error-rows.ts"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
@@ -61,18 +61,13 @@ const limits = {
 export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost => {
   checkOptions("serveNode", options, { fallback: accept.function, limits: accept.object, onEvent: accept.function })
   const program = programOf(router)
-  const { headerNames, errorResponses } = program
-  const contextOf = (request: IncomingRequest | undefined) => ({
-    headers: request?.head.headers ?? [],
-    headerNames,
-    errorResponses,
-  })
+  const { headerNames, errors } = program
   const failure = (tag: ForwardErrorTag, request: IncomingRequest | undefined): GeneratedResponse =>
-    responseForRow(tag, forwardErrors[tag], contextOf(request))
+    errors.forRow(tag, forwardErrors[tag], askedRequest(request))
 
   const fallback = async (request: IncomingRequest): Promise<GeneratedResponse> => {
     if (options.fallback === undefined)
-      return responseForRow("RouteNotFound", routerErrors.RouteNotFound, contextOf(request))
+      return errors.forRow("RouteNotFound", routerErrors.RouteNotFound, askedRequest(request))
     const made = requestFrom(request)
     if (made === undefined) return failure("MethodRefused", request)
     try {
@@ -120,3 +115,9 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     },
   }
 }
+
+/** Of what could not be understood as a request nothing is known. */
+const askedRequest = (request: IncomingRequest | undefined): AskedRequest =>
+  request === undefined
+    ? { method: "GET", host: "", headers: [], requestId: nextRequestId() }
+    : { method: request.head.method, host: request.head.host, headers: request.head.headers, requestId: request.id }

@@ -8,6 +8,7 @@ import type { Decision, IncomingRequest, UpstreamError } from "@project-ingress/
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
+import type { AskedRequest } from "../error-response.ts"
 import { clientAddressOf, EndedByHost } from "../program/sender.ts"
 import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
@@ -47,7 +48,7 @@ export const serveExchange = async (
   )
 }
 
-const visitorRequest = (request: IncomingRequest): VisitorRequest => {
+const visitorRequest = (request: IncomingRequest): VisitorRequest & AskedRequest => {
   const { head, remoteAddress, localPort, encrypted } = request
   return {
     method: head.method,
@@ -56,6 +57,7 @@ const visitorRequest = (request: IncomingRequest): VisitorRequest => {
     headers: head.headers,
     scheme: encrypted ? "https" : "http",
     clientAddress: clientAddressOf(remoteAddress),
+    requestId: request.id,
     localPort: localPort === 0 ? undefined : localPort,
     upgrade: head.upgrade,
     expect: head.expect,

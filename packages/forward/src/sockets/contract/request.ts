@@ -5,6 +5,8 @@ import type { UpstreamError } from "./upstream.ts"
 
 /** A request as it arrived. It is never changed. */
 export interface IncomingRequest {
+  /** Names the request in responses and logs, unique among all processes. Made when first read. */
+  readonly id: string
   readonly head: RequestHead
   /** The peer's IP address; empty when the socket has none. */
   readonly remoteAddress: string
