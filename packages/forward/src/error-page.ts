@@ -6,8 +6,10 @@ export interface ErrorPage extends ErrorText {
   readonly code: string
   readonly docs: string | undefined
   readonly requestId: string | undefined
-  /** Present for a page that reloads once something else responds: how often it looks, in seconds, and the header of the code. */
+  /** Present where waiting helps: how often a page looks, in seconds, and the header of the code. */
   readonly reload: { readonly seconds: number; readonly header: string } | undefined
+  /** True for the response to a form: a reload would send it again. */
+  readonly ofForm: boolean
 }
 
 const STYLE = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:15vh auto 2rem;max-width:34rem;padding:0 1rem;overflow-wrap:anywhere;color:#222;background:#fff}h1{font-size:1.5rem;line-height:1.3}small,a{color:#666}@media(prefers-color-scheme:dark){body{color:#ddd;background:#111}small,a{color:#999}}`
@@ -42,16 +44,18 @@ const SCRIPT_HASH = "sha256-Dr9IMQ8DuNObO+PIoSZqT+J1cgLiXffh0ySdCSViVdI="
  * A page that says what happened, what to do, and what to report. It needs no script: a browser without scripts reloads it by
  * itself, less often, so that it can be read.
  */
-export const errorPage = ({ what, next, status, code, docs, requestId, reload }: ErrorPage): string => {
+export const errorPage = (page: ErrorPage): string => {
+  const { what, next, status, code, docs, requestId, ofForm } = page
   const title = escaped(what)
-  const data =
-    reload &&
-    ` data-code="${escaped(code)}" data-header="${reload.header}" data-seconds="${Math.max(1, reload.seconds)}"`
-  const refresh = reload && `<noscript><meta http-equiv="refresh" content="${Math.max(5, reload.seconds)}"></noscript>`
+  const reload = ofForm ? undefined : page.reload
+  const wait = page.reload && (ofForm ? "Go back, and send the form again in a moment." : "This page reloads when it answers.")
+  const data = reload && ` data-code="${escaped(code)}" data-header="${reload.header}" data-seconds="${Math.max(1, reload.seconds)}"`
+  const refresh =
+    reload && `<noscript><meta http-equiv="refresh" content="${Math.max(5, reload.seconds)}"></noscript>`
   return `<!doctype html>
 <html lang="en"${data ?? ""}><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">${refresh ?? ""}
 <title>${title}</title><style>${STYLE}</style>
-<h1>${title}</h1>${next === "" ? "" : `<p>${escaped(next)}</p>`}${reload ? "<p>This page reloads when it answers.</p>" : ""}
+<h1>${title}</h1>${next === "" ? "" : `<p>${escaped(next)}</p>`}${wait ? `<p>${wait}</p>` : ""}
 <p><small><code>${status} ${escaped(code)}</code>${requestId === undefined ? "" : `, request <code>${escaped(requestId)}</code>`}</small>
 ${docs === undefined ? "" : `<p><a href="${escaped(docs)}" rel="noreferrer">What this means, and how to fix it</a></p>`}${reload ? `<script>${SCRIPT}</script>` : ""}</html>
 `

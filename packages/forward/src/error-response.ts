@@ -44,7 +44,7 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
   const retryAfter = options.retryAfter ?? row.retryAfter
   const docs = errorDocs === undefined ? row.docs : errorDocsUrl(errorDocs, code)
   const text = errorText(row, options.subject, options.detail)
-  const reload = retryAfter !== undefined && (method === "GET" || method === "HEAD")
+  const ofForm = method !== "GET" && method !== "HEAD"
   const message = `${text.what} ${text.next}`.trimEnd()
   const body = {
     json: () => {
@@ -63,7 +63,8 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
         code,
         docs,
         requestId,
-        reload: reload ? { seconds: retryAfter, header: headerNames.error } : undefined,
+        reload: retryAfter === undefined ? undefined : { seconds: retryAfter, header: headerNames.error },
+        ofForm,
       }),
   }
   return {
@@ -82,7 +83,7 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
       code,
       ...(requestId === undefined ? [] : [headerNames.requestId, requestId]),
       ...(retryAfter === undefined ? [] : ["Retry-After", String(retryAfter)]),
-      ...(format === "page" ? ["Content-Security-Policy", pagePolicy(reload)] : []),
+      ...(format === "page" ? ["Content-Security-Policy", pagePolicy(retryAfter !== undefined && !ofForm)] : []),
       ...(options.add ?? []),
     ],
     body: `${body[format]()}\n`,

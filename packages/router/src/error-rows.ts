@@ -22,7 +22,7 @@ export const routerErrors = {
     503,
     "ROUTE_UNKNOWN",
     "destination_unavailable",
-    "Where {hostname} leads cannot be looked up at the moment.",
+    "It cannot be looked up at the moment where {hostname} leads. Wait a little.",
     { retryAfter: 1 },
   ),
   RouteInvalid: errorRow(
