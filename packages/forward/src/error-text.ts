@@ -2,11 +2,11 @@ import type { ErrorRow } from "./error-row.ts"
 
 /** What a request asked for, as far as its sender knows it: what a failure may name. All of it is untrusted text. */
 export interface ErrorSubject {
-  readonly hostname?: string
+  readonly hostname?: string | undefined
   /** 1 to 65535. */
-  readonly port?: number
+  readonly port?: number | undefined
   /** The project's public name. */
-  readonly project?: string
+  readonly project?: string | undefined
 }
 
 /** What happened, in one sentence, and what else there is to say, mostly what to do. Plain text of one line each. */

@@ -2,12 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { endToEndTrailers } from "../src/trailers.ts"
 import type { HeaderList, RequestHop, ResponseHop } from "../src/forward.ts"
-import {
-  defaultHeaderNames as names,
-  hopHeaderNames,
-  requestHeaders,
-  responseHeaders,
-} from "../src/forward.ts"
+import { defaultHeaderNames as names, hopHeaderNames, requestHeaders, responseHeaders } from "../src/forward.ts"
 
 const edge: RequestHop = { headerNames: names, host: "localhost:3000", pseudonym: "test", trusted: false, add: [] }
 const machine: RequestHop = { ...edge, trusted: true }

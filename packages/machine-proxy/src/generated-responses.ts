@@ -44,7 +44,7 @@ export const generatedResponses = (settings: GeneratedResponseSettings): Generat
       errorResponse(machineProxyErrors[tag], {
         ...settings,
         format: responseFormat((lowerName) => request && headerValue(request.head.headers, lowerName)),
-        subject: port === undefined ? {} : { port },
+        subject: { port },
         requestId: (trusted && request && routersId(request)) || (request?.id ?? nextRequestId()),
         ...(request === undefined ? {} : { method: request.head.method }),
         add: stamp,

@@ -1,4 +1,4 @@
-import { errorResponse, forwardErrors, headerValue, responseFormat } from "@project-ingress/forward"
+import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
 import type {
   ErrorRow,
   ErrorSubject,
@@ -136,11 +136,10 @@ const particulars = (error: RouterError): Particulars => {
 const subjectOf = (grammar: Grammar, host: string, arrivedAt: number | undefined): ErrorSubject => {
   const target = parse(grammar, host)
   const named = target._tag === "Target" ? target : undefined
-  const port = arrivedAt ?? (named && portOf(grammar, named))
   return {
-    ...(host === "" ? {} : { hostname: host.replace(/:\d+$/, "") }),
-    ...(named?.slug === undefined ? {} : { project: named.slug }),
-    ...(port === undefined ? {} : { port }),
+    hostname: host.replace(/:\d+$/, "") || undefined,
+    project: named?.slug,
+    port: arrivedAt ?? (named && portOf(grammar, named)),
   }
 }
 
@@ -151,8 +150,7 @@ const rowOf = (error: RouterError): ErrorRow => {
   return rows[error._tag]
 }
 
-// The program's own tags first: of two rows with one status and code these are replaced.
-const rows = { ...providerErrors, ...routerErrors, ...forwardErrors }
+const rows = { ...providerErrors, ...routerErrors }
 
 /** RFC 9110 §10.2.3: whole seconds, so at least one; at most a day. */
 const retryAfter = (ms: number | undefined): { readonly retryAfter?: number } =>

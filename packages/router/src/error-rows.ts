@@ -1,6 +1,5 @@
-import { forwardErrors } from "@project-ingress/forward"
 import type { ErrorRow } from "@project-ingress/forward"
-import { errorRow } from "@project-ingress/forward/internal"
+import { errorRow, upstreamErrors } from "@project-ingress/forward/internal"
 import type { OwnError } from "./errors.ts"
 
 /** How the router's own failures look to a client. Providers, policies and the engine bring the rows of theirs. */
@@ -29,14 +28,14 @@ export const routerErrors = {
     500,
     "ROUTE_INVALID",
     "proxy_configuration_error",
-    "The address {hostname} is misconfigured. Its owner has to correct the route; the router's event names the field.",
+    "The address {hostname} is misconfigured. The router's event names the field to correct.",
   ),
   /** Of a `RouteInvalid` whose field is not supported yet. */
   RouteNotSupported: errorRow(
     501,
     "NOT_SUPPORTED",
     "proxy_configuration_error",
-    "The address {hostname} uses a setting that is not supported yet. Its owner has to take it out of the route.",
+    "The address {hostname} uses a setting that is not supported yet. The router's event names the field to correct.",
   ),
   RouteRemoved: errorRow(
     410,
@@ -62,5 +61,5 @@ export const routerErrors = {
     "http_request_error",
     "WebSockets are not passed on here. Run the router with serveNode, or on Cloudflare Workers.",
   ),
-  ProxyFailed: forwardErrors.ProxyFailed,
+  ProxyFailed: upstreamErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>

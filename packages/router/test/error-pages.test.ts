@@ -71,7 +71,11 @@ it("hide a denial all the same: what replaces a missing route replaces it", asyn
   }
   const policies = [() => ({ deny: new AccessDenied({ hidden: true }) })]
   const { status, body } = await ask({ errorResponses, policies }, page, "http://4096__misha.iterate.app/")
-  const missing = await ask({ errorResponses, store: { get: () => ({ status: "miss" }) } }, page, "http://4096__misha.iterate.app/")
+  const missing = await ask(
+    { errorResponses, store: { get: () => ({ status: "miss" }) } },
+    page,
+    "http://4096__misha.iterate.app/",
+  )
   expect([status, body]).toEqual([missing.status, missing.body])
 })
 

@@ -250,7 +250,9 @@ describe("a failure says which", () => {
   it("project, or hostname where that names no project", async () => {
     const starting = failing(new Providers.MachineStarting(where))
     expect(await message(starting)).toBe("The machine of project misha is starting. Wait until it responds.")
-    const detached = { store: memoryStore({ "p:misha": { kind: "detached" }, "d:www.example.com": { kind: "detached" } }) }
+    const detached = {
+      store: memoryStore({ "p:misha": { kind: "detached" }, "d:www.example.com": { kind: "detached" } }),
+    }
     expect(await message(detached, "http://4096__MISHA.iterate.app:8080/")).toMatch(
       /^No machine is attached to project misha\./,
     )
@@ -258,7 +260,9 @@ describe("a failure says which", () => {
   })
 
   it("hostname, as it was typed, and what is wrong with it", async () => {
-    expect(await message({}, "http://nobody.iterate.app:8080/")).toMatch(/^There is no project at nobody\.iterate\.app\./)
+    expect(await message({}, "http://nobody.iterate.app:8080/")).toMatch(
+      /^There is no project at nobody\.iterate\.app\./,
+    )
     expect(await message({}, "http://99999__misha.iterate.app/")).toBe(
       'The hostname 99999__misha.iterate.app is invalid. "99999" is not a port from 1 to 65535. Check the address for typing errors.',
     )
@@ -285,7 +289,11 @@ describe("a response without a body", () => {
   it("is the one to HEAD, with the same fields", async () => {
     for (const headers of [program, navigation, {}]) {
       const head = await ask({}, "http://nobody.iterate.app/", headers, "HEAD")
-      expect([head.status, head.body, head.headers.get("x-iterate-proxy-error")]).toEqual([404, null, "ROUTE_NOT_FOUND"])
+      expect([head.status, head.body, head.headers.get("x-iterate-proxy-error")]).toEqual([
+        404,
+        null,
+        "ROUTE_NOT_FOUND",
+      ])
     }
   })
 })
@@ -293,7 +301,8 @@ describe("a response without a body", () => {
 describe("a navigation by a form", () => {
   it("gets a page that does not send it again", async () => {
     const closed = failing(new Providers.PortClosed({ ...where, port: 3000 }))
-    const reloads = async (method: string) => (await (await ask(closed, undefined, navigation, method)).text()).includes("reload")
+    const reloads = async (method: string) =>
+      (await (await ask(closed, undefined, navigation, method)).text()).includes("reload")
     expect([await reloads("GET"), await reloads("POST")]).toEqual([true, false])
   })
 })

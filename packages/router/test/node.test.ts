@@ -139,7 +139,8 @@ describe("a router on sockets", () => {
     const body = await text(response)
     expect([response.statusCode, response.headers["x-iterate-proxy-error"]]).toEqual([status, code])
     if (code === "REQUEST_MALFORMED") expect(body).toMatch(/^400 REQUEST_MALFORMED: /)
-    else expect(JSON.parse(body)).toMatchObject({ error: code, requestId: response.headers["x-iterate-proxy-request-id"] })
+    else
+      expect(JSON.parse(body)).toMatchObject({ error: code, requestId: response.headers["x-iterate-proxy-request-id"] })
   })
 
   it("is a 502 where nothing listens, a 503 where another machine answers", async () => {
@@ -149,7 +150,10 @@ describe("a router on sockets", () => {
     const refused = await open("/", { host: "gone.iterate.app" })
     expect([refused.statusCode, await text(refused)]).toEqual([502, expect.stringContaining("PORT_CLOSED")])
     const misdirected = await open("/misdirected")
-    expect([misdirected.statusCode, await text(misdirected)]).toEqual([503, expect.stringContaining("MACHINE_MISMATCH")])
+    expect([misdirected.statusCode, await text(misdirected)]).toEqual([
+      503,
+      expect.stringContaining("MACHINE_MISMATCH"),
+    ])
   })
 
   it("asks the machine a route was just moved to, and never answers from the last one", async () => {

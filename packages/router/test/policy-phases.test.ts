@@ -77,7 +77,9 @@ describe("an outcome", () => {
     expect(response.headers.get("retry-after")).toBe("3")
     expect(response.headers.get("proxy-status")).toBe("ingress-router; error=http_request_denied")
     // No page of this project's is about a policy's code.
-    expect(await response.text()).toMatch(/^429 QUOTA_EXCEEDED: Over quota\. Try again in 3 s\. \(request [a-z0-9-]+\)\n$/)
+    expect(await response.text()).toMatch(
+      /^429 QUOTA_EXCEEDED: Over quota\. Try again in 3 s\. \(request [a-z0-9-]+\)\n$/,
+    )
     expect(events).toMatchObject([{ type: "request", status: 429, error: "QuotaExceeded", reason: "12 of 10" }])
   })
 

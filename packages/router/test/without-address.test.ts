@@ -121,7 +121,10 @@ describe.each([
     answer = () => Promise.reject(new Error("no such stub"))
     expect(await ask("GET", "/")).toMatchObject({ status: 502, body: expect.stringContaining("UPSTREAM_FAILED") })
     answer = () => new Response("from the platform")
-    expect(await ask("POST", "/", "x")).toMatchObject({ status: 502, body: expect.stringContaining("PROVIDER_UNAVAILABLE") })
+    expect(await ask("POST", "/", "x")).toMatchObject({
+      status: 502,
+      body: expect.stringContaining("PROVIDER_UNAVAILABLE"),
+    })
   })
 })
 
@@ -156,7 +159,10 @@ describe("a host on sockets, to a machine without an address", () => {
     expect(await bySocket("GET", "/")).toMatchObject({ status: 200, body: "of another class" })
     for (const nothing of [42, undefined, { status: 200 }, { status: 99 }]) {
       answer = () => nothing as never
-      expect(await bySocket("GET", "/")).toMatchObject({ status: 502, body: expect.stringContaining("UPSTREAM_FAILED") })
+      expect(await bySocket("GET", "/")).toMatchObject({
+        status: 502,
+        body: expect.stringContaining("UPSTREAM_FAILED"),
+      })
     }
   })
 

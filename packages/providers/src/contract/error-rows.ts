@@ -1,6 +1,5 @@
-import { forwardErrors } from "@project-ingress/forward"
-import { errorRow } from "@project-ingress/forward/internal"
 import type { ErrorRow } from "@project-ingress/forward"
+import { errorRow, upstreamErrors } from "@project-ingress/forward/internal"
 import type { ProviderError } from "./errors.ts"
 
 /** How each failure between a route and a machine looks to a client, by tag. */
@@ -32,29 +31,29 @@ export const providerErrors = {
     "The machine of {project} has moved. Wait until its new address is known.",
     { retryAfter: 1 },
   ),
-  PortClosed: forwardErrors.PortClosed,
+  PortClosed: upstreamErrors.PortClosed,
   ProviderAuth: errorRow(
     502,
     "PROVIDER_AUTH",
     "proxy_internal_error",
-    "The machine of {project} cannot be reached. Its provider rejects the router's credentials, which whoever runs the router has to renew.",
+    "The machine of {project} cannot be reached. The router's credentials at its provider have to be renewed.",
   ),
   ProviderRateLimited: errorRow(
     503,
     "PROVIDER_RATE_LIMITED",
     "connection_limit_reached",
-    "The machine of {project} cannot be reached at the moment. Its provider limits how often the router may call it.",
+    "The machine of {project} cannot be reached at the moment. Its provider limits the router's calls.",
     { retryAfter: 5 },
   ),
-  ProviderUnavailable: forwardErrors.ProviderUnavailable,
+  ProviderUnavailable: upstreamErrors.ProviderUnavailable,
   /** A `ProviderUnavailable` whose reason is a time-out. */
-  ProviderTimeout: { ...forwardErrors.ProviderUnavailable, status: 504, error: "connection_timeout" },
+  ProviderTimeout: { ...upstreamErrors.ProviderUnavailable, status: 504, error: "connection_timeout" },
   MachineRecordInvalid: errorRow(
     500,
     "MACHINE_RECORD_INVALID",
     "proxy_configuration_error",
-    "The machine of {project} is misconfigured. Its owner has to correct the record; the router's event names the field.",
+    "The machine of {project} is misconfigured. The router's event names the field to correct.",
   ),
-  UpstreamTimeout: forwardErrors.UpstreamTimeout,
-  UpstreamFailed: forwardErrors.UpstreamFailed,
+  UpstreamTimeout: upstreamErrors.UpstreamTimeout,
+  UpstreamFailed: upstreamErrors.UpstreamFailed,
 } as const satisfies Record<ProviderError["_tag"] | "ProviderTimeout", ErrorRow>
