@@ -82,7 +82,9 @@ describe("a client cannot speak in our name", () => {
         const { headers } = sent.pop()!
         expect(values(headers, "x-iterate-proxy-target-host")).toEqual(["3000__misha.iterate.app"])
         expect(values(headers, "x-iterate-proxy-ticket")).toHaveLength(1)
-        expect(values(headers, "x-iterate-proxy-request-id")).toEqual([expect.stringMatching(/^[a-z0-9]{10}-[a-z0-9]+$/)])
+        expect(values(headers, "x-iterate-proxy-request-id")).toEqual([
+          expect.stringMatching(/^[a-z0-9]{10}-[a-z0-9]+$/),
+        ])
         expect(values(headers, "x-forwarded-for")).toEqual([])
         expect(tunnelled(headers, "x-forwarded-for")).toEqual(["192.0.2.1"])
         expect(names(headers).filter((name) => name.startsWith("x-iterate-"))).toEqual([
