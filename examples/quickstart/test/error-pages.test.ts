@@ -250,7 +250,7 @@ describe.each(["node", "workerd"] as const)("a closed port, by the host %s,", (h
 describe("a page", () => {
   const cases = [
     ["nobody", 404, "ROUTE_NOT_FOUND", "There is no project at nobody.localhost.", "Check the address"],
-    ["99999__misha", 400, "HOSTNAME_MALFORMED", "The hostname 99999__misha.localhost is invalid.", "1 to 65535"],
+    ["99999__misha", 400, "HOSTNAME_MALFORMED", "99999__misha.localhost is not a valid hostname.", "1 to 65535"],
     ["empty", 503, "MACHINE_DETACHED", "No machine is attached to project empty.", "Attach one"],
     ["secret", 403, "ACCESS_DENIED", "You have no access to secret.localhost.", "Ask its owner"],
     ["22__misha", 403, "PORT_FORBIDDEN", "Port 22 is not open to the outside.", "The owner of the machine"],

@@ -19,8 +19,8 @@ export interface ErrorRow {
   readonly docs?: string
   /**
    * What a person reads: one sentence that says what happened, then, where there is something to do, what to do. Plain text,
-   * in which `{Port}` and `{port}` stand for "Port 4096" and "port 4096", `{project}` for "project misha" and `{hostname}` for
-   * the hostname, or for "this port", "this project" and "this address" where they are not known.
+   * in which `{Port}` and `{port}` stand for "Port 4096" and "port 4096", `{project}` for "project misha", `{Hostname}` and
+   * `{hostname}` for the hostname: or "this port", "this project" and "this address" where they are not known.
    */
   readonly title: string
 }

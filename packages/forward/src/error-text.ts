@@ -28,9 +28,10 @@ const named = (text: string, { hostname, port, project }: ErrorSubject): string 
     "{Port}": port === undefined ? "This port" : `Port ${port}`,
     "{port}": port === undefined ? "this port" : `port ${port}`,
     "{project}": project === undefined ? (hostname ?? "this project") : `project ${project}`,
+    "{Hostname}": hostname ?? "This address",
     "{hostname}": hostname ?? "this address",
   }
-  return text.replaceAll(/\{(?:[Pp]ort|project|hostname)\}/g, (name) => printable(names[name]!))
+  return text.replaceAll(/\{(?:[Pp]ort|project|[Hh]ostname)\}/g, (name) => printable(names[name]!))
 }
 
 /** Visible ASCII in one line, at most as long as a hostname: a terminal obeys control characters. */

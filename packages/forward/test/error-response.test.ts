@@ -105,16 +105,18 @@ describe("a failure", () => {
   })
 
   it("names what the request asked for, or nothing", () => {
-    const title = "{Port}, {port}, {project}, {hostname}, {Project}, {other}."
+    const title = "{Port}, {port}, {project}, {Hostname}, {hostname}, {Project}, {other}."
     const message = (given: ErrorResponseOptions["subject"]) =>
       (JSON.parse(make({ ...row, title }, given === undefined ? {} : { subject: given }).body) as { message: string })
         .message
     const rest = "{Project}, {other}."
-    expect(message(subject)).toBe(`Port 4096, port 4096, project misha, ${subject.hostname}, ${rest}`)
-    expect(message({ hostname: "www.example.com" })).toBe(
-      `This port, this port, www.example.com, www.example.com, ${rest}`,
+    expect(message(subject)).toBe(
+      `Port 4096, port 4096, project misha, ${subject.hostname}, ${subject.hostname}, ${rest}`,
     )
-    expect(message(undefined)).toBe(`This port, this port, this project, this address, ${rest}`)
+    expect(message({ hostname: "www.example.com" })).toBe(
+      `This port, this port, www.example.com, www.example.com, www.example.com, ${rest}`,
+    )
+    expect(message(undefined)).toBe(`This port, this port, this project, This address, this address, ${rest}`)
   })
 
   it("shows a name that is none as text: no markup, no control character, no further line", () => {

@@ -9,7 +9,7 @@ export const routerErrors = {
     400,
     "HOSTNAME_MALFORMED",
     "http_request_error",
-    "The hostname {hostname} is invalid. Check the address for typing errors.",
+    "{Hostname} is not a valid hostname. Check the address for typing errors.",
   ),
   RouteNotFound: errorRow(
     404,
@@ -21,21 +21,21 @@ export const routerErrors = {
     503,
     "ROUTE_UNKNOWN",
     "destination_unavailable",
-    "It cannot be looked up at the moment where {hostname} leads. Wait a little.",
+    "Where {hostname} leads cannot be looked up at the moment. Wait a little.",
     { retryAfter: 1 },
   ),
   RouteInvalid: errorRow(
     500,
     "ROUTE_INVALID",
     "proxy_configuration_error",
-    "The address {hostname} is misconfigured. The router's event names the field to correct.",
+    "{Hostname} is misconfigured. The router's event names the field to correct.",
   ),
   /** Of a `RouteInvalid` whose field is not supported yet. */
   RouteNotSupported: errorRow(
     501,
     "NOT_SUPPORTED",
     "proxy_configuration_error",
-    "The address {hostname} uses a setting that is not supported yet. The router's event names the field to correct.",
+    "{Hostname} uses a setting that is not supported yet. The router's event names the field to correct.",
   ),
   RouteRemoved: errorRow(
     410,
@@ -53,7 +53,7 @@ export const routerErrors = {
     508,
     "LOOP_DETECTED",
     "proxy_loop_detected",
-    "The address {hostname} leads back to itself. Check where the app forwards requests to.",
+    "{Hostname} leads back to itself. Check where the app forwards requests to.",
   ),
   UpgradeUnsupported: errorRow(
     501,

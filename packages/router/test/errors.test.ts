@@ -175,7 +175,7 @@ describe("every failure has one answer", () => {
     expect(body).toMatchObject({ error: code, docs, requestId })
     expect(body["retryable"]).toBe(retryAfter !== undefined || mayBeRetried.has(code))
     // What happened, and what to do, with no placeholder left.
-    expect(body["message"]).toMatch(/^[A-Z][^{}]*\.(?: [A-Z"][^{}]*\.)+$/)
+    expect(body["message"]).toMatch(/^[A-Z\da-z][^{}]*\.(?: [A-Z"][^{}]*\.)+$/)
   })
 
   it.each(rows.filter(({ headers, status }) => !headers?.["upgrade"] && status !== 401))(
@@ -264,7 +264,7 @@ describe("a failure says which", () => {
       /^There is no project at nobody\.iterate\.app\./,
     )
     expect(await message({}, "http://99999__misha.iterate.app/")).toBe(
-      'The hostname 99999__misha.iterate.app is invalid. "99999" is not a port from 1 to 65535. Check the address for typing errors.',
+      '99999__misha.iterate.app is not a valid hostname. "99999" is not a port from 1 to 65535. Check the address for typing errors.',
     )
   })
 
