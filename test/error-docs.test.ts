@@ -129,7 +129,7 @@ describe("the command of a page", () => {
       .replace("192.0.2.7:8080", `127.0.0.1:${ports.machine}`)
 
   it.each(Object.entries(pages))("about %s is one that a shell understands", async (_code, { command }) => {
-    await run("sh", ["-n", "-c", command])
+    expect(await run("sh", ["-n", "-c", command])).toEqual({ stdout: "", stderr: "" })
   })
 
   it.for(Object.entries(pages).filter(([, { reproduces }]) => reproduces === true))(

@@ -89,7 +89,7 @@ export const visit = async (browser: Browser, ingress: Ingress): Promise<readonl
     expect(gone?.status()).toBe(404)
     expect(gone?.headers()["content-type"]).toContain("text/html")
     expect(gone?.headers()["x-iterate-proxy-error"]).toBe("ROUTE_NOT_FOUND")
-    expect(await text(page, "h1")).toBe("Not found.")
+    expect(await text(page, "h1")).toBe(`There is no project at ${new URL(ingress.page).hostname}.`)
     expect(errors).toEqual([])
 
     await ingress.attach("mach_a")

@@ -98,7 +98,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await browser?.close()
-  for (const end of undo.reverse()) await end()
+  for (const end of undo.toReversed()) await end()
 })
 
 /** A page in a context of its own, with everything that the browser complained about. */

@@ -14,7 +14,7 @@ export interface ErrorResponseOptions {
   /** The name of the proxy in `Proxy-Status`, the same as in `Via`. */
   readonly pseudonym: string
   /** What `responseFormat` gives for the request. Default: JSON. */
-  readonly format?: ResponseFormat
+  readonly format?: ResponseFormat | undefined
   /** The request's method: a page in response to a form's POST does not reload, which would send the form again. Default GET. */
   readonly method?: string
   /** What the request asked for, for the placeholders of the row's title. */

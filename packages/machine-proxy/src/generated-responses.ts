@@ -43,7 +43,8 @@ export const generatedResponses = (settings: GeneratedResponseSettings): Generat
     failure: (tag, request, { trusted, port }) =>
       errorResponse(machineProxyErrors[tag], {
         ...settings,
-        format: responseFormat((lowerName) => request && headerValue(request.head.headers, lowerName)),
+        // Of what could not be read as a request nobody knows what it asks for.
+        format: request && responseFormat((lowerName) => headerValue(request.head.headers, lowerName)),
         subject: { port },
         requestId: (trusted && request && routersId(request)) || (request?.id ?? nextRequestId()),
         ...(request === undefined ? {} : { method: request.head.method }),

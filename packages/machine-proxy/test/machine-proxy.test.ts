@@ -141,7 +141,7 @@ describe("the id of a request", () => {
   const own = /^[a-z0-9]{10}-[a-z0-9]+$/
   const idOf = ({ headers, body }: RawResponse): string => {
     const id = headers["x-iterate-proxy-request-id"]!
-    expect(body).toContain(`(request ${id}, `)
+    expect([`(request ${id}, `, `"requestId":"${id}"`].some((shown) => body.includes(shown))).toBe(true)
     return id
   }
   const withId = (id: string) => `x-iterate-proxy-request-id: ${id}`

@@ -3,6 +3,7 @@ import type {
   ErrorRow,
   ErrorSubject,
   GeneratedResponse,
+  HeaderList,
   HopHeaderNames,
   ResponseFormat,
 } from "@project-ingress/forward"
@@ -39,7 +40,9 @@ export type ErrorResponses = Readonly<
 >
 
 /** The part of a request that its error response depends on. */
-export interface AskedRequest extends Pick<VisitorRequest, "method" | "host" | "headers"> {
+export interface AskedRequest extends Pick<VisitorRequest, "method" | "host"> {
+  /** Absent if the request could not be read: then the response is JSON. */
+  readonly headers?: HeaderList
   readonly requestId: string
 }
 
@@ -79,7 +82,7 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
   const { grammar, headerNames, errorResponses = {}, errorDocs } = settings
 
   const describe = ({ host, headers, requestId }: AskedRequest, port?: number): FailedRequest => {
-    const format = responseFormat((lowerName) => headerValue(headers, lowerName))
+    const format = headers === undefined ? "json" : responseFormat((lowerName) => headerValue(headers, lowerName))
     return { format, page: format === "page", requestId, subject: subjectOf(grammar, host, port) }
   }
 

@@ -38,7 +38,7 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
     try {
       return await respond(request, context)
     } catch (cause) {
-      const asked = { method: request.method, host: "", headers: [], requestId: nextRequestId() }
+      const asked = { method: request.method, host: "", requestId: nextRequestId() }
       const { replaced, response } = program.failed(new ProxyFailed({ cause }), asked, () => request)
       return replaced ?? responseFrom(response, request)
     }

@@ -119,5 +119,5 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
 /** Of what could not be understood as a request nothing is known. */
 const askedRequest = (request: IncomingRequest | undefined): AskedRequest =>
   request === undefined
-    ? { method: "GET", host: "", headers: [], requestId: nextRequestId() }
+    ? { method: "GET", host: "", requestId: nextRequestId() }
     : { method: request.head.method, host: request.head.host, headers: request.head.headers, requestId: request.id }
