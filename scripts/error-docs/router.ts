@@ -79,7 +79,7 @@ export const routerPages: CodePages = {
   },
   LOGIN_REQUIRED: {
     cause:
-      "A policy wants to know who asks. A browser that navigates is sent to the login page (302); a script, a WebSocket and curl get this response instead.",
+      "A policy wants to know the visitor. A browser that navigates is sent to the login page (302); a script, a WebSocket and curl get this response instead.",
     fix: [
       "Open the hostname in a browser, and sign in there.",
       "From a program, send the credentials that the platform accepts: its cookie or its token.",
@@ -116,7 +116,7 @@ export const routerPages: CodePages = {
     fix: [
       "Look at the `reason` and the `trace` of the router's event of the request, by its id: they name a policy that threw.",
       "Look at the events of type `error` (`onEvent` of `serveNode`, the log of the machine proxy).",
-      "If it is none of your own code, report it with the event and the version.",
+      "If it comes from none of that, report it with the event and the version.",
     ],
     command: `${ask("misha.example.com", "-sS")} | grep -i -e x-iterate-proxy-request-id -e proxy-status # which proxy, and which request`,
   },

@@ -7,7 +7,7 @@ let made = 0
  */
 export const nextRequestId = (): string => {
   // Not while the module is loaded: a Worker has no random numbers then.
-  prefix ??= Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => (byte % 36).toString(36)).join("")
+  prefix ??= crypto.getRandomValues(new BigUint64Array(1))[0]!.toString(36).padStart(10, "0").slice(-10)
   return `${prefix}-${(made++).toString(36)}`
 }
 
