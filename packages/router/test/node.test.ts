@@ -123,6 +123,32 @@ describe("a router on sockets", () => {
     expect([response.statusCode, response.headers["x-iterate-proxy-error"]]).toEqual([502, "PORT_CLOSED"])
   })
 
+  it("replaces them by a platform's own, and the connection goes on", async () => {
+    const replacing = createRouter({
+      grammar: hostnames,
+      store: routes,
+      providers: [local()],
+      signingKey: keys.signing,
+      errorResponses: { PortClosed: () => ({ status: 503, headers: [], body: "ours" }) },
+    })
+    const other = await serveNode(replacing).listen({ hostname: "127.0.0.1" })
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const answers: unknown[] = []
+    for (const path of ["/closed", "/echo"]) {
+      const options = { host: "127.0.0.1", port: other.port, path, headers: { host: "misha.iterate.app" }, agent }
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
+        httpRequest(options, resolve).on("error", reject).end()
+      })
+      answers.push([response.statusCode, response.headers["x-iterate-proxy-error"], await text(response)])
+    }
+    agent.destroy()
+    await other.close({ deadlineMs: 0 })
+    expect(answers).toEqual([
+      [503, "PORT_CLOSED", "ours"],
+      [200, undefined, ""],
+    ])
+  })
+
   it("does not follow redirects", async () => {
     const response = await open("/redirect")
     expect([response.statusCode, response.headers.location]).toEqual([302, "/elsewhere"])

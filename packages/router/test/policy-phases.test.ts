@@ -83,6 +83,14 @@ describe("an outcome", () => {
     expect(events).toMatchObject([{ type: "request", status: 429, error: "QuotaExceeded", reason: "12 of 10" }])
   })
 
+  it.each([{ status: 200 }, { code: "a b" }, { error: "" }, { title: 7 }, { docs: 7 }, { retryAfter: 0.5 }])(
+    "is no error whose row has %j",
+    (wrong) => {
+      const row = { status: 429, code: "QUOTA_EXCEEDED", error: "http_request_denied", title: "Over quota.", ...wrong }
+      expect(() => new PolicyError({ tag: "QuotaExceeded", row: row as never, reason: "12 of 10" })).toThrow(TypeError)
+    },
+  )
+
   it("of the first policy counts, over all phases", async () => {
     const ran: string[] = []
     const policies: Policy[] = [
