@@ -100,8 +100,9 @@ describe("the Worker in workerd", () => {
     ["0__misha.iterate.app", 400, "HOSTNAME_MALFORMED"],
     ["web--misha.iterate.app", 404, "ROUTE_NOT_FOUND"],
   ])("answers %s with %i", async (host, status, code) => {
-    const response = await open("/", { host })
-    expect([response.statusCode, await text(response)]).toEqual([status, `{"error":"${code}"}\n`])
+    const response = await open("/", { host, headers: { accept: "application/json" } })
+    const requestId = response.headers["x-iterate-proxy-request-id"]
+    expect([response.statusCode, JSON.parse(await text(response))]).toMatchObject([status, { error: code, requestId }])
   })
 
   it("passes coded octets as they are, empty answers, redirects and the app's own failures", async () => {

@@ -3,9 +3,12 @@
  * for the router and for the machine proxy: which headers end at a hop, what may be added and in which order, the ticket that
  * proves that a request comes from the router, and the response to a failure.
  */
-export { errorResponse, prefersHtml } from "./error-response.ts"
+export { errorResponse } from "./error-response.ts"
 export type { ErrorResponseOptions } from "./error-response.ts"
 export type { ErrorRow } from "./error-row.ts"
+export type { ErrorSubject } from "./error-text.ts"
+export { responseFormat } from "./response-format.ts"
+export type { ResponseFormat } from "./response-format.ts"
 export type { GeneratedResponse } from "./generated-response.ts"
 export { forwardErrors } from "./error-rows.ts"
 export type { ForwardErrorTag } from "./error-rows.ts"

@@ -19,6 +19,11 @@ export interface HopHeaderNames {
   readonly error: string
   /** To the app: the origin that the visitor sees, as in `https://4096__misha.iterate.app`. */
   readonly publicOrigin: string
+  /**
+   * To the machine: the request's id. To the client: the same, on a response that a proxy made. Of a client or an app it is
+   * dropped.
+   */
+  readonly requestId: string
   /** To the machine: prefix of headers that the provider's edge would intercept; the machine proxy restores them. */
   readonly tunnel: string
 }
@@ -42,6 +47,7 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
     stamp: `${prefix}-stamp`,
     error: `${prefix}-error`,
     publicOrigin: `${prefix}-public-origin`,
+    requestId: `${prefix}-request-id`,
     tunnel: `${prefix}-fwd-`,
   }
 }

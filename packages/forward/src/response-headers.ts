@@ -10,7 +10,8 @@ import { httpDate } from "./http-date.ts"
 export interface ResponseHop {
   readonly headerNames: HopHeaderNames
   /**
-   * True when the response bears our own machine proxy's stamp: then its error code reaches the client. From anybody else
+   * True when the response bears our own machine proxy's stamp: then its error code and the
+   * request's id reach the client. From anybody else
    * the whole family is dropped, because an app must not speak in our name.
    */
   readonly stamped: boolean
@@ -48,7 +49,7 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
     if (rule !== undefined && rule !== ESSENTIAL && rule !== IDENTITY && !(rule === TRAILER && shape.chunked)) continue
     if (named !== undefined && named.has(lower)) continue
     if (lower.startsWith(names.family) || lower.startsWith(names.prefix)) {
-      if (!(hop.stamped && lower === names.error)) continue
+      if (!hop.stamped || (lower !== names.error && lower !== names.requestId)) continue
     }
     if (isAlias(lower, names)) continue
     // RFC 9110 §8.6: no Content-Length on 1xx and 204.

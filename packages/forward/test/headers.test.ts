@@ -2,15 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { endToEndTrailers } from "../src/trailers.ts"
 import type { HeaderList, RequestHop, ResponseHop } from "../src/forward.ts"
-import {
-  defaultHeaderNames as names,
-  errorResponse,
-  forwardErrors,
-  hopHeaderNames,
-  requestHeaders,
-  responseHeaders,
-  prefersHtml,
-} from "../src/forward.ts"
+import { defaultHeaderNames as names, hopHeaderNames, requestHeaders, responseHeaders } from "../src/forward.ts"
 
 const edge: RequestHop = { headerNames: names, host: "localhost:3000", pseudonym: "test", trusted: false, add: [] }
 const machine: RequestHop = { ...edge, trusted: true }
@@ -276,51 +268,6 @@ describe("an edit of a response", () => {
 
   it("is not asked about an interim response", () => {
     expect(with_(() => ["X-Edited", "1"], 103)).not.toContain("X-Edited")
-  })
-})
-
-describe("a failure's answer", () => {
-  it("carries the code, and nothing of the request", () => {
-    const made = errorResponse(forwardErrors.PortClosed, { headerNames: names, pseudonym: "test" })
-    expect(made).toMatchObject({ status: 502, code: "PORT_CLOSED", body: '{"error":"PORT_CLOSED"}\n' })
-    expect(made.headers).toContain("test; error=connection_refused")
-  })
-
-  it("is a page for a person, which reloads where waiting helps", () => {
-    for (const row of [forwardErrors.Overloaded, forwardErrors.PortClosed]) {
-      const made = errorResponse(row, { headerNames: names, pseudonym: "test", page: true })
-      expect(made.body).toContain("<h1>")
-      expect(made.body).toContain('http-equiv="refresh"')
-      expect(made.headers.join("\n")).toContain("Retry-After\n1")
-    }
-  })
-
-  it("shows what happened as a heading, what to do below it, and the code", () => {
-    const row = {
-      status: 403,
-      code: "NO_ENTRY",
-      error: "http_request_denied",
-      title: "R&D is <closed>. Ask v1.2. Bye.",
-    }
-    const made = errorResponse(row, { headerNames: names, pseudonym: "test", page: true })
-    expect(made.body).toContain("<h1>R&amp;D is &lt;closed>.</h1><p>Ask v1.2. Bye.</p><p><code>403 NO_ENTRY</code></p>")
-    expect(made.body).not.toContain("refresh")
-  })
-
-  it.each(Object.entries(forwardErrors))("is complete for %s", (_tag, { status, code, error, title }) => {
-    expect([status >= 400 && status < 600, /^[A-Z_]+$/.test(code), /^[a-z_]+$/.test(error)]).toEqual([true, true, true])
-    expect(title).toMatch(/^[A-Z][^<&]*\.$/)
-  })
-
-  it.each([
-    [{ "sec-fetch-mode": "navigate" }, true],
-    [{ "sec-fetch-mode": "cors", accept: "text/html" }, false],
-    [{ accept: "text/html,application/xhtml+xml" }, true],
-    [{ accept: "application/json, text/html" }, false],
-    [{ accept: "*/*" }, false],
-    [{ "sec-fetch-mode": "navigate", upgrade: "websocket" }, false],
-  ])("for %j is a page: %s", (headers, page) => {
-    expect(prefersHtml((name) => (headers as Record<string, string>)[name])).toBe(page)
   })
 })
 

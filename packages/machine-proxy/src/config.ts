@@ -1,5 +1,6 @@
 import { hopHeaderNames } from "@project-ingress/forward"
 import type { VerificationKey } from "@project-ingress/forward"
+import { validErrorDocs } from "@project-ingress/forward/internal"
 import type { Limits } from "@project-ingress/forward/sockets"
 import { parseKeys, readKeyFile } from "./keys.ts"
 import { isLoopback } from "./loopback.ts"
@@ -72,6 +73,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
       return undefined
     }
   })
+  const errorDocs = read("INGRESS_ERROR_DOCS", (value) => (validErrorDocs(value) === undefined ? value : undefined))
   const log = read("INGRESS_LOG", oneOf("access", "errors", "off"))
   const drainMs = read("INGRESS_DRAIN_MS", integer(0, 600_000))
   const readyFd = read("INGRESS_READY_FD", integer(3, 65_535))
@@ -95,7 +97,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
         machine,
         keys,
         ports: given({ allow, deny }),
-        ...given({ host: hostPolicy, defaultPort, loopback, headerNames }),
+        ...given({ host: hostPolicy, defaultPort, loopback, headerNames, errorDocs }),
         ...(Object.keys(limits).length === 0 ? {} : { limits }),
       },
     },

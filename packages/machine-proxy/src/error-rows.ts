@@ -1,48 +1,50 @@
 import { forwardErrors } from "@project-ingress/forward"
 import type { ErrorRow } from "@project-ingress/forward"
+import { errorRow } from "@project-ingress/forward/internal"
 
 /**
  * The error response of each failure of the machine proxy, by tag: those it finds itself, and those of the engine that
  * moves its bytes. Most people see none of these pages, because the router responds first.
  */
 export const machineProxyErrors = {
-  TargetMissing: row(
+  TargetMissing: errorRow(
     400,
     "missing_proxy_target_host",
     "http_request_error",
     "The request does not say which app it is for. Open the app by its public hostname.",
   ),
-  TargetInvalid: row(
+  TargetInvalid: errorRow(
     400,
     "invalid_proxy_target_host",
     "http_request_error",
     "The target of the request is invalid. Open the app by its public hostname.",
   ),
-  TicketMissing: row(
+  TicketMissing: errorRow(
     401,
     "TICKET_REQUIRED",
     "http_request_denied",
     "This machine accepts requests from its router only. Open the app by its public hostname.",
   ),
-  TicketInvalid: row(
+  TicketInvalid: errorRow(
     401,
     "TICKET_INVALID",
     "http_request_denied",
-    "The router's ticket is invalid or has expired. Reload this page; if it stays, router and machine have different keys.",
+    "The router's ticket is invalid or has expired. Send the request again; if this stays, router and machine have different keys or clocks.",
   ),
-  MachineMisdirected: row(
+  MachineMisdirected: errorRow(
     421,
     "MACHINE_MISMATCH",
     "destination_unavailable",
-    "The request is for another machine. Reload this page.",
+    "The request is for another machine. Send it again by the app's public hostname.",
+    { retryable: true },
   ),
-  PortForbidden: row(
+  PortForbidden: errorRow(
     403,
     "PORT_FORBIDDEN",
     "http_request_denied",
-    "This port is not open to the outside. The owner of the machine can allow it.",
+    "{Port} is not open to the outside. The owner of the machine can allow it.",
   ),
-  LoopDetected: row(
+  LoopDetected: errorRow(
     508,
     "LOOP_DETECTED",
     "proxy_loop_detected",
@@ -53,7 +55,3 @@ export const machineProxyErrors = {
 
 /** The tags of {@link machineProxyErrors}. */
 export type MachineProxyErrorTag = keyof typeof machineProxyErrors
-
-function row(status: number, code: string, error: string, title: string): ErrorRow {
-  return { status, code, error, title }
-}

@@ -1,36 +1,55 @@
-import { errorResponse, headerValue, prefersHtml } from "@project-ingress/forward"
+import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
 import type { GeneratedResponse, HopHeaderNames } from "@project-ingress/forward"
+import { isRequestId, nextRequestId } from "@project-ingress/forward/internal"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { machineProxyErrors } from "./error-rows.ts"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
 
+/** What a failure's response names beside its row. */
+export interface Particulars {
+  /** Whether a ticket proves that the sender is the router: then the request keeps the id that the router gave it. */
+  readonly trusted: boolean
+  /** The port that was asked for. */
+  readonly port?: number | undefined
+}
+
 /** The responses that the proxy makes itself, each with the stamp. */
 export interface GeneratedResponses {
-  /** JSON or, for a navigation, a page. Without a request: JSON. */
-  readonly failure: (tag: MachineProxyErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
+  /** In the format that the request asks for. */
+  readonly failure: (
+    tag: MachineProxyErrorTag,
+    request: IncomingRequest | undefined,
+    particulars: Particulars,
+  ) => GeneratedResponse
   /** 200 `{"status":"ok"}`. */
   readonly healthy: GeneratedResponse
 }
 
-/**
- * Makes each response once, because none depends on its request beyond JSON or page. `pseudonym` is the proxy's in
- * `Via`.
- */
-export const generatedResponses = (headerNames: HopHeaderNames, pseudonym: string): GeneratedResponses => {
+/** What the responses have in common. `pseudonym` is the proxy's in `Via`. */
+export interface GeneratedResponseSettings {
+  readonly headerNames: HopHeaderNames
+  readonly pseudonym: string
+  readonly errorDocs: string | undefined
+}
+
+export const generatedResponses = (settings: GeneratedResponseSettings): GeneratedResponses => {
+  const { headerNames } = settings
   const stamp = [headerNames.stamp, "1"] as const
-  const pages = new Map<MachineProxyErrorTag, GeneratedResponse>()
-  const data = new Map<MachineProxyErrorTag, GeneratedResponse>()
+  const routersId = ({ head }: IncomingRequest): string | undefined => {
+    const id = headerValue(head.headers, headerNames.requestId)
+    return id !== undefined && isRequestId(id) ? id : undefined
+  }
   return {
-    failure: (tag, request) => {
-      const page = request !== undefined && prefersHtml((lowerName) => headerValue(request.head.headers, lowerName))
-      const made = page ? pages : data
-      let response = made.get(tag)
-      if (response === undefined) {
-        response = errorResponse(machineProxyErrors[tag], { headerNames, pseudonym, page, add: stamp })
-        made.set(tag, response)
-      }
-      return response
-    },
+    failure: (tag, request, { trusted, port }) =>
+      errorResponse(machineProxyErrors[tag], {
+        ...settings,
+        // Of what could not be read as a request nobody knows what it asks for.
+        format: request && responseFormat((lowerName) => headerValue(request.head.headers, lowerName)),
+        subject: { port },
+        requestId: (trusted && request && routersId(request)) || (request?.id ?? nextRequestId()),
+        ...(request === undefined ? {} : { method: request.head.method }),
+        add: stamp,
+      }),
     healthy: {
       status: 200,
       headers: ["Content-Type", "application/json", "Cache-Control", "no-store", ...stamp],

@@ -51,7 +51,9 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const isOpen = portGate(options.ports ?? {})
   const readHopFields = hopFieldsReader(headerNames)
   const appOn = localApps(options.loopback)
-  const { failure, healthy } = generatedResponses(headerNames, PSEUDONYM)
+  const { errorDocs } = options
+  const { failure, healthy } = generatedResponses({ headerNames, pseudonym: PSEUDONYM, errorDocs })
+  const refused = (tag: MachineProxyErrorTag, request: IncomingRequest) => failure(tag, request, { trusted: false })
 
   const response: ResponseHop = { headerNames, stamped: false, add: [headerNames.stamp, "1"] }
   const upgradeResponse = ({ status }: { readonly status: number }): ResponseHop => {
@@ -70,16 +72,16 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     const { ticket, tickets, target, targets, looped } = readHopFields(head.headers)
     if (targets === 0 && head.method === "GET" && head.target === healthCheckPath) return healthy
     // Only apps get this header, so its sender was reached through this proxy (RFC 9110 §7.6).
-    if (looped) return failure("LoopDetected", request)
+    if (looped) return refused("LoopDetected", request)
     const onlyTarget = targets > 1 ? INVALID_TARGET : target
     if (verify === undefined) return forward(request, onlyTarget, false)
     // Of two tickets, every reader may choose another one.
-    if (tickets > 1) return failure("TicketInvalid", request)
+    if (tickets > 1) return refused("TicketInvalid", request)
     const refusal = verify(ticket)
     if (refusal === undefined) return forward(request, onlyTarget, true)
-    if (typeof refusal === "string") return failure(refusalTags[refusal], request)
+    if (typeof refusal === "string") return refused(refusalTags[refusal], request)
     return refusal.then((late) =>
-      late === undefined ? forward(request, onlyTarget, true) : failure(refusalTags[late], request),
+      late === undefined ? forward(request, onlyTarget, true) : refused(refusalTags[late], request),
     )
   }
 
@@ -87,11 +89,12 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const forward = (request: IncomingRequest, targetField: string | undefined, trusted: boolean): Decision => {
     const { head } = request
     const target = parseTarget(targetField, defaultPort)
-    if (target === "missing") return failure("TargetMissing", request)
-    if (target === "invalid") return failure("TargetInvalid", request)
-    if (target.port === request.localPort) return failure("LoopDetected", request)
-    if (!isOpen(target.port)) return failure("PortForbidden", request)
-    const app = appOn(target.port)
+    if (target === "missing") return failure("TargetMissing", request, { trusted })
+    if (target === "invalid") return failure("TargetInvalid", request, { trusted })
+    const { port } = target
+    if (port === request.localPort) return failure("LoopDetected", request, { trusted, port })
+    if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port })
+    const app = appOn(port)
     const { via } = headerNames
     return {
       origin: app.address,
@@ -115,7 +118,12 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
 
   return createEngine({
     onRequest,
-    failure,
+    // Only what has a valid ticket, or needs none, is sent on.
+    failure: (tag, request, directive) =>
+      failure(tag, request, {
+        trusted: directive !== undefined && verify !== undefined,
+        port: directive?.origin.port,
+      }),
     headerNames,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),

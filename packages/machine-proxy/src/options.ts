@@ -1,5 +1,5 @@
 import type { HopHeaderNames, VerificationKey } from "@project-ingress/forward"
-import { accept, checkOptions, kindOf, validHeaderNames } from "@project-ingress/forward/internal"
+import { accept, checkOptions, kindOf, validErrorDocs, validHeaderNames } from "@project-ingress/forward/internal"
 import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { EngineEvent, Limits } from "@project-ingress/forward/sockets"
 import { verificationKeyProblem } from "./keys.ts"
@@ -38,6 +38,11 @@ export interface MachineProxyOptions {
   readonly loopback?: string
   /** The header names of the hop, from `hopHeaderNames`; must be the router's. Default `x-iterate-proxy-*`. */
   readonly headerNames?: HopHeaderNames
+  /**
+   * Where the pages about error codes are: a URL with `{code}` in it, `https://docs.example.com/errors/{code}`. A generated
+   * response links to it. Default: this project's own pages.
+   */
+  readonly errorDocs?: string
   /** Times in ms, sizes in bytes; each field of `Limits` has its default and the reason for it. */
   readonly limits?: Partial<Limits>
   /** Called once per request when it is over, and for each internal error. What it throws is ignored. */
@@ -92,6 +97,7 @@ const fields = {
   defaultPort: unless(isPort, "a port, 1 to 65535"),
   loopback: unless(isLoopback, "127.x.y.z or ::1"),
   headerNames: validHeaderNames,
+  errorDocs: validErrorDocs,
   limits: accept.object,
   onEvent: accept.function,
   onUpgrade: accept.function,

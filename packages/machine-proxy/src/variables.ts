@@ -63,6 +63,8 @@ export const variables = {
   INGRESS_LOOPBACK: "the one loopback address that apps listen on, 127.x.y.z or ::1; default 127.0.0.1 and ::1",
   INGRESS_HEADER_PREFIX:
     'the prefix of the headers between router and machine, 1 to 64 of a-z, 0-9 and inner "-"; default x-iterate-proxy',
+  INGRESS_ERROR_DOCS:
+    "the URL of the pages about error codes, http or https, with {code} in it; default this project's own",
   INGRESS_LOG: "access, errors or off; default access",
   INGRESS_DRAIN_MS: "drain time-out in ms, for in-flight requests at a stop, 0 to 600000; default 10000",
   INGRESS_READY_FD:

@@ -46,6 +46,7 @@ export const startApp = async (host?: string): Promise<Running> => {
     response.setHeader("content-type", "application/json")
     // An app's response may not carry the hop's headers to the router.
     response.setHeader("x-iterate-proxy-error", "FORGED")
+    response.setHeader("x-iterate-proxy-request-id", "FORGED")
     response.setHeader("x-iterate-proxy-stamp", "forged")
     response.end(JSON.stringify({ url: request.url, method: request.method, headers: request.rawHeaders }))
   })

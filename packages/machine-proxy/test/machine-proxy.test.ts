@@ -47,8 +47,8 @@ describe("a ticket", () => {
   it("is required", async () => {
     const response = await raw(proxy.port, [...start, target(app.port)])
     expect(failureOf(response)).toEqual(stamped(401, "TICKET_REQUIRED"))
-    expect(response.body).toContain('{"error":"TICKET_REQUIRED"}')
-    expect(response.headers).toMatchObject({ "content-type": "application/json", "cache-control": "no-store" })
+    expect(response.body).toMatch(/^401 TICKET_REQUIRED: .* Open the app by its public hostname\./)
+    expect(response.headers).toMatchObject({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" })
   })
 
   it("is refused when it is forged, signed by another, altered or two", async () => {
@@ -93,20 +93,88 @@ describe("a ticket", () => {
 })
 
 describe("a failure", () => {
-  it("is a page for a navigation, stamped like any response, and data for everything else", async () => {
+  it("is a page for a navigation, stamped like any response, JSON for a program and a line of text for curl", async () => {
     const closed = await closedPort()
     const ask = (field: string) => get(proxy.port, closed, [field])
     for (const field of ["Accept: text/html,*/*", "Sec-Fetch-Mode: navigate"]) {
       const page = await ask(field)
       expect([page.status, page.headers["content-type"]]).toEqual([502, "text/html; charset=utf-8"])
       expect(page.headers).toMatchObject({ "x-iterate-proxy-stamp": "1", "x-iterate-proxy-error": "PORT_CLOSED" })
-      expect(page.body).toContain("<h1>Nothing is listening on this port.</h1>")
+      expect(page.body).toContain(`<h1>Port ${closed} is not listening yet.</h1>`)
     }
-    for (const field of ["Accept: */*", "Accept: text/html\r\nSec-Fetch-Mode: cors"]) {
+    for (const field of ["Accept: application/json", "Accept: text/html\r\nSec-Fetch-Mode: cors"]) {
       const data = await ask(field)
       expect(failureOf(data)).toEqual(stamped(502, "PORT_CLOSED"))
       expect(data.headers["content-type"]).toBe("application/json")
+      expect(JSON.parse(data.body)).toMatchObject({
+        error: "PORT_CLOSED",
+        message: expect.stringContaining(`Port ${closed} is not listening yet.`),
+        retryable: true,
+      })
     }
+    const line = await ask("Accept: */*")
+    expect(failureOf(line)).toEqual(stamped(502, "PORT_CLOSED"))
+    expect(line.body).toMatch(new RegExp(`^502 PORT_CLOSED: Port ${closed} is not listening yet\\. .*\\n$`))
+  })
+
+  it("names the port that it is about, with the ticket's target only", async () => {
+    await using closing = await startProxy({ ports: { allow: [app.port] } })
+    const closed = await closedPort()
+    expect((await get(closing.port, closed)).body).toMatch(`403 PORT_FORBIDDEN: Port ${closed} is not open`)
+    expect((await raw(closing.port, [...start, target(closed)])).body).not.toContain(String(closed))
+  })
+
+  it("links to the pages about codes that its platform has", async () => {
+    await using proxied = await startProxy({ errorDocs: "https://docs.example.com/{code}" })
+    expect((await get(proxied.port, await closedPort())).body).toContain(", https://docs.example.com/PORT_CLOSED)")
+  })
+
+  it("has no body for HEAD, and says how long it would be", async () => {
+    const head = [`HEAD / HTTP/1.1`, ...start.slice(1), `x-iterate-proxy-ticket: ${ticket}`]
+    const response = await raw(proxy.port, [...head, target(await closedPort())])
+    expect(failureOf(response)).toEqual(stamped(502, "PORT_CLOSED"))
+    expect([response.body, Number(response.headers["content-length"]) > 80]).toEqual(["", true])
+  })
+})
+
+describe("the id of a request", () => {
+  const own = /^[a-z0-9]{10}-[a-z0-9]+$/
+  const idOf = ({ headers, body }: RawResponse): string => {
+    const id = headers["x-iterate-proxy-request-id"]!
+    expect([`(request ${id}, `, `"requestId":"${id}"`].some((shown) => body.includes(shown))).toBe(true)
+    return id
+  }
+  const withId = (id: string) => `x-iterate-proxy-request-id: ${id}`
+
+  it("is the router's in every failure of a request with a valid ticket", async () => {
+    await using closing = await startProxy({ ports: { allow: [app.port] } })
+    const closed = await closedPort()
+    expect(idOf(await get(proxy.port, closed, [withId("k3v9x2m1qa-1f")]))).toBe("k3v9x2m1qa-1f")
+    expect(idOf(await get(closing.port, closed, [withId("k3v9x2m1qa-1g")]))).toBe("k3v9x2m1qa-1g")
+    expect(idOf(await get(proxy.port, undefined, [withId("k3v9x2m1qa-1h")]))).toBe("k3v9x2m1qa-1h")
+  })
+
+  it("is the proxy's own without a valid ticket, without keys, without one and in place of a hostile one", async () => {
+    await using open = await startProxy({ keys: "insecure" })
+    const closed = await closedPort()
+    const ids = [
+      idOf(await raw(proxy.port, [...start, target(closed), withId("forged-1")])),
+      idOf(await get(proxy.port, closed, ["x-iterate-proxy-ticket: another", withId("forged-1")])),
+      idOf(await raw(open.port, [...start, target(closed), withId("forged-1")])),
+      idOf(await get(proxy.port, closed)),
+      idOf(await get(proxy.port, closed, [withId("<b>")])),
+      idOf(await get(proxy.port, closed, [withId("x".repeat(65))])),
+      idOf(await raw(proxy.port, ["GET / HTTP/1.1", "No Host"])),
+    ]
+    for (const id of ids) expect(id).toMatch(own)
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  it("reaches no app, and no client gets an app's", async () => {
+    const response = await get(proxy.port, app.port, [withId("k3v9x2m1qa-1f")])
+    expect(response.status).toBe(200)
+    expect(receivedBy(response)).not.toHaveProperty("x-iterate-proxy-request-id")
+    expect(response.headers).not.toHaveProperty("x-iterate-proxy-request-id")
   })
 })
 

@@ -85,6 +85,7 @@ describe("options", () => {
       defaultPort: 8000,
       loopback: "::1",
       headerNames: hopHeaderNames("x-acme"),
+      errorDocs: "https://docs.example.com/{code}",
       limits: { maxConnections: 5, tunnelIdleTimeoutMs: 0 },
       onEvent: () => undefined,
       onUpgrade: () => undefined,

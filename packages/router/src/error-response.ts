@@ -1,23 +1,67 @@
-import { errorResponse, headerValue, prefersHtml } from "@project-ingress/forward"
-import type { ErrorRow, GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
+import type {
+  ErrorRow,
+  ErrorSubject,
+  GeneratedResponse,
+  HeaderList,
+  HopHeaderNames,
+  ResponseFormat,
+} from "@project-ingress/forward"
 import { validGeneratedResponse } from "@project-ingress/forward/internal"
+import { parse, portOf } from "@project-ingress/hostname"
+import type { Grammar } from "@project-ingress/hostname"
 import { providerErrors } from "@project-ingress/providers/internal"
 import { routerErrors } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
 import { pseudonym } from "./hop/loop.ts"
 import { PolicyError } from "./policies/policy-error.ts"
+import type { VisitorRequest } from "./program/sender.ts"
 
-/** Replaces responses by the error's tag. Gets the row and whether a page is wanted; `undefined` keeps the standard one. */
+/** What is known of a request whose response failed. */
+export interface FailedRequest {
+  /** What the client asked for: a page, JSON or plain text. */
+  readonly format: ResponseFormat
+  /** Whether a page is wanted. */
+  readonly page: boolean
+  readonly requestId: string
+  /**
+   * What the visitor knows as well: hostname, and what it says of project and port. Untrusted text, to be escaped. The port is the
+   * one arrived at where a port is closed.
+   */
+  readonly subject: ErrorSubject
+}
+
+/**
+ * Replaces responses by the error's tag. Gets the row, and what is known of the request; `undefined` keeps the standard one. A
+ * response without the headers of the code and the request's id is given them.
+ */
 export type ErrorResponses = Readonly<
-  Record<string, (row: ErrorRow, options: { readonly page: boolean }) => GeneratedResponse | undefined>
+  Record<string, (row: ErrorRow, request: FailedRequest) => GeneratedResponse | undefined>
 >
 
-/** What the response depends on beside the failure. */
-export interface ErrorResponseContext {
-  /** The request's fields as they arrived; empty if it could not be read. */
-  readonly headers: HeaderList
+/** The part of a request that its error response depends on. */
+export interface AskedRequest extends Pick<VisitorRequest, "method" | "host"> {
+  /** Absent if the request could not be read: then the response is JSON. */
+  readonly headers?: HeaderList
+  readonly requestId: string
+}
+
+/** What the error responses of a router depend on beside the request. */
+export interface ErrorResponseSettings {
+  readonly grammar: Grammar
   readonly headerNames: HopHeaderNames
-  readonly errorResponses: ErrorResponses | undefined
+  readonly errorResponses?: ErrorResponses | undefined
+  readonly errorDocs?: string | undefined
+}
+
+/** Makes the error responses of one router: the one place where a failure turns into a status. */
+export interface ErrorResponder {
+  /** The response for a failure of the program. */
+  readonly forError: (error: RouterError, request: AskedRequest) => GeneratedResponse
+  /** The response for a row: for the failures of an engine, which are tags alone. */
+  readonly forRow: (tag: string, row: ErrorRow, request: AskedRequest) => GeneratedResponse
+  /** What replaces a response that a machine's proxy generated, by status and code; `undefined`: nothing does. */
+  readonly replacing: (status: number, code: string, request: AskedRequest) => GeneratedResponse | undefined
 }
 
 /** An error response, and the one that `onError` wants instead of it. */
@@ -26,46 +70,79 @@ export interface FailedResponse {
   readonly replaced?: Response
 }
 
-/** The response for a failure: the one place where a router's error turns into a status. */
-export const responseForError = (error: RouterError, context: ErrorResponseContext): GeneratedResponse => {
-  const location = error instanceof PolicyError ? error.location : undefined
-  const row = rowOf(error)
-  // A hidden denial must not be distinguishable: whatever replaces a missing route's response replaces it, too.
-  const tag = row === routerErrors.RouteNotFound ? "RouteNotFound" : error._tag
-  return responseForRow(tag, row, context, {
-    ...(location === undefined ? {} : { location }),
-    ...("retryAfterMs" in error ? retryAfter(error.retryAfterMs) : {}),
-  })
+/** What one failure adds to its row. */
+interface Particulars {
+  readonly port?: number
+  readonly detail?: string
+  readonly location?: string | undefined
+  readonly retryAfter?: number
 }
 
-/** The response for a row, as {@link responseForError} gives it: for the failures of an engine, which are tags alone. */
-export const responseForRow = (
-  tag: string,
-  row: ErrorRow,
-  { headers, headerNames, errorResponses }: ErrorResponseContext,
-  more: { readonly location?: string; readonly retryAfter?: number } = {},
-): GeneratedResponse => {
-  const page = prefersHtml((lowerName) => headerValue(headers, lowerName))
-  const replaced = replacement(errorResponses, tag, row, page)
-  if (replaced !== undefined) return replaced
-  const { location, ...rest } = more
-  // A redirect only where a person looks: a script that follows it would get a login page for data.
-  const moved = page && location !== undefined ? ({ status: 302, add: ["Location", location] } as const) : {}
-  return errorResponse(row, { headerNames, pseudonym, page, ...rest, ...moved })
+export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder => {
+  const { grammar, headerNames, errorResponses = {}, errorDocs } = settings
+
+  const describe = ({ host, headers, requestId }: AskedRequest, port?: number): FailedRequest => {
+    const format = headers === undefined ? "json" : responseFormat((lowerName) => headerValue(headers, lowerName))
+    return { format, page: format === "page", requestId, subject: subjectOf(grammar, host, port) }
+  }
+
+  const replacement = (tag: string, row: ErrorRow, failed: FailedRequest): GeneratedResponse | undefined => {
+    try {
+      const replaced = Object.hasOwn(errorResponses, tag) ? errorResponses[tag]!(row, failed) : undefined
+      if (replaced === undefined || validGeneratedResponse(replaced) !== undefined) return undefined
+      const ours = [headerNames.error, row.code, headerNames.requestId, failed.requestId]
+      const missing = ours.filter((_, at) => headerValue(replaced.headers, ours[at - (at % 2)]!) === undefined)
+      return { code: row.code, ...replaced, headers: [...replaced.headers, ...missing] }
+    } catch {
+      // A page that fails must not fail the response.
+      return undefined
+    }
+  }
+
+  const respond = (tag: string, row: ErrorRow, request: AskedRequest, more: Particulars = {}): GeneratedResponse => {
+    const { location, port, ...rest } = more
+    const failed = describe(request, port)
+    const replaced = replacement(tag, row, failed)
+    if (replaced !== undefined) return replaced
+    // A redirect only where a person looks: a script that follows it would get a login page for data.
+    const moved = failed.page && location !== undefined ? ({ status: 302, add: ["Location", location] } as const) : {}
+    const { format, requestId, subject } = failed
+    const about = { format, method: request.method, requestId, subject, errorDocs }
+    return errorResponse(row, { headerNames, pseudonym, ...about, ...rest, ...moved })
+  }
+
+  return {
+    forError: (error, request) => {
+      const row = rowOf(error)
+      // A hidden denial must not be distinguishable: whatever replaces a missing route's response replaces it, too.
+      const tag = row === routerErrors.RouteNotFound ? "RouteNotFound" : error._tag
+      return respond(tag, row, request, {
+        ...("retryAfterMs" in error ? retryAfter(error.retryAfterMs) : {}),
+        ...particulars(error),
+      })
+    },
+    forRow: respond,
+    replacing: (status, code, request) => {
+      const [tag, row] = Object.entries(rows).find(([, each]) => each.status === status && each.code === code) ?? []
+      return tag === undefined || row === undefined ? undefined : replacement(tag, row, describe(request))
+    },
+  }
 }
 
-const replacement = (
-  errorResponses: ErrorResponses = {},
-  tag: string,
-  row: ErrorRow,
-  page: boolean,
-): GeneratedResponse | undefined => {
-  try {
-    const replaced = Object.hasOwn(errorResponses, tag) ? errorResponses[tag]!(row, { page }) : undefined
-    return replaced === undefined || validGeneratedResponse(replaced) === undefined ? replaced : undefined
-  } catch {
-    // A page that fails must not fail the response.
-    return undefined
+const particulars = (error: RouterError): Particulars => {
+  if (error instanceof PolicyError) return { location: error.location }
+  if (error._tag === "PortClosed") return { port: error.port }
+  return error._tag === "HostnameMalformed" ? { detail: error.reason } : {}
+}
+
+/** What the visitor knows: the hostname, and what it says. */
+const subjectOf = (grammar: Grammar, host: string, arrivedAt: number | undefined): ErrorSubject => {
+  const target = parse(grammar, host)
+  const named = target._tag === "Target" ? target : undefined
+  return {
+    hostname: host.replace(/:\d+$/, "") || undefined,
+    project: named?.slug,
+    port: arrivedAt ?? (named && portOf(grammar, named)),
   }
 }
 

@@ -1,64 +1,65 @@
-import { forwardErrors } from "@project-ingress/forward"
 import type { ErrorRow } from "@project-ingress/forward"
+import { errorRow, upstreamErrors } from "@project-ingress/forward/internal"
 import type { OwnError } from "./errors.ts"
 
 /** How the router's own failures look to a client. Providers, policies and the engine bring the rows of theirs. */
 export const routerErrors = {
-  HostnameMalformed: {
-    status: 400,
-    code: "HOSTNAME_MALFORMED",
-    error: "http_request_error",
-    title: "Invalid hostname. Check the address for typing errors.",
-  },
-  RouteNotFound: {
-    status: 404,
-    code: "ROUTE_NOT_FOUND",
-    error: "destination_not_found",
-    title: "Not found. No project has this address.",
-  },
-  RouteUnknown: {
-    status: 503,
-    code: "ROUTE_UNKNOWN",
-    error: "destination_unavailable",
-    retryAfter: 1,
-    title: "Route temporarily unavailable. This page reloads by itself.",
-  },
-  RouteInvalid: {
-    status: 500,
-    code: "ROUTE_INVALID",
-    error: "proxy_configuration_error",
-    title: "This address is misconfigured. Its owner has to correct the route.",
-  },
+  /** With the reason as the next sentence. */
+  HostnameMalformed: errorRow(
+    400,
+    "HOSTNAME_MALFORMED",
+    "http_request_error",
+    "{Hostname} is not a valid hostname. Check the address for typing errors.",
+  ),
+  RouteNotFound: errorRow(
+    404,
+    "ROUTE_NOT_FOUND",
+    "destination_not_found",
+    "There is no project at {hostname}. Check the address for typing errors.",
+  ),
+  RouteUnknown: errorRow(
+    503,
+    "ROUTE_UNKNOWN",
+    "destination_unavailable",
+    "Where {hostname} leads cannot be looked up at the moment. Wait a little.",
+    { retryAfter: 1 },
+  ),
+  RouteInvalid: errorRow(
+    500,
+    "ROUTE_INVALID",
+    "proxy_configuration_error",
+    "{Hostname} is misconfigured. The router's event names the field to correct.",
+  ),
   /** Of a `RouteInvalid` whose field is not supported yet. */
-  RouteNotSupported: {
-    status: 501,
-    code: "NOT_SUPPORTED",
-    error: "proxy_configuration_error",
-    title: "This address uses a setting that is not supported yet.",
-  },
-  RouteRemoved: {
-    status: 410,
-    code: "ROUTE_REMOVED",
-    error: "destination_not_found",
-    title: "Gone. The project at this address was removed.",
-  },
-  MachineDetached: {
-    status: 503,
-    code: "MACHINE_DETACHED",
-    error: "destination_unavailable",
-    title: "No machine is attached to this project. Attach one, then reload.",
-  },
-  LoopDetected: {
-    status: 508,
-    code: "LOOP_DETECTED",
-    error: "proxy_loop_detected",
-    title: "This address leads back to itself.",
-  },
-  UpgradeUnsupported: {
-    status: 501,
-    code: "UPGRADE_UNSUPPORTED",
-    error: "http_request_error",
-    title: "WebSockets are not passed on here.",
-  },
-  ProxyFailed: forwardErrors.ProxyFailed,
+  RouteNotSupported: errorRow(
+    501,
+    "NOT_SUPPORTED",
+    "proxy_configuration_error",
+    "{Hostname} uses a setting that is not supported yet. The router's event names the field to correct.",
+  ),
+  RouteRemoved: errorRow(
+    410,
+    "ROUTE_REMOVED",
+    "destination_not_found",
+    "There is no project at {hostname} any more. It was removed.",
+  ),
+  MachineDetached: errorRow(
+    503,
+    "MACHINE_DETACHED",
+    "destination_unavailable",
+    "No machine is attached to {project}. Attach one, then reload.",
+  ),
+  LoopDetected: errorRow(
+    508,
+    "LOOP_DETECTED",
+    "proxy_loop_detected",
+    "{Hostname} leads back to itself. Check where the app forwards requests to.",
+  ),
+  UpgradeUnsupported: errorRow(
+    501,
+    "UPGRADE_UNSUPPORTED",
+    "http_request_error",
+    "WebSockets are not passed on here. Run the router with serveNode, or on Cloudflare Workers.",
+  ),
+  ProxyFailed: upstreamErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>

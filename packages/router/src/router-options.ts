@@ -28,8 +28,16 @@ export interface RouterOptions extends RouterSettings {
    * on Cloudflare. Default: none is known. `serveNode` knows the peer by itself.
    */
   readonly clientAddress?: (request: Request) => string | null | undefined
-  /** Replaces error responses by the error's tag: a page of your own for `MachineDetached`. What it throws is ignored. */
+  /**
+   * Replaces error responses by the error's tag: a page of your own for `MachineDetached`, or for `PortClosed`, which a machine's
+   * proxy finds. What it throws is ignored.
+   */
   readonly errorResponses?: ErrorResponses
+  /**
+   * Where the pages about error codes are: a URL with `{code}` in it, `https://docs.example.com/errors/{code}`, for all codes,
+   * also those of your policies. A response links to it. Default: this project's own pages, for its own codes.
+   */
+  readonly errorDocs?: string
   /**
    * May replace the response to a failure of one request. `undefined`, or a throw, keeps the standard one. The error's `cause`
    * is for logs only.
@@ -57,6 +65,8 @@ export interface RedirectLoopEvent {
 /** A request of ours, reported once, when the head of its response is known. */
 export interface RequestEvent {
   readonly type: "request"
+  /** Names the request: the same in the response that the router or the machine's proxy generated for it. */
+  readonly requestId: string
   readonly method: string
   /** The authority that was asked for. */
   readonly host: string

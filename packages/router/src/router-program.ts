@@ -1,5 +1,5 @@
 import { defaultHeaderNames } from "@project-ingress/forward"
-import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import type { HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { makeMachines } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"
@@ -9,8 +9,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import { responseForError } from "./error-response.ts"
-import type { ErrorResponses, FailedResponse } from "./error-response.ts"
+import { errorResponder } from "./error-response.ts"
+import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { PolicyMistake } from "./policies/policy-error.ts"
@@ -39,19 +39,19 @@ export interface RouterProgram {
   readonly headersTimeoutMs: number
   readonly transport: typeof forwardFetch
   readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
-  readonly errorResponses: ErrorResponses | undefined
+  readonly errors: Pick<ErrorResponder, "forRow">
   /**
    * Runs the program for one request and makes the host's response of what it came to; then the request's event is reported.
    * If `respond` throws, it is called once more, with a failure. `original` is for `onError` and is called only when needed.
    */
   readonly run: <A, R>(
-    request: VisitorRequest,
+    request: VisitorRequest & AskedRequest,
     sender: Sender<A>,
     original: () => Request,
     respond: (outcome: RequestOutcome<A>) => R,
   ) => Promise<R>
   /** The response for an error that a host met outside the program. */
-  readonly failed: (error: RouterError, headers: HeaderList, original: () => Request) => FailedResponse
+  readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
   readonly watch: (signal: AbortSignal) => Promise<void>
 }
@@ -61,7 +61,8 @@ const HEADERS_TIMEOUT_MS = 120_000
 
 /** The program of a router. Opens nothing and starts nothing. Throws as `makeMachines` does. */
 export const makeProgram = (options: RouterOptions): RouterProgram => {
-  const { headerNames = defaultHeaderNames, errorResponses, onError, onEvent } = options
+  const { headerNames = defaultHeaderNames, onError, onEvent } = options
+  const errors = errorResponder({ ...options, headerNames })
   const report = (event: RouterEvent): void => {
     try {
       onEvent?.(event)
@@ -76,14 +77,27 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   const program = handle(options)
   const runExit = Effect.runPromiseExitWith(services)
 
-  const failed: RouterProgram["failed"] = (error, headers, original) => {
-    const response = responseForError(error, { headers, headerNames, errorResponses })
+  const failed: RouterProgram["failed"] = (error, request, original) => {
+    const response = errors.forError(error, request)
     try {
       const replaced: unknown = onError?.(error, original())
       return isResponse(replaced) ? { response, replaced } : { response }
     } catch {
       return { response }
     }
+  }
+
+  /** A response that the machine's proxy generated for a failure may be replaced as one of the router's own. */
+  const replaced = <A>(
+    outcome: RequestOutcome<A>,
+    request: AskedRequest,
+    sender: Pick<Sender<A>, "discard">,
+  ): RequestOutcome<A> => {
+    if (outcome._tag !== "Machine" || outcome.code === undefined) return outcome
+    const response = errors.replacing(outcome.status, outcome.code, request)
+    if (response === undefined) return outcome
+    sender.discard(outcome.response)
+    return { _tag: "Generated", response }
   }
 
   const run: RouterProgram["run"] = async (request, sender, original, respond) => {
@@ -94,15 +108,14 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         return request.signal
       },
     })
-    const failure = (error: RouterError) =>
-      ({ _tag: "Failed", error, ...failed(error, request.headers, original) }) as const
-    const outcome = requestOutcome(exit, failure)
+    const failure = (error: RouterError) => ({ _tag: "Failed", error, ...failed(error, request, original) }) as const
+    const outcome = replaced(requestOutcome(exit, failure), request, sender)
     const end = (outcome: RequestOutcome<unknown>) => {
       if (outcome._tag === "NotOurs") return
-      const { method, host, clientAddress } = request
+      const { requestId, method, host, clientAddress } = request
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
-      report({ type: "request", method, host, ...client, ...reported(outcome), durationMs, trace })
+      report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
       if (outcome._tag === "Machine" && outcome.redirectsToItself) report(redirectLoop(host, outcome.route))
     }
     try {
@@ -123,7 +136,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     headersTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
     transport: options.transport ?? forwardFetch,
     clientAddress: options.clientAddress,
-    errorResponses,
+    errors,
     run,
     failed,
     explain: (hostname, request) => Effect.runPromiseWith(services)(explain(options, hostname, request)),

@@ -6,6 +6,7 @@ import {
   accept,
   checkOptions,
   isThenable,
+  validErrorDocs,
   validHeaderNames,
   validateSigningKey,
 } from "@project-ingress/forward/internal"
@@ -21,7 +22,7 @@ export { PolicyError } from "./policies/policy-error.ts"
 export type { PolicyErrorFields } from "./policies/policy-error.ts"
 export type { HeaderEdit } from "./policies/header-edit.ts"
 export type { Outcome, Policy, PolicyInput, PolicyRequest, ResponseSummary, Route } from "./policies/policy.ts"
-export type { ErrorResponses } from "./error-response.ts"
+export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
 export type { ExplainedRequest, Explanation } from "./program/explain.ts"
 export type { TraceStep } from "./program/trace.ts"
@@ -102,6 +103,7 @@ const checks = {
   transport: accept.function,
   clientAddress: accept.function,
   errorResponses: isErrorResponses,
+  errorDocs: validErrorDocs,
   onError: accept.function,
   onEvent: accept.function,
 } as const

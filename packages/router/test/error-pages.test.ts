@@ -1,28 +1,48 @@
 /** Error responses that a platform replaces by tag. */
-import { expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { AccessDenied } from "../src/router.ts"
-import { setup } from "./fakes.ts"
+import type { ErrorResponses, FailedRequest } from "../src/router.ts"
+import { setup, stamped } from "./fakes.ts"
 
-const ask = async (options: Parameters<typeof setup>[0], headers: Record<string, string> = {}) => {
-  const response = await setup(options).router.fetch(new Request("http://nobody.iterate.app/", { headers }))
-  return { status: response!.status, body: await response!.text(), type: response!.headers.get("content-type") }
+const ask = async (
+  options: Parameters<typeof setup>[0],
+  headers: Record<string, string> = {},
+  url = "http://4096__nobody.iterate.app/",
+) => {
+  const response = await setup(options).router.fetch(new Request(url, { headers }))
+  return { status: response!.status, body: await response!.text(), headers: Object.fromEntries(response!.headers) }
 }
 const page = { "sec-fetch-mode": "navigate" }
+const standard = { status: 404, headers: { "x-iterate-proxy-error": "ROUTE_NOT_FOUND" } }
 
-it("are given the row, and whether a page is wanted", async () => {
-  const seen: unknown[] = []
-  const errorResponses = {
-    RouteNotFound: (row: { readonly code: string }, { page }: { readonly page: boolean }) => {
-      seen.push([row.code, page])
-      return page ? { status: 404, headers: ["Content-Type", "text/html"], body: "<h1>Ours</h1>" } : undefined
+it("are given the row, and what is known of the request", async () => {
+  const seen: [string, FailedRequest][] = []
+  const errorResponses: ErrorResponses = {
+    RouteNotFound: (row, request) => {
+      seen.push([row.code, request])
+      return request.page ? { status: 404, headers: ["Content-Type", "text/html"], body: "<h1>Ours</h1>" } : undefined
     },
   }
-  expect(await ask({ errorResponses }, page)).toEqual({ status: 404, body: "<h1>Ours</h1>", type: "text/html" })
-  expect(await ask({ errorResponses })).toMatchObject({ status: 404, type: "application/json" })
+  const replaced = await ask({ errorResponses }, page)
+  expect(replaced).toMatchObject({ status: 404, body: "<h1>Ours</h1>", headers: { "content-type": "text/html" } })
+  const { body, headers } = await ask({ errorResponses }, { accept: "application/json" })
+  expect(JSON.parse(body)).toMatchObject({ error: "ROUTE_NOT_FOUND" })
+  const subject = { hostname: "4096__nobody.iterate.app", project: "nobody", port: 4096 }
+  const requestId = replaced.headers["x-iterate-proxy-request-id"]
   expect(seen).toEqual([
-    ["ROUTE_NOT_FOUND", true],
-    ["ROUTE_NOT_FOUND", false],
+    ["ROUTE_NOT_FOUND", { page: true, format: "page", requestId, subject }],
+    ["ROUTE_NOT_FOUND", { page: false, format: "json", requestId: headers["x-iterate-proxy-request-id"], subject }],
   ])
+})
+
+it("have the headers of the code and of the request's id, unless they bring their own", async () => {
+  const made = (headers: string[]) => ({ RouteNotFound: () => ({ status: 404, headers }) })
+  expect((await ask({ errorResponses: made([]) })).headers).toMatchObject({
+    "x-iterate-proxy-error": "ROUTE_NOT_FOUND",
+    "x-iterate-proxy-request-id": expect.stringMatching(/^[a-z0-9-]+$/),
+  })
+  const own = { "x-iterate-proxy-error": "NOTHING", "x-iterate-proxy-request-id": "r" }
+  expect((await ask({ errorResponses: made(Object.entries(own).flat()) })).headers).toEqual(own)
 })
 
 it("that throw leave the standard one", async () => {
@@ -31,27 +51,70 @@ it("that throw leave the standard one", async () => {
       throw new Error("template missing")
     },
   }
-  expect(await ask({ errorResponses }, page)).toMatchObject({ status: 404, type: "text/html; charset=utf-8" })
+  const { status, headers } = await ask({ errorResponses }, page)
+  expect([status, headers["content-type"]]).toEqual([404, "text/html; charset=utf-8"])
 })
 
 it("of other tags are not asked, whatever an object's prototype holds", async () => {
-  expect(await ask({ errorResponses: {} }, page)).toMatchObject({ status: 404 })
-  expect(
-    await ask({ errorResponses: Object.create({ RouteNotFound: () => ({ status: 200, headers: [] }) }) }),
-  ).toMatchObject({
-    status: 404,
-  })
+  expect(await ask({ errorResponses: {} }, page)).toMatchObject(standard)
+  const inherited: ErrorResponses = Object.create({ RouteNotFound: () => ({ status: 200, headers: [] }) })
+  expect(await ask({ errorResponses: inherited })).toMatchObject(standard)
 })
 
 it("hide a denial all the same: what replaces a missing route replaces it", async () => {
-  const errorResponses = { RouteNotFound: () => ({ status: 404, headers: [], body: "nothing here" }) }
+  const errorResponses: ErrorResponses = {
+    RouteNotFound: (row, { subject, format }) => ({
+      status: 404,
+      headers: [],
+      body: JSON.stringify([row, subject, format]),
+    }),
+  }
   const policies = [() => ({ deny: new AccessDenied({ hidden: true }) })]
-  const hidden = await setup({ errorResponses, policies }).router.fetch(new Request("http://misha.iterate.app/"))
-  const missing = await setup({ errorResponses }).router.fetch(new Request("http://nobody.iterate.app/"))
-  expect([hidden?.status, await hidden?.text()]).toEqual([missing?.status, await missing?.text()])
+  const { status, body } = await ask({ errorResponses, policies }, page, "http://4096__misha.iterate.app/")
+  const missing = await ask(
+    { errorResponses, store: { get: () => ({ status: "miss" }) } },
+    page,
+    "http://4096__misha.iterate.app/",
+  )
+  expect([status, body]).toEqual([missing.status, missing.body])
 })
 
 it("that are no responses leave the standard one", async () => {
   const errorResponses = { RouteNotFound: () => ({ status: 404, headers: ["x-a"] }) }
-  expect(await ask({ errorResponses })).toMatchObject({ status: 404, type: "application/json" })
+  const { body } = await ask({ errorResponses })
+  expect(body).toMatch(/^404 ROUTE_NOT_FOUND: /)
+})
+
+describe("to what a machine's proxy generated", () => {
+  const url = "http://4096__misha.iterate.app/"
+  const closed = (headers: Record<string, string>) => stamped("the machine's", { status: 502, headers })
+  const code = { "x-iterate-proxy-error": "PORT_CLOSED" }
+  const errorResponses: ErrorResponses = {
+    PortClosed: (_row, { subject }) => ({ status: 503, headers: [], body: `our port ${subject.port}` }),
+  }
+
+  it("are given as to the router's own failures, and the event says so", async () => {
+    const events: unknown[] = []
+    const onEvent = (event: unknown) => events.push(event)
+    const replaced = await ask({ errorResponses, onEvent, answer: () => closed(code) }, {}, url)
+    expect(replaced).toMatchObject({ status: 503, body: "our port 4096", headers: code })
+    const requestId = replaced.headers["x-iterate-proxy-request-id"]
+    expect(events).toMatchObject([{ type: "request", status: 503, requestId }])
+  })
+
+  it("are not given to an app's own response, nor where none is for the code", async () => {
+    const passed = { status: 502, body: "the machine's" }
+    expect(await ask({ errorResponses, answer: () => closed({}) }, {}, url)).toMatchObject(passed)
+    expect(await ask({ answer: () => closed(code) }, {}, url)).toMatchObject(passed)
+    const forbidden = { "x-iterate-proxy-error": "PORT_FORBIDDEN" }
+    expect(await ask({ errorResponses, answer: () => closed(forbidden) }, {}, url)).toMatchObject(passed)
+  })
+
+  it("cancel its body", async () => {
+    const cancelled = new Promise((resolve) => {
+      const body = new ReadableStream({ cancel: () => resolve("cancelled") })
+      void ask({ errorResponses, answer: () => stamped(body, { status: 502, headers: code }) }, {}, url)
+    })
+    expect(await cancelled).toBe("cancelled")
+  })
 })

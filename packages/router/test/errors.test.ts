@@ -5,15 +5,16 @@ import * as Providers from "@project-ingress/providers"
 import { providerErrors } from "@project-ingress/providers/internal"
 import type { ProviderError } from "@project-ingress/providers"
 import { routerErrors } from "../src/error-rows.ts"
-import { AccessDenied, LoginRequired } from "../src/router.ts"
+import { AccessDenied, LoginRequired, PolicyError } from "../src/router.ts"
 import type { RouterOptions } from "../src/router.ts"
 import { memoryStore } from "../src/stores/memory.ts"
 import { fake, setup } from "./fakes.ts"
 
 const where = { provider: "fake", machine: "ext-mach_1" }
 const failing = (error: unknown) => ({ providers: [fake({ resolve: () => Promise.reject(error) })] })
-const ask = (options: Partial<RouterOptions>, url = "http://misha.iterate.app/", headers = {}) =>
-  setup(options).router.fetch(new Request(url, { headers })) as Promise<Response>
+const ask = (options: Partial<RouterOptions>, url = "http://misha.iterate.app/", headers = {}, method = "GET") =>
+  setup(options).router.fetch(new Request(url, { headers, method })) as Promise<Response>
+const program = { accept: "application/json" }
 const navigation = { "sec-fetch-mode": "navigate", accept: "text/html" }
 
 const errorRows = [
@@ -32,6 +33,17 @@ interface Row {
   readonly url?: string
   readonly headers?: Record<string, string>
   readonly options?: Partial<RouterOptions>
+}
+
+/** Without a time at which they are. */
+const mayBeRetried = new Set(["PROVIDER_UNAVAILABLE", "UPSTREAM_TIMEOUT", "UPSTREAM_FAILED"])
+
+/** All of a response but the request's id, which is another one each time. */
+const seenOf = async (response: Response) => {
+  const id = response.headers.get("x-iterate-proxy-request-id")!
+  const text = JSON.stringify([response.status, [...response.headers], await response.text()])
+  expect(text).toContain(id)
+  return text.replaceAll(id, "")
 }
 
 const unknown = (retryAfterMs?: number): Partial<RouterOptions> => ({
@@ -148,15 +160,22 @@ const rows: readonly Row[] = [
 
 describe("every failure has one answer", () => {
   it.each(rows)("$tag: $status $code", async ({ status, code, url, headers, options, retryAfter }) => {
-    const response = await ask(options ?? {}, url, headers)
+    const response = await ask(options ?? {}, url, { ...program, ...headers })
     expect(response.status).toBe(status)
     expect(response.headers.get("x-iterate-proxy-error")).toBe(code)
     expect(response.headers.get("content-type")).toBe("application/json")
     expect(response.headers.get("cache-control")).toBe("no-store")
     expect(response.headers.get("retry-after")).toBe(retryAfter ?? null)
-    const { error } = errorRows.find((row) => row.code === code && row.status === status)!
+    const { error, docs } = errorRows.find((row) => row.code === code && row.status === status)!
     expect(response.headers.get("proxy-status")).toBe(`ingress-router; error=${error}`)
-    expect(await response.json()).toEqual({ error: code })
+    const requestId = response.headers.get("x-iterate-proxy-request-id")
+    expect(requestId).toMatch(/^[a-z0-9]{10}-[a-z0-9]+$/)
+    const body = (await response.json()) as Record<string, unknown>
+    expect(Object.keys(body)).toEqual(["error", "message", "docs", "retryable", "requestId"])
+    expect(body).toMatchObject({ error: code, docs, requestId })
+    expect(body["retryable"]).toBe(retryAfter !== undefined || mayBeRetried.has(code))
+    // What happened, and what to do, with no placeholder left.
+    expect(body["message"]).toMatch(/^[A-Z\da-z][^{}]*\.(?: [A-Z"][^{}]*\.)+$/)
   })
 
   it.each(rows.filter(({ headers, status }) => !headers?.["upgrade"] && status !== 401))(
@@ -178,16 +197,17 @@ describe("every failure has one answer", () => {
     expect([script.status, script.headers.has("location")]).toEqual([401, false])
   })
 
-  it("hides a denial: it looks exactly like a route that is not there", async () => {
-    const policies = [() => ({ deny: new AccessDenied({ hidden: true }) })]
-    const hidden = await ask({ policies })
-    const missing = await ask({}, "http://nobody.iterate.app/")
-    expect([hidden.status, [...hidden.headers], await hidden.text()]).toEqual([
-      missing.status,
-      [...missing.headers],
-      await missing.text(),
-    ])
-  })
+  it.each([program, navigation, { accept: "*/*" }, { ...program, upgrade: "websocket", connection: "upgrade" }])(
+    "hides a denial from %j: it looks exactly like a route that is not there",
+    async (headers) => {
+      const policies = [() => ({ deny: new AccessDenied({ hidden: true }) })]
+      for (const url of ["http://misha.iterate.app/", "http://4096__misha.iterate.app/"]) {
+        const hidden = await ask({ policies }, url, headers)
+        const missing = await ask({ store: memoryStore() }, url, headers)
+        expect(await seenOf(hidden)).toEqual(await seenOf(missing))
+      }
+    },
+  )
 
   it("never tells a client why", async () => {
     const secret = "token=hunter2 at 10.0.0.7"
@@ -211,6 +231,79 @@ describe("every failure has one answer", () => {
       expect(response.status).toBeGreaterThanOrEqual(500)
       expect(JSON.stringify([...response.headers]) + (await response.text())).not.toMatch(/hunter2|10\.0\.0\.7/)
     }
+  })
+})
+
+describe("a failure says which", () => {
+  const message = async (options: Partial<RouterOptions>, url?: string) =>
+    ((await (await ask(options, url, program)).json()) as { message: string }).message
+
+  it("port: of the hostname, of a service of the grammar, or the one that the machine was asked for", async () => {
+    const closed = (port: number) => failing(new Providers.PortClosed({ ...where, port }))
+    expect(await message(closed(5173), "http://5173__misha.iterate.app/")).toMatch(/^Port 5173 is not listening yet\./)
+    expect(await message(closed(3000))).toMatch(/^Port 3000 is not listening yet\./)
+    const slow = failing(new Providers.UpstreamTimeout(where))
+    expect(await message(slow, "http://opencode--misha.iterate.app/")).toMatch(/^The app on port 4096 did not respond/)
+    expect(await message(slow)).toMatch(/^The app on this port did not respond/)
+  })
+
+  it("project, or hostname where that names no project", async () => {
+    const starting = failing(new Providers.MachineStarting(where))
+    expect(await message(starting)).toBe("The machine of project misha is starting. Wait until it responds.")
+    const detached = {
+      store: memoryStore({ "p:misha": { kind: "detached" }, "d:www.example.com": { kind: "detached" } }),
+    }
+    expect(await message(detached, "http://4096__MISHA.iterate.app:8080/")).toMatch(
+      /^No machine is attached to project misha\./,
+    )
+    expect(await message(detached, "http://www.example.com/")).toMatch(/^No machine is attached to www\.example\.com\./)
+  })
+
+  it("hostname, as it was typed, and what is wrong with it", async () => {
+    expect(await message({}, "http://nobody.iterate.app:8080/")).toMatch(
+      /^There is no project at nobody\.iterate\.app\./,
+    )
+    expect(await message({}, "http://99999__misha.iterate.app/")).toBe(
+      '99999__misha.iterate.app is not a valid hostname. "99999" is not a port from 1 to 65535. Check the address for typing errors.',
+    )
+  })
+
+  it("page of the platform's own, for every code", async () => {
+    const errorDocs = "https://docs.example.com/{code}"
+    const row = { status: 429, code: "QUOTA_EXCEEDED", error: "http_request_denied", title: "Over quota." }
+    const deny = new PolicyError({ tag: "QuotaExceeded", row, reason: "12 of 10" })
+    for (const [options, code] of [
+      [{ store: memoryStore() }, "ROUTE_NOT_FOUND"],
+      [{ policies: [() => ({ deny })] }, "QUOTA_EXCEEDED"],
+    ] as const) {
+      const response = await ask({ ...options, errorDocs }, undefined, program)
+      expect(await response.json()).toMatchObject({ error: code, docs: `https://docs.example.com/${code}` })
+    }
+    expect(() => setup({ errorDocs: "https://docs.example.com/" })).toThrow(
+      'createRouter: errorDocs must be an http or https URL with "{code}" in it, got a string',
+    )
+  })
+})
+
+describe("a response without a body", () => {
+  it("is the one to HEAD, with the same fields", async () => {
+    for (const headers of [program, navigation, {}]) {
+      const head = await ask({}, "http://nobody.iterate.app/", headers, "HEAD")
+      expect([head.status, head.body, head.headers.get("x-iterate-proxy-error")]).toEqual([
+        404,
+        null,
+        "ROUTE_NOT_FOUND",
+      ])
+    }
+  })
+})
+
+describe("a navigation by a form", () => {
+  it("gets a page that does not send it again", async () => {
+    const closed = failing(new Providers.PortClosed({ ...where, port: 3000 }))
+    const reloads = async (method: string) =>
+      (await (await ask(closed, undefined, navigation, method)).text()).includes("reload")
+    expect([await reloads("GET"), await reloads("POST")]).toEqual([true, false])
   })
 })
 

@@ -123,6 +123,32 @@ describe("a router on sockets", () => {
     expect([response.statusCode, response.headers["x-iterate-proxy-error"]]).toEqual([502, "PORT_CLOSED"])
   })
 
+  it("replaces them by a platform's own, and the connection goes on", async () => {
+    const replacing = createRouter({
+      grammar: hostnames,
+      store: routes,
+      providers: [local()],
+      signingKey: keys.signing,
+      errorResponses: { PortClosed: () => ({ status: 503, headers: [], body: "ours" }) },
+    })
+    const other = await serveNode(replacing).listen({ hostname: "127.0.0.1" })
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const answers: unknown[] = []
+    for (const path of ["/closed", "/echo"]) {
+      const options = { host: "127.0.0.1", port: other.port, path, headers: { host: "misha.iterate.app" }, agent }
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
+        httpRequest(options, resolve).on("error", reject).end()
+      })
+      answers.push([response.statusCode, response.headers["x-iterate-proxy-error"], await text(response)])
+    }
+    agent.destroy()
+    await other.close({ deadlineMs: 0 })
+    expect(answers).toEqual([
+      [503, "PORT_CLOSED", "ours"],
+      [200, undefined, ""],
+    ])
+  })
+
   it("does not follow redirects", async () => {
     const response = await open("/redirect")
     expect([response.statusCode, response.headers.location]).toEqual([302, "/elsewhere"])
@@ -134,8 +160,9 @@ describe("a router on sockets", () => {
     ["0__misha.iterate.app", 400, "HOSTNAME_MALFORMED"],
     ["misha.iterate.app:99999", 400, "REQUEST_MALFORMED"],
   ])("answers %s by itself: %i", async (host, status, code) => {
-    const response = await open("/", { host })
-    expect([response.statusCode, JSON.parse(await text(response))]).toEqual([status, { error: code }])
+    const response = await open("/", { host, headers: { accept: "application/json" } })
+    const requestId = response.headers["x-iterate-proxy-request-id"]
+    expect([response.statusCode, JSON.parse(await text(response))]).toMatchObject([status, { error: code, requestId }])
   })
 
   it("is a 502 where nothing listens, a 503 where another machine answers", async () => {
@@ -143,9 +170,12 @@ describe("a router on sockets", () => {
     await gone.close()
     routes.attach("p:gone", at(gone.port))
     const refused = await open("/", { host: "gone.iterate.app" })
-    expect([refused.statusCode, await text(refused)]).toEqual([502, `{"error":"PORT_CLOSED"}\n`])
+    expect([refused.statusCode, await text(refused)]).toEqual([502, expect.stringContaining("PORT_CLOSED")])
     const misdirected = await open("/misdirected")
-    expect([misdirected.statusCode, await text(misdirected)]).toEqual([503, `{"error":"MACHINE_MISMATCH"}\n`])
+    expect([misdirected.statusCode, await text(misdirected)]).toEqual([
+      503,
+      expect.stringContaining("MACHINE_MISMATCH"),
+    ])
   })
 
   it("asks the machine a route was just moved to, and never answers from the last one", async () => {

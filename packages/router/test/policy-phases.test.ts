@@ -76,9 +76,20 @@ describe("an outcome", () => {
     expect(response.status).toBe(429)
     expect(response.headers.get("retry-after")).toBe("3")
     expect(response.headers.get("proxy-status")).toBe("ingress-router; error=http_request_denied")
-    expect(await response.json()).toEqual({ error: "QUOTA_EXCEEDED" })
+    // No page of this project's is about a policy's code.
+    expect(await response.text()).toMatch(
+      /^429 QUOTA_EXCEEDED: Over quota\. Try again in 3 s\. \(request [a-z0-9-]+\)\n$/,
+    )
     expect(events).toMatchObject([{ type: "request", status: 429, error: "QuotaExceeded", reason: "12 of 10" }])
   })
+
+  it.each([{ status: 200 }, { code: "a b" }, { error: "" }, { title: 7 }, { docs: 7 }, { retryAfter: 0.5 }])(
+    "is no error whose row has %j",
+    (wrong) => {
+      const row = { status: 429, code: "QUOTA_EXCEEDED", error: "http_request_denied", title: "Over quota.", ...wrong }
+      expect(() => new PolicyError({ tag: "QuotaExceeded", row: row as never, reason: "12 of 10" })).toThrow(TypeError)
+    },
+  )
 
   it("of the first policy counts, over all phases", async () => {
     const ran: string[] = []

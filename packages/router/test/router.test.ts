@@ -159,10 +159,10 @@ describe("one request", () => {
     "is refused when its Host %j is not what its URL says",
     async (host) => {
       const { router, sent } = setup()
-      const request = new Request("http://misha.iterate.app/", { headers: { host } })
+      const request = new Request("http://misha.iterate.app/", { headers: { host, accept: "application/json" } })
       const response = await router.fetch(request)
       expect(response?.status).toBe(400)
-      expect(await response?.json()).toEqual({ error: "HOSTNAME_MALFORMED" })
+      expect(await response?.json()).toMatchObject({ error: "HOSTNAME_MALFORMED" })
       expect(sent).toEqual([])
     },
   )
@@ -217,7 +217,7 @@ describe("one request", () => {
     expect((await router.fetch(new Request("http://misha.iterate.app/secret?x", { headers })))?.status).toBe(200)
     expect((await router.fetch(new Request("http://nobody.iterate.app/")))?.status).toBe(404)
     expect(await router.fetch(new Request("http://example.com/"))).toBeUndefined()
-    const timed = { durationMs: expect.any(Number), trace: expect.any(Array) }
+    const timed = { requestId: expect.any(String), durationMs: expect.any(Number), trace: expect.any(Array) }
     const reason = "no route for p:nobody"
     expect(events).toEqual([
       { type: "request", method: "GET", host: "misha.iterate.app", status: 200, machine: "mach_1", ...timed },
@@ -267,12 +267,13 @@ describe("one request", () => {
     expect(told).toMatchObject([{ _tag: "ProxyFailed", cause: expect.any(TypeError) }])
   })
 
-  it("gets a page when a person waits for it, JSON otherwise", async () => {
+  it("gets a page when a person waits for it, JSON when a program does, and a line of text otherwise", async () => {
     const { router } = setup()
     const ask = (headers: Record<string, string>) =>
       router.fetch(new Request("http://nobody.iterate.app/", { headers }))
     expect((await ask(page))?.headers.get("content-type")).toContain("text/html")
-    const data = await ask({ accept: "*/*" })
+    expect((await ask({ accept: "*/*" }))?.headers.get("content-type")).toBe("text/plain; charset=utf-8")
+    const data = await ask({ accept: "application/json" })
     expect(data?.headers.get("content-type")).toBe("application/json")
     expect(data?.headers.get("cache-control")).toBe("no-store")
     expect(data?.headers.get("proxy-status")).toBe("ingress-router; error=destination_not_found")

@@ -66,6 +66,7 @@ describe("a client cannot speak in our name", () => {
       fc.constantFrom(
         "X-Iterate-Proxy-Ticket",
         "x-iterate-proxy-target-host",
+        "x-iterate-proxy-request-id",
         "x-forwarded-for",
         "Connection",
         "via",
@@ -81,11 +82,15 @@ describe("a client cannot speak in our name", () => {
         const { headers } = sent.pop()!
         expect(values(headers, "x-iterate-proxy-target-host")).toEqual(["3000__misha.iterate.app"])
         expect(values(headers, "x-iterate-proxy-ticket")).toHaveLength(1)
+        expect(values(headers, "x-iterate-proxy-request-id")).toEqual([
+          expect.stringMatching(/^[a-z0-9]{10}-[a-z0-9]+$/),
+        ])
         expect(values(headers, "x-forwarded-for")).toEqual([])
         expect(tunnelled(headers, "x-forwarded-for")).toEqual(["192.0.2.1"])
         expect(names(headers).filter((name) => name.startsWith("x-iterate-"))).toEqual([
           "x-iterate-proxy-target-host",
           "x-iterate-proxy-ticket",
+          "x-iterate-proxy-request-id",
           "x-iterate-proxy-fwd-host",
           "x-iterate-proxy-fwd-x-iterate-proxy-public-origin",
           "x-iterate-proxy-fwd-x-forwarded-for",
@@ -109,10 +114,11 @@ describe("an app cannot speak in our name", () => {
     expect(response.headers.get("x-app")).toBe("y")
   })
 
-  it("but its machine's proxy can: the code of its own failures reaches the client", async () => {
-    const headers = { "x-iterate-proxy-error": "PORT_CLOSED" }
+  it("but its machine's proxy can: the code of its own failures and the request's id reach the client", async () => {
+    const headers = { "x-iterate-proxy-error": "PORT_CLOSED", "x-iterate-proxy-request-id": "abc-1" }
     const { response } = await ask({}, { answer: () => stamped("{}", { status: 502, headers }) })
-    expect([response.status, response.headers.get("x-iterate-proxy-error")]).toEqual([502, "PORT_CLOSED"])
+    expect(response.status).toBe(502)
+    expect(Object.fromEntries(response.headers)).toMatchObject(headers)
   })
 
   it("nor command a server in front of us", async () => {

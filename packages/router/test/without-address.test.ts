@@ -119,9 +119,12 @@ describe.each([
 
   it("is a 502 when its function fails, or answers without the stamp", async () => {
     answer = () => Promise.reject(new Error("no such stub"))
-    expect(await ask("GET", "/")).toMatchObject({ status: 502, body: `{"error":"UPSTREAM_FAILED"}\n` })
+    expect(await ask("GET", "/")).toMatchObject({ status: 502, body: expect.stringContaining("UPSTREAM_FAILED") })
     answer = () => new Response("from the platform")
-    expect(await ask("POST", "/", "x")).toMatchObject({ status: 502, body: `{"error":"PROVIDER_UNAVAILABLE"}\n` })
+    expect(await ask("POST", "/", "x")).toMatchObject({
+      status: 502,
+      body: expect.stringContaining("PROVIDER_UNAVAILABLE"),
+    })
   })
 })
 
@@ -156,7 +159,10 @@ describe("a host on sockets, to a machine without an address", () => {
     expect(await bySocket("GET", "/")).toMatchObject({ status: 200, body: "of another class" })
     for (const nothing of [42, undefined, { status: 200 }, { status: 99 }]) {
       answer = () => nothing as never
-      expect(await bySocket("GET", "/")).toMatchObject({ status: 502, body: `{"error":"UPSTREAM_FAILED"}\n` })
+      expect(await bySocket("GET", "/")).toMatchObject({
+        status: 502,
+        body: expect.stringContaining("UPSTREAM_FAILED"),
+      })
     }
   })
 
@@ -216,7 +222,7 @@ describe("a function that heeds no signal", () => {
   it("has no longer than the head of an answer may take", async () => {
     answer = () => new Promise(() => {})
     const answered = await deaf().fetch(new Request("http://misha.iterate.app/"))
-    expect([answered?.status, await answered?.text()]).toEqual([504, `{"error":"UPSTREAM_TIMEOUT"}\n`])
+    expect([answered?.status, await answered?.text()]).toEqual([504, expect.stringContaining("UPSTREAM_TIMEOUT")])
   })
 
   it("has an answer that comes too late thrown away", async () => {

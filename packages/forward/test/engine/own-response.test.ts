@@ -59,7 +59,7 @@ describe("a generated response", () => {
     ["with bytes", { status: 200, headers: [], body: new Uint8Array(1) }],
     ["with a stream and its length", { status: 200, headers: ["Content-Length", "1"], body: stream("a") }],
     ["that asks for an upgrade", { status: 426, headers: ["Connection", "Upgrade", "Upgrade", "websocket"] }],
-    ["for a failure", errorResponse(forwardErrors.Overloaded, { headerNames: names, pseudonym: "p", page: true })],
+    ["for a failure", errorResponse(forwardErrors.Overloaded, { headerNames: names, pseudonym: "p", format: "page" })],
   ])("%s is valid", (_what, response) => expect(validGeneratedResponse(response)).toBeUndefined())
 
   it.each(invalid)("with %s is not", (_what, response, problem) => {

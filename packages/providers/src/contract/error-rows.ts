@@ -1,58 +1,59 @@
-import { forwardErrors } from "@project-ingress/forward"
 import type { ErrorRow } from "@project-ingress/forward"
+import { errorRow, upstreamErrors } from "@project-ingress/forward/internal"
 import type { ProviderError } from "./errors.ts"
 
 /** How each failure between a route and a machine looks to a client, by tag. */
 export const providerErrors = {
-  MachineNotFound: row(404, "MACHINE_NOT_FOUND", "destination_not_found", "The machine no longer exists."),
-  MachineNotRunning: row(
+  MachineNotFound: errorRow(
+    404,
+    "MACHINE_NOT_FOUND",
+    "destination_not_found",
+    "The machine of {project} no longer exists. Attach another one.",
+  ),
+  MachineNotRunning: errorRow(
     503,
     "MACHINE_NOT_RUNNING",
     "destination_unavailable",
-    "The machine is not running. Start it; this page reloads by itself.",
-    5,
+    "The machine of {project} is not running. Start it.",
+    { retryAfter: 5 },
   ),
-  MachineStarting: row(
+  MachineStarting: errorRow(
     503,
     "MACHINE_STARTING",
     "destination_unavailable",
-    "The machine is starting. This page reloads by itself.",
-    1,
+    "The machine of {project} is starting. Wait until it responds.",
+    { retryAfter: 1 },
   ),
-  MachineMismatch: row(
+  MachineMismatch: errorRow(
     503,
     "MACHINE_MISMATCH",
     "destination_unavailable",
-    "The machine has moved. This page reloads by itself.",
-    1,
+    "The machine of {project} has moved. Wait until its new address is known.",
+    { retryAfter: 1 },
   ),
-  PortClosed: forwardErrors.PortClosed,
-  ProviderAuth: row(502, "PROVIDER_AUTH", "proxy_internal_error", "The provider rejected our credentials."),
-  ProviderRateLimited: row(
+  PortClosed: upstreamErrors.PortClosed,
+  ProviderAuth: errorRow(
+    502,
+    "PROVIDER_AUTH",
+    "proxy_internal_error",
+    "The machine of {project} cannot be reached. The router's credentials at its provider have to be renewed.",
+  ),
+  ProviderRateLimited: errorRow(
     503,
     "PROVIDER_RATE_LIMITED",
     "connection_limit_reached",
-    "The provider limits our requests. This page reloads by itself.",
-    5,
+    "The machine of {project} cannot be reached at the moment. Its provider limits the router's calls.",
+    { retryAfter: 5 },
   ),
-  ProviderUnavailable: forwardErrors.ProviderUnavailable,
+  ProviderUnavailable: upstreamErrors.ProviderUnavailable,
   /** A `ProviderUnavailable` whose reason is a time-out. */
-  ProviderTimeout: row(
-    504,
-    "PROVIDER_UNAVAILABLE",
-    "connection_timeout",
-    "The machine cannot be reached. Try again later.",
-  ),
-  MachineRecordInvalid: row(
+  ProviderTimeout: { ...upstreamErrors.ProviderUnavailable, status: 504, error: "connection_timeout" },
+  MachineRecordInvalid: errorRow(
     500,
     "MACHINE_RECORD_INVALID",
     "proxy_configuration_error",
-    "The machine of this route is misconfigured.",
+    "The machine of {project} is misconfigured. The router's event names the field to correct.",
   ),
-  UpstreamTimeout: forwardErrors.UpstreamTimeout,
-  UpstreamFailed: forwardErrors.UpstreamFailed,
+  UpstreamTimeout: upstreamErrors.UpstreamTimeout,
+  UpstreamFailed: upstreamErrors.UpstreamFailed,
 } as const satisfies Record<ProviderError["_tag"] | "ProviderTimeout", ErrorRow>
-
-function row(status: number, code: string, error: string, title: string, retryAfter?: number): ErrorRow {
-  return { status, code, error, title, ...(retryAfter === undefined ? {} : { retryAfter }) }
-}

@@ -15,6 +15,8 @@ export interface MachineHop extends Pick<
   readonly target: string
   /** The signed permission for the machine's proxy. */
   readonly ticket?: string | undefined
+  /** Names the request in the responses that the machine's proxy generates. */
+  readonly requestId?: string | undefined
   /**
    * The `Host` that the app sees. With it the sender has decided what the app sees of its own name and of the client: the fields
    * that say so are tunnelled, and the machine's proxy drops what the platform on the way adds of the kind. Default: what the
@@ -34,7 +36,8 @@ export interface MachineHop extends Pick<
  * @throws {TypeError} when a value of ours cannot be written as a header field
  */
 export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): HeaderList => {
-  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, host, add = [], edit, rewrite } = hop
+  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, requestId, host, add = [] } = hop
+  const { edit, rewrite } = hop
   const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies, edit, rewrite }
   // What Fetch cannot do stays out where the endpoint is a function.
   const byFetch = endpoint.fetch !== undefined
@@ -50,6 +53,7 @@ export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): Hea
   }
   const ours = [headerNames.targetHost, target]
   if (ticket !== undefined) ours.push(headerNames.ticket, ticket)
+  if (requestId !== undefined) ours.push(headerNames.requestId, requestId)
   if (host !== undefined) ours.push(`${headerNames.tunnel}host`, host)
   if (hop.publicOrigin !== undefined) ours.push(headerNames.tunnel + headerNames.publicOrigin, hop.publicOrigin)
   const list = requestHeaders(inbound, { ...common, ...wanted, add: [...add, ...ours] })

@@ -43,6 +43,7 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     capabilities: hop.capabilities,
     target: `${hop.port}__${canonicalName(request.host, hop.target)}`,
     ticket: hop.ticket,
+    requestId: request.requestId,
     host: hop.app.host,
     publicOrigin: hop.origins.own,
     rewrite: (fields) => rewriteRequest(fields, hop.app, hop.origins),

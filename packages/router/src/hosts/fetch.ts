@@ -1,6 +1,7 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
-import { isSafe } from "@project-ingress/forward/internal"
+import { isSafe, nextRequestId } from "@project-ingress/forward/internal"
 import { fetchTransport, observedBody } from "@project-ingress/providers/internal"
+import type { AskedRequest } from "../error-response.ts"
 import { ProxyFailed } from "../errors.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
@@ -29,7 +30,7 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
         }
         // Nobody reads it. 499 is nginx's number for a client that left.
         if (outcome._tag === "ClientLeft") return new Response(null, { status: 499 })
-        return "replaced" in outcome ? outcome.replaced : responseFrom(outcome.response)
+        return "replaced" in outcome ? outcome.replaced : responseFrom(outcome.response, request)
       },
     )
   }
@@ -37,14 +38,15 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
     try {
       return await respond(request, context)
     } catch (cause) {
-      const { replaced, response } = program.failed(new ProxyFailed({ cause }), [], () => request)
-      return replaced ?? responseFrom(response)
+      const asked = { method: request.method, host: "", requestId: nextRequestId() }
+      const { replaced, response } = program.failed(new ProxyFailed({ cause }), asked, () => request)
+      return replaced ?? responseFrom(response, request)
     }
   }
 }
 
 /** The head of a `Request`, as raw as the platform shows it. */
-const visitorRequest = (request: Request, { clientAddress }: RouterProgram): VisitorRequest => {
+const visitorRequest = (request: Request, { clientAddress }: RouterProgram): VisitorRequest & AskedRequest => {
   const { url } = request
   const parsed = new URL(url)
   const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket" && request.method === "GET"
@@ -55,6 +57,7 @@ const visitorRequest = (request: Request, { clientAddress }: RouterProgram): Vis
     headers: listFrom(request.headers),
     scheme: parsed.protocol === "https:" ? "https" : "http",
     clientAddress: clientAddressOf(clientAddress?.(request)),
+    requestId: nextRequestId(),
     upgrade: upgrade && (passesWebSockets() ? true : "unsupported"),
     signal: request.signal,
   }
@@ -108,8 +111,8 @@ const fetchSender = (
 
 const ignore = (): void => {}
 
-const responseFrom = ({ body, headers, status }: GeneratedResponse): Response =>
-  new Response(bodiless.has(status) ? null : ((body ?? null) as BodyInit | null), {
-    status,
-    headers: headersFrom(headers),
-  })
+const responseFrom = ({ body, headers, status }: GeneratedResponse, { method }: Request): Response => {
+  // RFC 9110 §9.3.2. Not every runtime drops it.
+  const hasBody = method !== "HEAD" && !bodiless.has(status)
+  return new Response(hasBody ? ((body ?? null) as BodyInit | null) : null, { status, headers: headersFrom(headers) })
+}

@@ -4,10 +4,10 @@ import type { AddressInfo } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import { forwardErrors } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions, nextRequestId } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
-import { responseForRow } from "../error-response.ts"
+import type { AskedRequest } from "../error-response.ts"
 import { routerErrors } from "../error-rows.ts"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
@@ -115,18 +115,16 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const { trustedProxies, forwardedHeaders = defaultForwardedHeaders, proxyProtocol = false } = options
   const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders })
   const program = programOf(router)
-  const { headerNames, errorResponses } = program
-  const contextOf = (request: IncomingRequest | undefined) => ({
-    headers: request?.head.headers ?? [],
-    headerNames,
-    errorResponses,
-  })
+  const { headerNames, errors } = program
   const failure = (tag: ForwardErrorTag, request: IncomingRequest | undefined): GeneratedResponse =>
-    responseForRow(tag, forwardErrors[tag], contextOf(request))
+    errors.forRow(tag, forwardErrors[tag], askedRequest(request))
 
   const fallback = async (request: IncomingRequest, identity: ClientIdentity): Promise<GeneratedResponse> => {
     if (options.fallback === undefined)
-      return responseForRow("RouteNotFound", routerErrors.RouteNotFound, contextOf(request))
+      return errors.forRow("RouteNotFound", routerErrors.RouteNotFound, {
+        ...askedRequest(request),
+        host: identity.host,
+      })
     const made = requestFrom(request, identity, { headerNames, body: true })
     if (made === undefined) return failure("MethodRefused", request)
     const { clientAddress } = identity
@@ -201,3 +199,9 @@ const trustProblem = (options: NodeOptions): string | undefined => {
     ? "forwardedHeaders must name a field: without it and proxyProtocol, nothing says who the client is"
     : undefined
 }
+
+/** Of what could not be understood as a request nothing is known. */
+const askedRequest = (request: IncomingRequest | undefined): AskedRequest =>
+  request === undefined
+    ? { method: "GET", host: "", requestId: nextRequestId() }
+    : { method: request.head.method, host: request.head.host, headers: request.head.headers, requestId: request.id }

@@ -8,6 +8,7 @@ import type { Decision, IncomingRequest, UpstreamError } from "@project-ingress/
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
+import type { AskedRequest } from "../error-response.ts"
 import { EndedByHost } from "../program/sender.ts"
 import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
@@ -52,7 +53,10 @@ export const serveExchange = async (
   )
 }
 
-const visitorRequest = (request: IncomingRequest, { host, scheme, clientAddress }: ClientIdentity): VisitorRequest => {
+const visitorRequest = (
+  request: IncomingRequest,
+  { host, scheme, clientAddress }: ClientIdentity,
+): VisitorRequest & AskedRequest => {
   const { head, localPort } = request
   return {
     method: head.method,
@@ -61,6 +65,7 @@ const visitorRequest = (request: IncomingRequest, { host, scheme, clientAddress 
     headers: withHostField(head.headers, host),
     scheme,
     clientAddress,
+    requestId: request.id,
     localPort: localPort === 0 ? undefined : localPort,
     upgrade: head.upgrade,
     expect: head.expect,

@@ -1,3 +1,4 @@
+import { errorRow } from "@project-ingress/forward/internal"
 import { routerErrors } from "../error-rows.ts"
 import { PolicyError } from "./policy-error.ts"
 
@@ -10,9 +11,9 @@ export class AccessDenied extends PolicyError {
   }
 }
 
-const accessDenied = {
-  status: 403,
-  code: "ACCESS_DENIED",
-  error: "http_request_denied",
-  title: "You have no access to this address.",
-} as const
+const accessDenied = errorRow(
+  403,
+  "ACCESS_DENIED",
+  "http_request_denied",
+  "You have no access to {hostname}. Ask its owner for access.",
+)

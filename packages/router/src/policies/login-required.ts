@@ -1,3 +1,4 @@
+import { errorRow } from "@project-ingress/forward/internal"
 import { PolicyError } from "./policy-error.ts"
 
 /** The visitor has to sign in first: a navigation is sent to `location` (302), everything else gets a 401. */
@@ -10,9 +11,9 @@ export class LoginRequired extends PolicyError {
   }
 }
 
-const loginRequired = {
-  status: 401,
-  code: "LOGIN_REQUIRED",
-  error: "http_request_denied",
-  title: "Sign in to open this address.",
-} as const
+const loginRequired = errorRow(
+  401,
+  "LOGIN_REQUIRED",
+  "http_request_denied",
+  "You have to sign in to open {hostname}. Open it in a browser, or send the credentials that it asks for.",
+)

@@ -36,7 +36,7 @@ export class PolicyError extends Error {
     super(fields.reason)
     const { tag, row, retryAfterMs, location } = fields
     if (typeof tag !== "string" || tag === "") throw new TypeError("tag must be a non-empty string")
-    if (!isRow(row)) throw new TypeError("row must have status (400 to 599), code, error and title")
+    if (!isRow(row)) throw new TypeError("row must be an ErrorRow with status (400 to 599), code, error and title")
     if (location !== undefined && !/^[\x21-\x7e]+$/.test(location)) {
       throw new TypeError("location must be a URL or a path in visible ASCII")
     }
@@ -51,9 +51,10 @@ export class PolicyError extends Error {
 }
 
 const isRow = (row: unknown): row is ErrorRow => {
-  const { status, code, error, title } = (row ?? {}) as Readonly<Record<string, unknown>>
+  const { status, code, error, title, docs, retryAfter = 0 } = (row ?? {}) as Readonly<Record<string, unknown>>
   const isFailure = Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599
-  return isFailure && isWord(code) && isWord(error) && typeof title === "string"
+  const isText = typeof title === "string" && (docs === undefined || typeof docs === "string")
+  return isFailure && isWord(code) && isWord(error) && isText && Number.isInteger(retryAfter)
 }
 
 const isWord = (value: unknown): boolean => typeof value === "string" && /^[A-Za-z0-9_-]+$/.test(value)

@@ -21,6 +21,8 @@ export interface MachineResponse<A> {
   readonly status: number
   /** True if the machine's own proxy gave it, which it proves by its stamp. */
   readonly stamped: boolean
+  /** The code of a failure for which the machine's proxy generated the response. */
+  readonly code: string | undefined
   readonly route: RouteToMachine
   /** Names of cookies in the response that are the platform's own. */
   readonly edgeCookies: readonly string[] | undefined
@@ -92,6 +94,7 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
     response: received.response,
     status: received.status,
     stamped: received.stamped,
+    code: received.stamped && received.status >= 400 ? received.header(headerNames.error) : undefined,
     route,
     edgeCookies,
     changes,

@@ -15,6 +15,8 @@ export interface VisitorRequest {
   readonly scheme: "http" | "https"
   /** The client's IP address, where it is known: what `clientAddressOf` gives. */
   readonly clientAddress?: string | undefined
+  /** Names the request in events and generated responses, the machine's included. Default: the machine's has an id of its own. */
+  readonly requestId?: string
   /** The port of the listening socket, where there is one: never the `Host` field's. */
   readonly localPort?: number | undefined
   /** True for a WebSocket handshake; `unsupported` if the host could not pass its response on. */

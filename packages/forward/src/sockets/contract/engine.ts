@@ -4,7 +4,7 @@ import type { Server as TlsServer } from "node:tls"
 import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
-import type { Decision } from "./decision.ts"
+import type { Decision, ForwardDirective } from "./decision.ts"
 import type { EngineEvent } from "./events.ts"
 import type { Limits } from "./limits.ts"
 import type { IncomingRequest } from "./request.ts"
@@ -14,10 +14,15 @@ export interface EngineOptions {
   /** Called once per request; decides what becomes of it. What it throws or rejects with becomes a 500 and an error event. */
   readonly onRequest: (request: IncomingRequest) => Decision | Promise<Decision>
   /**
-   * The response for a failure; `request` is absent when there was none to understand. If it throws, or if its response or one
-   * of `onRequest` is invalid, that is an error event, and the client gets the response for `ProxyFailed`, or a bare 500.
+   * The response for a failure; `request` is absent when there was none to understand, `directive` when it was not sent on. If it
+   * throws, or if its response or one of `onRequest` is invalid, that is an error event, and the client gets the response for
+   * `ProxyFailed`, or a bare 500.
    */
-  readonly failure: (tag: ForwardErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
+  readonly failure: (
+    tag: ForwardErrorTag,
+    request: IncomingRequest | undefined,
+    directive: ForwardDirective | undefined,
+  ) => GeneratedResponse
   readonly limits?: Partial<Limits>
   /** The hop's header names; trailers with them are dropped. Default `x-iterate-proxy-*`. */
   readonly headerNames?: HopHeaderNames

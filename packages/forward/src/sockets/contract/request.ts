@@ -5,6 +5,8 @@ import type { UpstreamError } from "./upstream.ts"
 
 /** A request as it arrived. It is never changed. */
 export interface IncomingRequest {
+  /** Names the request in responses and logs, unique among all processes. Made when first read. */
+  readonly id: string
   readonly head: RequestHead
   /**
    * The client's IP address, as far as the connection says it: the peer's, or with the PROXY protocol the one in its header.

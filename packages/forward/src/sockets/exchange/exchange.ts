@@ -236,7 +236,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   /** Responds with a failure, or breaks off when a response is on its way. */
   fail(tag: ForwardErrorTag): void {
     if (this.#state >= RELAYING) this.#abort()
-    else this.#respond(failureResponse(this.#connection, this.#request, tag))
+    else this.#respond(failureResponse(this.#connection, this.#request, tag, this.#attempt?.directive))
   }
 
   respond(response: GeneratedResponse): void {

@@ -3,6 +3,7 @@ import type { BodyRange, MessageEnd, RequestHead } from "../../http1/head.ts"
 import type { ParseError } from "../../http1/parse-error.ts"
 import type { ForwardDirective } from "../contract/decision.ts"
 import type { IncomingRequest, SendResult } from "../contract/request.ts"
+import { nextRequestId } from "../../request-id.ts"
 
 /** The connection that a request came by. */
 export interface RequestSource {
@@ -25,6 +26,7 @@ export class IncomingExchangeRequest implements IncomingRequest {
   readonly head: RequestHead
   readonly #source: RequestSource
   readonly #owner: RequestOwner
+  #id: string | undefined
   #body: ReadableStream<Uint8Array> | undefined
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #abort: AbortController | undefined
@@ -36,6 +38,10 @@ export class IncomingExchangeRequest implements IncomingRequest {
     this.head = head
     this.#source = source
     this.#owner = owner
+  }
+
+  get id(): string {
+    return (this.#id ??= nextRequestId())
   }
 
   get remoteAddress(): string {

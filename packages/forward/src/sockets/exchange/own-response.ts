@@ -1,6 +1,7 @@
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
+import type { ForwardDirective } from "../contract/decision.ts"
 import type { IncomingRequest } from "../contract/request.ts"
 import { forwardErrors } from "../../error-rows.ts"
 import { validGeneratedResponse } from "../../generated-response.ts"
@@ -13,14 +14,15 @@ export const failureResponse = (
   connection: ClientConnection,
   request: IncomingRequest | undefined,
   tag: ForwardErrorTag,
+  directive?: ForwardDirective,
 ): GeneratedResponse => {
   try {
-    const response = connection.context.options.failure(tag, request)
+    const response = connection.context.options.failure(tag, request, directive)
     if (isValid(connection, response)) return response
   } catch (cause) {
     connection.reportError("ProxyFailed", cause)
   }
-  return tag === "ProxyFailed" ? bare : failureResponse(connection, request, "ProxyFailed")
+  return tag === "ProxyFailed" ? bare : failureResponse(connection, request, "ProxyFailed", directive)
 }
 
 /** A response of the host's, or the one for `ProxyFailed` instead of one that cannot be written. */

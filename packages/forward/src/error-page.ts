@@ -1,0 +1,71 @@
+import type { ErrorText } from "./error-text.ts"
+
+/** What a page shows. */
+export interface ErrorPage extends ErrorText {
+  readonly status: number
+  readonly code: string
+  readonly docs: string | undefined
+  readonly requestId: string | undefined
+  /** Present where waiting helps: how often a page looks, in seconds, and the header of the code. */
+  readonly reload: { readonly seconds: number; readonly header: string } | undefined
+  /** True for the response to a form: a reload would send it again. */
+  readonly ofForm: boolean
+}
+
+const STYLE = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:34rem;padding:0 1rem;overflow-wrap:anywhere;color:CanvasText;background:Canvas}small,a{color:inherit;opacity:.7}`
+
+/**
+ * Asks the address, without a body and without its query (a link may be good for one use), whether the response is still the
+ * failure that is shown, and reloads when it is not. While nobody looks at the page it does not ask. A page in a frame of an
+ * opaque origin cannot ask, so that it reloads instead.
+ */
+const SCRIPT = `{let{code,header,seconds}=document.documentElement.dataset,wait=seconds*1e3,most=Math.max(wait,1e4),busy,timer,look=async()=>{if(busy||document.hidden)return
+busy=1
+clearTimeout(timer)
+try{const{headers}=await fetch(location.origin+location.pathname,{method:"HEAD",cache:"no-store",redirect:"manual"})
+if(headers.get(header)!==code)return location.reload()}catch{if(origin==="null")return location.reload()}
+busy=0
+timer=setTimeout(look,wait=Math.min(wait*1.1,most))}
+timer=setTimeout(look,wait)
+document.addEventListener("visibilitychange",look)}`
+
+/** What a page may do: its one script (CSP 3 §8.3), which asks nobody but the page's own origin. */
+export const pagePolicy = (reload: boolean): string =>
+  `default-src 'none'; style-src 'unsafe-inline'${reload ? `; script-src '${SCRIPT_HASH}'; connect-src 'self'` : ""}`
+
+// A test compares: to calculate it here would be asynchronous.
+const SCRIPT_HASH = "sha256-BEBO8ns25gvsAyBze1cjRNYw3xzHTgvCbeswSL4CPEs="
+
+/**
+ * A page that says what happened, what to do, and what to report. It needs no script: a browser without scripts reloads it by
+ * itself, less often, so that it can be read.
+ */
+export const errorPage = (page: ErrorPage): string => {
+  const { what, next, status, code, docs, requestId, ofForm } = page
+  const title = escaped(what)
+  const reload = ofForm ? undefined : page.reload
+  const when = ofForm ? "Go back, and send the form again in a moment." : "This page reloads when it answers."
+  const [data, refresh, script] =
+    reload === undefined
+      ? ["", "", ""]
+      : [
+          ` data-code="${escaped(code)}" data-header="${reload.header}" data-seconds="${Math.max(1, reload.seconds)}"`,
+          `<noscript><meta http-equiv="refresh" content="${Math.max(5, reload.seconds)}"></noscript>`,
+          `<script>${SCRIPT}</script>`,
+        ]
+  const id = requestId === undefined ? "" : `, request <code>${escaped(requestId)}</code>`
+  const link =
+    docs === undefined
+      ? ""
+      : `<p><a href="${escaped(docs)}" rel="noreferrer">What this means, and how to fix it</a></p>`
+  return `<!doctype html>
+<html lang="en"${data}><meta charset="utf-8"><meta name="viewport" content="width=device-width">${refresh}<title>${title}</title>
+<style>${STYLE}</style>
+<h1>${title}</h1>${paragraph(next)}${paragraph(page.reload && when)}<p><small><code>${status} ${escaped(code)}</code>${id}</small></p>${link}${script}</html>
+`
+}
+
+const paragraph = (text: string | undefined): string => (text ? `<p>${escaped(text)}</p>` : "")
+
+const escaped = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;")

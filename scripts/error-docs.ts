@@ -1,0 +1,21 @@
+/**
+ * Writes docs/errors/ and the table of docs/architecture.md from the rows of the packages and from what `error-docs/` says about
+ * each code.
+ *
+ *     pnpm errors
+ */
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { files, rowTable } from "./error-docs/render.ts"
+
+const docs = join(import.meta.dirname, "../docs")
+await rm(join(docs, "errors"), { recursive: true, force: true })
+await mkdir(join(docs, "errors"))
+for (const [name, text] of files()) await writeFile(join(docs, "errors", name), text)
+
+const architecture = join(docs, "architecture.md")
+const text = await readFile(architecture, "utf8")
+await writeFile(
+  architecture,
+  text.replace(/(?<=<!-- responses:.*?-->\n+).*?(?=\n+<!-- \/responses -->)/s, () => rowTable()),
+)

@@ -1,0 +1,55 @@
+import { ask } from "./code-page.ts"
+import type { CodePages } from "./code-page.ts"
+
+const direct = "curl -i http://192.0.2.7:8080/"
+
+/** Codes of the machine proxy's own decisions. */
+export const machineProxyPages: CodePages = {
+  missing_proxy_target_host: {
+    cause:
+      "A request with a valid ticket, or to a proxy without keys, does not say in `x-iterate-proxy-target-host` which port it is for. The router always sends it.",
+    fix: [
+      "Open the app by its public hostname, which leads through the router.",
+      "If the router did send it, something between router and machine removes headers, or `INGRESS_HEADER_PREFIX` and the router's `headerNames` differ.",
+    ],
+    command: `${direct} # to a proxy that runs with --insecure`,
+  },
+  invalid_proxy_target_host: {
+    cause:
+      "The header `x-iterate-proxy-target-host` is not `<port>__<hostname>`, `<hostname>`, `localhost:<port>` or `127.0.0.1:<port>`, or it was sent twice. A machine proxy connects to ports of its own machine only.",
+    fix: ["Send one header of these forms. The router does; a test of your own should copy it."],
+    command: `${direct} -H 'x-iterate-proxy-target-host: 10.0.0.1:80' # to a proxy that runs with --insecure`,
+  },
+  TICKET_REQUIRED: {
+    cause:
+      "The request came to the machine's own address without a ticket of the router. A machine that anybody can reach lets nobody in but the router.",
+    fix: [
+      "Open the app by its public hostname.",
+      "If the router sent the request, something between router and machine removes `x-iterate-proxy-ticket`, or `INGRESS_HEADER_PREFIX` and the router's `headerNames` differ.",
+      "For a test without a router, run the proxy with `--insecure` on an address that only you can reach.",
+    ],
+    command: `${direct} -H 'x-iterate-proxy-target-host: localhost:4096'`,
+    reproduces: true,
+  },
+  TICKET_INVALID: {
+    cause:
+      "The ticket is signed with a key that the machine does not have, it has expired (tickets are valid for a minute), it is damaged, or there are two. Mostly router and machine have keys of different pairs, or clocks that differ.",
+    fix: [
+      "Compare the `kid` of the router's signing key with those in `INGRESS_TICKET_KEYS` of the machine.",
+      "After a change of the key file send the machine proxy `SIGHUP`; it then reads the file again.",
+      "Compare the clocks of both; a machine that was suspended may be minutes late.",
+    ],
+    command: `${direct} -H 'x-iterate-proxy-target-host: localhost:4096' -H 'x-iterate-proxy-ticket: a.b.c'`,
+    reproduces: true,
+  },
+  PORT_FORBIDDEN: {
+    cause:
+      "The machine proxy is configured not to open this port: it is in `INGRESS_DENY_PORTS` (22 and 25 by default) or not in `INGRESS_ALLOW_PORTS`.",
+    fix: [
+      "Let the app listen on a port that is open.",
+      "As the owner of the image, change `INGRESS_ALLOW_PORTS` or `INGRESS_DENY_PORTS` and restart the machine proxy.",
+    ],
+    command: ask("22__misha.example.com"),
+    reproduces: true,
+  },
+}

@@ -1,0 +1,82 @@
+import { ask } from "./code-page.ts"
+import type { CodePages } from "./code-page.ts"
+
+/** Codes of what is between a route and a machine. */
+export const providerPages: CodePages = {
+  MACHINE_NOT_FOUND: {
+    cause:
+      "The machine that the project is attached to no longer exists at its provider: it was deleted, or its id in the record is another account's.",
+    fix: [
+      "Attach another machine to the project.",
+      "Check `externalId` of the machine in the record against the provider's own list.",
+    ],
+    command: `docker inspect --format '{{.State.Status}}' 4f98c0ffee21 # the machine's externalId; on Fly: fly machine status <id>`,
+  },
+  MACHINE_NOT_RUNNING: {
+    cause:
+      "The machine exists and is stopped, paused or failed, and the router did not start it: it runs with `wake: false`, its provider cannot start machines, or the start failed.",
+    fix: [
+      "Start the machine at its provider. The page reloads when it answers.",
+      'Let the router start machines: leave `machines: { wake: true }`, the default, with a provider whose `capabilities.wake` is `"start"`.',
+      "If a machine does not stay up, look into its log for why it ends.",
+    ],
+    command: "docker start 4f98c0ffee21 # the machine's externalId; on Fly: fly machine start <id>",
+  },
+  MACHINE_STARTING: {
+    cause:
+      "The machine is starting, and did not respond within `wakeTimeoutMs` (30 s), or more than `wakeQueue` (1 000) requests already wait for it. The next request finds it further on.",
+    fix: [
+      "Wait: the page reloads by itself, and `Retry-After` says to programs when to ask again.",
+      "If it stays so, the machine runs and its proxy does not: check that the image starts `project-ingress-machine-proxy` and that it listens on the published port.",
+    ],
+    command: ask("misha.example.com", "--retry 30 --retry-max-time 120"),
+  },
+  MACHINE_MISMATCH: {
+    cause:
+      "Another machine's proxy responded at the address of this one, because providers give addresses to other machines when one stops. The router resolves the address again and sends the request once more; here that did not help. From a machine proxy itself (421): the ticket is for another machine.",
+    fix: [
+      "Wait a second: the next request resolves the address again.",
+      "If it stays so, `INGRESS_MACHINE` of the machine is not the `id` of the machine in the record. Both must be the same.",
+    ],
+    command: "docker exec 4f98c0ffee21 printenv INGRESS_MACHINE # must be the machine's id in the record",
+  },
+  PROVIDER_AUTH: {
+    cause:
+      "The provider, or the edge in front of the machine, rejected the router's credentials, also after they were read again.",
+    fix: [
+      "Renew the token that the provider was made with (`fly({ token })`, `daytona({ apiKey })`, a Cloudflare Access service token).",
+      "Check that the token is allowed to reach this machine: of the right organisation, and not read-only where machines are to be started.",
+    ],
+    command:
+      'curl -i -H "Authorization: Bearer $FLY_API_TOKEN" https://api.machines.dev/v1/apps/my-app/machines # 401: the token; 404: the app',
+  },
+  PROVIDER_RATE_LIMITED: {
+    cause: "The provider's API limits how often it may be called, and where the machine is has to be asked again now.",
+    fix: [
+      "Wait for as long as `Retry-After` says.",
+      "Use one router process per account rather than many, so that they share the cache of addresses; ask the provider for a higher limit.",
+    ],
+    command: ask("misha.example.com", "--retry 5"),
+  },
+  PROVIDER_UNAVAILABLE: {
+    cause:
+      "The machine cannot be reached (502), or not within the time-out (504): its name does not resolve, its address is not allowed, nothing routes there, the provider's API or edge failed, or what responded is not the machine's proxy, whose responses have a stamp.",
+    fix: [
+      "Look at the `reason` of the router's event of the request, by its id: `ECONNREFUSED`, `ADDRESS_NOT_ALLOWED`, `HTTP 502 without the stamp of the machine's proxy` …",
+      "`ADDRESS_NOT_ALLOWED`: the address is private; list its network in `allowCidrs` of the provider.",
+      "Without a stamp: the address leads to another server, or the image runs no machine proxy.",
+      "Check from the router's host that the machine proxy responds to its health check.",
+    ],
+    command:
+      "curl -i http://192.0.2.7:8080/__ingress/health # the machine proxy's address: 200, and x-iterate-proxy-stamp: 1",
+  },
+  MACHINE_RECORD_INVALID: {
+    cause:
+      "The machine of this route cannot be used: a field of its `metadata` is invalid for its provider, or no provider of its `type` is configured.",
+    fix: [
+      "Look at the `reason` of the router's event of the request, by its id: it names the field and what is accepted there.",
+      "Give `createRouter` the provider of that type, or correct the machine with `registry.putMachine`.",
+    ],
+    command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
+  },
+}

@@ -1,0 +1,123 @@
+import { ask } from "./code-page.ts"
+import type { CodePages } from "./code-page.ts"
+
+/** Codes of the router's own decisions and of its policies. */
+export const routerPages: CodePages = {
+  HOSTNAME_MALFORMED: {
+    cause:
+      "The hostname is under one of the platform's domains but says nothing that the grammar knows: a port that is not one, two ports, a name with a forbidden character. The message names the part. It is also the response where `Host` and the URL of the request disagree.",
+    fix: [
+      "Write the hostname as `<port>__<project>.<domain>`, `<service>--<project>.<domain>` or `<project>.<domain>`; ports go from 1 to 65535, project names have lower-case letters, digits and single hyphens.",
+      "Where a program builds hostnames, let it call `format` of `@project-ingress/hostname`: it returns no hostname that `parse` would refuse.",
+    ],
+    command: ask("99999__misha.example.com"),
+    reproduces: true,
+  },
+  ROUTE_NOT_FOUND: {
+    cause:
+      "The route store knows for certain that no project, machine or custom domain has this name, or the project has no service of that name. A policy may also give this response to hide a project from a visitor; the two cannot be told apart.",
+    fix: [
+      "Check the name for typing errors, and whether it is under the domain of this platform (staging and production differ).",
+      "Ask the router: `(await router.explain(hostname)).steps` lists the keys that were looked up, with the layer of the store that knew.",
+      "Sign in, or ask the project's owner for access, if the project exists.",
+    ],
+    command: ask("nobody.example.com"),
+    reproduces: true,
+  },
+  ROUTE_UNKNOWN: {
+    cause:
+      "The route store cannot tell where the hostname leads: it failed, it took longer than 5 s, or it is not loaded yet. The project may well exist; a store that is down never makes one disappear.",
+    fix: [
+      "Wait: the response says in `Retry-After` when to ask again.",
+      "If it stays, look at the router's events of type `store`: they report when a store begins to fail, and its error.",
+    ],
+    command: `${ask("misha.example.com", "--retry 5")} # waits for Retry-After between attempts`,
+  },
+  ROUTE_INVALID: {
+    cause:
+      "The record of this route has a field that is invalid or unknown. Only the hostnames of this record fail. The field is not shown to visitors.",
+    fix: [
+      "Look at the `reason` of the router's event of the request, by its id: it names the field and what is accepted there.",
+      "Write the record through the registry, which refuses such a value when it is written.",
+    ],
+    command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
+  },
+  NOT_SUPPORTED: {
+    cause:
+      "The record of this route has a valid field that this version of the router does not act on yet. The router refuses the request, because a setting that is ignored in silence may have been a protection.",
+    fix: [
+      "Look at the `reason` of the router's event of the request, by its id: it names the field.",
+      "Take the field out of the record, or update the router.",
+    ],
+    command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
+  },
+  ROUTE_REMOVED: {
+    cause: "The project was removed, and its name is kept from others for a while. The record is a tombstone.",
+    fix: [
+      "Open the project by its new name, if it was created again under another one.",
+      "Create the project again with the same owner once `reusableAt` of the registry's `NameTaken` has passed.",
+    ],
+    command: ask("misha.example.com"),
+  },
+  MACHINE_DETACHED: {
+    cause: "The project exists, and no machine is attached to it at the moment.",
+    fix: [
+      "Attach a machine: `registry.attach(project, machine)`, or the button of your platform that does it. The next request is sent there.",
+    ],
+    command: ask("empty.example.com"),
+    reproduces: true,
+  },
+  ACCESS_DENIED: {
+    cause:
+      "A policy of the platform denied the request, or the port is private and no policy decides who may reach it. Nothing was sent to the machine.",
+    fix: [
+      'Ask the owner of the project for access, or make the port public: `registry.configure(project, { ports: { 4096: { visibility: "public" } } })`.',
+      'As the platform: `trace` of the router\'s event names the policy. A port with `visibility: "private"` needs a policy that has `decidesVisibility: true`.',
+    ],
+    command: ask("5000__misha.example.com"),
+    reproduces: true,
+  },
+  LOGIN_REQUIRED: {
+    cause:
+      "A policy wants to know the visitor. A browser that navigates is sent to the login page (302); a script, a WebSocket and curl get this response instead.",
+    fix: [
+      "Open the hostname in a browser, and sign in there.",
+      "From a program, send the credentials that the platform accepts: its cookie or its token.",
+    ],
+    command: ask("members.example.com"),
+    reproduces: true,
+  },
+  LOOP_DETECTED: {
+    cause:
+      "The request passes the same proxy again and again: an app forwards to its own public hostname, the hostname names the port of the machine proxy itself, or a custom domain points at a proxy that forwards to the router. A router refuses it after ten passes, a machine proxy at the second.",
+    fix: [
+      "Let the app call its neighbour by `http://localhost:<port>` and not by the public hostname that leads back to itself.",
+      "Name the app's port in the hostname, not the port of the machine proxy (8080 by default).",
+      "Check what `Via` says of the way that the request took.",
+    ],
+    command: ask("misha.example.com", `-H "Via: $(printf '1.1 ingress-router, %.0s' 1 2 3 4 5 6 7 8 9 10 11)1.1 end"`),
+    reproduces: true,
+  },
+  UPGRADE_UNSUPPORTED: {
+    cause:
+      "The request is a WebSocket handshake, and the router runs by `router.fetch` on Node, Bun or Deno, whose `fetch` cannot pass one on.",
+    fix: [
+      "Mount the router with `serveNode` of `@project-ingress/router/node`; it also runs on Bun and Deno.",
+      "On Cloudflare Workers `router.fetch` passes WebSockets on by itself.",
+    ],
+    command: ask(
+      "misha.example.com",
+      "--http1.1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='",
+    ),
+  },
+  PROXY_FAILED: {
+    cause:
+      "Something unexpected was thrown: by a policy, a hook, a provider or the proxy itself. Visitors do not learn what; the router's `onError` gets the error with its cause.",
+    fix: [
+      "Look at the `reason` and the `trace` of the router's event of the request, by its id: they name a policy that threw.",
+      "Look at the events of type `error` (`onEvent` of `serveNode`, the log of the machine proxy).",
+      "If it comes from none of that, report it with the event and the version.",
+    ],
+    command: `${ask("misha.example.com", "-sS")} | grep -i -e x-iterate-proxy-request-id -e proxy-status # which proxy, and which request`,
+  },
+}
