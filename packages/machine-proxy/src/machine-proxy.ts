@@ -53,7 +53,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const appOn = localApps(options.loopback)
   const { failure, healthy } = generatedResponses(headerNames, PSEUDONYM)
 
-  const response: ResponseHop = { headerNames, stamped: false, add: [headerNames.stamp, "1"] }
+  const response: ResponseHop = { headerNames, stamped: false, uncached: true, add: [headerNames.stamp, "1"] }
   const upgradeResponse = ({ status }: { readonly status: number }): ResponseHop => {
     if (status === 101) {
       try {

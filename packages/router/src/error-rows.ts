@@ -60,5 +60,11 @@ export const routerErrors = {
     error: "http_request_error",
     title: "WebSockets are not passed on here.",
   },
+  LengthRequired: {
+    status: 411,
+    code: "LENGTH_REQUIRED",
+    error: "http_request_error",
+    title: "The body of this request needs a Content-Length. Send it with one, or use another method than GET and HEAD.",
+  },
   ProxyFailed: forwardErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>
