@@ -93,8 +93,7 @@ export const isAlias = (lower: string, names: HopHeaderNames): boolean => {
   return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, ruleFor(plain))
 }
 
-/** Whether a field goes on whoever sends it. */
-export const isEssential = (rule: number | undefined): boolean => rule === ESSENTIAL || rule === CACHING
+const isEssential = (rule: number | undefined): boolean => rule === ESSENTIAL || rule === CACHING
 
 /** The names that `Connection` lists, lower case, without those it has no power over. Linear in its length. */
 export const connectionOptions = (list: HeaderList): Set<string> | undefined => {

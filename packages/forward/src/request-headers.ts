@@ -8,9 +8,9 @@ import {
   checkText,
   connectionOptions,
   CACHING,
+  ESSENTIAL,
   IDENTITY,
   isAlias,
-  isEssential,
   isIdentity,
   ruleFor,
   SERVER_DIRECTIVE,
@@ -73,7 +73,8 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
     const rule = ruleFor(lower)
     if (rule !== undefined) {
       if (rule === TE) te ||= hop.trailers === true && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(inbound[i + 1]!)
-      if (!isEssential(rule) && rule !== SERVER_DIRECTIVE && !(rule === IDENTITY && passesIdentity)) continue
+      if (rule !== ESSENTIAL && rule !== CACHING && rule !== SERVER_DIRECTIVE && !(rule === IDENTITY && passesIdentity))
+        continue
       if (lower === "host") continue
     }
     if (named !== undefined && named.has(lower)) continue
@@ -95,8 +96,8 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
       const rule = ruleFor(name)
       if (name === "host") host = restored[i + 1]!
       else if (name.startsWith(names.prefix)) {
-        if (name === names.publicOrigin) setField(out, name, restored[i + 1]!)
-      } else if (rule === undefined || isEssential(rule) || rule === IDENTITY) {
+        if (name === names.publicOrigin) setField(out, name, restored[i + 1])
+      } else if (rule === undefined || rule === ESSENTIAL || rule === CACHING || rule === IDENTITY) {
         // An empty one says that the client sent none, and that the router's runtime may have.
         const isAbsent = restored[i + 1] === "" && (rule === CACHING || name === "pragma")
         setField(out, name, isAbsent ? undefined : restored[i + 1]!)

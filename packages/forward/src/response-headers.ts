@@ -3,7 +3,7 @@ import type { HeaderList } from "./header-list.ts"
 import { setsCookie } from "./edge-cookies.ts"
 import type { FieldsEdit, FieldsRewrite } from "./edit-fields.ts"
 import { editFields } from "./edit-fields.ts"
-import { CACHING, connectionOptions, IDENTITY, isAlias, isEssential, ruleFor, TRAILER } from "./header-rules.ts"
+import { CACHING, connectionOptions, ESSENTIAL, IDENTITY, isAlias, ruleFor, TRAILER } from "./header-rules.ts"
 import { httpDate } from "./http-date.ts"
 
 /** What one response is given on its way back. */
@@ -57,7 +57,14 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
     const name = inbound[i]!
     const lower = name.toLowerCase()
     const rule = ruleFor(lower)
-    if (rule !== undefined && !isEssential(rule) && rule !== IDENTITY && !(rule === TRAILER && shape.chunked)) continue
+    if (
+      rule !== undefined &&
+      rule !== ESSENTIAL &&
+      rule !== CACHING &&
+      rule !== IDENTITY &&
+      !(rule === TRAILER && shape.chunked)
+    )
+      continue
     if (named !== undefined && named.has(lower)) continue
     if (lower.startsWith(names.family) || lower.startsWith(names.prefix)) {
       if (!hop.stamped) continue

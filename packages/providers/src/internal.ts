@@ -2,7 +2,7 @@
 export { providerErrors } from "./contract/error-rows.ts"
 export { checkMachinesOptions, machinesOptionChecks } from "./machines/machines-options.ts"
 export { bodyOf, fetchAddress, fetchTransport } from "./transport/fetch-transport.ts"
-export { inboundFields, knownBody } from "./transport/inbound-request.ts"
+export { inboundFields, isWorkerd, knownBody } from "./transport/inbound-request.ts"
 export { machineRequestHeaders } from "./transport/request-headers.ts"
 export type { MachineHop } from "./transport/request-headers.ts"
 export { observedBody } from "./transport/observed-body.ts"

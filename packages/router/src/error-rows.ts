@@ -64,7 +64,8 @@ export const routerErrors = {
     status: 411,
     code: "LENGTH_REQUIRED",
     error: "http_request_error",
-    title: "The body of this request needs a Content-Length. Send it with one, or use another method than GET and HEAD.",
+    title:
+      "The body of this request needs a Content-Length. Send it with one, or use another method than GET and HEAD.",
   },
   ProxyFailed: forwardErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>

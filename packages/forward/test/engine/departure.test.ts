@@ -59,6 +59,6 @@ describe("a client that sends its FIN", () => {
       await client.until("x\r\n")
     }
     app.send("0\r\n\r\n")
-    await client.until("0\r\n\r\n")
+    expect(await client.until("0\r\n\r\n")).toBe("0\r\n\r\n")
   })
 })

@@ -26,7 +26,10 @@ export const fetchAddress = (
  */
 export const appResponse = (
   response: Response,
-  { edgeCookies, headerNames }: { readonly edgeCookies: readonly string[] | undefined; readonly headerNames: HopHeaderNames },
+  {
+    edgeCookies,
+    headerNames,
+  }: { readonly edgeCookies: readonly string[] | undefined; readonly headerNames: HopHeaderNames },
 ): Response => {
   const cookies = edgeCookies === undefined ? [] : response.headers.getSetCookie()
   const kept = cookies.filter((cookie) => !setsCookie(cookie, edgeCookies!))

@@ -150,7 +150,9 @@ export const machineFetcher = (
       {
         send: (endpoint) =>
           sendPromise(async (ended) =>
-            fetchTransport.received(await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body, inbound: request })),
+            fetchTransport.received(
+              await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body, inbound: request }),
+            ),
           ),
         readPrefix: fetchTransport.readPrefix,
         discard: fetchTransport.discard,

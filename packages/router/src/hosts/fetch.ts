@@ -1,6 +1,6 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { isSafe } from "@project-ingress/forward/internal"
-import { fetchTransport, inboundFields, knownBody, observedBody } from "@project-ingress/providers/internal"
+import { fetchTransport, inboundFields, isWorkerd, knownBody, observedBody } from "@project-ingress/providers/internal"
 import * as Effect from "effect/Effect"
 import { LengthRequired, ProxyFailed } from "../errors.ts"
 import { clientAddressOf } from "../program/sender.ts"
@@ -56,7 +56,7 @@ const visitorRequest = (request: Request, { clientAddress }: RouterProgram): Vis
     headers: inboundFields(request),
     scheme: parsed.protocol === "https:" ? "https" : "http",
     clientAddress: clientAddressOf(clientAddress?.(request)),
-    upgrade: upgrade && (passesWebSockets() ? true : "unsupported"),
+    upgrade: upgrade && (isWorkerd() ? true : "unsupported"),
     signal: request.signal,
   }
 }
@@ -81,9 +81,6 @@ const pathOf = (url: string, parsed: URL): string => {
   const path = end === -1 ? url.slice(start) : url.slice(start, end)
   return path.replaceAll(/[\u0080-\uffff]+/g, encodeURIComponent)
 }
-
-/** Only workerd's `fetch` gives the socket of a 101 to its caller. */
-const passesWebSockets = (): boolean => "WebSocketPair" in globalThis
 
 const fetchSender = (
   program: RouterProgram,

@@ -48,7 +48,12 @@ describe.each(["the Node host", "the Worker"] as const)("with a cache between %s
         app.script = (request, connection) =>
           void ok(`${i} for ${request.value("x-iterate-proxy-public-origin")}`, ...fields)(request, connection)
       }
-      for (const host of [`${first.port}__misha`, `${second.port}__misha`, `${first.port}__other`, `${first.port}__misha`]) {
+      for (const host of [
+        `${first.port}__misha`,
+        `${second.port}__misha`,
+        `${first.port}__other`,
+        `${first.port}__misha`,
+      ]) {
         const response = await ask(hosts[name]!.port, `${host}.iterate.app`, path)
         const app = host.startsWith(`${first.port}__`) ? 0 : 1
         expect(response.text).toBe(`${app} for http://${host}.iterate.app`)

@@ -33,16 +33,20 @@ export const startCachingEdge = async (
       return
     }
     const { method, url: path, rawHeaders: headers } = request
-    const onward = httpRequest({ host: "127.0.0.1", port: originPort, method, path, headers, agent: false }, (answer) => {
-      const parts: Buffer[] = []
-      answer.on("data", (part: Buffer) => parts.push(part))
-      answer.on("end", () => {
-        const body = Buffer.concat(parts)
-        const status = answer.statusCode!
-        if (method === "GET" && mayKeep(status, answer.headers)) kept.set(path!, { status, headers: answer.rawHeaders, body })
-        response.writeHead(status, answer.rawHeaders).end(body)
-      })
-    })
+    const onward = httpRequest(
+      { host: "127.0.0.1", port: originPort, method, path, headers, agent: false },
+      (answer) => {
+        const parts: Buffer[] = []
+        answer.on("data", (part: Buffer) => parts.push(part))
+        answer.on("end", () => {
+          const body = Buffer.concat(parts)
+          const status = answer.statusCode!
+          if (method === "GET" && mayKeep(status, answer.headers))
+            kept.set(path!, { status, headers: answer.rawHeaders, body })
+          response.writeHead(status, answer.rawHeaders).end(body)
+        })
+      },
+    )
     onward.on("error", () => response.destroy())
     request.pipe(onward)
   })

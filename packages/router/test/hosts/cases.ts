@@ -86,7 +86,8 @@ const declaredBodies: readonly HostCase[] = (["GET", "HEAD"] as const).flatMap((
       expected: { app: { line, fields: { "transfer-encoding": ["chunked"] }, body: "hello" }, client },
       worker: {
         instead: "411 `LENGTH_REQUIRED`; with a `Content-Length` the body passes",
-        reason: "workerd drops a body of unknown length from a `GET` or `HEAD` (cloudflare/workerd#1122), and a request without its body is another request",
+        reason:
+          "workerd drops a body of unknown length from a `GET` or `HEAD` (cloudflare/workerd#1122), and a request without its body is another request",
         expected: {
           app: "nothing",
           client: { line: "HTTP/1.1 411 Length Required", fields: { "x-iterate-proxy-error": ["LENGTH_REQUIRED"] } },
@@ -281,7 +282,8 @@ const targets: readonly HostCase[] = [
     },
     worker: {
       instead: "the app sees UTF-8 escaped; other bytes are a 400 of workerd's own",
-      reason: "workerd decodes the target before the router sees it; serveNode refuses it, as node:http does (RFC 9112 §3.2)",
+      reason:
+        "workerd decodes the target before the router sees it; serveNode refuses it, as node:http does (RFC 9112 §3.2)",
       expected: { app: { line: "GET /caf%C3%A9 HTTP/1.1" }, client: whole },
     },
   },
@@ -363,7 +365,7 @@ const responses: readonly HostCase[] = [
     responds: bytes(says("200 OK", "Transfer-Encoding: chunked", "Trailer: X-T"), "2\r\nok\r\n0\r\nX-T: 1\r\n\r\n"),
     expected: { app: { fields: { te: ["trailers"] } }, client: { ...whole, trailers: [["X-T", "1"]] } },
     worker: {
-      instead: "dropped, and the app is not told that the client takes them",
+      instead: "dropped, and `TE` with them",
       reason: "Fetch has none",
       expected: { app: { fields: { te: [] } }, client: { ...whole, trailers: [] } },
     },

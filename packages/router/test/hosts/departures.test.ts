@@ -23,8 +23,7 @@ beforeEach(async () => {
 })
 afterEach(() => app.stop())
 
-const addressed = (request: string): string =>
-  request.replace("\r\n", `\r\nHost: ${app.port}__misha.iterate.app\r\n`)
+const addressed = (request: string): string => request.replace("\r\n", `\r\nHost: ${app.port}__misha.iterate.app\r\n`)
 
 describe.each(names)("through %s an app hears of", (name) => {
   it.each(departures.map((one) => [one.title, one] as const))("%s", async (_, departure) => {

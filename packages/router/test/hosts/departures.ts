@@ -22,7 +22,7 @@ const silent: Script = () => undefined
 const streams = bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
 
 const reason =
-  "workerd takes a client's FIN for a half-close and looks no further (cloudflare/workerd#4185). On Cloudflare its edge says that a client left, where the flag `enable_request_signal` is set. A heartbeat in a stream helps everywhere"
+  "workerd takes a client's FIN for a half-close and looks no further (cloudflare/workerd#4185); on Cloudflare the edge says that a client left, with the flag `enable_request_signal`; a heartbeat in a stream helps everywhere"
 
 export const departures: readonly Departure[] = [
   {

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto"
-import { readFileSync } from "node:fs"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
-import { App, bytes, Client, ok, octets } from "../../../machine-proxy/test/catalogue/harness.ts"
+import { App, Client, octets, ok } from "../../../machine-proxy/test/catalogue/harness.ts"
 import type { Answer, Message } from "../../../machine-proxy/test/catalogue/harness.ts"
 import { cases, handshake } from "./cases.ts"
 import type { HostCase, Result, Seen } from "./cases.ts"
@@ -149,6 +148,22 @@ describe("the Worker", () => {
     expect(app.request.values("accept-encoding")).toEqual(expected)
   })
 
+  it("asks caches between it and the machine for nothing, and hides that from the app", async () => {
+    const proxy = await new App().listen()
+    const inFront = await startWorker(proxy.port)
+    try {
+      proxy.script = ok("ok", "x-iterate-proxy-stamp: 1")
+      const client = await connect(inFront.port, addressed("GET /a HTTP/1.1\r\nCache-Control: max-age=0\r\n\r\n"))
+      await client.answered(1)
+      const asked = ["cache-control", "pragma"].flatMap((each) => [each, `x-iterate-proxy-fwd-${each}`])
+      // Fetch §4.5: what `cache: "no-store"` writes, beside what the client sent.
+      expect(asked.map((each) => proxy.request.values(each))).toEqual([["no-cache"], ["max-age=0"], ["no-cache"], [""]])
+    } finally {
+      await inFront.close()
+      await proxy.stop()
+    }
+  })
+
   it("works with a compatibility date for which workerd does not know `cache`", async () => {
     const old = await startWorker(machine.port, { compatibilityDate: "2024-11-10" })
     try {
@@ -161,18 +176,4 @@ describe("the Worker", () => {
       await old.close()
     }
   })
-})
-
-it("docs/workers.md has the differences of the cases, and no others", () => {
-  const text = readFileSync(new URL("../../../../docs/workers.md", import.meta.url), "utf8")
-  const table = /<!-- differences:[^>]*-->\n+([^]*?)\n+<!-- \/differences -->/.exec(text)?.[1] ?? ""
-  const rows = table
-    .split("\n")
-    .slice(2)
-    .map((row) => row.split(/(?<!\\)\|/).map((cell) => cell.trim()))
-    .map(([, title, instead, reason]) => [title, instead, reason])
-  const declared = cases.flatMap(({ title, worker: difference }) =>
-    difference === undefined ? [] : [[title, difference.instead, difference.reason]],
-  )
-  expect(rows).toEqual(declared)
 })

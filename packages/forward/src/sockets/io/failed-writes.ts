@@ -12,14 +12,15 @@ export const readAfterFailedWrite = (socket: Socket, onFailed: (error: Error) =>
   type Done = (error?: Error | null) => void
   let done: Done
   const written: Done = (error) => done(error && onFailed(error) ? null : error)
-  const { _write: write, _writev: writev } = socket
+  const write = socket._write.bind(socket)
+  const writev = socket._writev?.bind(socket)
   socket._write = (chunk, encoding, callback) => {
     done = callback
-    write.call(socket, chunk, encoding, written)
+    write(chunk, encoding, written)
   }
   if (writev === undefined) return
   socket._writev = (chunks, callback) => {
     done = callback
-    writev.call(socket, chunks, written)
+    writev(chunks, written)
   }
 }
