@@ -110,6 +110,15 @@ export const routerPages: CodePages = {
       "--http1.1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='",
     ),
   },
+  LENGTH_REQUIRED: {
+    cause:
+      "The request is a GET or HEAD with a body whose length is not declared, and the router runs by `router.fetch`, which cannot tell an empty body from another one before it is sent.",
+    fix: [
+      "Send the request without a body, or the body with a `Content-Length`.",
+      "On Node, Bun and Deno mount the router with `serveNode` of `@project-ingress/router/node`: it passes such a body on.",
+    ],
+    command: ask("misha.example.com", "-X GET -H 'Transfer-Encoding: chunked' -d data"),
+  },
   PROXY_FAILED: {
     cause:
       "Something unexpected was thrown: by a policy, a hook, a provider or the proxy itself. Visitors do not learn what; the router's `onError` gets the error with its cause.",

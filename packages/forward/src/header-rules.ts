@@ -12,6 +12,8 @@ export const TE = 5
 export const TRAILER = 6
 /** Commands a front server rather than the client: an app behind us must not (nginx `proxy_hide_header`, Fly replay). */
 export const SERVER_DIRECTIVE = 7
+/** Tells caches what they may keep. As essential as the others, and hidden from caches between machine and router. */
+export const CACHING = 8
 
 /**
  * By length, alternately a name and its rule: most fields of a head are not among these, and to compare a few names of the same
@@ -47,7 +49,9 @@ addRule(
   "authorization",
   "cookie",
 )
-addRule(ESSENTIAL, "set-cookie", "cache-control", "date", "origin", "etag", "vary", "location", "range", "accept")
+// RFC 9111 §5.2, RFC 9213, and the one field that precedes both at one vendor's edge.
+addRule(CACHING, "cache-control", "cdn-cache-control", "cloudflare-cdn-cache-control")
+addRule(ESSENTIAL, "set-cookie", "date", "origin", "etag", "vary", "location", "range", "accept")
 addRule(ESSENTIAL, "sec-websocket-key", "sec-websocket-version", "sec-websocket-accept", "sec-websocket-protocol")
 addRule(ESSENTIAL, "sec-websocket-extensions")
 addRule(
@@ -59,6 +63,8 @@ addRule(
   "fly-replay",
   "fly-replay-cache",
 )
+// Precede `Cache-Control` at a front server of their kind, where they would keep one app's response for another's.
+addRule(SERVER_DIRECTIVE, "x-accel-expires", "edge-control")
 addRule(SERVER_DIRECTIVE, "alt-svc")
 
 /** Fields of one connection, which only the engine writes (RFC 9110 §7.6.1, RFC 9112 §6). */
@@ -87,6 +93,8 @@ export const isAlias = (lower: string, names: HopHeaderNames): boolean => {
   return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, ruleFor(plain))
 }
 
+const isEssential = (rule: number | undefined): boolean => rule === ESSENTIAL || rule === CACHING
+
 /** The names that `Connection` lists, lower case, without those it has no power over. Linear in its length. */
 export const connectionOptions = (list: HeaderList): Set<string> | undefined => {
   let named: Set<string> | undefined
@@ -96,7 +104,7 @@ export const connectionOptions = (list: HeaderList): Set<string> | undefined => 
     if (value === "keep-alive" || value === "close" || value === "Upgrade") continue
     for (const option of value.split(",")) {
       const name = option.trim().toLowerCase()
-      if (name !== "" && ruleFor(name) !== ESSENTIAL) (named ??= new Set()).add(name)
+      if (name !== "" && !isEssential(ruleFor(name))) (named ??= new Set()).add(name)
     }
   }
   return named

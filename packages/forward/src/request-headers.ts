@@ -7,6 +7,7 @@ import { withoutCookies } from "./edge-cookies.ts"
 import {
   checkText,
   connectionOptions,
+  CACHING,
   ESSENTIAL,
   IDENTITY,
   isAlias,
@@ -72,7 +73,8 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
     const rule = ruleFor(lower)
     if (rule !== undefined) {
       if (rule === TE) te ||= hop.trailers === true && /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(inbound[i + 1]!)
-      if (rule !== ESSENTIAL && rule !== SERVER_DIRECTIVE && !(rule === IDENTITY && passesIdentity)) continue
+      if (rule !== ESSENTIAL && rule !== CACHING && rule !== SERVER_DIRECTIVE && !(rule === IDENTITY && passesIdentity))
+        continue
       if (lower === "host") continue
     }
     if (named !== undefined && named.has(lower)) continue
@@ -94,8 +96,12 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
       const rule = ruleFor(name)
       if (name === "host") host = restored[i + 1]!
       else if (name.startsWith(names.prefix)) {
-        if (name === names.publicOrigin) setField(out, name, restored[i + 1]!)
-      } else if (rule === undefined || rule === ESSENTIAL || rule === IDENTITY) setField(out, name, restored[i + 1]!)
+        if (name === names.publicOrigin) setField(out, name, restored[i + 1])
+      } else if (rule === undefined || rule === ESSENTIAL || rule === CACHING || rule === IDENTITY) {
+        // An empty one says that the client sent none, and that the router's runtime may have.
+        const isAbsent = restored[i + 1] === "" && (rule === CACHING || name === "pragma")
+        setField(out, name, isAbsent ? undefined : restored[i + 1]!)
+      }
     }
   }
   if (hop.edit !== undefined) out = editFields(out, hop.edit, withheldFrom(hop))
@@ -116,7 +122,7 @@ const withheldFrom = ({ headerNames, add }: RequestHop): ((lower: string) => boo
   return (lower) => lower === "host" || lower === "via" || added.has(lower) || lower.startsWith(headerNames.prefix)
 }
 
-const setField = (list: string[], lower: string, value: string): void => {
+const setField = (list: string[], lower: string, value: string | undefined): void => {
   for (let i = list.length - 2; i >= 0; i -= 2) if (list[i]!.toLowerCase() === lower) list.splice(i, 2)
-  list.push(lower, value)
+  if (value !== undefined) list.push(lower, value)
 }

@@ -105,6 +105,20 @@ x-iterate-proxy-public-origin: platform`
     expect(sent(text, edge).join()).not.toMatch(/platform|misha|192/)
   })
 
+  it("lose from a router about caching what an empty tunnelled field says was not the client's", () => {
+    const hidden = `Cache-Control: no-cache
+Pragma: no-cache
+x-iterate-proxy-fwd-cache-control: max-age=0
+x-iterate-proxy-fwd-pragma:
+X-Keep: 1`
+    expect(sent(hidden, machine)).toEqual(
+      list("Host: localhost:3000\nX-Keep: 1\ncache-control: max-age=0\nVia: 1.1 test"),
+    )
+    expect(sent(hidden, edge)).toEqual(
+      list("Host: localhost:3000\nCache-Control: no-cache\nPragma: no-cache\nX-Keep: 1\nVia: 1.1 test"),
+    )
+  })
+
   it.each([
     ["trailers, gzip", true],
     ["gzip", false],
@@ -176,6 +190,32 @@ describe("an answer's headers", () => {
       shape,
     )
     expect(headers).toEqual(["X-Iterate-Proxy-Error", "PORT_CLOSED", "Date", "d"])
+  })
+
+  it("say nothing about caching to caches on the way, and everything to the client", () => {
+    const text = fc.stringMatching(/^[!-~]( ?[!-~]){0,11}$/)
+    const name = fc.constantFrom("Cache-Control", "cache-control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control")
+    const fields = fc.array(fc.tuple(fc.oneof(name, fc.constantFrom("X-A", "Expires", "ETag")), text))
+    fc.assert(
+      fc.property(fields, fc.boolean(), (pairs, adds) => {
+        const app = [...pairs.flat(), "Date", "d"]
+        const machineHop = { ...answer, uncached: true, add: [names.stamp, "1"] }
+        const onTheWay = responseHeaders(app, machineHop, shape)
+        const isPlain = (each: string) => /^(?:c[a-z]+-)*cache-control$/i.test(each)
+        const plain = onTheWay.filter((_, i) => i % 2 === 1 && isPlain(onTheWay[i - 1]!))
+        expect(plain).toEqual(["private, no-store"])
+        // A cache may have words of its own.
+        const arrived = adds ? ["Cache-Control", "max-age=14400", ...onTheWay] : onTheWay
+        expect(responseHeaders(arrived, { ...answer, stamped: true }, shape)).toEqual(app)
+      }),
+    )
+  })
+
+  it("about caching are a stamped proxy's own where it hides nothing, and never an app's word for it", () => {
+    const own = list("Cache-Control: no-store\nDate: d")
+    expect(responseHeaders(own, { ...answer, stamped: true }, shape).toSorted()).toEqual(own.toSorted())
+    const forged = list("Cache-Control: a\nx-iterate-proxy-fwd-cache-control: b\nDate: d")
+    expect(responseHeaders(forged, answer, shape)).toEqual(list("Cache-Control: a\nDate: d"))
   })
 
   it("get a Date when there is none, and keep the one there is", () => {

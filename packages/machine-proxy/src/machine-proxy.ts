@@ -55,7 +55,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const { failure, healthy } = generatedResponses({ headerNames, pseudonym: PSEUDONYM, errorDocs })
   const refused = (tag: MachineProxyErrorTag, request: IncomingRequest) => failure(tag, request, { trusted: false })
 
-  const response: ResponseHop = { headerNames, stamped: false, add: [headerNames.stamp, "1"] }
+  const response: ResponseHop = { headerNames, stamped: false, uncached: true, add: [headerNames.stamp, "1"] }
   const upgradeResponse = ({ status }: { readonly status: number }): ResponseHop => {
     if (status === 101) {
       try {

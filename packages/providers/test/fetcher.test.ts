@@ -157,6 +157,30 @@ describe("a fetcher", () => {
     expect([down.status, down.headers.getSetCookie(), await down.text()]).toEqual([503, ["a=1", "b=2"], "app down"])
   })
 
+  it("gives what the app said about caching, which the machine's proxy hides from caches on the way", async () => {
+    const { tunnel } = defaultHeaderNames
+    const fields: Record<string, Record<string, string>> = {
+      "/says": { [`${tunnel}cache-control`]: "public, max-age=9", [`${tunnel}cdn-cache-control`]: "max-age=3" },
+      "/silent": { [`${tunnel}cache-control`]: "" },
+    }
+    const { port } = await listen((request, response) => {
+      response.writeHead(200, { ...stamp, "cache-control": "private, no-store", ...fields[request.url!] }).end("body")
+    })
+    const fetcher = machineFetcher(local(), machineAt(port))
+    const about = async (path: string) => {
+      const response = await fetcher(get(path))
+      expect(await response.text()).toBe("body")
+      return [...response.headers].filter(([name]) => name.includes("cache-control"))
+    }
+    expect(await about("/says")).toEqual([
+      ["cache-control", "public, max-age=9"],
+      ["cdn-cache-control", "max-age=3"],
+    ])
+    expect(await about("/silent")).toEqual([])
+    // Of the proxy's own, which hides nothing.
+    expect(await about("/own")).toEqual([["cache-control", "private, no-store"]])
+  })
+
   it("rejects with a typed error when it was not the machine's proxy that answered", async () => {
     const { port } = await listen((_, response) => response.end("some other server"))
     await expect(machineFetcher(local(), machineAt(port))(get())).rejects.toMatchObject({ _tag: "ProviderUnavailable" })

@@ -61,5 +61,11 @@ export const routerErrors = {
     "http_request_error",
     "WebSockets are not passed on here. Run the router with serveNode, or on Cloudflare Workers.",
   ),
+  LengthRequired: errorRow(
+    411,
+    "LENGTH_REQUIRED",
+    "http_request_error",
+    "The body of this request needs a Content-Length. Send it with one, or use another method than GET and HEAD.",
+  ),
   ProxyFailed: upstreamErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>

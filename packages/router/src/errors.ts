@@ -87,6 +87,15 @@ export class UpgradeUnsupported extends Error {
   }
 }
 
+/** The body of a GET or HEAD whose length is not known before its end, which workerd's `fetch` does not send. */
+export class LengthRequired extends Error {
+  readonly _tag = "LengthRequired"
+  override readonly name = "LengthRequired"
+  constructor() {
+    super("this runtime sends the body of a GET or HEAD only with a Content-Length")
+  }
+}
+
 /** The router, a policy or a provider threw something unexpected. */
 export class ProxyFailed extends Error {
   readonly _tag = "ProxyFailed"
@@ -106,6 +115,7 @@ export type OwnError =
   | MachineDetached
   | LoopDetected
   | UpgradeUnsupported
+  | LengthRequired
   | ProxyFailed
 
 /** Everything that a router answers with an error response. Distinguished by `_tag`; a `PolicyError` may have any other tag. */

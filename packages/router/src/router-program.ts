@@ -11,7 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { errorResponder } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
-import { ProxyFailed } from "./errors.ts"
+import { LengthRequired, ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
@@ -161,7 +161,7 @@ const requestOutcome = <A>(
   if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "ClientLeft" }
   const cause = Cause.squash(exit.cause)
   if (cause instanceof EndedByHost) return { _tag: "Generated", response: cause.response }
-  return failed(cause instanceof ProxyFailed ? cause : new ProxyFailed({ cause }))
+  return failed(cause instanceof ProxyFailed || cause instanceof LengthRequired ? cause : new ProxyFailed({ cause }))
 }
 
 const redirectLoop = (host: string, { machine, port, settings }: RouteToMachine): RouterEvent => {

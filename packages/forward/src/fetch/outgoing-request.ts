@@ -1,5 +1,6 @@
 import type { AddressRule } from "../address.ts"
 import type { HeaderList } from "../header-list.ts"
+import type { HopHeaderNames } from "../header-names.ts"
 import { addressNotAllowed, hostChecker } from "../address.ts"
 import { failureCode } from "../failure-code.ts"
 
@@ -13,6 +14,17 @@ export interface OutgoingRequest {
   /** What `requestHeaders` gave. */
   readonly headers: HeaderList
   readonly body: ReadableStream<Uint8Array> | null
+  /**
+   * The request that `body` came with. Fetch knows no GET or HEAD with a body; workerd sends one all the same, but only from the
+   * request that it came with. Elsewhere such a body is refused, or no request has one.
+   */
+  readonly inbound?: Request
+  /**
+   * The names of the hop, for a request to a machine's proxy, whose response no cache may keep: the URL holds neither the app's
+   * port nor its name. On Workers it asks for none, and the client's own `Cache-Control` and `Pragma` are tunnelled, because the
+   * runtime writes its own then (Fetch §4.5). Other runtimes' clients have no cache.
+   */
+  readonly uncached?: HopHeaderNames
   /** Ends the request, and the response's body when there is one by then. */
   readonly signal?: AbortSignal
   /** True for a WebSocket handshake. Only on Workers can its response be a `Response`. */
@@ -164,7 +176,19 @@ export const fetchOutgoing = async (
   }
   checkHost(outgoing)
   const deadline = headDeadline(outgoing)
-  return inTime(outgoing, deadline, () => fetch(url, { ...fetchInit(outgoing, deadline.signal), ...init }), translate)
+  const send = () => fetch(...fetchArguments(url, outgoing, { ...fetchInit(outgoing, deadline.signal), ...init }))
+  return inTime(outgoing, deadline, send, translate)
+}
+
+/** What `fetch` and `Request` take, with a body of GET or HEAD as part of the request that it came with. */
+const fetchArguments = (
+  url: string,
+  { method, body, inbound }: OutgoingRequest,
+  init: RequestInit,
+): [input: string | Request, init: RequestInit] => {
+  if (body === null || inbound === undefined || (method !== "GET" && method !== "HEAD")) return [url, init]
+  const { method: _, body: __, ...rest } = init
+  return [new Request(url, inbound), rest]
 }
 
 /** What became of a request by its deadline: its response, the reason of its signal, or a failure. */
@@ -193,7 +217,7 @@ export const fetchGiven = async (outgoing: OutgoingRequest): Promise<Response> =
   let request: Request
   try {
     const init = { headers: toHeaders(outgoing.headers), ...fetchInit(outgoing, deadline.signal) }
-    request = new Request(requestUrl(outgoing.origin, outgoing.target), init)
+    request = new Request(...fetchArguments(requestUrl(outgoing.origin, outgoing.target), outgoing, init))
   } catch (cause) {
     // What a `Request` cannot be: a GET with a body, CONNECT.
     deadline.settled()

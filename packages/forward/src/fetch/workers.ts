@@ -12,10 +12,31 @@ export type { Handshake, HandshakeResponse } from "./handshake.ts"
 export type { OutgoingRequest, SendFailureKind } from "./outgoing-request.ts"
 
 /** Resolves with the response, whatever its status. Rejects with `SendFailure`, or with the signal's reason. */
-export const forwardFetch = (outgoing: OutgoingRequest): Promise<Response> =>
-  outgoing.fetch === undefined
-    ? fetchOutgoing(outgoing, { headers: toHeaders(outgoing.headers) }, translate)
-    : fetchGiven(outgoing)
+export const forwardFetch = (outgoing: OutgoingRequest): Promise<Response> => {
+  if (outgoing.fetch !== undefined) return fetchGiven(outgoing)
+  const headers = toHeaders(outgoing.headers)
+  const { uncached } = outgoing
+  if (uncached === undefined || !knowsCache()) return fetchOutgoing(outgoing, { headers }, translate)
+  for (const name of ["cache-control", "pragma"]) {
+    headers.set(uncached.tunnel + name, headers.get(name) ?? "")
+    headers.delete(name)
+  }
+  return fetchOutgoing(outgoing, { headers, cache: "no-store" }, translate)
+}
+
+let cacheIsKnown: boolean | undefined
+
+/** Whether `cache` may be given: with a compatibility date before 2024-11-11 workerd throws for it. */
+const knowsCache = (): boolean => {
+  if (cacheIsKnown === undefined) {
+    try {
+      cacheIsKnown = new Request("http://localhost", { cache: "no-store" }).cache === "no-store"
+    } catch {
+      cacheIsKnown = false
+    }
+  }
+  return cacheIsKnown
+}
 
 /** Resolves with the response to a WebSocket handshake. Rejects with `SendFailure`, or with the signal's reason. */
 export const forwardConnect = async (handshake: Handshake): Promise<HandshakeResponse> => {

@@ -550,20 +550,6 @@ describe("a client that leaves", () => {
     }
   })
 
-  it("S15 only half gets a long answer too, as long as it flows", async () => {
-    m.app.script = async (_, connection) => {
-      await connection.flush(says("200 OK", "Transfer-Encoding: chunked"))
-      for (let i = 0; i < 8; i++) {
-        await connection.flush("1\r\nx\r\n")
-        await new Promise((resolve) => setTimeout(resolve, 100))
-      }
-      connection.write("0\r\n\r\n")
-    }
-    const client = await m.connect().write(m.get())
-    client.end()
-    expect((await client.answered(1))[0]!.text).toBe("xxxxxxxx")
-  })
-
   it("S15 only half has its pipelined requests answered before the end", async () => {
     m.app.script = (request, connection) => void ok(request.target)(request, connection)
     const client = m.connect()
@@ -610,8 +596,8 @@ describe("an answer before the end of the request", () => {
     }
   })
 
-  it("S13 is the app's or a 502, and no hang, when the app closes at once and so resets its own answer", async () => {
-    // RFC 9112 §9.6: a server that closes with octets unread makes its peer's kernel throw the answer away.
+  it("S13 is the app's, also when it closes at once and so resets its own connection", async () => {
+    // RFC 9112 §9.6: what the app wrote before the reset has arrived, though a write to it fails before it is read.
     await using app = await startServer((socket) => {
       socket.once("data", () => {
         socket.pause()
@@ -623,7 +609,7 @@ describe("an answer before the end of the request", () => {
       sink.socket.write(headTo(app.port, "POST / HTTP/1.1", `Content-Length: ${8 * MiB}`))
       void pour(sink.socket, 8 * MiB)
       expect(await sink.close()).toBe("fin")
-      expect(sink.head).toMatch(/^HTTP\/1\.1 (?:413|502) .*\r\nConnection: close\r\n/s)
+      expect(sink.head).toMatch(/^HTTP\/1\.1 413 .*\r\nConnection: close\r\n.*no$/s)
       sink.socket.destroy()
     }
   })

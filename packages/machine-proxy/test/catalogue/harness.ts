@@ -16,6 +16,9 @@ export { machine, signing, ticket } from "../harness.ts"
 
 export type Bytes = string | Uint8Array
 
+/** What the proxy adds to each response of an app without `Cache-Control`, by lower-case name, sorted. */
+export const ownFields = ["cache-control", "x-iterate-proxy-fwd-cache-control", "x-iterate-proxy-stamp"] as const
+
 /** One character per octet. */
 export const octets = (bytes: Bytes): Buffer =>
   typeof bytes === "string" ? Buffer.from(bytes, "latin1") : Buffer.from(bytes)

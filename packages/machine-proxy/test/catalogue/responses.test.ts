@@ -4,7 +4,7 @@ import * as net from "node:net"
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib"
 import { describe, expect, it } from "vitest"
 import { closedPort } from "../harness.ts"
-import { bytes, closing, octets, ok, pieces, resetting, useMachine } from "./harness.ts"
+import { bytes, closing, octets, ok, ownFields, pieces, resetting, useMachine } from "./harness.ts"
 import type { Answer, Bytes } from "./harness.ts"
 
 const m = useMachine()
@@ -201,7 +201,6 @@ describe("fields of an answer", () => {
       "Allow: GET,  HEAD",
       'ETag: W/"a,b"',
       "Vary: Accept, *",
-      "Cache-Control: private , no-transform",
       "Age: 7",
       "X-Empty:",
       "Retry-After: 3",
@@ -305,7 +304,7 @@ describe("fields of an answer", () => {
     const client = await m.connect().write(m.get())
     const [answer] = await client.answered(1)
     const names = answer!.fields.map(([name]) => name.toLowerCase())
-    expect(names.toSorted()).toEqual(["content-length", "date", "set-cookie", "x-iterate-proxy-stamp", "x-keep"])
+    expect(names.toSorted()).toEqual(["content-length", "date", "set-cookie", "x-keep", ...ownFields].toSorted())
     m.app.script = ok("again")
     await client.write(m.get())
     expect((await client.answered(2))[1]!.text).toBe("again")
@@ -375,10 +374,41 @@ describe("fields of an answer", () => {
       "X-Sendfile: /etc/passwd",
       "X-Reproxy-URL: http://169.254.169.254/",
       "Surrogate-Control: max-age=1",
+      "X-Accel-Expires: 600",
+      "Edge-Control: cache-maxage=600",
       "Fly-Replay: app=other",
     )
     const names = (await m.ask(m.get())).fields.map(([name]) => name.toLowerCase())
-    expect(names.toSorted()).toEqual(["content-length", "date", "x-iterate-proxy-stamp"])
+    expect(names.toSorted()).toEqual(["content-length", "date", ...ownFields].toSorted())
+  })
+
+  it("R28 is never for a cache on the way: what the app says about caching goes on under another name", async () => {
+    const about = async (...fields: string[]) => {
+      m.app.script = ok("x", ...fields)
+      return (await m.ask(m.get())).fields.filter(([name]) => /cache-control/i.test(name))
+    }
+    const none = ["x-iterate-proxy-fwd-cache-control", ""]
+    const uncached = ["Cache-Control", "private, no-store"]
+    expect(await about()).toEqual([none, uncached])
+    expect(await about("cache-control: public , max-age=600", "Expires: Tue, 15 Nov 2094 12:45:26 GMT")).toEqual([
+      ["x-iterate-proxy-fwd-cache-control", "public , max-age=600"],
+      uncached,
+    ])
+    // Each wins over `Cache-Control` at an edge that knows it.
+    expect(await about("CDN-Cache-Control: max-age=1", "Cloudflare-CDN-Cache-Control: max-age=2")).toEqual([
+      ["x-iterate-proxy-fwd-CDN-Cache-Control", "max-age=1"],
+      ["x-iterate-proxy-fwd-Cloudflare-CDN-Cache-Control", "max-age=2"],
+      none,
+      uncached,
+    ])
+    // Two lines stay two, and an app cannot speak for the proxy.
+    expect(
+      await about("Cache-Control: public", "Cache-Control: max-age=1", "x-iterate-proxy-fwd-Cache-Control: max-age=9"),
+    ).toEqual([
+      ["x-iterate-proxy-fwd-Cache-Control", "public"],
+      ["x-iterate-proxy-fwd-Cache-Control", "max-age=1"],
+      uncached,
+    ])
   })
 })
 

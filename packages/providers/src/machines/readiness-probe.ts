@@ -41,7 +41,7 @@ export const probeByFetch =
   (headerNames: HopHeaderNames): ReadinessProbe =>
   async (endpoint, signal) => {
     const response = await forwardFetch({
-      ...fetchAddress(endpoint),
+      ...fetchAddress(endpoint, headerNames),
       target: "/",
       method: endpoint.machineProxy === false ? "HEAD" : "GET",
       headers: encapsulateHeaders([], [], endpoint, headerNames),

@@ -1,5 +1,6 @@
-import { setsCookie } from "@project-ingress/forward/internal"
-import type { AddressRule } from "@project-ingress/forward/internal"
+import type { HopHeaderNames } from "@project-ingress/forward"
+import { isTunnelledCaching, setsCookie } from "@project-ingress/forward/internal"
+import type { OutgoingRequest } from "@project-ingress/forward/fetch"
 import type { Endpoint } from "../contract/machine-provider.ts"
 import type { AttemptRequest, AttemptResponse } from "../machines/attempt-request.ts"
 
@@ -8,25 +9,44 @@ const MAX_PREFIX_BYTES = 4_096
 /** How long that may take, in ms. */
 const PREFIX_TIMEOUT_MS = 500
 
-/** Where `forwardFetch` and `forwardConnect` send to, and which addresses may be connected to on the way there. */
-export const fetchAddress = ({
-  origin,
-  fetch,
-  addresses,
-}: Endpoint): Pick<Endpoint, "origin" | "fetch"> & { readonly addresses?: AddressRule } => ({
+/** Where `forwardFetch` and `forwardConnect` send to, and what may be between: addresses to connect to, and caches. */
+export const fetchAddress = (
+  { origin, fetch, addresses, machineProxy }: Endpoint,
+  headerNames: HopHeaderNames,
+): Pick<OutgoingRequest, "origin" | "fetch" | "addresses" | "uncached"> => ({
   origin,
   fetch,
   ...(addresses === undefined ? {} : { addresses }),
+  ...(machineProxy === false ? {} : { uncached: headerNames }),
 })
 
-/** A response without the cookies of its platform's edge; the very object when it has none. */
-export const withoutEdgeCookies = (response: Response, names: readonly string[] | undefined): Response => {
-  const cookies = names === undefined ? [] : response.headers.getSetCookie()
-  const kept = cookies.filter((cookie) => !setsCookie(cookie, names!))
-  if (kept.length === cookies.length) return response
+/**
+ * A machine's response as its app gave it: without the cookies of its platform's edge, and with the fields about caching that the
+ * machine's proxy hid from caches on the way. The very object when there are none.
+ */
+export const appResponse = (
+  response: Response,
+  {
+    edgeCookies,
+    headerNames,
+  }: { readonly edgeCookies: readonly string[] | undefined; readonly headerNames: HopHeaderNames },
+): Response => {
+  const cookies = edgeCookies === undefined ? [] : response.headers.getSetCookie()
+  const kept = cookies.filter((cookie) => !setsCookie(cookie, edgeCookies!))
+  const hidden = response.headers.has(headerNames.stamp)
+    ? [...response.headers].filter(([name]) => isTunnelledCaching(name, headerNames))
+    : []
+  if (kept.length === cookies.length && hidden.length === 0) return response
   const headers = new Headers(response.headers)
-  headers.delete("set-cookie")
-  for (const cookie of kept) headers.append("set-cookie", cookie)
+  if (kept.length < cookies.length) {
+    headers.delete("set-cookie")
+    for (const cookie of kept) headers.append("set-cookie", cookie)
+  }
+  if (hidden.length > 0) headers.delete("cache-control")
+  for (const [name, value] of hidden) {
+    headers.delete(name)
+    if (value !== "") headers.set(name.slice(headerNames.tunnel.length), value)
+  }
   return withBody(response, bodyOf(response), headers)
 }
 

@@ -5,12 +5,14 @@ import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forw
 import type { HandshakeResponse } from "@project-ingress/forward/fetch"
 import { accept, checkOptions, isSafe, isToken, validateSigningKey } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
-import { fetchAddress, fetchTransport, withoutEdgeCookies } from "./fetch-transport.ts"
+import { appResponse, fetchAddress, fetchTransport } from "./fetch-transport.ts"
+import { machineRef, ProviderUnavailable } from "../contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
 import { makeMachines } from "../machines/machines.ts"
 import { machinesOptionChecks, MAX_TIMER_MS } from "../machines/machines-options.ts"
 import type { MachinesOptions } from "../machines/machines-options.ts"
 import type { AttemptRequest } from "../machines/attempt-request.ts"
+import { inboundFields, knownBody } from "./inbound-request.ts"
 import { observedBody } from "./observed-body.ts"
 import { machineRequestHeaders } from "./request-headers.ts"
 
@@ -105,7 +107,7 @@ export const machineFetcher = (
   /** What is sent of a request, to wherever its machine is at that moment. */
   const outgoingFor = (request: Request, upgrade: boolean) => {
     const url = new URL(request.url)
-    const inbound = [...request.headers].flat()
+    const inbound = inboundFields(request)
     const target = targetFor(url.hostname, port)
     return async (endpoint: Endpoint, ended: AbortSignal) => {
       // Signed when it leaves: the request may have waited for half a ticket's life until its machine was running.
@@ -113,7 +115,7 @@ export const machineFetcher = (
       const { capabilities } = provider
       const hop = { headerNames, pseudonym, upgrade, endpoint, capabilities, target, ticket }
       return {
-        ...fetchAddress(endpoint),
+        ...fetchAddress(endpoint, headerNames),
         target: url.pathname + url.search,
         headers: machineRequestHeaders(inbound, hop),
         signal: AbortSignal.any([request.signal, ended]),
@@ -135,7 +137,12 @@ export const machineFetcher = (
 
   const send = async (request: Request): Promise<Response> => {
     request.signal.throwIfAborted()
-    const { body, method } = request
+    const { method } = request
+    const body = await knownBody(request)
+    if (body === "unknown length") {
+      const reason = "this runtime sends the body of a GET or HEAD only with a Content-Length"
+      throw new ProviderUnavailable({ ...machineRef(machine), reason })
+    }
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket"
     const outgoing = outgoingFor(request, upgrade)
     const { promise: closed, resolve: close } = Promise.withResolvers<void>()
@@ -143,7 +150,9 @@ export const machineFetcher = (
       {
         send: (endpoint) =>
           sendPromise(async (ended) =>
-            fetchTransport.received(await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body })),
+            fetchTransport.received(
+              await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body, inbound: request }),
+            ),
           ),
         readPrefix: fetchTransport.readPrefix,
         discard: fetchTransport.discard,
@@ -155,7 +164,8 @@ export const machineFetcher = (
       },
       request.signal,
     )
-    const passed = withoutEdgeCookies(response, provider.capabilities.edgeCookies)
+    const { edgeCookies } = provider.capabilities
+    const passed = appResponse(response, { edgeCookies, headerNames })
     if (provider.keepAlive === undefined) return passed
     // Whoever gives the request up reads no more of its response.
     request.signal.addEventListener("abort", () => close(), { once: true })

@@ -1,13 +1,14 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { isSafe, nextRequestId } from "@project-ingress/forward/internal"
-import { fetchTransport, observedBody } from "@project-ingress/providers/internal"
+import { fetchTransport, inboundFields, isWorkerd, knownBody, observedBody } from "@project-ingress/providers/internal"
+import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
-import { ProxyFailed } from "../errors.ts"
+import { LengthRequired, ProxyFailed } from "../errors.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
-import { bodiless, headersFrom, listFrom, visitorResponse } from "./request-response.ts"
+import { bodiless, headersFrom, visitorResponse } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 
 type Context = Parameters<Router["fetch"]>[1]
@@ -54,11 +55,11 @@ const visitorRequest = (request: Request, { clientAddress }: RouterProgram): Vis
     method: request.method,
     host: authorityOf(parsed, request.headers.get("host")),
     path: pathOf(url, parsed),
-    headers: listFrom(request.headers),
+    headers: inboundFields(request),
     scheme: parsed.protocol === "https:" ? "https" : "http",
     clientAddress: clientAddressOf(clientAddress?.(request)),
     requestId: nextRequestId(),
-    upgrade: upgrade && (passesWebSockets() ? true : "unsupported"),
+    upgrade: upgrade && (isWorkerd() ? true : "unsupported"),
     signal: request.signal,
   }
 }
@@ -75,16 +76,14 @@ const authorityOf = (url: URL, header: string | null): string => {
   return agrees ? header : `${header},${url.host}`
 }
 
-/** Path and query as they stand in the URL's text, without its fragment. */
+/** Path and query as they stand in the URL's text, without its fragment. workerd leaves what is not ASCII unescaped there. */
 const pathOf = (url: string, parsed: URL): string => {
   const start = url.indexOf("/", url.indexOf("//") + 2)
   if (start === -1) return parsed.pathname + parsed.search
   const end = url.indexOf("#", start)
-  return end === -1 ? url.slice(start) : url.slice(start, end)
+  const path = end === -1 ? url.slice(start) : url.slice(start, end)
+  return path.replaceAll(/[\u0080-\uffff]+/g, encodeURIComponent)
 }
-
-/** Only workerd's `fetch` gives the socket of a 101 to its caller. */
-const passesWebSockets = (): boolean => "WebSocketPair" in globalThis
 
 const fetchSender = (
   program: RouterProgram,
@@ -95,12 +94,19 @@ const fetchSender = (
   sent: { onEnd: () => void },
 ): Sender<Response> => {
   let used = false
-  const body = () => {
-    used ||= request.body !== null
-    return request.body
-  }
+  // Found out when first sent: a request that is not ours is not touched.
+  let known: ReturnType<typeof knownBody> | undefined
+  const send: Sender<Response>["send"] = Effect.fnUntraced(function* (machineRequest) {
+    const body = yield* Effect.promise(() => (known ??= knownBody(request)))
+    if (body === "unknown length") return yield* Effect.die(new LengthRequired())
+    const take = () => {
+      used ||= body !== null
+      return body
+    }
+    return yield* sendByFetch(program, { request: visitor, body: take, inbound: request }, machineRequest)
+  })
   return {
-    send: (machineRequest) => sendByFetch(program, { request: visitor, body }, machineRequest),
+    send,
     discard: fetchTransport.discard,
     readPrefix: fetchTransport.readPrefix,
     replayable: (sent) => !used && (sent === "no" || isSafe(visitor.method)),

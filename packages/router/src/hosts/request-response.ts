@@ -1,7 +1,7 @@
 import { requestHeaders, responseHeaders } from "@project-ingress/forward"
 import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
-import { connectionFields } from "@project-ingress/forward/internal"
+import { appValue, connectionFields } from "@project-ingress/forward/internal"
 import { bodyOf } from "@project-ingress/providers/internal"
 import { pseudonym } from "../hop/loop.ts"
 import { clientFields } from "../hop/outbound-headers.ts"
@@ -28,7 +28,8 @@ export const headersFrom = (list: HeaderList): Headers => {
 /** The fields of a machine's response for its visitor. Throws what a policy's edit throws. */
 export const visitorFields = (machine: MachineResponse<Response>, headerNames: HopHeaderNames): HeaderList => {
   const { response, status, stamped, edgeCookies, changes } = machine
-  const header = (lowerName: string) => response.headers.get(lowerName) ?? undefined
+  const value = (lowerName: string) => response.headers.get(lowerName) ?? undefined
+  const header = (lowerName: string) => appValue(value, lowerName, stamped ? headerNames : undefined)
   const edit = changes.edit && ((fields: HeaderList) => changes.edit!({ status, header }, fields))
   const hop = { headerNames, stamped, edgeCookies, rewrite: changes.rewrite, edit, add: [] }
   return responseHeaders(listFrom(response.headers), hop, { status, chunked: false })

@@ -10,22 +10,25 @@ export interface FetchSource {
   readonly request: VisitorRequest
   /** Takes the body; `null` without one. */
   readonly body: () => ReadableStream<Uint8Array> | null
+  /** The `Request` that the body came with, where there is one. */
+  readonly inbound?: Request
 }
 
 /** Sends a request to a machine over Fetch: `router.fetch` to every machine, and every host to a machine without an address. */
 export const sendByFetch = (
-  { transport, headersTimeoutMs }: Pick<RouterProgram, "transport" | "headersTimeoutMs">,
-  { request, body }: FetchSource,
+  { transport, headersTimeoutMs, headerNames }: Pick<RouterProgram, "transport" | "headersTimeoutMs" | "headerNames">,
+  { request, body, inbound }: FetchSource,
   { endpoint, headers }: MachineRequest,
 ): Effect.Effect<AttemptResponse<Response>, SendFailure> =>
   Effect.tryPromise({
     try: async (ended) => {
       const response = await transport({
-        ...fetchAddress(endpoint),
+        ...fetchAddress(endpoint, headerNames),
         target: request.path,
         method: request.method,
         headers,
         body: body(),
+        ...(inbound === undefined ? {} : { inbound }),
         // The fibre's signal ends with the response's head, the request's with its client: a quiet stream must end then, too.
         signal: AbortSignal.any([ended, request.signal]),
         upgrade: request.upgrade === true,

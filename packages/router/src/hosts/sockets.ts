@@ -1,6 +1,6 @@
 import { headerValue } from "@project-ingress/forward"
-import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
-import { isSafe } from "@project-ingress/forward/internal"
+import type { ForwardErrorTag, GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
+import { appValue, isSafe } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
 import type { ResponseHead } from "@project-ingress/forward/http1"
@@ -10,7 +10,7 @@ import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
 import { EndedByHost } from "../program/sender.ts"
-import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
+import type { MachineRequest, ResponseEdit, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
 import type { ClientIdentity } from "./client-identity.ts"
@@ -99,17 +99,21 @@ const socketSender = (
           origin: upstreamAddress(machineRequest),
           headers: withHost(machineRequest),
           headersTimeoutMs,
-          response: (head) => ({
-            headerNames,
+          response: (head) => {
             // An app without a machine proxy must not speak in our name.
-            stamped:
+            const stamped =
               machineRequest.endpoint.machineProxy !== false &&
-              headerValue(head.headers, headerNames.stamp) !== undefined,
-            edgeCookies: machineRequest.edgeCookies,
-            rewrite: machineRequest.changes.rewrite,
-            edit: editOf(machineRequest.changes, head),
-            add: [],
-          }),
+              headerValue(head.headers, headerNames.stamp) !== undefined
+            const { rewrite, edit } = machineRequest.changes
+            return {
+              headerNames,
+              stamped,
+              edgeCookies: machineRequest.edgeCookies,
+              rewrite,
+              edit: edit && editOf(edit, head, stamped ? headerNames : undefined),
+              add: [],
+            }
+          },
         }),
       ),
       (sent) => {
@@ -137,9 +141,10 @@ const socketSender = (
   }
 }
 
-const editOf = ({ edit }: MachineRequest["changes"], head: ResponseHead) => {
-  const summary = { status: head.status, header: (lowerName: string) => headerValue(head.headers, lowerName) }
-  return edit && ((fields: readonly string[]) => edit(summary, fields))
+const editOf = (edit: ResponseEdit, head: ResponseHead, hiddenBy: HopHeaderNames | undefined) => {
+  const value = (lowerName: string) => headerValue(head.headers, lowerName)
+  const header = (lowerName: string) => appValue(value, lowerName, hiddenBy)
+  return (fields: readonly string[]) => edit({ status: head.status, header }, fields)
 }
 
 const received = (head: ResponseHead): AttemptResponse<ResponseHead> => ({

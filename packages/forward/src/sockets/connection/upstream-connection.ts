@@ -6,6 +6,7 @@ import type { UpstreamUser } from "./connection-handler.ts"
 import { connect, isIP, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
+import { readAfterFailedWrite } from "../io/failed-writes.ts"
 import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
 
 /** How long the first of two loopback addresses has before the other is tried beside it, in ms (RFC 8305 §5). */
@@ -31,6 +32,8 @@ export class UpstreamConnection implements HasDeadline {
   readonly #deadlines: DeadlineScanner
   #racing: Socket | undefined
   #cause: unknown
+  /** True once a write failed before which no FIN came: then the end of what can be read is a reset. */
+  #broken = false
 
   constructor(
     origin: UpstreamAddress,
@@ -73,6 +76,7 @@ export class UpstreamConnection implements HasDeadline {
   }
 
   #addListeners(socket: Socket, open: "connect" | "secureConnect"): void {
+    readAfterFailedWrite(socket, (error) => this.#onWriteFailed(error))
     socket.on(open, () => {
       if (this.closed || this.connected) {
         socket.destroy()
@@ -106,6 +110,10 @@ export class UpstreamConnection implements HasDeadline {
     })
     socket.on("end", () => {
       if (socket !== this.socket) return
+      if (this.#broken) {
+        this.destroy()
+        return
+      }
       this.reader.end()
       if (this.user === undefined) this.destroy()
       else this.#notify((user) => user.onUpstreamEnd())
@@ -128,6 +136,17 @@ export class UpstreamConnection implements HasDeadline {
       } else if (socket !== this.socket) return
       this.#close(this.#cause)
     })
+  }
+
+  /** Whether to read on: what the app said before it closed is still to come, and then its end. */
+  #onWriteFailed(error: Error): boolean {
+    if (this.closed || this.user === undefined || this.socket.readableEnded) return false
+    // Of several only the first says what happened: EPIPE after the app's FIN, ECONNRESET where there was none.
+    if (this.#cause === undefined) {
+      this.#cause = error
+      this.#broken = codeOf(error) !== "EPIPE"
+    }
+    return true
   }
 
   onDeadline(): void {

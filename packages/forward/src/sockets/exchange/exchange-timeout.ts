@@ -5,8 +5,11 @@ import type { ResponseRelay } from "./response-relay.ts"
 
 /** How long an app may take to say `100 Continue` before we do, in ms. */
 const CONTINUE_GRACE_MS = 50
-/** How long a client that sent its FIN still gets a response, in ms: a half-close and a departure look the same. */
-const FIN_GRACE_MS = 250
+/**
+ * How long nothing may come of a response for a client that sent its FIN, in ms. A half-close and a departure look the same: few
+ * clients do the one, and an app must hear of the other within 100 ms, of which deadlines may take 50.
+ */
+const FIN_GRACE_MS = 40
 
 /** How long an exchange may now wait for something to happen, in ms; 0: without limit. */
 export const exchangeTimeout = (

@@ -11,6 +11,7 @@ import type { UpstreamError } from "../contract/upstream.ts"
 import type { AttemptOwner } from "./attempt.ts"
 import type { DecisionOwner } from "./host-decision.ts"
 import type { RequestOwner } from "./incoming-request.ts"
+import { reset } from "../io/write.ts"
 import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { Attempt } from "./attempt.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
@@ -302,7 +303,8 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   }
 
   onDeadline(): void {
-    if (this.#connection.ended) this.#connection.socket.destroy()
+    // Half of a response must not look like all of it, to a client that is still there.
+    if (this.#connection.ended) reset(this.#connection.socket)
     else if (this.#state !== AWAITING) this.#abort()
     else if (this.#pump.awaitsContinue) {
       this.#pump.sendContinue()
