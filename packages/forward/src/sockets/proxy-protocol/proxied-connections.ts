@@ -4,6 +4,7 @@ import type { EngineContext, OpenConnection } from "../connection/engine-context
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
 import type { ProxiedClient } from "./proxy-header.ts"
+import { ReadBuffer } from "../../http1/read-buffer.ts"
 import { removeConnection, reportError } from "../connection/engine-context.ts"
 import { readProxyHeader } from "./proxy-header.ts"
 
@@ -39,7 +40,7 @@ class HeaderWait implements HasDeadline, OpenConnection {
   readonly #socket: Duplex
   readonly #context: EngineContext
   readonly #next: Next
-  #bytes: Buffer = Buffer.alloc(0)
+  readonly #buffer = new ReadBuffer()
 
   constructor(socket: Duplex, context: EngineContext, next: Next) {
     this.#socket = socket
@@ -60,12 +61,10 @@ class HeaderWait implements HasDeadline, OpenConnection {
     try {
       const chunk = socket.read() as Buffer | null
       if (chunk === null) return
-      const bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+      this.#buffer.push(chunk)
+      const { bytes } = this.#buffer
       const header = readProxyHeader(bytes)
-      if (header === undefined) {
-        this.#bytes = bytes
-        return
-      }
+      if (header === undefined) return
       if (typeof header === "string") {
         this.#refuse("RequestMalformed", header)
         return
@@ -83,7 +82,7 @@ class HeaderWait implements HasDeadline, OpenConnection {
 
   /** A connection without a byte is a balancer's check whether anybody listens. */
   readonly #onEnd = (): void => {
-    if (this.#bytes.length === 0) this.#socket.destroy()
+    if (this.#buffer.size === 0) this.#socket.destroy()
     else this.#refuse("RequestMalformed", "the connection ended within the PROXY header")
   }
 
