@@ -15,7 +15,8 @@ export const readAfterFailedWrite = (socket: Socket, onFailed: (error: Error) =>
   const write = socket._write.bind(socket)
   const writev = socket._writev?.bind(socket)
   socket._write = (chunk, encoding, callback) => {
-    done = callback
+    // Bun's `_writev` writes by `_write`.
+    if (callback !== written) done = callback
     write(chunk, encoding, written)
   }
   if (writev === undefined) return
