@@ -69,8 +69,7 @@ class HeaderWait implements HasDeadline, OpenConnection {
         this.#refuse("RequestMalformed", header)
         return
       }
-      socket.off("readable", this.#onReadable)
-      socket.off("end", this.#onEnd)
+      this.#stop()
       if (header.length < bytes.length) socket.unshift(bytes.subarray(header.length))
       this.#next(header.client)
       socket.off("close", this.#leave)
@@ -82,7 +81,7 @@ class HeaderWait implements HasDeadline, OpenConnection {
 
   /** A connection without a byte is a balancer's check whether anybody listens. */
   readonly #onEnd = (): void => {
-    if (this.#buffer.size === 0) this.#socket.destroy()
+    if (this.#buffer.size === 0) this.drain()
     else this.#refuse("RequestMalformed", "the connection ended within the PROXY header")
   }
 
@@ -91,9 +90,14 @@ class HeaderWait implements HasDeadline, OpenConnection {
     removeConnection(this.#context, this)
   }
 
+  #stop(): void {
+    this.#socket.off("readable", this.#onReadable)
+    this.#socket.off("end", this.#onEnd)
+  }
+
   #refuse(tag: ForwardErrorTag, cause: unknown): void {
     reportError(this.#context, tag, typeof cause === "string" ? new Error(cause) : cause)
-    this.#socket.destroy()
+    this.drain()
   }
 
   onDeadline(): void {
@@ -101,11 +105,13 @@ class HeaderWait implements HasDeadline, OpenConnection {
   }
 
   drain(): void {
+    // Bun and Deno emit `end` also after `destroy`.
+    this.#stop()
     this.#socket.destroy()
   }
 
   goAway(): void {
-    this.#socket.destroy()
+    this.drain()
   }
 }
 
