@@ -15,7 +15,7 @@ interface Asked {
   readonly encrypted?: boolean
 }
 
-const reader = (forwardedHeaders: readonly ForwardedHeader[]) => {
+const reader = (forwardedHeaders?: readonly ForwardedHeader[]) => {
   const read = identityReader({ trustedProxies, forwardedHeaders })
   return (headers: HeaderList, { peer = PEER, host = "h.test", encrypted = false }: Asked = {}) => {
     const head = { headers, host }
@@ -26,9 +26,47 @@ const reader = (forwardedHeaders: readonly ForwardedHeader[]) => {
 const xForwarded = reader(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"])
 const forwarded = reader(["forwarded"])
 
+const byDefault = reader()
+
 const lines = (name: string, values: readonly string[]) => values.flatMap((value) => [name, value])
 const byFor = (...values: string[]) => xForwarded(lines("X-Forwarded-For", values)).clientAddress
 const byForwarded = (...values: string[]) => forwarded(lines("Forwarded", values))
+
+describe("the fields that are read", () => {
+  const all = ["X-Forwarded-For", "192.0.2.1", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "a.test"]
+  const element = ["Forwarded", "for=192.0.2.9;proto=https;host=b.test"]
+
+  it("are X-Forwarded-* by default, and Forwarded only where there is none of them", () => {
+    expect(byDefault(all)).toEqual({ host: "a.test", scheme: "https", clientAddress: "192.0.2.1" })
+    expect(byDefault([...all, "X-Forwarded-Port", "8443"]).host).toBe("a.test:8443")
+    expect(byDefault(element)).toEqual({ host: "b.test", scheme: "https", clientAddress: "192.0.2.9" })
+    expect(byDefault([...element, ...all])).toEqual(byDefault(all))
+    expect(byDefault(["X-Forwarded-For", "192.0.2.1", ...element])).toEqual({
+      host: "h.test",
+      scheme: "http",
+      clientAddress: "192.0.2.1",
+    })
+  })
+
+  it("are only those that are named", () => {
+    expect(reader(["x-forwarded-for"])([...all, ...element])).toEqual({
+      host: "h.test",
+      scheme: "http",
+      clientAddress: "192.0.2.1",
+    })
+    expect(forwarded([...all, ...element])).toEqual(byDefault(element))
+  })
+
+  it("are nobody's but a trusted proxy's", () => {
+    for (const headers of [all, element]) {
+      expect(byDefault(headers, { peer: "192.0.2.7" })).toEqual({
+        host: "h.test",
+        scheme: "http",
+        clientAddress: "192.0.2.7",
+      })
+    }
+  })
+})
 
 describe("the client by X-Forwarded-For", () => {
   it.each([

@@ -1,3 +1,4 @@
+import { headerValue } from "@project-ingress/forward"
 import type { HeaderList } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { cidrMatcher, headerValues, isAuthority } from "@project-ingress/forward/internal"
@@ -13,14 +14,9 @@ export interface ClientIdentity {
   readonly clientAddress: string | undefined
 }
 
+const xForwarded = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"] as const
 /** The header fields by which a proxy can say who asked. */
-export const forwardedHeaderNames = [
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "forwarded",
-] as const
+export const forwardedHeaderNames = [...xForwarded, "forwarded"] as const
 
 /** A header field by which a proxy says who asked. */
 export type ForwardedHeader = (typeof forwardedHeaderNames)[number]
@@ -29,15 +25,9 @@ export type ForwardedHeader = (typeof forwardedHeaderNames)[number]
 export interface ProxyTrust {
   /** Ranges of the proxies' addresses. */
   readonly trustedProxies: readonly string[]
-  /** What every one of them writes. */
-  readonly forwardedHeaders: readonly ForwardedHeader[]
+  /** What every one of them writes; `undefined`: `X-Forwarded-*`, or `Forwarded` where there is none of these. */
+  readonly forwardedHeaders: readonly ForwardedHeader[] | undefined
 }
-
-/**
- * What nearly every balancer writes. Not the host: many pass `X-Forwarded-Host` through as the client sent it, and one that protects
- * hostnames by rules of its own would be bypassed by it.
- */
-export const defaultForwardedHeaders: readonly ForwardedHeader[] = ["x-forwarded-for", "x-forwarded-proto"]
 
 /** How many trusted proxies may follow each other; with more of them the client is unknown. */
 const MAX_HOPS = 64
@@ -48,8 +38,8 @@ const MAX_HOPS = 64
  * one is the client, and what stands to its left is the client's own claim, which is never read. Nothing is guessed: a
  * client that is not named by an address (`unknown`) is unknown, and an invalid scheme or host is as if it were not there.
  *
- * Nothing in a request shows which of its fields a proxy wrote and which it passed through. So they are named beforehand, and no
- * field ever stands in for another one: nginx that writes `X-Forwarded-For` passes the client's own `Forwarded` through.
+ * Nothing in a request shows which of its fields a proxy wrote and which it passed through, so the caller may name them. Beside
+ * `X-Forwarded-*`, `Forwarded` is never read: nginx that writes `X-Forwarded-For` passes the client's own `Forwarded` through.
  *
  * Never throws.
  *
@@ -58,8 +48,7 @@ const MAX_HOPS = 64
 export const identityReader = (trust?: ProxyTrust): ((request: IncomingRequest) => ClientIdentity) => {
   if (trust === undefined) return ofConnection
   const isTrusted = cidrMatcher("serveNode: trustedProxies", trust.trustedProxies)
-  const fields = new Set(trust.forwardedHeaders)
-  const read = fields.has("forwarded") ? byForwarded : byXForwarded(fields)
+  const read = readerOf(trust.forwardedHeaders)
   return (request) => {
     const connection = ofConnection(request)
     const { clientAddress } = connection
@@ -77,6 +66,15 @@ const ofConnection = ({ head, encrypted, remoteAddress }: IncomingRequest): Clie
 
 /** Reads the fields of a request whose connection is a trusted proxy's. */
 type Read = (headers: HeaderList, connection: ClientIdentity, isTrusted: (ip: string) => boolean) => ClientIdentity
+
+const readerOf = (fields: readonly ForwardedHeader[] | undefined): Read => {
+  if (fields !== undefined) return fields.includes("forwarded") ? byForwarded : byXForwarded(new Set(fields))
+  const byAll = byXForwarded(new Set(xForwarded))
+  return (headers, connection, isTrusted) => {
+    const isNewer = xForwarded.every((name) => headerValue(headers, name) === undefined)
+    return (isNewer ? byForwarded : byAll)(headers, connection, isTrusted)
+  }
+}
 
 /**
  * `X-Forwarded-*`. Only the addresses are one for each proxy: the other fields are overwritten or passed on along a chain, so

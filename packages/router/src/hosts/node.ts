@@ -12,7 +12,7 @@ import { routerErrors } from "../error-rows.ts"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
 import { clientAddressOf } from "../program/sender.ts"
-import { defaultForwardedHeaders, forwardedHeaderNames, identityReader } from "./client-identity.ts"
+import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader } from "./client-identity.ts"
 import { requestFrom, responseOf } from "./request-response.ts"
 import { serveExchange } from "./sockets.ts"
@@ -45,11 +45,10 @@ export interface NodeOptions {
    */
   readonly trustedProxies?: readonly string[]
   /**
-   * The fields that **every** trusted proxy overwrites, removes or, for addresses, appends to. A field that a proxy passes through
-   * as the client sent it must not be named: the client would choose its value. `x-forwarded-host` replaces `Host` where it is
-   * decided which hostname is asked for; name it only if the proxy changes `Host`. `x-forwarded-port` is the port of an authority
-   * without one. `forwarded` (RFC 7239) says all of it and excludes the others. Default: `["x-forwarded-for",
-   * "x-forwarded-proto"]`.
+   * The fields that **every** trusted proxy overwrites, removes or, for addresses, appends to. One that a proxy passes through as
+   * the client sent it must not be read: the client would choose its value. `x-forwarded-host` replaces `Host` where it is decided
+   * which hostname is asked for. `x-forwarded-port` is the port of an authority without one. `forwarded` (RFC 7239) says all of it
+   * and excludes the others. Default: all `x-forwarded-*` of these, and `forwarded` for a request that has none of them.
    */
   readonly forwardedHeaders?: readonly ForwardedHeader[]
   /**
@@ -112,7 +111,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   })
   const problem = trustProblem(options)
   if (problem !== undefined) throw new TypeError(`serveNode: ${problem}`)
-  const { trustedProxies, forwardedHeaders = defaultForwardedHeaders, proxyProtocol = false } = options
+  const { trustedProxies, forwardedHeaders, proxyProtocol = false } = options
   const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders })
   const program = programOf(router)
   const { headerNames, errors } = program
