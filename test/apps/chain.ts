@@ -22,10 +22,12 @@ import { selfSigned } from "./certificate.ts"
 /** The project that an origin belongs to unless another one is named. */
 const PROJECT = "misha"
 
+/** The hosts of the router, as a reader calls them. */
+export const hostNames = ["Node", "Workers"] as const
+
 /** One host of the router, behind TLS. */
 export interface ChainHost {
-  /** As a reader calls it. */
-  readonly name: "Node" | "Workers"
+  readonly name: (typeof hostNames)[number]
   /** What the project lives under, and how a port is written before it. */
   readonly domain: string
   /** Where TLS listens on 127.0.0.1. Clients that resolve by rules of their own see 443. */
@@ -50,6 +52,7 @@ export interface ChainSetup {
 
 /** A running chain in front of every port of this computer. */
 export interface Chain extends AsyncDisposable {
+  /** One of each name, in their order. */
   readonly hosts: readonly [ChainHost, ChainHost]
   /** In PEM: what clients trust. */
   readonly certificate: string

@@ -96,6 +96,7 @@ export const retired: readonly Retired[] = [
     ],
     files: [
       ["packages/providers/src/adapters/fly/", "a field of Fly's API"],
+      ["docs/frameworks.md", "a command of git: http-backend"],
       ["packages/providers/src/adapters/upstream.ts", "a vendor's own name of a machine, in an example"],
     ],
   },

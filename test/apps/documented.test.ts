@@ -1,0 +1,48 @@
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { expect, it } from "vitest"
+import { realApps } from "./all-apps.ts"
+import { hostNames } from "./chain.ts"
+
+const file = fileURLToPath(new URL("../../docs/frameworks.md", import.meta.url))
+
+const apps = Object.values(realApps).flat()
+
+/** What the tests of each app claim. */
+const appRows = [
+  ["app", "version", "started by", "settings of its port", "what passed", "with a router on"],
+  ...apps.map(({ name, version, command, settings, checks }) => [
+    name,
+    version,
+    `\`${command}\``,
+    Object.entries(settings)
+      .map(([key, value]) => `\`${key}: ${JSON.stringify(value)}\``)
+      .join(", "),
+    [...new Set(checks.flatMap(({ kinds }) => kinds))].join(", "),
+    hostNames.join(", "),
+  ]),
+]
+
+/** What depends on the name that an app sees. */
+const nameRows = [
+  ["app", "request", "by default", '`appOrigin: "public"`'],
+  ...apps.flatMap(({ name, probes }) =>
+    probes.map(({ request, byDefault, withPublicName }) => [name, request, byDefault, withPublicName]),
+  ),
+]
+
+const table = ([head, ...rest]: readonly (readonly string[])[]): string => {
+  const widths = head!.map((cell, at) => Math.max(cell.length, ...rest.map((cells) => cells[at]!.length)))
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |`
+  return [head!, widths.map((width) => "-".repeat(width)), ...rest].map(line).join("\n")
+}
+
+it("docs/frameworks.md has the tables that the tests make true (a wanted change: -u)", async () => {
+  const page = readFileSync(file, "utf8")
+  const made = Object.entries({ apps: appRows, names: nameRows }).reduce((text, [mark, rows]) => {
+    const marked = new RegExp(`(<!-- ${mark}: .*?-->\\n\\n).*?(\\n\\n<!-- /${mark} -->)`, "s")
+    expect(text).toMatch(marked)
+    return text.replace(marked, (_, before: string, after: string) => before + table(rows) + after)
+  }, page)
+  await expect(made).toMatchFileSnapshot(file)
+})
