@@ -48,8 +48,8 @@ export interface RouterProgram {
     request: VisitorRequest,
     sender: Sender<A>,
     original: () => Request,
-    respond: (outcome: RequestOutcome<A>) => R,
-  ) => Promise<R>
+    respond: (outcome: RequestOutcome<A>) => R | Promise<R>,
+  ) => R | Promise<R>
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, headers: HeaderList, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
@@ -74,7 +74,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     Context.add(Machines, machines),
   )
   const program = handle(options)
-  const runExit = Effect.runPromiseExitWith(services)
+  const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, headers, original) => {
     const response = responseForError(error, { headers, headerNames, errorResponses })
@@ -86,17 +86,16 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     }
   }
 
-  const run: RouterProgram["run"] = async (request, sender, original, respond) => {
+  const run = <A, R>(
+    request: VisitorRequest,
+    sender: Sender<A>,
+    original: () => Request,
+    respond: (outcome: RequestOutcome<A>) => R | Promise<R>,
+  ): R | Promise<R> => {
     const started = performance.now()
     const trace: TraceStep[] = []
-    const exit = await runExit(program(request, sender, trace), {
-      get signal() {
-        return request.signal
-      },
-    })
     const failure = (error: RouterError) =>
       ({ _tag: "Failed", error, ...failed(error, request.headers, original) }) as const
-    const outcome = requestOutcome(exit, failure)
     const end = (outcome: RequestOutcome<unknown>) => {
       if (outcome._tag === "NotOurs") return
       const { method, host } = request
@@ -104,17 +103,27 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       report({ type: "request", method, host, ...reported(outcome), durationMs, trace })
       if (outcome._tag === "Machine" && outcome.redirectsToItself) report(redirectLoop(host, outcome.route))
     }
-    try {
-      const response = respond(outcome)
-      end(outcome)
-      return response
-    } catch (cause) {
-      // A machine's response that cannot be passed on, or a policy's edit of it that failed.
-      if (outcome._tag === "Machine") sender.discard(outcome.response)
-      const instead = failure(new ProxyFailed({ cause }))
-      end(instead)
-      return respond(instead)
+    const finish = (exit: ProgramExit<A>): R | Promise<R> => {
+      const outcome = requestOutcome(exit, failure)
+      try {
+        const response = respond(outcome)
+        end(outcome)
+        return response
+      } catch (cause) {
+        // A machine's response that cannot be passed on, or a policy's edit of it that failed.
+        if (outcome._tag === "Machine") sender.discard(outcome.response)
+        const instead = failure(new ProxyFailed({ cause }))
+        end(instead)
+        return respond(instead)
+      }
     }
+    const fiber = runFork(program(request, sender, trace), request.onAbort ? {} : { signal: request.signal })
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return finish(exit)
+    return new Promise<ProgramExit<A>>((resolve) => {
+      fiber.addObserver(resolve)
+      request.onAbort?.(() => fiber.interruptUnsafe())
+    }).then(finish)
   }
 
   return {
@@ -134,9 +143,11 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
 const isResponse = (value: unknown): value is Response =>
   typeof value === "object" && value !== null && "status" in value && "headers" in value
 
+type ProgramExit<A> = Exit.Exit<Handled<A>, RouterError | HostnameForeign>
+
 /** Reads how the program ended. Anything unexpected is a `ProxyFailed`: no request ends in a throw. */
 const requestOutcome = <A>(
-  exit: Exit.Exit<Handled<A>, RouterError | HostnameForeign>,
+  exit: ProgramExit<A>,
   failed: (error: RouterError) => RequestOutcome<A>,
 ): RequestOutcome<A> => {
   if (Exit.isSuccess(exit)) return exit.value

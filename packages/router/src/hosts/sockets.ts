@@ -1,5 +1,5 @@
 import { headerValue } from "@project-ingress/forward"
-import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
+import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import { isSafe } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
@@ -26,14 +26,14 @@ export interface HostResponses {
 type HostResponse = ResponseHead | { readonly fetched: Response }
 
 /** Runs the router's program for one request of the engine. */
-export const serveExchange = async (
+export const serveExchange = (
   program: RouterProgram,
   request: IncomingRequest,
   { failure, fallback }: HostResponses,
-): Promise<Decision> => {
-  const visitor = visitorRequest(request)
+): Decision | Promise<Decision> => {
+  const visitor = new SocketVisitor(request)
   const sender = socketSender(program, request, visitor)
-  return program.run<HostResponse, Decision | Promise<Decision>>(
+  return program.run<HostResponse, Decision>(
     visitor,
     sender,
     () => originalRequest(request),
@@ -47,22 +47,40 @@ export const serveExchange = async (
   )
 }
 
-const visitorRequest = (request: IncomingRequest): VisitorRequest => {
-  const { head, remoteAddress, localPort, encrypted } = request
-  return {
-    method: head.method,
-    host: head.host,
-    path: head.target,
-    headers: head.headers,
-    scheme: encrypted ? "https" : "http",
-    clientAddress: clientAddressOf(remoteAddress),
-    localPort: localPort === 0 ? undefined : localPort,
-    upgrade: head.upgrade,
-    expect: head.expect,
-    trailers: true,
-    get signal() {
-      return request.signal
-    },
+/** A request of the engine as the program sees it. A class, because an object literal with a getter is slow to make. */
+class SocketVisitor implements VisitorRequest {
+  readonly method: string
+  readonly host: string
+  readonly path: string
+  readonly headers: HeaderList
+  readonly scheme: "http" | "https"
+  readonly clientAddress: string | undefined
+  readonly localPort: number | undefined
+  readonly upgrade: boolean
+  readonly expect: boolean
+  readonly trailers = true
+  readonly #request: IncomingRequest
+
+  constructor(request: IncomingRequest) {
+    const { head, remoteAddress, localPort, encrypted } = request
+    this.method = head.method
+    this.host = head.host
+    this.path = head.target
+    this.headers = head.headers
+    this.scheme = encrypted ? "https" : "http"
+    this.clientAddress = clientAddressOf(remoteAddress)
+    this.localPort = localPort === 0 ? undefined : localPort
+    this.upgrade = head.upgrade
+    this.expect = head.expect
+    this.#request = request
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal
+  }
+
+  onAbort(listener: () => void): void {
+    this.#request.onAbort(listener)
   }
 }
 

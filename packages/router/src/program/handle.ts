@@ -59,16 +59,13 @@ export const handle = (settings: RouterSettings) => {
       return policy.onRequest
     })
 
-    const proceed = Effect.fnUntraced(function* (
-      route: Route,
-    ): Effect.fn.Return<Handled<A>, RouterError | Decided, Routes | Machines> {
-      yield* policy.onRoute(route)
-      if (isMachineRoute(route)) {
-        const origins = yield* projectOrigins(grammar, request, route)
-        return yield* sendToMachine(send, request, route, origins, sender)
-      }
-      return yield* withoutMachine(grammar, request, route)
-    })
+    const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided, Routes | Machines> =>
+      isMachineRoute(route)
+        ? Effect.flatMap(projectOrigins(grammar, request, route), (origins) =>
+            sendToMachine(send, request, route, origins, sender),
+          )
+        : withoutMachine(grammar, request, route)
+    const proceed = (route: Route) => Effect.flatMap(policy.onRoute(route), () => reach(route))
 
     const resolve = (refresh: boolean) =>
       resolveRoute(grammar, request, {
