@@ -20,17 +20,26 @@ export const projectOrigins = (
   route: RouteToMachine,
 ): Effect.Effect<ProjectOrigins, never, Routes> => {
   const own = publicOrigin(request)
-  const ports = new Map([[own, route.port]])
   const others = named(request).filter((origin) => origin !== own)
-  if (others.length === 0) return Effect.succeed({ own, ports })
-  return Effect.gen(function* () {
-    for (const origin of others) {
-      const port = yield* portBehind(grammar, request, route, own, origin)
-      if (port !== undefined) ports.set(origin, port)
-    }
-    return { own, ports }
-  })
+  return others.length === 0
+    ? Effect.succeed({ own, ports: new Map([[own, route.port]]) })
+    : withOthers(grammar, request, route, own, others)
 }
+
+const withOthers = Effect.fnUntraced(function* (
+  grammar: Grammar,
+  request: VisitorRequest,
+  route: RouteToMachine,
+  own: string,
+  others: readonly string[],
+): Effect.fn.Return<ProjectOrigins, never, Routes> {
+  const ports = new Map([[own, route.port]])
+  for (const origin of others) {
+    const port = yield* portBehind(grammar, request, route, own, origin)
+    if (port !== undefined) ports.set(origin, port)
+  }
+  return { own, ports }
+})
 
 /** The origins that the request names, as written. Of each field the first: browsers send one. */
 const named = ({ headers }: VisitorRequest): readonly string[] =>

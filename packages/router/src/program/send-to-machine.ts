@@ -89,16 +89,19 @@ export const sendToMachine = <A>(
         : sendTo(endpoint, ticket)
     }
 
-    return Effect.map(machines.reach<A>(machine, port, { ...sender, send }), ({ response, status, stamped, header }) => ({
-      _tag: "Machine",
-      response,
-      status,
-      stamped,
-      route,
-      edgeCookies,
-      changes,
-      redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
-    }))
+    return Effect.map(
+      machines.reach<A>(machine, port, { ...sender, send }),
+      ({ response, status, stamped, header }) => ({
+        _tag: "Machine",
+        response,
+        status,
+        stamped,
+        route,
+        edgeCookies,
+        changes,
+        redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
+      }),
+    )
   })
 
 // Of a type that no provider has; `reach` fails with the field.
