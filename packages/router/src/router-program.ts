@@ -97,7 +97,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     const failure = (error: RouterError) =>
       ({ _tag: "Failed", error, ...failed(error, request.headers, original) }) as const
     const end = (outcome: RequestOutcome<unknown>) => {
-      if (outcome._tag === "NotOurs") return
+      if (outcome._tag === "NotOurs" || onEvent === undefined) return
       const { method, host } = request
       const durationMs = performance.now() - started
       report({ type: "request", method, host, ...reported(outcome), durationMs, trace })

@@ -43,10 +43,7 @@ const withOthers = Effect.fnUntraced(function* (
 
 /** The origins that the request names, as written. Of each field the first: browsers send one. */
 const named = ({ headers }: VisitorRequest): readonly string[] =>
-  requestUrlFields
-    .map((name) => headerValue(headers, name))
-    .map((value) => (value === undefined ? undefined : originIn(value)?.text))
-    .filter((origin) => origin !== undefined)
+  requestUrlFields.flatMap((name) => originIn(headerValue(headers, name) ?? "")?.text ?? [])
 
 /** The port of the request's project that an origin leads to; `undefined` if it is any other origin. */
 const portBehind = Effect.fnUntraced(function* (
