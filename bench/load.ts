@@ -27,8 +27,15 @@ export interface Load {
   readonly directory: string
 }
 
-/** Loads a peer by wrk. A fraction of a second is measured by interrupting wrk, which then reports what it has. */
-export const loadHttp = async (peer: Child, scenario: Scenario, load: Load): Promise<Sample> => {
+/**
+ * Loads by wrk, and says what it cost each of the processes that the requests passed. A fraction of a second is measured by
+ * interrupting wrk, which then reports what it has.
+ */
+export const loadHttp = async (
+  passed: readonly Child[],
+  scenario: Scenario,
+  load: Load,
+): Promise<readonly Sample[]> => {
   const { port, fields, connections, seconds, directory } = load
   const args = ["-t1", `-c${connections}`, `-d${Math.ceil(seconds)}s`, "--latency", "--timeout", "5s"]
   for (const [name, value] of fields) args.push("-H", `${name}: ${value}`)
@@ -37,21 +44,21 @@ export const loadHttp = async (peer: Child, scenario: Scenario, load: Load): Pro
     writeFileSync(script, `wrk.method = "POST"\nwrk.body = string.rep("p", ${scenario.post})\n`)
     args.push("-s", script)
   }
-  const before = cpuMicroseconds(peer)
+  const before = passed.map(cpuMicroseconds)
   const report = await wrk([...args, `http://127.0.0.1:${port}${scenario.path}`], seconds)
-  const spent = cpuMicroseconds(peer) - before
+  const spent = passed.map((child, at) => cpuMicroseconds(child) - before[at]!)
   const read = (pattern: RegExp): number => Number(pattern.exec(report)?.[1] ?? Number.NaN)
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(report)?.slice(1) ?? []
-  return {
+  return passed.map((child, at) => ({
     perSecond: read(/Requests\/sec:\s+([0-9.]+)/),
-    cpuMicroseconds: spent / read(/([0-9]+) requests in/),
+    cpuMicroseconds: spent[at]! / read(/([0-9]+) requests in/),
     p50Ms: milliseconds(/ 50%\s+(\S+)/.exec(report)?.[1]),
     p99Ms: milliseconds(/ 99%\s+(\S+)/.exec(report)?.[1]),
-    residentMiB: residentKiB(peer) / 1_024,
+    residentMiB: residentKiB(child) / 1_024,
     failed:
       Number(/Non-2xx or 3xx responses: ([0-9]+)/.exec(report)?.[1] ?? 0) +
       errors.reduce((sum, count) => sum + Number(count), 0),
-  }
+  }))
 }
 
 const WRK = "wrk"
@@ -120,24 +127,28 @@ export interface SocketReport {
   readonly p99Ms?: number
 }
 
-/** One message in flight on each connection: said, and heard again, through the peer. */
-export const loadSockets = async (peer: Child, load: SocketLoad, seconds: number): Promise<Sample> => {
+/** One message in flight on each connection: said, and heard again, through each of the processes. */
+export const loadSockets = async (
+  passed: readonly Child[],
+  load: SocketLoad,
+  seconds: number,
+): Promise<readonly Sample[]> => {
   const client = socketClient(load, seconds)
   try {
     await client.next()
-    const before = cpuMicroseconds(peer)
+    const before = passed.map(cpuMicroseconds)
     client.go()
     const done = await client.next()
-    const spent = cpuMicroseconds(peer) - before
+    const spent = passed.map((child, at) => cpuMicroseconds(child) - before[at]!)
     const { messages = 0 } = done
-    return {
+    return passed.map((child, at) => ({
       perSecond: messages / (done.seconds ?? seconds),
-      cpuMicroseconds: spent / messages,
+      cpuMicroseconds: spent[at]! / messages,
       p50Ms: done.p50Ms ?? Number.NaN,
       p99Ms: done.p99Ms ?? Number.NaN,
-      residentMiB: residentKiB(peer) / 1_024,
+      residentMiB: residentKiB(child) / 1_024,
       failed: done.failed,
-    }
+    }))
   } finally {
     await client.stop()
   }

@@ -11,8 +11,12 @@ export interface PeerSetup {
   readonly openFiles: number
   /** Public keys as JSON. */
   readonly keys: string
+  /** The key that signs tickets, as JSON. */
+  readonly signingKey: string
   /** The machine that tickets are for. */
   readonly machine: string
+  /** Where that machine's proxy listens, for a router in front of it; otherwise 0. */
+  readonly machinePort: number
 }
 
 /** How a peer is started. */

@@ -13,14 +13,16 @@ const node =
       ORIGIN: String(setup.origin),
       WEBSOCKET_ORIGIN: String(setup.webSocketOrigin),
       TICKET_KEYS: setup.keys,
+      SIGNING_KEY: setup.signingKey,
       MACHINE: setup.machine,
+      MACHINE_PORT: String(setup.machinePort),
       NODE_ENV: "production",
       ...more,
     },
   })
 
 /** The machine proxy's own command. It verifies the ticket of each request; only its access log is off, as everybody's. */
-const ours = (setup: PeerSetup): Command => ({
+const machineProxy = (setup: PeerSetup): Command => ({
   file: process.execPath,
   args: [
     "--conditions=@project-ingress/source",
@@ -37,11 +39,21 @@ const ours = (setup: PeerSetup): Command => ({
   },
 })
 
+/** The machine proxy of this repository. */
+export const ours: Peer = { name: "ours", command: machineProxy, webSocket: true }
+
+/** The router of this repository, in front of a machine proxy: no peer, because it does another job. */
+export const router: Peer = {
+  name: "router",
+  command: node(new URL("./peers/router.ts", import.meta.url)),
+  webSocket: true,
+}
+
 const httpProxy = new URL("./peers/http-proxy.ts", import.meta.url)
 
 export const peers: readonly Peer[] = [
   { name: "nginx", command: nginx, needs: { program: "nginx", debian: "nginx" }, webSocket: true },
-  { name: "ours", command: ours, webSocket: true },
+  ours,
   { name: "bare", command: node(new URL("./peers/bare.ts", import.meta.url)), webSocket: false },
   { name: "tcp", command: node(new URL("./peers/tcp.ts", import.meta.url)), webSocket: true, ownWebSocketPort: true },
   { name: "haproxy", command: haproxy, needs: { program: "haproxy", debian: "haproxy" }, webSocket: true },

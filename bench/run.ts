@@ -6,79 +6,27 @@ import type { AddressInfo } from "node:net"
 import { cpus, loadavg, release, tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { parseArgs } from "node:util"
 import { generateTicketKeys, signTicket } from "../packages/forward/src/forward.ts"
-import { holdSockets, loadHttp, loadSockets, probe, wrkVersion } from "./load.ts"
-import type { Idle, Load, Sample } from "./load.ts"
+import { measureChain } from "./chain.ts"
+import type { Start } from "./chain.ts"
+import { holdSockets, probe, wrkVersion } from "./load.ts"
+import type { Idle } from "./load.ts"
+import { makeMeasure } from "./measure.ts"
+import type { Way } from "./measure.ts"
+import { give, readOptions } from "./options.ts"
 import { httpOrigin } from "./origin/http.ts"
 import { isInstalled, peers } from "./peers.ts"
 import type { Peer, PeerSetup } from "./peer.ts"
 import { targetHeader, ticketHeader } from "./peers/job.ts"
 import { listening, openFiles, otherWork, start, stop, stopAllAtExit } from "./processes.ts"
 import type { Child } from "./processes.ts"
-import { fill, otherScenarios, scenarios } from "./scenarios.ts"
-import type { Fields, Scenario } from "./scenarios.ts"
-import { idleTable, scenarioTable, summaryTable } from "./table.ts"
+import { scenarios } from "./scenarios.ts"
+import type { Fields } from "./scenarios.ts"
+import { chainTable, idleTable, scenarioTable, summaryTable } from "./table.ts"
 import type { Rounds } from "./table.ts"
 import { outcomes, targetList } from "./targets.ts"
 
-const help = `pnpm bench [options]
-
-  --only a,b            peers: ${peers.map(({ name }) => name).join(", ")}
-  --scenarios a,b       ${[...scenarios.map(({ name }) => name), ...otherScenarios].join(", ")}
-  --rounds n            2
-  --seconds n           of each peer in each round; 1
-  --connections n       of wrk and of the WebSocket scenario; 64
-  --idle-websockets n   10000, of which as many are opened as the limit of open files allows
-  --json file           every sample
-
-Quick: pnpm bench --only nginx,ours,bare. All peers and scenarios take about four minutes.`
-
-const { values } = parseArgs({
-  options: {
-    only: { type: "string" },
-    scenarios: { type: "string" },
-    rounds: { type: "string", default: "2" },
-    seconds: { type: "string", default: "1" },
-    connections: { type: "string", default: "64" },
-    "idle-websockets": { type: "string" },
-    json: { type: "string" },
-    help: { type: "boolean", short: "h", default: false },
-  },
-})
-
-const give = (message: string): never => {
-  console.error(message)
-  process.exit(1)
-}
-const count = (name: "rounds" | "seconds" | "connections" | "idle-websockets", value: string, most: number): number => {
-  const number = Number(value)
-  return Number.isInteger(number) && number >= 1 && number <= most
-    ? number
-    : give(`--${name}: 1 to ${most}, got ${value}`)
-}
-const listed = (name: string, value: string | undefined, known: readonly string[]): readonly string[] | undefined => {
-  const list = value?.split(",").map((item) => item.trim())
-  const wrong = list?.find((item) => !known.includes(item))
-  return wrong === undefined ? list : give(`--${name}: ${JSON.stringify(wrong)} is none of ${known.join(", ")}`)
-}
-
-if (values.help) {
-  console.log(help)
-  process.exit(0)
-}
-const rounds = count("rounds", values.rounds, 100)
-const seconds = count("seconds", values.seconds, 60)
-const connections = count("connections", values.connections, 1_000)
-const idleAsked = count("idle-websockets", values["idle-websockets"] ?? "10000", 30_000)
-const only = listed(
-  "only",
-  values.only,
-  peers.map(({ name }) => name),
-)
-const allScenarios: readonly string[] = [...scenarios.map(({ name }) => name), ...otherScenarios]
-const chosen = new Set(listed("scenarios", values.scenarios, allScenarios) ?? allScenarios)
-if (values["idle-websockets"] !== undefined) chosen.add("idle-websockets")
+const { only, chosen, rounds, seconds, connections, idleWebSockets, json } = readOptions()
 
 if (process.platform !== "linux") give("The benchmark reads CPU time and memory from /proc: it runs on Linux only.")
 for (const program of ["wrk", "nginx"]) {
@@ -97,7 +45,9 @@ if ([...chosen].every((name) => name === "parse")) {
   process.exit(0)
 }
 
-const wanted = peers.filter(({ name, onDemand }) => (only === undefined ? onDemand !== true : only.includes(name)))
+const measuresPeers = [...chosen].some((name) => name !== "chain" && name !== "parse")
+const isWanted = ({ name, onDemand }: Peer): boolean => (only === undefined ? onDemand !== true : only.includes(name))
+const wanted = measuresPeers ? peers.filter(isWanted) : []
 const absent: string[] = []
 const present = wanted.filter(({ name, needs }) => {
   if (needs === undefined || isInstalled(needs.program)) return true
@@ -106,7 +56,7 @@ const present = wanted.filter(({ name, needs }) => {
 })
 
 // The peers from npm are no dependency of the repository: nobody who builds it should download them.
-if (!existsSync(join(here, "node_modules/.package-lock.json"))) {
+if (measuresPeers && !existsSync(join(here, "node_modules/.package-lock.json"))) {
   console.log("Installing the peers from npm into bench/node_modules, once …")
   const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
   const { status } = spawnSync("npm", args, { cwd: here, stdio: "inherit", timeout: 300_000 })
@@ -138,24 +88,21 @@ const origin = await freePort()
 const webSocketOrigin = await freePort()
 const http = scenarios.filter(({ name }) => chosen.has(name))
 // Generous: what a run takes is known, and a child that outlives it is a bug of ours.
-const life = Math.ceil(present.length * (http.length + 1) * (rounds * (seconds + 1) + 2) + present.length * 40 + 120)
+const ways = present.length * (http.length + 1) + (chosen.has("chain") ? 20 : 0)
+const life = Math.ceil(ways * (rounds * (seconds + 1) + 2) + present.length * 40 + 120)
 
-/** The fields of a request. A ticket lives for a minute, so each load has its own. */
-const fieldsFor = async (to: number, octets?: number): Promise<Fields> => {
-  const ticket = await signTicket(keys.signing, { machine })
-  const fields: Fields = [
-    [targetHeader, `${to}__misha.iterate.app`],
-    [ticketHeader, ticket],
-  ]
-  return octets === undefined ? fields : fill(fields, octets)
-}
+/** The fields of a request straight to a machine. */
+const ticketed = async (to: number): Promise<Fields> => [
+  [targetHeader, `${to}__misha.iterate.app`],
+  [ticketHeader, await signTicket(keys.signing, { machine })],
+]
 
 interface Running {
   readonly peer: Peer
   readonly setup: PeerSetup
   readonly child: Child
 }
-const begin = async (peer: Peer): Promise<Running | string> => {
+const begin = async (peer: Peer, machinePort = 0): Promise<Running | string> => {
   const setup: PeerSetup = {
     directory: folder(join(directory, `${peer.name}-`)),
     port: await freePort(),
@@ -164,7 +111,9 @@ const begin = async (peer: Peer): Promise<Running | string> => {
     webSocketOrigin,
     openFiles: files,
     keys: JSON.stringify([keys.verification]),
+    signingKey: JSON.stringify(keys.signing),
     machine,
+    machinePort,
   }
   try {
     const child = start(peer.command(setup), life)
@@ -176,6 +125,12 @@ const begin = async (peer: Peer): Promise<Running | string> => {
     return `${peer.name}: did not start: ${error instanceof Error ? error.message.slice(0, 300) : String(error)}`
   }
 }
+const wayThrough = ({ peer, setup, child }: Running): Way => ({
+  hops: [{ name: peer.name, child }],
+  port: setup.port,
+  webSocketPort: peer.ownWebSocketPort === true ? setup.webSocketPort : setup.port,
+  fields: ticketed,
+})
 
 const versions = `Node ${process.versions.node}, ${wrkVersion()}, Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model.trim()}`
 console.log(
@@ -207,90 +162,65 @@ for (const peer of present) {
   else running.push(begun)
 }
 for (const line of absent) console.log(`absent  ${line}`)
-if (running.length === 0) give("No peer is left to measure.")
+if (measuresPeers && running.length === 0) give("No peer is left to measure.")
 
 // A figure for tickets is worth nothing if nobody looks at them.
 const ours = running.find(({ peer }) => peer.name === "ours")
 const [first] = scenarios
 if (ours !== undefined && first !== undefined) {
-  const [target] = await fieldsFor(origin)
+  const [target] = await ticketed(origin)
   const [status] = await probe(ours.setup.port, first, target === undefined ? [] : [target])
   if (status < 400) give(`ours answered ${status} to a request without a ticket`)
   console.log(`ours answers ${status} without a ticket, and verifies one (EdDSA) on each request below`)
 }
 
-const proves = async ({ setup, peer }: Running, scenario: Scenario, fields: Fields): Promise<boolean> => {
-  try {
-    const [status, octets] = await probe(setup.port, scenario, fields)
-    if (status === 200 && octets === scenario.answer) return true
-    absent.push(
-      `${peer.name}: in ${scenario.name} answered ${status} with ${octets} octets, not 200 with ${scenario.answer}`,
-    )
-  } catch (error) {
-    absent.push(`${peer.name}: in ${scenario.name}: ${error instanceof Error ? error.message : String(error)}`)
-  }
-  console.log(`absent  ${absent.at(-1)}`)
-  return false
+const reportAbsent = (reason: string): void => {
+  absent.push(reason)
+  console.log(`absent  ${reason}`)
 }
-
-let cold = true
-const interleave = async (
-  members: readonly Running[],
-  round: (member: Running, seconds: number) => Promise<Sample>,
-): Promise<Rounds> => {
-  // Engines that compile while they run have seen the kind of request before it counts; at first there is most to compile.
-  for (const member of members) await round(member, cold ? 1.5 : 0.4)
-  cold = false
-  const samples = new Map<string, Sample[]>(members.map(({ peer }) => [peer.name, []]))
-  for (let n = 0; n < rounds; n++) {
-    for (const member of members) samples.get(member.peer.name)?.push(await round(member, seconds))
-  }
-  return samples
-}
+const measure = makeMeasure({ rounds, seconds, connections, directory, origin, webSocketOrigin }, reportAbsent)
 
 const results = new Map<string, Rounds>()
 const started = performance.now()
 const others = otherWork()
 for (const scenario of http) {
-  const able: Running[] = []
-  for (const member of running) {
-    if (await proves(member, scenario, await fieldsFor(origin, scenario.headers))) able.push(member)
-  }
-  const measured = await interleave(able, async ({ child, setup }, seconds) => {
-    const fields = await fieldsFor(origin, scenario.headers)
-    const load: Load = { port: setup.port, fields, connections, seconds, directory }
-    return loadHttp(child, scenario, load)
-  })
+  const measured = await measure.http(scenario, running.map(wayThrough))
   results.set(scenario.name, measured)
   console.log(`\n## ${scenario.name}: ${scenario.title}\n\n${scenarioTable(measured, "request")}`)
 }
 
-const socketPort = ({ peer, setup }: Running): number =>
-  peer.ownWebSocketPort === true ? setup.webSocketPort : setup.port
 const speakers = running.filter(({ peer }) => peer.webSocket)
 if (chosen.has("websocket") && speakers.length > 0) {
-  const measured = await interleave(speakers, async (member, seconds) => {
-    const fields = await fieldsFor(webSocketOrigin)
-    return loadSockets(member.child, { port: socketPort(member), fields, connections }, seconds)
-  })
+  const measured = await measure.webSockets(speakers.map(wayThrough))
   results.set("websocket", measured)
   console.log(
     `\n## websocket: messages of 64 B, echoed, one in flight per connection\n\n${scenarioTable(measured, "message")}`,
   )
 }
 
+let chain: ReadonlyMap<string, Rounds> = new Map()
+if (chosen.has("chain")) {
+  const startHop: Start = async (peer, machinePort) => {
+    const begun = await begin(peer, machinePort)
+    if (typeof begun === "string") return give(begun)
+    return { port: begun.setup.port, way: wayThrough(begun), stop: () => stop(begun.child) }
+  }
+  chain = await measureChain(startHop, measure)
+  console.log(`\n## chain: CPU µs of each hop, and their ratios with the lowest and the highest round`)
+  console.log(`\n${summaryTable(chain)}\n\n${chainTable(chain)}`)
+}
+
 const held = new Map<string, Idle>()
 if (chosen.has("idle-websockets")) {
   // A proxy opens two sockets for each; some files it has for itself.
-  const idle = Math.min(idleAsked, Math.floor((files - 200) / 2))
-  const few = idle < idleAsked ? ` (of ${idleAsked} asked for: the limit of open files is ${files})` : ""
+  const idle = Math.min(idleWebSockets, Math.floor((files - 200) / 2))
+  const few = idle < idleWebSockets ? ` (of ${idleWebSockets} asked for: the limit of open files is ${files})` : ""
   for (const { peer } of speakers) {
     // A WebSocket takes as long to open through any of them: a whole run compares two, --only any.
     if (only === undefined && peer.name !== "ours" && peer.name !== "nginx") continue
     const fresh = await begin(peer)
     if (typeof fresh === "string") continue
-    const fields = await fieldsFor(webSocketOrigin)
-    const load = { port: socketPort(fresh), fields, connections: idle }
+    const load = { port: wayThrough(fresh).webSocketPort, fields: await ticketed(webSocketOrigin), connections: idle }
     held.set(peer.name, await holdSockets(fresh.child, load))
     await stop(fresh.child)
     await sleep(500)
@@ -308,8 +238,8 @@ for (const { peer, child } of running) {
 }
 for (const line of absent) console.log(`absent  ${line}`)
 
-const judged = outcomes(results, held, connections)
-if (ours !== undefined) console.log(`\n## Targets of ours, in this run\n\n${targetList(judged)}`)
+const judged = outcomes(results, chain, held, connections)
+if (ours !== undefined || chain.size > 0) console.log(`\n## Targets of ours, in this run\n\n${targetList(judged)}`)
 console.log(`\n${took} s measured. CPU is utime + stime of /proc (Linux only); MiB is resident memory after the load.`)
 console.log(
   `Other work took ${share} % of the machine meanwhile${share > 5 ? ": too much to judge by p99 and requests/s" : ""}.`,
@@ -318,11 +248,12 @@ if (chosen.has("parse")) runParse()
 else console.log(`The hostname grammar has its own: node ${parse}, or --scenarios parse`)
 console.log("So has the fetcher: node --conditions=@project-ingress/source packages/providers/bench/fetcher.ts")
 
-if (values.json !== undefined) {
+if (json !== undefined) {
   const { version } = JSON.parse(readFileSync(join(here, "../packages/machine-proxy/package.json"), "utf8")) as {
     readonly version: string
   }
-  const samples = Object.fromEntries([...results].map(([name, found]) => [name, Object.fromEntries(found)]))
+  const plain = (all: ReadonlyMap<string, Rounds>) =>
+    Object.fromEntries([...all].map(([name, found]) => [name, Object.fromEntries(found)]))
   const report = {
     date: new Date().toISOString(),
     versions,
@@ -333,11 +264,9 @@ if (values.json !== undefined) {
     seconds,
     connections,
     absent,
-    samples,
+    samples: plain(results),
+    chain: plain(chain),
   }
-  writeFileSync(
-    values.json,
-    `${JSON.stringify({ ...report, idle: Object.fromEntries(held), targets: judged }, null, 2)}\n`,
-  )
+  writeFileSync(json, `${JSON.stringify({ ...report, idle: Object.fromEntries(held), targets: judged }, null, 2)}\n`)
 }
 process.exit(0)

@@ -21,7 +21,7 @@ export const scenarios: readonly Scenario[] = [
 ]
 
 /** Besides {@link scenarios}: those that are no HTTP load. */
-export const otherScenarios = ["websocket", "idle-websockets", "parse"] as const
+export const otherScenarios = ["websocket", "idle-websockets", "chain", "parse"] as const
 
 export type Fields = readonly (readonly [name: string, value: string])[]
 

@@ -14,9 +14,12 @@ export const median = (values: readonly number[]): number => {
  * How two peers compare: the median over rounds of the ratio within a round, since what disturbs a machine for seconds
  * disturbs both alike.
  */
-export const ratio = (rounds: Rounds, peer: string, to: string, of: keyof Sample): number => {
+export const ratio = (rounds: Rounds, peer: string, to: string, of: keyof Sample): number =>
+  median(ratios(rounds, peer, to, of))
+
+const ratios = (rounds: Rounds, peer: string, to: string, of: keyof Sample): readonly number[] => {
   const base = rounds.get(to) ?? []
-  return median((rounds.get(peer) ?? []).map((sample, round) => sample[of] / (base[round]?.[of] ?? Number.NaN)))
+  return (rounds.get(peer) ?? []).map((sample, round) => sample[of] / (base[round]?.[of] ?? Number.NaN))
 }
 
 const decimals = (value: number, digits: number): string => (Number.isNaN(value) ? "–" : value.toFixed(digits))
@@ -80,3 +83,25 @@ export const summaryTable = (results: ReadonlyMap<string, Rounds>): string => {
     }),
   )
 }
+
+/** What is compared in the chain: the first to the second. */
+const compared = [
+  ["router", "machine"],
+  ["machine alone", "tcp"],
+  ["router", "nginx"],
+  ["machine alone", "nginx"],
+  ["tcp", "nginx"],
+] as const
+
+/** How the hops of the chain compare in every scenario: CPU, the median over rounds with the lowest and the highest. */
+export const chainTable = (results: ReadonlyMap<string, Rounds>): string =>
+  lay(
+    ["CPU", ...results.keys()],
+    compared.map(([hop, to]) => {
+      const cell = (rounds: Rounds): string => {
+        const found = ratios(rounds, hop, to, "cpuMicroseconds")
+        return `${decimals(median(found), 2)} (${decimals(Math.min(...found), 2)}–${decimals(Math.max(...found), 2)})`
+      }
+      return [`${hop} / ${to}`].concat(Array.from(results.values(), cell))
+    }),
+  )

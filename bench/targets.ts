@@ -1,4 +1,4 @@
-// What the machine proxy is to reach, as ratios within one run, tickets verified.
+// What the machine proxy and the router are to reach, as ratios within one run, tickets verified.
 import type { Idle, Sample } from "./load.ts"
 import { ratio } from "./table.ts"
 import type { Rounds } from "./table.ts"
@@ -19,19 +19,29 @@ const cpu = [
   ["1m", "nginx", 1.2, "1 MiB answers: CPU to nginx"],
   ["hello", "bare", 0.55, "14 B answers: CPU to bare node:http + undici"],
 ] as const
+const hops = [
+  ["hello", "router", "machine", 1.4],
+  ["64k", "router", "machine", 1.15],
+  ["1m", "router", "machine", 1.15],
+  ["post16k", "router", "machine", 1.3],
+  ["hello", "machine alone", "tcp", 1.45],
+  ["post16k", "machine alone", "tcp", 1.4],
+] as const
 const tail = ["hello", "64k", "1m", "post16k"] as const
 
 export const outcomes = (
   results: ReadonlyMap<string, Rounds>,
+  chain: ReadonlyMap<string, Rounds>,
   held: ReadonlyMap<string, Idle>,
   connections: number,
 ): readonly Outcome[] => {
-  const compared = (scenario: string, to: string, of: keyof Sample): number => {
-    const rounds = results.get(scenario) ?? new Map<string, readonly Sample[]>()
+  const compare = (found: typeof results, scenario: string, name: string, to: string, of: keyof Sample): number => {
+    const rounds = found.get(scenario) ?? new Map<string, readonly Sample[]>()
     // A run with failures has measured something else.
-    if ([...(rounds.get("ours") ?? []), ...(rounds.get(to) ?? [])].some(({ failed }) => failed > 0)) return Number.NaN
-    return ratio(rounds, "ours", to, of)
+    if ([...(rounds.get(name) ?? []), ...(rounds.get(to) ?? [])].some(({ failed }) => failed > 0)) return Number.NaN
+    return ratio(rounds, name, to, of)
   }
+  const compared = (scenario: string, to: string, of: keyof Sample) => compare(results, scenario, "ours", to, of)
   const idle = held.get("ours")
   const idleKiB = idle === undefined || idle.failed > 0 ? Number.NaN : idle.kibEach
   return [
@@ -39,6 +49,10 @@ export const outcomes = (
     ...tail.map((scenario) => {
       const measured = connections === 64 ? compared(scenario, "nginx", "p99Ms") : Number.NaN
       return judge(`${scenario}: p99 at 64 connections to nginx`, measured, 2, "×")
+    }),
+    ...hops.map(([scenario, hop, to, limit]) => {
+      const measured = compare(chain, scenario, hop, to, "cpuMicroseconds")
+      return judge(`chain, ${scenario}: CPU of ${hop} to ${to}`, measured, limit, "×")
     }),
     judge(`memory per idle WebSocket${idle === undefined ? "" : ` at ${idle.open}`}`, idleKiB, 20, "KiB"),
   ]

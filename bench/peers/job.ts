@@ -30,6 +30,9 @@ export const place = {
   webSocketPort: Number(process.env["WEBSOCKET_PORT"]),
   origin: Number(process.env["ORIGIN"]),
   webSocketOrigin: Number(process.env["WEBSOCKET_ORIGIN"]),
+  machine: process.env["MACHINE"] ?? "",
+  machinePort: Number(process.env["MACHINE_PORT"]),
+  signingKey: process.env["SIGNING_KEY"] ?? "",
 }
 
 export const listen = (server: Pick<Server, "listen">): void => {

@@ -21,7 +21,7 @@ import {
 export interface RequestHop {
   readonly headerNames: HopHeaderNames
   /** The `Host` to send. Absent where the platform's `fetch` writes it from the URL. */
-  readonly host?: string
+  readonly host?: string | undefined
   /** Appended as `Via: 1.1 <pseudonym>`: a public name, never an internal name (RFC 9110 §7.6.3). */
   readonly pseudonym: string
   /**

@@ -48,8 +48,8 @@ export interface RouterProgram {
     request: VisitorRequest & AskedRequest,
     sender: Sender<A>,
     original: () => Request,
-    respond: (outcome: RequestOutcome<A>) => R,
-  ) => Promise<R>
+    respond: (outcome: RequestOutcome<A>) => R | Promise<R>,
+  ) => R | Promise<R>
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
@@ -75,7 +75,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     Context.add(Machines, machines),
   )
   const program = handle(options)
-  const runExit = Effect.runPromiseExitWith(services)
+  const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {
     const response = errors.forError(error, request)
@@ -100,35 +100,44 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     return { _tag: "Generated", response }
   }
 
-  const run: RouterProgram["run"] = async (request, sender, original, respond) => {
+  const run = <A, R>(
+    request: VisitorRequest & AskedRequest,
+    sender: Sender<A>,
+    original: () => Request,
+    respond: (outcome: RequestOutcome<A>) => R | Promise<R>,
+  ): R | Promise<R> => {
     const started = performance.now()
     const trace: TraceStep[] = []
-    const exit = await runExit(program(request, sender, trace), {
-      get signal() {
-        return request.signal
-      },
-    })
     const failure = (error: RouterError) => ({ _tag: "Failed", error, ...failed(error, request, original) }) as const
-    const outcome = replaced(requestOutcome(exit, failure), request, sender)
     const end = (outcome: RequestOutcome<unknown>) => {
-      if (outcome._tag === "NotOurs") return
+      if (outcome._tag === "NotOurs" || onEvent === undefined) return
       const { requestId, method, host, clientAddress } = request
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
       report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
       if (outcome._tag === "Machine" && outcome.redirectsToItself) report(redirectLoop(host, outcome.route))
     }
-    try {
-      const response = respond(outcome)
-      end(outcome)
-      return response
-    } catch (cause) {
-      // A machine's response that cannot be passed on, or a policy's edit of it that failed.
-      if (outcome._tag === "Machine") sender.discard(outcome.response)
-      const instead = failure(new ProxyFailed({ cause }))
-      end(instead)
-      return respond(instead)
+    const finish = (exit: ProgramExit<A>): R | Promise<R> => {
+      const outcome = replaced(requestOutcome(exit, failure), request, sender)
+      try {
+        const response = respond(outcome)
+        end(outcome)
+        return response
+      } catch (cause) {
+        // A machine's response that cannot be passed on, or a policy's edit of it that failed.
+        if (outcome._tag === "Machine") sender.discard(outcome.response)
+        const instead = failure(new ProxyFailed({ cause }))
+        end(instead)
+        return respond(instead)
+      }
     }
+    const fiber = runFork(program(request, sender, trace), request.onAbort ? {} : { signal: request.signal })
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return finish(exit)
+    return new Promise<ProgramExit<A>>((resolve) => {
+      fiber.addObserver(resolve)
+      request.onAbort?.(() => fiber.interruptUnsafe())
+    }).then(finish)
   }
 
   return {
@@ -148,9 +157,11 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
 const isResponse = (value: unknown): value is Response =>
   typeof value === "object" && value !== null && "status" in value && "headers" in value
 
+type ProgramExit<A> = Exit.Exit<Handled<A>, RouterError | HostnameForeign>
+
 /** Reads how the program ended. Anything unexpected is a `ProxyFailed`: no request ends in a throw. */
 const requestOutcome = <A>(
-  exit: Exit.Exit<Handled<A>, RouterError | HostnameForeign>,
+  exit: ProgramExit<A>,
   failed: (error: RouterError) => RequestOutcome<A>,
 ): RequestOutcome<A> => {
   if (Exit.isSuccess(exit)) return exit.value

@@ -54,9 +54,9 @@ export const makeAttempt = (
     const withSent = (error: ProviderError): AttemptError => ({ error, sent })
     const send = (endpoint: Endpoint) => sendOnce(to, endpoint, request, headerNames)
 
-    let endpoint = yield* Effect.mapError(client.endpoint(to), withSent)
-    let resolvedAt = yield* Clock.currentTimeMillis
-    let result = yield* Effect.result(send(endpoint))
+    let endpoint = client.cached(to) ?? (yield* Effect.mapError(client.endpoint(to), withSent))
+    let resolvedAt = endpoint.uptimeMs === undefined ? 0 : yield* Clock.currentTimeMillis
+    let result = yield* send(endpoint)
     if (Result.isSuccess(result)) return result.success
     let failed = result.failure
     if (isUnsupported(failed)) {
@@ -76,7 +76,7 @@ export const makeAttempt = (
       resolvedAt = yield* Clock.currentTimeMillis
       if (hasMoved(before, endpoint)) {
         discardUnproven(request, first)
-        result = yield* Effect.result(send(endpoint))
+        result = yield* send(endpoint)
         if (Result.isSuccess(result)) return result.success
         failed = result.failure
         client.forget(to, endpoint)
@@ -90,7 +90,8 @@ export const makeAttempt = (
       (wokenAt !== undefined && isYoung(now - wokenAt))
     const mayRetry = (failed: AttemptFailure): boolean => looksLikeStartup(failed) && request.replayable(failed.sent)
     if (young && mayRetry(failed)) {
-      result = yield* send(endpoint).pipe(
+      result = yield* Effect.suspend(() => send(endpoint)).pipe(
+        Effect.flatMap(Effect.fromResult),
         Effect.retry({ schedule: startupRetries, while: mayRetry }),
         Effect.delay(50),
         Effect.result,
@@ -110,36 +111,35 @@ export const makeAttempt = (
   })
 }
 
-/** Sends a request to one endpoint, once. Succeeds with a response of the app or of the machine's own proxy. */
+/** Sends a request to one endpoint, once. Gives a response of the app or of the machine's own proxy, or why there is none. */
 const sendOnce = <A>(
   to: Destination,
   endpoint: Endpoint,
   request: AttemptRequest<A>,
   headerNames: HopHeaderNames,
-): Effect.Effect<ReachedResponse<A>, AttemptFailure<A>> => {
+): Effect.Effect<Result.Result<ReachedResponse<A>, AttemptFailure<A>>> => {
   const classify = (received: ReachedResponse<A>, body?: string) => {
     const failed = classifyResponse(to, endpoint, received, headerNames, body)
-    if (failed === undefined) return Effect.succeed(received)
+    if (failed === undefined) return Result.succeed(received)
     // One that may be the app's after all is kept.
     if (!("unproven" in failed)) discard(request, received.response)
-    return Effect.fail(failed)
+    return Result.fail(failed)
   }
-  return Effect.matchEffect(
-    Effect.suspend(() => request.send(endpoint)),
-    {
-      onFailure: (failure) => Effect.fail<AttemptFailure<A>>({ _tag: "NoResponse", failure, sent: failure.sent }),
-      onSuccess: (response): Effect.Effect<ReachedResponse<A>, AttemptFailure<A>> => {
-        if (endpoint.machineProxy === false) return Effect.succeed(withoutOurs(response, headerNames))
-        const stamped = response.header(headerNames.stamp) !== undefined
-        const received = { ...response, stamped }
-        // Of what the machine's proxy gives, a 421 alone may be about ourselves.
-        if (stamped && received.status !== 421) return Effect.succeed(received)
-        const { readPrefix } = request
-        if (stamped || readPrefix === undefined || to.provider.classify === undefined) return classify(received)
-        return Effect.flatMap(prefixOf(readPrefix, received.response), (body) => classify(received, body))
-      },
+  return Effect.matchEffect(request.send(endpoint), {
+    onFailure: (failure) => Effect.succeed(Result.fail({ _tag: "NoResponse", failure, sent: failure.sent } as const)),
+    onSuccess: (response) => {
+      if (endpoint.machineProxy === false) return Effect.succeed(Result.succeed(withoutOurs(response, headerNames)))
+      const stamped = response.header(headerNames.stamp) !== undefined
+      const received = { ...response, stamped }
+      // Of what the machine's proxy gives, a 421 alone may be about ourselves.
+      if (stamped && received.status !== 421) return Effect.succeed(Result.succeed(received))
+      const { readPrefix } = request
+      if (stamped || readPrefix === undefined || to.provider.classify === undefined) {
+        return Effect.succeed(classify(received))
+      }
+      return Effect.map(prefixOf(readPrefix, received.response), (body) => classify(received, body))
     },
-  )
+  })
 }
 
 /** The response of an app's own address, which must not speak in our name: no field of ours can be read from it. */

@@ -36,28 +36,43 @@ export interface MachineHop extends Pick<
  * @throws {TypeError} when a value of ours cannot be written as a header field
  */
 export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): HeaderList => {
-  const { headerNames, endpoint, capabilities, pseudonym, target, ticket, requestId, host, add = [] } = hop
-  const { edit, rewrite } = hop
-  const common = { headerNames, pseudonym, trusted: false, edgeCookies: capabilities.edgeCookies, edit, rewrite }
+  const { headerNames, endpoint, capabilities, host } = hop
+  const hasProxy = endpoint.machineProxy !== false
   // What Fetch cannot do stays out where the endpoint is a function.
   const byFetch = endpoint.fetch !== undefined
-  const wanted = {
+  const list = requestHeaders(inbound, {
+    headerNames,
+    pseudonym: hop.pseudonym,
+    trusted: false,
+    edgeCookies: capabilities.edgeCookies,
+    edit: hop.edit,
+    rewrite: hop.rewrite,
     upgrade: hop.upgrade === true,
     expect: hop.expect === true && !byFetch,
     trailers: hop.trailers === true && !byFetch,
-  }
-  if (endpoint.machineProxy === false) {
-    const ownHost = host === undefined ? {} : { host }
-    const list = requestHeaders(inbound, { ...common, ...wanted, ...ownHost, add })
-    return encapsulateHeaders(list, [], endpoint, headerNames)
-  }
-  const ours = [headerNames.targetHost, target]
-  if (ticket !== undefined) ours.push(headerNames.ticket, ticket)
-  if (requestId !== undefined) ours.push(headerNames.requestId, requestId)
-  if (host !== undefined) ours.push(`${headerNames.tunnel}host`, host)
-  if (hop.publicOrigin !== undefined) ours.push(headerNames.tunnel + headerNames.publicOrigin, hop.publicOrigin)
-  const list = requestHeaders(inbound, { ...common, ...wanted, add: [...add, ...ours] })
-  return encapsulateHeaders(list, capabilities.interceptedHeaders, endpoint, headerNames, host !== undefined)
+    host: hasProxy ? undefined : host,
+    add: hasProxy ? addedFields(hop) : (hop.add ?? []),
+  })
+  const intercepted = hasProxy ? capabilities.interceptedHeaders : []
+  return encapsulateHeaders(list, intercepted, endpoint, headerNames, hasProxy && host !== undefined)
+}
+
+/** What a machine's proxy is told, after what is said of the client. */
+const addedFields = ({
+  headerNames,
+  add = [],
+  target,
+  ticket,
+  requestId,
+  host,
+  publicOrigin,
+}: MachineHop): HeaderList => {
+  const fields = [...add, headerNames.targetHost, target]
+  if (ticket !== undefined) fields.push(headerNames.ticket, ticket)
+  if (requestId !== undefined) fields.push(headerNames.requestId, requestId)
+  if (host !== undefined) fields.push(`${headerNames.tunnel}host`, host)
+  if (publicOrigin !== undefined) fields.push(headerNames.tunnel + headerNames.publicOrigin, publicOrigin)
+  return fields
 }
 
 /**
@@ -74,19 +89,19 @@ export const encapsulateHeaders = (
 ): HeaderList => {
   const edge = Object.entries(endpoint.headers ?? {})
   if (edge.length === 0 && intercepted.length === 0 && !identity) return list
-  const replaced = new Set(edge.map(([name]) => name.toLowerCase()))
+  const replaced = edge.map(([name]) => name.toLowerCase())
   const out: string[] = []
-  const encapsulated = new Map<string, string>()
+  const encapsulated: string[] = []
   for (let i = 0; i < list.length; i += 2) {
     const lower = list[i]!.toLowerCase()
     const value = list[i + 1]!
     if (intercepted.includes(lower) || (identity && isIdentityField(lower))) {
+      const name = headerNames.tunnel + lower
+      const at = encapsulated.indexOf(name)
       // One line each, as the machine's proxy restores it (RFC 9110 §5.3; cookies: RFC 6265 §5.4).
-      const before = encapsulated.get(lower)
-      const joined = before === undefined ? value : before + (lower === "cookie" ? "; " : ", ") + value
-      encapsulated.set(lower, joined)
-    } else if (!replaced.has(lower)) out.push(list[i]!, value)
+      if (at === -1) encapsulated.push(name, value)
+      else encapsulated[at + 1] += (lower === "cookie" ? "; " : ", ") + value
+    } else if (!replaced.includes(lower)) out.push(list[i]!, value)
   }
-  for (const [lower, value] of encapsulated) out.push(headerNames.tunnel + lower, value)
-  return out.concat(...edge)
+  return out.concat(encapsulated, ...edge)
 }

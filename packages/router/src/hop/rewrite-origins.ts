@@ -71,7 +71,7 @@ export const rewriteResponse = (fields: string[], to: RewrittenResponse): void =
     const lower = name.toLowerCase()
     if (lower === "vary") varies ||= /(?:^|,)\s*(?:origin|\*)\s*(?:,|$)/i.test(fields[i + 1]!)
     cors ||= lower.startsWith("access-control-") || lower === "timing-allow-origin"
-    const rewrite = Object.hasOwn(rewrites, lower) ? rewrites[lower]! : undefined
+    const rewrite = rewrites.get(lower)
     if (rewrite !== undefined) fields[i + 1] = rewrite(fields[i + 1]!, to)
   }
   // The value depends on who asked: a cache must not give it to another origin (Fetch §3.2.7).
@@ -114,23 +114,25 @@ const allowedOrigin = (value: string, { origin }: RewrittenResponse): string =>
     )
     .join(",")
 
-const rewrites: Readonly<Record<string, (value: string, to: RewrittenResponse) => string>> = {
-  location: publicUrl,
-  "content-location": publicUrl,
-  refresh: (value, to) => value.replace(REFRESH, (_, before: string, url: string) => before + publicUrl(url, to)),
-  link: (value, to) =>
-    value.replace(LINK_PARTS, (part) => (part[0] === "<" ? `<${publicUrl(part.slice(1, -1), to)}>` : part)),
-  "access-control-allow-origin": allowedOrigin,
-  "timing-allow-origin": allowedOrigin,
-  // The host alone, for a browser that knows it by another name (RFC 6265 §5.2.3): without the attribute it is that.
-  "set-cookie": (value, { app }) => {
-    const names = app.cookieDomains
-    if (names.length === 0 || !/domain/i.test(value)) return value
-    const [pair, ...attributes] = value.split(";")
-    const kept = attributes.filter((attribute) => {
-      const domain = /^\s*domain\s*=\s*\.?([^\s]*)\s*$/i.exec(attribute)?.[1]?.toLowerCase()
-      return domain === undefined || !names.includes(domain)
-    })
-    return [pair, ...kept].join(";")
-  },
-}
+const rewrites: ReadonlyMap<string, (value: string, to: RewrittenResponse) => string> = new Map(
+  Object.entries({
+    location: publicUrl,
+    "content-location": publicUrl,
+    refresh: (value, to) => value.replace(REFRESH, (_, before: string, url: string) => before + publicUrl(url, to)),
+    link: (value, to) =>
+      value.replace(LINK_PARTS, (part) => (part[0] === "<" ? `<${publicUrl(part.slice(1, -1), to)}>` : part)),
+    "access-control-allow-origin": allowedOrigin,
+    "timing-allow-origin": allowedOrigin,
+    // The host alone, for a browser that knows it by another name (RFC 6265 §5.2.3): without the attribute it is that.
+    "set-cookie": (value, { app }) => {
+      const names = app.cookieDomains
+      if (names.length === 0 || !/domain/i.test(value)) return value
+      const [pair, ...attributes] = value.split(";")
+      const kept = attributes.filter((attribute) => {
+        const domain = /^\s*domain\s*=\s*\.?([^\s]*)\s*$/i.exec(attribute)?.[1]?.toLowerCase()
+        return domain === undefined || !names.includes(domain)
+      })
+      return [pair, ...kept].join(";")
+    },
+  }),
+)

@@ -31,15 +31,15 @@ export interface HostResponses {
 type HostResponse = ResponseHead | { readonly fetched: Response }
 
 /** Runs the router's program for one request of the engine. */
-export const serveExchange = async (
+export const serveExchange = (
   program: RouterProgram,
   request: IncomingRequest,
   identity: ClientIdentity,
   { failure, fallback }: HostResponses,
-): Promise<Decision> => {
-  const visitor = visitorRequest(request, identity)
+): Decision | Promise<Decision> => {
+  const visitor = new SocketVisitor(request, identity)
   const sender = socketSender(program, request, visitor)
-  return program.run<HostResponse, Decision | Promise<Decision>>(
+  return program.run<HostResponse, Decision>(
     visitor,
     sender,
     () => originalRequest(program, request, identity),
@@ -53,26 +53,42 @@ export const serveExchange = async (
   )
 }
 
-const visitorRequest = (
-  request: IncomingRequest,
-  { host, scheme, clientAddress }: ClientIdentity,
-): VisitorRequest & AskedRequest => {
-  const { head, localPort } = request
-  return {
-    method: head.method,
-    host,
-    path: head.target,
-    headers: withHostField(head.headers, host),
-    scheme,
-    clientAddress,
-    requestId: request.id,
-    localPort: localPort === 0 ? undefined : localPort,
-    upgrade: head.upgrade,
-    expect: head.expect,
-    trailers: true,
-    get signal() {
-      return request.signal
-    },
+/** A request of the engine as the program sees it. A class, because an object literal with a getter is slow to make. */
+class SocketVisitor implements VisitorRequest, AskedRequest {
+  readonly method: string
+  readonly host: string
+  readonly path: string
+  readonly headers: HeaderList
+  readonly scheme: "http" | "https"
+  readonly clientAddress: string | undefined
+  readonly requestId: string
+  readonly localPort: number | undefined
+  readonly upgrade: boolean
+  readonly expect: boolean
+  readonly trailers = true
+  readonly #request: IncomingRequest
+
+  constructor(request: IncomingRequest, { host, scheme, clientAddress }: ClientIdentity) {
+    const { head, localPort } = request
+    this.method = head.method
+    this.host = host
+    this.path = head.target
+    this.headers = withHostField(head.headers, host)
+    this.scheme = scheme
+    this.clientAddress = clientAddress
+    this.requestId = request.id
+    this.localPort = localPort === 0 ? undefined : localPort
+    this.upgrade = head.upgrade
+    this.expect = head.expect
+    this.#request = request
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal
+  }
+
+  onAbort(listener: () => void): void {
+    this.#request.onAbort(listener)
   }
 }
 

@@ -44,11 +44,11 @@ export const handle = (settings: RouterSettings) => {
   const policies = namedPolicies(settings.policies ?? [])
   const send = { headerNames, edits: headerEdits(policies, headerNames), ticketFor: ticketSigner(settings.signingKey) }
 
-  return Effect.fnUntraced(function* <A>(
+  return <A>(
     request: VisitorRequest,
     sender: Sender<A>,
     trace: TraceStep[] = [],
-  ): Effect.fn.Return<Handled<A>, RouterError | HostnameForeign, Routes | Machines> {
+  ): Effect.Effect<Handled<A>, RouterError | HostnameForeign, Routes | Machines> => {
     const policy = authorize(policies, request, sender.waitUntil, trace)
 
     /** What is decided without the route, once it is known that the hostname is ours. */
@@ -59,17 +59,6 @@ export const handle = (settings: RouterSettings) => {
       return policy.onRequest
     })
 
-    const proceed = Effect.fnUntraced(function* (
-      route: Route,
-    ): Effect.fn.Return<Handled<A>, RouterError | Decided, Routes | Machines> {
-      yield* policy.onRoute(route)
-      if (isMachineRoute(route)) {
-        const origins = yield* projectOrigins(grammar, request, route)
-        return yield* sendToMachine(send, request, route, origins, sender)
-      }
-      return yield* withoutMachine(grammar, request, route)
-    })
-
     const resolve = (refresh: boolean) =>
       resolveRoute(grammar, request, {
         refresh,
@@ -77,16 +66,30 @@ export const handle = (settings: RouterSettings) => {
         waitUntil: sender.waitUntil,
         whenOurs: refresh ? Effect.void : whenOurs,
       })
+    const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided, Routes | Machines> =>
+      isMachineRoute(route)
+        ? Effect.flatMapEager(projectOrigins(grammar, request, route), (origins) =>
+            sendToMachine(send, request, route, origins, sender),
+          )
+        : withoutMachine(grammar, request, route)
+    const proceed = (route: Route) => Effect.flatMapEager(policy.onRoute(route), () => reach(route))
+    const proceedElsewhere = (moved: RouterError) =>
+      // Looked up even if this request is lost: the next one then finds the machine.
+      Effect.flatMap(resolve(true), (route) => (sender.replayable("no") ? proceed(route) : Effect.fail(moved)))
 
-    return yield* Effect.flatMap(resolve(false), proceed).pipe(
-      Effect.catchTag("MachineMismatch", (moved) =>
-        // Looked up even if this request is lost: the next one then finds the machine.
-        Effect.flatMap(resolve(true), (route) => (sender.replayable("no") ? proceed(route) : Effect.fail(moved))),
-      ),
-      Effect.catchIf(isDecided, ({ response }) => Effect.succeed({ _tag: "Generated", response } as const)),
+    return Effect.catch(Effect.flatMap(resolve(false), proceed), (error) =>
+      error._tag === "MachineMismatch" ? Effect.catch(proceedElsewhere(error), responseOf) : responseOf(error),
     )
-  })
+  }
 }
+
+/** The response that a policy or a record asked for by ending the request; any other end is an error. */
+const responseOf = <E extends { readonly _tag: string }>(
+  error: E | Decided,
+): Effect.Effect<Extract<Handled<never>, { readonly _tag: "Generated" }>, Exclude<E, Decided>> =>
+  isDecided(error)
+    ? Effect.succeed({ _tag: "Generated", response: error.response })
+    : Effect.fail(error as Exclude<E, Decided>)
 
 /** What a route that leads to no machine comes to. */
 const withoutMachine = (

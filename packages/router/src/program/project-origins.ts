@@ -20,24 +20,30 @@ export const projectOrigins = (
   route: RouteToMachine,
 ): Effect.Effect<ProjectOrigins, never, Routes> => {
   const own = publicOrigin(request)
-  const ports = new Map([[own, route.port]])
   const others = named(request).filter((origin) => origin !== own)
-  if (others.length === 0) return Effect.succeed({ own, ports })
-  return Effect.gen(function* () {
-    for (const origin of others) {
-      const port = yield* portBehind(grammar, request, route, own, origin)
-      if (port !== undefined) ports.set(origin, port)
-    }
-    return { own, ports }
-  })
+  return others.length === 0
+    ? Effect.succeed({ own, ports: new Map([[own, route.port]]) })
+    : withOthers(grammar, request, route, own, others)
 }
+
+const withOthers = Effect.fnUntraced(function* (
+  grammar: Grammar,
+  request: VisitorRequest,
+  route: RouteToMachine,
+  own: string,
+  others: readonly string[],
+): Effect.fn.Return<ProjectOrigins, never, Routes> {
+  const ports = new Map([[own, route.port]])
+  for (const origin of others) {
+    const port = yield* portBehind(grammar, request, route, own, origin)
+    if (port !== undefined) ports.set(origin, port)
+  }
+  return { own, ports }
+})
 
 /** The origins that the request names, as written. Of each field the first: browsers send one. */
 const named = ({ headers }: VisitorRequest): readonly string[] =>
-  requestUrlFields
-    .map((name) => headerValue(headers, name))
-    .map((value) => (value === undefined ? undefined : originIn(value)?.text))
-    .filter((origin) => origin !== undefined)
+  requestUrlFields.flatMap((name) => originIn(headerValue(headers, name) ?? "")?.text ?? [])
 
 /** The port of the request's project that an origin leads to; `undefined` if it is any other origin. */
 const portBehind = Effect.fnUntraced(function* (

@@ -48,6 +48,7 @@ export const resolveRoute = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<Route, RouterError | HostnameForeign | E, Routes> {
   const { host, localPort } = request
   const { trace, whenOurs } = options
+  const routes = yield* Routes
   const found = candidates(grammar, host, localPort === undefined ? {} : { localPort })
   if ("_tag" in found) {
     trace.push({ step: "hostname", outcome: "malformed", reason: found.reason })
@@ -60,17 +61,19 @@ export const resolveRoute = Effect.fnUntraced(function* <E>(
   const keys = found.map(({ key }) => key)
   trace.push({ step: "hostname", outcome: "named", keys, ...(platform ? { target: first.target } : {}) })
   if (platform) yield* whenOurs
-  const { target, ...known } = yield* Effect.catchTag(
-    firstKnown(grammar, found, options),
-    "RouteNotFound",
-    (missing): Effect.Effect<never, RouteNotFound | HostnameForeign> =>
-      platform ? Effect.fail(missing) : notOurs(host, trace, "no route of any of these: left to the caller's app"),
+  const known = yield* Effect.catchEager(
+    firstKnown(routes, grammar, found, options),
+    (error): Effect.Effect<never, RouteNotFound | RouteUnknown | RouteInvalid | HostnameForeign> =>
+      platform || error._tag !== "RouteNotFound"
+        ? Effect.fail(error)
+        : notOurs(host, trace, "no route of any of these: left to the caller's app"),
   )
   if (!platform) yield* whenOurs
+  const { target } = known
 
   // On a custom domain the name says only which machine is asked for. A domain without a machine of its own has none to show.
   const ofMachine = target.kind === "machine" && !platform && known.record.kind === "machine"
-  const { key, record } = ofMachine ? yield* machineOf(known, routeKey(target), options) : known
+  const { key, record } = ofMachine ? yield* machineOf(routes, known, routeKey(target), options) : known
   const { version, epoch, kind } = record
   trace.push({ step: "record", outcome: kind, version, epoch })
   if (kind !== "machine") return { key, target, record, settings: visibilityOf(record) }
@@ -93,14 +96,15 @@ interface KnownRoute extends FoundRoute {
  * The first candidate that leads somewhere. On a custom domain, a label that is neither a port nor a service of the domain's
  * project is not one of its names: the next candidate, such as the wildcard above it, is looked up.
  */
-const firstKnown = Effect.fnUntraced(function* (
+const firstKnown = Effect.fnUntracedEager(function* (
+  routes: Routes["Service"],
   grammar: Grammar,
   found: readonly Candidate[],
   options: LookUpOptions,
-): Effect.fn.Return<KnownRoute, RouteNotFound | RouteUnknown | RouteInvalid, Routes> {
+): Effect.fn.Return<KnownRoute, RouteNotFound | RouteUnknown | RouteInvalid> {
   for (let rest = found; ;) {
     const [first, ...others] = rest.map(({ key }) => key)
-    const known = yield* lookUp([first!, ...others], options)
+    const known = yield* lookUp(routes, [first!, ...others], options)
     const at = rest.findIndex(({ key }) => key === known.key)
     const { target } = rest[at]!
     rest = rest.slice(at + 1)
@@ -112,12 +116,12 @@ const firstKnown = Effect.fnUntraced(function* (
 const knowsService = (grammar: Grammar, target: Target, record: RouteRecord): boolean =>
   record.kind !== "machine" || namedPort(grammar, target, record)?.port !== undefined
 
-/** One look-up, and what came of it as a step of the trace. */
-const lookUp = Effect.fnUntraced(function* (
+/** One look-up, and what came of it as a step of the trace. Eager, because most stores know at once. */
+const lookUp = Effect.fnUntracedEager(function* (
+  routes: Routes["Service"],
   keys: readonly [RouteKey, ...RouteKey[]],
   { refresh = false, waitUntil, trace }: LookUpOptions,
-): Effect.fn.Return<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid, Routes> {
-  const routes = yield* Routes
+): Effect.fn.Return<FoundRoute, RouteNotFound | RouteUnknown | RouteInvalid> {
   const found = yield* Effect.result(
     routes.lookup(keys, { refresh, ...(waitUntil === undefined ? {} : { waitUntil }) }),
   )
@@ -137,11 +141,12 @@ type LookUpOptions = Omit<ResolveOptions<never>, "whenOurs">
 
 /** The machine's own record, if it and the domain have one owner; otherwise there is no such route. */
 const machineOf = Effect.fnUntraced(function* (
+  routes: Routes["Service"],
   domain: FoundRoute,
   key: RouteKey,
   options: LookUpOptions,
-): Effect.fn.Return<FoundRoute, RouterError, Routes> {
-  const machine = yield* lookUp([key], options)
+): Effect.fn.Return<FoundRoute, RouterError> {
+  const machine = yield* lookUp(routes, [key], options)
   const { owner } = domain.record
   if (owner !== undefined && machine.record.owner === owner) return machine
   options.trace.push({
@@ -153,8 +158,7 @@ const machineOf = Effect.fnUntraced(function* (
   return yield* Effect.fail(new RouteNotFound({ key }))
 })
 
-const notOurs = (host: string, trace: TraceStep[], reason: string): Effect.Effect<never, HostnameForeign> =>
-  Effect.suspend(() => {
-    trace.push({ step: "hostname", outcome: "foreign", reason })
-    return Effect.fail({ _tag: "HostnameForeign", host } as const)
-  })
+const notOurs = (host: string, trace: TraceStep[], reason: string): Effect.Effect<never, HostnameForeign> => {
+  trace.push({ step: "hostname", outcome: "foreign", reason })
+  return Effect.fail({ _tag: "HostnameForeign", host } as const)
+}

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
-import type { AppOrigin } from "../hop/app-origin.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
 import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
@@ -41,24 +40,29 @@ export interface SendSettings {
 }
 
 /** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
-export const sendToMachine = Effect.fnUntraced(function* <A>(
+export const sendToMachine = <A>(
   { headerNames, edits, ticketFor }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
-): Effect.fn.Return<MachineResponse<A>, RouterError, Machines> {
-  const { machine, port, settings, target } = route
-  const { scheme, host } = request
-  const machines = yield* Machines
-  const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
-  const { edgeCookies } = capabilities
-  const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
+): Effect.Effect<MachineResponse<A>, RouterError, Machines> =>
+  Machines.use((machines) => {
+    const { machine, port, settings, target } = route
+    const { scheme, host } = request
+    const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
+    const { edgeCookies } = capabilities
+    const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
-  const fieldsFor = (endpoint: Endpoint, app: AppOrigin, ticket: string | undefined) =>
-    Effect.try({
-      try: () =>
-        outboundHeaders(request, {
+    // Of the endpoint that responded, which is the last one.
+    let to: RewrittenResponse | undefined
+    let changes: ResponseChanges = { rewrite: ignore, edit }
+
+    const sendTo = (endpoint: Endpoint, ticket: string | undefined): ReturnType<typeof sender.send> => {
+      const app = appOrigin({ settings, port, endpoint, scheme, host })
+      let headers
+      try {
+        headers = outboundHeaders(request, {
           headerNames,
           target,
           port,
@@ -68,39 +72,40 @@ export const sendToMachine = Effect.fnUntraced(function* <A>(
           origins,
           ticket,
           edit: edits && ((fields) => edits.forward(fields, route)),
-        }),
-      catch: (cause) => new ProxyFailed({ cause }),
-    })
+        })
+      } catch (cause) {
+        return Effect.die(new ProxyFailed({ cause }))
+      }
+      const response = rewrittenResponse(request, app, origins)
+      to = response
+      changes = { rewrite: (fields) => rewriteResponse(fields, response), edit }
+      return sender.send({ endpoint, machine, headers, edgeCookies, changes })
+    }
+    const send = (endpoint: Endpoint): ReturnType<typeof sender.send> => {
+      const ticket = endpoint.machineProxy === false ? undefined : ticketFor(machine.id)
+      return typeof ticket === "object"
+        ? Effect.flatMap(
+            Effect.promise(() => ticket),
+            (signed) => sendTo(endpoint, signed),
+          )
+        : sendTo(endpoint, ticket)
+    }
 
-  // Of the endpoint that responded, which is the last one.
-  let to: RewrittenResponse | undefined
-  let changes: ResponseChanges = { rewrite: ignore, edit }
-  const received = yield* machines.reach<A>(machine, port, {
-    ...sender,
-    send: (endpoint) =>
-      Effect.gen(function* () {
-        const ticket = endpoint.machineProxy === false ? undefined : ticketFor(machine.id)
-        const signed = typeof ticket === "object" ? yield* Effect.promise(() => ticket) : ticket
-        const app = appOrigin({ settings, port, endpoint, scheme, host })
-        const headers = yield* Effect.orDie(fieldsFor(endpoint, app, signed))
-        const response = rewrittenResponse(request, app, origins)
-        to = response
-        changes = { rewrite: (fields) => rewriteResponse(fields, response), edit }
-        return yield* sender.send({ endpoint, machine, headers, edgeCookies, changes })
+    return Effect.map(
+      machines.reach<A>(machine, port, { ...sender, send }),
+      ({ response, status, stamped, header }) => ({
+        _tag: "Machine",
+        response,
+        status,
+        stamped,
+        code: stamped && status >= 400 ? header(headerNames.error) : undefined,
+        route,
+        edgeCookies,
+        changes,
+        redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
       }),
+    )
   })
-  return {
-    _tag: "Machine",
-    response: received.response,
-    status: received.status,
-    stamped: received.stamped,
-    code: received.stamped && received.status >= 400 ? received.header(headerNames.error) : undefined,
-    route,
-    edgeCookies,
-    changes,
-    redirectsToItself: to !== undefined && isRedirectLoop(request, received, to),
-  }
-})
 
 // Of a type that no provider has; `reach` fails with the field.
 const none = { interceptedHeaders: [] }

@@ -25,8 +25,10 @@ export interface VisitorRequest {
   readonly expect?: boolean
   /** True when the host carries trailers. Default false. */
   readonly trailers?: boolean
-  /** Aborted when the client leaves. A getter where it is costly to make: it is read only by what has to wait. */
+  /** Aborted when the client leaves. A getter where it is costly to make: it is read only by what cannot do without. */
   readonly signal: AbortSignal
+  /** Calls `listener` when the client leaves, or now if it has. Default: by `signal`. */
+  readonly onAbort?: (listener: () => void) => void
 }
 
 /** A request as it goes to a machine. */

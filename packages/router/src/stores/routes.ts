@@ -15,7 +15,8 @@ export class Routes extends Context.Service<
   {
     /**
      * The first of one or more keys that leads somewhere. Only a miss goes on to the next key: an exact name that cannot be
-     * looked up, or whose record is invalid, never falls through to a wildcard.
+     * looked up, or whose record is invalid, never falls through to a wildcard. The store is asked by the call, not by the
+     * effect, which is a result already where the store knows at once.
      */
     readonly lookup: (
       keys: readonly [RouteKey, ...RouteKey[]],
@@ -106,27 +107,26 @@ export const fromStore = (store: RouteStore, { onEvent }: FromStoreOptions = {})
   }
 
   return {
-    lookup: (keys, { refresh = false, waitUntil } = {}) =>
-      Effect.suspend(() => {
-        const left = new AbortController()
-        const outcome = search(keys, {
-          refresh,
-          signal: left.signal,
-          ...(waitUntil === undefined ? {} : { waitUntil }),
-        })
-        if (!(outcome instanceof Promise)) return resultOf(keys, observed(outcome))
-        return Effect.promise(() => outcome).pipe(
-          Effect.onInterrupt(() => Effect.sync(() => left.abort())),
-          Effect.timeoutOrElse({
-            duration: LOOKUP_TIMEOUT_MS,
-            orElse: () =>
-              Effect.succeed(
-                new RouteUnknown({ key: keys[0], cause: new LookupFailed(`no result within ${LOOKUP_TIMEOUT_MS} ms`) }),
-              ),
-          }),
-          Effect.flatMap((late) => resultOf(keys, observed(late))),
-        )
-      }),
+    lookup: (keys, { refresh = false, waitUntil } = {}) => {
+      const left = new AbortController()
+      const outcome = search(keys, {
+        refresh,
+        signal: left.signal,
+        ...(waitUntil === undefined ? {} : { waitUntil }),
+      })
+      if (!(outcome instanceof Promise)) return resultOf(keys, observed(outcome))
+      return Effect.promise(() => outcome).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => left.abort())),
+        Effect.timeoutOrElse({
+          duration: LOOKUP_TIMEOUT_MS,
+          orElse: () =>
+            Effect.succeed(
+              new RouteUnknown({ key: keys[0], cause: new LookupFailed(`no result within ${LOOKUP_TIMEOUT_MS} ms`) }),
+            ),
+        }),
+        Effect.flatMap((late) => resultOf(keys, observed(late))),
+      )
+    },
   }
 }
 

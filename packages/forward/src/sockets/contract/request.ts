@@ -26,6 +26,8 @@ export interface IncomingRequest {
   body(): ReadableStream<Uint8Array> | null
   /** Aborted when the client leaves before its response is complete. Made when first read. */
   readonly signal: AbortSignal
+  /** Calls `listener` when `signal` is aborted, or now if it is, without making one, which costs more than it looks. */
+  onAbort(listener: () => void): void
   /** Resolves when the exchange, or the WebSocket that it became, is over, however it ended. */
   over(): Promise<void>
   /** True when none of the body was passed on or taken by `body()`, so that the request can be sent, once more or at all. */

@@ -85,7 +85,8 @@ export class Attempt implements UpstreamUser {
   }
 
   onUpstreamData(): void {
-    if (!this.#held) this.read()
+    if (this.#held) this.pause()
+    else this.read()
   }
 
   onUpstreamEnd(): void {
@@ -170,10 +171,12 @@ export class Attempt implements UpstreamUser {
     this.#owner.onAttemptFailed(error)
   }
 
-  /** Reads nothing until `release`, because the host decides about the head that has come. */
+  /**
+   * Reads nothing until `release`, because the host decides about the head that has come. The socket is paused only when more
+   * comes: nearly always the host has decided by then, and to pause and resume costs as much as a read.
+   */
   hold(): void {
     this.#held = true
-    this.pause()
   }
 
   release(): void {

@@ -31,6 +31,7 @@ export class IncomingExchangeRequest implements IncomingRequest {
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #abort: AbortController | undefined
   #aborted = false
+  #onAbort: (() => void)[] | undefined
   #isOver = false
   #onOver: (() => void)[] | undefined
 
@@ -67,6 +68,11 @@ export class IncomingExchangeRequest implements IncomingRequest {
       if (this.#aborted) this.#abort.abort()
     }
     return this.#abort.signal
+  }
+
+  onAbort(listener: () => void): void {
+    if (this.#aborted) listener()
+    else if (!this.#isOver) (this.#onAbort ??= []).push(listener)
   }
 
   get replayable(): boolean {
@@ -136,5 +142,6 @@ export class IncomingExchangeRequest implements IncomingRequest {
     if (complete) return
     this.#aborted = true
     this.#abort?.abort()
+    for (const listener of this.#onAbort ?? []) listener()
   }
 }
