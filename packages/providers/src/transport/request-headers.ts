@@ -57,7 +57,7 @@ export const machineRequestHeaders = (inbound: HeaderList, hop: MachineHop): Hea
   return encapsulateHeaders(list, intercepted, endpoint, headerNames, hasProxy && host !== undefined)
 }
 
-/** What a machine's proxy is told, after what is said of the client. */
+/** What a machine's proxy needs to know, after what says who the client is. */
 const addedFields = ({
   headerNames,
   add = [],
