@@ -86,9 +86,10 @@ describe("a ticket", () => {
     expect((await raw(rotating.port, [...start, target(app.port), rotated])).status).toBe(401)
   })
 
-  it('is not needed when the keys are "insecure"', async () => {
+  it('is not needed when the keys are "insecure", and no cache keeps the response then either', async () => {
     await using open = await startProxy({ keys: "insecure" })
-    expect((await raw(open.port, [...start, target(app.port)])).status).toBe(200)
+    const { status, headers } = await raw(open.port, [...start, target(app.port)])
+    expect([status, headers["cache-control"]]).toEqual([200, "private, no-store"])
   })
 })
 

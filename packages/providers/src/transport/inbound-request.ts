@@ -30,8 +30,8 @@ const withCookieSeparators = (value: string): string =>
 
 /**
  * The body of a request as far as it can be sent. Fetch knows no GET or HEAD with a body; workerd sends one of a known length with
- * the request that it came with, and drops any other. So one of no bytes is `null`, and one of unknown length is `"unknown length"`.
- * Reads nothing unless it must, and then the first piece.
+ * the request that it came with, and drops any other. So one of no bytes is `null`, and one of unknown length is
+ * `"unknown length"`. Reads nothing unless it must, and then the first piece.
  */
 export const knownBody = async (request: Request): Promise<ReadableStream<Uint8Array> | null | "unknown length"> => {
   const { body, headers, method } = request
