@@ -2,7 +2,8 @@
  * An app that responds while a request's body still comes, and closes: what the engine sends on then fails. In each test the
  * client's bytes are there before the response, so that the write fails before anything of the response was read.
  */
-import { describe, expect, it } from "vitest"
+import { Socket } from "node:net"
+import { describe, expect, it, vi } from "vitest"
 import type { Decision } from "../../src/sockets.ts"
 import * as h from "./harness.ts"
 
@@ -98,6 +99,26 @@ describe("a response that ends with its connection", () => {
     await client.over()
     expect([client.text.includes("0\r\n\r\n"), client.state]).toEqual([false, "reset"])
   })
+})
+
+it("a write that fails for another reason ends the request: the next one would leave a gap in the upload", async () => {
+  let failsAt = 0
+  // oxlint-disable-next-line typescript/unbound-method -- called with its socket
+  const write = Socket.prototype._write
+  const failing = vi.spyOn(Socket.prototype, "_write").mockImplementation(function (this: Socket, bytes, coding, done) {
+    if (this.remotePort !== failsAt) write.call(this, bytes, coding, done)
+    else done(Object.assign(new Error("write ENOBUFS"), { code: "ENOBUFS", syscall: "write" }))
+  })
+  try {
+    const { client, app } = await begin()
+    failsAt = app.socket.localPort!
+    client.send(piece)
+    expect(h.status(await client.until("UPSTREAM_FAILED"))).toBe(502)
+    await app.over()
+    expect(app.text).toBe("")
+  } finally {
+    failing.mockRestore()
+  }
 })
 
 describe("a WebSocket whose app says why it closes", () => {

@@ -140,11 +140,14 @@ export class UpstreamConnection implements HasDeadline {
 
   /** Whether to read on: what the app said before it closed is still to come, and then its end. */
   #onWriteFailed(error: Error): boolean {
+    const code = codeOf(error)
+    // After any other failure a later write could succeed, and the app would miss a part between.
+    if (code !== "EPIPE" && code !== "ECONNRESET") return false
     if (this.closed || this.user === undefined || this.socket.readableEnded) return false
     // Of several only the first says what happened: EPIPE after the app's FIN, ECONNRESET where there was none.
     if (this.#cause === undefined) {
       this.#cause = error
-      this.#broken = codeOf(error) !== "EPIPE"
+      this.#broken = code !== "EPIPE"
     }
     return true
   }
