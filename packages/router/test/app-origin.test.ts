@@ -77,7 +77,8 @@ const ask = async (
   store.attach("p:misha", { machine, services: { web: app.port, api: 8000 }, ...settings })
   const host = `${name ?? `${app.port}--misha.iterate.app`}:${front.port}`
   return new Promise((resolve, reject) => {
-    httpRequest({ port: front.port, path, method, headers: { host, ...headers }, agent: false }, (response) => {
+    const options = { port: front.port, path, method, headers: { host, ...headers }, agent: false, maxHeaderSize: 131_072 }
+    httpRequest(options, (response) => {
       response.resume()
       response.once("end", () => resolve(response))
     })
@@ -251,6 +252,26 @@ describe("what an app says of itself", () => {
     ]
     respond = () => ({ headers: { "set-cookie": cookies } })
     expect((await ask()).headers["set-cookie"]).toEqual(["a=1; Path=/", "b=domain=localhost", cookies[2], cookies[3]])
+  })
+
+  it("is found in linear time in 60 KB of anything", async () => {
+    const long = (piece: string) => piece.repeat(60_000 / piece.length)
+    for (const [name, value] of [
+      ["link", long("<")],
+      ["link", long('\\"')],
+      ["link", long('<"')],
+      ["refresh", `1;${long(" ")}x`],
+      ["refresh", `1;${long("url=")}`],
+      ["set-cookie", `a=1; domain=${long(" ")}a b`],
+      ["set-cookie", `a=1${long(";domain=")}`],
+      ["vary", `${long(", ")}x`],
+      ["location", `http://${long("a.")}@`],
+    ] as const) {
+      respond = () => ({ headers: { [name]: value, "access-control-allow-origin": "*" } })
+      const start = performance.now()
+      await ask({ origin: own() })
+      expect(performance.now() - start, `${name}: ${value.slice(0, 20)}`).toBeLessThan(1_000)
+    }
   })
 
   it("is a loop if it is the URL that was asked for: an event names the setting", async () => {

@@ -99,8 +99,11 @@ export const isRedirectLoop = (
   return publicUrl(location, to).replace(/#.*$/s, "") === to.publicOrigin + path
 }
 
-/** `<url>; rel=preload`, by comma; a parameter's quoted text may hold angle brackets (RFC 8288 §3). */
-const LINK_PARTS = /"(?:[^"\\]|\\.)*"|<[^>]*>/g
+/**
+ * `<url>; rel=preload`, by comma; a parameter's quoted text may hold angle brackets (RFC 8288 §3). Of any text each character is
+ * read once: an app must not keep the router busy by a `<` or `"` that has no end, ten thousand times.
+ */
+const LINK_PARTS = /"(?:[^"\\]|\\.)*(?:"|$)|<[^<>]*>/g
 
 /** `5; url=/next`, with or without quotation marks (HTML, shared declarative refresh steps). */
 const REFRESH = /^(\s*[\d.]+\s*[;,\s]\s*(?:url\s*=\s*)?["']?)(.*)$/is
@@ -129,8 +132,8 @@ const rewrites: ReadonlyMap<string, (value: string, to: RewrittenResponse) => st
       if (names.length === 0 || !/domain/i.test(value)) return value
       const [pair, ...attributes] = value.split(";")
       const kept = attributes.filter((attribute) => {
-        const domain = /^\s*domain\s*=\s*\.?([^\s]*)\s*$/i.exec(attribute)?.[1]?.toLowerCase()
-        return domain === undefined || !names.includes(domain)
+        const [name = "", domain = ""] = attribute.toLowerCase().split("=", 2)
+        return name.trim() !== "domain" || !names.includes(domain.trim().replace(/^\./, ""))
       })
       return [pair, ...kept].join(";")
     },
