@@ -42,3 +42,18 @@ describe.each(["a machine proxy", "an app's own address"])("an edit of a request
     )
   })
 })
+
+it("tunnels what the edge would remove, one line of each name, whatever its value", () => {
+  const capabilities = { interceptedHeaders: ["authorization", "flyio-debug", "cookie"] }
+  const lines = ["Cookie", "a=1", "Authorization", `${names.tunnel}flyio-debug`, "Flyio-Debug", "on", "Cookie", "b=2"]
+  const out = machineRequestHeaders(lines, { ...hop, capabilities })
+  const fields = out.flatMap((name, i) => (i % 2 === 0 ? [[name, out[i + 1]]] : []))
+  expect(fields).toEqual(
+    expect.arrayContaining([
+      [`${names.tunnel}authorization`, `${names.tunnel}flyio-debug`],
+      [`${names.tunnel}flyio-debug`, "on"],
+      [`${names.tunnel}cookie`, "a=1; b=2"],
+      ["authorization", "edge"],
+    ]),
+  )
+})

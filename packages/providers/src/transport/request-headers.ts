@@ -91,17 +91,16 @@ export const encapsulateHeaders = (
   if (edge.length === 0 && intercepted.length === 0 && !identity) return list
   const replaced = edge.map(([name]) => name.toLowerCase())
   const out: string[] = []
-  const encapsulated: string[] = []
+  const encapsulated = new Map<string, string>()
   for (let i = 0; i < list.length; i += 2) {
     const lower = list[i]!.toLowerCase()
     const value = list[i + 1]!
     if (intercepted.includes(lower) || (identity && isIdentityField(lower))) {
       const name = headerNames.tunnel + lower
-      const at = encapsulated.indexOf(name)
+      const before = encapsulated.get(name)
       // One line each, as the machine's proxy restores it (RFC 9110 §5.3; cookies: RFC 6265 §5.4).
-      if (at === -1) encapsulated.push(name, value)
-      else encapsulated[at + 1] += (lower === "cookie" ? "; " : ", ") + value
+      encapsulated.set(name, before === undefined ? value : before + (lower === "cookie" ? "; " : ", ") + value)
     } else if (!replaced.includes(lower)) out.push(list[i]!, value)
   }
-  return out.concat(encapsulated, ...edge)
+  return out.concat(...encapsulated, ...edge)
 }
