@@ -376,7 +376,7 @@ describe("appOrigin with a host", () => {
     expect(asked.origin).toBe("https://evil.example")
   })
 
-  it("comes back as the public origin", async () => {
+  it.each(["shop.internal", "Shop.internal"])("comes back as the public origin: %s", async (host) => {
     respond = () => ({
       status: 302,
       headers: {
@@ -385,7 +385,7 @@ describe("appOrigin with a host", () => {
         "set-cookie": "a=1; Domain=shop.internal",
       },
     })
-    const { headers } = await ask({ origin: at("api--misha") }, settings)
+    const { headers } = await ask({ origin: at("api--misha") }, { appOrigin: { host } })
     expect(headers.location).toBe(`${own()}/cart`)
     expect(headers["access-control-allow-origin"]).toBe(at("api--misha"))
     expect(headers["set-cookie"]).toEqual(["a=1"])
@@ -446,6 +446,17 @@ describe("through fetch", () => {
     expect(headers.get("location")).toBe(`${publicOrigin}/next`)
     expect(headers.get("access-control-allow-origin")).toBe(publicOrigin)
     expect(headers.getSetCookie()).toEqual(["a=1; Domain=localhost", "b=2; Path=/"])
+  })
+
+  it("forwardedProto gives an app without a machine proxy an origin that agrees with its Host, also without a port", async () => {
+    const endpoint = { origin: "http://app.internal", machineProxy: false } as const
+    const own = "https://app.internal"
+    const { router, routes, sent } = setup({ providers: [fake({ endpoint })], answer: answer(own, own) })
+    routes.attach("p:misha", { machine: fakeMachine("mach_1"), forwardedProto: true })
+    const { headers } = (await visit(router, publicOrigin))!
+    expect(values(sent[0]!.headers, "origin")).toEqual([own])
+    expect(headers.get("location")).toBe(`${publicOrigin}/next`)
+    expect(headers.get("access-control-allow-origin")).toBe(publicOrigin)
   })
 
   it("forwardedProto gives the app the visitor's scheme", async () => {

@@ -62,11 +62,18 @@ const localhost = ({ settings, port, scheme }: AppOriginInput): AppOrigin => {
 const ownAddress = ({ settings, endpoint, port, scheme }: AppOriginInput): AppOrigin => {
   const own = originIn(endpoint.origin)!
   const forwardsScheme = settings.forwardedProto === true
+  const appScheme = forwardsScheme ? scheme : own.scheme
+  // What the sender writes as `Host`. Without a port it is any scheme's own address, as the app sees it.
+  const authority = authorityOf(originText(own.scheme, own.hostname, own.port))
+  const anyScheme = forwardsScheme && authority === own.hostname
   const names = loopbackNames.includes(own.hostname) ? loopbackNames : [own.hostname]
   return {
     host: undefined,
-    of: (each) => originText(forwardsScheme ? scheme : own.scheme, own.hostname, each === port ? own.port : each),
-    lengthIn: lengthOf((hostname, written) => names.includes(hostname) && written === own.port),
+    of: (each) => (each === port ? `${appScheme}://${authority}` : originText(appScheme, own.hostname, each)),
+    lengthIn: lengthOf(
+      (hostname, written, byScheme) =>
+        names.includes(hostname) && (written === own.port || (anyScheme && written === byScheme)),
+    ),
     isRewritten: true,
     cookieDomains: names,
     forwarded: forwardsScheme ? "scheme" : "none",
@@ -81,7 +88,7 @@ const ownName = ({ port, scheme }: AppOriginInput, host: string): AppOrigin => {
     of: () => (own === undefined ? `${scheme}://${host}` : originText(scheme, own.hostname, own.port)),
     lengthIn: lengthOf((hostname, written, byScheme) => {
       if (hostname !== own?.hostname) return false
-      return written === port || written === (host === own.hostname ? byScheme : own.port)
+      return written === port || written === (host.toLowerCase() === own.hostname ? byScheme : own.port)
     }),
     isRewritten: true,
     cookieDomains: own === undefined ? [] : [own.hostname],
