@@ -217,6 +217,16 @@ describe("from a trusted proxy", () => {
     expect(visible(told.fallback[0]!)).not.toHaveProperty("x-forwarded-for")
   })
 
+  it("the host is the one that the host's own failures name, too", async () => {
+    const errorResponses: RouterOptions["errorResponses"] = {
+      ProxyFailed: ({ status }, { subject }) => ({ status, headers: [], body: `about ${subject.hostname}` }),
+    }
+    const fallback = () => Promise.reject(new Error("no"))
+    const { port } = await start({ ...everything, fallback }, { options: { errorResponses } })
+    const bytes = request("X-Forwarded-Host: www.a.test\r\n", { host: "10.0.0.5" })
+    expect(await send(port, bytes)).toMatch(/^HTTP\/1.1 500 [^]*about www\.a\.test$/)
+  })
+
   it("the same is in onError's request", async () => {
     const urls: string[] = []
     const onError: RouterOptions["onError"] = (_, { url, headers }) => {

@@ -115,15 +115,18 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders })
   const program = programOf(router)
   const { headerNames, errors } = program
+  /** Of what could not be understood as a request nothing is known. */
+  const askedRequest = (request: IncomingRequest | undefined): AskedRequest => {
+    if (request === undefined) return { method: "GET", host: "", requestId: nextRequestId() }
+    const { method, headers } = request.head
+    return { method, host: identityOf(request).host, headers, requestId: request.id }
+  }
   const failure = (tag: ForwardErrorTag, request: IncomingRequest | undefined): GeneratedResponse =>
     errors.forRow(tag, forwardErrors[tag], askedRequest(request))
 
   const fallback = async (request: IncomingRequest, identity: ClientIdentity): Promise<GeneratedResponse> => {
     if (options.fallback === undefined)
-      return errors.forRow("RouteNotFound", routerErrors.RouteNotFound, {
-        ...askedRequest(request),
-        host: identity.host,
-      })
+      return errors.forRow("RouteNotFound", routerErrors.RouteNotFound, askedRequest(request))
     const made = requestFrom(request, identity, { headerNames, body: true })
     if (made === undefined) return failure("MethodRefused", request)
     const { clientAddress } = identity
@@ -198,9 +201,3 @@ const trustProblem = (options: NodeOptions): string | undefined => {
     ? "forwardedHeaders must name a field: without it and proxyProtocol, nothing says who the client is"
     : undefined
 }
-
-/** Of what could not be understood as a request nothing is known. */
-const askedRequest = (request: IncomingRequest | undefined): AskedRequest =>
-  request === undefined
-    ? { method: "GET", host: "", requestId: nextRequestId() }
-    : { method: request.head.method, host: request.head.host, headers: request.head.headers, requestId: request.id }
