@@ -17,5 +17,5 @@ const architecture = join(docs, "architecture.md")
 const text = await readFile(architecture, "utf8")
 await writeFile(
   architecture,
-  text.replace(/(?<=<!-- responses:.*?-->\n+).*?(?=\n+<!-- \/responses -->)/s, () => rowTable()),
+  text.replace(/(?<=<!-- responses:.*?-->\n\n).*?(?=\n\n<!-- \/responses -->)/s, () => rowTable()),
 )

@@ -86,7 +86,7 @@ ss -ltn # in the machine: who listens, on which address and port`,
   },
   METHOD_REFUSED: {
     cause:
-      "The method is CONNECT or TRACE. Neither is passed on: CONNECT asks for a tunnel, and TRACE would show a client the headers that the proxies add. With a `fallback`, also a method that Fetch does not know.",
+      "The method is CONNECT or TRACE. Neither is passed on: CONNECT asks for a tunnel, and TRACE would show a client the headers that the proxies add.",
     fix: [
       "Use another method. Where a client sends CONNECT, it takes the router for a forward proxy: check its proxy settings.",
     ],
@@ -116,7 +116,7 @@ ss -ltn # in the machine: who listens, on which address and port`,
   },
   OVERLOADED: {
     cause:
-      "As many requests to this port are in flight as one process keeps connections for: 1 024 (`maxConnectionsPerPool`). Event streams and long polls hold one each. Nothing was sent to the app.",
+      "As many requests are in flight as one process keeps connections for: 1 024 (`maxConnectionsPerPool`), of the machine proxy to this port, of the router to all ports of this machine. Event streams and long polls hold one each. Nothing was sent to the app.",
     fix: [
       "Wait a second; the page reloads by itself.",
       "Look for a page that opens event streams and does not close them, or an app that does not respond any more.",

@@ -5,7 +5,7 @@ import type { CodePages } from "./code-page.ts"
 export const routerPages: CodePages = {
   HOSTNAME_MALFORMED: {
     cause:
-      "The hostname is under one of the platform's domains but says nothing that the grammar knows: a port that is not one, two ports, a name with a forbidden character. The message names the part. It is also the response where `Host` and the URL of the request disagree.",
+      "The hostname is under one of the platform's domains but says nothing that the grammar knows: a port that is not one, two ports, a name with a forbidden character. The message names the part. It is also the response where `Host` and the URL of the request disagree, or where the `fallback` is to get a hostname that no URL can have, such as `1.2.3.999`.",
     fix: [
       "Write the hostname as `<port>__<project>.<domain>`, `<service>--<project>.<domain>` or `<project>.<domain>`; ports go from 1 to 65535, project names have lower-case letters, digits and single hyphens.",
       "Where a program builds hostnames, let it call `format` of `@project-ingress/hostname`: it returns no hostname that `parse` would refuse.",
@@ -112,10 +112,10 @@ export const routerPages: CodePages = {
   },
   LENGTH_REQUIRED: {
     cause:
-      "The request is a GET or HEAD with a body whose length is not declared, and the router runs by `router.fetch`, which cannot tell an empty body from another one before it is sent.",
+      "The request is a GET or HEAD with a body whose length is not declared, and the router runs in a Worker, whose `fetch` would send the request without it (cloudflare/workerd#1122). An empty body is no reason.",
     fix: [
       "Send the request without a body, or the body with a `Content-Length`.",
-      "On Node, Bun and Deno mount the router with `serveNode` of `@project-ingress/router/node`: it passes such a body on.",
+      "Or run the router with `serveNode` of `@project-ingress/router/node`: it passes such a body on.",
     ],
     command: ask("misha.example.com", "-X GET -H 'Transfer-Encoding: chunked' -d data"),
   },

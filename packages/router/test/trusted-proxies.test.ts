@@ -239,6 +239,14 @@ describe("from a trusted proxy", () => {
   })
 })
 
+describe("a request with a host that no URL can have", () => {
+  it("is refused for its hostname, and does not reach the fallback", async () => {
+    const { port, told } = await start()
+    expect(await send(port, request("", { host: "1.2.3.999" }))).toMatch(/^HTTP\/1.1 400 [^]*HOSTNAME_MALFORMED/)
+    expect(told.fallback).toEqual([])
+  })
+})
+
 describe("a request without a host", () => {
   it("is refused, and its URL is not made of its path", async () => {
     const urls: string[] = []

@@ -128,7 +128,9 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     if (options.fallback === undefined)
       return errors.forRow("RouteNotFound", routerErrors.RouteNotFound, askedRequest(request))
     const made = requestFrom(request, identity, { headerNames, body: true })
-    if (made === undefined) return failure("MethodRefused", request)
+    // The engine lets no method pass that Fetch refuses.
+    if (made === undefined)
+      return errors.forRow("HostnameMalformed", routerErrors.HostnameMalformed, askedRequest(request))
     const { clientAddress } = identity
     try {
       return responseOf(

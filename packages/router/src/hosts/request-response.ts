@@ -53,8 +53,8 @@ export const visitorResponse = (machine: MachineResponse<Response>, headerNames:
 
 /**
  * A request of the engine for a fetch handler of the caller's, by the rules of every request that is passed on: without what a
- * client claims to be, and with who asked. `undefined` when Fetch does not know its method (CONNECT, TRACE), or without a host,
- * which HTTP/1.0 allows: a URL would take the first segment of the path for it.
+ * client claims to be, and with who asked. `undefined` when its host cannot stand in a URL (`1.2.3.999`), when Fetch refuses its
+ * method (CONNECT, TRACE), or without a host, which HTTP/1.0 allows: a URL would take the first segment of the path for it.
  */
 export const requestFrom = (
   request: IncomingRequest,
