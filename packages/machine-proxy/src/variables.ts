@@ -58,7 +58,8 @@ export const variables = {
   INGRESS_ALLOW_PORTS: "ports and ranges, 1 to 65535, as in 3000,4000-4999; default all",
   INGRESS_DENY_PORTS:
     "ports and ranges, 1 to 65535, as in 22,6000-6063, which take precedence over the allowed; default 22,25",
-  INGRESS_HOST_POLICY: "localhost or preserve, what apps see as Host; default localhost",
+  INGRESS_HOST_POLICY:
+    "localhost or preserve, what apps see as Host where the router has not decided it; default localhost",
   INGRESS_DEFAULT_PORT: "the port of a target without one, 1 to 65535; default 3000",
   INGRESS_LOOPBACK: "the one loopback address that apps listen on, 127.x.y.z or ::1; default 127.0.0.1 and ::1",
   INGRESS_HEADER_PREFIX:

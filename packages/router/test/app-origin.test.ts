@@ -77,7 +77,14 @@ const ask = async (
   store.attach("p:misha", { machine, services: { web: app.port, api: 8000 }, ...settings })
   const host = `${name ?? `${app.port}--misha.iterate.app`}:${front.port}`
   return new Promise((resolve, reject) => {
-    const options = { port: front.port, path, method, headers: { host, ...headers }, agent: false, maxHeaderSize: 131_072 }
+    const options = {
+      port: front.port,
+      path,
+      method,
+      headers: { host, ...headers },
+      agent: false,
+      maxHeaderSize: 131_072,
+    }
     httpRequest(options, (response) => {
       response.resume()
       response.once("end", () => resolve(response))
