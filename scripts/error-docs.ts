@@ -7,6 +7,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { files, rowTable } from "./error-docs/render.ts"
+import { withTable } from "./tables.ts"
 
 const docs = join(import.meta.dirname, "../docs")
 await rm(join(docs, "errors"), { recursive: true, force: true })
@@ -14,8 +15,4 @@ await mkdir(join(docs, "errors"))
 for (const [name, text] of files()) await writeFile(join(docs, "errors", name), text)
 
 const architecture = join(docs, "architecture.md")
-const text = await readFile(architecture, "utf8")
-await writeFile(
-  architecture,
-  text.replace(/(?<=<!-- responses:.*?-->\n\n).*?(?=\n\n<!-- \/responses -->)/s, () => rowTable()),
-)
+await writeFile(architecture, withTable(await readFile(architecture, "utf8"), "responses", rowTable()))

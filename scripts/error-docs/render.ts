@@ -1,3 +1,4 @@
+import { markdownTable } from "../tables.ts"
 import { errorText } from "../../packages/forward/src/error-text.ts"
 import type { ErrorRow } from "../../packages/forward/src/error-row.ts"
 import type { CodePage } from "./code-page.ts"
@@ -24,13 +25,6 @@ const message = (row: ErrorRow): string => {
 }
 
 const mayRetry = ({ retryable, retryAfter }: ErrorRow): boolean => retryable ?? retryAfter !== undefined
-
-/** A table as the formatter writes it. */
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
-  const widths = head.map((name, at) => Math.max(name.length, ...rows.map((row) => row[at]?.length ?? 0)))
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`
-  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map((row) => line(row))].join("\n")
-}
 
 const reason = ({ row, by }: KnownRow): string => {
   const wait = row.retryAfter === undefined ? "" : ` and \`Retry-After: ${row.retryAfter}\``
@@ -72,7 +66,7 @@ of the request has as \`requestId\`, with what visitors are not shown.
 In the commands, \`203.0.113.10\` stands for the router, \`example.com\` for the domain of the platform, \`misha\` for a project,
 \`192.0.2.7:8080\` for a machine proxy. To a router without TLS, write \`:80:\` and \`http://\`.
 
-${table(
+${markdownTable(
   ["code", "status", "what happened"],
   [...rowsByCode].map(([code, rows]) => [
     `[\`${code}\`](${code}.md)`,
@@ -86,7 +80,7 @@ A test compares these pages with the tables of the packages; \`pnpm errors\` wri
 
 /** The table of docs/architecture.md. */
 export const rowTable = (): string =>
-  table(
+  markdownTable(
     ["failure", "status", "code", "`Proxy-Status`", "`Retry-After`", "retryable"],
     knownRows.map(({ tag, row }) => [
       `\`${tag}\``,

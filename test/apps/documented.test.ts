@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { expect, it } from "vitest"
+import { markdownTable, withTable } from "../../scripts/tables.ts"
 import { realApps } from "./all-apps.ts"
 import { hostNames } from "./chain.ts"
 
@@ -31,18 +32,11 @@ const nameRows = [
   ),
 ]
 
-const table = ([head, ...rest]: readonly (readonly string[])[]): string => {
-  const widths = head!.map((cell, at) => Math.max(cell.length, ...rest.map((cells) => cells[at]!.length)))
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |`
-  return [head!, widths.map((width) => "-".repeat(width)), ...rest].map(line).join("\n")
-}
-
 it("docs/frameworks.md has the tables that the tests make true (a wanted change: -u)", async () => {
   const page = readFileSync(file, "utf8")
-  const made = Object.entries({ apps: appRows, names: nameRows }).reduce((text, [mark, rows]) => {
-    const marked = new RegExp(`(<!-- ${mark}: .*?-->\\n\\n).*?(\\n\\n<!-- /${mark} -->)`, "s")
-    expect(text).toMatch(marked)
-    return text.replace(marked, (_, before: string, after: string) => before + table(rows) + after)
-  }, page)
+  const made = Object.entries({ apps: appRows, names: nameRows }).reduce(
+    (text, [mark, [head, ...rows]]) => withTable(text, mark, markdownTable(head!, rows)),
+    page,
+  )
   await expect(made).toMatchFileSnapshot(file)
 })

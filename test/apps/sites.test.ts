@@ -5,6 +5,7 @@ import type { BrowserContext, Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { TestContext } from "vitest"
 import { need, startProfile } from "../../examples/quickstart/test/browser.ts"
+import { markdownTable, withTable } from "../../scripts/tables.ts"
 import { everything, onlyInAll } from "../requirements.ts"
 import { startChain } from "./chain.ts"
 import type { ChainHost, ChainSetup } from "./chain.ts"
@@ -243,34 +244,29 @@ describe.skipIf(!everything)(`what a browser without third-party cookies lets tw
   it("is what docs/sites.md says (a wanted change: pnpm test:all test/apps/sites.test.ts -u)", async () => {
     const names = Object.keys(shapes)
     const page = readFileSync(file, "utf8")
-    const made = [
-      ["ports", table(["between two ports of one project", "localhost", ...names], betweenPorts, "ports")],
-      ["projects", table(["a page of another project", ...names], betweenProjects, "projects")],
-    ].reduce((text, [name, rows]) => between(text, name!, rows!), page)
+    const ports = answersOf(["localhost", ...names], betweenPorts, "ports")
+    const projects = answersOf(names, betweenProjects, "projects")
+    const first = withTable(
+      page,
+      "ports",
+      markdownTable(["between two ports of one project", "localhost", ...names], ports),
+    )
+    const made = withTable(first, "projects", markdownTable(["a page of another project", ...names], projects))
     await expect(made).toMatchFileSnapshot(file)
   })
 })
 
-/** A table of Markdown, as oxfmt leaves it. */
-const table = (
-  [title = "", ...names]: readonly string[],
+/** The rows of a table: what was asked, and the answers in each column. */
+const answersOf = (
+  names: readonly string[],
   questions: readonly Question[],
   which: keyof Answers,
-): string => {
-  const answer = (name: string, at: number): string => {
-    const answers = columns.get(name)
-    if (answers === undefined) throw new Error(`no answers: ${name}`)
-    return answers[which][at] === true ? "yes" : "no"
-  }
-  const rows = [[title, ...names], ...questions.map(([text], at) => [text, ...names.map((name) => answer(name, at))])]
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  const [head = "", ...body] = rows.map((row) => `| ${row.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |`)
-  return [head, `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...body].join("\n")
-}
-
-/** The text with other lines between the marks of a table. */
-const between = (text: string, name: string, rows: string): string => {
-  const marked = new RegExp(`(<!-- ${name}: .*?-->\\n\\n).*?(\\n\\n<!-- /${name} -->)`, "s")
-  expect(text).toMatch(marked)
-  return text.replace(marked, (_, before: string, after: string) => `${before}${rows}${after}`)
-}
+): readonly (readonly string[])[] =>
+  questions.map(([text], at) => [
+    text,
+    ...names.map((name) => {
+      const answers = columns.get(name)
+      if (answers === undefined) throw new Error(`no answers: ${name}`)
+      return answers[which][at] === true ? "yes" : "no"
+    }),
+  ])
