@@ -41,7 +41,7 @@ export const authorize = (
   trace: TraceStep[],
 ): Authorization => {
   if (policies.length === 0) return { onRequest: Effect.void, onRoute: closeIfPrivate }
-  const asked = new AskedRequest(request, waitUntil)
+  const asked = new VisibleRequest(request, waitUntil)
   const visibilityIsDecided = decidesVisibility(policies)
   return {
     onRequest: phase(policies, trace, (policy) => policy.onRequest?.(asked)),
@@ -155,7 +155,7 @@ export const redirect = (status: number, location: string): Decided => ({
 })
 
 /** A request as policies see it. A class: with its getter, an object literal would be slow to make. */
-class AskedRequest implements PolicyRequest {
+class VisibleRequest implements PolicyRequest {
   readonly method: string
   readonly scheme: "http" | "https"
   readonly host: string
