@@ -18,7 +18,8 @@ const formats: ReadonlyMap<string, ResponseFormat> = new Map([
  * - else a line of text: `curl`, and whatever else asks for nothing.
  */
 export const responseFormat = (get: (lowerName: string) => string | null | undefined): ResponseFormat => {
-  if (get("upgrade")) return "json"
+  // Not `h2c`, which curl may send with any request.
+  if (get("upgrade")?.toLowerCase() === "websocket") return "json"
   const mode = get("sec-fetch-mode")
   if (mode) return mode === "navigate" ? "page" : "json"
   let found: ResponseFormat = "text"

@@ -41,9 +41,11 @@ describe("the format of a failure", () => {
     [{ accept: "text/html;q=0.5, application/problem+json; q=0.9" }, "json"],
     [{ accept: "application/json, text/event-stream" }, "json"],
     [{ upgrade: "websocket" }, "json"],
+    [{ upgrade: "WebSocket", accept: "*/*" }, "json"],
     [{ upgrade: "websocket", "sec-fetch-mode": "navigate", accept: "text/html" }, "json"],
     // curl; no header at all, as Go and node:http; and whatever else asks for neither.
     [{ accept: "*/*" }, "text"],
+    [{ accept: "*/*", upgrade: "h2c" }, "text"],
     [{}, "text"],
     [{ accept: "" }, "text"],
     [{ accept: "text/plain, application/json" }, "text"],
