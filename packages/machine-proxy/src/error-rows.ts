@@ -30,6 +30,7 @@ export const machineProxyErrors = {
     "TICKET_INVALID",
     "http_request_denied",
     "The router's ticket is invalid or has expired. Send the request again; if this stays, router and machine have different keys or clocks.",
+    { retryable: true },
   ),
   MachineMisdirected: errorRow(
     421,
