@@ -5,7 +5,7 @@ import type { CodePages } from "./code-page.ts"
 export const routerPages: CodePages = {
   HOSTNAME_MALFORMED: {
     cause:
-      "The hostname is under one of the platform's domains but says nothing that the grammar knows: a port that is not one, two ports, a name with a forbidden character. The message names the part. It is also the response where `Host` and the URL of the request disagree, or where the `fallback` is to get a hostname that no URL can have, such as `1.2.3.999`.",
+      "The hostname is under one of the platform's domains but says nothing that the grammar knows: a port that is not one, two ports, a name with a forbidden character. The message names the part. By `router.fetch` it is also the response where `Host` and the URL of the request disagree: both are shown, joined by a comma, or where the `fallback` is to get a hostname that no URL can have, such as `1.2.3.999`.",
     fix: [
       "Write the hostname as `<port>__<project>.<domain>`, `<service>--<project>.<domain>` or `<project>.<domain>`; ports go from 1 to 65535, project names have lower-case letters, digits and single hyphens.",
       "Where a program builds hostnames, let it call `format` of `@project-ingress/hostname`: it returns no hostname that `parse` would refuse.",

@@ -37,7 +37,8 @@ export const checkOptions = (
   for (const name in options) {
     if (Object.hasOwn(fields, name)) continue
     const near = nearest(name, Object.keys(fields))
-    const hint = near === undefined ? "" : ` (did you mean ${path(near)}?)`
+    const hint =
+      near === undefined ? ` (the options are ${Object.keys(fields).join(", ")})` : ` (did you mean ${path(near)}?)`
     throw new TypeError(`${owner}: ${path(name.slice(0, 64))} is not an option${hint}`)
   }
   const given = options as Readonly<Record<string, unknown>>
@@ -103,8 +104,10 @@ const isObject = (value: unknown): boolean => typeof value === "object" && value
 const range = (from: number, to: number): string =>
   to >= Number.MAX_SAFE_INTEGER ? `from ${from} up` : `from ${from} to ${to}`
 
-/** The name that was probably meant: the nearest one, when no more than about a third of it is different. */
+/** The name that was probably meant: one that begins alike, else the nearest, when no more than about a third is different. */
 const nearest = (name: string, names: readonly string[]): string | undefined => {
+  const longer = names.filter((each) => name.length > 2 && each.toLowerCase().startsWith(name.toLowerCase()))
+  if (longer.length === 1) return longer[0]
   let best: string | undefined
   let least = Math.ceil(name.length / 3) + 1
   for (const each of names) {

@@ -10,7 +10,7 @@ export const upstreamErrors = {
     502,
     "PORT_CLOSED",
     "connection_refused",
-    "{Port} is not listening yet. Start the app there, on localhost or on every address.",
+    "{Port} is not listening yet. Start the app in the machine, on localhost or on every address.",
     { retryAfter: 1 },
   ),
   UpstreamTimeout: errorRow(

@@ -27,10 +27,11 @@ describe("options", () => {
   it.each([
     [{ grammer: {} }, "owner: grammer is not an option (did you mean grammar?)"],
     [{ lingerms: 1 }, "owner: lingerms is not an option (did you mean lingerMs?)"],
-    [{ zebra: 1 }, "owner: zebra is not an option"],
+    [{ zebra: 1 }, "owner: zebra is not an option (the options are "],
+    [{ linger: 1 }, "owner: linger is not an option (did you mean lingerMs?)"],
     [{ toString: 1 }, "owner: toString is not an option"],
     [Object.create({ prot: 80 }), "owner: prot is not an option (did you mean port?)"],
-    [{ ["a".repeat(100_000)]: 1 }, /^owner: a{64} is not an option$/],
+    [{ ["a".repeat(100_000)]: 1 }, /^owner: a{64} is not an option \(the options are /],
     [undefined, "owner: options must be an object, got undefined"],
     [null, "owner: options must be an object, got null"],
     [[], "owner: options must be an object, got an empty array"],

@@ -49,7 +49,7 @@ export const machineProxyErrors = {
     508,
     "LOOP_DETECTED",
     "proxy_loop_detected",
-    "The request came back to the proxy that forwarded it. Check where the app forwards requests to.",
+    "{Port} leads back to the proxy. It is the proxy's own port, or the app there forwards its requests to it.",
   ),
   ...forwardErrors,
 } as const satisfies Record<string, ErrorRow>

@@ -360,7 +360,7 @@ describe("its metrics", () => {
   it("count internal errors by code", () => {
     const registry: Metric.MetricRegistry = new Map()
     const meter = makeMeter(Context.make(Metric.MetricRegistry, registry))
-    meter.record({ type: "error", tag: "ProxyFailed", cause: new Error("s3cr3t") })
+    meter.record({ type: "error", tag: "ProxyFailed", reason: "s3cr3t", cause: new Error("s3cr3t") })
     const text = Effect.runSync(PrometheusMetrics.format().pipe(Effect.provideService(Metric.MetricRegistry, registry)))
     expect(text).toContain('ingress_internal_errors_total{code="PROXY_FAILED"} 1')
     expect(text).not.toContain("s3cr3t")

@@ -81,7 +81,7 @@ describe("D08 an access line", () => {
   })
 
   it("names an internal error and its cause", () => {
-    const error = { type: "error", tag: "ProxyFailed", cause: new TypeError("no\nway") } as const
+    const error = { type: "error", tag: "ProxyFailed", reason: "no\nway", cause: new TypeError("no\nway") } as const
     expect(fieldsOf(logLine(error, "errors", time))).toMatchObject({
       level: "error",
       message: "error",

@@ -13,6 +13,7 @@ import { errorResponder } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
 import { LengthRequired, ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
+import { isResponse } from "./hosts/request-response.ts"
 import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
@@ -152,10 +153,6 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }
 }
-
-// By its shape: a response of another realm is one, too.
-const isResponse = (value: unknown): value is Response =>
-  typeof value === "object" && value !== null && "status" in value && "headers" in value
 
 type ProgramExit<A> = Exit.Exit<Handled<A>, RouterError | HostnameForeign>
 

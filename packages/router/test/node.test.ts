@@ -246,6 +246,22 @@ describe("a router on sockets", () => {
     await throwing.close()
   })
 
+  it.each([
+    [undefined, "fallback must give a Response, got undefined"],
+    ["text", "fallback must give a Response, got a string"],
+  ])("is a 500 when that app gives %j, and the event says what it must give", async (given, reason) => {
+    const failures: unknown[] = []
+    const mistaken = await serveNode(router, {
+      fallback: () => given as unknown as Response,
+      onEvent: (event) => event.type === "error" && failures.push(event.reason),
+    }).listen({ hostname: "127.0.0.1" })
+    const response = await new Promise<IncomingMessage>((resolve) => {
+      httpRequest({ host: "127.0.0.1", port: mistaken.port, headers: { host: "example.com" } }, resolve).end()
+    })
+    expect([response.resume().statusCode, failures]).toEqual([500, [reason]])
+    await mistaken.close()
+  })
+
   it("is a 404 for foreign hostnames when no app is given", async () => {
     const bare = await serveNode(router).listen({ hostname: "127.0.0.1" })
     const response = await new Promise<IncomingMessage>((resolve) => {

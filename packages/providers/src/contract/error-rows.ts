@@ -31,7 +31,11 @@ export const providerErrors = {
     "The machine of {project} has moved. Wait until its new address is known.",
     { retryAfter: 1 },
   ),
-  PortClosed: upstreamErrors.PortClosed,
+  /** Refused at the machine's own address: with a machine proxy it is that which does not listen. */
+  PortClosed: {
+    ...upstreamErrors.PortClosed,
+    title: "Nothing listens at the address of the machine of {project}. Start the machine, with its proxy and the app.",
+  },
   ProviderAuth: errorRow(
     502,
     "PROVIDER_AUTH",

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import { forwardErrors } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
-import { accept, checkOptions, nextRequestId } from "@project-ingress/forward/internal"
+import { accept, checkOptions, errorEvent, kindOf, nextRequestId } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
 import type { AskedRequest } from "../error-response.ts"
@@ -14,7 +14,7 @@ import { programOf } from "../router-program.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader } from "./client-identity.ts"
-import { requestFrom, responseOf } from "./request-response.ts"
+import { isResponse, requestFrom, responseOf } from "./request-response.ts"
 import { serveExchange } from "./sockets.ts"
 
 export type { ForwardedHeader } from "./client-identity.ts"
@@ -115,6 +115,13 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders })
   const program = programOf(router)
   const { headerNames, errors } = program
+  const report = (tag: ForwardErrorTag, cause: unknown): void => {
+    try {
+      options.onEvent?.(errorEvent(tag, cause))
+    } catch {
+      // A log that fails must not fail the request.
+    }
+  }
   /** Of what could not be understood as a request nothing is known. */
   const askedRequest = (request: IncomingRequest | undefined): AskedRequest => {
     if (request === undefined) return { method: "GET", host: "", requestId: nextRequestId() }
@@ -133,11 +140,14 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
       return errors.forRow("HostnameMalformed", routerErrors.HostnameMalformed, askedRequest(request))
     const { clientAddress } = identity
     try {
-      return responseOf(
-        await options.fallback(made, { clientAddress, peerAddress: clientAddressOf(request.peerAddress) }),
-      )
+      const response: unknown = await options.fallback(made, {
+        clientAddress,
+        peerAddress: clientAddressOf(request.peerAddress),
+      })
+      if (!isResponse(response)) throw new TypeError(`fallback must give a Response, got ${kindOf(response)}`)
+      return responseOf(response)
     } catch (cause) {
-      options.onEvent?.({ type: "error", tag: "ProxyFailed", cause })
+      report("ProxyFailed", cause)
       return failure("ProxyFailed", request)
     }
   }
@@ -166,7 +176,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
           // What goes wrong with accepting later (EMFILE) must not end the process.
-          server.on("error", (cause) => options.onEvent?.({ type: "error", tag: "Overloaded", cause }))
+          server.on("error", (cause) => report("Overloaded", cause))
           void program.watch(watching.signal)
           resolve({
             port: (server.address() as AddressInfo).port,

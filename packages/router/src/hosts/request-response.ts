@@ -35,6 +35,10 @@ export const visitorFields = (machine: MachineResponse<Response>, headerNames: H
   return responseHeaders(listFrom(response.headers), hop, { status, chunked: false })
 }
 
+/** By its shape: a response of another realm is one, too. */
+export const isResponse = (value: unknown): value is Response =>
+  typeof value === "object" && value !== null && "status" in value && "headers" in value
+
 /** RFC 9110 §15: responses that have no body, and for which `new Response` refuses one. */
 export const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
 

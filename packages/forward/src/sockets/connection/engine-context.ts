@@ -1,5 +1,6 @@
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
+import { errorEvent } from "../contract/events.ts"
 import type { EngineOptions } from "../contract/engine.ts"
 import type { Limits } from "../contract/limits.ts"
 import type { DeadlineScanner } from "../io/deadlines.ts"
@@ -34,7 +35,7 @@ export const removeConnection = (context: EngineContext, connection: OpenConnect
 
 export const reportError = ({ options }: EngineContext, tag: ForwardErrorTag, cause: unknown): void => {
   try {
-    options.onEvent?.({ type: "error", tag, cause })
+    options.onEvent?.(errorEvent(tag, cause))
   } catch {
     // A log that fails must not fail the request.
   }

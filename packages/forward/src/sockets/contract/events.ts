@@ -26,8 +26,19 @@ export interface RequestEvent {
 export interface ErrorEvent {
   readonly type: "error"
   readonly tag: ForwardErrorTag
+  /** What went wrong, as a sentence for logs. */
+  readonly reason: string
+  /** What was thrown. JSON shows nothing of it. */
   readonly cause: unknown
 }
+
+/** The event of something that was thrown, or of an error that was met. */
+export const errorEvent = (tag: ForwardErrorTag, cause: unknown): ErrorEvent => ({
+  type: "error",
+  tag,
+  reason: cause instanceof Error ? cause.message : String(cause),
+  cause,
+})
 
 /** What `onEvent` of an engine is called with. */
 export type EngineEvent = RequestEvent | ErrorEvent

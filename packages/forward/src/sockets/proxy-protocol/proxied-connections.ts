@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream"
 import type { TLSSocket } from "node:tls"
 import type { EngineContext, OpenConnection } from "../connection/engine-context.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
+import { canonicalAddress } from "../../address.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
 import type { ProxiedClient } from "./proxy-header.ts"
 import { ReadBuffer } from "../../http1/read-buffer.ts"
@@ -30,7 +31,7 @@ export const proxiedConnections =
     const reason =
       encrypted === true
         ? "a PROXY header comes before TLS: serve the TCP connection by secureConnection"
-        : `${remoteAddress ?? "a peer without an address"} may not connect: it is not in proxyProtocol.trustedCidrs`
+        : `${canonicalAddress(remoteAddress ?? "") ?? "a peer without an address"} may not connect: it is no trusted proxy`
     reportError(context, "RequestMalformed", new Error(reason))
   }
 
