@@ -123,12 +123,11 @@ export const makeAttempt = (
     return endpoint.uptimeMs === undefined ? sendAt(0) : Effect.flatMap(Clock.currentTimeMillis, sendAt)
   }
 
-  return (to, request, wokenAt) => {
-    const known = client.cached(to)
-    if (known !== undefined) return sendFirst(to, request, known, wokenAt)
-    const endpoint = Effect.mapError(client.endpoint(to), (error) => ({ error, sent: "no" }) as const)
-    return Effect.flatMap(endpoint, (resolved) => sendFirst(to, request, resolved, wokenAt))
-  }
+  return (to, request, wokenAt) =>
+    Effect.flatMapEager(
+      Effect.mapErrorEager(client.endpoint(to), (error): AttemptError => ({ error, sent: "no" })),
+      (endpoint) => sendFirst(to, request, endpoint, wokenAt),
+    )
 }
 
 /** Sends a request to one endpoint, once. Gives a response of the app or of the machine's own proxy, or why there is none. */
