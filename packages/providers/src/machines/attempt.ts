@@ -45,20 +45,18 @@ export const makeAttempt = (
   const { headerNames, startupGraceMs } = options
   const isYoung = (uptimeMs: number | undefined): boolean => uptimeMs !== undefined && uptimeMs < startupGraceMs
 
-  return Effect.fnUntraced(function* <A>(
+  /** What else may help after a failure: where the machine is now, and a moment's patience with one that is young. */
+  const tryAgain = Effect.fnUntraced(function* <A>(
     to: Destination,
     request: AttemptRequest<A>,
-    wokenAt?: number,
+    first: { readonly endpoint: Endpoint; readonly resolvedAt: number; readonly failed: AttemptFailure<A> },
+    wokenAt: number | undefined,
   ): Effect.fn.Return<ReachedResponse<A>, AttemptError> {
+    let { endpoint, resolvedAt, failed } = first
     let sent: "no" | "maybe" = "no"
+    let result: Result.Result<ReachedResponse<A>, AttemptFailure<A>>
     const withSent = (error: ProviderError): AttemptError => ({ error, sent })
     const send = (endpoint: Endpoint) => sendOnce(to, endpoint, request, headerNames)
-
-    let endpoint = client.cached(to) ?? (yield* Effect.mapError(client.endpoint(to), withSent))
-    let resolvedAt = endpoint.uptimeMs === undefined ? 0 : yield* Clock.currentTimeMillis
-    let result = yield* send(endpoint)
-    if (Result.isSuccess(result)) return result.success
-    let failed = result.failure
     if (isUnsupported(failed)) {
       const evidence = { young: false, replayable: false, status: undefined }
       return yield* Effect.fail(withSent(toProviderError(failed, to, evidence)))
@@ -68,14 +66,12 @@ export const makeAttempt = (
     // It may have failed because the machine is elsewhere by now: resolve it again, and send once more if it is.
     if (mayHaveMoved(failed) && request.replayable(failed.sent)) {
       sent = failed.sent
-      const before = endpoint
-      const first = failed
       endpoint = yield* Effect.onError(Effect.mapError(client.endpoint(to), withSent), () =>
-        Effect.sync(() => discardUnproven(request, first)),
+        Effect.sync(() => discardUnproven(request, first.failed)),
       )
       resolvedAt = yield* Clock.currentTimeMillis
-      if (hasMoved(before, endpoint)) {
-        discardUnproven(request, first)
+      if (hasMoved(first.endpoint, endpoint)) {
+        discardUnproven(request, first.failed)
         result = yield* send(endpoint)
         if (Result.isSuccess(result)) return result.success
         failed = result.failure
@@ -109,6 +105,29 @@ export const makeAttempt = (
     const error = toProviderError(failed, to, { young: young || isYoung(status?.uptimeMs), replayable, status })
     return yield* Effect.fail(withSent(error))
   })
+
+  /** Nearly every request needs no more than this. */
+  const sendFirst = <A>(
+    to: Destination,
+    request: AttemptRequest<A>,
+    endpoint: Endpoint,
+    wokenAt: number | undefined,
+  ): Effect.Effect<ReachedResponse<A>, AttemptError> => {
+    const sendAt = (resolvedAt: number) =>
+      Effect.flatMap(sendOnce(to, endpoint, request, headerNames), (result) =>
+        Result.isSuccess(result)
+          ? Effect.succeed(result.success)
+          : tryAgain(to, request, { endpoint, resolvedAt, failed: result.failure }, wokenAt),
+      )
+    // Without an uptime nothing depends on the time.
+    return endpoint.uptimeMs === undefined ? sendAt(0) : Effect.flatMap(Clock.currentTimeMillis, sendAt)
+  }
+
+  return (to, request, wokenAt) =>
+    Effect.flatMapEager(
+      Effect.mapErrorEager(client.endpoint(to), (error): AttemptError => ({ error, sent: "no" })),
+      (endpoint) => sendFirst(to, request, endpoint, wokenAt),
+    )
 }
 
 /** Sends a request to one endpoint, once. Gives a response of the app or of the machine's own proxy, or why there is none. */

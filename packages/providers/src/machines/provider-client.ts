@@ -13,7 +13,7 @@ import { withTimeout } from "./with-timeout.ts"
 export interface ProviderClient {
   /** The machine's endpoint, if it is known and not expired. */
   readonly cached: (to: Destination) => Endpoint | undefined
-  /** The machine's endpoint: the cached one, or what its provider resolves. */
+  /** The machine's endpoint: the one that is cached at the call, or what its provider resolves. */
   readonly endpoint: (to: Destination) => Effect.Effect<Endpoint, ProviderError>
   /** What its provider resolves, for work that several requests share. Rejects with what the adapter rejects with, or the signal's reason. */
   readonly resolvePromise: (to: Destination, signal: AbortSignal) => Promise<Endpoint>
@@ -44,12 +44,12 @@ export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }
   return {
     cached: ({ key }) => endpoints.get(key),
     resolvePromise,
-    endpoint: (to) =>
-      Effect.suspend(() => {
-        const known = endpoints.get(to.key)
-        if (known !== undefined) return Effect.succeed(known)
-        return fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
-      }),
+    endpoint: (to) => {
+      const known = endpoints.get(to.key)
+      return known === undefined
+        ? fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
+        : Effect.succeed(known)
+    },
     status: (to) => {
       const { provider, machine } = to
       if (provider.status === undefined) return Effect.succeed(undefined)

@@ -27,9 +27,9 @@ export const namedPolicies = (policies: readonly PolicyInput[]): readonly Policy
     typeof policy === "function" ? { name: policy.name || `policies[${at}]`, onRoute: policy } : policy,
   )
 
-/** The policies of one request, phase by phase. Each succeeds if the request may go on. */
+/** The policies of one request, phase by phase: each is asked by the call, and succeeds if the request may go on. */
 export interface Authorization {
-  readonly onRequest: Effect.Effect<void, RouterError | Decided>
+  readonly onRequest: () => Effect.Effect<void, RouterError | Decided>
   readonly onRoute: (route: Route) => Effect.Effect<void, RouterError | Decided>
 }
 
@@ -40,14 +40,14 @@ export const authorize = (
   waitUntil: ((work: Promise<unknown>) => void) | undefined,
   trace: TraceStep[],
 ): Authorization => {
-  if (policies.length === 0) return { onRequest: Effect.void, onRoute: closeIfPrivate }
+  if (policies.length === 0) return { onRequest: () => Effect.void, onRoute: closeIfPrivate }
   const asked = new VisibleRequest(request, waitUntil)
   const visibilityIsDecided = decidesVisibility(policies)
   return {
-    onRequest: phase(policies, trace, (policy) => policy.onRequest?.(asked)),
+    onRequest: () => phase(policies, trace, (policy) => policy.onRequest?.(asked)),
     onRoute: (route) => {
       const outcome = phase(policies, trace, (policy) => policy.onRoute?.(asked, route))
-      return visibilityIsDecided ? outcome : Effect.andThen(outcome, closeIfPrivate(route))
+      return visibilityIsDecided ? outcome : Effect.flatMapEager(outcome, () => closeIfPrivate(route))
     },
   }
 }
@@ -72,15 +72,13 @@ const phase = (
     trace.push({ step: "policy", outcome: found.policy, decision: found.decision })
     return Effect.fail(found.error)
   }
-  return Effect.suspend(() => {
-    const found = first(policies, run)
-    return found instanceof Promise
-      ? Effect.flatMap(
-          Effect.promise(() => found),
-          end,
-        )
-      : end(found)
-  })
+  const found = first(policies, run)
+  return found instanceof Promise
+    ? Effect.flatMap(
+        Effect.promise(() => found),
+        end,
+      )
+    : end(found)
 }
 
 /** How a policy ended the request. */

@@ -3,7 +3,7 @@ import { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { PolicyInput } from "../policies/policy.ts"
-import type { Routes } from "../stores/routes.ts"
+import { Routes } from "../stores/routes.ts"
 import { decidesVisibility, namedPolicies } from "./authorize.ts"
 import { resolveRoute } from "./resolve-route.ts"
 import { sentence } from "./trace.ts"
@@ -53,7 +53,8 @@ export const explain = Effect.fnUntraced(function* (
   const trace: TraceStep[] = []
   const { method = "GET", path = "/", headers = {}, clientAddress, localPort } = asked
   const request = { host: hostname, method, path, headers: Object.entries(headers).flat(), clientAddress, localPort }
-  const resolved = yield* Effect.result(resolveRoute(settings.grammar, request, { trace, whenOurs: Effect.void }))
+  const options = { trace, whenOurs: () => Effect.void }
+  const resolved = yield* Effect.result(resolveRoute(yield* Routes, settings.grammar, request, options))
   if (Result.isSuccess(resolved)) {
     const policies = namedPolicies(settings.policies ?? [])
     for (const { name } of policies) trace.push({ step: "policy", outcome: name, decision: "not evaluated" })

@@ -2,14 +2,15 @@ import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
 import { headerValues } from "@project-ingress/forward/internal"
 import type { GeneratedResponse, HopHeaderNames, SigningKey } from "@project-ingress/forward"
 import type { Grammar, HostnameForeign } from "@project-ingress/hostname"
-import type { Machines } from "@project-ingress/providers/effect"
+import { Machines } from "@project-ingress/providers/effect"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { LoopDetected, MachineDetached, RouteNotFound, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { maxHops, timesPassed } from "../hop/loop.ts"
 import { headerEdits } from "./header-edits.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
-import type { Routes } from "../stores/routes.ts"
+import { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import { projectOrigins } from "./project-origins.ts"
@@ -44,32 +45,34 @@ export const handle = (settings: RouterSettings) => {
   const policies = namedPolicies(settings.policies ?? [])
   const send = { headerNames, edits: headerEdits(policies, headerNames), ticketFor: ticketSigner(settings.signingKey) }
 
-  return <A>(
+  const run = <A>(
+    routes: Routes["Service"],
+    machines: Machines["Service"],
     request: VisitorRequest,
     sender: Sender<A>,
-    trace: TraceStep[] = [],
-  ): Effect.Effect<Handled<A>, RouterError | HostnameForeign, Routes | Machines> => {
+    trace: TraceStep[],
+  ): Effect.Effect<Handled<A>, RouterError | HostnameForeign> => {
     const policy = authorize(policies, request, sender.waitUntil, trace)
 
     /** What is decided without the route, once it is known that the hostname is ours. */
-    const whenOurs = Effect.suspend((): Effect.Effect<void, RouterError | Decided> => {
+    const whenOurs = (): Effect.Effect<void, RouterError | Decided> => {
       const hops = timesPassed(headerValues(request.headers, "via"))
       if (hops > maxHops) return Effect.fail(new LoopDetected({ hops }))
       if (request.upgrade === "unsupported") return Effect.fail(new UpgradeUnsupported())
-      return policy.onRequest
-    })
+      return policy.onRequest()
+    }
 
     const resolve = (refresh: boolean) =>
-      resolveRoute(grammar, request, {
+      resolveRoute(routes, grammar, request, {
         refresh,
         trace,
         waitUntil: sender.waitUntil,
-        whenOurs: refresh ? Effect.void : whenOurs,
+        whenOurs: refresh ? () => Effect.void : whenOurs,
       })
-    const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided, Routes | Machines> =>
+    const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> =>
       isMachineRoute(route)
-        ? Effect.flatMapEager(projectOrigins(grammar, request, route), (origins) =>
-            sendToMachine(send, request, route, origins, sender),
+        ? Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
+            sendToMachine(machines, send, request, route, origins, sender),
           )
         : withoutMachine(grammar, request, route)
     const proceed = (route: Route) => Effect.flatMapEager(policy.onRoute(route), () => reach(route))
@@ -77,10 +80,19 @@ export const handle = (settings: RouterSettings) => {
       // Looked up even if this request is lost: the next one then finds the machine.
       Effect.flatMap(resolve(true), (route) => (sender.replayable("no") ? proceed(route) : Effect.fail(moved)))
 
-    return Effect.catch(Effect.flatMap(resolve(false), proceed), (error) =>
+    return Effect.catchEager(Effect.flatMapEager(resolve(false), proceed), (error) =>
       error._tag === "MachineMismatch" ? Effect.catch(proceedElsewhere(error), responseOf) : responseOf(error),
     )
   }
+
+  return <A>(
+    request: VisitorRequest,
+    sender: Sender<A>,
+    trace: TraceStep[] = [],
+  ): Effect.Effect<Handled<A>, RouterError | HostnameForeign, Routes | Machines> =>
+    Effect.contextWith((services: Context.Context<Routes | Machines>) =>
+      run(Context.get(services, Routes), Context.get(services, Machines), request, sender, trace),
+    )
 }
 
 /** The response that a policy or a record asked for by ending the request; any other end is an error. */

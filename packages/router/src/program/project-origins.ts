@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { originIn, publicOrigin } from "../hop/origin.ts"
 import { requestUrlFields } from "../hop/rewrite-origins.ts"
 import type { ProjectOrigins } from "../hop/rewrite-origins.ts"
-import { Routes } from "../stores/routes.ts"
+import type { Routes } from "../stores/routes.ts"
 import { namedPort } from "./select-machine.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import type { VisitorRequest } from "./sender.ts"
@@ -15,27 +15,30 @@ import type { VisitorRequest } from "./sender.ts"
  * port, and a hostname that the store takes to the very route of the request. What cannot be looked up now is not among them.
  */
 export const projectOrigins = (
+  routes: Routes["Service"],
   grammar: Grammar,
   request: VisitorRequest,
   route: RouteToMachine,
-): Effect.Effect<ProjectOrigins, never, Routes> => {
+): Effect.Effect<ProjectOrigins> => {
   const own = publicOrigin(request)
-  const others = named(request).filter((origin) => origin !== own)
+  // An app that sees public names is sent them as they are.
+  const others = route.settings.appOrigin === "public" ? [] : named(request).filter((origin) => origin !== own)
   return others.length === 0
     ? Effect.succeed({ own, ports: new Map([[own, route.port]]) })
-    : withOthers(grammar, request, route, own, others)
+    : withOthers(routes, grammar, request, route, own, others)
 }
 
 const withOthers = Effect.fnUntraced(function* (
+  routes: Routes["Service"],
   grammar: Grammar,
   request: VisitorRequest,
   route: RouteToMachine,
   own: string,
   others: readonly string[],
-): Effect.fn.Return<ProjectOrigins, never, Routes> {
+): Effect.fn.Return<ProjectOrigins> {
   const ports = new Map([[own, route.port]])
   for (const origin of others) {
-    const port = yield* portBehind(grammar, request, route, own, origin)
+    const port = yield* portBehind(routes, grammar, request, route, own, origin)
     if (port !== undefined) ports.set(origin, port)
   }
   return { own, ports }
@@ -47,12 +50,13 @@ const named = ({ headers }: VisitorRequest): readonly string[] =>
 
 /** The port of the request's project that an origin leads to; `undefined` if it is any other origin. */
 const portBehind = Effect.fnUntraced(function* (
+  routes: Routes["Service"],
   grammar: Grammar,
   request: VisitorRequest,
   route: RouteToMachine,
   own: string,
   origin: string,
-): Effect.fn.Return<number | undefined, never, Routes> {
+): Effect.fn.Return<number | undefined> {
   const { record } = route
   const parts = originIn(origin)
   const visitor = originIn(own)
@@ -66,7 +70,6 @@ const portBehind = Effect.fnUntraced(function* (
   const port = namedPort(grammar, target, record) ?? { port: record.port ?? grammar.defaultPort }
   if (port.port === undefined || at === 0) return port.port
   // On a custom domain a more exact name may be another project's.
-  const routes = yield* Routes
   const [first, ...rest] = found.slice(0, at + 1).map(({ key }) => key)
   const known = yield* Effect.option(routes.lookup([first!, ...rest], { refresh: false }))
   return known._tag === "Some" && known.value.key === found[at]!.key ? port.port : undefined

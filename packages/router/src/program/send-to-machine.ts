@@ -1,6 +1,6 @@
 import type { HopHeaderNames } from "@project-ingress/forward"
 import type { Endpoint } from "@project-ingress/providers"
-import { Machines } from "@project-ingress/providers/effect"
+import type { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
@@ -41,71 +41,68 @@ export interface SendSettings {
 
 /** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
 export const sendToMachine = <A>(
+  machines: Machines["Service"],
   { headerNames, edits, ticketFor }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
-): Effect.Effect<MachineResponse<A>, RouterError, Machines> =>
-  Machines.use((machines) => {
-    const { machine, port, settings, target } = route
-    const { scheme, host } = request
-    const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
-    const { edgeCookies } = capabilities
-    const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
+): Effect.Effect<MachineResponse<A>, RouterError> => {
+  const { machine, port, settings, target } = route
+  const { scheme, host } = request
+  const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
+  const { edgeCookies } = capabilities
+  const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
-    // Of the endpoint that responded, which is the last one.
-    let to: RewrittenResponse | undefined
-    let changes: ResponseChanges = { rewrite: ignore, edit }
+  // Of the endpoint that responded, which is the last one.
+  let to: RewrittenResponse | undefined
+  let changes: ResponseChanges = { rewrite: ignore, edit }
 
-    const sendTo = (endpoint: Endpoint, ticket: string | undefined): ReturnType<typeof sender.send> => {
-      const app = appOrigin({ settings, port, endpoint, scheme, host })
-      let headers
-      try {
-        headers = outboundHeaders(request, {
-          headerNames,
-          target,
-          port,
-          endpoint,
-          capabilities,
-          app,
-          origins,
-          ticket,
-          edit: edits && ((fields) => edits.forward(fields, route)),
-        })
-      } catch (cause) {
-        return Effect.die(new ProxyFailed({ cause }))
-      }
-      const response = rewrittenResponse(request, app, origins)
-      to = response
-      changes = { rewrite: (fields) => rewriteResponse(fields, response), edit }
-      return sender.send({ endpoint, machine, headers, edgeCookies, changes })
+  const sendTo = (endpoint: Endpoint, ticket: string | undefined): ReturnType<typeof sender.send> => {
+    const app = appOrigin({ settings, port, endpoint, scheme, host })
+    let headers
+    try {
+      headers = outboundHeaders(request, {
+        headerNames,
+        target,
+        port,
+        endpoint,
+        capabilities,
+        app,
+        origins,
+        ticket,
+        edit: edits && ((fields) => edits.forward(fields, route)),
+      })
+    } catch (cause) {
+      return Effect.die(new ProxyFailed({ cause }))
     }
-    const send = (endpoint: Endpoint): ReturnType<typeof sender.send> => {
-      const ticket = endpoint.machineProxy === false ? undefined : ticketFor(machine.id)
-      return typeof ticket === "object"
-        ? Effect.flatMap(
-            Effect.promise(() => ticket),
-            (signed) => sendTo(endpoint, signed),
-          )
-        : sendTo(endpoint, ticket)
-    }
+    const response = rewrittenResponse(request, app, origins)
+    to = response
+    changes = { rewrite: (fields) => rewriteResponse(fields, response), edit }
+    return sender.send({ endpoint, machine, headers, edgeCookies, changes })
+  }
+  const send = (endpoint: Endpoint): ReturnType<typeof sender.send> => {
+    const ticket = endpoint.machineProxy === false ? undefined : ticketFor(machine.id)
+    return typeof ticket === "object"
+      ? Effect.flatMap(
+          Effect.promise(() => ticket),
+          (signed) => sendTo(endpoint, signed),
+        )
+      : sendTo(endpoint, ticket)
+  }
 
-    return Effect.map(
-      machines.reach<A>(machine, port, { ...sender, send }),
-      ({ response, status, stamped, header }) => ({
-        _tag: "Machine",
-        response,
-        status,
-        stamped,
-        code: stamped && status >= 400 ? header(headerNames.error) : undefined,
-        route,
-        edgeCookies,
-        changes,
-        redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
-      }),
-    )
-  })
+  return Effect.map(machines.reach<A>(machine, port, { ...sender, send }), ({ response, status, stamped, header }) => ({
+    _tag: "Machine",
+    response,
+    status,
+    stamped,
+    code: stamped && status >= 400 ? header(headerNames.error) : undefined,
+    route,
+    edgeCookies,
+    changes,
+    redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
+  }))
+}
 
 // Of a type that no provider has; `reach` fails with the field.
 const none = { interceptedHeaders: [] }
