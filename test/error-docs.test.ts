@@ -61,6 +61,8 @@ describe("a code", () => {
       // A router and a machine proxy meet the same.
       LOOP_DETECTED: ["LoopDetected", "LoopDetected"],
       MACHINE_MISMATCH: ["MachineMismatch", "MachineMisdirected"],
+      // The machine proxy finds the app's port closed, the router the machine's own.
+      PORT_CLOSED: ["PortClosed", "PortClosed"],
       // The status, or `Proxy-Status`, tells them apart.
       PROVIDER_UNAVAILABLE: ["ProviderTimeout", "ProviderUnavailable"],
       UPSTREAM_FAILED: ["UpstreamFailed", "UpstreamMalformed"],

@@ -34,7 +34,7 @@ export const providerErrors = {
   /** Refused at the machine's own address: with a machine proxy it is that which does not listen. */
   PortClosed: {
     ...upstreamErrors.PortClosed,
-    title: "Nothing listens at the address of the machine of {project}. Start the machine, with its proxy and the app.",
+    title: "{Port} is not listening yet. Start the machine, if it is not running, and the app in it.",
   },
   ProviderAuth: errorRow(
     502,
