@@ -86,12 +86,19 @@ export const isIdentity = (lower: string, rule: number | undefined) =>
 /** {@link isIdentity} for a caller that has only the name, lower case. */
 export const isIdentityField = (lower: string): boolean => isIdentity(lower, ruleFor(lower))
 
-/** `X_Forwarded_For` and `X.Forwarded.For` reach an app's CGI-like variables as `X-Forwarded-For` (CVE-2026-39858). */
+/**
+ * Whether a field, by lower-case name, reaches an app's CGI-like variables under the name of one that would not have passed:
+ * `X_Forwarded_For`, `X.Forwarded.For` and `X*Forwarded~For` are all `HTTP_X_FORWARDED_FOR` there (CVE-2026-39858), because
+ * servers fold to `_` whatever is no letter and no digit.
+ */
 export const isAlias = (lower: string, names: HopHeaderNames): boolean => {
-  if (!lower.includes("_") && !lower.includes(".")) return false
-  const plain = lower.replaceAll(/[_.]/g, "-")
+  if (!FOLDED.test(lower)) return false
+  const plain = lower.replaceAll(/[^a-z0-9]/g, "-")
   return plain.startsWith(names.family) || plain.startsWith(names.prefix) || isIdentity(plain, ruleFor(plain))
 }
+
+/** Finds in a lower-case name what folds and is not the `-` that names are written with (RFC 9110 §5.6.2). */
+const FOLDED = /[!#$%&'*+.^_`|~]/
 
 const isEssential = (rule: number | undefined): boolean => rule === ESSENTIAL || rule === CACHING
 

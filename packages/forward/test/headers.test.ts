@@ -68,7 +68,20 @@ describe("a request's headers", () => {
     "X_Iterate_Proxy_Ticket",
     "X-Iterate.Proxy-Target-Host",
     "X-Iterate_User",
+    "X*Real*Ip",
+    "CF~Connecting~IP",
+    "X~Iterate~Proxy~Ticket",
   ])("lose %s from a client", (name) => expect(sent(`${name}: spoof`)).not.toContain("spoof"))
+
+  it.each([..."!#$%&'*+.^_`|~"])("lose from anybody what %s folds to a name of ours or a claim, and nothing else", (folds) => {
+    const spoofs = ["X-Real-IP", "CF-Connecting-IP", "X-Forwarded-For", "X-Iterate-User", "X-Iterate-Proxy-Ticket"]
+    for (const name of spoofs.flatMap((spoof) => [spoof.replaceAll("-", () => folds), spoof.replace("-", () => folds)])) {
+      for (const hop of [edge, machine]) expect(sent(`${name}: spoof`, hop)).not.toContain("spoof")
+      expect(responseHeaders([name, "spoof"], { ...answer, stamped: true }, shape)).not.toContain("spoof")
+      expect(endToEndTrailers([name, "spoof"], names)).toEqual([])
+    }
+    expect(sent(`X${folds}Other: 1`)).toContain("1")
+  })
 
   it("keep what a router that proved itself says of the client", () => {
     const headers = sent(

@@ -55,6 +55,9 @@ describe("a client cannot speak in our name", () => {
     "x-host",
     "x-http-host-override",
     "X_Forwarded_For",
+    "X*Real*Ip",
+    "CF~Connecting~IP",
+    "X~Iterate~Proxy~Ticket",
     "proxy",
   ])("nor say who it is or what it asked for by %s", async (name) => {
     const { headers } = await ask({ [name]: "6.6.6.6" })
