@@ -10,10 +10,12 @@ export const ESSENTIAL = 3
 export const CONNECTION = 4
 export const TE = 5
 export const TRAILER = 6
-/** Commands a front server rather than the client: an app behind us must not (nginx `proxy_hide_header`, Fly replay). */
+/** Commands a front server rather than the client, see {@link isServerDirective}. */
 export const SERVER_DIRECTIVE = 7
 /** Tells caches what they may keep. As essential as the others, and hidden from caches between machine and router. */
 export const CACHING = 8
+/** Says which proxies a response has passed, see {@link withoutOwnStatus}. */
+export const PROXY_STATUS = 9
 
 /**
  * By length, alternately a name and its rule: most fields of a head are not among these, and to compare a few names of the same
@@ -39,6 +41,8 @@ addRule(IDENTITY, "forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "x-
 addRule(IDENTITY, "x-original-host", "x-rewrite-url", "x-host", "x-http-host-override")
 // Becomes HTTP_PROXY in CGI-like apps (httpoxy, CVE-2016-5385).
 addRule(IDENTITY, "proxy")
+// Say which file an app's front server is to send, if one asks for it (Rack: CVE-2025-61780, Plack: CVE-2026-7381).
+addRule(IDENTITY, "x-sendfile-type", "x-accel-mapping")
 addRule(
   ESSENTIAL,
   "host",
@@ -54,18 +58,10 @@ addRule(CACHING, "cache-control", "cdn-cache-control", "cloudflare-cdn-cache-con
 addRule(ESSENTIAL, "set-cookie", "date", "origin", "etag", "vary", "location", "range", "accept")
 addRule(ESSENTIAL, "sec-websocket-key", "sec-websocket-version", "sec-websocket-accept", "sec-websocket-protocol")
 addRule(ESSENTIAL, "sec-websocket-extensions")
-addRule(
-  SERVER_DIRECTIVE,
-  "x-accel-redirect",
-  "x-sendfile",
-  "x-reproxy-url",
-  "surrogate-control",
-  "fly-replay",
-  "fly-replay-cache",
-)
-// Precede `Cache-Control` at a front server of their kind, where they would keep one app's response for another's.
-addRule(SERVER_DIRECTIVE, "x-accel-expires", "edge-control")
+// Precedes `Cache-Control` at Akamai's edge, where it would keep one app's response for another's.
+addRule(SERVER_DIRECTIVE, "edge-control")
 addRule(SERVER_DIRECTIVE, "alt-svc")
+addRule(PROXY_STATUS, "proxy-status")
 
 /** Fields of one connection, which only the engine writes (RFC 9110 §7.6.1, RFC 9112 §6). */
 export const connectionFields: readonly string[] = [
@@ -85,6 +81,21 @@ export const isIdentity = (lower: string, rule: number | undefined) =>
 
 /** {@link isIdentity} for a caller that has only the name, lower case. */
 export const isIdentityField = (lower: string): boolean => isIdentity(lower, ruleFor(lower))
+
+/**
+ * Families of commands: nginx (`X-Accel-Redirect`, `-Expires`, `-Limit-Rate`, `-Buffering`, `-Charset`), Apache, lighttpd and Caddy
+ * (`X-Sendfile`, `X-Sendfile2`, `X-Sendfile-Temporary`, `X-LIGHTTPD-send-file`), LiteSpeed (`X-LiteSpeed-Location`,
+ * `-Cache-Control`, `-Purge`), Perlbal and H2O (`X-Reproxy-URL`, `-File`, `-Service`), Envoy
+ * (`X-Envoy-Immediate-Health-Check-Fail`, which takes the whole router out of its cluster), caches (`Surrogate-Control`,
+ * `Surrogate-Key`), Fly (`fly-replay`).
+ */
+const DIRECTIVE = /^(?:x-(?:accel-|sendfile|lighttpd-|litespeed-|reproxy-|envoy-)|surrogate-|fly-replay)/
+/**
+ * Whether a field of a response, by lower-case name and its rule, commands a front server rather than the client. An app
+ * behind us must not: the server would send its own files, ask its own network, or keep one app's response for another's.
+ */
+export const isServerDirective = (lower: string, rule: number | undefined): boolean =>
+  rule === SERVER_DIRECTIVE || DIRECTIVE.test(lower)
 
 /**
  * Whether a field, by lower-case name, reaches an app's CGI-like variables under the name of one that would not have passed:

@@ -6,6 +6,7 @@ export { addressChecker, canonicalAddress, cidrMatcher, hostChecker, literalOf, 
 export { validateSigningKey, validateVerificationKey } from "./ticket-keys.ts"
 export { setsCookie, withoutCookies } from "./edge-cookies.ts"
 export { connectionFields, isIdentityField } from "./header-rules.ts"
+export { pseudonyms } from "./proxy-status.ts"
 export { headerValues } from "./header-list.ts"
 export { appValue, isTunnelledCaching } from "./response-headers.ts"
 export { validHeaderNames } from "./header-names.ts"

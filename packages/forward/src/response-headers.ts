@@ -3,16 +3,27 @@ import type { HeaderList } from "./header-list.ts"
 import { setsCookie } from "./edge-cookies.ts"
 import type { FieldsEdit, FieldsRewrite } from "./edit-fields.ts"
 import { editFields } from "./edit-fields.ts"
-import { CACHING, connectionOptions, ESSENTIAL, IDENTITY, isAlias, ruleFor, TRAILER } from "./header-rules.ts"
+import {
+  CACHING,
+  connectionOptions,
+  ESSENTIAL,
+  IDENTITY,
+  isAlias,
+  isServerDirective,
+  PROXY_STATUS,
+  ruleFor,
+  TRAILER,
+} from "./header-rules.ts"
 import { httpDate } from "./http-date.ts"
+import { pseudonyms, withoutOwnStatus } from "./proxy-status.ts"
 
 /** What one response is given on its way back. */
 export interface ResponseHop {
   readonly headerNames: HopHeaderNames
   /**
    * True when the response bears our own machine proxy's stamp: then its error code and the request's id reach the client, and
-   * the fields about caching that it hid are the app's again. From anybody else the whole family is dropped, because an app
-   * must not speak in our name.
+   * the fields about caching that it hid are the app's again. From anybody else the whole family is dropped, and of `Proxy-Status`
+   * what names one of our proxies, because an app must not speak in our name.
    */
   readonly stamped: boolean
   /**
@@ -62,6 +73,7 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
       rule !== ESSENTIAL &&
       rule !== CACHING &&
       rule !== IDENTITY &&
+      rule !== PROXY_STATUS &&
       !(rule === TRAILER && shape.chunked)
     )
       continue
@@ -83,7 +95,12 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
       }
       continue
     }
-    if (isAlias(lower, names)) continue
+    if (isServerDirective(lower, rule) || isAlias(lower, names)) continue
+    if (rule === PROXY_STATUS) {
+      const others = withoutOwnStatus(inbound[i + 1]!, hop.stamped ? pseudonyms.machineProxy : undefined)
+      if (others !== undefined) out.push(name, others)
+      continue
+    }
     // RFC 9110 §8.6: no Content-Length on 1xx and 204.
     if (lower === "content-length" && (shape.status === 204 || shape.status < 200)) continue
     if (lower === "date") dated = true

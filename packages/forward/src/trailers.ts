@@ -1,6 +1,6 @@
 import type { HopHeaderNames } from "./header-names.ts"
 import type { HeaderList } from "./header-list.ts"
-import { isAlias, isIdentity, ruleFor } from "./header-rules.ts"
+import { isAlias, isIdentity, isServerDirective, ruleFor } from "./header-rules.ts"
 
 /**
  * The trailers that may go on. Never what frames, routes, authenticates or describes the body: those had to be known before
@@ -13,6 +13,7 @@ export const endToEndTrailers = (inbound: HeaderList, names: HopHeaderNames): st
     const rule = ruleFor(lower)
     if (rule !== undefined && lower !== "etag") continue
     if (lower.startsWith(names.family) || lower.startsWith(names.prefix) || isIdentity(lower, rule)) continue
+    if (isServerDirective(lower, rule)) continue
     if (lower === "via" || lower.startsWith("content-") || lower.startsWith("www-auth") || isAlias(lower, names))
       continue
     out.push(inbound[i]!, inbound[i + 1]!)

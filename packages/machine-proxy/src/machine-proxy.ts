@@ -6,6 +6,7 @@
  */
 import { defaultHeaderNames, requestHeaders, ticketVerifier } from "@project-ingress/forward"
 import type { ResponseHop, TicketRefusal } from "@project-ingress/forward"
+import { pseudonyms } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Decision, Engine, IncomingRequest } from "@project-ingress/forward/sockets"
 import { forwardedAuthority, forwardedFields } from "./client-identity.ts"
@@ -30,9 +31,6 @@ export type MachineProxy = Engine
  */
 export const healthCheckPath = "/__ingress/health"
 
-/** The proxy's name in `Via` and `Proxy-Status`. */
-const PSEUDONYM = "ingress-machine"
-
 /**
  * Creates the proxy. It opens nothing: the listener, the drain at the end and the signals are the caller's.
  *
@@ -52,7 +50,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const readHopFields = hopFieldsReader(headerNames)
   const appOn = localApps(options.loopback)
   const { errorDocs } = options
-  const { failure, healthy } = generatedResponses({ headerNames, pseudonym: PSEUDONYM, errorDocs })
+  const { failure, healthy } = generatedResponses({ headerNames, pseudonym: pseudonyms.machineProxy, errorDocs })
   const refused = (tag: MachineProxyErrorTag, request: IncomingRequest) => failure(tag, request, { trusted: false })
 
   const response: ResponseHop = { headerNames, stamped: false, uncached: true, add: [headerNames.stamp, "1"] }
@@ -105,7 +103,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
             ? app.authority
             : // The router knows the public name with its port, the target header without.
               ((trusted ? forwardedAuthority(head.headers) : undefined) ?? target.hostname ?? app.authority),
-        pseudonym: PSEUDONYM,
+        pseudonym: pseudonyms.machineProxy,
         trusted,
         upgrade: head.upgrade,
         expect: head.expect,

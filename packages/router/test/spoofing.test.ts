@@ -125,7 +125,16 @@ describe("an app cannot speak in our name", () => {
   })
 
   it("nor command a server in front of us", async () => {
-    const headers = { "x-accel-redirect": "/etc/passwd", "fly-replay": "app=other", "alt-svc": "h3=':443'" }
+    const headers = {
+      "x-accel-redirect": "/etc/passwd",
+      "x-accel-limit-rate": "1",
+      "x-lighttpd-send-file": "/etc/passwd",
+      "x-litespeed-location": "/secret",
+      "x-envoy-immediate-health-check-fail": "true",
+      "fly-replay": "app=other",
+      "alt-svc": "h3=':443'",
+      "proxy-status": "ingress-router; error=connection_refused",
+    }
     const { response } = await ask({}, { answer: () => stamped("ok", { headers }) })
     for (const name of Object.keys(headers)) expect(response.headers.has(name)).toBe(false)
   })

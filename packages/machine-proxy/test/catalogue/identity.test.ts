@@ -33,7 +33,7 @@ const claims = [
 ]
 const aliases = claims.flatMap((name) =>
   name.includes("-")
-    ? [name.replace("-", "_"), ...[..."!#$%&'*+.^_`|~"].map((folds) => name.replaceAll("-", () => folds))]
+    ? [name.replace("-", "_"), ..."!#$%&'*+.^_`|~".split("").map((folds) => name.replaceAll("-", () => folds))]
     : [],
 )
 

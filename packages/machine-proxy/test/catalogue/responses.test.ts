@@ -377,6 +377,11 @@ describe("fields of an answer", () => {
       "X-Accel-Expires: 600",
       "Edge-Control: cache-maxage=600",
       "Fly-Replay: app=other",
+      "X-LIGHTTPD-send-file: /etc/passwd",
+      "X-LiteSpeed-Location: /secret",
+      "X-Accel-Limit-Rate: 1",
+      "X-Envoy-Immediate-Health-Check-Fail: true",
+      "Proxy-Status: ingress-machine; error=connection_refused, ingress-router",
     )
     const names = (await m.ask(m.get())).fields.map(([name]) => name.toLowerCase())
     expect(names.toSorted()).toEqual(["content-length", "date", ...ownFields].toSorted())

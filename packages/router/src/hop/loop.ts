@@ -1,5 +1,7 @@
+import { pseudonyms } from "@project-ingress/forward/internal"
+
 /** Who we are in `Via` and `Proxy-Status`. */
-export const pseudonym = "ingress-router"
+export const pseudonym = pseudonyms.router
 
 /** How often a request may pass this router, by its own count in `Via`. */
 export const maxHops = 10
