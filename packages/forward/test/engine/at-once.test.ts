@@ -39,6 +39,63 @@ describe("a client that waits for 100 Continue", () => {
   })
 })
 
+describe("a client that expects 100 Continue and sends its body in the same packet", () => {
+  const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello"
+  /** A request whose head has reached the app, after a whole exchange in which its body could have. */
+  const begun = async (sent = post) => {
+    h.holdTime()
+    const apps = await h.listenApp()
+    const front = await h.listen((request) => h.asSent(request, apps.port))
+    const client = await front.connect()
+    client.send(sent)
+    const app = await apps.connection(0)
+    const head = await app.until("\r\n\r\n")
+    const other = await front.connect()
+    other.send("BAD\r\n\r\n")
+    await other.over()
+    expect([head.split("\r\n\r\n")[1], app.text]).toEqual(["", ""])
+    return { client, app }
+  }
+
+  it("has it passed on once the app says 100", async () => {
+    const { client, app } = await begun()
+    app.send(CONTINUE)
+    expect(await app.until("hello")).toBe("hello")
+    app.send("HTTP/1.1 204 N\r\n\r\n")
+    expect(await client.until("204")).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 204/)
+  })
+
+  it("has it passed on when the app says nothing for 50 ms", async () => {
+    const { app } = await begun()
+    h.passes(50 + h.SCANS_MS)
+    expect(await app.until("hello")).toBe("hello")
+  })
+
+  it("has it passed on when the app takes it by its status, in a response that goes on", async () => {
+    const { client, app } = await begun()
+    app.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+    expect(await app.until("hello")).toBe("hello")
+    app.send("all of it")
+    expect(await client.until("all of it")).not.toContain("100 Continue")
+  })
+
+  it.each(["417 Expectation Failed", "413 Content Too Large", "401 Unauthorized", "307 Temporary Redirect"])(
+    "has none of it passed on when the app refuses it with %s, and nothing read out of it",
+    async (line) => {
+      const evil = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n"
+      const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${evil.length}\r\nExpect: 100-continue\r\n\r\n`
+      const { client, app } = await begun(head + evil)
+      app.send(`HTTP/1.1 ${line}\r\nContent-Length: 2\r\n\r\n`)
+      expect(await client.until("\r\n\r\n")).toContain(line)
+      h.passes(50 + h.SCANS_MS)
+      app.send("no")
+      await app.over()
+      expect(app.text).toBe("")
+      expect((await client.over()).text).toBe("no")
+    },
+  )
+})
+
 describe("while time stands still, so that nothing can wait for it", () => {
   it("the first bytes of a request's body reach the app, and those of a response the client", async () => {
     h.holdTime()

@@ -83,6 +83,14 @@ describe("a client that waits for 100 Continue", () => {
     expect(m.app.request.text).toBe("hello")
   })
 
+  it("E02 has its body in the same packet passed on to no app that refuses it", async () => {
+    onHead((connection) => connection.write(`${says("417 Expectation Failed", "Content-Length: 2")}no`))
+    const client = await m.connect().write(`${waiting("Content-Length: 5")}hello`)
+    expect((await client.answered(1))[0]!.status).toBe(417)
+    expect(await client.close()).toBe("fin")
+    expect(m.app.connections[0]!.text.split("\r\n\r\n")[1]).toBe("")
+  })
+
   it.each(["417 Expectation Failed", "401 Unauthorized", "413 Content Too Large", "307 Temporary Redirect", "200 OK"])(
     "E02 gets the app's %s, no 100, its body is never asked for, and the connection ends",
     async (status) => {

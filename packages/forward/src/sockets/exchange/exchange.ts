@@ -104,7 +104,15 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     if (this.#pump.complete || this.#state === OVER) return false
     if (this.#request!.bodyTaken) return this.#request!.wantsBody
     // Not while the host decides: it may want to send the request again.
-    return this.#pump.open && !this.#pump.blocked && this.#state !== DECIDING
+    return this.#pump.open && !this.#pump.blocked && this.#state !== DECIDING && !this.#isExpecting
+  }
+
+  /**
+   * True while the app has not said whether it wants the body, which a client may have sent without waiting for it (RFC 9110
+   * §10.1.1), and once it has refused it by its status.
+   */
+  get #isExpecting(): boolean {
+    return this.#pump.awaitsContinue && (this.#state !== RELAYING || this.#record.status >= 300)
   }
 
   get blocked(): boolean {
@@ -144,8 +152,18 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.#renewDeadline()
   }
 
+  onContinue(): void {
+    this.#pump.sendContinue()
+    this.#renewDeadline()
+    this.#connection.pump()
+  }
+
   onResponseHead(head: ResponseHead): boolean {
-    if (!this.#decision.waiting) return this.#accept(head)
+    if (!this.#decision.waiting) {
+      const goesOn = this.#accept(head)
+      if (this.#state === RELAYING && this.#pump.awaitsContinue) this.#connection.pump()
+      return goesOn
+    }
     this.#state = DECIDING
     this.#attempt!.hold()
     if (!this.#connection.ended) this.#connection.deadlineAt = 0
@@ -303,13 +321,15 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   }
 
   onDeadline(): void {
-    // Half of a response must not look like all of it, to a client that is still there.
-    if (this.#connection.ended) reset(this.#connection.socket)
-    else if (this.#state !== AWAITING) this.#abort()
-    else if (this.#pump.awaitsContinue) {
+    if (this.#state === AWAITING && this.#pump.awaitsContinue) {
       this.#pump.sendContinue()
       this.#renewDeadline()
-    } else if (this.#pump.complete || this.#pump.blocked) this.#attempt!.timeOut()
+      this.#connection.pump()
+    } else if (this.#connection.ended) {
+      // Half of a response must not look like all of it, to a client that is still there.
+      reset(this.#connection.socket)
+    } else if (this.#state !== AWAITING) this.#abort()
+    else if (this.#pump.complete || this.#pump.blocked) this.#attempt!.timeOut()
     else {
       this.#close = true
       this.fail("RequestTimeout")

@@ -82,7 +82,7 @@ export class RequestBodyPump {
     this.blocked = false
   }
 
-  /** True while the client waits for a `100 Continue` before it sends its body (RFC 9110 §10.1.1). */
+  /** True while the app, if nobody else reads the body, is to say whether it wants it (RFC 9110 §10.1.1). */
   get awaitsContinue(): boolean {
     return this.#head?.expect === true && !this.#continued && !this.started
   }
