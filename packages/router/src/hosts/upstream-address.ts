@@ -21,7 +21,8 @@ const placeOf = ({ endpoint, machine }: Pick<MachineRequest, "endpoint" | "machi
   const { protocol, hostname, port, host: authority } = new URL(endpoint.origin)
   const tls = protocol === "https:"
   const address: UpstreamAddress = {
-    pool: `${machine.id}|${endpoint.epoch}|${endpoint.origin}`,
+    // Unambiguous: an id or an epoch is any text.
+    pool: JSON.stringify([machine.id, endpoint.epoch, endpoint.origin]),
     host: hostname.replace(/^\[(.*)\]$/, "$1"),
     port: port === "" ? (tls ? 443 : 80) : Number(port),
     ...(tls ? { tls: { ALPNProtocols: ["http/1.1"] } } : {}),
