@@ -83,6 +83,7 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
       code,
       ...(requestId === undefined ? [] : [headerNames.requestId, requestId]),
       ...(retryAfter === undefined ? [] : ["Retry-After", String(retryAfter)]),
+      ...(status === 405 ? ["Allow", row.allow ?? ""] : []),
       ...(format === "page" ? ["Content-Security-Policy", pagePolicy(retryAfter !== undefined && !ofForm)] : []),
       ...(options.add ?? []),
     ],

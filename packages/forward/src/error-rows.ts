@@ -1,5 +1,6 @@
 import type { ErrorRow } from "./error-row.ts"
 import { errorRow } from "./error-row.ts"
+import { methods } from "./http1/methods.ts"
 import { upstreamErrors } from "./upstream-errors.ts"
 
 const allErrors = () =>
@@ -47,6 +48,7 @@ const allErrors = () =>
       "METHOD_REFUSED",
       "http_request_denied",
       "This HTTP method is not allowed. Use another one: CONNECT and TRACE are not passed on.",
+      { allow: [...methods].join(", ") },
     ),
     MethodUnknown: errorRow(
       501,

@@ -74,6 +74,15 @@ describe("a failure", () => {
     }
   })
 
+  it("of a method says in Allow which ones pass, and no other failure does", () => {
+    expect(make(forwardErrors.MethodRefused, about).header("allow")).toMatch(/^GET, HEAD, POST, PUT, DELETE, OPTIONS, /)
+    expect(make({ ...forwardErrors.PortClosed, status: 405, allow: "GET, HEAD" }, about).header("allow")).toBe(
+      "GET, HEAD",
+    )
+    expect(make({ ...forwardErrors.PortClosed, status: 405 }, about).header("allow")).toBe("")
+    expect(make(forwardErrors.MethodRefused, { ...about, status: 404 }).header("allow")).toBeUndefined()
+  })
+
   it("is one line of JSON for a program", () => {
     const { body, header } = make(forwardErrors.PortClosed, about)
     expect(header("content-type")).toBe("application/json")

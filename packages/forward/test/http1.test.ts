@@ -1,5 +1,5 @@
 import fc from "fast-check"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { requestReader, responseReader } from "../src/http1.ts"
 import { isAuthority } from "../src/http1/request-reader.ts"
 
@@ -179,6 +179,73 @@ describe("what is ambiguous is refused", () => {
   })
 
   it.each([
+    "",
+    " ",
+    "a;",
+    ";a",
+    "=b",
+    "a=",
+    "a=b c",
+    "a b",
+    "a=b ",
+    'a="b',
+    'a="b"c',
+    'a=b"c"',
+    'a="\x7f"',
+    '"a"',
+    "a@b",
+    "a=b=c",
+  ])("an invalid extension of a chunk: ;%s", (extension) => {
+    const body = `3;${extension}\r\nabc\r\n0\r\n\r\n`
+    expect(types(request(`POST / HTTP/1.1\r\n${H}Transfer-Encoding: chunked\r\n\r\n${body}`))).toEqual([
+      "head",
+      "refusal",
+    ])
+  })
+
+  it.each(["a", "a=b", " a\t=\tb ;c", 'a="b;c=\\"\t\xe9\\\\";d', 'a=""', "a=b;".repeat(100) + "z"])(
+    "no valid extension of a chunk: ;%s",
+    (extension) => {
+      const body = `3;${extension}\r\nabc\r\n0;${extension}\r\n\r\n`
+      expect(types(request(`POST / HTTP/1.1\r\n${H}Transfer-Encoding: chunked\r\n\r\n${body}`))).toEqual([
+        "head",
+        "body",
+        "end",
+      ])
+    },
+  )
+
+  it("trailers in linear time, however they trickle in", () => {
+    const trailers = `X-A: ${"a".repeat(8_000)}\r\nX-B: ${"b".repeat(8_000)}\r\n`
+    const reader = requestReader(limits)
+    reader.push(latin1(`POST / HTTP/1.1\r\n${H}Transfer-Encoding: chunked\r\n\r\n0\r\n`))
+    expect(reader.read()?.type).toBe("head")
+    let looked = 0
+    const { toString, indexOf } = Buffer.prototype
+    const texts = vi.spyOn(Buffer.prototype, "toString").mockImplementation(function (this: Buffer, ...args) {
+      const text = toString.apply(this, args)
+      looked += text.length
+      return text
+    })
+    const searches = vi.spyOn(Buffer.prototype, "indexOf").mockImplementation(function (this: Buffer, value, from) {
+      looked += this.length - Number(from)
+      return indexOf.call(this, value, from)
+    })
+    try {
+      for (const octet of trailers) {
+        reader.push(latin1(octet))
+        expect(reader.read()).toBeUndefined()
+      }
+      reader.push(latin1("\r\n"))
+      expect(reader.read()).toEqual({ type: "end", trailers: ["X-A", "a".repeat(8_000), "X-B", "b".repeat(8_000)] })
+    } finally {
+      texts.mockRestore()
+      searches.mockRestore()
+    }
+    expect(looked).toBeLessThan(10 * trailers.length)
+  })
+
+  it.each([
     ["GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "CodingUnknown"],
     ["GET / HTTP/1.2\r\nHost: a\r\n\r\n", "VersionUnknown"],
     ["CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "MethodRefused"],
@@ -191,6 +258,22 @@ describe("what is ambiguous is refused", () => {
     ["POST / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", "ExpectationFailed"],
   ])("%.40j as %s", (text, tag) => {
     expect(tagOf(text)).toBe(tag)
+  })
+
+  it.each([
+    ["gzip, chunked", "CodingUnknown"],
+    ["gzip,chunked", "CodingUnknown"],
+    ["deflate ,\t gzip, Chunked", "CodingUnknown"],
+    ["identity, chunked", "CodingUnknown"],
+    ["chunked, gzip", "RequestMalformed"],
+    ["chunked, chunked", "RequestMalformed"],
+    ["chunked, gzip, chunked", "RequestMalformed"],
+    ["gzip, chunked,", "RequestMalformed"],
+    [", chunked", "RequestMalformed"],
+    ["gzip,\xa0chunked", "RequestMalformed"],
+    ["gzip;q=1, chunked", "RequestMalformed"],
+  ])("a Transfer-Encoding of %j as %s", (coding, tag) => {
+    expect(tagOf(`POST / HTTP/1.1\r\n${H}Transfer-Encoding: ${coding}\r\n\r\n0\r\n\r\n`)).toBe(tag)
   })
 
   it("only by the first of its octets, not by its last: an unfinished head without a line end is bounded", () => {

@@ -1,6 +1,7 @@
 import type { BodyRange, MessageEnd } from "./head.ts"
 import type { ReadBuffer } from "./read-buffer.ts"
 import type { ParseError } from "./parse-error.ts"
+import { ChunkExtensions } from "./chunk-extensions.ts"
 import { INVALID_IN_HEAD, readFields } from "./fields.ts"
 import { parseError } from "./parse-error.ts"
 
@@ -17,8 +18,8 @@ const NO_TRAILERS: MessageEnd = { type: "end", trailers: [] }
 const CRLFCRLF = Buffer.from("\r\n\r\n")
 
 /**
- * Reads one body after another out of a buffer. Chunk sizes are plain hexadecimal digits, line ends are CRLF, extensions are
- * skipped and never passed on (RFC 9112 §7.1.1); the sizes of lines are limited in sum.
+ * Reads one body after another out of a buffer. Chunk sizes are plain hexadecimal digits, line ends are CRLF, valid extensions
+ * are skipped and never passed on (RFC 9112 §7.1.1); the sizes of lines are limited in sum.
  */
 export class BodyReader {
   readonly #buffer: ReadBuffer
@@ -30,6 +31,9 @@ export class BodyReader {
   #phase = DONE
   #digits = 0
   #overhead = 0
+  #extensions: ChunkExtensions | undefined
+  /** How much of the trailers that have come was looked at already. */
+  #scanned = 0
 
   constructor(buffer: ReadBuffer, maxOverhead: number, malformed: ParseError["tag"], truncated: ParseError["tag"]) {
     this.#buffer = buffer
@@ -45,6 +49,7 @@ export class BodyReader {
     this.#phase = framing === "chunked" ? SIZE : framing === 0 ? DONE : DATA
     this.#digits = 0
     this.#overhead = 0
+    this.#scanned = 0
   }
 
   /** True between bodies. */
@@ -117,15 +122,16 @@ export class BodyReader {
         }
         if (this.#digits === 0) return parseError(this.#malformed, "a chunk size has no digit")
         if (c === 13) this.#phase = SIZE_LF
-        else if (c === 59) this.#phase = EXTENSION
-        else return parseError(this.#malformed, "a chunk size has a byte that is not a digit")
+        else if (c === 59) {
+          this.#phase = EXTENSION
+          ;(this.#extensions ??= new ChunkExtensions()).begin()
+        } else return parseError(this.#malformed, "a chunk size has a byte that is not a digit")
         return undefined
       }
       case EXTENSION:
         if (++this.#overhead > this.#maxOverhead) return parseError(this.#malformed, "chunk extensions are too long")
-        if (c === 13) this.#phase = SIZE_LF
-        else if (c !== 9 && (c < 32 || c === 127))
-          return parseError(this.#malformed, "a chunk extension has a control byte")
+        if (c === 13 && this.#extensions!.complete) this.#phase = SIZE_LF
+        else if (!this.#extensions!.take(c)) return parseError(this.#malformed, "a chunk extension is invalid")
         return undefined
       case SIZE_LF:
         if (c !== 10) return parseError(this.#malformed, "a chunk size ends in a bare CR")
@@ -151,15 +157,17 @@ export class BodyReader {
       buffer.start += 2
       return this.#end(NO_TRAILERS)
     }
-    const end = bytes.indexOf(CRLFCRLF, start)
+    const end = bytes.indexOf(CRLFCRLF, start + Math.max(0, this.#scanned - 3))
     if ((end < 0 ? buffer.size : end - start) > this.#maxOverhead - this.#overhead) {
       return parseError(this.#malformed, "trailers are too long")
     }
     if (end < 0) {
       // A byte that no trailer can have is refused now, not when the line is complete.
-      if (bytes[start] === 10 || INVALID_IN_HEAD.test(bytes.toString("latin1", start))) {
+      const from = start + Math.max(0, this.#scanned - 1)
+      if (bytes[start] === 10 || INVALID_IN_HEAD.test(bytes.toString("latin1", from))) {
         return parseError(this.#malformed, "trailers have a control byte")
       }
+      this.#scanned = buffer.size
       return buffer.ended ? parseError(this.#truncated, "the trailers ended early") : undefined
     }
     const fields = readFields(bytes, start, bytes.toString("latin1", start, end), 0, 100, this.#malformed)

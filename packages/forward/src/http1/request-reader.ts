@@ -2,6 +2,7 @@ import type { BodyRange, MessageEnd, RequestHead } from "./head.ts"
 import type { ParseError } from "./parse-error.ts"
 import { BodyReader } from "./body-reader.ts"
 import { INVALID_IN_HEAD, TOKEN, hasToken, lengthOf, readFields } from "./fields.ts"
+import { methods } from "./methods.ts"
 import { ReadBuffer } from "./read-buffer.ts"
 import { parseError } from "./parse-error.ts"
 
@@ -35,16 +36,6 @@ export interface RequestReader {
 const CRLFCRLF = Buffer.from("\r\n\r\n")
 const CR = 13
 const LF = 10
-
-// Registered methods (IANA), and those that node:http's parser knows. Others are refused: a method we do not know may have
-// framing that we do not know.
-const METHODS = new Set(
-  (
-    "GET HEAD POST PUT DELETE OPTIONS PATCH QUERY ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE " +
-    "MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE M-SEARCH NOTIFY ORDERPATCH PROPFIND PROPPATCH PURGE REBIND " +
-    "REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNCHECKOUT UNLINK UNLOCK UNSUBSCRIBE UPDATE UPDATEREDIRECTREF VERSION-CONTROL"
-  ).split(" "),
-)
 
 /** A reader for the requests of one connection. */
 export const requestReader = (limits: RequestLimits): RequestReader => new Reader(limits)
@@ -177,8 +168,7 @@ class Reader implements RequestReader {
         return parseError("RequestMalformed", "both Content-Length and Transfer-Encoding")
       if (version === 10) return parseError("RequestMalformed", "Transfer-Encoding in HTTP/1.0")
       if (transferEncoding !== "chunked" && transferEncoding.toLowerCase() !== "chunked") {
-        // An unknown coding is 501 (RFC 9112 §6.1); a disguised `chunked` is an attack.
-        return /^[a-z]+$/i.test(transferEncoding)
+        return isUnknownCoding(transferEncoding)
           ? parseError("CodingUnknown", "the transfer coding is not known")
           : parseError("RequestMalformed", "Transfer-Encoding is not exactly chunked")
       }
@@ -237,6 +227,17 @@ export const isAuthority = (value: string): boolean => {
   return match !== null && (match[1] === undefined || Number(match[1]) <= 65_535)
 }
 
+/**
+ * Whether a `Transfer-Encoding` other than `chunked` is a coding that we do not know, alone or before a last `chunked`, which is
+ * 501 (RFC 9112 §6.1). A disguised `chunked`, twice, or not at the end, is an attack.
+ */
+const isUnknownCoding = (value: string): boolean => {
+  if (/[^\t\x20-\x7e]/.test(value)) return false
+  const codings = value.split(",").map((coding) => coding.trim().toLowerCase())
+  if (codings.length > 1 && codings.pop() !== "chunked") return false
+  return codings.every((coding) => /^[a-z][a-z0-9-]*$/.test(coding) && coding !== "chunked")
+}
+
 interface RequestLine {
   readonly method: string
   readonly target: string
@@ -265,7 +266,7 @@ const readRequestLine = (line: string, maxTarget: number): RequestLine | ParseEr
       ? parseError("VersionUnknown", "the HTTP version is not known")
       : parseError("RequestMalformed", "the request line has no valid version")
   }
-  if (!METHODS.has(method)) {
+  if (!methods.has(method)) {
     // RFC 9931: a refused CONNECT's following bytes are not HTTP. TRACE would show the client what we added.
     if (method === "CONNECT" || method === "TRACE") return parseError("MethodRefused", `${method} is not passed on`)
     return parseError("MethodUnknown", "the method is not known")

@@ -276,6 +276,8 @@ describe("methods that are not passed on", () => {
         [400, 405, 501],
       )
       expect(answer.values("transfer-encoding")).toEqual([])
+      // RFC 9110 §15.5.6
+      if (answer.status === 405) expect(answer.value("allow")).toMatch(/^GET, HEAD, POST, [A-Z, -]+$/)
     }
     await assert.refused(
       m,
@@ -301,6 +303,8 @@ describe("methods that are not passed on", () => {
       [405, 501],
     )
     expect(answer.text).not.toContain("secret")
+    expect(answer.status).toBe(405)
+    expect(answer.value("allow")).toMatch(/^GET, HEAD, POST, (?!.*(?:TRACE|CONNECT))[A-Z, -]+$/)
     await assert.refused(m, m.routed("TRACE / HTTP/1.1", "Host: a", "Max-Forwards: 0"), [405, 501])
   })
 })
