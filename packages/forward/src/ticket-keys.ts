@@ -1,4 +1,5 @@
 import { base64url } from "jose"
+import { isEd25519Point } from "./ed25519-point.ts"
 
 /** The private half of an EdDSA pair, as a JSON Web Key (RFC 8037): signs tickets. The router's. */
 export interface EdDsaSigningKey {
@@ -45,7 +46,13 @@ export const generateTicketKeys = async (
 }
 
 /** What is wrong with a value that should be a {@link SigningKey}, never its content; `undefined` for a good one. */
-export const validateSigningKey = (value: unknown): string | undefined => {
+export const validateSigningKey = (value: unknown): string | undefined => signingProblem(value) ?? pointProblem(value)
+
+/** What is wrong with a value that should be a {@link VerificationKey}, never its content; `undefined` for a good one. */
+export const validateVerificationKey = (value: unknown): string | undefined =>
+  verificationProblem(value) ?? pointProblem(value)
+
+const signingProblem = (value: unknown): string | undefined => {
   const problem = validateKey(value)
   if (problem !== undefined) return problem
   const key = value as Readonly<Record<string, unknown>>
@@ -54,8 +61,7 @@ export const validateSigningKey = (value: unknown): string | undefined => {
   return byteLength(key["d"]) === 32 ? undefined : `d of an EdDSA key must be 32 bytes in base64url`
 }
 
-/** What is wrong with a value that should be a {@link VerificationKey}, never its content; `undefined` for a good one. */
-export const validateVerificationKey = (value: unknown): string | undefined => {
+const verificationProblem = (value: unknown): string | undefined => {
   const problem = validateKey(value)
   if (problem !== undefined) return problem
   return "d" in (value as object) ? `an EdDSA key must be the public half, without "d"` : undefined
@@ -65,11 +71,10 @@ export const validateVerificationKey = (value: unknown): string | undefined => {
  * A key for WebCrypto, imported once. Rejects with a `TypeError` for a key that is invalid, or whose halves do not belong
  * together.
  */
-export const importSigningKey = (key: SigningKey): Promise<CryptoKey> => importOnce(key, validateSigningKey)
+export const importSigningKey = (key: SigningKey): Promise<CryptoKey> => importOnce(key, signingProblem)
 
 /** A key for WebCrypto, imported once. Rejects with a `TypeError` for a key that is invalid. */
-export const importVerificationKey = (key: VerificationKey): Promise<CryptoKey> =>
-  importOnce(key, validateVerificationKey)
+export const importVerificationKey = (key: VerificationKey): Promise<CryptoKey> => importOnce(key, verificationProblem)
 
 const imported = new WeakMap<SigningKey | VerificationKey, Promise<CryptoKey>>()
 
@@ -92,6 +97,8 @@ const importKey = async (key: SigningKey | VerificationKey): Promise<CryptoKey> 
     const hmac = { name: "HMAC", hash: "SHA-256" }
     return crypto.subtle.importKey("raw", new Uint8Array(base64url.decode(key.k)), hmac, false, ["sign", "verify"])
   }
+  const problem = pointProblem(key)
+  if (problem !== undefined) throw new TypeError(problem)
   const { kty, crv, x, d } = key
   const jwk = { kty, crv, x, ...(d === undefined ? {} : { d }) }
   try {
@@ -100,6 +107,14 @@ const importKey = async (key: SigningKey | VerificationKey): Promise<CryptoKey> 
     // The lengths were right, so it must be this; the cause is only "invalid".
     throw new TypeError("x and d of an EdDSA key must belong together", { cause })
   }
+}
+
+/** What takes too long to be looked at for each ticket. Of a key that has the right members. */
+const pointProblem = (value: unknown): string | undefined => {
+  const key = value as SigningKey | VerificationKey
+  return key.kty === "oct" || isEd25519Point(base64url.decode(key.x))
+    ? undefined
+    : "x of an EdDSA key must be a public key: its 32 bytes are no point of Ed25519, so it would verify nothing"
 }
 
 /** What both kinds have in common. */

@@ -1,4 +1,4 @@
-import { jwtVerify, SignJWT } from "jose"
+import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose"
 import { importSigningKey, importVerificationKey, validateSigningKey } from "./ticket-keys.ts"
 import type { SigningKey, VerificationKey } from "./ticket-keys.ts"
 
@@ -79,7 +79,7 @@ export type TicketVerifier = (
 /**
  * A verifier for one machine. Several keys are in use at once, so that keys rotate without a restart: `keys` is called for
  * each ticket, and once it gives another array than before, every ticket is verified again. At most 256 verified tickets are
- * held. An invalid key verifies nothing; `validateVerificationKey` names it beforehand.
+ * held. Of several keys with one `kid` each is tried. An invalid key verifies nothing; `validateVerificationKey` names it beforehand.
  */
 export const ticketVerifier = (keys: () => readonly VerificationKey[], machine: string): TicketVerifier => {
   const verified = new Map<string, number>()
@@ -124,23 +124,33 @@ const verify = async (
   keys: readonly VerificationKey[],
   machine: string,
 ): Promise<TicketRefusal | number> => {
+  // Nothing but a name in the token says which key it is of, and a list that changes may give one name to two.
+  for (const key of namedBy(ticket, keys)) {
+    const result = await verifyWith(key, ticket, machine)
+    if (result !== "invalid") return result
+  }
+  return "invalid"
+}
+
+/** The keys that a ticket's header names. The key says the algorithm, never the token (RFC 8725 §3.1). */
+const namedBy = (ticket: string, keys: readonly VerificationKey[]): readonly VerificationKey[] => {
   try {
-    const { payload } = await jwtVerify(
-      ticket,
-      async ({ kid, alg }) => {
-        // The key says the algorithm, never the token (RFC 8725 §3.1).
-        const key = keys.find((candidate) => candidate.kid === kid && candidate.alg === alg)
-        if (key === undefined) throw new TypeError("unknown key")
-        return importVerificationKey(key)
-      },
-      {
-        algorithms: ["EdDSA", "HS256"],
-        typ: TYPE,
-        clockTolerance: CLOCK_SKEW_S,
-        requiredClaims: ["aud", "exp", "iat"],
-        maxTokenAge: ticketMaxAgeMs / 1000,
-      },
-    )
+    const { kid, alg } = decodeProtectedHeader(ticket)
+    return keys.filter((key) => key.kid === kid && key.alg === alg)
+  } catch {
+    return []
+  }
+}
+
+const verifyWith = async (key: VerificationKey, ticket: string, machine: string): Promise<TicketRefusal | number> => {
+  try {
+    const { payload } = await jwtVerify(ticket, await importVerificationKey(key), {
+      algorithms: [key.alg],
+      typ: TYPE,
+      clockTolerance: CLOCK_SKEW_S,
+      requiredClaims: ["aud", "exp", "iat"],
+      maxTokenAge: ticketMaxAgeMs / 1000,
+    })
     if (payload.aud !== machine) return "wrong-machine"
     return (Math.min(payload.exp!, payload.iat! + ticketMaxAgeMs / 1000) + CLOCK_SKEW_S) * 1000
   } catch {

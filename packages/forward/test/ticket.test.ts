@@ -118,6 +118,19 @@ describe("a ticket", () => {
     }
   })
 
+  it("is verified by each of several keys with one name, and by no other", async () => {
+    const old = await generateTicketKeys("k1")
+    const other = await generateTicketKeys("k2")
+    const same = [old.verification, pairs.verification, { ...secret("k9"), kid: "k1" }, other.verification] as const
+    for (const keys of [same, same.toReversed()]) {
+      const verify = ticketVerifier(() => keys, "m")
+      for (const key of [old.signing, pairs.signing, { ...secret("k9"), kid: "k1" } as const])
+        expect(await verify(await signTicket(key, { machine: "m" }))).toBeUndefined()
+      expect(await verify(await signTicket(pairs.signing, { machine: "n" }))).toBe("wrong-machine")
+      expect(await verify(await signTicket({ ...other.signing, kid: "k1" }, { machine: "m" }))).toBe("invalid")
+    }
+  })
+
   it("is reused for half its life by a mint", async () => {
     vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] })
     try {
@@ -149,6 +162,21 @@ describe("a key", () => {
     for (const problem of [validateSigningKey(key), validateVerificationKey(key)]) {
       expect(problem).toContain(word)
       expect(problem).not.toContain("short")
+    }
+  })
+
+  it("whose 32 bytes are no public key is named: it would verify nothing, or what everybody can sign", async () => {
+    const of = (bytes: Uint8Array) => ({ ...verification, x: Buffer.from(bytes).toString("base64url") })
+    const ones = (first: number) => Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? first : 0))
+    const orderEight = Buffer.from("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", "hex")
+    for (const bytes of [ones(0), ones(1), ones(2), new Uint8Array(32).fill(255), orderEight]) {
+      expect(validateVerificationKey(of(bytes))).toMatch(/^x of an EdDSA key must be a public key/)
+      expect(validateSigningKey({ ...signing, x: of(bytes).x })).toMatch(/^x of an EdDSA key must be a public key/)
+    }
+    for (let i = 0; i < 20; i++) {
+      const pair = await generateTicketKeys("k")
+      expect(validateVerificationKey(pair.verification)).toBeUndefined()
+      expect(validateSigningKey(pair.signing)).toBeUndefined()
     }
   })
 

@@ -9,8 +9,8 @@ export type KeysResult = { readonly keys: readonly VerificationKey[] } | { reado
 const MAX_FILE_BYTES = 1_048_576
 
 /**
- * What is wrong with the first key of a list that cannot be used, or with two that have the same `kid`: of such two,
- * only the first would ever be used. Names the key by `nameOf(index)` and its `kid`, and never shows its value.
+ * What is wrong with the first key of a list that cannot be used, or with two that have the same `kid`: which of such two a
+ * machine means to trust, or to withdraw, nobody can tell. Names the key by `nameOf(index)` and its `kid`, and never shows its value.
  */
 export const verificationKeyProblem = (
   keys: readonly unknown[],

@@ -39,6 +39,8 @@ describe("options", () => {
     ["keys()[1]: an HS256 key must have", { keys: () => [verification, { ...secret, k: "s3cr3t" }] }],
     ['keys[1]: an EdDSA key must be the public half, without "d" (kid "k1")', { keys: [secret, signing] }],
     ['keys[1]: an earlier key has the same kid (kid "k2")', { keys: [secret, { ...verification, kid: "k2" }] }],
+    ["keys[0]: x of an EdDSA key must be a public key", { keys: [{ ...verification, x: "A".repeat(43) }] }],
+    ["keys()[0]: x of an EdDSA key must be a public key", { keys: () => [{ ...verification, x: "A".repeat(43) }] }],
     ["keys[0]: a key must be a JSON Web Key object", { keys: [null] }],
     ["ports must be an object, got undefined", { ports: undefined }],
     ["ports must be an object, got an array", { ports: [3000] }],
