@@ -200,11 +200,30 @@ describe("an answer's headers", () => {
   })
 
   it.each([
-    ...["X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset"],
-    ...["X-Sendfile", "X-SendFile2", "X-Sendfile-Temporary", "X-LIGHTTPD-send-file", "X-LIGHTTPD-KBytes-per-second"],
-    ...["X-LiteSpeed-Location", "X-LiteSpeed-Cache-Control", "X-LiteSpeed-Purge", "X-LiteSpeed-Tag"],
-    ...["X-Reproxy-URL", "X-REPROXY-FILE", "X-Reproxy-Service", "X-Envoy-Immediate-Health-Check-Fail"],
-    ...["Surrogate-Control", "Surrogate-Key", "Edge-Control", "Alt-Svc", "Fly-Replay", "Fly-Replay-Cache"],
+    "X-Accel-Redirect",
+    "X-Accel-Expires",
+    "X-Accel-Limit-Rate",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+    "X-Sendfile",
+    "X-SendFile2",
+    "X-Sendfile-Temporary",
+    "X-LIGHTTPD-send-file",
+    "X-LIGHTTPD-KBytes-per-second",
+    "X-LiteSpeed-Location",
+    "X-LiteSpeed-Cache-Control",
+    "X-LiteSpeed-Purge",
+    "X-LiteSpeed-Tag",
+    "X-Reproxy-URL",
+    "X-REPROXY-FILE",
+    "X-Reproxy-Service",
+    "X-Envoy-Immediate-Health-Check-Fail",
+    "Surrogate-Control",
+    "Surrogate-Key",
+    "Edge-Control",
+    "Alt-Svc",
+    "Fly-Replay",
+    "Fly-Replay-Cache",
   ])("lose %s, a command to a front server, stamped or not, and in trailers", (name) => {
     for (const stamped of [false, true])
       expect(responseHeaders([name, "x", "Date", "d"], { ...answer, stamped }, shape)).toEqual(["Date", "d"])

@@ -277,7 +277,7 @@ describe("methods that are not passed on", () => {
       )
       expect(answer.values("transfer-encoding")).toEqual([])
       // RFC 9110 §15.5.6
-      if (answer.status === 405) expect(answer.value("allow")).toMatch(/^GET, HEAD, POST, [A-Z, -]+$/)
+      expect([answer.status, answer.value("allow") !== undefined]).toEqual([answer.status, answer.status === 405])
     }
     await assert.refused(
       m,

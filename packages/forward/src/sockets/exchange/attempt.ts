@@ -18,7 +18,7 @@ export interface AttemptOwner {
   /** The request's head is sent, and what had come of its body unless the client waits for a `100 Continue`. */
   onRequestSent(): void
   /** The app wants the body that the client may be waiting to send. */
-  onContinue(): void
+  onBodyWanted(): void
   /** What came of the request's body is invalid. */
   onBodyRefused(error: ParseError): void
   /** A final response, or the 101 of a WebSocket, begins. False to read no further. */
@@ -148,7 +148,7 @@ export class Attempt implements UpstreamUser {
     }
     // RFC 9110 §15.2: never to HTTP/1.0. A 100 is for a client that waits for it, once.
     if (this.#head.version === 10) return true
-    if (head.status === 100) this.#owner.onContinue()
+    if (head.status === 100) this.#owner.onBodyWanted()
     else this.#connection.socket.write(headOnly(head, { ...this.hopFor(head), add: [] }), "latin1")
     return true
   }

@@ -104,15 +104,9 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     if (this.#pump.complete || this.#state === OVER) return false
     if (this.#request!.bodyTaken) return this.#request!.wantsBody
     // Not while the host decides: it may want to send the request again.
-    return this.#pump.open && !this.#pump.blocked && this.#state !== DECIDING && !this.#isExpecting
-  }
-
-  /**
-   * True while the app has not said whether it wants the body, which a client may have sent without waiting for it (RFC 9110
-   * §10.1.1), and once it has refused it by its status.
-   */
-  get #isExpecting(): boolean {
-    return this.#pump.awaitsContinue && (this.#state !== RELAYING || this.#record.status >= 300)
+    if (!this.#pump.open || this.#pump.blocked || this.#state === DECIDING) return false
+    // Nor before the app has said, by 100 or its status, that it wants one that did not wait (RFC 9110 §10.1.1).
+    return !this.#pump.awaitsContinue || (this.#state === RELAYING && this.#record.status < 300)
   }
 
   get blocked(): boolean {
@@ -132,9 +126,10 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     }
   }
 
-  /** Somebody here reads the body: a client that waits for a `100 Continue` gets it now (RFC 9110 §10.1.1). */
+  /** The app, or somebody here, reads the body: a client that waits for a `100 Continue` gets it now (RFC 9110 §10.1.1). */
   onBodyWanted(): void {
     if (this.#state < RELAYING) this.#pump.sendContinue()
+    if (this.#state === AWAITING) this.#renewDeadline()
     this.#connection.pump()
   }
 
@@ -152,18 +147,8 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.#renewDeadline()
   }
 
-  onContinue(): void {
-    this.#pump.sendContinue()
-    this.#renewDeadline()
-    this.#connection.pump()
-  }
-
   onResponseHead(head: ResponseHead): boolean {
-    if (!this.#decision.waiting) {
-      const goesOn = this.#accept(head)
-      if (this.#state === RELAYING && this.#pump.awaitsContinue) this.#connection.pump()
-      return goesOn
-    }
+    if (!this.#decision.waiting) return this.#accept(head)
     this.#state = DECIDING
     this.#attempt!.hold()
     if (!this.#connection.ended) this.#connection.deadlineAt = 0
@@ -211,6 +196,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
 
   onResponseRead(): void {
     this.#relay?.flush()
+    if (this.#pump.awaitsContinue) this.#connection.pump()
   }
 
   onResponseEnd(trailers: HeaderList): void {
@@ -321,14 +307,10 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   }
 
   onDeadline(): void {
-    if (this.#state === AWAITING && this.#pump.awaitsContinue) {
-      this.#pump.sendContinue()
-      this.#renewDeadline()
-      this.#connection.pump()
-    } else if (this.#connection.ended) {
-      // Half of a response must not look like all of it, to a client that is still there.
-      reset(this.#connection.socket)
-    } else if (this.#state !== AWAITING) this.#abort()
+    if (this.#state === AWAITING && this.#pump.awaitsContinue) this.onBodyWanted()
+    // Half of a response must not look like all of it, to a client that is still there.
+    else if (this.#connection.ended) reset(this.#connection.socket)
+    else if (this.#state !== AWAITING) this.#abort()
     else if (this.#pump.complete || this.#pump.blocked) this.#attempt!.timeOut()
     else {
       this.#close = true
