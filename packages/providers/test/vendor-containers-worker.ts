@@ -116,7 +116,7 @@ export default {
     const send = machineFetcher(cloudflareContainer(env[kind]), machine, { port: 3000 })
     const sent = send(new Request(`https://app.test${path}`, { ...init, signal: client.signal })).then(
       (response): [number, string] => [response.status, ""],
-      (error: { readonly _tag?: string }): [string, string] => [error._tag ?? "", String(error)],
+      (error: Error & { readonly _tag?: string }): [string, string] => [error._tag ?? "", error.message],
     )
     if (leaves) {
       await eventually(() => arrived.length > 0)

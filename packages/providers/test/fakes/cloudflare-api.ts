@@ -124,7 +124,7 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
       case "GET /zones/ZONE/dns_records": {
         const wanted = url.searchParams.get("name.exact")
         const found = [...records].filter(([, { name }]) => name === wanted)
-        return page(found.map(([id, record]) => ({ id, type: "CNAME", ...record })))
+        return page(found.map(([id, record]) => Object.assign({ id, type: "CNAME" }, record)))
       }
       case "DELETE /zones/ZONE/dns_records/ID":
         return records.delete(id) ? done({ id }) : fail(404)
