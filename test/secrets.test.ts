@@ -61,7 +61,10 @@ describe("no secret can be read from", () => {
     ["cloudflareTunnel", () => cloudflareTunnel({ access: { clientId: canary, clientSecret: canary } })],
     [
       "cloudflareContainer",
-      () => cloudflareContainer({ getByName: () => ({ fetch: async () => new Response(canary) }) }),
+      () => {
+        const respond = async () => new Response(canary)
+        return cloudflareContainer({ getByName: () => ({ fetch: respond, containerFetch: respond }) })
+      },
     ],
     ["url", () => url({ headers: { "x-token": canary } })],
     ["local", () => local()],

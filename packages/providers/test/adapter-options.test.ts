@@ -11,7 +11,8 @@ import { fly } from "../src/adapters/fly/fly.ts"
 const CANARY = "canary-51f7"
 const certificate = `-----BEGIN CERTIFICATE-----\n${CANARY}\n-----END CERTIFICATE-----\n`
 const machine = { id: "mach_1", type: "daytona", externalId: "s", metadata: {} }
-const namespace = { getByName: () => ({ fetch: async () => new Response() }) }
+const respond = async () => new Response()
+const namespace = { getByName: () => ({ fetch: respond, containerFetch: respond }) }
 const tunnelId = "11111111-2222-3333-4444-555555555555"
 const never = async (): Promise<Response> => expect.unreachable("a request was sent")
 

@@ -149,7 +149,8 @@ describe("a named tunnel", () => {
       },
     })
     expect([...cloud.records.values()]).toEqual([
-      { name: "m1.example.com", content: `${id}.cfargotunnel.com`, proxied: true },
+      // vendors.md 7: the vendor's own client requires a `ttl`.
+      { name: "m1.example.com", content: `${id}.cfargotunnel.com`, proxied: true, ttl: 1 },
     ])
   })
 
@@ -163,7 +164,7 @@ describe("a named tunnel", () => {
   it("is removed without a name that leads elsewhere by now", async () => {
     const { id } = await createTunnel(options, wanted)
     const [record] = cloud.records.keys()
-    cloud.records.set(record!, { name: wanted.hostname, content: "other.cfargotunnel.com", proxied: true })
+    cloud.records.set(record!, { name: wanted.hostname, content: "other.cfargotunnel.com", proxied: true, ttl: 1 })
     await deleteTunnel(options, { id, hostname: wanted.hostname })
     expect(left()).toEqual([0, 1])
   })
@@ -242,6 +243,8 @@ describe("a named tunnel", () => {
   it.each([
     { ...wanted, name: "" },
     { ...wanted, name: "a\nb" },
+    // vendors.md 7.
+    { ...wanted, name: "F70FF985-a4ef-4643-bbbc-4a0ed4fc8415" },
     { ...wanted, hostname: "m1.example.com&name.exact=x" },
     { ...wanted, hostname: "m1" },
     { ...wanted, service: "http://localhost:8080/path" },

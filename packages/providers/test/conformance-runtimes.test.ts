@@ -31,7 +31,7 @@ let worker: RunningWorker | undefined
 const startedWorker = async (): Promise<RunningWorker> =>
   (worker ??= await startWorker("conformance-worker.ts", {
     durableObjects: { CONTAINERS: "FakeContainer" },
-    compatibilityFlags: ["enable_request_signal", "request_signal_passthrough"],
+    compatibilityFlags: ["enable_request_signal", "request_signal_passthrough", "enable_abortsignal_rpc"],
   }))
 afterAll(() => worker?.dispose())
 

@@ -20,7 +20,8 @@ export interface Outcome extends SuiteReport {
 const suites = new Map<string, SuiteReport & { readonly tests: ReadonlyMap<string, () => Promise<void>> }>()
 
 /**
- * As a class that extends `Container` does: sends a request on to the port that it names. The container is outside, at the
+ * As `Sandbox` does, a class that extends `Container`: sends a request on to the port of `containerFetch`, and a request to
+ * `fetch` to the port of its field, if it is a handshake, else to one that its path chooses. The container is outside, at the
  * second half of the object's name.
  */
 export class FakeContainer extends DurableObject {
@@ -33,8 +34,18 @@ export class FakeContainer extends DurableObject {
     this.#host = host
   }
   fetch(request: Request): Promise<Response> {
+    const port = request.headers.get("cf-container-target-port")
+    const handshake = request.headers.get("upgrade") === "websocket" && request.headers.get("connection") === "Upgrade"
+    const chosen = /^\/proxy\/(\d+)/.exec(new URL(request.url).pathname)?.[1] ?? "3000"
+    return this.#send(request, handshake && port !== null ? port : chosen)
+  }
+  containerFetch(request: Request, port: number): Promise<Response> {
+    return this.#send(request, String(port))
+  }
+  #send(request: Request, port: string): Promise<Response> {
     const headers = new Headers(request.headers)
     headers.set("x-container", this.#name)
+    headers.set("x-container-port", port)
     return fetch(this.#host + request.url.slice("http://container.invalid".length), new Request(request, { headers }))
   }
   async getState(): Promise<unknown> {

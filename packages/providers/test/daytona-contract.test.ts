@@ -52,7 +52,8 @@ describe("daytona and its fake keep to openapi/daytona.json", { timeout: 30_000 
       expect(await provider.resolve(record(), { port: 3000, signal })).toMatchObject({ origin: sandbox.origin })
       expect(await provider.status!(record(), { signal })).toMatchObject({ state: "running" })
       await provider.keepAlive!(record(), { signal })
-      expect(sandbox.lastActivities).toBe(1)
+      await provider.keepAlive!(record(sandbox.name), { signal })
+      expect(sandbox.lastActivities).toBe(2)
       expect(await signedPreviewUrl(options(), record(), { port: 3000 })).toHaveProperty("url")
     })
 

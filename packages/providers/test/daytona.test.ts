@@ -19,6 +19,7 @@ import { answer, listen } from "./fakes/http.ts"
 
 const signal = new AbortController().signal
 const machineOf = (externalId: string): Machine => ({ id: "mach_1", type: "daytona", externalId, metadata: {} })
+const ID = "11111111-2222-3333-4444-555555555555"
 const KEY = "dtn_canary-key"
 const TOKEN = "canarytokencanarytokencanarytoke"
 
@@ -66,11 +67,11 @@ describe("what is asked of the API", () => {
     const script = provider({ state: "started" }, { apiBase: "http://daytona.internal:3000/api/", organization: "org" })
     await script.provider.status!(machineOf("s"), { signal })
     await script.provider.start!(machineOf("s"), { signal })
-    await script.provider.keepAlive!(machineOf("s"), { signal })
+    await script.provider.keepAlive!(machineOf(ID), { signal })
     expect(seen(script)).toEqual([
       "GET http://daytona.internal:3000/api/sandbox/s",
       "POST http://daytona.internal:3000/api/sandbox/s/start",
-      "POST http://daytona.internal:3000/api/sandbox/s/last-activity",
+      `POST http://daytona.internal:3000/api/sandbox/${ID}/last-activity`,
     ])
     expect(
       script.asked.map(({ init }) => (init.headers as Record<string, string>)["x-daytona-organization-id"]),
@@ -191,8 +192,36 @@ describe("an answer of the API", () => {
     [409, "Sandbox state change in progress", { _tag: "MachineStarting" }],
     [404, "Sandbox with ID or name s not found", { _tag: "MachineNotFound" }],
     [200, "anything", { value: undefined }],
+    // vendors.md 3.
+    [400, "Total CPU limit exceeded. Maximum allowed: 10.", { _tag: "ProviderUnavailable", reason: "quota exceeded" }],
+    [400, "Total disk limit exceeded. Maximum allowed: 30.", { _tag: "ProviderUnavailable", reason: "quota exceeded" }],
+    [400, "Sandbox failed to start: no space left", { _tag: "MachineNotRunning", state: "not able to start" }],
+    [400, "Sandbox failed to start: Timeout after 30 seconds", { _tag: "MachineStarting" }],
+    [400, "Sandbox is in an errored state", { _tag: "MachineNotRunning", state: "in an errored state" }],
+    [400, "State change in progress", { _tag: "MachineStarting" }],
+    [400, "something new", { _tag: "ProviderUnavailable", reason: "HTTP 400" }],
+    [
+      403,
+      "Organization is suspended: Depleted credits",
+      { _tag: "ProviderUnavailable", reason: "organization suspended" },
+    ],
+    [403, "Region eu is not available", { _tag: "ProviderUnavailable", reason: "region not available" }],
+    [403, "CPU request 8 exceeds maximum allowed per sandbox (4)", { reason: "quota exceeded" }],
+    [403, "Forbidden resource", { _tag: "ProviderAuth" }],
+    [422, "Resuming is not supported for this sandbox", { _tag: "MachineNotRunning" }],
   ])("of %i to a start, %j, is %j", async (status, message, outcome) => {
     expect(await start(scripted(status, { message }))).toMatchObject(outcome)
+  })
+
+  it("vendors.md 3: keeps the text of a known error for logs, without the key, and no other text", async () => {
+    const causeOf = async (message: string) => {
+      const failure = (await start(scripted(400, { message }))) as Error
+      return (failure.cause as Error).message
+    }
+    expect(await causeOf(`Sandbox failed to start: disk ${KEY} is full`)).toBe(
+      "Daytona responded with 400: Sandbox failed to start: disk … is full",
+    )
+    expect(await causeOf(`token ${TOKEN}`)).toBe("Daytona responded with 400")
   })
 
   it.each([
@@ -598,7 +627,9 @@ describe("a sandbox", () => {
     sandbox.state = "stopping"
     expect(await start()).toMatchObject({ _tag: "MachineStarting" })
     sandbox.state = "error"
-    expect(await start()).toMatchObject({ _tag: "MachineNotRunning", state: "not in valid state" })
+    expect(await start()).toMatchObject({ _tag: "MachineNotRunning", state: "in an errored state" })
+    sandbox.state = "paused"
+    expect(await start()).toMatchObject({ _tag: "MachineNotRunning", state: "paused, and cannot be resumed" })
   })
 
   it("that is gone is not found, though its edge only asks for a login", async () => {
@@ -639,6 +670,21 @@ describe("a sandbox", () => {
   it("is kept awake", async () => {
     await daytona(options).keepAlive!(machineOf(sandbox.id), { signal })
     expect(sandbox.lastActivities).toBe(1)
+  })
+
+  it("vendors.md 4: is kept awake by its name too, which the API takes for nothing there", async () => {
+    await daytona(options).keepAlive!(machineOf(sandbox.name), { signal })
+    expect(sandbox.lastActivities).toBe(1)
+    expect(cloud.calls.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      `GET /api/sandbox/${sandbox.name}`,
+      `POST /api/sandbox/${sandbox.id}/last-activity`,
+    ])
+  })
+
+  it.each(["archived", "archiving", "paused"])("that is %s is started for a request", async (state) => {
+    Object.assign(sandbox, { state, sandboxClass: "linux-vm" })
+    await echoOf(await fetcherOf()(request()))
+    expect(sandbox.state).toBe("started")
   })
 
   it("of a limited organization says when to come back", async () => {

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process"
 import { createServer } from "node:http"
 import type { Server, ServerResponse } from "node:http"
 import { once } from "node:events"
-import { chmod, mkdtemp, rm } from "node:fs/promises"
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -528,7 +528,10 @@ describe("docker, with an engine that answers from a script", () => {
     ["1.41", "1.12", "1.41"],
     ["1.52", "1.44", "1.52"],
     ["1.54", "1.40", "1.54"],
-    ["1.56", "1.40", "1.54"],
+    // vendors.md 6: Docker 29 raised its minimum.
+    ["1.54", "1.44", "1.54"],
+    ["1.56", "1.44", "1.56"],
+    ["1.60", "1.44", "1.56"],
   ])("speaks to an engine of %s (from %s) with %s, and asks once", async (ApiVersion, MinAPIVersion, spoken) => {
     const provider = engine({ ApiVersion, MinAPIVersion }, [200, running()])
     await resolve(provider)
@@ -539,10 +542,18 @@ describe("docker, with an engine that answers from a script", () => {
   it.each([
     ["1.39", "1.12"],
     ["1.70", "1.60"],
-  ])("refuses an engine of %s (from %s)", async (ApiVersion, MinAPIVersion) => {
-    const provider = engine({ ApiVersion, MinAPIVersion }, [200, running()])
-    await expect(resolve(provider)).rejects.toMatchObject({ _tag: "ProviderUnavailable", reason: "API_VERSION" })
-  })
+  ])(
+    "vendors.md 6: refuses an engine of %s (from %s), and names the range that the documents name",
+    async (ApiVersion, MinAPIVersion) => {
+      const provider = engine({ ApiVersion, MinAPIVersion }, [200, running()])
+      const refused = await resolve(provider).catch((error: unknown) => error)
+      expect(refused).toMatchObject({ _tag: "ProviderUnavailable", reason: "API_VERSION" })
+      const range = /\d\.\d+ to \d\.\d+/.exec(inspect(refused))![0]
+      for (const file of ["../README.md", "../src/adapters/docker/docker.ts"]) {
+        expect(await readFile(new URL(file, import.meta.url), "utf8")).toContain(`API ${range}`)
+      }
+    },
+  )
 
   it.each([
     JSON.stringify({ message: "client version 1.54 is too new. Maximum supported API version is 1.41" }),

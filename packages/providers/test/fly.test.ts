@@ -108,7 +108,10 @@ describe("a token", () => {
     ["fm1r_abc", "FlyV1 fm1r_abc"],
     ["fm1a_abc", "FlyV1 fm1a_abc"],
     ["FlyV1 fm2_abc,fm2_def", "FlyV1 fm2_abc,fm2_def"],
-    [" fo1_abc, fm2_def ", "FlyV1 fo1_abc,fm2_def"],
+    // vendors.md 5.
+    [" fo1_abc, fm2_def ", "FlyV1 fm2_def"],
+    ["fm2_abc,fo1_def,fm1r_ghi", "FlyV1 fm2_abc,fm1r_ghi"],
+    ["fo1_abc,fo1_def", "Bearer fo1_abc,fo1_def"],
     ["fm3_abc", "Bearer fm3_abc"],
   ])("%j is sent as %j", async (token, authorization) => {
     await expect(status({ token })).rejects.toMatchObject({ _tag: "ProviderAuth" })
@@ -242,6 +245,10 @@ describe("start", () => {
     expect(cloud.asked.map(({ method, path }) => `${method} ${path}`)).toEqual([...once, ...once])
     machine.refuse(412, "failed_precondition: unable to start machine from current state: 'started'")
     await start()
+    // vendors.md 5: a code beside its sentence.
+    now += 1_000
+    machine.refuse(412, "failed_precondition", "unable to start machine from current state: 'started'")
+    await start()
   })
 
   it("is over when the machine has booted, also for one that somebody else has started", async () => {
@@ -326,6 +333,10 @@ describe("an answer of the API", () => {
     [412, { status: "insufficient_capacity" }, unavailable("capacity")],
     [503, { status: "insufficient_capacity", message: "no" }, unavailable("capacity")],
     [412, { error: "failed_precondition: unable to start machine from current state: 'destroying'" }, nobody],
+    // vendors.md 5: a code beside its sentence.
+    [412, { error: "failed_precondition", message: "unable to start machine from current state: 'destroyed'" }, nobody],
+    [409, { error: "aborted", message: "could not reserve resource for machine" }, unavailable("capacity")],
+    [404, { error: "not_found", message: "we can no longer introspect the app" }, unavailable("HTTP 404 for the app")],
     [412, undefined, starting],
     [422, { error: "invalid" }, { _tag: "MachineRecordInvalid", field: "externalId" }],
     [429, undefined, { _tag: "ProviderRateLimited", retryAfterMs: 1_000 }],

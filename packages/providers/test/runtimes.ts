@@ -51,8 +51,10 @@ export const startWorker = async (
   file: string,
   options: {
     readonly compatibilityFlags?: readonly string[]
-    /** Classes that the module exports, by the name of their binding. */
-    readonly durableObjects?: Readonly<Record<string, string>>
+    /** Classes that the module exports, by the name of their binding; with storage in SQLite or without. */
+    readonly durableObjects?: Readonly<
+      Record<string, string | { readonly className: string; readonly useSQLite: boolean }>
+    >
   } = {},
 ): Promise<RunningWorker> => {
   const { compatibilityFlags = [], durableObjects = {} } = options

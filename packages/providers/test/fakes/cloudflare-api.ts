@@ -10,11 +10,26 @@ export interface FakeCloudflare {
   readonly zoneId: string
   /** `POST /accounts/…/cfd_tunnel`, in order. */
   readonly calls: string[]
-  readonly tunnels: Map<string, { readonly name: string; readonly token: string; config?: unknown }>
-  readonly records: Map<string, { readonly name: string; readonly content: string; readonly proxied: boolean }>
+  readonly tunnels: Map<string, FakeTunnel>
+  readonly records: Map<string, FakeRecord>
+  /** How often `cloudflared` is connected, by a tunnel's id. */
+  readonly connections: Map<string, number>
   /** Answers calls that begin so with a failure, until told otherwise. `lost`: done, and the connection cut. */
   readonly breaks: Map<string, Break>
   readonly close: () => Promise<void>
+}
+
+export interface FakeTunnel {
+  readonly name: string
+  readonly token: string
+  config?: unknown
+}
+
+export interface FakeRecord {
+  readonly name: string
+  readonly content: string
+  readonly proxied: boolean
+  readonly ttl: unknown
 }
 
 export type Break =
@@ -27,6 +42,7 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
   const zoneId = randomBytes(16).toString("hex")
   const tunnels: FakeCloudflare["tunnels"] = new Map()
   const records: FakeCloudflare["records"] = new Map()
+  const connections: FakeCloudflare["connections"] = new Map()
   const breaks: FakeCloudflare["breaks"] = new Map()
   const calls: string[] = []
 
@@ -47,6 +63,21 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
     }
     if (request.headers.authorization !== `Bearer ${apiToken}`) return fail(401, 10_000)
 
+    /** A page of a list, of 20 unless more are asked for. */
+    const page = (all: readonly unknown[]): void => {
+      const number = Number(url.searchParams.get("page") ?? 1)
+      const size = Number(url.searchParams.get("per_page") ?? 20)
+      const result = all.slice((number - 1) * size, number * size)
+      const info = { page: number, per_page: size, count: result.length, total_count: all.length }
+      if (broken === "lost") request.socket.destroy()
+      else answer(response, 200, { success: true, errors: [], messages: [], result, result_info: info })
+    }
+    const tunnelOf = (id: string, { name }: FakeTunnel) => ({
+      id,
+      name,
+      status: (connections.get(id) ?? 0) > 0 ? "healthy" : "inactive",
+    })
+
     const done = (result: unknown): void => (broken === "lost" ? void request.socket.destroy() : give(result))
     switch (operation) {
       case "POST /accounts/ACCOUNT/cfd_tunnel": {
@@ -54,8 +85,15 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
         if ([...tunnels.values()].some((tunnel) => tunnel.name === name)) return fail(409, 1_013)
         const id = randomUUID()
         tunnels.set(id, { name, token: `eyJ${randomBytes(24).toString("hex")}` })
-        return done({ id, name, status: "inactive" })
+        return done(tunnelOf(id, tunnels.get(id)!))
       }
+      case "GET /accounts/ACCOUNT/cfd_tunnel":
+        return page([...tunnels].map(([id, tunnel]) => tunnelOf(id, tunnel)))
+      case "GET /accounts/ACCOUNT/cfd_tunnel/ID":
+        return tunnels.has(id) ? done(tunnelOf(id, tunnels.get(id)!)) : fail(404)
+      case "DELETE /accounts/ACCOUNT/cfd_tunnel/ID/connections":
+        connections.delete(id)
+        return tunnels.has(id) ? done(null) : fail(404)
       case "GET /accounts/ACCOUNT/cfd_tunnel/ID/token": {
         const tunnel = tunnels.get(id)
         return tunnel === undefined ? fail(404) : done(tunnel.token)
@@ -68,13 +106,15 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
       }
       case "DELETE /accounts/ACCOUNT/cfd_tunnel/ID":
         // A tunnel with connections is only removed with them.
-        if (url.searchParams.get("cascade") !== "true") return fail(400)
+        if (url.searchParams.get("cascade") !== "true" && (connections.get(id) ?? 0) > 0) return fail(400)
+        connections.delete(id)
         return tunnels.delete(id) ? done({ id }) : fail(404)
       case "POST /zones/ZONE/dns_records": {
         const record = {
           name: String(body["name"]),
           content: String(body["content"]),
           proxied: body["proxied"] === true,
+          ttl: body["ttl"],
         }
         if ([...records.values()].some(({ name }) => name === record.name)) return fail(400, 81_054)
         const id = randomBytes(16).toString("hex")
@@ -84,7 +124,7 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
       case "GET /zones/ZONE/dns_records": {
         const wanted = url.searchParams.get("name.exact")
         const found = [...records].filter(([, { name }]) => name === wanted)
-        return done(found.map(([id, { name, content, proxied }]) => ({ id, type: "CNAME", name, content, proxied })))
+        return page(found.map(([id, record]) => Object.assign({ id, type: "CNAME" }, record)))
       }
       case "DELETE /zones/ZONE/dns_records/ID":
         return records.delete(id) ? done({ id }) : fail(404)
@@ -101,6 +141,7 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
     calls,
     tunnels,
     records,
+    connections,
     breaks,
     close: server.close,
   }

@@ -30,7 +30,7 @@ export const containerHost = async (): Promise<ContainerHost> => {
 
   const decide = async (request: IncomingMessage): Promise<Said | Onward> => {
     if (host.always !== undefined) return host.always
-    const { "x-container": name = "", "cf-container-target-port": port = "", ...headers } = request.headers
+    const { "x-container": name = "", "x-container-port": port = "", ...headers } = request.headers
     const container = containers.get(String(name))
     if (container === undefined) return text(500, "Failed to start container: no such image")
     if (!container.running) await container.boot()

@@ -6,6 +6,7 @@
 import { randomBytes, randomUUID } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import type { PortPreviewUrl, Sandbox, SandboxState, SignedPortPreviewUrl } from "@daytonaio/api-client"
 import { answer, listen, refuse, sendOn, upgradeOn } from "./http.ts"
 import type { FakeServer, Onward, Said } from "./http.ts"
 
@@ -22,6 +23,10 @@ export type EdgeFault = "none" | "container-gone" | "port-closed" | "no-runner"
 
 export interface FakeSandbox {
   readonly id: string
+  /** What most calls take as well. */
+  readonly name: string
+  /** A container cannot be resumed when it is paused. */
+  sandboxClass: Sandbox["sandboxClass"]
   /** Where its edge listens, as preview links name it. */
   readonly origin: string
   /** Who listens on port 8080 inside it. */
@@ -99,11 +104,18 @@ export const fakeDaytona = async (): Promise<FakeDaytona> => {
     if (script === "hang") return undefined
     if (script !== undefined) return answer(response, script.status, script.body, script.headers)
     if (call.authorization !== `Bearer ${apiKey}`) return fail(401, "Unauthorized", "Invalid credentials")
+    if (/^\/api\/sandbox(?:\?.*)?$/.test(path) && call.method === "GET") {
+      const items = [...sandboxes.values()].filter(({ destroyed }) => !destroyed).map(dto)
+      return answer(response, 200, { items, nextCursor: null })
+    }
     const match = /^\/api\/sandbox\/([^/]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(path)
-    const sandbox = sandboxes.get(match?.[1] ?? "")
+    const wanted = match?.[1] ?? ""
+    const sandbox = sandboxes.get(wanted) ?? [...sandboxes.values()].find(({ name }) => name === wanted)
     if (match === null || sandbox === undefined || sandbox.destroyed) {
       return fail(404, "Not Found", `Sandbox with ID or name ${match?.[1] ?? ""} not found`)
     }
+    // The only call that takes no name: it says nothing about that.
+    if (match[2] === "last-activity" && wanted !== sandbox.id) return answer(response, 201)
     return operate(sandbox, `${call.method} ${match[2] ?? ""}`, new URLSearchParams(match[3]), response, fail)
   })
   const logins: string[] = []
@@ -122,6 +134,8 @@ export const fakeDaytona = async (): Promise<FakeDaytona> => {
     servers.push(server)
     const made: Running = {
       id,
+      name: `sandbox-${id.slice(0, 8)}`,
+      sandboxClass: "container",
       origin: server.origin,
       machineProxyPort,
       state: "started",
@@ -170,37 +184,93 @@ const operate = async (
   if (preview !== null) {
     const port = Number(preview[1])
     if (port < 1 || port > 65_535) return fail(400, "Bad Request", "Invalid port")
-    if (preview[2] === undefined)
-      return answer(response, 200, { sandboxId: id, url: sandbox.origin, token: sandbox.token })
+    if (preview[2] === undefined) {
+      const link: PortPreviewUrl = { sandboxId: id, url: sandbox.origin, token: sandbox.token }
+      return answer(response, 200, link)
+    }
     const seconds = Number(query.get("expiresInSeconds") ?? 60)
     if (seconds < 1 || seconds > 86_400) {
       return fail(400, "Bad Request", "expiresInSeconds must be between 1 second and 24 hours")
     }
     const token = randomBytes(8).toString("hex")
-    return answer(response, 200, { sandboxId: id, port, token, url: `http://${port}-${token}.proxy.test` })
+    const link: SignedPortPreviewUrl = { sandboxId: id, port, token, url: `http://${port}-${token}.proxy.test` }
+    return answer(response, 200, link)
   }
+  // Every link of this fake is expired already: nothing serves them.
+  if (/^POST ports\/\d+\/signed-preview-url\/\w+\/expire$/.test(operation)) return answer(response, 200)
   switch (operation) {
     case "GET ":
-      return answer(response, 200, { id, state: sandbox.state })
+      return answer(response, 200, dto(sandbox))
     case "POST last-activity":
       sandbox.lastActivities++
       return answer(response, 201)
     case "POST start": {
-      if (sandbox.state.endsWith("ing")) return fail(409, "Conflict", "Sandbox state change in progress")
-      if (!["started", "stopped", "archived"].includes(sandbox.state)) {
+      const { state } = sandbox
+      if (state === "started") return answer(response, 200, dto(sandbox))
+      if (state === "error" || state === "build_failed") {
+        return fail(400, "Bad Request", "Sandbox is in an errored state")
+      }
+      // One that is being archived may start.
+      if (state.endsWith("ing") && state !== "archiving") {
+        return fail(409, "Conflict", "Sandbox state change in progress")
+      }
+      if (!["stopped", "archived", "archiving", "paused"].includes(state)) {
         return fail(400, "Bad Request", "Sandbox is not in valid state")
       }
-      if (sandbox.state !== "started") {
-        await sandbox.boot()
-        sandbox.rotateToken()
+      if (state === "paused" && sandbox.sandboxClass === "container") {
+        return fail(422, "Unprocessable Entity", "Resuming is not supported for this sandbox")
       }
-      sandbox.state = "started"
-      return answer(response, 200, { id, state: sandbox.state })
+      const started = async (): Promise<void> => {
+        await sandbox.boot()
+        // A resumed one keeps its token.
+        if (state !== "paused") sandbox.rotateToken()
+        sandbox.state = "started"
+      }
+      // One from the archive is not waited for.
+      if (state === "archived" || state === "archiving") {
+        sandbox.state = "restoring"
+        void started()
+      } else await started()
+      return answer(response, 200, dto(sandbox))
     }
+    case "POST stop":
+      if (sandbox.state !== "started") return fail(400, "Bad Request", "Sandbox is not started")
+      sandbox.stop()
+      return answer(response, 200, dto(sandbox))
+    case "POST pause":
+      if (sandbox.state !== "started") return fail(400, "Bad Request", "Sandbox is not started")
+      sandbox.state = "paused"
+      return answer(response, 200, dto(sandbox))
+    case "POST recover":
+      if (sandbox.state !== "error") return fail(400, "Bad Request", "Sandbox is not in an error state")
+      sandbox.state = "started"
+      return answer(response, 200, dto(sandbox))
     default:
       return fail(404, "Not Found", `Cannot ${operation}`)
   }
 }
+
+/** A sandbox as the vendor's own client types it. */
+const dto = ({ id, name, public: isPublic, state, sandboxClass }: FakeSandbox): Sandbox => ({
+  id,
+  name,
+  organizationId: "org",
+  user: "daytona",
+  env: {},
+  labels: {},
+  public: isPublic,
+  networkBlockAll: false,
+  kvm: false,
+  target: "us",
+  cpu: 1,
+  gpu: 0,
+  memory: 1,
+  disk: 3,
+  // A test may set one that nobody knows.
+  state: state as SandboxState,
+  ...(sandboxClass === undefined ? {} : { sandboxClass }),
+  toolboxProxyUrl: "http://toolbox.test",
+})
 
 /** §3.3, in its order: what the edge says itself, when the request goes no further. */
 const refusal = (sandbox: Running, apiKey: string, request: IncomingMessage): Said | undefined => {

@@ -36,8 +36,8 @@ export interface FlyMachine {
   lease(owner: string): void
   /** The next start finds no room (F10). */
   capacity(status: 409 | 412): void
-  /** The next start is refused with this text (F04, F05). */
-  refuse(status: number, text: string): void
+  /** The next start is refused with this text, or with a code and a text (F04, F05). */
+  refuse(status: number, error: string, message?: string): void
   /** That many questions are answered at once, the next ones are not. */
   rateLimit(burst: number, retryAfter?: string): void
 }
@@ -235,8 +235,8 @@ class Machine implements FlyMachine {
         : "could not reserve resource for machine: insufficient memory available to fulfill request"
     this.refuse(status, text)
   }
-  refuse(status: number, text: string): void {
-    this.#refusal = [status, { error: text }]
+  refuse(status: number, error: string, message?: string): void {
+    this.#refusal = [status, { error, message }]
   }
   rateLimit(burst: number, retryAfter?: string): void {
     this.#burst = burst
@@ -271,7 +271,8 @@ class Machine implements FlyMachine {
     }
     const before = this.state
     if (!["started", "stopped", "suspended"].includes(before)) {
-      return [412, { error: `failed_precondition: unable to start machine from current state: '${before}'` }]
+      const message = `unable to start machine from current state: '${before}'`
+      return [412, { error: "failed_precondition", message }]
     }
     if (before !== "started" && this.bootMs === 0) this.start()
     else if (before !== "started") {

@@ -11,7 +11,7 @@ import { TUNNEL_HOSTNAME } from "./tunnel-hostname.ts"
 
 /** The tunnel that {@link createTunnel} makes. */
 export interface TunnelRequest {
-  /** The tunnel's name: unique in the account, 1 to 100 characters without control characters. */
+  /** The tunnel's name: unique in the account, 1 to 100 characters without control characters, and not a UUID. */
   readonly name: string
   /** Its public hostname: lower case, in the zone. More than one label below it needs an advanced certificate. */
   readonly hostname: string
@@ -65,7 +65,8 @@ export const createTunnel = async (options: TunnelApiOptions, request: TunnelReq
     const config = { ingress: [{ hostname, service }, { service: "http_status:404" }] }
     const configured = await api("PUT", `${tunnels}/${id}/configurations`, { config })
     configured.check()
-    const record = { type: "CNAME", proxied: true, name: hostname, content: targetOf(id) }
+    // A `ttl` of 1 is "automatic", the only one that a proxied record has.
+    const record = { type: "CNAME", proxied: true, ttl: 1, name: hostname, content: targetOf(id) }
     const named = await api("POST", `/zones/${options.zoneId}/dns_records`, record)
     if (named.codes.some((code) => DNS_TAKEN.has(code))) {
       throw new TunnelConflict({ field: "hostname", value: hostname })
@@ -123,9 +124,10 @@ const remove = async (
 
 const acceptName: OptionCheck = (value) =>
   // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-  typeof value === "string" && /^[^\u0000-\u001f\u007f]{1,100}$/.test(value)
+  typeof value === "string" && /^[^\u0000-\u001f\u007f]{1,100}$/.test(value) && !UUID.test(value)
     ? undefined
-    : "1 to 100 characters without control characters"
+    : // `cloudflared` takes a UUID for an id, and finds no tunnel.
+      "1 to 100 characters without control characters, and not a UUID"
 const acceptHostname: OptionCheck = (value) =>
   typeof value === "string" && TUNNEL_HOSTNAME.test(value) ? undefined : "a lower-case hostname"
 const acceptService: OptionCheck = (value) => (isOrigin(value) ? undefined : AN_ORIGIN)

@@ -1,7 +1,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { MachineState } from "../../contract/machine-provider.ts"
-import type { DaytonaWire } from "./wire.ts"
+import type { ApiMeaning, DaytonaWire } from "./wire.ts"
 
 /** The API as of v0.190 (the last public server) to 0.220, at `/api` without a version in its path. */
 export const apiV0: DaytonaWire = {
@@ -18,13 +18,11 @@ export const apiV0: DaytonaWire = {
   sandbox: (sandbox) => ({
     method: "GET",
     path: `/sandbox/${sandbox}`,
-    response: Schema.Struct({ state: Schema.optionalKey(Schema.String) }),
+    response: Schema.Struct({ id: Schema.optionalKey(Schema.String), state: Schema.optionalKey(Schema.String) }),
   }),
   start: (sandbox) => ({
     method: "POST",
     path: `/sandbox/${sandbox}/start`,
-    // `Sandbox is not in valid state`
-    refusedState: "not in valid state",
     response: Schema.Unknown,
   }),
   lastActivity: (sandbox) => ({
@@ -33,6 +31,8 @@ export const apiV0: DaytonaWire = {
     body: {},
     response: Schema.Unknown,
   }),
+
+  isId: (sandbox) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(sandbox),
 
   apiHeaders: (apiKey, organization) => ({
     accept: "application/json",
@@ -64,6 +64,8 @@ export const apiV0: DaytonaWire = {
   stateOf: (name) => (name !== undefined && Object.hasOwn(states, name) ? states[name]! : "unknown"),
 
   mayServe: (name) => name === "resizing" || name === "snapshotting" || name === "forking",
+
+  classifyApiError: (status, message) => apiErrors.find(([at, text]) => at === status && text.test(message))?.[2],
 
   classifyEdgeResponse: (response) => {
     const { status, body } = response
@@ -112,6 +114,22 @@ const states: Readonly<Record<string, MachineState>> = {
   destroyed: "gone",
   destroying: "gone",
 }
+
+// Texts of the server v0.190; those about limits begin with what is limited.
+const apiErrors: readonly (readonly [status: number, text: RegExp, meaning: ApiMeaning])[] = [
+  [400, /^Sandbox is not in valid state/, { state: "not in valid state" }],
+  [400, /^Sandbox is in an errored state/, { state: "in an errored state" }],
+  // The server waits 30 s for a start, and the start goes on.
+  [400, /^Sandbox failed to start: Timeout/, "starting"],
+  [400, /^Sandbox failed to start/, { state: "not able to start" }],
+  [400, /^(?:Sandbox s|S)tate change in progress/, "starting"],
+  [400, /^Total [\w ]+ limit exceeded/, { reason: "quota exceeded" }],
+  [400, /^Runner is not ready/, { reason: "runner unavailable" }],
+  [403, /^Organization is suspended/, { reason: "organization suspended" }],
+  [403, /^Region .{1,100} is not available/, { reason: "region not available" }],
+  [403, /per sandbox|limit exceeded/, { reason: "quota exceeded" }],
+  [422, /^Resuming is not supported/, { state: "paused, and cannot be resumed" }],
+]
 
 const decodeEdgeBody = Schema.decodeUnknownOption(
   Schema.fromJsonString(

@@ -1,7 +1,13 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { acceptApiBase, acceptSecret } from "../../adapter-kit/option-checks.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
-import { MachineNotRunning, MachineRecordInvalid, ProviderUnavailable, machineRef } from "../../contract/errors.ts"
+import {
+  MachineNotRunning,
+  MachineRecordInvalid,
+  MachineStarting,
+  ProviderUnavailable,
+  machineRef,
+} from "../../contract/errors.ts"
 import type { Machine } from "../../contract/machine-provider.ts"
 import { apiV0 } from "./api-v0.ts"
 import { rateLimited } from "./rate-limited.ts"
@@ -50,16 +56,26 @@ export const daytonaApi = (owner: string, options: DaytonaOptions): DaytonaApi =
     headers: wire.apiHeaders(apiKey, organization),
     fetch,
     secretsInTheClear: true,
+    // Only a text that is known: any other may repeat a preview token.
+    causeOf: ({ status, json }) => {
+      const message = messageOf(json)
+      const known = wire.classifyApiError(status, message) !== undefined
+      return `Daytona responded with ${status}${known ? `: ${message}` : ""}`
+    },
   })
   const secure = /^https:/i.test(apiBase)
 
   return {
     wire,
     async request(machine, request, signal) {
-      const { refusedState, response: schema, ...wanted } = request(sandboxOf(machine))
+      const { response: schema, ...wanted } = request(sandboxOf(machine))
       const response = await api.request(machine, { ...wanted, signal })
-      if (response.status === 400 && refusedState !== undefined) {
-        throw new MachineNotRunning({ ...response.where, state: refusedState })
+      const meaning = response.ok ? undefined : wire.classifyApiError(response.status, messageOf(response.json))
+      if (meaning === "starting") throw new MachineStarting(response.where)
+      if (meaning !== undefined) {
+        throw "state" in meaning
+          ? new MachineNotRunning({ ...response.where, ...meaning })
+          : new ProviderUnavailable({ ...response.where, ...meaning })
       }
       // `Retry-After`, or `Retry-After-<throttler>` for each limit that was reached.
       if (response.status === 429) {
@@ -76,6 +92,11 @@ export const daytonaApi = (owner: string, options: DaytonaOptions): DaytonaApi =
       return new URL(link).origin
     },
   }
+}
+
+const messageOf = (json: unknown): string => {
+  const { message } = (json ?? {}) as { readonly message?: unknown }
+  return typeof message === "string" ? message : ""
 }
 
 /** A 2xx response that does not hold what it should. */

@@ -32,6 +32,7 @@ const PROXY_PORT = 8080
  * Keep sandboxes private: the edge of a public one passes the preview token on to the app, and serves anyone who knows the
  * URL. A private one is reached with the token only, which every start replaces: the endpoint's epoch is a digest of it.
  * The edge may send a small request a second time on a stale connection, whatever its method: an app may see a POST twice.
+ * With a name instead of an id, each report that it is in use costs one more API request.
  * An endpoint costs two API requests and is used for 5 minutes; the API's limit is 10 000 to 50 000 requests a minute, by
  * tier.
  *
@@ -109,7 +110,10 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
     },
 
     async keepAlive(machine, { signal }): Promise<void> {
-      await api.request(machine, wire.lastActivity, signal)
+      const { externalId } = machine
+      const id = wire.isId(externalId) ? externalId : (await api.request(machine, wire.sandbox, signal)).id
+      if (id === undefined) throw invalidResponse(machine)
+      await api.request({ ...machine, externalId: id }, wire.lastActivity, signal)
     },
   }
 }

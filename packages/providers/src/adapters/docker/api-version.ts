@@ -1,7 +1,7 @@
 import { EngineFailure } from "./engine-failure.ts"
 
 /** The versions of the Engine API that this adapter was written for; an engine reports the ones it supports. */
-const NEWEST = [1, 54] as const
+const NEWEST = [1, 56] as const
 const OLDEST = [1, 40] as const
 
 type Version = readonly [major: number, minor: number]
@@ -24,7 +24,7 @@ export const sharedApiVersion = (body: string): string => {
   const oldest = parse(response?.MinAPIVersion) ?? OLDEST
   const shared = isBefore(NEWEST, newest) ? NEWEST : newest
   if (isBefore(shared, OLDEST) || isBefore(shared, oldest)) {
-    const cause = new Error("the Docker Engine supports no API version from 1.40 to 1.54")
+    const cause = new Error(`the Docker Engine supports no API version from ${OLDEST.join(".")} to ${NEWEST.join(".")}`)
     throw new EngineFailure("API_VERSION", { cause })
   }
   return shared.join(".")

@@ -3,7 +3,7 @@ import * as Schema from "effect/Schema"
 import { MachineNotFound, MachineNotRunning, MachineStarting, machineRef } from "../../contract/errors.ts"
 import type { Machine, MachineState } from "../../contract/machine-provider.ts"
 
-// Only what does not change between API 1.40 and 1.56.
+// Only what does not change between the versions of api-version.ts.
 const Container = Schema.Struct({
   Id: Schema.String,
   State: Schema.Struct({

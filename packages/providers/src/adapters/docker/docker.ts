@@ -55,7 +55,7 @@ export interface DockerOptions extends AddressOptions {
 }
 
 /**
- * Containers of one Docker Engine (API 1.40 to 1.54), over its socket or TCP. Runs on Node, Bun and Deno.
+ * Containers of one Docker Engine (API 1.40 to 1.56), over its socket or TCP. Runs on Node, Bun and Deno.
  *
  * `externalId` is a container's full id; a name works as long as no other container gets it. Metadata: `address`, how the
  * machine proxy is reached: `published` (default), the port of the engine's host that is published for it, or `container`,

@@ -59,6 +59,8 @@ const tokensOf = (token: string): readonly string[] =>
     .split(",")
     .map((part) => part.trim())
 
-// As Fly's own client decides it: macaroons have a scheme of their own.
-const authorizationOf = (tokens: readonly string[]): string =>
-  `${tokens.some((token) => /^fm(?:1r|1a|2)_/.test(token)) ? "FlyV1" : "Bearer"} ${tokens.join(",")}`
+// As Fly's own client decides it: macaroons have a scheme of their own, and where there are any, no other token is sent.
+const authorizationOf = (tokens: readonly string[]): string => {
+  const macaroons = tokens.filter((token) => /^fm(?:1r|1a|2)_/.test(token))
+  return macaroons.length === 0 ? `Bearer ${tokens.join(",")}` : `FlyV1 ${macaroons.join(",")}`
+}
