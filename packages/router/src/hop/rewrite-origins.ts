@@ -2,6 +2,7 @@ import { headerValue } from "@project-ingress/forward"
 import { isSafe } from "@project-ingress/forward/internal"
 import type { VisitorRequest } from "../program/sender.ts"
 import type { AppOrigin } from "./app-origin.ts"
+import type { MayShareBelow } from "./cookie-isolation.ts"
 import { originIn } from "./origin.ts"
 
 /** The origins of one project, as the visitor's browser writes them. */
@@ -39,6 +40,8 @@ export interface RewrittenResponse {
   readonly publicOrigin: string
   /** The `Origin` of the request and what the app was sent for it; `undefined` without one, or if the app sees public names. */
   readonly origin: { readonly sent: string; readonly given: string } | undefined
+  /** Whether a cookie may be shared below a domain; `undefined` if apps decide that. */
+  readonly mayShareBelow: MayShareBelow | undefined
 }
 
 /** What the response to a request is rewritten for. */
@@ -46,6 +49,7 @@ export const rewrittenResponse = (
   request: VisitorRequest,
   app: AppOrigin,
   { own, ports }: ProjectOrigins,
+  mayShareBelow: MayShareBelow | undefined,
 ): RewrittenResponse => {
   const sent = app.isRewritten ? headerValue(request.headers, "origin") : undefined
   const port = sent === undefined ? undefined : ports.get(sent)
@@ -53,6 +57,7 @@ export const rewrittenResponse = (
     app,
     publicOrigin: own,
     origin: sent === undefined ? undefined : { sent, given: port === undefined ? sent : app.of(port) },
+    mayShareBelow,
   }
 }
 
@@ -105,6 +110,9 @@ const LINK_PARTS = /"(?:[^"\\]|\\.)*"|<[^>]*>/g
 /** `5; url=/next`, with or without quotation marks (HTML, shared declarative refresh steps). */
 const REFRESH = /^(\s*[\d.]+\s*[;,\s]\s*(?:url\s*=\s*)?["']?)(.*)$/is
 
+/** An attribute of a cookie, one leading dot left out (RFC 6265 §5.2.3). */
+const DOMAIN = /^\s*domain\s*=\s*\.?(.*?)\s*$/is
+
 /** Only if it is what this request's `Origin` was rewritten to: any other value is the app's own decision. */
 const allowedOrigin = (value: string, { origin }: RewrittenResponse): string =>
   value
@@ -123,14 +131,16 @@ const rewrites: ReadonlyMap<string, (value: string, to: RewrittenResponse) => st
       value.replace(LINK_PARTS, (part) => (part[0] === "<" ? `<${publicUrl(part.slice(1, -1), to)}>` : part)),
     "access-control-allow-origin": allowedOrigin,
     "timing-allow-origin": allowedOrigin,
-    // The host alone, for a browser that knows it by another name (RFC 6265 §5.2.3): without the attribute it is that.
-    "set-cookie": (value, { app }) => {
+    // Without the attribute a cookie is for the host alone (RFC 6265 §5.2.3): what an app means by its own name, which the
+    // browser does not know, and all that it may have where the domain is not its project's.
+    "set-cookie": (value, { app, mayShareBelow }) => {
       const names = app.cookieDomains
-      if (names.length === 0 || !/domain/i.test(value)) return value
+      if ((names.length === 0 && mayShareBelow === undefined) || !/domain/i.test(value)) return value
       const [pair, ...attributes] = value.split(";")
       const kept = attributes.filter((attribute) => {
-        const domain = /^\s*domain\s*=\s*\.?([^\s]*)\s*$/i.exec(attribute)?.[1]?.toLowerCase()
-        return domain === undefined || !names.includes(domain)
+        const domain = DOMAIN.exec(attribute)?.[1]!.toLowerCase()
+        if (domain === undefined || domain === "") return true
+        return !names.includes(domain) && mayShareBelow?.(domain) !== false
       })
       return [pair, ...kept].join(";")
     },
