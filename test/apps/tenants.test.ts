@@ -129,20 +129,23 @@ describe.each(["flat", "nested"] as const)("two tenants and the platform, in the
     }
   })
 
-  it.for(hostNames)("share a cookie among the ports of a project as far as the shape allows: router on %s", async (name, ctx) => {
-    const { origin, domain } = chain.hosts.find((each) => each.name === name)!
-    const { browser, noBrowser } = await startBrowser(chain.browserArguments)
-    need(ctx, noBrowser)
-    try {
-      const context = await browser!.newContext()
-      const page = await context.newPage()
-      const set = new URLSearchParams({ set: `shared=1; Domain=misha.${domain}` }).toString()
-      await page.goto(`${origin(port, "misha")}/?${set}`)
-      const isShared = shape === "nested"
-      expect(await jar(context, origin(8000, "misha"))).toEqual(isShared ? ["shared=1"] : [])
-      expect(await jar(context, origin(port, "banana"))).toEqual([])
-    } finally {
-      await browser!.close()
-    }
-  })
+  it.for(hostNames)(
+    "share a cookie among the ports of a project as far as the shape allows: router on %s",
+    async (name, ctx) => {
+      const { origin, domain } = chain.hosts.find((each) => each.name === name)!
+      const { browser, noBrowser } = await startBrowser(chain.browserArguments)
+      need(ctx, noBrowser)
+      try {
+        const context = await browser!.newContext()
+        const page = await context.newPage()
+        const set = new URLSearchParams({ set: `shared=1; Domain=misha.${domain}` }).toString()
+        await page.goto(`${origin(port, "misha")}/?${set}`)
+        const isShared = shape === "nested"
+        expect(await jar(context, origin(8000, "misha"))).toEqual(isShared ? ["shared=1"] : [])
+        expect(await jar(context, origin(port, "banana"))).toEqual([])
+      } finally {
+        await browser!.close()
+      }
+    },
+  )
 })

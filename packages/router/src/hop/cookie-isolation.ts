@@ -11,23 +11,25 @@ export interface CookieIsolation {
   readonly reserved?: readonly string[]
 }
 
-/** Whether a response's cookie may be sent to every hostname below a domain, which is lower-case. */
-export type MayShareBelow = (domain: string) => boolean
+/** The hostname whose app sets a cookie, and what it names. */
+export interface CookieSource {
+  readonly grammar: Grammar
+  readonly target: Target
+  /** The authority as the visitor sent it. */
+  readonly host: string
+}
 
 /**
- * What the app at a hostname may write in a cookie's `Domain`. Under the grammar's domains: its own hostname, its project's, and
+ * Whether an app may write a domain, which is lower-case, in a cookie's `Domain`. Under the grammar's domains: its own hostname, its project's, and
  * what lies below them, which is no other project's. On a custom domain its owner decides, as anywhere in the web, except that the
  * cookie reaches none of the grammar's domains. Only plain names are read: browsers also undo escapes and fold characters.
  */
-export const mayShareBelow = (grammar: Grammar, target: Target, host: string): MayShareBelow => {
-  if (target.domain === undefined) {
-    return (domain) => PLAIN.test(domain) && !grammar.domains.some((each) => isBelow(each, domain))
-  }
-  return (domain) => {
-    const name = host.replace(/:\d*$/, "").toLowerCase()
-    const site = target.kind === "project" ? `${target.slug}.${target.domain}` : name
-    return PLAIN.test(domain) && (domain === name || isBelow(domain, site))
-  }
+export const mayShareBelow = ({ grammar, target, host }: CookieSource, domain: string): boolean => {
+  if (!PLAIN.test(domain)) return false
+  if (target.domain === undefined) return !grammar.domains.some((each) => isBelow(each, domain))
+  const name = host.replace(/:\d*$/, "").toLowerCase()
+  const site = target.kind === "project" ? `${target.slug}.${target.domain}` : name
+  return domain === name || isBelow(domain, site)
 }
 
 const PLAIN = /^[a-z\d_-]+(?:\.[a-z\d_-]+)*$/

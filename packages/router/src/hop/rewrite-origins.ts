@@ -2,7 +2,8 @@ import { headerValue } from "@project-ingress/forward"
 import { isSafe } from "@project-ingress/forward/internal"
 import type { VisitorRequest } from "../program/sender.ts"
 import type { AppOrigin } from "./app-origin.ts"
-import type { MayShareBelow } from "./cookie-isolation.ts"
+import { mayShareBelow } from "./cookie-isolation.ts"
+import type { CookieSource } from "./cookie-isolation.ts"
 import { originIn } from "./origin.ts"
 
 /** The origins of one project, as the visitor's browser writes them. */
@@ -40,8 +41,8 @@ export interface RewrittenResponse {
   readonly publicOrigin: string
   /** The `Origin` of the request and what the app was sent for it; `undefined` without one, or if the app sees public names. */
   readonly origin: { readonly sent: string; readonly given: string } | undefined
-  /** Whether a cookie may be shared below a domain; `undefined` if apps decide that. */
-  readonly mayShareBelow: MayShareBelow | undefined
+  /** Who sets the cookies; `undefined` if apps decide who gets them. */
+  readonly cookies: CookieSource | undefined
 }
 
 /** What the response to a request is rewritten for. */
@@ -49,7 +50,7 @@ export const rewrittenResponse = (
   request: VisitorRequest,
   app: AppOrigin,
   { own, ports }: ProjectOrigins,
-  mayShareBelow: MayShareBelow | undefined,
+  cookies: CookieSource | undefined,
 ): RewrittenResponse => {
   const sent = app.isRewritten ? headerValue(request.headers, "origin") : undefined
   const port = sent === undefined ? undefined : ports.get(sent)
@@ -57,7 +58,7 @@ export const rewrittenResponse = (
     app,
     publicOrigin: own,
     origin: sent === undefined ? undefined : { sent, given: port === undefined ? sent : app.of(port) },
-    mayShareBelow,
+    cookies,
   }
 }
 
@@ -133,14 +134,14 @@ const rewrites: ReadonlyMap<string, (value: string, to: RewrittenResponse) => st
     "timing-allow-origin": allowedOrigin,
     // Without the attribute a cookie is for the host alone (RFC 6265 §5.2.3): what an app means by its own name, which the
     // browser does not know, and all that it may have where the domain is not its project's.
-    "set-cookie": (value, { app, mayShareBelow }) => {
+    "set-cookie": (value, { app, cookies }) => {
       const names = app.cookieDomains
-      if ((names.length === 0 && mayShareBelow === undefined) || !/domain/i.test(value)) return value
+      if ((names.length === 0 && cookies === undefined) || !/domain/i.test(value)) return value
       const [pair, ...attributes] = value.split(";")
       const kept = attributes.filter((attribute) => {
         const domain = DOMAIN.exec(attribute)?.[1]!.toLowerCase()
         if (domain === undefined || domain === "") return true
-        return !names.includes(domain) && mayShareBelow?.(domain) !== false
+        return !names.includes(domain) && (cookies === undefined || mayShareBelow(cookies, domain))
       })
       return [pair, ...kept].join(";")
     },

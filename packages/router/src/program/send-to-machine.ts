@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
-import { mayShareBelow } from "../hop/cookie-isolation.ts"
 import type { CookieIsolation } from "../hop/cookie-isolation.ts"
 import { filterFields } from "../hop/filtered-fields.ts"
 import type { FilteredField } from "../hop/filtered-fields.ts"
@@ -61,7 +60,7 @@ export const sendToMachine = <A>(
     const { scheme, host } = request
     const capabilities = withReserved(machines.provider(machine.type)?.capabilities ?? none, isolateCookies)
     const { edgeCookies } = capabilities
-    const shares = isolateCookies === false ? undefined : mayShareBelow(grammar, target, host)
+    const cookies = isolateCookies === false ? undefined : { grammar, target, host }
     const filter = target.domain === undefined ? undefined : filtered
     const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
@@ -87,7 +86,7 @@ export const sendToMachine = <A>(
       } catch (cause) {
         return Effect.die(new ProxyFailed({ cause }))
       }
-      const response = rewrittenResponse(request, app, origins, shares)
+      const response = rewrittenResponse(request, app, origins, cookies)
       to = response
       const rewrite: ResponseChanges["rewrite"] = (fields) => {
         rewriteResponse(fields, response)
