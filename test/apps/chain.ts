@@ -25,6 +25,9 @@ const PROJECT = "misha"
 /** The hosts of the router, as a reader calls them. */
 export const hostNames = ["Node", "Workers"] as const
 
+/** The platform's own cookie in front of both: no app gets it, and none can set it. */
+export const platformCookie = "os_session"
+
 /** One host of the router, behind TLS. */
 export interface ChainHost {
   readonly name: (typeof hostNames)[number]
@@ -88,6 +91,8 @@ export const startChain = async (setup: ChainSetup = {}): Promise<Chain> => {
     store,
     providers: [local()],
     signingKey: signing,
+    isolateCookies: { reserved: [platformCookie] },
+    filterResponseHeaders: true,
     onEvent: (event) => events.push(event),
   })
   const sockets = serveNode(router)

@@ -37,6 +37,8 @@ interface Site {
   readonly page: Page
   readonly frontEnd: string
   readonly api: string
+  /** The API under the name of another project. */
+  readonly otherApi: string
   /** What all projects are below. */
   readonly domain: string
 }
@@ -147,17 +149,56 @@ const betweenProjects: readonly Question[] = [
     async ({ page }) => (await read(page, "/cookies"))?.includes("shared=yes") === true,
   ],
   [
-    "sets a cookie that the project is sent",
-    async ({ context, page, frontEnd, domain }) => {
-      await page.evaluate((to) => void (document.cookie = `planted=yes; domain=${to}`), domain)
+    "sets a cookie that the project is sent, by `Set-Cookie` of its app",
+    async (site) => {
+      const theirs = await site.context.newPage()
+      await theirs.goto(`${site.otherApi}/sign-in`)
+      await read(theirs, `/cookies/by-header?domain=${site.domain}`, { method: "POST" })
+      await theirs.close()
+      return isSent(site, "by-header=yes")
+    },
+  ],
+  [
+    "the same, by a script of its page (`document.cookie`)",
+    async (site) => {
+      await site.page.evaluate((to) => void (document.cookie = `by-script=yes; domain=${to}`), site.domain)
+      return isSent(site, "by-script=yes")
+    },
+  ],
+  [
+    "the same with a `__Host-` name",
+    async (site) => {
+      await site.page.evaluate(
+        (to) => void (document.cookie = `__Host-a=yes; secure; path=/; domain=${to}`),
+        site.domain,
+      )
+      return isSent(site, "__Host-a=yes")
+    },
+  ],
+  // Last, because nothing is left after it.
+  [
+    "makes the browser forget the visitor's session with the API, by hundreds of cookies of its own",
+    async ({ context, page, api }) => {
+      await page.evaluate(() => {
+        for (let i = 0; i < 400; i++) document.cookie = `many${i}=yes; secure`
+      })
       const own = await context.newPage()
-      await own.goto(frontEnd)
-      const seen = await read(own, "/cookies")
+      await own.goto(`${api}/cookies`)
+      const seen = await own.locator("body").innerText()
       await own.close()
-      return seen?.includes("planted=yes") === true
+      return !seen.includes("signed-in")
     },
   ],
 ]
+
+/** Whether the project's own page has a cookie sent to its server. */
+const isSent = async ({ context, frontEnd }: Site, cookie: string): Promise<boolean> => {
+  const own = await context.newPage()
+  await own.goto(frontEnd)
+  const seen = await read(own, "/cookies")
+  await own.close()
+  return seen?.includes(cookie) === true
+}
 
 let app: SplitApp
 
@@ -172,10 +213,11 @@ const askAll = async (
   { origin: origins, domain }: Pick<ChainHost, "origin" | "domain">,
 ): Promise<Answers> => {
   const page = await context.newPage()
-  const [frontEnd, api] = [origins(app.frontEnd), origins(app.api)]
+  const [frontEnd, api, otherApi] = [origins(app.frontEnd), origins(app.api), origins(app.api, "banana")]
   const ask = async (questions: readonly Question[]): Promise<boolean[]> => {
     const answers: boolean[] = []
-    for (const [, question] of questions) answers.push(await question({ context, page, frontEnd, api, domain }))
+    for (const [, question] of questions)
+      answers.push(await question({ context, page, frontEnd, api, otherApi, domain }))
     return answers
   }
   await page.goto(frontEnd)

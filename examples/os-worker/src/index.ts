@@ -22,6 +22,9 @@ const routerFor = (env: Env): Router =>
     store: kvRoutes(env.ROUTES),
     providers: [local()],
     signingKey: JSON.parse(env.SIGNING_KEY) as SigningKey,
+    // The OS's own session: no project gets it, and none can set it.
+    isolateCookies: { reserved: ["os_session"] },
+    filterResponseHeaders: true,
     clientAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined,
   })
 

@@ -15,10 +15,24 @@ describe("a Set-Cookie of a platform's edge", () => {
     ["CF_Authorization;Path=/", true],
     ["CF_Authorization2=x", false],
     ["cf_authorization=x", false],
+    ["=CF_Authorization=x", true],
+    [" =\t= CF_Authorization", true],
+    ["=x; CF_Authorization=x", false],
     ["a=CF_Authorization=x", false],
     ["", false],
   ])("is known by its name: %j is %s", (value, known) => {
     expect(setsCookie(value, edge)).toBe(known)
+  })
+
+  it.each([
+    ["__Host-platform-session=x", true],
+    ["__Host-platform-=x", true],
+    ["=__Host-platform-session=x", true],
+    ["__Host-platform=x", false],
+    ["__host-platform-session=x", false],
+    ["x__Host-platform-session=x", false],
+  ])("is known by a prefix, too: %j is %s", (value, known) => {
+    expect(setsCookie(value, ["other", "__Host-platform-*"])).toBe(known)
   })
 
   it("is dropped from an answer, and no other is", () => {
@@ -48,6 +62,7 @@ describe("a client's own cookie of that name", () => {
     ["CF_Authorization=x; a=1", "a=1"],
     ["a=1;CF_Authorization=x", "a=1"],
     ["a=CF_Authorization", "a=CF_Authorization"],
+    ["a=1; =CF_Authorization=x", "a=1"],
     ["a=1;; b = 2", "a=1;; b = 2"],
     ["", ""],
   ])("is not sent on: %j leaves %j", (value, left) => {

@@ -11,6 +11,8 @@ import {
   validateSigningKey,
 } from "@project-ingress/forward/internal"
 import { machinesOptionChecks } from "@project-ingress/providers/internal"
+import { isCookieIsolation } from "./hop/cookie-isolation.ts"
+import { isFilterOption } from "./hop/filtered-fields.ts"
 import { fetchHandler } from "./hosts/fetch.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
@@ -20,6 +22,8 @@ export { AccessDenied } from "./policies/access-denied.ts"
 export { LoginRequired } from "./policies/login-required.ts"
 export { PolicyError } from "./policies/policy-error.ts"
 export type { PolicyErrorFields } from "./policies/policy-error.ts"
+export type { CookieIsolation } from "./hop/cookie-isolation.ts"
+export type { FilteredField } from "./hop/filtered-fields.ts"
 export type { HeaderEdit } from "./policies/header-edit.ts"
 export type { Outcome, Policy, PolicyInput, PolicyRequest, ResponseSummary, Route } from "./policies/policy.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
@@ -99,6 +103,8 @@ const checks = {
   machines: accept.object,
   policies: accept.array(),
   headerNames: validHeaderNames,
+  isolateCookies: isCookieIsolation,
+  filterResponseHeaders: isFilterOption,
   headersTimeoutMs: accept.number(0, 86_400_000),
   transport: accept.function,
   clientAddress: accept.function,

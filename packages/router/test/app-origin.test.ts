@@ -431,7 +431,10 @@ describe("through fetch", () => {
     router.fetch(new Request(`${publicOrigin}/start`, { headers: { origin, referer: `${origin}/` } }))
 
   it("an app sees and gives the same as through sockets", async () => {
-    const { router, sent } = setup({ answer: answer("http://localhost:3000", "http://localhost:8000") })
+    const { router, sent } = setup({
+      isolateCookies: false,
+      answer: answer("http://localhost:3000", "http://localhost:8000"),
+    })
     const { headers } = (await visit(router, "https://8000--misha.iterate.app"))!
     expect(tunnelled(sent[0]!.headers, "host")).toEqual(["localhost:3000"])
     expect(values(sent[0]!.headers, "origin")).toEqual(["http://localhost:8000"])
@@ -445,7 +448,11 @@ describe("through fetch", () => {
   it("an app without a machine proxy sees its own address, as if it were asked there", async () => {
     const endpoint = { origin: "http://app.internal:9000", machineProxy: false } as const
     const own = "http://app.internal:9000"
-    const { router, sent } = setup({ providers: [fake({ endpoint })], answer: answer(own, own) })
+    const { router, sent } = setup({
+      isolateCookies: false,
+      providers: [fake({ endpoint })],
+      answer: answer(own, own),
+    })
     const { headers } = (await visit(router, publicOrigin))!
     expect(values(sent[0]!.headers, "host")).toEqual([])
     expect([values(sent[0]!.headers, "origin"), values(sent[0]!.headers, "referer")]).toEqual([[own], [`${own}/`]])

@@ -2,6 +2,8 @@ import { headerValue } from "@project-ingress/forward"
 import { isSafe } from "@project-ingress/forward/internal"
 import type { VisitorRequest } from "../program/sender.ts"
 import type { AppOrigin } from "./app-origin.ts"
+import { mayShareBelow } from "./cookie-isolation.ts"
+import type { CookieSource } from "./cookie-isolation.ts"
 import { originIn } from "./origin.ts"
 
 /** The origins of one project, as the visitor's browser writes them. */
@@ -39,6 +41,8 @@ export interface RewrittenResponse {
   readonly publicOrigin: string
   /** The `Origin` of the request and what the app was sent for it; `undefined` without one, or if the app sees public names. */
   readonly origin: { readonly sent: string; readonly given: string } | undefined
+  /** Who sets the cookies; `undefined` if apps decide who gets them. */
+  readonly cookies: CookieSource | undefined
 }
 
 /** What the response to a request is rewritten for. */
@@ -46,6 +50,7 @@ export const rewrittenResponse = (
   request: VisitorRequest,
   app: AppOrigin,
   { own, ports }: ProjectOrigins,
+  cookies: CookieSource | undefined,
 ): RewrittenResponse => {
   const sent = app.isRewritten ? headerValue(request.headers, "origin") : undefined
   const port = sent === undefined ? undefined : ports.get(sent)
@@ -53,6 +58,7 @@ export const rewrittenResponse = (
     app,
     publicOrigin: own,
     origin: sent === undefined ? undefined : { sent, given: port === undefined ? sent : app.of(port) },
+    cookies,
   }
 }
 
@@ -108,6 +114,17 @@ const LINK_PARTS = /"(?:[^"\\]|\\.)*(?:"|$)|<[^<>]*>/g
 /** `5; url=/next`, with or without quotation marks (HTML, shared declarative refresh steps). */
 const REFRESH = /^(\s*[\d.]+\s*[;,\s]\s*(?:url\s*=\s*)?["']?)(.*)$/is
 
+/** The domain in an attribute of a cookie, without one leading dot (RFC 6265 §5.2.3). Linear, because apps write it. */
+const domainIn = (attribute: string): string | undefined => {
+  const at = attribute.indexOf("=")
+  if (at === -1 || attribute.slice(0, at).trim().toLowerCase() !== "domain") return undefined
+  return attribute
+    .slice(at + 1)
+    .trim()
+    .replace(/^\./, "")
+    .toLowerCase()
+}
+
 /** Only if it is what this request's `Origin` was rewritten to: any other value is the app's own decision. */
 const allowedOrigin = (value: string, { origin }: RewrittenResponse): string =>
   value
@@ -126,14 +143,16 @@ const rewrites: ReadonlyMap<string, (value: string, to: RewrittenResponse) => st
       value.replace(LINK_PARTS, (part) => (part[0] === "<" ? `<${publicUrl(part.slice(1, -1), to)}>` : part)),
     "access-control-allow-origin": allowedOrigin,
     "timing-allow-origin": allowedOrigin,
-    // The host alone, for a browser that knows it by another name (RFC 6265 §5.2.3): without the attribute it is that.
-    "set-cookie": (value, { app }) => {
+    // Without the attribute a cookie is for the host alone (RFC 6265 §5.2.3): what an app means by its own name, which the
+    // browser does not know, and all that it may have where the domain is not its project's.
+    "set-cookie": (value, { app, cookies }) => {
       const names = app.cookieDomains
-      if (names.length === 0 || !/domain/i.test(value)) return value
+      if ((names.length === 0 && cookies === undefined) || !/domain/i.test(value)) return value
       const [pair, ...attributes] = value.split(";")
       const kept = attributes.filter((attribute) => {
-        const [name = "", domain = ""] = attribute.toLowerCase().split("=", 2)
-        return name.trim() !== "domain" || !names.includes(domain.trim().replace(/^\./, ""))
+        const domain = domainIn(attribute)
+        if (domain === undefined || domain === "") return true
+        return !names.includes(domain) && (cookies === undefined || mayShareBelow(cookies, domain))
       })
       return [pair, ...kept].join(";")
     },

@@ -17,7 +17,7 @@ export interface HeaderEdit {
   readonly append: (name: string, value: string) => void
   /** Takes every line of a field out. Throws a `TypeError` for one that belongs to framing. */
   readonly remove: (name: string) => void
-  /** Takes one cookie out of a request's `Cookie` lines and leaves the others byte for byte. */
+  /** Takes a cookie out of a request's `Cookie` lines, or with `name*` all that begin so; leaves the others byte for byte. */
   readonly removeCookie: (name: string) => void
 }
 

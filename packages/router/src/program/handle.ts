@@ -7,6 +7,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { LoopDetected, MachineDetached, RouteNotFound, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
+import type { CookieIsolation } from "../hop/cookie-isolation.ts"
+import { filteredFields } from "../hop/filtered-fields.ts"
+import type { FilteredField } from "../hop/filtered-fields.ts"
 import { maxHops, timesPassed } from "../hop/loop.ts"
 import { headerEdits } from "./header-edits.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
@@ -30,6 +33,16 @@ export interface RouterSettings {
   readonly policies?: readonly PolicyInput[]
   /** The headers of the hop; must be the machine's. Default `x-iterate-proxy-*`. */
   readonly headerNames?: HopHeaderNames
+  /**
+   * Keeps cookies of apps and of the platform apart. Default `{}`: under the grammar's domains no app's cookie reaches another
+   * project or the platform, and on a custom domain none reaches the grammar's domains. `false` leaves all to the apps.
+   */
+  readonly isolateCookies?: CookieIsolation | false
+  /**
+   * Takes fields out of apps' responses by which a browser remembers something for a hostname, or does something to its whole
+   * site; under the grammar's domains only. `true` for every {@link FilteredField}. Default `false`.
+   */
+  readonly filterResponseHeaders?: boolean | readonly FilteredField[]
 }
 
 /** A request's response: a machine's, or one that a policy or the record asked for. */
@@ -41,9 +54,16 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
  * Every decision is added to `trace`.
  */
 export const handle = (settings: RouterSettings) => {
-  const { grammar, headerNames = defaultHeaderNames } = settings
+  const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
-  const send = { headerNames, edits: headerEdits(policies, headerNames), ticketFor: ticketSigner(settings.signingKey) }
+  const send = {
+    grammar,
+    isolateCookies,
+    filtered: filteredFields(filterResponseHeaders),
+    headerNames,
+    edits: headerEdits(policies, headerNames),
+    ticketFor: ticketSigner(settings.signingKey),
+  }
 
   const run = <A>(
     routes: Routes["Service"],

@@ -1,10 +1,14 @@
 import type { HopHeaderNames } from "@project-ingress/forward"
+import type { Grammar } from "@project-ingress/hostname"
 import type { Endpoint } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
+import type { CookieIsolation } from "../hop/cookie-isolation.ts"
+import { filterFields } from "../hop/filtered-fields.ts"
+import type { FilteredField } from "../hop/filtered-fields.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
 import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
@@ -32,6 +36,10 @@ export interface MachineResponse<A> {
 
 /** What the sending depends on beside the request. */
 export interface SendSettings {
+  readonly grammar: Grammar
+  readonly isolateCookies: CookieIsolation | false
+  /** Fields that no app under the grammar's domains may send; `undefined` for none. */
+  readonly filtered: ReadonlySet<FilteredField> | undefined
   readonly headerNames: HopHeaderNames
   /** What the policies change in header fields; `undefined` for nothing. */
   readonly edits: HeaderEdits | undefined
@@ -42,7 +50,7 @@ export interface SendSettings {
 /** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
-  { headerNames, edits, ticketFor }: SendSettings,
+  { grammar, isolateCookies, filtered, headerNames, edits, ticketFor }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   origins: ProjectOrigins,
@@ -50,8 +58,10 @@ export const sendToMachine = <A>(
 ): Effect.Effect<MachineResponse<A>, RouterError> => {
   const { machine, port, settings, target } = route
   const { scheme, host } = request
-  const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
+  const capabilities = withReserved(machines.provider(machine.type)?.capabilities ?? none, isolateCookies)
   const { edgeCookies } = capabilities
+  const cookies = isolateCookies === false ? undefined : { grammar, target, host }
+  const filter = target.domain === undefined ? undefined : filtered
   const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
   // Of the endpoint that responded, which is the last one.
@@ -76,9 +86,13 @@ export const sendToMachine = <A>(
     } catch (cause) {
       return Effect.die(new ProxyFailed({ cause }))
     }
-    const response = rewrittenResponse(request, app, origins)
+    const response = rewrittenResponse(request, app, origins, cookies)
     to = response
-    changes = { rewrite: (fields) => rewriteResponse(fields, response), edit }
+    const rewrite: ResponseChanges["rewrite"] = (fields) => {
+      rewriteResponse(fields, response)
+      if (filter !== undefined) filterFields(fields, filter)
+    }
+    changes = { rewrite, edit }
     return sender.send({ endpoint, machine, headers, edgeCookies, changes })
   }
   const send = (endpoint: Endpoint): ReturnType<typeof sender.send> => {
@@ -104,7 +118,18 @@ export const sendToMachine = <A>(
   }))
 }
 
+/** What the platform keeps for itself is treated as what the machine's edge does. */
+const withReserved = (
+  capabilities: MachineHop["capabilities"],
+  isolateCookies: CookieIsolation | false,
+): MachineHop["capabilities"] => {
+  const reserved = isolateCookies === false ? undefined : isolateCookies.reserved
+  if (reserved === undefined || reserved.length === 0) return capabilities
+  const { interceptedHeaders, edgeCookies = [] } = capabilities
+  return { interceptedHeaders, edgeCookies: [...edgeCookies, ...reserved] }
+}
+
 // Of a type that no provider has; `reach` fails with the field.
-const none = { interceptedHeaders: [] }
+const none: MachineHop["capabilities"] = { interceptedHeaders: [] }
 
 const ignore = (): void => {}

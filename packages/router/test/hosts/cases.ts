@@ -164,6 +164,55 @@ const fields: readonly HostCase[] = [
     },
   },
   {
+    title: "the platform's cookies, on both ways",
+    request: get("Cookie: a=1; platform_session=x; b=2; __Host-platform-csrf=y;  c=3"),
+    responds: ok(
+      "ok",
+      "Set-Cookie: platform_session=evil",
+      "Set-Cookie: =__Host-platform-csrf=evil",
+      "Set-Cookie: platform=1",
+    ),
+    expected: {
+      app: { fields: { cookie: ["a=1; b=2;  c=3"] } },
+      client: { fields: { "set-cookie": ["platform=1"] } },
+    },
+  },
+  {
+    title: "cookies with `Domain`",
+    request: get(),
+    responds: ok(
+      "ok",
+      "Set-Cookie: a=1; Domain=iterate.app; Path=/",
+      "Set-Cookie: b=2; Domain=misha.iterate.app; Path=/",
+    ),
+    expected: {
+      app: {},
+      client: { fields: { "set-cookie": ["a=1; Path=/", "b=2; Domain=misha.iterate.app; Path=/"] } },
+    },
+  },
+  {
+    title: "fields that a browser applies to more than the app",
+    request: get(),
+    responds: ok(
+      "ok",
+      'Clear-Site-Data: "cookies"',
+      "Strict-Transport-Security: max-age=60; includeSubDomains; preload",
+      'NEL: {"report_to":"a","max_age":60}',
+      "X-Kept: 1",
+    ),
+    expected: {
+      app: {},
+      client: {
+        fields: {
+          "clear-site-data": [],
+          "strict-transport-security": ["max-age=60"],
+          nel: [],
+          "x-kept": ["1"],
+        },
+      },
+    },
+  },
+  {
     title: "names of fields, as they are written",
     request: get("X-PoWeRed: 1"),
     responds: ok("ok", "X-ShOuTed: 1"),

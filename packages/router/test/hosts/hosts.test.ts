@@ -101,6 +101,9 @@ describe.each(names)("%s", (name) => {
           "Sec-WebSocket-Protocol: chat",
           "Set-Cookie: a=1",
           "Set-Cookie: b=2",
+          "Set-Cookie: c=3; Domain=iterate.app",
+          "Set-Cookie: platform_session=evil",
+          'Clear-Site-Data: "*"',
           "X-Own: 1",
           "X-Iterate-Secret: 1",
           "Fly-Replay: app=other",
@@ -118,11 +121,13 @@ describe.each(names)("%s", (name) => {
       101,
       [createHash("sha1").update("AAAAAAAAAAAAAAAAAAAAAA==258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest("base64")],
       ["chat"],
-      ["a=1", "b=2"],
+      ["a=1", "b=2", "c=3"],
       ["1"],
     ])
     const others = head!.fields.map(([each]) => each.toLowerCase())
-    expect(others.filter((each) => /^(?:x-iterate|fly-|x-accel|alt-svc|date|cache-control)/.test(each))).toEqual([])
+    expect(others.filter((each) => /^(?:x-iterate|fly-|x-accel|alt-svc|clear-|date|cache-control)/.test(each))).toEqual(
+      [],
+    )
     // A masked text frame, RFC 6455 §5.7; the app responds with an unmasked one.
     await client.write(octets("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"))
     await app.until(

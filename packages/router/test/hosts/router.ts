@@ -20,5 +20,7 @@ export const routerFor = ({ machine, port, signingKey }: RouterSetup): Router =>
     store: memoryStore({ "p:misha": attached, "p:other": attached }),
     providers: [local()],
     signingKey,
+    isolateCookies: { reserved: ["platform_session", "__Host-platform-*"] },
+    filterResponseHeaders: true,
   })
 }
