@@ -89,7 +89,7 @@ describe("a failure", () => {
     expect(body).toMatch(/^\{[^\n]*\}\n$/)
     expect(JSON.parse(body)).toEqual({
       error: "PORT_CLOSED",
-      message: "Port 4096 is not listening yet. Start the app there, on localhost or on every address.",
+      message: "Port 4096 is not listening yet. Start the app in the machine, on localhost or on every address.",
       docs,
       retryable: true,
       requestId: "abc-1",
@@ -100,7 +100,7 @@ describe("a failure", () => {
     const { body, header } = make(forwardErrors.PortClosed, { ...about, format: "text" })
     expect(header("content-type")).toBe("text/plain; charset=utf-8")
     expect(body).toBe(
-      "502 PORT_CLOSED: Port 4096 is not listening yet. Start the app there, on localhost or on every address." +
+      "502 PORT_CLOSED: Port 4096 is not listening yet. Start the app in the machine, on localhost or on every address." +
         ` Try again in 1 s. (request abc-1, ${docs})\n`,
     )
     expect(make(row, { format: "text" }).body).toBe("403 NO_ENTRY: R&D is <closed>. Ask v1.2. Bye.\n")
