@@ -3,20 +3,31 @@ import * as h from "./harness.ts"
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n"
 
+/** The first connection to an app that a request leads to, while time stands still. */
+const opened = async (sent: string) => {
+  h.holdTime()
+  const apps = await h.listenApp()
+  const front = await h.listen((request) => h.asSent(request, apps.port))
+  const client = await front.connect()
+  client.send(sent)
+  return { front, client, app: await apps.connection(0) }
+}
+
+/** A whole exchange on a connection of its own: what could have been written meanwhile has been. */
+const exchangeMeanwhile = async (front: Awaited<ReturnType<typeof opened>>["front"]) => {
+  const other = await front.connect()
+  other.send("BAD\r\n\r\n")
+  await other.over()
+}
+
 describe("a client that waits for 100 Continue", () => {
+  const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+
   it("gets it from the engine after 50 ms in which the app says none, and not before", async () => {
-    h.holdTime()
-    const apps = await h.listenApp()
-    const front = await h.listen((request) => h.asSent(request, apps.port))
-    const client = await front.connect()
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
-    const app = await apps.connection(0)
+    const { front, client, app } = await opened(post)
     await app.until("\r\n\r\n")
     h.passes(49)
-    // A whole exchange meanwhile: what could have been written to the client has been.
-    const other = await front.connect()
-    other.send("BAD\r\n\r\n")
-    await other.over()
+    await exchangeMeanwhile(front)
     expect(client.text).toBe("")
     h.passes(1 + h.SCANS_MS)
     expect(await client.until("\r\n\r\n")).toBe(CONTINUE)
@@ -27,12 +38,7 @@ describe("a client that waits for 100 Continue", () => {
   })
 
   it("gets the app's own at once, however the time stands", async () => {
-    h.holdTime()
-    const apps = await h.listenApp()
-    const front = await h.listen((request) => h.asSent(request, apps.port))
-    const client = await front.connect()
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
-    const app = await apps.connection(0)
+    const { client, app } = await opened(post)
     await app.until("\r\n\r\n")
     app.send(CONTINUE)
     expect(await client.until("\r\n\r\n")).toBe(CONTINUE)
@@ -43,16 +49,9 @@ describe("a client that expects 100 Continue and sends its body in the same pack
   const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello"
   /** A request whose head has reached the app, after a whole exchange in which its body could have. */
   const begun = async (sent = post) => {
-    h.holdTime()
-    const apps = await h.listenApp()
-    const front = await h.listen((request) => h.asSent(request, apps.port))
-    const client = await front.connect()
-    client.send(sent)
-    const app = await apps.connection(0)
+    const { front, client, app } = await opened(sent)
     const head = await app.until("\r\n\r\n")
-    const other = await front.connect()
-    other.send("BAD\r\n\r\n")
-    await other.over()
+    await exchangeMeanwhile(front)
     expect([head.split("\r\n\r\n")[1], app.text]).toEqual(["", ""])
     return { client, app }
   }
@@ -98,12 +97,7 @@ describe("a client that expects 100 Continue and sends its body in the same pack
 
 describe("while time stands still, so that nothing can wait for it", () => {
   it("the first bytes of a request's body reach the app, and those of a response the client", async () => {
-    h.holdTime()
-    const apps = await h.listenApp()
-    const front = await h.listen((request) => h.asSent(request, apps.port))
-    const client = await front.connect()
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nfirst")
-    const app = await apps.connection(0)
+    const { client, app } = await opened("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nfirst")
     expect(await app.until("first")).toMatch(/\r\n\r\nfirst$/)
     app.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
     expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 200 /)
