@@ -7,7 +7,7 @@ export interface Destination {
   readonly machine: Machine
   /** The port inside, 1 to 65535. */
   readonly port: number
-  /** One for each endpoint that the provider may give. */
+  /** One for each endpoint that the provider may give: without the port where one endpoint leads to every port. */
   readonly key: string
 }
 
@@ -20,7 +20,11 @@ export const destinationOf = (
   const invalid = invalidRecord(machine)
   if (invalid !== undefined) return invalid
   const provider = providers.get(machine.type)
-  if (provider !== undefined) return { provider, machine, port, key: endpointKey(machine, port) }
+  if (provider !== undefined) {
+    // The port is the client's choice: a key that holds it lets one client ask the vendor, and fill the tables, at will.
+    const key = endpointKey(machine, provider.capabilities.ports === "any" ? 0 : port)
+    return { provider, machine, port, key }
+  }
   const types = [...providers.keys()]
   const accepted = types.length === 0 ? "of a provider, and none is configured" : `one of ${types.join(", ")}`
   return new MachineRecordInvalid({ ...machineRef(machine), field: "type", accepted })
