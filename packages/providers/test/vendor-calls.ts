@@ -2,6 +2,7 @@ import { defaultHeaderNames } from "@project-ingress/forward"
 import * as Effect from "effect/Effect"
 import { MachineNotFound, MachineNotRunning, ProviderAuth, ProviderRateLimited } from "../src/contract/errors.ts"
 import { ProviderUnavailable, machineRef } from "../src/contract/errors.ts"
+import type { ProviderError } from "../src/contract/errors.ts"
 import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import type { AttemptRequest } from "../src/machines/attempt-request.ts"
 import { makeMachines } from "../src/machines/machines.ts"
@@ -20,6 +21,8 @@ export interface Cost {
 export interface Vendor {
   readonly resolve?: (machine: Machine) => Error | undefined
   readonly start?: (machine: Machine) => Error
+  /** What every call waits for. */
+  readonly until?: Promise<void>
   /** How many calls it takes from everybody, before it limits the rate. */
   readonly quota?: number
   /** The head of the response of an attacked machine. */
@@ -28,6 +31,7 @@ export interface Vendor {
 }
 
 const retryAfterMs = 60_000
+const stay = new AbortController().signal
 
 /** A platform with two tenants at one vendor: `mallory` and `neighbour`. */
 export const platform = (vendor: Vendor = {}) => {
@@ -52,6 +56,7 @@ export const platform = (vendor: Vendor = {}) => {
     },
     async resolve(machine) {
       called(machine)
+      await vendor.until
       const error = attacked(machine) ? vendor.resolve?.(machine) : undefined
       if (error !== undefined) throw error
       return { origin: `http://${machine.externalId}.test`, epoch: "1", ttlMs: 30_000, uptimeMs: 3_600_000 }
@@ -69,26 +74,40 @@ export const platform = (vendor: Vendor = {}) => {
   }
   const machines = makeMachines({ providers: [provider], ...vendor.options })
 
-  /** One request of a visitor; resolves with the status, or the tag of the error. */
-  const visit = async (tenant: string, { machine = "1", port = 3000 } = {}): Promise<number | string> => {
-    const record: Machine = { id: `${tenant}-${machine}`, type: "vendor", externalId: `${tenant}-${machine}`, metadata: {} }
+  /** One request of a visitor; resolves with the status, or the error. */
+  const request = async (
+    tenant: string,
+    { machine = "1", port = 3000, signal = stay } = {},
+  ): Promise<number | ProviderError> => {
+    const record: Machine = {
+      id: `${tenant}-${machine}`,
+      type: "vendor",
+      externalId: `${tenant}-${machine}`,
+      metadata: {},
+    }
     const { status, error } = tenant === "mallory" ? (vendor.reply ?? { status: 200 }) : { status: 200 }
     const head: Readonly<Record<string, string | undefined>> = {
       [defaultHeaderNames.stamp]: "1",
       [defaultHeaderNames.error]: error,
     }
-    const request: AttemptRequest<number> & { readonly owner: string } = {
+    const attempt: AttemptRequest<number> & { readonly owner: string } = {
       owner: tenant,
       send: () => Effect.succeed({ status, header: (name) => head[name], response: status }),
       discard: () => {},
       replayable: () => true,
     }
     return Effect.runPromise(
-      Effect.match(machines.reach(record, port, request), {
+      Effect.match(machines.reach(record, port, attempt), {
         onSuccess: ({ response }) => response,
-        onFailure: ({ _tag }) => _tag,
+        onFailure: (error): number | ProviderError => error,
       }),
+      { signal },
     )
+  }
+  /** The status of one request, or the tag of its error. */
+  const visit = async (...[tenant, where]: Parameters<typeof request>): Promise<number | string> => {
+    const outcome = await request(tenant, where)
+    return typeof outcome === "number" ? outcome : outcome._tag
   }
   const callsOf = (tenant: string): number =>
     [...calls].reduce((sum, [machine, count]) => sum + (machine.startsWith(tenant) ? count : 0), 0)
@@ -104,7 +123,7 @@ export const platform = (vendor: Vendor = {}) => {
     }
     return { requests, calls: callsOf("mallory"), neighbour: { ...neighbour, calls: callsOf("neighbour") } }
   }
-  return { visit, attack, callsOf, refused: () => refused }
+  return { visit, failureOf: request, attack, callsOf, refused: () => refused }
 }
 
 /** The attacks, by what a client does. */

@@ -63,7 +63,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
 
   const reach = <A>(machine: Machine, port: number, request: AttemptRequest<A>) =>
     Effect.suspend((): Effect.Effect<ReachedResponse<A>, ProviderError> => {
-      const to = destinationOf(providers, machine, port)
+      const to = destinationOf(providers, machine, port, request.owner)
       if (to instanceof MachineRecordInvalid) return Effect.fail(to)
       if (to.provider.keepAlive === undefined) return send(to, request)
       return Effect.map(send(to, request), (received) => {

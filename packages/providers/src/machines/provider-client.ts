@@ -1,21 +1,26 @@
 import * as Effect from "effect/Effect"
 import { validEndpoint } from "../contract/validate.ts"
-import { endpointKeyPrefix, machineKey } from "./destination.ts"
+import { endpointKeyPrefix, machineEntry, machineKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
+import type { Shared } from "./divided-table.ts"
 import { makeEndpointCache } from "./endpoint-cache.ts"
 import type { ProviderError } from "../contract/errors.ts"
-import { fromPromise } from "./from-promise.ts"
+import { fromPromise, providerError } from "./from-promise.ts"
+import { makeRecentFailures } from "./recent-failures.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import type { Endpoint, MachineStatus } from "../contract/machine-provider.ts"
 import { withTimeout } from "./with-timeout.ts"
 
-/** De-duplicated, time-limited calls to providers, and what they resolved. */
+/** De-duplicated, time-limited calls to providers, and what came of them. */
 export interface ProviderClient {
   /** The machine's endpoint, if it is known and not expired. */
   readonly cached: (to: Destination) => Endpoint | undefined
-  /** The machine's endpoint: the cached one, or what its provider resolves. */
+  /** The machine's endpoint: the cached one, or what its provider resolves. A recent failure counts without another call. */
   readonly endpoint: (to: Destination) => Effect.Effect<Endpoint, ProviderError>
-  /** What its provider resolves, for work that several requests share. Rejects with what the adapter rejects with, or the signal's reason. */
+  /**
+   * What its provider resolves now, for work that several requests share and that waits between its calls. Rejects with what
+   * the adapter rejects with, or the signal's reason.
+   */
   readonly resolvePromise: (to: Destination, signal: AbortSignal) => Promise<Endpoint>
   /** What the machine is doing; `undefined` if the provider has no `status`. */
   readonly status: (to: Destination) => Effect.Effect<MachineStatus | undefined, ProviderError>
@@ -23,44 +28,84 @@ export interface ProviderClient {
   readonly store: (to: Destination, endpoint: Endpoint) => Endpoint
   /** Forgets an endpoint that failed, unless a newer one took its place. */
   readonly forget: (to: Destination, endpoint: Endpoint) => void
-  /** Forgets all endpoints of a machine. */
+  /** Forgets all endpoints of a machine, and its failures. */
   readonly forgetMachine: (type: string, externalId: string) => void
+  /** Why the machine could not be started a moment ago. */
+  readonly startFailure: (to: Destination) => ProviderError | undefined
+  /** Keeps why the machine could not be started, for the requests of the next moment. */
+  readonly startFailed: (to: Destination, error: ProviderError) => void
 }
 
 /** `timeoutMs`: how long one call may take. */
 export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }): ProviderClient => {
   const endpoints = makeEndpointCache()
+  const failures = makeRecentFailures()
   const statuses = makeSingleFlight<MachineStatus>({ abortWhenAbandoned: true })
 
-  // The time-out belongs to the call and not to the request that made it first: others may be waiting for its result.
-  const resolvePromise: ProviderClient["resolvePromise"] = ({ provider, machine, port, key }, signal) => {
-    const load = async (signal: AbortSignal): Promise<Endpoint> => {
-      const endpoint = await withTimeout(timeoutMs, signal, (signal) => provider.resolve(machine, { port, signal }))
-      return validEndpoint(endpoint, machine)
+  /** One call. The time-out is its own and not that of the request that made it first: others may be waiting for its result. */
+  const call = async <A>(
+    to: Destination,
+    entry: Shared,
+    signal: AbortSignal,
+    run: (signal: AbortSignal) => Promise<A>,
+  ): Promise<A> => {
+    try {
+      const value = await withTimeout(timeoutMs, signal, run)
+      failures.delete(entry)
+      return value
+    } catch (cause) {
+      // Who stopped waiting learned nothing of the provider.
+      if (!signal.aborted) failures.set(entry, providerError(cause, to.machine))
+      throw cause
     }
-    return endpoints.load(key, load, signal)
+  }
+
+  const resolvePromise: ProviderClient["resolvePromise"] = (to, signal) => {
+    const { provider, machine, port } = to
+    const load = (signal: AbortSignal): Promise<Endpoint> =>
+      call(to, resolveEntry(to), signal, async (signal) =>
+        validEndpoint(await provider.resolve(machine, { port, signal }), machine),
+      )
+    return endpoints.load(to, load, signal)
   }
 
   return {
-    cached: ({ key }) => endpoints.get(key),
+    cached: (to) => endpoints.get(to),
     resolvePromise,
     endpoint: (to) =>
       Effect.suspend(() => {
-        const known = endpoints.get(to.key)
+        const known = endpoints.get(to)
         if (known !== undefined) return Effect.succeed(known)
+        const failed = failures.get(resolveEntry(to))
+        if (failed !== undefined) return Effect.fail(failed)
         return fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
       }),
-    status: (to) => {
-      const { provider, machine } = to
-      if (provider.status === undefined) return Effect.succeed(undefined)
-      const load = (signal: AbortSignal) =>
-        withTimeout(timeoutMs, signal, (signal) => provider.status!(machine, { signal }))
-      return fromPromise("Machines.status", machine, (signal) =>
-        statuses.join(machineKey(to), load, signal).then(({ value }) => value),
-      )
+    status: (to) =>
+      Effect.suspend((): Effect.Effect<MachineStatus | undefined, ProviderError> => {
+        const { provider, machine } = to
+        if (provider.status === undefined) return Effect.succeed(undefined)
+        const entry = machineEntry(to, " status")
+        const failed = failures.get(entry)
+        if (failed !== undefined) return Effect.fail(failed)
+        const load = (signal: AbortSignal) => call(to, entry, signal, (signal) => provider.status!(machine, { signal }))
+        return fromPromise("Machines.status", machine, (signal) =>
+          statuses.join(machineKey(to), load, signal).then(({ value }) => value),
+        )
+      }),
+    store: (to, endpoint) => {
+      const stored = endpoints.set(to, validEndpoint(endpoint, to.machine))
+      failures.delete(resolveEntry(to))
+      return stored
     },
-    store: ({ machine, key }, endpoint) => endpoints.set(key, validEndpoint(endpoint, machine)),
-    forget: ({ key }, endpoint) => endpoints.delete(key, endpoint),
-    forgetMachine: (type, externalId) => endpoints.deleteAll(endpointKeyPrefix(type, externalId)),
+    forget: (to, endpoint) => endpoints.delete(to, endpoint),
+    forgetMachine: (type, externalId) => {
+      const keyPrefix = endpointKeyPrefix(type, externalId)
+      endpoints.deleteAll(keyPrefix)
+      failures.deleteAll(keyPrefix)
+    },
+    startFailure: (to) => failures.get(machineEntry(to, " start")),
+    startFailed: (to, error) => failures.set(machineEntry(to, " start"), error),
   }
 }
+
+const resolveEntry = ({ share, key }: Destination): Shared => ({ share, key: `${key} resolve` })

@@ -48,7 +48,7 @@ export const sendToMachine = <A>(
   sender: Sender<A>,
 ): Effect.Effect<MachineResponse<A>, RouterError, Machines> =>
   Machines.use((machines) => {
-    const { machine, port, settings, target } = route
+    const { machine, port, settings, target, record } = route
     const { scheme, host } = request
     const capabilities: MachineHop["capabilities"] = machines.provider(machine.type)?.capabilities ?? none
     const { edgeCookies } = capabilities
@@ -92,7 +92,7 @@ export const sendToMachine = <A>(
     }
 
     return Effect.map(
-      machines.reach<A>(machine, port, { ...sender, send }),
+      machines.reach<A>(machine, port, { ...sender, send, owner: record.owner }),
       ({ response, status, stamped, header }) => ({
         _tag: "Machine",
         response,
