@@ -1,3 +1,4 @@
+import { SendFailure } from "@project-ingress/forward/fetch"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import {
   MachineNotFound,
@@ -48,23 +49,21 @@ describe("failures are kept for a moment", () => {
     expect(await at(name)).toMatchObject({ requests: 1_000, calls })
   })
 
-  const kept = async (resolve: (machine: Machine) => Error, ms: number): Promise<void> => {
+  it.each<[string, number, (machine: Machine) => Error]>([
+    ["a vendor's failure", 500, (machine) => new ProviderUnavailable({ ...machineRef(machine), reason: "HTTP 500" })],
+    ["a stopped machine", 1_000, (machine) => new MachineNotRunning({ ...machineRef(machine), state: "stopped" })],
+    ["a deleted machine", 5_000, (machine) => new MachineNotFound(machineRef(machine))],
+    ["a rejected credential", 10_000, (machine) => new ProviderAuth(machineRef(machine))],
+  ])("%s for %i ms, or up to a quarter less", async (_, ms, failure) => {
     let failing = true
-    const { visit, callsOf } = platform({ resolve: (machine) => (failing ? resolve(machine) : undefined) })
+    const { visit, callsOf } = platform({ resolve: (machine) => (failing ? failure(machine) : undefined) })
     expect(await visit("mallory")).not.toBe(200)
     failing = false
     vi.advanceTimersByTime(ms * 0.75 - 1)
     expect(await visit("mallory")).not.toBe(200)
     expect(callsOf("mallory")).toBe(1)
-    vi.advanceTimersByTime(ms * 0.5 + 2)
+    vi.advanceTimersByTime(ms * 0.25 + 2)
     expect(await visit("mallory")).toBe(200)
-  }
-
-  it("a vendor's failure for half a second, a wrong credential for ten", async () => {
-    await kept((machine) => new ProviderUnavailable({ ...machineRef(machine), reason: "HTTP 500" }), 500)
-    await kept((machine) => new MachineNotRunning({ ...machineRef(machine), state: "stopped" }), 1_000)
-    await kept((machine) => new MachineNotFound(machineRef(machine)), 5_000)
-    await kept((machine) => new ProviderAuth(machineRef(machine)), 10_000)
   })
 
   it("a 429 for at least as long as the vendor says, and the visitor hears how long that still is", async () => {
@@ -92,5 +91,36 @@ describe("failures are kept for a moment", () => {
     resolve()
     expect(await visit("mallory")).toBe(200)
     expect(callsOf("mallory")).toBe(2)
+  })
+})
+
+describe("the failures of one machine", () => {
+  it("cost ten calls at once and one more a second, if it answers a stamped 421 for ever", async () => {
+    expect(await at("a machine that answers a stamped 421 for ever")).toMatchObject({ requests: 1_000, calls: 11 })
+    const { visit, callsOf } = platform({ reply: { status: 421, error: "MACHINE_MISMATCH" } })
+    for (let i = 0; i < 100; i++) expect(await visit("mallory")).toBe("MachineMismatch")
+    vi.advanceTimersByTime(3_000)
+    for (let i = 0; i < 100; i++) expect(await visit("mallory")).toBe("MachineMismatch")
+    expect(callsOf("mallory")).toBe(11 + 3)
+  })
+
+  it("cost as much if its proxy refuses every connection, and keep their meaning", async () => {
+    const { visit, callsOf } = platform({ reply: new SendFailure("refused", "no") })
+    for (let i = 0; i < 1_000; i++) expect(await visit("mallory")).toBe("PortClosed")
+    expect(callsOf("mallory")).toBe(11)
+  })
+
+  it("do not keep a machine that moved from being found", async () => {
+    let moved = false
+    const { visit } = platform({
+      originOf: (machine) => `http://${machine.externalId}.${moved ? "new" : "old"}`,
+      replyOf: (origin) =>
+        moved && origin.endsWith("old") ? { status: 421, error: "MACHINE_MISMATCH" } : { status: 200 },
+    })
+    await visit("mallory")
+    moved = true
+    expect(await Promise.all(Array.from({ length: 100 }, () => visit("mallory")))).toEqual(
+      Array.from({ length: 100 }, () => 200),
+    )
   })
 })

@@ -1,4 +1,5 @@
 import { defaultHeaderNames } from "@project-ingress/forward"
+import { SendFailure } from "@project-ingress/forward/fetch"
 import * as Effect from "effect/Effect"
 import { MachineNotFound, MachineNotRunning, ProviderAuth, ProviderRateLimited } from "../src/contract/errors.ts"
 import { ProviderUnavailable, machineRef } from "../src/contract/errors.ts"
@@ -17,6 +18,8 @@ export interface Cost {
   readonly neighbour: { readonly requests: number; readonly served: number; readonly calls: number }
 }
 
+type Reply = SendFailure | Readonly<{ status: number; error?: string }>
+
 /** A vendor as the attacked machines find it: each may fail in its own way. */
 export interface Vendor {
   readonly resolve?: (machine: Machine) => Error | undefined
@@ -26,7 +29,10 @@ export interface Vendor {
   /** How many calls it takes from everybody, before it limits the rate. */
   readonly quota?: number
   /** The head of the response of an attacked machine. */
-  readonly reply?: Readonly<{ status: number; error?: string }>
+  readonly reply?: Reply
+  /** The same, by where it was sent. */
+  readonly replyOf?: (origin: string) => Reply
+  readonly originOf?: (machine: Machine) => string
   readonly options?: Partial<MachinesOptions>
 }
 
@@ -35,6 +41,7 @@ const stay = new AbortController().signal
 
 /** A platform with two tenants at one vendor: `mallory` and `neighbour`. */
 export const platform = (vendor: Vendor = {}) => {
+  const { originOf = (machine: Machine) => `http://${machine.externalId}.test` } = vendor
   const calls = new Map<string, number>()
   let total = 0
   let refused = 0
@@ -59,7 +66,7 @@ export const platform = (vendor: Vendor = {}) => {
       await vendor.until
       const error = attacked(machine) ? vendor.resolve?.(machine) : undefined
       if (error !== undefined) throw error
-      return { origin: `http://${machine.externalId}.test`, epoch: "1", ttlMs: 30_000, uptimeMs: 3_600_000 }
+      return { origin: originOf(machine), epoch: "1", ttlMs: 30_000, uptimeMs: 3_600_000 }
     },
     async status(machine) {
       called(machine)
@@ -85,14 +92,18 @@ export const platform = (vendor: Vendor = {}) => {
       externalId: `${tenant}-${machine}`,
       metadata: {},
     }
-    const { status, error } = tenant === "mallory" ? (vendor.reply ?? { status: 200 }) : { status: 200 }
-    const head: Readonly<Record<string, string | undefined>> = {
-      [defaultHeaderNames.stamp]: "1",
-      [defaultHeaderNames.error]: error,
-    }
-    const attempt: AttemptRequest<number> & { readonly owner: string } = {
+    const replyFrom = (origin: string): Reply =>
+      (tenant === "mallory" ? (vendor.replyOf?.(origin) ?? vendor.reply) : undefined) ?? { status: 200 }
+    const attempt: AttemptRequest<number> = {
       owner: tenant,
-      send: () => Effect.succeed({ status, header: (name) => head[name], response: status }),
+      send: ({ origin }) => {
+        const reply = replyFrom(origin)
+        if (reply instanceof SendFailure) return Effect.fail(reply)
+        const { status, error } = reply
+        const { stamp, error: code } = defaultHeaderNames
+        const header = (name: string) => (name === stamp ? "1" : name === code ? error : undefined)
+        return Effect.succeed({ status, header, response: status })
+      },
       discard: () => {},
       replayable: () => true,
     }

@@ -11,6 +11,8 @@ export type LoadEndpoint = (signal: AbortSignal) => Promise<Endpoint>
 export interface EndpointCache {
   /** What is known and not expired. */
   get(of: Shared): Endpoint | undefined
+  /** Whether a request is loading it. */
+  isLoading(of: Shared): boolean
   /** Loads it and stores it, or waits until another request has. Rejects as `load` does, or with the signal's reason. */
   load(of: Shared, load: LoadEndpoint, signal: AbortSignal): Promise<Endpoint>
   /** Stores an endpoint for as long as it says, and gives it back. */
@@ -43,6 +45,7 @@ export const makeEndpointCache = (options: Pick<SingleFlightOptions, "diesWithRe
       entries.delete(of)
       return undefined
     },
+    isLoading: ({ key }) => loading.waiting(key) !== undefined,
     async load(of, load, signal) {
       const loadAndSet = (signal: AbortSignal) => load(signal).then((endpoint) => set(of, endpoint))
       const { value, led } = await loading.join(of.key, loadAndSet, signal)

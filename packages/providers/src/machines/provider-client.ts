@@ -1,10 +1,12 @@
 import * as Effect from "effect/Effect"
 import { validEndpoint } from "../contract/validate.ts"
-import { endpointKeyPrefix, machineEntry, machineKey } from "./destination.ts"
+import { endpointKeyPrefix, machineEntry } from "./destination.ts"
 import type { Destination } from "./destination.ts"
+import { makeDividedTable } from "./divided-table.ts"
 import type { Shared } from "./divided-table.ts"
 import { makeEndpointCache } from "./endpoint-cache.ts"
 import type { ProviderError } from "../contract/errors.ts"
+import { makeFailureBudget } from "./failure-budget.ts"
 import { fromPromise, providerError } from "./from-promise.ts"
 import { makeRecentFailures } from "./recent-failures.ts"
 import { makeSingleFlight } from "./single-flight.ts"
@@ -22,12 +24,19 @@ export interface ProviderClient {
    * the adapter rejects with, or the signal's reason.
    */
   readonly resolvePromise: (to: Destination, signal: AbortSignal) => Promise<Endpoint>
-  /** What the machine is doing; `undefined` if the provider has no `status`. */
+  /**
+   * What the machine is doing, or was when its failures could still cause a call; `undefined` if the provider has no `status`.
+   */
   readonly status: (to: Destination) => Effect.Effect<MachineStatus | undefined, ProviderError>
   /** Stores an endpoint that the provider gave without being asked. Throws `MachineRecordInvalid` if it is invalid. */
   readonly store: (to: Destination, endpoint: Endpoint) => Endpoint
-  /** Forgets an endpoint that failed, unless a newer one took its place. */
+  /**
+   * Forgets an endpoint that failed, unless a newer one took its place, or the machine's failures have caused too many calls by
+   * now: it then stays for as long as it may be used.
+   */
   readonly forget: (to: Destination, endpoint: Endpoint) => void
+  /** The machine's endpoint after one failed: a newer one, what its provider resolves now, or the same if `forget` keeps it. */
+  readonly refreshed: (to: Destination, failed: Endpoint) => Effect.Effect<Endpoint, ProviderError>
   /** Forgets all endpoints of a machine, and its failures. */
   readonly forgetMachine: (type: string, externalId: string) => void
   /** Why the machine could not be started a moment ago. */
@@ -40,6 +49,8 @@ export interface ProviderClient {
 export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }): ProviderClient => {
   const endpoints = makeEndpointCache()
   const failures = makeRecentFailures()
+  const budget = makeFailureBudget()
+  const lastStatuses = makeDividedTable<MachineStatus>()
   const statuses = makeSingleFlight<MachineStatus>({ abortWhenAbandoned: true })
 
   /** One call. The time-out is its own and not that of the request that made it first: others may be waiting for its result. */
@@ -69,16 +80,26 @@ export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }
     return endpoints.load(to, load, signal)
   }
 
+  const endpoint: ProviderClient["endpoint"] = (to) =>
+    Effect.suspend(() => {
+      const known = endpoints.get(to)
+      if (known !== undefined) return Effect.succeed(known)
+      const failed = failures.get(resolveEntry(to))
+      if (failed !== undefined) return Effect.fail(failed)
+      return fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
+    })
+
   return {
     cached: (to) => endpoints.get(to),
     resolvePromise,
-    endpoint: (to) =>
+    endpoint,
+    refreshed: (to, failed) =>
       Effect.suspend(() => {
         const known = endpoints.get(to)
-        if (known !== undefined) return Effect.succeed(known)
-        const failed = failures.get(resolveEntry(to))
-        if (failed !== undefined) return Effect.fail(failed)
-        return fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
+        const replaced = known === undefined ? endpoints.isLoading(to) : known !== failed
+        if (!replaced && !budget.take(machineEntry(to))) return Effect.succeed(failed)
+        endpoints.delete(to, failed)
+        return endpoint(to)
       }),
     status: (to) =>
       Effect.suspend((): Effect.Effect<MachineStatus | undefined, ProviderError> => {
@@ -87,9 +108,15 @@ export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }
         const entry = machineEntry(to, " status")
         const failed = failures.get(entry)
         if (failed !== undefined) return Effect.fail(failed)
+        if (statuses.waiting(entry.key) === undefined && !budget.take(machineEntry(to))) {
+          return Effect.succeed(lastStatuses.get(entry))
+        }
         const load = (signal: AbortSignal) => call(to, entry, signal, (signal) => provider.status!(machine, { signal }))
         return fromPromise("Machines.status", machine, (signal) =>
-          statuses.join(machineKey(to), load, signal).then(({ value }) => value),
+          statuses.join(entry.key, load, signal).then(({ value }) => {
+            lastStatuses.set(entry, value)
+            return value
+          }),
         )
       }),
     store: (to, endpoint) => {
@@ -97,11 +124,14 @@ export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }
       failures.delete(resolveEntry(to))
       return stored
     },
-    forget: (to, endpoint) => endpoints.delete(to, endpoint),
+    forget: (to, endpoint) => {
+      if (endpoints.get(to) === endpoint && budget.take(machineEntry(to))) endpoints.delete(to, endpoint)
+    },
     forgetMachine: (type, externalId) => {
       const keyPrefix = endpointKeyPrefix(type, externalId)
       endpoints.deleteAll(keyPrefix)
       failures.deleteAll(keyPrefix)
+      lastStatuses.deleteAll(keyPrefix)
     },
     startFailure: (to) => failures.get(machineEntry(to, " start")),
     startFailed: (to, error) => failures.set(machineEntry(to, " start"), error),

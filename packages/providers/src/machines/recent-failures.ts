@@ -32,6 +32,8 @@ const KEPT_MS: Readonly<Record<ProviderError["_tag"], number>> = {
   UpstreamTimeout: 500,
   UpstreamFailed: 500,
 }
+/** The shortest wish to wait, in ms: "now" would be a call for each request. */
+const MIN_ASKED_MS = 180
 /** The longest that a provider's `retryAfterMs` is obeyed, in ms: one wrong header must not end all service for a day. */
 const MAX_KEPT_MS = 15 * 60_000
 /** Failures that came together do not end together, or their requests would all call the vendor at that moment. */
@@ -56,10 +58,11 @@ export const makeRecentFailures = (): RecentFailures => {
 
 /** How long a failure of a provider counts, in ms. */
 export const keptMs = (error: ProviderError): number => {
-  const asked = Math.min(retryAfterOf(error) ?? 0, MAX_KEPT_MS)
+  const asked = retryAfterOf(error)
+  const ms = asked === undefined ? KEPT_MS[error._tag] : Math.min(Math.max(asked, MIN_ASKED_MS), MAX_KEPT_MS)
   // A vendor that limits the rate is never called sooner than it asks for.
-  if (error._tag === "ProviderRateLimited" && asked > 0) return asked * (1 + JITTER * Math.random())
-  return (asked > 0 ? asked : KEPT_MS[error._tag]) * (1 - JITTER * Math.random())
+  const isMinimum = asked !== undefined && error._tag === "ProviderRateLimited"
+  return ms * (isMinimum ? 1 + JITTER * Math.random() : 1 - JITTER * Math.random())
 }
 
 /** A kept error as of now: its wish to wait is what is left of it. */
