@@ -124,3 +124,73 @@ describe("the failures of one machine", () => {
     )
   })
 })
+
+describe("one owner and the vendor", () => {
+  it("6 000 requests to one project, at a vendor that allows 10 000 calls, leave the calls to others", async () => {
+    const cost = await at("6 000 requests to one project, at a vendor that allows 10 000 calls")
+    expect(cost).toMatchObject({ requests: 6_000, calls: 11 })
+  })
+
+  it("thousands of machines of one owner use a quarter of the calls", async () => {
+    const { visit, callsOf } = platform({ options: { callsPerMinute: 100 } })
+    for (let machine = 0; machine < 1_000; machine++) await visit("mallory", { machine: String(machine) })
+    expect(callsOf("mallory")).toBe(25)
+    expect(await visit("mallory", { machine: "last" })).toBe("ProviderRateLimited")
+    expect(await visit("neighbour")).toBe(200)
+    vi.advanceTimersByTime(60_000 / 25)
+    expect(await visit("mallory", { machine: "last" })).toBe(200)
+  })
+})
+
+describe("a circuit for the vendor", () => {
+  const tenants = Array.from({ length: 100 }, (_, at) => `tenant${at}`)
+
+  it("that limits the rate is opened by three machines in a row, for as long as the vendor says", async () => {
+    const { visit, refused } = platform({ quota: 1 })
+    await visit("tenant0")
+    for (const tenant of tenants.slice(1)) expect(await visit(tenant)).toBe("ProviderRateLimited")
+    expect(refused()).toBe(3)
+    vi.advanceTimersByTime(59_000)
+    for (const tenant of tenants.slice(1)) await visit(tenant)
+    expect(refused()).toBe(3)
+    // Then one call finds out.
+    vi.advanceTimersByTime(17_000)
+    await Promise.all(tenants.slice(4).map((tenant) => visit(tenant)))
+    expect(refused()).toBe(4)
+  })
+
+  it("closes when a call succeeds", async () => {
+    let limited = true
+    const { visit } = platform({
+      everywhere: (machine) =>
+        limited ? new ProviderRateLimited({ ...machineRef(machine), retryAfterMs: 1_000 }) : undefined,
+    })
+    for (const tenant of tenants) expect(await visit(tenant)).toBe("ProviderRateLimited")
+    limited = false
+    vi.advanceTimersByTime(1_251)
+    expect(await visit("tenant0")).toBe(200)
+    for (const tenant of tenants) expect(await visit(tenant)).toBe(200)
+  })
+
+  it("is not opened by one owner whose machines the credential cannot reach", async () => {
+    const { visit, callsOf } = platform({ resolve: (machine) => new ProviderAuth(machineRef(machine)) })
+    for (let machine = 0; machine < 100; machine++) await visit("mallory", { machine: String(machine) })
+    expect(callsOf("mallory")).toBe(100)
+    expect(await visit("neighbour")).toBe(200)
+  })
+
+  it("leaves endpoints that are known in use, while it is open", async () => {
+    let failing = false
+    const { visit, callsOf } = platform({
+      everywhere: (machine) => (failing ? new ProviderAuth(machineRef(machine)) : undefined),
+    })
+    for (const tenant of tenants) await visit(tenant)
+    failing = true
+    vi.advanceTimersByTime(31_000)
+    for (const tenant of tenants) expect(await visit(tenant)).toBe(200)
+    expect(callsOf("tenant")).toBe(100 + 3)
+    expect(await visit("unknown")).toBe("ProviderAuth")
+    vi.advanceTimersByTime(10 * 60_000)
+    expect(await visit("tenant0")).toBe("ProviderAuth")
+  })
+})

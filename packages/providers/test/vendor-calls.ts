@@ -24,6 +24,8 @@ type Reply = SendFailure | Readonly<{ status: number; error?: string }>
 export interface Vendor {
   readonly resolve?: (machine: Machine) => Error | undefined
   readonly start?: (machine: Machine) => Error
+  /** Why `resolve` fails for every machine. */
+  readonly everywhere?: (machine: Machine) => Error | undefined
   /** What every call waits for. */
   readonly until?: Promise<void>
   /** How many calls it takes from everybody, before it limits the rate. */
@@ -64,7 +66,7 @@ export const platform = (vendor: Vendor = {}) => {
     async resolve(machine) {
       called(machine)
       await vendor.until
-      const error = attacked(machine) ? vendor.resolve?.(machine) : undefined
+      const error = vendor.everywhere?.(machine) ?? (attacked(machine) ? vendor.resolve?.(machine) : undefined)
       if (error !== undefined) throw error
       return { origin: originOf(machine), epoch: "1", ttlMs: 30_000, uptimeMs: 3_600_000 }
     },

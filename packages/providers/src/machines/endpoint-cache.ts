@@ -11,6 +11,8 @@ export type LoadEndpoint = (signal: AbortSignal) => Promise<Endpoint>
 export interface EndpointCache {
   /** What is known and not expired. */
   get(of: Shared): Endpoint | undefined
+  /** What was known until a while ago, for when nothing newer can be had. Its credentials have not ended. */
+  stale(of: Shared): Endpoint | undefined
   /** Whether a request is loading it. */
   isLoading(of: Shared): boolean
   /** Loads it and stores it, or waits until another request has. Rejects as `load` does, or with the signal's reason. */
@@ -23,6 +25,8 @@ export interface EndpointCache {
   deleteAll(keyPrefix: string): void
 }
 
+/** How long an endpoint may be used beyond its time, in ms. */
+const MAX_STALE_MS = 10 * 60_000
 /** How long before their end credentials are renewed, in ms: clocks differ, and a request takes its time. */
 const EXPIRY_MARGIN_MS = 30_000
 
@@ -41,9 +45,11 @@ export const makeEndpointCache = (options: Pick<SingleFlightOptions, "diesWithRe
     set,
     get(of) {
       const found = entries.get(of)
-      if (found === undefined || isFresh(found)) return found?.endpoint
-      entries.delete(of)
-      return undefined
+      return found !== undefined && isFresh(found) ? found.endpoint : undefined
+    },
+    stale(of) {
+      const found = entries.get(of)
+      return found !== undefined && isFresh(found, MAX_STALE_MS) ? found.endpoint : undefined
     },
     isLoading: ({ key }) => loading.waiting(key) !== undefined,
     async load(of, load, signal) {
@@ -67,5 +73,5 @@ interface Entry {
 }
 
 /** The end of credentials is a time of day, and compared with one. */
-const isFresh = ({ endpoint, until }: Entry): boolean =>
-  until > performance.now() && (endpoint.expiresAt ?? Infinity) - EXPIRY_MARGIN_MS > Date.now()
+const isFresh = ({ endpoint, until }: Entry, graceMs = 0): boolean =>
+  until + graceMs > performance.now() && (endpoint.expiresAt ?? Infinity) - EXPIRY_MARGIN_MS > Date.now()

@@ -1,23 +1,27 @@
 import * as Effect from "effect/Effect"
 import { validEndpoint } from "../contract/validate.ts"
+import { makeFailureBudget } from "./budget.ts"
 import { endpointKeyPrefix, machineEntry } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { makeDividedTable } from "./divided-table.ts"
 import type { Shared } from "./divided-table.ts"
 import { makeEndpointCache } from "./endpoint-cache.ts"
 import type { ProviderError } from "../contract/errors.ts"
-import { makeFailureBudget } from "./failure-budget.ts"
 import { fromPromise, providerError } from "./from-promise.ts"
 import { makeRecentFailures } from "./recent-failures.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import type { Endpoint, MachineStatus } from "../contract/machine-provider.ts"
+import { isRefusal, makeVendorLimits } from "./vendor-limits.ts"
 import { withTimeout } from "./with-timeout.ts"
 
 /** De-duplicated, time-limited calls to providers, and what came of them. */
 export interface ProviderClient {
   /** The machine's endpoint, if it is known and not expired. */
   readonly cached: (to: Destination) => Endpoint | undefined
-  /** The machine's endpoint: the cached one, or what its provider resolves. A recent failure counts without another call. */
+  /**
+   * The machine's endpoint: the cached one, or what its provider resolves. A recent failure counts without another call. While
+   * the vendor refuses calls, an endpoint counts beyond its time.
+   */
   readonly endpoint: (to: Destination) => Effect.Effect<Endpoint, ProviderError>
   /**
    * What its provider resolves now, for work that several requests share and that waits between its calls. Rejects with what
@@ -39,36 +43,62 @@ export interface ProviderClient {
   readonly refreshed: (to: Destination, failed: Endpoint) => Effect.Effect<Endpoint, ProviderError>
   /** Forgets all endpoints of a machine, and its failures. */
   readonly forgetMachine: (type: string, externalId: string) => void
+  /** Starts the machine, within `ms`. Rejects as `resolvePromise` does. */
+  readonly start: (to: Destination, ms: number, signal: AbortSignal) => Promise<Endpoint | void>
   /** Why the machine could not be started a moment ago. */
   readonly startFailure: (to: Destination) => ProviderError | undefined
   /** Keeps why the machine could not be started, for the requests of the next moment. */
   readonly startFailed: (to: Destination, error: ProviderError) => void
 }
 
-/** `timeoutMs`: how long one call may take. */
-export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }): ProviderClient => {
+/** `timeoutMs`: how long one call may take. `callsPerMinute`: of each provider. */
+export const makeProviderClient = (options: {
+  readonly timeoutMs: number
+  readonly callsPerMinute: number
+}): ProviderClient => {
+  const { timeoutMs } = options
+  const limits = makeVendorLimits(options)
   const endpoints = makeEndpointCache()
   const failures = makeRecentFailures()
   const budget = makeFailureBudget()
   const lastStatuses = makeDividedTable<MachineStatus>()
   const statuses = makeSingleFlight<MachineStatus>({ abortWhenAbandoned: true })
 
-  /** One call. The time-out is its own and not that of the request that made it first: others may be waiting for its result. */
+  /** One call, if its vendor may be called. */
+  const limited = async <A>(
+    to: Destination,
+    ms: number,
+    signal: AbortSignal,
+    run: (signal: AbortSignal) => Promise<A>,
+    onFailure?: (error: ProviderError) => void,
+  ): Promise<A> => {
+    const refused = limits.take(to)
+    if (refused !== undefined) throw refused
+    try {
+      const value = await withTimeout(ms, signal, run)
+      limits.settled(to, undefined)
+      return value
+    } catch (cause) {
+      // Who stopped waiting learned nothing of the provider.
+      if (!signal.aborted) {
+        const error = providerError(cause, to.machine)
+        limits.settled(to, error)
+        onFailure?.(error)
+      }
+      throw cause
+    }
+  }
+
+  /** One call whose failure is kept. The time-out is its own and not that of the request that made it: others may be waiting. */
   const call = async <A>(
     to: Destination,
     entry: Shared,
     signal: AbortSignal,
     run: (signal: AbortSignal) => Promise<A>,
   ): Promise<A> => {
-    try {
-      const value = await withTimeout(timeoutMs, signal, run)
-      failures.delete(entry)
-      return value
-    } catch (cause) {
-      // Who stopped waiting learned nothing of the provider.
-      if (!signal.aborted) failures.set(entry, providerError(cause, to.machine))
-      throw cause
-    }
+    const value = await limited(to, timeoutMs, signal, run, (error) => failures.set(entry, error))
+    failures.delete(entry)
+    return value
   }
 
   const resolvePromise: ProviderClient["resolvePromise"] = (to, signal) => {
@@ -85,8 +115,15 @@ export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }
       const known = endpoints.get(to)
       if (known !== undefined) return Effect.succeed(known)
       const failed = failures.get(resolveEntry(to))
-      if (failed !== undefined) return Effect.fail(failed)
-      return fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
+      const resolved: Effect.Effect<Endpoint, ProviderError> =
+        failed === undefined
+          ? fromPromise("Machines.resolve", to.machine, (signal) => resolvePromise(to, signal))
+          : Effect.fail(failed)
+      return Effect.catch(resolved, (error) => {
+        // The vendor refuses us, which says nothing of the machine.
+        const stale = isRefusal(error) ? endpoints.stale(to) : undefined
+        return stale === undefined ? Effect.fail(error) : Effect.succeed(stale)
+      })
     })
 
   return {
@@ -133,6 +170,8 @@ export const makeProviderClient = ({ timeoutMs }: { readonly timeoutMs: number }
       failures.deleteAll(keyPrefix)
       lastStatuses.deleteAll(keyPrefix)
     },
+    start: (to, ms, signal) =>
+      limited(to, ms, signal, (signal) => Promise.resolve(to.provider.start!(to.machine, { signal }))),
     startFailure: (to) => failures.get(machineEntry(to, " start")),
     startFailed: (to, error) => failures.set(machineEntry(to, " start"), error),
   }

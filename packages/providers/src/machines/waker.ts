@@ -13,7 +13,7 @@ import { isReady } from "./readiness-probe.ts"
 import type { ReadinessProbe } from "./readiness-probe.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
-import { TimedOut, withTimeout } from "./with-timeout.ts"
+import { TimedOut } from "./with-timeout.ts"
 
 type WaitUntil = AttemptRequest<unknown>["waitUntil"]
 
@@ -53,7 +53,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
     for (let round = 0; ; round++) {
       try {
         if (!started) {
-          const given = await withTimeout(wakeTimeoutMs, signal, (signal) => provider.start!(machine, { signal }))
+          const given = await client.start(to, wakeTimeoutMs, signal)
           started = true
           if (given !== undefined && provider.capabilities.ports === "any") endpoint = client.store(to, given)
         }

@@ -78,7 +78,7 @@ export const handle = (settings: RouterSettings) => {
     const proceed = (route: Route) => Effect.flatMapEager(policy.onRoute(route), () => reach(route))
     const proceedElsewhere = (moved: MachineMismatch) =>
       // Looked up even if this request is lost: the next one then finds the machine. Past every cache only as often as its
-      // budget allows, because the machine gave that response, and may for ever.
+      // budget allows, because the machine gave that response, and may forever.
       Effect.flatMap(resolve(refreshes.take(entryOf(moved))), (route) =>
         sender.replayable("no") ? proceed(route) : Effect.fail(moved),
       )
