@@ -24,7 +24,7 @@ const KEPT_MS: Readonly<Record<ProviderError["_tag"], number>> = {
   ProviderRateLimited: 5_000,
   // It may have been one lost connection.
   ProviderUnavailable: 500,
-  // A record that was corrected has a key of its own; what a vendor told of the machine may be right a moment later.
+  // A record that was corrected has a key of its own; what the vendor said of the machine may be right a moment later.
   MachineRecordInvalid: 1_000,
   // No failures of a provider's API; an adapter may throw them all the same.
   MachineMismatch: 500,
