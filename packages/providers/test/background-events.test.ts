@@ -9,7 +9,7 @@ import { makeMachines } from "../src/machines/machines.ts"
 import { taken } from "./taken.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"], now: 1_000_000 })
 })
 afterEach(() => {
   vi.useRealTimers()

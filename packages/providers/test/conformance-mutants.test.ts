@@ -54,6 +54,16 @@ describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
       mutant((right) => ({ status: (machine) => right.status!(machine, { signal: unheard }) })),
     ],
     [
+      "identity.ports",
+      "has an address per port and says it has one for all",
+      mutant((right) => ({
+        resolve: async (machine, options) => ({
+          ...(await right.resolve(machine, options)),
+          origin: `http://127.0.0.1:${options.port}`,
+        }),
+      })),
+    ],
+    [
       "secrets.refused",
       "repeats its token when it is rejected",
       mutant((_, { token }) => ({ resolve: () => Promise.reject(new Error(`401 for ${token}`)) })),

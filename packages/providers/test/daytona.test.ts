@@ -619,7 +619,8 @@ describe("a sandbox", () => {
     expect(await provider.status!(machineOf(sandbox.id), { signal })).toEqual({ state: "stopped", detail: "stopped" })
     await provider.start!(machineOf(sandbox.id), { signal })
     await provider.start!(machineOf(sandbox.id), { signal })
-    await echoOf(await fetcher(request()))
+    // Another fetcher: this one keeps what it was told for a second.
+    await echoOf(await fetcherOf({ wake: false })(request()))
   })
 
   it("in change, or in no state for it, is not started", async () => {

@@ -4,7 +4,7 @@ import { makeEndpointCache } from "../src/machines/endpoint-cache.ts"
 import type { Endpoint } from "../src/contract/machine-provider.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"], now: 1_000_000 })
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -16,6 +16,7 @@ const endpoint = (more: Partial<Endpoint> = {}): Endpoint => ({
   ttlMs: 60_000,
   ...more,
 })
+const entry = (key: string, share = "owner a") => ({ share, key })
 const stay = new AbortController().signal
 
 /** A provider whose answers come when the test says so. */
@@ -31,46 +32,58 @@ const provider = () => {
 describe("what is known", () => {
   const learn = async (more: Partial<Endpoint>) => {
     const endpoints = makeEndpointCache()
-    await endpoints.load("m", () => Promise.resolve(endpoint(more)), stay)
+    await endpoints.load(entry("m"), () => Promise.resolve(endpoint(more)), stay)
     return endpoints
   }
 
   it("is good for as long as it says", async () => {
     const endpoints = await learn({ ttlMs: 100 })
     vi.advanceTimersByTime(99)
-    expect(endpoints.get("m")).toBeDefined()
+    expect(endpoints.get(entry("m"))).toBeDefined()
     vi.advanceTimersByTime(1)
-    expect(endpoints.get("m")).toBeUndefined()
+    expect(endpoints.get(entry("m"))).toBeUndefined()
   })
 
   it("is renewed half a minute before its credentials end", async () => {
     const endpoints = await learn({ ttlMs: 3_600_000, expiresAt: Date.now() + 60_000 })
     vi.advanceTimersByTime(29_999)
-    expect(endpoints.get("m")).toBeDefined()
+    expect(endpoints.get(entry("m"))).toBeDefined()
     vi.advanceTimersByTime(1)
-    expect(endpoints.get("m")).toBeUndefined()
+    expect(endpoints.get(entry("m"))).toBeUndefined()
   })
 
   it.each([{ ttlMs: 0 }, { ttlMs: Number.NaN }, { expiresAt: 1_010_000 }])("is not kept: %j", async (more) => {
-    expect((await learn(more)).get("m")).toBeUndefined()
+    expect((await learn(more)).get(entry("m"))).toBeUndefined()
   })
 
   it("is forgotten only if it is still the one that failed", async () => {
     const endpoints = await learn({})
-    const failed = endpoints.get("m")!
-    await endpoints.load("m", () => Promise.resolve(endpoint({ epoch: "2" })), stay)
-    endpoints.delete("m", failed)
-    expect(endpoints.get("m")).toMatchObject({ epoch: "2" })
-    endpoints.delete("m", endpoints.get("m")!)
-    expect(endpoints.get("m")).toBeUndefined()
+    const failed = endpoints.get(entry("m"))!
+    await endpoints.load(entry("m"), () => Promise.resolve(endpoint({ epoch: "2" })), stay)
+    endpoints.delete(entry("m"), failed)
+    expect(endpoints.get(entry("m"))).toMatchObject({ epoch: "2" })
+    endpoints.delete(entry("m"), endpoints.get(entry("m"))!)
+    expect(endpoints.get(entry("m"))).toBeUndefined()
   })
 
   it("is bounded, and forgets the oldest first", async () => {
     const endpoints = makeEndpointCache()
-    for (let i = 0; i <= 10_000; i++) await endpoints.load(`m${i}`, () => Promise.resolve(endpoint()), stay)
-    expect(endpoints.get("m0")).toBeUndefined()
-    expect(endpoints.get("m1")).toBeDefined()
-    expect(endpoints.get("m10000")).toBeDefined()
+    for (let i = 0; i <= 10_000; i++) await endpoints.load(entry(`m${i}`), () => Promise.resolve(endpoint()), stay)
+    expect(endpoints.get(entry("m0"))).toBeUndefined()
+    expect(endpoints.get(entry("m1"))).toBeDefined()
+    expect(endpoints.get(entry("m10000"))).toBeDefined()
+  })
+
+  it("is divided by owner: who fills it loses its own", async () => {
+    const endpoints = makeEndpointCache()
+    const load = () => Promise.resolve(endpoint())
+    await endpoints.load(entry("theirs", "owner b"), load, stay)
+    for (let i = 0; i < 10_050; i++) await endpoints.load(entry(`m${i}`), load, stay)
+    expect(endpoints.get(entry("theirs", "owner b"))).toBeDefined()
+    for (let i = 0; i < 1_000; i++) await endpoints.load(entry(`n${i}`, "owner b"), load, stay)
+    expect(endpoints.get(entry("theirs", "owner b"))).toBeDefined()
+    expect(endpoints.get(entry("m1050"))).toBeUndefined()
+    expect(endpoints.get(entry("m1051"))).toBeDefined()
   })
 })
 
@@ -78,7 +91,7 @@ describe("a question", () => {
   it("is asked once for all who wait", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const answers = Array.from({ length: 100 }, () => endpoints.load("m", load, stay))
+    const answers = Array.from({ length: 100 }, () => endpoints.load(entry("m"), load, stay))
     expect(asked.length).toBe(1)
     asked[0]!.answer(endpoint())
     expect(new Set(await Promise.all(answers)).size).toBe(1)
@@ -87,10 +100,10 @@ describe("a question", () => {
   it("fails for all who wait, and the next one asks anew", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const answers = [endpoints.load("m", load, stay), endpoints.load("m", load, stay)]
+    const answers = [endpoints.load(entry("m"), load, stay), endpoints.load(entry("m"), load, stay)]
     asked[0]!.answer(new Error("no"))
     expect((await Promise.allSettled(answers)).map(({ status }) => status)).toEqual(["rejected", "rejected"])
-    const next = endpoints.load("m", load, stay)
+    const next = endpoints.load(entry("m"), load, stay)
     expect(asked.length).toBe(2)
     asked[1]!.answer(endpoint())
     await next
@@ -106,21 +119,21 @@ describe("a question", () => {
   it("whose asker died with its request is asked anew within half a second, by one of those who wait", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache({ diesWithRequest: true })
-    die(() => void endpoints.load("m", load, stay))
-    const followers = Array.from({ length: 50 }, () => endpoints.load("m", load, stay))
+    die(() => void endpoints.load(entry("m"), load, stay))
+    const followers = Array.from({ length: 50 }, () => endpoints.load(entry("m"), load, stay))
     await vi.advanceTimersByTimeAsync(499)
     expect(asked.length).toBe(1)
     await vi.advanceTimersByTimeAsync(1)
     expect(asked.length).toBe(2)
     asked[1]!.answer(endpoint({ epoch: "2" }))
     expect((await Promise.all(followers)).every(({ epoch }) => epoch === "2")).toBe(true)
-    expect(endpoints.get("m")).toMatchObject({ epoch: "2" })
+    expect(endpoints.get(entry("m"))).toMatchObject({ epoch: "2" })
   })
 
   it("that takes long is asked once all the same", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const all = Array.from({ length: 10 }, () => endpoints.load("m", load, stay))
+    const all = Array.from({ length: 10 }, () => endpoints.load(entry("m"), load, stay))
     await vi.advanceTimersByTimeAsync(9_000)
     expect(asked.length).toBe(1)
     asked[0]!.answer(endpoint())
@@ -131,7 +144,7 @@ describe("a question", () => {
   it("for an endpoint of one use is asked by each", async () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
-    const answers = [endpoints.load("m", load, stay), endpoints.load("m", load, stay)]
+    const answers = [endpoints.load(entry("m"), load, stay), endpoints.load(entry("m"), load, stay)]
     asked[0]!.answer(endpoint({ ttlMs: 0, epoch: "first" }))
     await vi.advanceTimersByTimeAsync(0)
     expect(asked.length).toBe(2)
@@ -144,9 +157,9 @@ describe("a question", () => {
     const endpoints = makeEndpointCache()
     const first = new AbortController()
     const second = new AbortController()
-    endpoints.load("a", load, first.signal).catch(() => {})
-    endpoints.load("b", load, second.signal).catch(() => {})
-    const follower = endpoints.load("b", load, stay)
+    endpoints.load(entry("a"), load, first.signal).catch(() => {})
+    endpoints.load(entry("b"), load, second.signal).catch(() => {})
+    const follower = endpoints.load(entry("b"), load, stay)
     first.abort()
     second.abort()
     expect(asked.map(({ signal }) => signal.aborted)).toEqual([true, false])
@@ -158,8 +171,8 @@ describe("a question", () => {
     const { asked, load } = provider()
     const endpoints = makeEndpointCache()
     const leaving = new AbortController()
-    const leader = endpoints.load("m", load, stay)
-    const follower = endpoints.load("m", load, leaving.signal)
+    const leader = endpoints.load(entry("m"), load, stay)
+    const follower = endpoints.load(entry("m"), load, leaving.signal)
     leaving.abort(new Error("left"))
     await expect(follower).rejects.toThrow("left")
     asked[0]!.answer(endpoint())

@@ -221,6 +221,8 @@ describe.each([404, 502, 503, 504, 530])("when the edge answers %i by itself", (
     const denied = machineFetcher(flyThrough(cloud, "fm2_canary-wrong"), machineOf("m1"))
     expect(await failure(denied(get()))).toMatchObject({ _tag: "ProviderAuth" })
     cloud.next(500, { error: token })
-    expect(await failure(fetcher(get()))).toMatchObject({ _tag: "ProviderUnavailable", reason: "HTTP 500" })
+    // Another fetcher: this one keeps what it was told for a moment.
+    const other = fetcherOf("m1", machine.appPort)
+    expect(await failure(other(get()))).toMatchObject({ _tag: "ProviderUnavailable", reason: "HTTP 500" })
   })
 })

@@ -6,7 +6,10 @@ import type { AttemptRequest } from "../src/machines/attempt-request.ts"
 import { taken } from "./taken.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"], now: 1_000_000 })
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date", "performance"],
+    now: 1_000_000,
+  })
 })
 afterEach(() => {
   vi.useRealTimers()

@@ -7,7 +7,7 @@ import type { Machine, MachineProvider } from "../src/contract/machine-provider.
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"], now: 1_000_000 })
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date", "performance"], now: 1_000_000 })
 })
 afterEach(() => {
   vi.useRealTimers()

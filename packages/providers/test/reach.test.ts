@@ -16,7 +16,7 @@ import type { MachinesOptions } from "../src/machines/machines-options.ts"
 import type { AttemptResponse } from "../src/machines/attempt-request.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"], now: 1_000_000 })
 })
 afterEach(() => {
   vi.useRealTimers()

@@ -76,7 +76,7 @@ describe("work that takes long", () => {
   })
 
   it("is never taken over where a promise always settles, and sets no timer", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] })
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] })
     const flight = makeSingleFlight<string>({ abortWhenAbandoned: true })
     let runs = 0
     const run = () => {
@@ -92,7 +92,7 @@ describe("work that takes long", () => {
   })
 
   it("is taken over once for those who notice it after it is done", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] })
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] })
     const flight = makeSingleFlight<string>({ abortWhenAbandoned: true, diesWithRequest: true })
     const runs: ((value: string) => void)[] = []
     const run = () => new Promise<string>((resolve) => runs.push(resolve))
@@ -113,7 +113,7 @@ describe("work that takes long", () => {
   })
 
   it("is taken over again when the one that took it over left", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] })
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] })
     const flight = makeSingleFlight<string>({ abortWhenAbandoned: true, diesWithRequest: true })
     const runs: { readonly signal: AbortSignal; readonly resolve: (value: string) => void }[] = []
     const run = (signal: AbortSignal) =>
@@ -139,7 +139,7 @@ describe("work that takes long", () => {
   })
 
   it("is taken over, once, when its request ended without a word", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] })
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] })
     const flight = makeSingleFlight<string>({ abortWhenAbandoned: true, diesWithRequest: true })
     const runs: { readonly signal: AbortSignal; readonly resolve: (value: string) => void }[] = []
     const run = (signal: AbortSignal) => new Promise<string>((resolve) => runs.push({ signal, resolve }))

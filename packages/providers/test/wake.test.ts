@@ -10,7 +10,11 @@ import type { AttemptResponse, AttemptRequest } from "../src/machines/attempt-re
 import type { ReadinessProbe } from "../src/machines/readiness-probe.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000, loopLimit: 100_000 })
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "Date", "performance"],
+    now: 1_000_000,
+    loopLimit: 100_000,
+  })
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -204,10 +208,12 @@ describe("a machine that does not run", () => {
     expect(deaf).toMatchObject({ answers: [{ _tag: "MachineStarting" }], aborted: true })
   })
 
-  it("that cannot be started fails for all with the reason, and is tried again by the next", async () => {
+  it("that cannot be started fails for all with the reason, and is started again half a second later", async () => {
     const broken = new ProviderUnavailable({ ...where, reason: "HTTP 500" })
     const scene = sleeper({ failures: [broken] })
     expect(await scene.all(100)).toMatchObject({ answers: Array.from({ length: 100 }, () => broken), starts: [0] })
+    expect((await scene.all(100)).starts).toEqual([0])
+    await vi.advanceTimersByTimeAsync(1_000)
     expect((await scene.all(1)).answers).toEqual([200])
   })
 

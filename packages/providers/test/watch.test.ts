@@ -6,7 +6,7 @@ import type { MachineChange, MachineProvider } from "../src/contract/machine-pro
 import { taken } from "./taken.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"], now: 1_000_000 })
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"], now: 1_000_000 })
 })
 afterEach(() => {
   vi.useRealTimers()

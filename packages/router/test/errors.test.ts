@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
 import { forwardErrors } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import * as Providers from "@project-ingress/providers"
@@ -318,7 +318,9 @@ describe("an endpoint that misbehaves", () => {
     ["gives nothing", () => Promise.resolve(undefined)],
     ["gives an origin with a path", async () => ({ origin: "http://m.test/path", epoch: "", ttlMs: 0 })],
     ["gives another scheme", async () => ({ origin: "file:///etc/passwd", epoch: "", ttlMs: 0 })],
-  ])("%s: 5xx, and the next request is fine", async (_, resolve) => {
+  ])("%s: 5xx, and a request a second later is fine", async (_, resolve) => {
+    vi.useFakeTimers({ toFake: ["performance"] })
+    onTestFinished(() => void vi.useRealTimers())
     let broken = true
     const good = fake()
     const { router } = setup({
@@ -331,6 +333,7 @@ describe("an endpoint that misbehaves", () => {
     })
     expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBeGreaterThanOrEqual(500)
     broken = false
+    vi.advanceTimersByTime(1_000)
     expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBe(200)
   })
 })

@@ -45,7 +45,7 @@ describe("a request's event", () => {
 
 describe("a store that fails", () => {
   it("is an event when it begins to fail and when it works again, not one a request", async () => {
-    vi.useFakeTimers({ toFake: ["Date"] })
+    vi.useFakeTimers({ toFake: ["Date", "performance"] })
     let down = true
     const cause = Object.assign(new Error("no database"), { code: "ECONNREFUSED" })
     const get = () => (down ? ({ status: "unknown", cause } as const) : ({ status: "miss" } as const))
@@ -62,7 +62,7 @@ describe("a store that fails", () => {
     down = false
     await ask()
     expect(of("store")).toHaveLength(1)
-    vi.setSystemTime(Date.now() + 5_001)
+    vi.advanceTimersByTime(5_001)
     await ask()
     await ask()
     expect(of("store").slice(1)).toEqual([{ type: "store", state: "recovered" }])
@@ -71,7 +71,7 @@ describe("a store that fails", () => {
 
 describe("background work", () => {
   it("that fails is an event once per change of state, and so is its recovery", async () => {
-    vi.useFakeTimers({ toFake: ["Date"] })
+    vi.useFakeTimers({ toFake: ["Date", "performance"] })
     let failing = true
     const keepAlive: MachineProvider["keepAlive"] = async () => {
       if (failing) throw new Error("no quota")
@@ -80,7 +80,7 @@ describe("background work", () => {
     const turn = async () => {
       await ask()
       await new Promise((resolve) => setImmediate(resolve))
-      vi.setSystemTime(Date.now() + 60_000)
+      vi.advanceTimersByTime(60_000)
     }
     await turn()
     await turn()

@@ -38,7 +38,7 @@ describe("a host on sockets", () => {
   })
 
   it("says that a machine is in use as long as a WebSocket is open, and no longer", async () => {
-    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date", "performance"] })
     const calls: string[] = []
     const places = local()
     const provider: MachineProvider = {
@@ -71,7 +71,7 @@ describe("a host on sockets", () => {
 })
 
 it("a host on sockets knows the end of an answer from a machine without an address, too", async () => {
-  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date", "performance"] })
   const calls: string[] = []
   const provider = fake({
     keepAlive: async ({ id }) => void calls.push(id),
@@ -111,7 +111,7 @@ describe("the fetch door", () => {
   })
 
   it("reports a machine as in use for as long as its response is read", async () => {
-    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] })
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date", "performance"] })
     const calls: string[] = []
     const pipe = new TransformStream<Uint8Array, Uint8Array>()
     const { router } = setup({

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
 import { setup, stamped } from "./fakes.ts"
 
 const misdirected = () => stamped("{}", { status: 421, headers: { "x-iterate-proxy-error": "MACHINE_MISMATCH" } })
@@ -47,6 +47,27 @@ describe("a machine that moved", () => {
     const { router, sent } = setup({ answer: misdirected })
     expect((await router.fetch(new Request("http://misha.iterate.app/")))?.status).toBe(503)
     expect(sent.length).toBe(2)
+  })
+
+  it("that answers 421 for ever costs ten look-ups past every cache, and one more a second", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] })
+    onTestFinished(() => void vi.useRealTimers())
+    let refreshes = 0
+    const { router } = setup({
+      store: {
+        get: (_, { refresh }) => {
+          if (refresh === true) refreshes++
+          return record("old")
+        },
+      },
+      answer: misdirected,
+    })
+    const visit = async () => (await router.fetch(new Request("http://misha.iterate.app/")))?.status
+    for (let at = 0; at < 100; at++) expect(await visit()).toBe(503)
+    expect(refreshes).toBe(10)
+    vi.advanceTimersByTime(2_000)
+    for (let at = 0; at < 100; at++) expect(await visit()).toBe(503)
+    expect(refreshes).toBe(12)
   })
 
   it("may be gone for good: the refreshed route decides", async () => {

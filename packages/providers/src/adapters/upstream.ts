@@ -30,7 +30,8 @@ export const upstream = (options: UpstreamOptions = {}): MachineProvider => {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
       wake: "none",
-      ports: "any",
+      // A record without a port has an endpoint per port. They cost no call of anybody.
+      ports: "declared",
       interceptedHeaders: [],
     },
     async resolve(machine, { port }) {

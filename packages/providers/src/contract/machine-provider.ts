@@ -53,7 +53,10 @@ export interface Capabilities {
   readonly webSocket: boolean
   /** What starts a stopped machine: nothing, a call of `start`, or the request itself. */
   readonly wake: "none" | "start" | "request"
-  /** Whether one endpoint leads to any port behind the machine's proxy, or each port has to be declared to the platform. */
+  /**
+   * `any`: one endpoint leads to every port behind the machine's proxy; it is resolved once for all of them, whichever port is
+   * wanted first. `declared`: each port has an endpoint of its own.
+   */
   readonly ports: "any" | "declared"
   /** Lower-case names of request headers that the platform removes or acts on. They are sent under another name. */
   readonly interceptedHeaders: readonly string[]
@@ -99,7 +102,7 @@ export interface MachineProvider {
   /** The `type` of the machines that it runs. */
   readonly type: string
   readonly capabilities: Capabilities
-  /** Where the machine's proxy listens. `port` is the port wanted inside, for platforms with one address per port. */
+  /** Where the machine's proxy listens. `port` is the port wanted inside, for `ports: "declared"` alone. */
   resolve(machine: Machine, options: { readonly port: number; readonly signal: AbortSignal }): Promise<Endpoint>
   /**
    * What a response without our stamp means. Pure. Default: 502 to 504 and 520 to 530 are `check-status`, all others

@@ -23,6 +23,11 @@ export interface ReachedResponse<A> extends AttemptResponse<A> {
 
 /** One request, as the host that moves its bytes offers it. */
 export interface AttemptRequest<A> {
+  /**
+   * Who owns the machine. Caches, and the calls of a vendor's API, are divided by owner, so that no owner uses up what belongs
+   * to another. Default: each machine counts as an owner of its own.
+   */
+  readonly owner?: string | undefined
   /** Sends it to an endpoint. Called again only after `replayable` allowed it. */
   readonly send: (endpoint: Endpoint) => Effect.Effect<AttemptResponse<A>, SendFailure>
   /** Throws away a response that nobody will read, together with its connection. */

@@ -61,12 +61,12 @@ export const makeAttempt = (
       const evidence = { young: false, replayable: false, status: undefined }
       return yield* Effect.fail(withSent(toProviderError(failed, to, evidence)))
     }
-    client.forget(to, endpoint)
 
     // It may have failed because the machine is elsewhere by now: resolve it again, and send once more if it is.
-    if (mayHaveMoved(failed) && request.replayable(failed.sent)) {
+    if (!mayHaveMoved(failed) || !request.replayable(failed.sent)) client.forget(to, endpoint)
+    else {
       sent = failed.sent
-      endpoint = yield* Effect.onError(Effect.mapError(client.endpoint(to), withSent), () =>
+      endpoint = yield* Effect.onError(Effect.mapError(client.refreshed(to, endpoint), withSent), () =>
         Effect.sync(() => discardUnproven(request, first.failed)),
       )
       resolvedAt = yield* Clock.currentTimeMillis

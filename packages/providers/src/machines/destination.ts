@@ -1,5 +1,6 @@
 import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
+import type { Shared } from "./divided-table.ts"
 
 /** Where a request is to go: a port of a machine, and the provider that knows where the machine is. */
 export interface Destination {
@@ -7,8 +8,10 @@ export interface Destination {
   readonly machine: Machine
   /** The port inside, 1 to 65535. */
   readonly port: number
-  /** One for each endpoint that the provider may give. */
+  /** One for each endpoint that the provider may give: without the port where one endpoint leads to every port. */
   readonly key: string
+  /** What shared tables and budgets are divided by: the machine's owner, or else the machine. */
+  readonly share: string
 }
 
 /** The destination of a request, or what is invalid about its machine's record, which may come from a database. */
@@ -16,11 +19,18 @@ export const destinationOf = (
   providers: ReadonlyMap<string, MachineProvider>,
   machine: Machine,
   port: number,
+  owner?: string,
 ): Destination | MachineRecordInvalid => {
   const invalid = invalidRecord(machine)
   if (invalid !== undefined) return invalid
   const provider = providers.get(machine.type)
-  if (provider !== undefined) return { provider, machine, port, key: endpointKey(machine, port) }
+  if (provider !== undefined) {
+    // The port is the client's choice: a key that holds it lets one client ask the vendor, and fill the tables, at will.
+    const key = endpointKey(machine, provider.capabilities.ports === "any" ? 0 : port)
+    // Said which it is, or a machine's id could be another tenant's name.
+    const share = owner === undefined ? `machine ${machine.id}` : `owner ${owner}`
+    return { provider, machine, port, key, share }
+  }
   const types = [...providers.keys()]
   const accepted = types.length === 0 ? "of a provider, and none is configured" : `one of ${types.join(", ")}`
   return new MachineRecordInvalid({ ...machineRef(machine), field: "type", accepted })
@@ -39,6 +49,12 @@ const invalidRecord = (machine: Machine): MachineRecordInvalid | undefined => {
 
 /** One key for the machine, whichever port is wanted: it is started, asked for its status and kept alive as a whole. */
 export const machineKey = ({ machine }: Pick<Destination, "machine">): string => endpointKey(machine, 0)
+
+/** Where a table keeps what it knows of a call for the whole machine. `of` tells several such entries apart. */
+export const machineEntry = (to: Pick<Destination, "machine" | "share">, of = ""): Shared => ({
+  share: to.share,
+  key: machineKey(to) + of,
+})
 
 const fingerprints = new WeakMap<object, string>()
 

@@ -1,7 +1,9 @@
 import type { AttemptRequest } from "./attempt-request.ts"
 import type { BackgroundEvents } from "./background-events.ts"
-import { machineKey } from "./destination.ts"
+import { machineEntry } from "./destination.ts"
 import type { Destination } from "./destination.ts"
+import { makeDividedTable } from "./divided-table.ts"
+import type { Shared } from "./divided-table.ts"
 import { providerError } from "./from-promise.ts"
 import { withTimeout } from "./with-timeout.ts"
 
@@ -22,8 +24,6 @@ export interface KeepAlive {
 const INTERVAL_MS = 45_000
 /** A timer may be early by the clock that is read, and would then miss its turn. */
 const SLACK_MS = 500
-/** How many machines are remembered; the least recently reported is forgotten first. */
-const MAX_ENTRIES = 10_000
 
 export const makeKeepAlive = (options: {
   /** How long one call may take, in ms. */
@@ -31,15 +31,13 @@ export const makeKeepAlive = (options: {
   readonly events: BackgroundEvents
 }): KeepAlive => {
   const { timeoutMs, events } = options
-  /** When each machine was last reported, in ms since 1970. Plain data: requests share it. */
-  const reportedAt = new Map<string, number>()
+  /** When each machine was last reported, by `performance.now()`. Plain data: requests share it. */
+  const reportedAt = makeDividedTable<number>()
 
-  const report = ({ provider, machine }: Destination, key: string): Promise<void> | undefined => {
-    const now = Date.now()
-    if (now - (reportedAt.get(key) ?? -Infinity) < INTERVAL_MS) return undefined
-    reportedAt.delete(key)
-    if (reportedAt.size >= MAX_ENTRIES) reportedAt.delete(reportedAt.keys().next().value!)
-    reportedAt.set(key, now)
+  const report = ({ provider, machine }: Destination, entry: Shared): Promise<void> | undefined => {
+    const now = performance.now()
+    if (now - (reportedAt.get(entry) ?? -Infinity) < INTERVAL_MS) return undefined
+    reportedAt.set(entry, now)
     const work = { provider: machine.type, machine: machine.externalId, operation: "keepAlive" } as const
     return withTimeout(timeoutMs, new AbortController().signal, (signal) =>
       provider.keepAlive!(machine, { signal }),
@@ -52,12 +50,12 @@ export const makeKeepAlive = (options: {
   return {
     markUsed: (to, closed, waitUntil) => {
       if (to.provider.keepAlive === undefined) return
-      const key = machineKey(to)
-      const reporting = report(to, key)
+      const entry = machineEntry(to)
+      const reporting = report(to, entry)
       if (reporting !== undefined) waitUntil?.(reporting)
       if (closed === undefined) return
       // One for each response that stays open, because on Workers a timer ends with the request that set it.
-      const timer = setInterval(() => void report(to, key), INTERVAL_MS + SLACK_MS)
+      const timer = setInterval(() => void report(to, entry), INTERVAL_MS + SLACK_MS)
       const stop = (): void => clearInterval(timer)
       closed.then(stop, stop)
     },

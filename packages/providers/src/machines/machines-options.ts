@@ -15,6 +15,12 @@ export interface MachinesOptions {
   readonly startupGraceMs?: number | undefined
   /** How long one call of a provider may take, in ms. 1 or more, 10 000. */
   readonly resolveTimeoutMs?: number | undefined
+  /**
+   * How often the API of each provider may be called (`resolve`, `status` and `start`), per minute and that many at once; an owner
+   * may use a quarter of it. Set it below the vendor's own limit. Over it, endpoints count up to ten minutes beyond their time,
+   * and what has none fails with `ProviderRateLimited`. 4 or more, 6 000.
+   */
+  readonly callsPerMinute?: number | undefined
   /** False: a machine that is not running is never started, and its requests fail with `MachineNotRunning`. True. */
   readonly wake?: boolean | undefined
   /** How long a request waits, in ms, for a machine that it started or found starting. 1 or more, 30 000. */
@@ -41,6 +47,7 @@ export const machinesOptionChecks = {
   headerNames: validHeaderNames,
   startupGraceMs: accept.number(0, MAX_TIMER_MS),
   resolveTimeoutMs: accept.number(1, MAX_TIMER_MS),
+  callsPerMinute: accept.integer(4),
   wake: accept.boolean,
   wakeTimeoutMs: accept.number(1, MAX_TIMER_MS),
   wakeQueue: accept.integer(0),

@@ -51,11 +51,16 @@ export interface Machines {
 export const makeMachines = (options: MachinesOptions): Machines => {
   checkMachinesOptions("makeMachines", options)
   const providers = validProviders(options.providers)
-  const { headerNames = defaultHeaderNames, startupGraceMs = 10_000, resolveTimeoutMs = 10_000 } = options
+  const {
+    headerNames = defaultHeaderNames,
+    startupGraceMs = 10_000,
+    resolveTimeoutMs = 10_000,
+    callsPerMinute = 6_000,
+  } = options
   const { wake = true, wakeTimeoutMs = 30_000, wakeQueue = 1_000 } = options
   const { readinessProbe = probeByFetch(headerNames) } = options
   const events = makeBackgroundEvents(options.onEvent)
-  const client = makeProviderClient({ timeoutMs: resolveTimeoutMs })
+  const client = makeProviderClient({ timeoutMs: resolveTimeoutMs, callsPerMinute })
   const keepAlive = makeKeepAlive({ timeoutMs: resolveTimeoutMs, events })
   const wakerOptions = { headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events }
   const waker = makeWaker(client, wakerOptions)
@@ -63,7 +68,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
 
   const reach = <A>(machine: Machine, port: number, request: AttemptRequest<A>) =>
     Effect.suspend((): Effect.Effect<ReachedResponse<A>, ProviderError> => {
-      const to = destinationOf(providers, machine, port)
+      const to = destinationOf(providers, machine, port, request.owner)
       if (to instanceof MachineRecordInvalid) return Effect.fail(to)
       if (to.provider.keepAlive === undefined) return send(to, request)
       return Effect.map(send(to, request), (received) => {

@@ -25,7 +25,7 @@ export const stillStarting = (machine: Machine, cause?: ProviderError): MachineS
   })
 
 /** An adapter may give anything: what is no time counts as none, and never makes a loop without a pause. */
-const retryAfterOf = (error: ProviderError): number | undefined => {
+export const retryAfterOf = (error: ProviderError): number | undefined => {
   const ms = "retryAfterMs" in error ? error.retryAfterMs : undefined
   return ms !== undefined && ms >= 0 ? ms : undefined
 }

@@ -13,7 +13,7 @@ import { isReady } from "./readiness-probe.ts"
 import type { ReadinessProbe } from "./readiness-probe.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
-import { TimedOut, withTimeout } from "./with-timeout.ts"
+import { TimedOut } from "./with-timeout.ts"
 
 type WaitUntil = AttemptRequest<unknown>["waitUntil"]
 
@@ -45,7 +45,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
   /** Starts it once and resolves its endpoint until its proxy listens there. */
   const wake = async (to: Destination): Promise<void> => {
     const { provider, machine } = to
-    const deadline = Date.now() + wakeTimeoutMs
+    const deadline = performance.now() + wakeTimeoutMs
     const { signal } = new AbortController()
     let started = false
     let endpoint: Endpoint | undefined
@@ -53,14 +53,14 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
     for (let round = 0; ; round++) {
       try {
         if (!started) {
-          const given = await withTimeout(wakeTimeoutMs, signal, (signal) => provider.start!(machine, { signal }))
+          const given = await client.start(to, wakeTimeoutMs, signal)
           started = true
           if (given !== undefined && provider.capabilities.ports === "any") endpoint = client.store(to, given)
         }
         endpoint ??= await client.resolvePromise(to, signal)
-        runningSince ??= Date.now()
+        runningSince ??= performance.now()
         // After its grace each request finds out by itself what is wrong with it.
-        if (Date.now() - runningSince >= startupGraceMs) return
+        if (performance.now() - runningSince >= startupGraceMs) return
         if (await isReady(readinessProbe, to, endpoint, headerNames)) return
         throw new MachineStarting(machineRef(machine))
       } catch (cause) {
@@ -71,7 +71,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
         if (!isTransient(error) || (!started && error._tag === "MachineNotRunning")) throw error
         // A machine that is running listens in a moment; one that is not may take long.
         const delay = runningSince === undefined ? retryDelayMs(round, error) : retryDelayMs(0, error) / 4
-        if (Date.now() + delay > deadline) throw stillStarting(machine, error)
+        if (performance.now() + delay > deadline) throw stillStarting(machine, error)
         await new Promise((resolve) => setTimeout(resolve, delay))
       }
     }
@@ -84,7 +84,9 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
       await wake(to)
       events.succeeded(work)
     } catch (cause) {
-      events.failed(work, providerError(cause, to.machine))
+      const error = providerError(cause, to.machine)
+      client.startFailed(to, error)
+      events.failed(work, error)
       throw cause
     }
   }
@@ -105,11 +107,17 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
     wakeAndWait: (to, waitUntil) =>
       Effect.suspend(() => {
         const { machine } = to
-        if ((starts.waiting(machineKey(to)) ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
+        const waiting = starts.waiting(machineKey(to))
+        if ((waiting ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
+        const failed = waiting === undefined ? client.startFailure(to) : undefined
+        if (failed !== undefined) return Effect.fail(failed)
         return fromPromise("Machines.wake", machine, (signal) => join(to, waitUntil, signal)).pipe(
           Effect.timeoutOrElse({ duration: wakeTimeoutMs + 100, orElse: () => Effect.fail(stillStarting(machine)) }),
         )
       }),
-    startInBackground: (to, waitUntil) => void join(to, waitUntil, new AbortController().signal).catch(() => undefined),
+    startInBackground: (to, waitUntil) => {
+      if (client.startFailure(to) !== undefined) return
+      join(to, waitUntil, new AbortController().signal).catch(() => undefined)
+    },
   }
 }

@@ -2,7 +2,9 @@ import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
 import { headerValues } from "@project-ingress/forward/internal"
 import type { GeneratedResponse, HopHeaderNames, SigningKey } from "@project-ingress/forward"
 import type { Grammar, HostnameForeign } from "@project-ingress/hostname"
+import type { MachineMismatch } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"
+import { makeFailureBudget } from "@project-ingress/providers/internal"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { LoopDetected, MachineDetached, RouteNotFound, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
@@ -64,6 +66,7 @@ export const handle = (settings: RouterSettings) => {
     edits: headerEdits(policies, headerNames),
     ticketFor: ticketSigner(settings.signingKey),
   }
+  const refreshes = makeFailureBudget()
 
   const run = <A>(
     routes: Routes["Service"],
@@ -96,12 +99,15 @@ export const handle = (settings: RouterSettings) => {
           )
         : withoutMachine(grammar, request, route)
     const proceed = (route: Route) => Effect.flatMapEager(policy.onRoute(route), () => reach(route))
-    const proceedElsewhere = (moved: RouterError) =>
-      // Looked up even if this request is lost: the next one then finds the machine.
-      Effect.flatMap(resolve(true), (route) => (sender.replayable("no") ? proceed(route) : Effect.fail(moved)))
+    const proceedElsewhere = (moved: MachineMismatch) =>
+      // Looked up even if this request is lost: the next one then finds the machine. Past every cache only as often as its
+      // budget allows, because the machine gave that response, and may forever.
+      Effect.flatMap(resolve(refreshes.take(entryOf(moved))), (route) =>
+        sender.replayable("no") ? proceed(route) : Effect.fail(moved),
+      )
 
     return Effect.catchEager(Effect.flatMapEager(resolve(false), proceed), (error) =>
-      error._tag === "MachineMismatch" ? Effect.catch(proceedElsewhere(error), responseOf) : responseOf(error),
+      isMismatch(error) ? Effect.catch(proceedElsewhere(error), responseOf) : responseOf(error),
     )
   }
 
@@ -114,6 +120,15 @@ export const handle = (settings: RouterSettings) => {
       run(Context.get(services, Routes), Context.get(services, Machines), request, sender, trace),
     )
 }
+
+// By its class's own tag: a policy may give its errors any tag.
+const isMismatch = (error: RouterError | Decided | HostnameForeign): error is MachineMismatch =>
+  error._tag === "MachineMismatch" && "machine" in error
+
+const entryOf = ({ provider, machine }: MachineMismatch) => ({
+  share: provider,
+  key: JSON.stringify([provider, machine]),
+})
 
 /** The response that a policy or a record asked for by ending the request; any other end is an error. */
 const responseOf = <E extends { readonly _tag: string }>(

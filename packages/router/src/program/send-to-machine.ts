@@ -56,7 +56,7 @@ export const sendToMachine = <A>(
   origins: ProjectOrigins,
   sender: Sender<A>,
 ): Effect.Effect<MachineResponse<A>, RouterError> => {
-  const { machine, port, settings, target } = route
+  const { machine, port, settings, target, record } = route
   const { scheme, host } = request
   const capabilities = withReserved(machines.provider(machine.type)?.capabilities ?? none, isolateCookies)
   const { edgeCookies } = capabilities
@@ -105,17 +105,20 @@ export const sendToMachine = <A>(
       : sendTo(endpoint, ticket)
   }
 
-  return Effect.map(machines.reach<A>(machine, port, { ...sender, send }), ({ response, status, stamped, header }) => ({
-    _tag: "Machine",
-    response,
-    status,
-    stamped,
-    code: stamped && status >= 400 ? header(headerNames.error) : undefined,
-    route,
-    edgeCookies,
-    changes,
-    redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
-  }))
+  return Effect.map(
+    machines.reach<A>(machine, port, { ...sender, send, owner: record.owner }),
+    ({ response, status, stamped, header }) => ({
+      _tag: "Machine",
+      response,
+      status,
+      stamped,
+      code: stamped && status >= 400 ? header(headerNames.error) : undefined,
+      route,
+      edgeCookies,
+      changes,
+      redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
+    }),
+  )
 }
 
 /** What the platform keeps for itself is treated as what the machine's edge does. */

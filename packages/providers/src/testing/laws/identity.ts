@@ -48,6 +48,14 @@ export const identity = {
     ok(new Headers(headers), "a header has a name and a value that can be sent")
   }),
 
+  "identity.ports": law(`one endpoint leads to every port, if ports is "any"`, [], async (context) => {
+    if (context.provider.capabilities.ports !== "any") return
+    const other = context.port === 1 ? 2 : 1
+    const elsewhere = await context.provider.resolve(context.machine, { port: other, signal: neverAborted })
+    const here = await resolve(context)
+    equal([elsewhere.origin, elsewhere.epoch], [here.origin, here.epoch], "the endpoint for another port")
+  }),
+
   "identity.epoch-stays": law("the epoch stays the same while the machine keeps running", [], async (context) => {
     const before = await resolve(context)
     equal((await resolve(context)).epoch, before.epoch, "the second epoch")

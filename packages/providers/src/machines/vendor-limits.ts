@@ -1,0 +1,86 @@
+import { makeBudget } from "./budget.ts"
+import { machineKey } from "./destination.ts"
+import type { Destination } from "./destination.ts"
+import { machineRef, ProviderAuth, ProviderRateLimited } from "../contract/errors.ts"
+import type { ProviderError } from "../contract/errors.ts"
+import { keptMs } from "./recent-failures.ts"
+
+/**
+ * What all machines of a provider share: its vendor's patience with one credential. A circuit stops calls that would be refused,
+ * and a budget keeps one owner from using up the calls of all.
+ */
+export interface VendorLimits {
+  /** Counts a call, or says why it must not be made now. */
+  readonly take: (to: Destination) => ProviderError | undefined
+  /** What came of a call; `undefined`: it succeeded. */
+  readonly settled: (to: Destination, error: ProviderError | undefined) => void
+}
+
+/** How many machines (429) or owners (401) must be refused in a row: fewer may be refused for a reason of their own. */
+const MIN_REFUSED = 3
+/** How long one call may find out whether a circuit can close, in ms, before another one may. */
+const TRIAL_MS = 5_000
+/** The part of the calls that one owner may use. */
+const OWNER_PART = 1 / 4
+
+/** The errors that are about the credential, and not about one machine. */
+export const isRefusal = (error: ProviderError): error is ProviderAuth | ProviderRateLimited =>
+  error._tag === "ProviderAuth" || error._tag === "ProviderRateLimited"
+
+/** `callsPerMinute`: of one provider; that many at once. */
+export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: number }): VendorLimits => {
+  const ofAll = makeBudget({ burst: callsPerMinute, refillMs: 60_000 / callsPerMinute })
+  const ofOwner = makeBudget({
+    burst: callsPerMinute * OWNER_PART,
+    refillMs: 60_000 / (callsPerMinute * OWNER_PART),
+  })
+  const circuits = new Map<string, Circuit>()
+
+  return {
+    take: (to) => {
+      const { type } = to.provider
+      const circuit = circuits.get(type)
+      const now = performance.now()
+      if (circuit?.open !== undefined) {
+        const leftMs = circuit.open.until - now
+        if (leftMs > 0) return refusalOf(circuit.open.tag, to, leftMs)
+        circuit.open = { ...circuit.open, until: now + TRIAL_MS }
+      }
+      // The owner's first: whoever calls too often then uses up nothing of the others.
+      if (ofOwner.take({ share: to.share, key: type }) && ofAll.take({ share: type, key: type })) return undefined
+      return refusalOf("ProviderRateLimited", to, 1_000)
+    },
+    settled: (to, error) => {
+      const { type } = to.provider
+      // It says nothing of the credential.
+      if (error?._tag === "ProviderUnavailable") return
+      if (error === undefined || !isRefusal(error)) {
+        circuits.delete(type)
+        return
+      }
+      const circuit = circuits.get(type) ?? { refused: new Set<string>(), open: undefined }
+      circuits.set(type, circuit)
+      // A vendor limits one machine as well, and an owner's records may name machines that are not ours.
+      circuit.refused.add(`${error._tag} ${error._tag === "ProviderAuth" ? to.share : machineKey(to)}`)
+      const sameReason = [...circuit.refused].filter((entry) => entry.startsWith(error._tag)).length
+      if (circuit.open === undefined && sameReason < MIN_REFUSED) return
+      circuit.open = { tag: error._tag, until: performance.now() + keptMs(error) }
+      circuit.refused.clear()
+    },
+  }
+}
+
+/** What is known of one provider's refusals since its last success. */
+interface Circuit {
+  readonly refused: Set<string>
+  open: { readonly tag: (ProviderAuth | ProviderRateLimited)["_tag"]; readonly until: number } | undefined
+}
+
+const refusalOf = (
+  tag: (ProviderAuth | ProviderRateLimited)["_tag"],
+  { machine }: Destination,
+  leftMs: number,
+): ProviderError =>
+  tag === "ProviderAuth"
+    ? new ProviderAuth(machineRef(machine))
+    : new ProviderRateLimited({ ...machineRef(machine), retryAfterMs: Math.ceil(leftMs) })
