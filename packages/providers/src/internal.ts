@@ -1,6 +1,6 @@
 /** What only the packages of this project need from each other. No promise is made about it: not part of the public API. */
 export { providerErrors } from "./contract/error-rows.ts"
-export { makeFailureBudget } from "./machines/budget.ts"
+export { makeFailureBudget } from "./machines/failure-budget.ts"
 export { checkMachinesOptions, machinesOptionChecks } from "./machines/machines-options.ts"
 export { bodyOf, fetchAddress, fetchTransport } from "./transport/fetch-transport.ts"
 export { inboundFields, isWorkerd, knownBody } from "./transport/inbound-request.ts"

@@ -6,13 +6,13 @@ import { fromStore } from "../src/stores/routes.ts"
 import { machine, setup } from "./fakes.ts"
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["Date"] })
+  vi.useFakeTimers({ toFake: ["Date", "performance"] })
 })
 afterEach(() => {
   vi.useRealTimers()
 })
 
-const later = (ms: number) => vi.setSystemTime(Date.now() + ms)
+const later = (ms: number) => vi.advanceTimersByTime(ms)
 const hit: Lookup = {
   status: "hit",
   record: { kind: "machine", machine: machine("mach_1"), version: 1, epoch: 1 },

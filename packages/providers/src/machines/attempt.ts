@@ -1,7 +1,7 @@
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
+import { monotonicNow } from "@project-ingress/forward/internal"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import {
   classifyResponse,
@@ -27,7 +27,7 @@ export interface AttemptError {
 
 /**
  * Sends a request to a machine that should be running: once, once more if the machine has moved, and several times while it is
- * young. `wokenAt`: when it was started for this request, in ms since 1970.
+ * young. `wokenAt`: when it was started for this request, by `monotonicNow`.
  */
 export type Attempt = <A>(
   to: Destination,
@@ -69,7 +69,7 @@ export const makeAttempt = (
       endpoint = yield* Effect.onError(Effect.mapError(client.refreshed(to, endpoint), withSent), () =>
         Effect.sync(() => discardUnproven(request, first.failed)),
       )
-      resolvedAt = yield* Clock.currentTimeMillis
+      resolvedAt = monotonicNow()
       if (hasMoved(first.endpoint, endpoint)) {
         discardUnproven(request, first.failed)
         result = yield* send(endpoint)
@@ -80,7 +80,7 @@ export const makeAttempt = (
     }
 
     // A young machine refuses for a moment: its proxy is about to listen.
-    const now = yield* Clock.currentTimeMillis
+    const now = monotonicNow()
     const young =
       isYoung(endpoint.uptimeMs === undefined ? undefined : endpoint.uptimeMs + now - resolvedAt) ||
       (wokenAt !== undefined && isYoung(now - wokenAt))
@@ -113,14 +113,13 @@ export const makeAttempt = (
     endpoint: Endpoint,
     wokenAt: number | undefined,
   ): Effect.Effect<ReachedResponse<A>, AttemptError> => {
-    const sendAt = (resolvedAt: number) =>
-      Effect.flatMap(sendOnce(to, endpoint, request, headerNames), (result) =>
-        Result.isSuccess(result)
-          ? Effect.succeed(result.success)
-          : tryAgain(to, request, { endpoint, resolvedAt, failed: result.failure }, wokenAt),
-      )
     // Without an uptime nothing depends on the time.
-    return endpoint.uptimeMs === undefined ? sendAt(0) : Effect.flatMap(Clock.currentTimeMillis, sendAt)
+    const resolvedAt = endpoint.uptimeMs === undefined ? 0 : monotonicNow()
+    return Effect.flatMap(sendOnce(to, endpoint, request, headerNames), (result) =>
+      Result.isSuccess(result)
+        ? Effect.succeed(result.success)
+        : tryAgain(to, request, { endpoint, resolvedAt, failed: result.failure }, wokenAt),
+    )
   }
 
   return (to, request, wokenAt) =>

@@ -1,6 +1,6 @@
+import type { DividedKey } from "@project-ingress/forward/internal"
 import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
-import type { Shared } from "./divided-table.ts"
 
 /** Where a request is to go: a port of a machine, and the provider that knows where the machine is. */
 export interface Destination {
@@ -51,7 +51,7 @@ const invalidRecord = (machine: Machine): MachineRecordInvalid | undefined => {
 export const machineKey = ({ machine }: Pick<Destination, "machine">): string => endpointKey(machine, 0)
 
 /** Where a table keeps what it knows of a call for the whole machine. `of` tells several such entries apart. */
-export const machineEntry = (to: Pick<Destination, "machine" | "share">, of = ""): Shared => ({
+export const machineEntry = (to: Pick<Destination, "machine" | "share">, of = ""): DividedKey => ({
   share: to.share,
   key: machineKey(to) + of,
 })

@@ -1,7 +1,7 @@
+import { makeDividedTable, monotonicNow } from "@project-ingress/forward/internal"
+import type { DividedKey } from "@project-ingress/forward/internal"
 import { makeSingleFlight } from "./single-flight.ts"
 import type { SingleFlightOptions } from "./single-flight.ts"
-import { makeDividedTable } from "./divided-table.ts"
-import type { Shared } from "./divided-table.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
 
 /** Resolves an endpoint with its provider. The signal aborts when nobody waits for it any more. */
@@ -10,17 +10,17 @@ export type LoadEndpoint = (signal: AbortSignal) => Promise<Endpoint>
 /** The endpoints known so far, and those being loaded. */
 export interface EndpointCache {
   /** What is known and not expired. */
-  get(of: Shared): Endpoint | undefined
+  get(of: DividedKey): Endpoint | undefined
   /** What was known until a while ago, for when nothing newer can be had. Its credentials have not ended. */
-  stale(of: Shared): Endpoint | undefined
+  stale(of: DividedKey): Endpoint | undefined
   /** Whether a request is loading it. */
-  isLoading(of: Shared): boolean
+  isLoading(of: DividedKey): boolean
   /** Loads it and stores it, or waits until another request has. Rejects as `load` does, or with the signal's reason. */
-  load(of: Shared, load: LoadEndpoint, signal: AbortSignal): Promise<Endpoint>
+  load(of: DividedKey, load: LoadEndpoint, signal: AbortSignal): Promise<Endpoint>
   /** Stores an endpoint for as long as it says, and gives it back. */
-  set(of: Shared, endpoint: Endpoint): Endpoint
+  set(of: DividedKey, endpoint: Endpoint): Endpoint
   /** Removes an endpoint that failed, unless a newer one took its place. */
-  delete(of: Shared, endpoint: Endpoint): void
+  delete(of: DividedKey, endpoint: Endpoint): void
   /** Removes every endpoint whose key begins so. */
   deleteAll(keyPrefix: string): void
 }
@@ -34,10 +34,18 @@ export const makeEndpointCache = (options: Pick<SingleFlightOptions, "diesWithRe
   const entries = makeDividedTable<Entry>()
   const loading = makeSingleFlight<Endpoint>({ ...options, abortWhenAbandoned: true })
 
-  const set = (of: Shared, endpoint: Endpoint): Endpoint => {
-    const entry = { endpoint, until: performance.now() + endpoint.ttlMs }
-    if (isFresh(entry)) entries.set(of, entry)
-    else entries.delete(of)
+  const set = (of: DividedKey, endpoint: Endpoint): Endpoint => {
+    const { ttlMs, expiresAt = Infinity } = endpoint
+    const leftMs = expiresAt - Date.now() - EXPIRY_MARGIN_MS
+    // Not so, too, for what is no number.
+    if (ttlMs > 0 && leftMs > 0) {
+      const now = monotonicNow()
+      entries.set(of, {
+        endpoint,
+        until: now + Math.min(ttlMs, leftMs),
+        staleUntil: now + Math.min(ttlMs + MAX_STALE_MS, leftMs),
+      })
+    } else entries.delete(of)
     return endpoint
   }
 
@@ -45,11 +53,11 @@ export const makeEndpointCache = (options: Pick<SingleFlightOptions, "diesWithRe
     set,
     get(of) {
       const found = entries.get(of)
-      return found !== undefined && isFresh(found) ? found.endpoint : undefined
+      return found !== undefined && found.until > monotonicNow() ? found.endpoint : undefined
     },
     stale(of) {
       const found = entries.get(of)
-      return found !== undefined && isFresh(found, MAX_STALE_MS) ? found.endpoint : undefined
+      return found !== undefined && found.staleUntil > monotonicNow() ? found.endpoint : undefined
     },
     isLoading: ({ key }) => loading.waiting(key) !== undefined,
     async load(of, load, signal) {
@@ -66,12 +74,12 @@ export const makeEndpointCache = (options: Pick<SingleFlightOptions, "diesWithRe
   }
 }
 
+/**
+ * Times by `monotonicNow`. The end of credentials is a time of day; read once, at the moment when whoever gave it meant the same
+ * time, it becomes a duration as well, and a clock that is corrected later neither ends nor prolongs it.
+ */
 interface Entry {
   readonly endpoint: Endpoint
-  /** By `performance.now()`: how long it may be used is a duration, and a clock that is set must not change it. */
   readonly until: number
+  readonly staleUntil: number
 }
-
-/** The end of credentials is a time of day, and compared with one. */
-const isFresh = ({ endpoint, until }: Entry, graceMs = 0): boolean =>
-  until + graceMs > performance.now() && (endpoint.expiresAt ?? Infinity) - EXPIRY_MARGIN_MS > Date.now()

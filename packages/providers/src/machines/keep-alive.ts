@@ -1,9 +1,9 @@
+import { makeDividedTable, monotonicNow } from "@project-ingress/forward/internal"
+import type { DividedKey } from "@project-ingress/forward/internal"
 import type { AttemptRequest } from "./attempt-request.ts"
 import type { BackgroundEvents } from "./background-events.ts"
 import { machineEntry } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { makeDividedTable } from "./divided-table.ts"
-import type { Shared } from "./divided-table.ts"
 import { providerError } from "./from-promise.ts"
 import { withTimeout } from "./with-timeout.ts"
 
@@ -31,11 +31,11 @@ export const makeKeepAlive = (options: {
   readonly events: BackgroundEvents
 }): KeepAlive => {
   const { timeoutMs, events } = options
-  /** When each machine was last reported, by `performance.now()`. Plain data: requests share it. */
+  /** When each machine was last reported, by `monotonicNow`. Plain data: requests share it. */
   const reportedAt = makeDividedTable<number>()
 
-  const report = ({ provider, machine }: Destination, entry: Shared): Promise<void> | undefined => {
-    const now = performance.now()
+  const report = ({ provider, machine }: Destination, entry: DividedKey): Promise<void> | undefined => {
+    const now = monotonicNow()
     if (now - (reportedAt.get(entry) ?? -Infinity) < INTERVAL_MS) return undefined
     reportedAt.set(entry, now)
     const work = { provider: machine.type, machine: machine.externalId, operation: "keepAlive" } as const

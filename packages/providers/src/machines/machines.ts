@@ -1,6 +1,6 @@
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { monotonicNow } from "@project-ingress/forward/internal"
 import { defaultHeaderNames } from "@project-ingress/forward"
 import { makeAttempt } from "./attempt.ts"
 import type { AttemptRequest, ReachedResponse } from "./attempt-request.ts"
@@ -101,16 +101,16 @@ export const makeMachines = (options: MachinesOptions): Machines => {
     to: Destination,
     request: AttemptRequest<A>,
   ): Effect.fn.Return<ReachedResponse<A>, ProviderError> {
-    const deadline = (yield* Clock.currentTimeMillis) + wakeTimeoutMs
+    const deadline = monotonicNow() + wakeTimeoutMs
     yield* waker.wakeAndWait(to, request.waitUntil)
-    const wokenAt = yield* Clock.currentTimeMillis
+    const wokenAt = monotonicNow()
     for (let round = 0; ; round++) {
       const result = yield* Effect.result(attempt(to, request, wokenAt))
       if (Result.isSuccess(result)) return result.success
       const { error, sent } = result.failure
       if (!isTransient(error) || !request.replayable(sent)) return yield* Effect.fail(error)
       const delay = retryDelayMs(round, error)
-      if ((yield* Clock.currentTimeMillis) + delay > deadline) {
+      if (monotonicNow() + delay > deadline) {
         return yield* Effect.fail(stillStarting(to.machine, error))
       }
       yield* Effect.sleep(delay)

@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
+import { makeDividedTable } from "@project-ingress/forward/internal"
+import type { DividedKey } from "@project-ingress/forward/internal"
 import { validEndpoint } from "../contract/validate.ts"
-import { makeFailureBudget } from "./budget.ts"
+import { makeFailureBudget } from "./failure-budget.ts"
 import { endpointKeyPrefix, machineEntry } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { makeDividedTable } from "./divided-table.ts"
-import type { Shared } from "./divided-table.ts"
 import { makeEndpointCache } from "./endpoint-cache.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import { fromPromise, providerError } from "./from-promise.ts"
@@ -92,7 +92,7 @@ export const makeProviderClient = (options: {
   /** One call whose failure is kept. The time-out is its own and not that of the request that made it: others may be waiting. */
   const call = async <A>(
     to: Destination,
-    entry: Shared,
+    entry: DividedKey,
     signal: AbortSignal,
     run: (signal: AbortSignal) => Promise<A>,
   ): Promise<A> => {
@@ -176,4 +176,4 @@ export const makeProviderClient = (options: {
   }
 }
 
-const resolveEntry = ({ share, key }: Destination): Shared => ({ share, key: `${key} resolve` })
+const resolveEntry = ({ share, key }: Destination): DividedKey => ({ share, key: `${key} resolve` })

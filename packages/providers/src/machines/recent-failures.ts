@@ -1,14 +1,14 @@
-import { makeDividedTable } from "./divided-table.ts"
-import type { Shared } from "./divided-table.ts"
+import { makeDividedTable, monotonicNow } from "@project-ingress/forward/internal"
+import type { DividedKey } from "@project-ingress/forward/internal"
 import { MachineStarting, ProviderRateLimited } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import { retryAfterOf } from "./transient.ts"
 
 /** Failures of provider calls, each kept for a moment: to ask again at once would bring the same error. */
 export interface RecentFailures {
-  readonly get: (of: Shared) => ProviderError | undefined
-  readonly set: (of: Shared, error: ProviderError) => void
-  readonly delete: (of: Shared) => void
+  readonly get: (of: DividedKey) => ProviderError | undefined
+  readonly set: (of: DividedKey, error: ProviderError) => void
+  readonly delete: (of: DividedKey) => void
   readonly deleteAll: (keyPrefix: string) => void
 }
 
@@ -45,12 +45,12 @@ export const makeRecentFailures = (): RecentFailures => {
     get(of) {
       const found = failures.get(of)
       if (found === undefined) return undefined
-      const leftMs = found.until - performance.now()
+      const leftMs = found.until - monotonicNow()
       if (leftMs > 0) return withTimeLeft(found.error, leftMs)
       failures.delete(of)
       return undefined
     },
-    set: (of, error) => failures.set(of, { error, until: performance.now() + keptMs(error) }),
+    set: (of, error) => failures.set(of, { error, until: monotonicNow() + keptMs(error) }),
     delete: failures.delete,
     deleteAll: failures.deleteAll,
   }

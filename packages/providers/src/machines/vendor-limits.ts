@@ -1,4 +1,4 @@
-import { makeBudget } from "./budget.ts"
+import { makeBudget, monotonicNow } from "@project-ingress/forward/internal"
 import { machineKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { machineRef, ProviderAuth, ProviderRateLimited } from "../contract/errors.ts"
@@ -40,7 +40,7 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
     take: (to) => {
       const { type } = to.provider
       const circuit = circuits.get(type)
-      const now = performance.now()
+      const now = monotonicNow()
       if (circuit?.open !== undefined) {
         const leftMs = circuit.open.until - now
         if (leftMs > 0) return refusalOf(circuit.open.tag, to, leftMs)
@@ -64,7 +64,7 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
       circuit.refused.add(`${error._tag} ${error._tag === "ProviderAuth" ? to.share : machineKey(to)}`)
       const sameReason = [...circuit.refused].filter((entry) => entry.startsWith(error._tag)).length
       if (circuit.open === undefined && sameReason < MIN_REFUSED) return
-      circuit.open = { tag: error._tag, until: performance.now() + keptMs(error) }
+      circuit.open = { tag: error._tag, until: monotonicNow() + keptMs(error) }
       circuit.refused.clear()
     },
   }

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { monotonicNow } from "@project-ingress/forward/internal"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import type { AttemptRequest } from "./attempt-request.ts"
 import type { BackgroundEvents } from "./background-events.ts"
@@ -45,7 +46,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
   /** Starts it once and resolves its endpoint until its proxy listens there. */
   const wake = async (to: Destination): Promise<void> => {
     const { provider, machine } = to
-    const deadline = performance.now() + wakeTimeoutMs
+    const deadline = monotonicNow() + wakeTimeoutMs
     const { signal } = new AbortController()
     let started = false
     let endpoint: Endpoint | undefined
@@ -58,9 +59,9 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
           if (given !== undefined && provider.capabilities.ports === "any") endpoint = client.store(to, given)
         }
         endpoint ??= await client.resolvePromise(to, signal)
-        runningSince ??= performance.now()
+        runningSince ??= monotonicNow()
         // After its grace each request finds out by itself what is wrong with it.
-        if (performance.now() - runningSince >= startupGraceMs) return
+        if (monotonicNow() - runningSince >= startupGraceMs) return
         if (await isReady(readinessProbe, to, endpoint, headerNames)) return
         throw new MachineStarting(machineRef(machine))
       } catch (cause) {
@@ -71,7 +72,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
         if (!isTransient(error) || (!started && error._tag === "MachineNotRunning")) throw error
         // A machine that is running listens in a moment; one that is not may take long.
         const delay = runningSince === undefined ? retryDelayMs(round, error) : retryDelayMs(0, error) / 4
-        if (performance.now() + delay > deadline) throw stillStarting(machine, error)
+        if (monotonicNow() + delay > deadline) throw stillStarting(machine, error)
         await new Promise((resolve) => setTimeout(resolve, delay))
       }
     }

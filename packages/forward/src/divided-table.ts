@@ -1,16 +1,15 @@
-/** What a table is divided by: a tenant's share is that of all its machines. */
-export interface Shared {
-  /** Who owns the machine; see `AttemptRequest.owner`. */
+/** The key of an entry, and whose it is: what a client or a tenant can make more of is a `key`, what the platform hands out a `share`. */
+export interface DividedKey {
   readonly share: string
   readonly key: string
 }
 
-/** A bounded map, divided by owner. When it is full, the oldest entry of whoever holds the most makes room. */
+/** A bounded map, divided among shares. When it is full, the oldest entry of the largest share makes room. */
 export interface DividedTable<V> {
-  readonly get: (of: Shared) => V | undefined
+  readonly get: (of: DividedKey) => V | undefined
   /** Stores it as the newest one of its share. */
-  readonly set: (of: Shared, value: V) => void
-  readonly delete: (of: Shared) => void
+  readonly set: (of: DividedKey, value: V) => void
+  readonly delete: (of: DividedKey) => void
   /** Removes every entry whose key begins so, in all shares. */
   readonly deleteAll: (keyPrefix: string) => void
 }
@@ -18,7 +17,7 @@ export interface DividedTable<V> {
 /** How many entries a table keeps. */
 const MAX_ENTRIES = 10_000
 
-/** No owner ever removes an entry of another one that has no more than itself; one that is alone has the whole table. */
+/** No share ever loses an entry to one that has more than itself; one that is alone has the whole table. */
 export const makeDividedTable = <V>(): DividedTable<V> => {
   const shares = new Map<string, Map<string, V>>()
   let size = 0

@@ -1,10 +1,11 @@
 import { makeDividedTable } from "./divided-table.ts"
-import type { Shared } from "./divided-table.ts"
+import type { DividedKey } from "./divided-table.ts"
+import { monotonicNow } from "./monotonic-clock.ts"
 
 /** How often something may happen, for each of many: a token bucket for each. */
 export interface Budget {
   /** Counts one, if it may happen; says whether. */
-  readonly take: (of: Shared) => boolean
+  readonly take: (of: DividedKey) => boolean
 }
 
 /** How much is allowed. */
@@ -15,11 +16,12 @@ export interface BudgetLimits {
   readonly refillMs: number
 }
 
+/** A budget for each key, kept in a divided table: whose bucket it forgets has a full one again. */
 export const makeBudget = ({ burst, refillMs }: BudgetLimits): Budget => {
   const buckets = makeDividedTable<{ readonly left: number; readonly at: number }>()
   return {
     take: (of) => {
-      const now = performance.now()
+      const now = monotonicNow()
       const bucket = buckets.get(of)
       const left = bucket === undefined ? burst : Math.min(burst, bucket.left + (now - bucket.at) / refillMs)
       if (left < 1) return false
@@ -28,9 +30,3 @@ export const makeBudget = ({ burst, refillMs }: BudgetLimits): Budget => {
     },
   }
 }
-
-/**
- * How much work elsewhere the failures of one machine may cause: calls of its vendor, look-ups past every cache. Whoever is root
- * in a machine decides how its requests fail, and a visitor how many there are. A machine that moves needs one or two.
- */
-export const makeFailureBudget = (): Budget => makeBudget({ burst: 10, refillMs: 1_000 })
