@@ -37,6 +37,12 @@ export default {
       await new Promise((resolve) => setTimeout(resolve, 100))
       return new Response("left")
     }
+    // Computes for longer than a request that is alive may give no sign of it. No clock moves meanwhile.
+    if (url.searchParams.has("compute")) {
+      let sum = 0
+      for (let i = 0; i < 4e8; i++) sum = (sum * 31 + i) | 0
+      return new Response(String(sum))
+    }
     // Talks with the machine over a WebSocket of its own.
     if (url.searchParams.has("connect")) {
       try {

@@ -14,6 +14,7 @@ let worker: RunningWorker
 const resolved = new Map<string, number>()
 const started = new Map<string, number>()
 const awake = new Set<string>()
+const held = Promise.withResolvers<void>()
 
 beforeAll(async () => {
   server = createServer((request, response) => {
@@ -35,6 +36,8 @@ beforeAll(async () => {
     if (machine.startsWith("cold") && !awake.has(machine)) return response.writeHead(409).end("stopped")
     // The first question of a machine called `stuck` is never answered.
     if (machine === "stuck" && times === 1) return undefined
+    // That of one called `held` when the test says so.
+    if (machine === "held") return void held.promise.then(() => response.end(origin))
     return setTimeout(() => response.end(origin), 50)
   }).listen(0, "127.0.0.1")
   const sockets = new WebSocketServer({ noServer: true })
@@ -84,6 +87,17 @@ describe("in workerd", { timeout: 20_000 }, () => {
     const others = Array.from({ length: 20 }, () => ask("stuck"))
     expect(new Set(await Promise.all(others))).toEqual(new Set(["app"]))
     expect(resolved.get("stuck")).toBe(2)
+  })
+
+  it("asks a question once though another request blocks the isolate meanwhile", async () => {
+    const all = Array.from({ length: 20 }, () => fetch(new URL(`/?machine=held&origin=${origin}`, worker.url)))
+    await expect.poll(() => resolved.get("held")).toBe(1)
+    await (await fetch(new URL(`/?machine=busy&origin=${origin}&compute`, worker.url))).text()
+    // Whoever took the one who asks for dead would have asked by now, or does before this is answered.
+    expect(await ask("after")).toBe("app")
+    held.resolve()
+    expect(new Set(await Promise.all(all.map(async (response) => (await response).text())))).toEqual(new Set(["app"]))
+    expect(resolved.get("held")).toBe(1)
   })
 
   it("wakes a machine once for a hundred requests", async () => {
