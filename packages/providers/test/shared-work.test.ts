@@ -23,6 +23,8 @@ afterEach(() => {
 const at = async (name: keyof typeof attacks): Promise<Cost> => {
   const cost = await attacks[name]!()
   expect(cost.neighbour.served).toBe(cost.neighbour.requests)
+  // A machine that was in use before stays known.
+  expect(cost.neighbour.calls).toBe(cost.neighbour.firstVisits)
   return cost
 }
 
@@ -36,6 +38,16 @@ describe("endpoints without the port", () => {
     const all = await Promise.all(Array.from({ length: 20 }, (_, port) => visit("mallory", { port: port + 1 })))
     expect(all).toEqual(Array.from({ length: 20 }, () => 200))
     expect(callsOf("mallory")).toBe(1)
+  })
+})
+
+describe("tables that all owners share", () => {
+  it("keep what others use, however many ports of one project are asked for", async () => {
+    expect(await at("20 000 ports of one project, twice what a table holds")).toMatchObject({ calls: 1 })
+  })
+
+  it("keep what others use, however many machines one project has", async () => {
+    expect(await at("20 000 machines of one project, twice what a table holds")).toMatchObject({ requests: 20_000 })
   })
 })
 

@@ -15,7 +15,13 @@ export interface Cost {
   /** Calls of `resolve`, `status` and `start` for the machines that were attacked. */
   readonly calls: number
   /** Requests of the other tenant, and how many of them its machines responded to. */
-  readonly neighbour: { readonly requests: number; readonly served: number; readonly calls: number }
+  readonly neighbour: {
+    readonly requests: number
+    readonly served: number
+    /** How many were the first to a machine, for which its vendor has to be called. */
+    readonly firstVisits: number
+    readonly calls: number
+  }
 }
 
 type Reply = SendFailure | Readonly<{ status: number; error?: string }>
@@ -39,6 +45,8 @@ export interface Vendor {
 }
 
 const retryAfterMs = 60_000
+/** How many machines of the other tenant are in use before an attack. */
+const KNOWN = 50
 const stay = new AbortController().signal
 
 /** A platform with two tenants at one vendor: `mallory` and `neighbour`. */
@@ -125,16 +133,23 @@ export const platform = (vendor: Vendor = {}) => {
   const callsOf = (tenant: string): number =>
     [...calls].reduce((sum, [machine, count]) => sum + (machine.startsWith(tenant) ? count : 0), 0)
 
-  /** Runs an attack with a visitor of the other tenant beside it: a first visit to a new machine every 100 requests. */
+  /**
+   * Runs an attack with visitors of the other tenant beside it: for every ten of its requests, one to a machine that was in use
+   * before, or the first one to another.
+   */
   const attack = async (requests: number, one: (at: number) => Promise<unknown>): Promise<Cost> => {
-    const neighbour = { requests: 0, served: 0 }
+    const neighbour = { requests: 0, served: 0, firstVisits: 0 }
+    const visitNeighbour = (machine: string) => visit("neighbour", { machine })
+    for (let machine = 0; machine < KNOWN; machine++) await visitNeighbour(`known${machine}`)
+    const before = callsOf("neighbour")
     for (let at = 0; at < requests; at++) {
       await one(at)
       if (at % 10 !== 9) continue
-      neighbour.requests++
-      if ((await visit("neighbour", { machine: String(Math.floor(at / 100)) })) === 200) neighbour.served++
+      const isFirst = neighbour.requests++ % 2 === 0
+      const machine = isFirst ? `new${neighbour.firstVisits++}` : `known${neighbour.requests % KNOWN}`
+      if ((await visitNeighbour(machine)) === 200) neighbour.served++
     }
-    return { requests, calls: callsOf("mallory"), neighbour: { ...neighbour, calls: callsOf("neighbour") } }
+    return { requests, calls: callsOf("mallory"), neighbour: { ...neighbour, calls: callsOf("neighbour") - before } }
   }
   return { visit, failureOf: request, attack, callsOf, refused: () => refused }
 }
@@ -177,8 +192,12 @@ export const attacks: Readonly<Record<string, () => Promise<Cost>>> = {
     })
     return attack(6_000, (at) => visit("mallory", { port: at + 1 }))
   },
-  "10 050 machines of one project": () => {
+  "20 000 ports of one project, twice what a table holds": () => {
     const { visit, attack } = platform()
-    return attack(10_050, (at) => visit("mallory", { machine: String(at) }))
+    return attack(20_000, (at) => visit("mallory", { port: at + 1 }))
+  },
+  "20 000 machines of one project, twice what a table holds": () => {
+    const { visit, attack } = platform()
+    return attack(20_000, (at) => visit("mallory", { machine: String(at) }))
   },
 }

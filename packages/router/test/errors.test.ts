@@ -118,7 +118,11 @@ const rows: readonly Row[] = [
   provider(new Providers.ProviderAuth(where), 502, "PROVIDER_AUTH"),
   provider(new Providers.ProviderRateLimited({ ...where, retryAfterMs: 7_000 }), 503, "PROVIDER_RATE_LIMITED", "7"),
   provider(new Providers.ProviderUnavailable({ ...where, reason: "ECONNREFUSED" }), 502, "PROVIDER_UNAVAILABLE"),
-  provider(new Providers.ProviderUnavailable({ ...where, reason: "timeout" }), 504, "PROVIDER_UNAVAILABLE"),
+  provider(
+    new Providers.ProviderUnavailable({ ...where, reason: "ETIMEDOUT", timedOut: true }),
+    504,
+    "PROVIDER_UNAVAILABLE",
+  ),
   provider(
     new Providers.MachineRecordInvalid({ ...where, field: "metadata.port", accepted: "a port" }),
     500,

@@ -1,6 +1,6 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { accept, checkOptions, isToken } from "@project-ingress/forward/internal"
+import { accept, checkOptions, isTimedOut, isToken } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { MachineRecordInvalid, ProviderUnavailable, machineRef } from "../contract/errors.ts"
 import type { MachineRef, ProviderError } from "../contract/errors.ts"
@@ -122,7 +122,11 @@ export const vendorApi = (options: VendorApiOptions): VendorApi => {
       } catch (error) {
         signal.throwIfAborted()
         // Without the error itself: a `fetch` of the caller's may have put the request into it, and so the secrets.
-        throw new ProviderUnavailable({ ...machineRef(machine), reason: reasonOf(error, redacted) })
+        throw new ProviderUnavailable({
+          ...machineRef(machine),
+          reason: reasonOf(error, redacted),
+          timedOut: isTimedOut(error),
+        })
       }
     },
   }

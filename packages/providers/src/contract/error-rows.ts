@@ -50,7 +50,7 @@ export const providerErrors = {
     { retryAfter: 5 },
   ),
   ProviderUnavailable: upstreamErrors.ProviderUnavailable,
-  /** A `ProviderUnavailable` whose reason is a time-out. */
+  /** A `ProviderUnavailable` that took too long: to connect, or to call the provider. */
   ProviderTimeout: { ...upstreamErrors.ProviderUnavailable, status: 504, error: "connection_timeout" },
   MachineRecordInvalid: errorRow(
     500,

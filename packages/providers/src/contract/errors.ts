@@ -1,3 +1,5 @@
+import { isTimedOut } from "@project-ingress/forward/internal"
+
 /** Which machine an error is about. Every error class takes it, with fields of its own. */
 export interface MachineRef {
   /** The machine's `type`. */
@@ -113,9 +115,12 @@ export class ProviderUnavailable extends MachineFailure {
   readonly _tag = "ProviderUnavailable"
   /** A short reason for logs: `ECONNREFUSED`, `timeout`, `HTTP 500`. */
   readonly reason: string
-  constructor(ref: MachineRef & { readonly reason: string }) {
+  /** Whether it took too long, which a router answers with 504. Default: whether the cause says so, by its name or code. */
+  readonly timedOut: boolean
+  constructor(ref: MachineRef & { readonly reason: string; readonly timedOut?: boolean | undefined }) {
     super(ref, `cannot be reached: ${ref.reason}`)
     this.reason = ref.reason
+    this.timedOut = ref.timedOut ?? isTimedOut(ref.cause)
   }
 }
 

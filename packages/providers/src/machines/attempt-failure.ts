@@ -163,6 +163,9 @@ export const toProviderError = (
     if (young) return new MachineStarting({ ...ref, cause })
     if (kind === "refused" || running) return new PortClosed({ ...ref, cause, port })
   }
-  if (sent === "no") return new ProviderUnavailable({ ...ref, cause, reason: failureCode(failed.failure) ?? kind })
+  if (sent === "no") {
+    const reason = failureCode(failed.failure) ?? kind
+    return new ProviderUnavailable({ ...ref, cause, reason, timedOut: kind === "timeout" || undefined })
+  }
   return new UpstreamFailed({ ...ref, cause })
 }

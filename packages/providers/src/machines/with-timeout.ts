@@ -1,5 +1,8 @@
 /** Something took longer than its time-out. */
-export class TimedOut extends Error {}
+export class TimedOut extends Error {
+  // As the web names it.
+  override readonly name = "TimeoutError"
+}
 
 /** Rejects after so many ms or with the signal, even when `run` obeys no signal. Aborts `run`'s own signal then. */
 export const withTimeout = <A>(ms: number, outer: AbortSignal, run: (signal: AbortSignal) => Promise<A>): Promise<A> =>
