@@ -27,6 +27,7 @@ const suite = [
   "packages/forward/test/frames.test.ts",
   "packages/forward/test/headers.test.ts",
   "packages/forward/test/engine/proxy-protocol.test.ts",
+  "packages/forward/test/engine/pin.test.ts",
 ]
 const onNode = [
   "packages/forward/test/fetch.test.ts",
