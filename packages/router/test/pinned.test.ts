@@ -86,7 +86,13 @@ const hostile = async (at: number, key?: string) => {
   }
   const { server } = machineTls(keyFile(key))
   server.on("secureConnection", respond)
-  return { seen, ...(await stoppable(createServer((socket) => void server.emit("connection", socket)), at)) }
+  return {
+    seen,
+    ...(await stoppable(
+      createServer((socket) => void server.emit("connection", socket)),
+      at,
+    )),
+  }
 }
 
 const store = memoryStore()

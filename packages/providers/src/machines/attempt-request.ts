@@ -23,7 +23,7 @@ export interface ReachedResponse<A> extends AttemptResponse<A> {
 
 /** One request, as the host that moves its bytes offers it. */
 export interface AttemptRequest<A> {
-  /** Sends it to an endpoint. Called again only after `replayable` allowed it. */
+  /** Sends it to an endpoint, whose `addresses` and `pin` it obeys. Called again only after `replayable` allowed it. */
   readonly send: (endpoint: Endpoint) => Effect.Effect<AttemptResponse<A>, SendFailure>
   /** Throws away a response that nobody will read, together with its connection. */
   readonly discard: (response: A) => void
