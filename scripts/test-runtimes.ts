@@ -32,9 +32,12 @@ const suite = [
 const onNode = [
   "packages/forward/test/fetch.test.ts",
   "packages/forward/test/fetch-connect.test.ts",
+  "packages/forward/test/fetch-pin.test.ts",
+  "packages/machine-proxy/test/tls.test.ts",
   "packages/providers/test/fetcher.test.ts",
   "packages/providers/test/connect.test.ts",
   "packages/router/test/node.test.ts",
+  "packages/router/test/pinned.test.ts",
   "packages/router/test/without-address.test.ts",
 ]
 

@@ -57,8 +57,8 @@ const tlsOf = (pem: string): MachineTls | { readonly problem: string } => {
     if (cert === undefined) return { problem: NO_KEY }
     const handshakeTimeout = defaultLimits.headersTimeoutMs
     const server = createServer({ key: pem, cert, ALPNProtocols: ["http/1.1"], handshakeTimeout })
-    // Node keeps it where `console.log(server)` would print it.
-    Object.defineProperty(server, "key", { enumerable: false })
+    // Its connections have it from the context that was made of it; here it would only be printed.
+    delete (server as { key?: unknown }).key
     return { server, pin: publicKeyPin(key) }
   } catch {
     // What a parser says may quote what it read.
