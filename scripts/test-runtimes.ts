@@ -27,13 +27,17 @@ const suite = [
   "packages/forward/test/frames.test.ts",
   "packages/forward/test/headers.test.ts",
   "packages/forward/test/engine/proxy-protocol.test.ts",
+  "packages/forward/test/engine/pin.test.ts",
 ]
 const onNode = [
   "packages/forward/test/fetch.test.ts",
   "packages/forward/test/fetch-connect.test.ts",
+  "packages/forward/test/fetch-pin.test.ts",
+  "packages/machine-proxy/test/tls.test.ts",
   "packages/providers/test/fetcher.test.ts",
   "packages/providers/test/connect.test.ts",
   "packages/router/test/node.test.ts",
+  "packages/router/test/pinned.test.ts",
   "packages/router/test/without-address.test.ts",
 ]
 

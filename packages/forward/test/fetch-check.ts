@@ -43,6 +43,7 @@ export const check = async (
   setTimeout(() => left.abort(), 50)
 
   const named = origin.replace("127.0.0.1", "localhost")
+  const pin = `sha256//${"A".repeat(43)}=`
   const loopback = { allowCidrs: ["127.0.0.0/8", "::1/128"] }
 
   return {
@@ -91,6 +92,9 @@ export const check = async (
       send("/", { origin: origin.replace("127.0.0.1", "0x7f.1"), addresses: {} }),
     ),
     addressAllowed: await (await send("/", { addresses: { allowCidrs: ["127.0.0.0/8"] } })).text(),
+    pinned: await failure(send("/", { pin })),
+    pinnedTls: await failure(send("/", { pin, origin: closedOrigin.replace("http:", "https:") })),
+    pinnedGiven: await failure(send("/", { pin, fetch: async () => new Response() })),
     nameNotAllowed: await failure(send("/", { origin: named, addresses: {} })),
     nameNotListed: await failure(send("/", { origin: named, addresses: { ...loopback, allowHosts: ["a.test"] } })),
     nameAllowed: await (

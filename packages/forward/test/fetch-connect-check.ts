@@ -68,6 +68,7 @@ export const check = async (
     absolute: await outcome(shake("http://evil.test/")),
     addressNotAllowed: await outcome(shake("/502", { addresses: {} })),
     nameNotAllowed: await outcome(shake("/502", { origin: origin.replace("127.0.0.1", "localhost"), addresses: {} })),
+    pinned: await outcome(shake("/502", { pin: `sha256//${"A".repeat(43)}=` })),
     addressAllowed: await outcome(shake("/502", { addresses: { allowCidrs: ["127.0.0.0/8"] } })),
   }
 }

@@ -97,14 +97,18 @@ const expected = {
   addressNotAllowed: "other no",
   addressNotAllowedSpelling: "other no",
   addressAllowed: "path /",
+  pinned: "unsupported no",
+  pinnedTls: "unsupported no",
+  pinnedGiven: "unsupported no",
   nameNotAllowed: "other no",
   nameNotListed: "other no",
   nameAllowed: "path /",
 }
 
 describe("on every runtime", () => {
-  it("does the same on Node", async () => {
-    expect(await check(forwardFetch, origin, closed)).toEqual(expected)
+  it("does the same on Node, which alone can check a pinned key", async () => {
+    const pinned = { pinned: "other no", pinnedTls: "refused no" }
+    expect(await check(forwardFetch, origin, closed)).toEqual({ ...expected, ...pinned })
   })
 
   it("does the same on Bun but for one slash", { timeout: 30_000 }, async () => {

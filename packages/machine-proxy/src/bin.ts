@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { readConfig } from "./config.ts"
 import { keysCommand } from "./keys-command.ts"
+import { pinCommand } from "./pin-command.ts"
 import { serve } from "./serve-command.ts"
 import { variables } from "./variables.ts"
 
@@ -10,11 +11,13 @@ const NAME = "project-ingress-machine-proxy"
 
 const help = (): string => `${NAME} [--insecure] [--help] [--version]
 ${NAME} keys [--kid <id>] [--secret] [--help]
+${NAME} pin [<file>] [--help]
 
 The proxy inside a machine: listens on one port, and forwards each request with a valid ticket to the local port that
 it names.
 --insecure accepts requests without a ticket: whoever reaches the port reaches every app.
 keys prints a new pair of ticket keys, as the environment variables of router and machines.
+pin prints the pin of the machine's TLS key, for its record.
 
 ${Object.entries(variables)
   .map(([name, accepted]) => `${name.padEnd(37)}${accepted}`)
@@ -58,9 +61,9 @@ const main = async (): Promise<void> => {
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
   const [command, ...rest] = process.argv.slice(2)
-  if (command !== "keys") return runProxy(process.argv.slice(2))
-  const result = await keysCommand(NAME, rest)
-  if ("problem" in result) return refuse(`keys: ${result.problem}`)
+  if (command !== "keys" && command !== "pin") return runProxy(process.argv.slice(2))
+  const result = command === "keys" ? await keysCommand(NAME, rest) : pinCommand(NAME, rest, process.env)
+  if ("problem" in result) return refuse(`${command}: ${result.problem}`)
   process.stdout.write(result.output)
 }
 

@@ -22,6 +22,8 @@ export interface Config {
   readonly drainMs: number
   /** The file that the keys came from, to be read again. */
   readonly keysFile?: string
+  /** The file of the key that it speaks TLS by, made if there is none. Default: plain HTTP. */
+  readonly tlsKeyFile?: string
   /** A file descriptor that is written to once connections are accepted; see `notifyReady`. */
   readonly readyFd?: number
   readonly proxy: MachineProxyOptions & { readonly keys: readonly VerificationKey[] | "insecure" }
@@ -76,6 +78,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
   const errorDocs = read("INGRESS_ERROR_DOCS", (value) => (validErrorDocs(value) === undefined ? value : undefined))
   const log = read("INGRESS_LOG", oneOf("access", "errors", "off"))
   const drainMs = read("INGRESS_DRAIN_MS", integer(0, 600_000))
+  const tlsKeyFile = read("INGRESS_TLS_KEY_FILE", matching(/^[^\0]+$/))
   const readyFd = read("INGRESS_READY_FD", integer(3, 65_535))
   const limits: { -readonly [Name in keyof Limits]?: Limits[Name] } = {}
   for (const [name, { limit, from, to }] of limitEntries) {
@@ -92,7 +95,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
       port: port ?? 8080,
       log: log ?? "access",
       drainMs: drainMs ?? 10_000,
-      ...given({ keysFile, readyFd }),
+      ...given({ keysFile, tlsKeyFile, readyFd }),
       proxy: {
         machine,
         keys,

@@ -25,6 +25,7 @@ import { createMachineProxy } from "./machine-proxy.ts"
 import type { MachineProxyOptions } from "./machine-proxy.ts"
 import { makeMeter } from "./effect/meter.ts"
 import { notifyReady } from "./ready.ts"
+import { openTlsKeyFile } from "./tls-key-file.ts"
 import { variables } from "./variables.ts"
 
 /** What {@link layer} takes; {@link config} reads it from the environment. */
@@ -35,7 +36,7 @@ export interface LayerOptions extends Omit<CommandConfig, "proxy"> {
   readonly proxy: Omit<MachineProxyOptions, "keys" | "onEvent" | "onUpgrade">
 }
 
-/** The address cannot be listened on; `cause` is the error of the system. */
+/** The address cannot be listened on; `cause` is the error of the system, or says what is wrong with the file of the TLS key. */
 export class CannotListen extends Error {
   readonly _tag = "CannotListen"
   readonly host: string
@@ -63,6 +64,8 @@ export class MachineProxy extends Context.Service<
   {
     /** The address it listens on; the port is never 0. */
     readonly address: { readonly host: string; readonly port: number }
+    /** The pin of the key that it speaks TLS by; `undefined` without TLS. */
+    readonly pin: string | undefined
     /** The number of open connections from clients, WebSockets included. */
     readonly connections: Effect.Effect<number>
     /** Reads `INGRESS_TICKET_KEYS_FILE` again and gives the ids of its keys: run it on SIGHUP. */
@@ -150,12 +153,17 @@ export const layerConfig = (
 const serve = Effect.fnUntraced(function* (
   options: LayerOptions,
 ): Effect.fn.Return<MachineProxy["Service"], CannotListen, Scope.Scope> {
-  const { host, port, log, drainMs, keysFile, readyFd } = options
+  const { host, port, log, drainMs, keysFile, tlsKeyFile, readyFd } = options
   const context = yield* Effect.context()
   const runSync = Effect.runSyncWith(context)
   const initial = options.keys === "insecure" ? options.keys : Redacted.value(options.keys)
   const reloadable = keysFile === undefined || initial === "insecure" ? undefined : reloadableKeys(keysFile, initial)
   const meter = makeMeter(context)
+  const tls = tlsKeyFile === undefined ? undefined : openTlsKeyFile(tlsKeyFile)
+  if (tls !== undefined && "problem" in tls) {
+    const cause = new Error(`INGRESS_TLS_KEY_FILE ${JSON.stringify(tlsKeyFile)} ${tls.problem}`)
+    return yield* Effect.fail(new CannotListen({ host, port, cause }))
+  }
 
   const proxy = createMachineProxy({
     ...options.proxy,
@@ -173,7 +181,7 @@ const serve = Effect.fnUntraced(function* (
     (gauges) => Effect.sync(gauges.stop),
   )
 
-  const server = createListener(proxy)
+  const server = createListener(proxy, tls)
   yield* Effect.acquireRelease(listen(server, host, port), () =>
     Effect.promise(() => {
       server.close()
@@ -190,6 +198,7 @@ const serve = Effect.fnUntraced(function* (
 
   return {
     address: { host: address.address, port: address.port },
+    pin: tls?.pin,
     connections: Effect.sync(proxy.connections),
     reloadKeys: Effect.suspend(() => {
       if (reloadable === undefined) return Effect.fail(new KeysRefused("is not set"))

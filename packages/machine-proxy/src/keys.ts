@@ -1,12 +1,9 @@
-import { readFileSync, statSync } from "node:fs"
 import type { VerificationKey } from "@project-ingress/forward"
 import { validateVerificationKey } from "@project-ingress/forward/internal"
+import { readSmallFile } from "./read-small-file.ts"
 
 /** Keys, or what is wrong with them: the end of a sentence, without key material. */
 export type KeysResult = { readonly keys: readonly VerificationKey[] } | { readonly problem: string }
-
-// Room for about ten thousand keys; a larger file is not a file of keys.
-const MAX_FILE_BYTES = 1_048_576
 
 /**
  * What is wrong with the first key of a list that cannot be used, or with two that have the same `kid`: which of such two a
@@ -39,15 +36,8 @@ export const parseKeys = (text: string): KeysResult => {
 
 /** Reads the same from a file. Synchronous, so that no ticket is verified while half of a file is read. */
 export const readKeyFile = (path: string): KeysResult => {
-  try {
-    const stat = statSync(path)
-    // To read a pipe would wait for its writer, and every request would wait with it.
-    if (!stat.isFile()) return { problem: "is not a file" }
-    if (stat.size > MAX_FILE_BYTES) return { problem: `is larger than ${MAX_FILE_BYTES} bytes` }
-    return parseKeys(readFileSync(path, "utf8"))
-  } catch (error) {
-    return { problem: `cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown reason"})` }
-  }
+  const read = readSmallFile(path)
+  return "text" in read ? parseKeys(read.text) : read
 }
 
 /** Keys that can change while requests are served. */

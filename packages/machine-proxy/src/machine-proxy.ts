@@ -21,6 +21,8 @@ import { parseTarget } from "./target.ts"
 
 export type { MachineProxyOptions } from "./options.ts"
 export type { PortRange, PortRules } from "./ports.ts"
+export { machineTls } from "./tls-key-file.ts"
+export type { MachineTls } from "./tls-key-file.ts"
 
 /** Takes accepted connections and drains them; see `Engine` of `@project-ingress/forward/sockets`. */
 export type MachineProxy = Engine

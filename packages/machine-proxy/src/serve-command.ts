@@ -7,9 +7,17 @@ import { createListener, listenOptions } from "./listener.ts"
 import { line, logLine } from "./log.ts"
 import { createMachineProxy } from "./machine-proxy.ts"
 import { notifyReady } from "./ready.ts"
+import { openTlsKeyFile } from "./tls-key-file.ts"
 
 /** Runs the proxy until a signal ends the process. Owns the process: its signals, its exit code, its two streams. */
 export const serve = (name: string, config: Config): void => {
+  const { tlsKeyFile } = config
+  const tls = tlsKeyFile === undefined ? undefined : openTlsKeyFile(tlsKeyFile)
+  if (tls !== undefined && "problem" in tls) {
+    process.stderr.write(`${name}: INGRESS_TLS_KEY_FILE: ${JSON.stringify(tlsKeyFile)} ${tls.problem}\n`)
+    process.exitCode = 2
+    return
+  }
   keepNewSpaceSmall()
   const keys = keysOf(config)
   const { log: level, proxy: options } = config
@@ -22,12 +30,13 @@ export const serve = (name: string, config: Config): void => {
     },
   })
 
-  const server = createListener(proxy)
+  const server = createListener(proxy, tls)
   server.listen(listenOptions(config.host, config.port))
   server.once("listening", () => {
     const { address: host, port } = server.address() as AddressInfo
     const insecure = options.keys === "insecure"
-    log("info", "ready", { host, port, machine: options.machine, insecure, pid: process.pid })
+    const { pin } = tls ?? {}
+    log("info", "ready", { host, port, machine: options.machine, insecure, ...(pin && { pin }), pid: process.pid })
     if (config.readyFd === undefined) return
     const problem = notifyReady(config.readyFd)
     // The proxy serves nevertheless: the supervisor has a time-out of its own.

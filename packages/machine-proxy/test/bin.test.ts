@@ -6,8 +6,10 @@ import * as net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
+import { connect as connectTls } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { generateTicketKeys, signTicket } from "@project-ingress/forward"
+import { publicKeyPin } from "@project-ingress/forward/sockets"
 import { afterAll, afterEach, describe, expect, it } from "vitest"
 import { begin, listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
 
@@ -27,9 +29,15 @@ const start = (environment: Record<string, string>, flags: readonly string[] = [
   return running
 }
 
-const ready = async (running: ReturnType<typeof start>): Promise<{ readonly port: number; readonly host: string }> => {
+interface Ready {
+  readonly port: number
+  readonly host: string
+  readonly pin?: string
+}
+
+const ready = async (running: ReturnType<typeof start>): Promise<Ready> => {
   await expect.poll(() => running.out + running.err, { timeout: 60_000 }).toContain('"message":"ready"')
-  return JSON.parse(running.out.split("\n").find((text) => text.includes('"ready"'))!) as { port: number; host: string }
+  return JSON.parse(running.out.split("\n").find((text) => text.includes('"ready"'))!) as Ready
 }
 
 afterEach(async () => {
@@ -112,6 +120,42 @@ describe("the command", () => {
     await expect.poll(() => running.out).toContain('"path":"/a"')
     expect(running.out).not.toContain("s3cr3t")
     expect(running.out).not.toContain(ticket)
+  })
+})
+
+describe("a TLS key in a file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "machine-proxy-"))
+  const path = join(folder, "tls.pem")
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const environment = { ...keys, PORT: "0", HOST: "127.0.0.1", INGRESS_TLS_KEY_FILE: path }
+
+  it("is made at the first start, spoken by at every one, and its pin is logged and printed", async () => {
+    const pins: unknown[] = []
+    for (let i = 0; i < 2; i++) {
+      const running = start(environment)
+      const { port, pin } = await ready(running)
+      const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false })
+      await once(socket, "secureConnect")
+      pins.push(pin, publicKeyPin(socket.getPeerX509Certificate()!.publicKey))
+      socket.write("GET /__ingress/health HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+      expect(Buffer.concat(await socket.toArray()).toString()).toMatch(/^HTTP\/1\.1 200 /)
+      running.child.kill("SIGTERM")
+      expect(await running.exited).toEqual([0, null])
+    }
+    const printed = start({ INGRESS_TLS_KEY_FILE: path }, ["pin"])
+    expect((await printed.exited)[0]).toBe(0)
+    expect(new Set([...pins, printed.out.trim()])).toEqual(new Set([pins[0]]))
+  })
+
+  it("that cannot be used stops the start, and is not shown", async () => {
+    writeFileSync(path, "s3cr3t")
+    const running = start(environment)
+    expect((await running.exited)[0]).toBe(2)
+    expect(running.err).toContain(`INGRESS_TLS_KEY_FILE: ${JSON.stringify(path)} has no private key`)
+    expect(running.err + running.out).not.toContain("s3cr3t")
+    const printed = start({}, ["pin", path])
+    expect((await printed.exited)[0]).toBe(2)
+    expect(printed.err).toContain("pin: ")
   })
 })
 

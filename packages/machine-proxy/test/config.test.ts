@@ -30,6 +30,7 @@ describe("the configuration", () => {
       HOST: "::1",
       PORT: "0",
       INGRESS_TICKET_KEYS: JSON.stringify([key]),
+      INGRESS_TLS_KEY_FILE: "/var/lib/ingress/tls.pem",
       INGRESS_ALLOW_PORTS: "3000, 4000-4999",
       INGRESS_DENY_PORTS: "22",
       INGRESS_HOST_POLICY: "preserve",
@@ -51,6 +52,7 @@ describe("the configuration", () => {
         port: 0,
         log: "off",
         drainMs: 0,
+        tlsKeyFile: "/var/lib/ingress/tls.pem",
         readyFd: 3,
         proxy: {
           keys: [key],
@@ -79,6 +81,7 @@ describe("the configuration", () => {
     ["PORT", "0x50", "0 to 65535"],
     ["INGRESS_MACHINE", "", "1 to 255"],
     ["INGRESS_MACHINE", "mach\u001b[2J", "1 to 255"],
+    ["INGRESS_TLS_KEY_FILE", "", "PEM file"],
     ["INGRESS_ALLOW_PORTS", "", "1 to 65535"],
     ["INGRESS_ALLOW_PORTS", "3000,", "1 to 65535"],
     ["INGRESS_ALLOW_PORTS", "5-4", "1 to 65535"],

@@ -4,8 +4,10 @@ import * as http from "node:http"
 import * as net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { connect as connectTls } from "node:tls"
 import { inspect } from "node:util"
 import { generateTicketKeys } from "@project-ingress/forward"
+import { publicKeyPin } from "@project-ingress/forward/sockets"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -149,6 +151,30 @@ describe("the layer", () => {
     )
     expect(error).toMatchObject({ _tag: "CannotListen", port, cause: { code: "EADDRINUSE" } })
     server.close()
+  })
+
+  it("speaks TLS by the key in a file, and says its pin; fails with CannotListen if the file cannot be used", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "machine-proxy-"))
+    const path = join(folder, "tls.pem")
+    {
+      await using running = await start({ INGRESS_TLS_KEY_FILE: path })
+      const socket = connectTls({ port: running.port, host: "127.0.0.1", rejectUnauthorized: false })
+      await once(socket, "secureConnect")
+      expect(running.proxy.pin).toBe(publicKeyPin(socket.getPeerX509Certificate()!.publicKey))
+      socket.destroy()
+    }
+    {
+      await using plain = await start()
+      expect(plain.proxy.pin).toBeUndefined()
+    }
+    writeFileSync(path, "s3cr3t")
+    const error = await start({ INGRESS_TLS_KEY_FILE: path }).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    const message = expect.stringMatching(/^INGRESS_TLS_KEY_FILE ".*" has no private key/) as unknown
+    expect(error).toMatchObject({ _tag: "CannotListen", cause: { message } })
+    rmSync(folder, { recursive: true })
   })
 
   it("reads its file of keys again on request, and keeps the current ones when the file is invalid", async () => {

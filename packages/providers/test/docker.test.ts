@@ -754,6 +754,22 @@ describe("docker, with an engine that answers from a script", () => {
     expect((await resolve(engine(version, [200, running(more)]))).origin).toBe(origin)
   })
 
+  it("makes https origins of a machine whose key is pinned, however it is reached", async () => {
+    const pin = `sha256//${"A".repeat(43)}=`
+    const all = { ...published(["", "1000"]).NetworkSettings, Networks: { own: { IPAddress: "172.17.0.2" } } }
+    const at = (metadata: Machine["metadata"], more: object = { NetworkSettings: all }) =>
+      resolve(engine(version, [200, running(more)]), { ...metadata, pin })
+    expect(await at({})).toMatchObject({ origin: "https://127.0.0.1:1000", pin })
+    expect(await at({ address: "container" })).toMatchObject({ origin: "https://172.17.0.2:8080", pin })
+    expect(await at({}, { HostConfig: { NetworkMode: "host" } })).toMatchObject({
+      origin: "https://127.0.0.1:8080",
+      pin,
+    })
+    expect(await at({ origin: "https://m.example.com" })).toMatchObject({ origin: "https://m.example.com", pin })
+    const wrong = resolve(engine(version, [200, running()]), { pin: "sha256/AAAA" })
+    await expect(wrong).rejects.toMatchObject({ _tag: "MachineRecordInvalid", field: "pin" })
+  })
+
   const inNetwork = (IPAddress: string) => running({ NetworkSettings: { Networks: { own: { IPAddress } } } })
   const containerAddress = (IPAddress: string, allowCidrs?: readonly string[]) => {
     engine(version, [200, inNetwork(IPAddress)])

@@ -1,4 +1,12 @@
-import { checkHost, failureText, headDeadline, requestUrl, SendFailure, toHeaders } from "./outgoing-request.ts"
+import {
+  checkHost,
+  failureText,
+  headDeadline,
+  refusePin,
+  requestUrl,
+  SendFailure,
+  toHeaders,
+} from "./outgoing-request.ts"
 import type { OutgoingRequest } from "./outgoing-request.ts"
 
 /** One WebSocket handshake as it leaves. Its fields may be those of a request that asks for one. */
@@ -117,6 +125,7 @@ export const openedWithHeaders = async (
   if (handshake.fetch !== undefined) throw new SendFailure("unsupported", "no")
   const { url, headers, protocols } = socketOptions(handshake)
   checkHost(handshake)
+  refusePin(handshake)
   const options = { headers: Object.fromEntries(headers), protocols } as unknown as string[]
   return opened(
     () => new WebSocket(url, options),

@@ -2,10 +2,11 @@
  * Sends one request on, on Node: undici's dispatcher, because the built-in `fetch` decodes bodies, folds paths, throws on
  * half of the headers a proxy meets and writes its own. Here the target and the headers go out as they are.
  */
-import { Agent, errors, WebSocket as UndiciWebSocket } from "undici"
-import type { LookupFunction } from "node:net"
+import { Agent, buildConnector, errors, WebSocket as UndiciWebSocket } from "undici"
+import type { TLSSocket } from "node:tls"
 import type { Dispatcher } from "undici"
 import { checkedLookup, refusedLiteral } from "../sockets/connection/checked-lookup.ts"
+import { pinMismatch, pinnedTls } from "../sockets/connection/peer-key.ts"
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import { failureCode } from "../failure-code.ts"
@@ -90,31 +91,60 @@ export const forwardConnect = async (handshake: Handshake): Promise<HandshakeRes
   )
 }
 
-const makeAgent = (lookup?: LookupFunction): Agent =>
-  new Agent({
+/** How connections are opened: by a rule for addresses, to the owner of a key, both or neither. */
+type Peer = Pick<OutgoingRequest, "addresses" | "pin">
+
+const makeAgent = ({ addresses, pin }: Peer): Agent => {
+  const connect = { timeout: 10_000, ...(addresses === undefined ? {} : { lookup: checkedLookup(addresses) }) }
+  return new Agent({
     allowH2: false,
     // The head has a timer of its own, exact and chosen for each request; a body may pause for as long as it likes (SSE).
     headersTimeout: 0,
     bodyTimeout: 0,
     autoSelectFamily: true,
-    connect: { timeout: 10_000, ...(lookup === undefined ? {} : { lookup }) },
+    connect: pin === undefined ? connect : pinnedConnector(connect, pin),
   })
+}
 
-// One for each rule for addresses, so that no connection is reused that was opened by another one or without any.
+/** Gives a connection away only if the peer has the pinned key: nothing was sent on any other. */
+const pinnedConnector = (options: buildConnector.BuildOptions, pin: string): buildConnector.connector => {
+  const connect = buildConnector({
+    ...options,
+    ...pinnedTls,
+    autoSelectFamily: true,
+    allowH2: false,
+    // So that no session is resumed.
+    maxCachedSessions: 0,
+  })
+  return (to, done) => {
+    // A URL without TLS shows no key.
+    if (to.protocol !== "https:") return done(new TypeError("a pin needs an https origin"), null)
+    connect(to, (error, socket) => {
+      if (error !== null) return done(error, null)
+      const mismatch = pinMismatch(socket as TLSSocket, pin)
+      if (mismatch === undefined) return done(null, socket)
+      socket.destroy()
+      done(mismatch, null)
+    })
+  }
+}
+
+// One for each way to open connections, so that none is reused that was opened in another way.
 const agents = new Map<string, Agent>()
-const MAX_AGENTS = 256
+const MAX_AGENTS = 1_024
 
 /** The agent for a request. Throws a `SendFailure` when the origin is an IP address that its rule does not allow. */
-const agentFor = ({ origin, addresses }: Pick<OutgoingRequest, "origin" | "addresses">): Agent => {
+const agentFor = ({ origin, addresses, pin }: Pick<OutgoingRequest, "origin"> & Peer): Agent => {
   if (addresses !== undefined) {
     // An address is connected to without a look-up. The URL has read every notation of it.
     const refused = refusedLiteral(new URL(origin).hostname.replace(/^\[(.*)\]$/, "$1"), addresses)
     if (refused !== undefined) throw new SendFailure("other", "no", refused)
   }
-  const key = JSON.stringify(addresses) ?? ""
+  // Nearly all requests have neither.
+  const key = addresses === undefined && pin === undefined ? "" : JSON.stringify([addresses, pin])
   let agent = agents.get(key)
   if (agent === undefined) {
-    agent = makeAgent(addresses === undefined ? undefined : checkedLookup(addresses))
+    agent = makeAgent({ addresses, pin })
     agents.set(key, agent)
     // Its requests go on; its free connections end by their time-out.
     if (agents.size > MAX_AGENTS) agents.delete(agents.keys().next().value!)

@@ -3,6 +3,7 @@ import type { HeaderList } from "../header-list.ts"
 import type { HopHeaderNames } from "../header-names.ts"
 import { addressNotAllowed, hostChecker } from "../address.ts"
 import { failureCode } from "../failure-code.ts"
+import { PIN_NOT_SUPPORTED } from "../public-key-pin.ts"
 
 /** One request as it is sent, with everything that an intermediary decides. */
 export interface OutgoingRequest {
@@ -38,6 +39,12 @@ export interface OutgoingRequest {
    * the code `ADDRESS_NOT_ALLOWED`. Without it any address is connected to. Has no effect beside `fetch`.
    */
   readonly addresses?: AddressRule | undefined
+  /**
+   * The pin of the peer's public key, as `publicKeyPin` of `./sockets` gives it, for an https origin. On Node that key alone is
+   * looked at, before a byte is sent, and never the certificate's chain or name: another key is a `SendFailure` of kind `other`, not
+   * sent, whose cause has the code `PIN_MISMATCH`. Other runtimes' `fetch` shows no key: there it is of kind `unsupported`.
+   */
+  readonly pin?: string | undefined
   /**
    * Takes the request instead of the runtime's own client: a Durable Object's stub, a binding. A rejection is a failure that
    * may have reached somebody, unless it is a `SendFailure`, which says so itself.
@@ -135,6 +142,13 @@ export const checkHost = ({ origin, addresses }: Pick<OutgoingRequest, "origin" 
   if (reason !== undefined) throw new SendFailure("other", "no", addressNotAllowed(reason))
 }
 
+/** Throws for a request with a pin, on runtimes whose client shows nobody the peer's key, and to a function. */
+export const refusePin = ({ pin }: Pick<OutgoingRequest, "pin">): void => {
+  if (pin === undefined) return
+  const cause = new Error("a pinned key cannot be checked here; `serveNode` checks it on Node, Bun and Deno")
+  throw new SendFailure("unsupported", "no", Object.assign(cause, { code: PIN_NOT_SUPPORTED }))
+}
+
 /** One deadline for the head of an response, on runtimes whose `fetch` has none; `settled` ends it and leaves the body alone. */
 export const headDeadline = (
   outgoing: OutgoingRequest,
@@ -168,6 +182,7 @@ export const fetchOutgoing = async (
 ): Promise<Response> => {
   const { signal } = outgoing
   signal?.throwIfAborted()
+  refusePin(outgoing)
   let url: string
   try {
     url = requestUrl(outgoing.origin, outgoing.target)
@@ -213,6 +228,7 @@ const inTime = async (
 export const fetchGiven = async (outgoing: OutgoingRequest): Promise<Response> => {
   const { fetch: given, signal } = outgoing
   signal?.throwIfAborted()
+  refusePin(outgoing)
   const deadline = headDeadline(outgoing)
   let request: Request
   try {

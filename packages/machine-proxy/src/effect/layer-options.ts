@@ -29,6 +29,7 @@ const fields = {
   log: accept.oneOf("access", "errors", "off"),
   drainMs: accept.number(0),
   keysFile: accept.string,
+  tlsKeyFile: accept.string,
   readyFd: accept.integer(3, 65_535),
   keys: (value: unknown) =>
     value === "insecure" || Redacted.isRedacted(value) ? undefined : 'redacted verification keys or "insecure"',

@@ -1,5 +1,6 @@
 import * as Schema from "effect/Schema"
 import { metadataDecoder } from "../adapter-kit/metadata-decoder.ts"
+import { A_PUBLIC_KEY_PIN, PublicKeyPin } from "../adapter-kit/public-key-pin.ts"
 import { checkAddressOptions } from "../contract/address-options.ts"
 import type { AddressOptions } from "../contract/address-options.ts"
 import { checkFields } from "../contract/fields.ts"
@@ -20,7 +21,7 @@ export interface UrlOptions extends AddressOptions {
  * unless `allowCidrs` adds more; on Workers a name must be in `allowHosts`.
  *
  * Metadata: `origin`, `https://` or `http://` with a host and perhaps a port; `epoch`, any text that changes when another
- * machine takes its place, default constant.
+ * machine takes its place, default constant; `pin`, where the machine proxy speaks TLS itself: what its command `pin` prints.
  *
  * @throws {TypeError} naming the option that is unknown or invalid; a header's value is never repeated
  * @example
@@ -41,9 +42,9 @@ export const url = (options: UrlOptions = {}): MachineProvider => {
       interceptedHeaders: Object.keys(headers).map((name) => name.toLowerCase()),
     },
     async resolve(machine) {
-      const { origin, epoch = "" } = decode(machine)
+      const { origin, epoch = "", pin } = decode(machine)
       const allowed = addresses.allowed(origin, machine, "origin")
-      return { origin: allowed, headers, addresses: addresses.rule, epoch, ttlMs: 60_000 }
+      return { origin: allowed, headers, addresses: addresses.rule, pin, epoch, ttlMs: 60_000 }
     },
   }
 }
@@ -56,9 +57,11 @@ const decode = metadataDecoder(
   Schema.Struct({
     origin: Schema.String.check(Schema.makeFilter(isOrigin)),
     epoch: Schema.optionalKey(Schema.String),
+    pin: Schema.optionalKey(PublicKeyPin),
   }),
   {
     origin: AN_ORIGIN,
     epoch: "a string",
+    pin: A_PUBLIC_KEY_PIN,
   },
 )

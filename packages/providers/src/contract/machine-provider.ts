@@ -35,6 +35,14 @@ export interface Endpoint {
    * address is checked, and the checked one is connected to. Default: any, because the provider is trusted.
    */
   readonly addresses?: AddressRule | undefined
+  /**
+   * The pin of the machine proxy's public key, as its command `pin` prints it: `sha256//…`, for an `https:` origin where the machine
+   * proxy speaks TLS itself. The router's Node host connects to the owner of this key only, and looks at nothing else of its
+   * certificate, before it sends a byte. Where no key can be checked, on Workers and wherever requests leave by a `fetch`, a request
+   * fails with `ProviderUnavailable` and is not sent. Default: whoever listens at the address gets the request, and proves
+   * itself by its response only.
+   */
+  readonly pin?: string | undefined
   /** Changes with every incarnation of the machine, so that connections to the previous one are never reused. */
   readonly epoch: string
   /** How long it may be used without resolving again, in ms, 0 or more; 0: for one request. */

@@ -1,5 +1,5 @@
 /** Run-time validation of what types alone do not guarantee: providers and their endpoints. */
-import { isToken } from "@project-ingress/forward/internal"
+import { A_PUBLIC_KEY_PIN, isPublicKeyPin, isToken } from "@project-ingress/forward/internal"
 import { MachineRecordInvalid, machineRef } from "./errors.ts"
 import type { Endpoint, Machine, MachineProvider } from "./machine-provider.ts"
 import { AN_ORIGIN, isOrigin } from "./origin.ts"
@@ -32,7 +32,7 @@ export const validEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint =>
   const refuse = (field: string, accepted: string): never => {
     throw new MachineRecordInvalid({ ...machineRef(machine), field: `endpoint.${field}`, accepted })
   }
-  const { origin, headers = {}, epoch, ttlMs, expiresAt, fetch, machineProxy, addresses } = endpoint
+  const { origin, headers = {}, epoch, ttlMs, expiresAt, fetch, machineProxy, addresses, pin } = endpoint
   if (!isOrigin(origin)) refuse("origin", AN_ORIGIN)
   // Refused here because a runtime that refuses one repeats its value, which may be a secret.
   const plain = isObject(headers) && !(headers instanceof Headers)
@@ -46,6 +46,11 @@ export const validEndpoint = (endpoint: Endpoint, machine: Machine): Endpoint =>
   if (fetch !== undefined && typeof fetch !== "function") refuse("fetch", "a function")
   if (machineProxy !== undefined && (machineProxy as unknown) !== false) refuse("machineProxy", "false, or absent")
   if (addresses !== undefined && !isObject(addresses)) refuse("addresses", "an object with allowCidrs and allowHosts")
+  if (pin !== undefined) {
+    if (!isPublicKeyPin(pin)) refuse("pin", A_PUBLIC_KEY_PIN)
+    if (fetch !== undefined) refuse("pin", "absent beside fetch, which shows no key")
+    if (!/^https:/i.test(origin)) refuse("origin", "https:// beside a pin")
+  }
   return { ...endpoint, origin: new URL(origin).origin }
 }
 

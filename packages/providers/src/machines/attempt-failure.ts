@@ -1,6 +1,6 @@
 import { providerErrors } from "../contract/error-rows.ts"
 import type { HopHeaderNames } from "@project-ingress/forward"
-import { failureCode } from "@project-ingress/forward/internal"
+import { failureCode, PIN_MISMATCH, PIN_NOT_SUPPORTED } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptResponse, ReachedResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
@@ -105,6 +105,7 @@ export const mayHaveMoved = (failed: AttemptFailure): boolean =>
 export const hasMoved = (before: Endpoint, after: Endpoint): boolean =>
   before.origin !== after.origin ||
   before.epoch !== after.epoch ||
+  before.pin !== after.pin ||
   JSON.stringify(before.headers) !== JSON.stringify(after.headers)
 
 /** Whether it failed as attempts do while a machine is starting. */
@@ -157,6 +158,15 @@ export const toProviderError = (
     return young ? new MachineStarting(ref) : new PortClosed({ ...ref, port })
   }
   const { kind, sent } = failed.failure
+  const code = failureCode(failed.failure)
+  if (code === PIN_MISMATCH) return new MachineMismatch({ ...ref, cause })
+  if (code === PIN_NOT_SUPPORTED) {
+    return new ProviderUnavailable({
+      ...ref,
+      cause,
+      reason: "its key is pinned, which this runtime's fetch cannot check",
+    })
+  }
   if (kind === "timeout" && sent === "maybe") return new UpstreamTimeout({ ...ref, cause })
   // Every attempt was refused, or cut off before a response by a machine that is running: nothing listens at its address.
   if (kind === "refused" || (kind === "reset" && replayable)) {
@@ -164,7 +174,7 @@ export const toProviderError = (
     if (kind === "refused" || running) return new PortClosed({ ...ref, cause, port })
   }
   if (sent === "no") {
-    const reason = failureCode(failed.failure) ?? kind
+    const reason = code ?? kind
     return new ProviderUnavailable({ ...ref, cause, reason, timedOut: kind === "timeout" || undefined })
   }
   return new UpstreamFailed({ ...ref, cause })

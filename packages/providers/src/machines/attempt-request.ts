@@ -28,7 +28,7 @@ export interface AttemptRequest<A> {
    * to another. Default: each machine counts as an owner of its own.
    */
   readonly owner?: string | undefined
-  /** Sends it to an endpoint. Called again only after `replayable` allowed it. */
+  /** Sends it to an endpoint, whose `addresses` and `pin` it obeys. Called again only after `replayable` allowed it. */
   readonly send: (endpoint: Endpoint) => Effect.Effect<AttemptResponse<A>, SendFailure>
   /** Throws away a response that nobody will read, together with its connection. */
   readonly discard: (response: A) => void

@@ -1,5 +1,5 @@
 import type { HopHeaderNames } from "@project-ingress/forward"
-import { forwardFetch } from "@project-ingress/forward/fetch"
+import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import { classifyResponse } from "./attempt-failure.ts"
 import type { AttemptResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
@@ -28,8 +28,9 @@ export const isReady = async (
     const head = await withTimeout(PROBE_TIMEOUT_MS, new AbortController().signal, (signal) => probe(endpoint, signal))
     const failure = classifyResponse(to, endpoint, { ...head, response: undefined }, headerNames)
     return failure?._tag !== "NeedsStatus"
-  } catch {
-    return false
+  } catch (cause) {
+    // Of a machine that `fetch` cannot send to, as one with a pinned key on Bun, requests find out by themselves.
+    return cause instanceof SendFailure && cause.kind === "unsupported"
   }
 }
 

@@ -73,6 +73,7 @@ export const unreachable = (endpoint: Endpoint): Endpoint => ({
   ...endpoint,
   origin: "http://127.0.0.1:1",
   addresses: undefined,
+  pin: undefined,
   fetch: undefined,
 })
 

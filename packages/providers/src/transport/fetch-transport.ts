@@ -9,14 +9,15 @@ const MAX_PREFIX_BYTES = 4_096
 /** How long that may take, in ms. */
 const PREFIX_TIMEOUT_MS = 500
 
-/** Where `forwardFetch` and `forwardConnect` send to, and what may be between: addresses to connect to, and caches. */
+/** Where `forwardFetch` and `forwardConnect` send to, and what may be there and between: addresses, the peer's key, and caches. */
 export const fetchAddress = (
-  { origin, fetch, addresses, machineProxy }: Endpoint,
+  { origin, fetch, addresses, pin, machineProxy }: Endpoint,
   headerNames: HopHeaderNames,
-): Pick<OutgoingRequest, "origin" | "fetch" | "addresses" | "uncached"> => ({
+): Pick<OutgoingRequest, "origin" | "fetch" | "addresses" | "pin" | "uncached"> => ({
   origin,
   fetch,
   ...(addresses === undefined ? {} : { addresses }),
+  ...(pin === undefined ? {} : { pin }),
   ...(machineProxy === false ? {} : { uncached: headerNames }),
 })
 

@@ -22,11 +22,12 @@ const placeOf = ({ endpoint, machine }: Pick<MachineRequest, "endpoint" | "machi
   const tls = protocol === "https:"
   const address: UpstreamAddress = {
     // Unambiguous: an id or an epoch is any text.
-    pool: JSON.stringify([machine.id, endpoint.epoch, endpoint.origin]),
+    pool: JSON.stringify([machine.id, endpoint.epoch, endpoint.origin, endpoint.pin]),
     host: hostname.replace(/^\[(.*)\]$/, "$1"),
     port: port === "" ? (tls ? 443 : 80) : Number(port),
     ...(tls ? { tls: { ALPNProtocols: ["http/1.1"] } } : {}),
     ...(endpoint.addresses === undefined ? {} : { addresses: endpoint.addresses }),
+    ...(endpoint.pin === undefined ? {} : { pin: endpoint.pin }),
   }
   const place = { machine: machine.id, address, authority }
   places.set(endpoint, place)

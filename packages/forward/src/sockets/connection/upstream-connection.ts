@@ -5,9 +5,11 @@ import type { DeadlineScanner, HasDeadline } from "../io/deadlines.ts"
 import type { UpstreamUser } from "./connection-handler.ts"
 import { connect, isIP, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
+import type { TLSSocket } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
 import { readAfterFailedWrite } from "../io/failed-writes.ts"
 import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
+import { pinMismatch, pinnedTls } from "./peer-key.ts"
 
 /** How long the first of two loopback addresses has before the other is tried beside it, in ms (RFC 8305 §5). */
 const RACE_MS = 50
@@ -48,7 +50,7 @@ export class UpstreamConnection implements HasDeadline {
     if (isLoopback(origin)) this.socket = this.#connectLoopback()
     else {
       this.socket = open(origin)
-      this.#addListeners(this.socket, origin.tls === undefined ? "connect" : "secureConnect")
+      this.#addListeners(this.socket, isSecure(origin) ? "secureConnect" : "connect")
     }
     deadlines.add(this)
     this.deadlineAt = deadlines.in(limits.connectTimeoutMs)
@@ -80,6 +82,12 @@ export class UpstreamConnection implements HasDeadline {
     socket.on(open, () => {
       if (this.closed || this.connected) {
         socket.destroy()
+        return
+      }
+      const { pin } = this.origin
+      const mismatch = pin === undefined ? undefined : pinMismatch(socket as TLSSocket, pin)
+      if (mismatch !== undefined) {
+        this.destroy(mismatch)
         return
       }
       this.connected = true
@@ -186,18 +194,28 @@ export class UpstreamConnection implements HasDeadline {
   }
 }
 
-/** With a rule for addresses somebody else chose the host, and `loopback` is a name like any other. */
-const isLoopback = ({ host, addresses }: UpstreamAddress): boolean => host === "loopback" && addresses === undefined
+/** With a rule for addresses somebody else chose the host, and `loopback` is a name like any other; also with a pin. */
+const isLoopback = ({ host, addresses, pin }: UpstreamAddress): boolean =>
+  host === "loopback" && addresses === undefined && pin === undefined
 
-const open = ({ host, port, tls, addresses }: UpstreamAddress): Socket => {
+const isSecure = ({ tls, pin }: UpstreamAddress): boolean => tls !== undefined || pin !== undefined
+
+const open = (origin: UpstreamAddress): Socket => {
+  const { host, port, tls, pin, addresses } = origin
   const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
   if (refused !== undefined) return new Socket().destroy(refused)
   const lookup = addresses === undefined ? {} : { lookup: checkedLookup(addresses) }
   const options = { ...SOCKET_OPTIONS, host, port, ...lookup }
-  if (tls === undefined) return connect(options)
+  if (!isSecure(origin)) return connect(options)
   // RFC 6066 §3: an IP address is no server name.
   const name = isIP(host) === 0 ? { servername: host } : {}
-  return connectTls({ ...name, ...tls, ...options, ALPNProtocols: ["http/1.1"] })
+  return connectTls({
+    ...name,
+    ...tls,
+    ...options,
+    ...(pin === undefined ? {} : pinnedTls),
+    ALPNProtocols: ["http/1.1"],
+  })
 }
 
 const codeOf = (cause: unknown): unknown =>
@@ -208,5 +226,7 @@ export const connectFailure = (upstream: UpstreamConnection, cause: unknown): Up
   const code = codeOf(cause)
   if (code === "ECONNREFUSED") return "PortClosed"
   if (code === "ETIMEDOUT") return "UpstreamTimeout"
+  // In the handshake of TLS; where there is none, a reset comes after the connection.
+  if (code === "ECONNRESET") return "UpstreamFailed"
   return isLoopback(upstream.origin) ? "UpstreamFailed" : "ProviderUnavailable"
 }

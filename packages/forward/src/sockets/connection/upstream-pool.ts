@@ -96,8 +96,9 @@ export class UpstreamPools {
   }
 }
 
-/** Whether a connection to one goes where the other one is: also by the rule that its address was checked by. */
+/** Whether a connection to one goes where the other one is: also by the rule and the pin that it was checked by. */
 const isSamePlace = (one: UpstreamAddress, other: UpstreamAddress): boolean =>
   one.host === other.host &&
   one.port === other.port &&
+  one.pin === other.pin &&
   (one.addresses === other.addresses || JSON.stringify(one.addresses) === JSON.stringify(other.addresses))

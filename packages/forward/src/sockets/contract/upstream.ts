@@ -15,6 +15,12 @@ export interface UpstreamAddress {
   /** Present for TLS: options for node:tls; the server's name defaults to `host`. */
   readonly tls?: ConnectionOptions
   /**
+   * The pin of the peer's public key, as `publicKeyPin` gives it. Always TLS, in which this key alone is looked at, never the chain
+   * or the name of its certificate, before a byte of a request is sent. A peer with another key is the error
+   * `ProviderUnavailable`, not sent, whose cause has the code `PIN_MISMATCH`.
+   */
+  readonly pin?: string
+  /**
    * Which addresses may be connected to, where a record or a visitor chose the host: a name is resolved once, every address
    * that it has is checked, and one of those is connected to. A refused address is the error `ProviderUnavailable` whose
    * cause has the code `ADDRESS_NOT_ALLOWED`. Without it any address is connected to.

@@ -2,9 +2,9 @@ import { MachineRecordInvalid, PortClosed, machineRef } from "../../contract/err
 import type { Machine } from "../../contract/machine-provider.ts"
 import type { Container } from "./container.ts"
 
-/** The origin of a port of a host, whose IPv6 address is without brackets. */
-export const originOf = (host: string, port: number | string): string =>
-  `http://${host.includes(":") ? `[${host}]` : host}:${port}`
+/** The origin of a port of a host, whose IPv6 address is without brackets: https where the machine proxy's key is pinned. */
+export const originOf = (host: string, port: number | string, pin?: string): string =>
+  `${pin === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`
 
 /**
  * The origin of the port that is published for the machine proxy's port inside. `hostname` is the engine's host. IPv4 is
@@ -15,12 +15,16 @@ export const originOf = (host: string, port: number | string): string =>
 export const publishedOrigin = (
   container: Container,
   machine: Machine,
-  { proxyPort, hostname }: { readonly proxyPort: number; readonly hostname: string },
+  {
+    proxyPort,
+    hostname,
+    pin,
+  }: { readonly proxyPort: number; readonly hostname: string; readonly pin: string | undefined },
 ): string => {
   const bindings = container.NetworkSettings.Ports?.[`${proxyPort}/tcp`] ?? []
   const reachable = bindings.flatMap(({ HostIp, HostPort }) => {
     const host = publishedHost(HostIp, hostname)
-    return host === undefined ? [] : [{ HostIp, origin: originOf(host, HostPort) }]
+    return host === undefined ? [] : [{ HostIp, origin: originOf(host, HostPort, pin) }]
   })
   const found = reachable.find(({ HostIp }) => !HostIp.includes(":")) ?? reachable[0]
   if (found === undefined) throw new PortClosed({ ...machineRef(machine), port: proxyPort })

@@ -1,6 +1,7 @@
 import * as Schema from "effect/Schema"
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
+import { A_PUBLIC_KEY_PIN, PublicKeyPin } from "../../adapter-kit/public-key-pin.ts"
 import { acceptPort } from "../../adapter-kit/option-checks.ts"
 import { checkAddressOptions } from "../../contract/address-options.ts"
 import type { AddressOptions, Addresses } from "../../contract/address-options.ts"
@@ -60,7 +61,9 @@ export interface DockerOptions extends AddressOptions {
  * `externalId` is a container's full id; a name works as long as no other container gets it. Metadata: `address`, how the
  * machine proxy is reached: `published` (default), the port of the engine's host that is published for it, or `container`,
  * the container's own address, which only works on the engine's own Linux host; `network`, whose address to use when the
- * container is in several; `origin`, a fixed `http(s)` origin in front of the container, which replaces both.
+ * container is in several; `origin`, a fixed `http(s)` origin in front of the container, which replaces both; `pin`, where the
+ * machine proxy speaks TLS itself: what its command `pin` prints. Docker gives addresses and ports of a container that has
+ * stopped to the next one, and only a pin keeps requests from that one.
  *
  * Failures: an invalid `DOCKER_HOST`, or file in `DOCKER_CERT_PATH`, is `ProviderUnavailable` whose reason names the variable;
  * no permission for the socket, a missing or refused client certificate, 401 and 403 are `ProviderAuth`; an invalid
@@ -103,19 +106,20 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
   const place = (
     container: Container,
     machine: Machine,
-    { address, network, origin }: ReturnType<typeof decodeMetadata>,
-  ): Pick<Endpoint, "origin" | "addresses"> => {
+    { address, network, origin, pin }: ReturnType<typeof decodeMetadata>,
+  ): Pick<Endpoint, "origin" | "addresses" | "pin"> => {
     const checked = (text: string, field: string) => ({
       origin: addresses.allowed(text, machine, field),
       addresses: addresses.rule,
+      pin,
     })
     if (origin !== undefined) return checked(origin, "origin")
     const hostname = engine.hostname()
-    if (container.HostConfig?.NetworkMode === "host") return { origin: originOf(hostname, proxyPort) }
+    if (container.HostConfig?.NetworkMode === "host") return { origin: originOf(hostname, proxyPort, pin), pin }
     if (address !== "container" && network === undefined) {
-      return { origin: publishedOrigin(container, machine, { proxyPort, hostname }) }
+      return { origin: publishedOrigin(container, machine, { proxyPort, hostname, pin }), pin }
     }
-    return checked(originOf(containerAddress(container, machine, network), proxyPort), "network")
+    return checked(originOf(containerAddress(container, machine, network), proxyPort, pin), "network")
   }
 
   return {
@@ -198,11 +202,13 @@ const decodeMetadata = metadataDecoder(
     address: Schema.optionalKey(Schema.Literals(["published", "container"])),
     network: Schema.optionalKey(Schema.NonEmptyString),
     origin: Schema.optionalKey(Schema.String.check(Schema.makeFilter(isOrigin))),
+    pin: Schema.optionalKey(PublicKeyPin),
   }),
   {
     address: `"published" or "container"`,
     network: "the name of one of the container's networks",
     origin: AN_ORIGIN,
+    pin: A_PUBLIC_KEY_PIN,
   },
 )
 

@@ -14,7 +14,7 @@ export type { FlyOptions } from "./machines-api.ts"
  * `externalId` is a machine's id. Metadata: `app`, the name of its app; `network`, the way there: `public` (default), over
  * Fly's edge, `flycast`, over its proxy from inside Fly, or `6pn`, straight to the machine from inside Fly; `domain`, a
  * hostname with a certificate of that app, for `public`, default `{app}.fly.dev`; `port`, where the machine proxy is reached
- * there, default 443, 80 and 8080. On the first two it selects the service in the machine's config, whose `internal_port`
+ * there, default 443, 80 and 8080; `pin`, for `6pn`, where the machine proxy speaks TLS itself: what its command `pin` prints. On the first two it selects the service in the machine's config, whose `internal_port`
  * must be the machine proxy's.
  *
  * An endpoint is made of the record alone: no request waits for the Machines API or depends on its rate limits, and the
@@ -90,11 +90,14 @@ export const fly = (options: FlyOptions): MachineProvider => {
 const DAY_MS = 86_400_000
 
 const endpointOf = (machine: Machine): Endpoint => {
-  const { app, network = "public", domain = `${app}.fly.dev`, port } = decodeRecord(machine)
+  const { app, network = "public", domain = `${app}.fly.dev`, port, pin } = decodeRecord(machine)
   const id = machine.externalId
   const steady = { epoch: id, ttlMs: DAY_MS }
   // This way bypasses Fly's proxy, so that no routing header is needed.
-  if (network === "6pn") return { origin: `http://${id}.vm.${app}.internal:${port ?? 8080}`, ...steady }
+  if (network === "6pn") {
+    const scheme = pin === undefined ? "http" : "https"
+    return { origin: `${scheme}://${id}.vm.${app}.internal:${port ?? 8080}`, pin, ...steady }
+  }
   const origin = network === "flycast" ? `http://${app}.flycast:${port ?? 80}` : `https://${domain}:${port ?? 443}`
   // Never `fly-prefer-instance-id`: when that fails, Fly sends the request to another machine of the app.
   return { origin, headers: { "fly-force-instance-id": id }, ...steady }

@@ -1,5 +1,6 @@
 import * as Schema from "effect/Schema"
 import { metadataDecoder } from "../../adapter-kit/metadata-decoder.ts"
+import { A_PUBLIC_KEY_PIN, PublicKeyPin } from "../../adapter-kit/public-key-pin.ts"
 import { MachineRecordInvalid, machineRef } from "../../contract/errors.ts"
 import type { Machine } from "../../contract/machine-provider.ts"
 
@@ -14,12 +15,14 @@ const decodeMetadata = metadataDecoder(
       ),
     ),
     port: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),
+    pin: Schema.optionalKey(PublicKeyPin),
   }),
   {
     app: "the name of a Fly app",
     network: `"public", "6pn" or "flycast"`,
     domain: "a hostname",
     port: "an integer from 1 to 65535",
+    pin: A_PUBLIC_KEY_PIN,
   },
 )
 
@@ -31,6 +34,9 @@ export const decodeRecord = (machine: Machine): ReturnType<typeof decodeMetadata
   }
   if (metadata.domain !== undefined && (metadata.network ?? "public") !== "public") {
     throw new MachineRecordInvalid({ ...machineRef(machine), field: "domain", accepted: "absent on a private network" })
+  }
+  if (metadata.pin !== undefined && metadata.network !== "6pn") {
+    throw new MachineRecordInvalid({ ...machineRef(machine), field: "pin", accepted: `absent unless network is "6pn"` })
   }
   return metadata
 }

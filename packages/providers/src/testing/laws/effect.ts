@@ -7,6 +7,7 @@ import type { AttemptRequest } from "../../effect.ts"
 import { isProviderError, MachineNotFound, MachineNotRunning, ProviderAuth } from "../../contract/errors.ts"
 import type { ProviderError } from "../../contract/errors.ts"
 import type { MachineProvider } from "../../contract/machine-provider.ts"
+import { fetchAddress } from "../../transport/fetch-transport.ts"
 import { encapsulateHeaders } from "../../transport/request-headers.ts"
 import { equal, eventually, failure, LawBroken } from "../assert.ts"
 import { requestTo, withResolve } from "../context.ts"
@@ -26,8 +27,7 @@ const reach = (
       Effect.tryPromise({
         try: async (signal) => {
           const response = await forwardFetch({
-            origin: endpoint.origin,
-            fetch: endpoint.fetch,
+            ...fetchAddress(endpoint, defaultHeaderNames),
             target: path,
             method: "GET",
             headers: encapsulateHeaders(
