@@ -45,7 +45,7 @@ describe("a request's event", () => {
 
 describe("a store that fails", () => {
   it("is an event when it begins to fail and when it works again, not one a request", async () => {
-    vi.useFakeTimers({ toFake: ["Date"] })
+    vi.useFakeTimers({ toFake: ["performance"] })
     let down = true
     const cause = Object.assign(new Error("no database"), { code: "ECONNREFUSED" })
     const get = () => (down ? ({ status: "unknown", cause } as const) : ({ status: "miss" } as const))
@@ -62,7 +62,7 @@ describe("a store that fails", () => {
     down = false
     await ask()
     expect(of("store")).toHaveLength(1)
-    vi.setSystemTime(Date.now() + 5_001)
+    vi.advanceTimersByTime(5_001)
     await ask()
     await ask()
     expect(of("store").slice(1)).toEqual([{ type: "store", state: "recovered" }])

@@ -1,3 +1,4 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
 import type { StoreEvent } from "./store-event.ts"
 
 /** Turns the results of look-ups into events. */
@@ -22,13 +23,13 @@ export const storeHealth = (report: (event: StoreEvent) => void): StoreHealth =>
   let failedAt = 0
   return {
     failed: (cause) => {
-      failedAt = Date.now()
+      failedAt = monotonicNow()
       if (failing) return
       failing = true
       report({ type: "store", state: "failing", reason: reasonOf(cause) })
     },
     worked: () => {
-      if (!failing || Date.now() - failedAt < CALM_MS) return
+      if (!failing || monotonicNow() - failedAt < CALM_MS) return
       failing = false
       report({ type: "store", state: "recovered" })
     },
