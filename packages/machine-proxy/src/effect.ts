@@ -6,6 +6,7 @@
  */
 import type { AddressInfo, Server } from "node:net"
 import type { VerificationKey } from "@project-ingress/forward"
+import { defaultGraceMs } from "@project-ingress/forward/internal"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -106,8 +107,8 @@ export const config = (flags: { readonly insecure?: boolean } = {}): Config.Conf
 }
 
 /**
- * Listens while the scope is open. When it closes, no new connection is accepted, and in-flight requests have `drainMs`
- * to finish. Requests are logged by Effect's logger as `log` says, and counted by these metrics with the current
+ * Listens while the scope is open. When it closes, the proxy stops as the command does: the health check gives 503, after
+ * `graceMs` the listener and idle connections close, and in-flight requests have until `drainMs` to finish. Requests are logged by Effect's logger as `log` says, and counted by these metrics with the current
  * `Metric.CurrentMetricAttributes` (several proxies in one process need different ones, or the gauges show the last):
  *
  * | metric | labels |
@@ -153,7 +154,7 @@ export const layerConfig = (
 const serve = Effect.fnUntraced(function* (
   options: LayerOptions,
 ): Effect.fn.Return<MachineProxy["Service"], CannotListen, Scope.Scope> {
-  const { host, port, log, drainMs, keysFile, tlsKeyFile, readyFd } = options
+  const { host, port, log, drainMs, graceMs = defaultGraceMs(drainMs), keysFile, tlsKeyFile, readyFd } = options
   const context = yield* Effect.context()
   const runSync = Effect.runSyncWith(context)
   const initial = options.keys === "insecure" ? options.keys : Redacted.value(options.keys)
@@ -183,10 +184,7 @@ const serve = Effect.fnUntraced(function* (
 
   const server = createListener(proxy, tls)
   yield* Effect.acquireRelease(listen(server, host, port), () =>
-    Effect.promise(() => {
-      server.close()
-      return proxy.drain({ deadlineMs: drainMs })
-    }),
+    Effect.promise(() => proxy.drain({ deadlineMs: drainMs, graceMs, listeners: [server] })),
   )
   // EMFILE, for example: the next connection may succeed.
   server.on("error", (error) => runSync(Effect.logError("listener", Cause.fail(error))))

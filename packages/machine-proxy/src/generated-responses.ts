@@ -1,6 +1,6 @@
 import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
 import type { GeneratedResponse, HopHeaderNames } from "@project-ingress/forward"
-import { isRequestId, nextRequestId } from "@project-ingress/forward/internal"
+import { healthResponse, isRequestId, nextRequestId } from "@project-ingress/forward/internal"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { machineProxyErrors } from "./error-rows.ts"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
@@ -21,8 +21,8 @@ export interface GeneratedResponses {
     request: IncomingRequest | undefined,
     particulars: Particulars,
   ) => GeneratedResponse
-  /** 200 `{"status":"ok"}`. */
-  readonly healthy: GeneratedResponse
+  /** Of the health check. */
+  readonly health: (ready: boolean) => GeneratedResponse
 }
 
 /** What the responses have in common. `pseudonym` is the proxy's in `Via`. */
@@ -50,10 +50,6 @@ export const generatedResponses = (settings: GeneratedResponseSettings): Generat
         ...(request === undefined ? {} : { method: request.head.method }),
         add: stamp,
       }),
-    healthy: {
-      status: 200,
-      headers: ["Content-Type", "application/json", "Cache-Control", "no-store", ...stamp],
-      body: `{"status":"ok"}\n`,
-    },
+    health: (ready) => healthResponse(ready, stamp),
   }
 }

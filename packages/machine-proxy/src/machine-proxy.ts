@@ -28,7 +28,7 @@ export type { MachineTls } from "./tls-key-file.ts"
 export type MachineProxy = Engine
 
 /**
- * The path of the health check, `GET` without a ticket. It applies only to requests without a target header: every
+ * The path of the health check, `GET` without a ticket: 200, or 503 while the proxy stops. It applies only to requests without a target header: every
  * routed request has one, so no path of an app is hidden.
  */
 export const healthCheckPath = "/__ingress/health"
@@ -52,7 +52,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const readHopFields = hopFieldsReader(headerNames)
   const appOn = localApps(options.loopback)
   const { errorDocs } = options
-  const { failure, healthy } = generatedResponses({ headerNames, pseudonym: pseudonyms.machineProxy, errorDocs })
+  const { failure, health } = generatedResponses({ headerNames, pseudonym: pseudonyms.machineProxy, errorDocs })
   const refused = (tag: MachineProxyErrorTag, request: IncomingRequest) => failure(tag, request, { trusted: false })
 
   const response: ResponseHop = { headerNames, stamped: false, uncached: true, add: [headerNames.stamp, "1"] }
@@ -70,7 +70,9 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const onRequest = (request: IncomingRequest): Decision | Promise<Decision> => {
     const { head } = request
     const { ticket, tickets, target, targets, looped } = readHopFields(head.headers)
-    if (targets === 0 && head.method === "GET" && head.target === healthCheckPath) return healthy
+    if (targets === 0 && head.method === "GET" && head.target === healthCheckPath) {
+      return health(!engine.draining())
+    }
     // Only apps get this header, so its sender was reached through this proxy (RFC 9110 §7.6).
     if (looped) return refused("LoopDetected", request)
     const onlyTarget = targets > 1 ? INVALID_TARGET : target
@@ -116,7 +118,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     }
   }
 
-  return createEngine({
+  const engine = createEngine({
     onRequest,
     // Only what has a valid ticket, or needs none, is sent on.
     failure: (tag, request, directive) =>
@@ -128,6 +130,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
+  return engine
 }
 
 const ticketVerifierOf = (keys: MachineProxyOptions["keys"], machine: string) => {

@@ -1,5 +1,6 @@
 import type { AddressInfo } from "node:net"
 import { setFlagsFromString } from "node:v8"
+import { defaultGraceMs } from "@project-ingress/forward/internal"
 import type { Config } from "./config.ts"
 import { reloadableKeys } from "./keys.ts"
 import type { ReloadableKeys } from "./keys.ts"
@@ -59,8 +60,10 @@ export const serve = (name: string, config: Config): void => {
     if (stopping) process.exit(130)
     stopping = true
     log("info", "stopping", { signal })
-    server.close()
-    void proxy.drain({ deadlineMs: config.drainMs }).then(() => process.exit(0))
+    // An interrupt comes from a terminal: nobody's load balancer has to find out.
+    const { drainMs, graceMs = defaultGraceMs(drainMs) } = config
+    const drain = { deadlineMs: drainMs, graceMs: signal === "SIGINT" ? 0 : graceMs, listeners: [server] }
+    void proxy.drain(drain).then(() => process.exit(0))
   }
   process.on("SIGTERM", stop)
   process.on("SIGINT", stop)

@@ -70,6 +70,8 @@ export const variables = {
     "the URL of the pages about error codes, http or https, with {code} in it; default this project's own",
   INGRESS_LOG: "access, errors or off; default access",
   INGRESS_DRAIN_MS: "drain time-out in ms, for in-flight requests at a stop, 0 to 600000; default 10000",
+  INGRESS_DRAIN_GRACE_MS:
+    "ms of that in which a stop keeps listening, for load balancers to find out, 0 to 600000; default 7000, at most 70 %",
   INGRESS_READY_FD:
     "an open file descriptor that gets a newline when the proxy accepts connections, 3 to 65535; default none",
   ...(Object.fromEntries(

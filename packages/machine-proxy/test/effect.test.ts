@@ -116,12 +116,17 @@ describe("the layer", () => {
       finish = () => response.end("last")
     })
     const appPort = await listen(server)
-    const running = await start()
+    const running = await start({ INGRESS_DRAIN_GRACE_MS: "1" })
     const asked = once(server, "request")
     const response = get(running.port, appPort)
     await asked
     const stopped = running.stop()
-    await expect(get(running.port, appPort)).rejects.toThrow("ECONNREFUSED")
+    const connects = () =>
+      new Promise((resolve) => {
+        const socket = net.connect(running.port, "127.0.0.1", () => resolve(socket.destroy()))
+        socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code))
+      })
+    await expect.poll(connects).toBe("ECONNREFUSED")
     finish()
     expect((await response).body).toContain("last")
     await stopped

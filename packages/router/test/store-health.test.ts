@@ -57,7 +57,7 @@ describe("a store counts as failing", () => {
   it("when it gives no result in time", async () => {
     vi.useFakeTimers()
     const pending = reasonOf(() => new Promise(() => {}))
-    await vi.advanceTimersByTimeAsync(5_000)
+    await vi.advanceTimersByTimeAsync(5_001)
     expect(await pending).toEqual([["failing", "no result within 5000 ms"]])
   })
 

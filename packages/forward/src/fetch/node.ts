@@ -10,6 +10,7 @@ import { pinMismatch, pinnedTls } from "../sockets/connection/peer-key.ts"
 import { opened, refusal, socketOptions } from "./handshake.ts"
 import type { Handshake, HandshakeResponse } from "./handshake.ts"
 import { failureCode } from "../failure-code.ts"
+import { startDeadline } from "../start-deadline.ts"
 import { checkedOrigin, checkedTarget, fetchGiven, SendFailure } from "./outgoing-request.ts"
 import type { OutgoingRequest } from "./outgoing-request.ts"
 
@@ -161,7 +162,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #onAbort: () => void
   #connected = false
   #settled = false
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #endDeadline: (() => void) | undefined
   #wire: Dispatcher.DispatchController | undefined
   #body: ReadableStreamDefaultController<Uint8Array> | undefined
 
@@ -174,9 +175,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   arm(headersTimeoutMs: number): void {
-    this.#timer = setTimeout(() => {
+    this.#endDeadline = startDeadline(headersTimeoutMs, () => {
       this.#stop(new SendFailure("timeout", this.#connected ? "maybe" : "no"))
-    }, headersTimeoutMs)
+    })
   }
 
   onRequestStart(wire: Dispatcher.DispatchController): void {
@@ -265,7 +266,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #settle(): void {
     this.#settled = true
-    clearTimeout(this.#timer)
+    this.#endDeadline?.()
   }
 
   #forgetSignal(): void {

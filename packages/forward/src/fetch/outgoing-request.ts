@@ -4,6 +4,7 @@ import type { HopHeaderNames } from "../header-names.ts"
 import { addressNotAllowed, hostChecker } from "../address.ts"
 import { failureCode } from "../failure-code.ts"
 import { PIN_NOT_SUPPORTED } from "../public-key-pin.ts"
+import { startDeadline } from "../start-deadline.ts"
 
 /** One request as it is sent, with everything that an intermediary decides. */
 export interface OutgoingRequest {
@@ -160,11 +161,10 @@ export const headDeadline = (
   const { signal, headersTimeoutMs = 0 } = outgoing
   if (headersTimeoutMs === 0) return { signal, passed: () => false, settled: () => {} }
   const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(), headersTimeoutMs)
   return {
     signal: signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]),
     passed: () => deadline.signal.aborted,
-    settled: () => clearTimeout(timer),
+    settled: startDeadline(headersTimeoutMs, () => deadline.abort()),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream"
+import type { NewExchange } from "./connection/client-connection.ts"
 import type { EngineContext } from "./connection/engine-context.ts"
 import type { Engine, EngineOptions } from "./contract/engine.ts"
 import type { Limits } from "./contract/limits.ts"
@@ -12,6 +13,7 @@ import { UpstreamPools } from "./connection/upstream-pool.ts"
 import { defaultLimits } from "./contract/limits.ts"
 import { Exchange } from "./exchange/exchange.ts"
 import { DeadlineScanner } from "./io/deadlines.ts"
+import { drainOf } from "./drain.ts"
 import { proxiedConnections } from "./proxy-protocol/proxied-connections.ts"
 
 /** How often deadlines are looked at, in ms: while the event loop is free they fire at most this late. */
@@ -55,12 +57,15 @@ export const createEngine = (options: EngineOptions): Engine => {
     open,
     headerNames: options.headerNames ?? defaultHeaderNames,
     draining: false,
-    onEmpty: undefined,
+    closing: false,
+    lastRequestMs: 0,
+    onEmpty: [],
   }
-  const waiting: (() => void)[] = []
 
   const take = (socket: Duplex, client?: ProxiedClient): void => {
-    open.add(new ClientConnection(socket, context, (connection, head) => new Exchange(connection, head), client))
+    const connection = new ClientConnection(socket, context, newExchange, client)
+    open.add(connection)
+    if (context.closing) connection.drain()
   }
   const readHeader =
     options.proxyProtocol &&
@@ -68,7 +73,7 @@ export const createEngine = (options: EngineOptions): Engine => {
 
   /** Calls `next` with the socket of a connection that is served, after its PROXY header. */
   const begin = <S extends Duplex>(socket: S, next: (socket: S, client?: ProxiedClient) => void): void => {
-    if (open.size >= limits.maxConnections || context.draining) {
+    if (open.size >= limits.maxConnections || context.closing) {
       socket.on("error", () => undefined)
       socket.destroy()
     } else if (readHeader === undefined) next(socket)
@@ -81,28 +86,13 @@ export const createEngine = (options: EngineOptions): Engine => {
       const shakeHands = tlsHandshakes(context, server, take)
       return (socket) => begin(socket, shakeHands)
     },
-    drain: ({ deadlineMs }) => {
-      context.draining = true
-      pools.closeFree()
-      for (const connection of open) connection.drain()
-      if (open.size === 0) return Promise.resolve()
-      return new Promise<void>((resolve) => {
-        const timer = setTimeout(() => {
-          for (const connection of open) connection.goAway()
-        }, deadlineMs)
-        waiting.push(() => {
-          clearTimeout(timer)
-          resolve()
-        })
-        context.onEmpty = () => {
-          pools.closeFree()
-          for (const done of waiting.splice(0)) done()
-        }
-      })
-    },
+    drain: drainOf(context),
+    draining: () => context.draining,
     connections: () => open.size,
   }
 }
+
+const newExchange: NewExchange = (connection, head) => new Exchange(connection, head)
 
 const withoutUndefined = (limits: Partial<Limits>): Partial<Limits> =>
   Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))

@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from "vitest"
+import { UpstreamPools } from "../../src/sockets/connection/upstream-pool.ts"
 import { DeadlineScanner } from "../../src/sockets/io/deadlines.ts"
+import { defaultLimits } from "../../src/sockets.ts"
 import * as h from "./harness.ts"
 
 const MiB = 1_048_576
@@ -36,53 +38,100 @@ describe("a client that reads slowly", () => {
 })
 
 describe("the engine's deadlines", () => {
-  /** Lets time pass without a scan. */
-  type Turn = (elapsedMs: number) => void
-  /** A scanner whose time and scans are this test's to make. */
-  const scanning = (run: (scan: (elapsedMs: number) => void, scanner: DeadlineScanner, turn: Turn) => void) => {
+  /** A scanner whose time, scans and turns of the event loop are this test's to make. */
+  const scanning = (run: (loop: Loop) => void) => {
     let time = 1_000
     const performance = vi.spyOn(globalThis.performance, "now").mockImplementation(() => time)
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
-    const turn = (elapsed: number) => {
-      time += elapsed
-    }
-    const scan = (elapsed: number) => {
-      turn(elapsed)
-      vi.advanceTimersByTime(50)
-    }
+    let immediates: (() => void)[] = []
+    vi.stubGlobal("setImmediate", (run: () => void) => immediates.push(run))
     try {
-      run(scan, new DeadlineScanner(50), turn)
+      const scanner = new DeadlineScanner(50)
+      const passes = (ms: number) => void (time += ms)
+      run({
+        passes,
+        scan: (ms, read) => {
+          passes(ms)
+          vi.advanceTimersByTime(50)
+          read?.()
+          const due = immediates
+          immediates = []
+          for (const run of due) run()
+        },
+        start: (ms) => {
+          const entry = { deadlineAt: 0, fired: 0, onDeadline: () => void entry.fired++, renew: () => {} }
+          entry.renew = () => void (entry.deadlineAt = scanner.in(ms))
+          scanner.add(entry)
+          entry.renew()
+          return entry
+        },
+      })
     } finally {
       performance.mockRestore()
+      vi.unstubAllGlobals()
       vi.useRealTimers()
     }
   }
-  const entryOf = (scanner: DeadlineScanner, ms: number) => {
-    const entry = { deadlineAt: 0, fired: 0, onDeadline: () => void entry.fired++ }
-    scanner.add(entry)
-    entry.deadlineAt = scanner.in(ms)
-    return entry
+  interface Loop {
+    /** Lets time pass without a scan. */
+    passes(ms: number): void
+    /** A turn of the event loop: after `ms` the timers run, then sockets are read, then what waited for that. */
+    scan(ms: number, read?: () => void): void
+    start(ms: number): { readonly fired: number; readonly renew: () => void; deadlineAt: number }
   }
 
-  it("that came due while the process did not run fire one scan later, unless what arrived meanwhile renewed them", () => {
-    scanning((scan, scanner) => {
-      const [idle, renewed] = [entryOf(scanner, 1_000), entryOf(scanner, 1_000)]
-      // An hour without a scan is no sign that a peer was idle: what it sent is read first.
-      scan(3_600_000)
-      expect([idle.fired, renewed.fired]).toEqual([0, 0])
-      renewed.deadlineAt = scanner.in(1_000)
-      scan(50)
+  it("fire only after the sockets were read, and not for what they have renewed", () => {
+    scanning(({ scan, start }) => {
+      const [idle, renewed] = [start(1_000), start(1_000)]
+      for (let waited = 50; waited < 1_000; waited += 50) scan(50)
+      scan(50, () => {
+        expect([idle.fired, renewed.fired]).toEqual([0, 0])
+        renewed.renew()
+      })
       expect([idle.fired, renewed.fired]).toEqual([1, 0])
-      for (let i = 0; i < 18; i++) scan(50)
-      expect(renewed.fired).toBe(0)
-      for (let i = 0; i < 2; i++) scan(50)
-      expect([idle.fired, renewed.fired]).toEqual([1, 1])
+    })
+  })
+
+  it("that came due in a stall have as long again as it took, at most a second", () => {
+    const heldFor = (stallMs: number) => {
+      let held = 0
+      scanning(({ scan, start }) => {
+        const entry = start(100)
+        scan(50)
+        for (scan(stallMs); entry.fired === 0; held += 50) scan(50)
+      })
+      return held
+    }
+    // 100 ms late is a busy event loop, and no stall.
+    expect([heldFor(100), heldFor(150), heldFor(600), heldFor(3_600_000)]).toEqual([0, 150, 600, 1_000])
+  })
+
+  it("are renewed after a stall by what needs more than one turn", () => {
+    scanning(({ scan, start }) => {
+      const handshake = start(1_000)
+      scan(17_000)
+      for (let turn = 0; turn < 5; turn++) scan(50)
+      handshake.renew()
+      for (let waited = 50; waited < 1_000; waited += 50) scan(50)
+      expect(handshake.fired).toBe(0)
+      scan(50)
+      expect(handshake.fired).toBe(1)
+    })
+  })
+
+  it("are held back by one stall only", () => {
+    scanning(({ scan, start }) => {
+      const entry = start(1_000)
+      scan(17_000)
+      expect(entry.fired).toBe(0)
+      scan(200)
+      expect(entry.fired).toBe(1)
     })
   })
 
   it("of 15 s are over after 16 s at most where every turn of the event loop takes 500 ms, and never early", () => {
-    scanning((scan, scanner) => {
-      const entry = entryOf(scanner, 15_000)
+    scanning(({ scan, start }) => {
+      const entry = start(15_000)
       let elapsed = 0
       while (entry.fired === 0 && elapsed < 100_000) {
         scan(500)
@@ -94,11 +143,11 @@ describe("the engine's deadlines", () => {
   })
 
   it("are never early for what was set late in a long turn", () => {
-    scanning((scan, scanner, turn) => {
-      const entry = entryOf(scanner, 0)
+    scanning(({ scan, start, passes }) => {
+      const entry = start(0)
       scan(50)
-      turn(900)
-      entry.deadlineAt = scanner.in(1_000)
+      passes(900)
+      entry.deadlineAt = performance.now() + 1_000
       for (let waited = 0; waited < 950; waited += 50) scan(50)
       expect(entry.fired).toBe(0)
       scan(50)
@@ -120,5 +169,26 @@ describe("the engine's deadlines", () => {
     await app.until("abc")
     app.send("HTTP/1.1 204 N\r\n\r\n")
     expect(h.status(await client.until("\r\n\r\n"))).toBe(204)
+  })
+})
+
+describe("a free connection to an app", () => {
+  it("is not used past its idle time, though a stall has kept its deadline from firing", async () => {
+    h.holdTime()
+    const app = await h.listenApp()
+    const pools = new UpstreamPools(defaultLimits, new DeadlineScanner(50))
+    const { origin } = h.to(app.port)
+    const first = pools.take(origin, false)!
+    await app.connection(0)
+    pools.give(first)
+    expect(pools.take(origin, false)).toBe(first)
+    pools.give(first)
+    const { now } = performance
+    // Without a scan: what the client sent in the stall is read before the timers run.
+    performance.now = () => now() + defaultLimits.poolIdleTimeoutMs
+    expect(pools.take(origin, false)).not.toBe(first)
+    expect(first.closed).toBe(true)
+    await app.connection(1)
+    pools.closeFree()
   })
 })

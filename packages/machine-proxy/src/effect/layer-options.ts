@@ -28,6 +28,7 @@ const fields = {
   port: accept.integer(0, 65_535),
   log: accept.oneOf("access", "errors", "off"),
   drainMs: accept.number(0),
+  graceMs: accept.number(0),
   keysFile: accept.string,
   tlsKeyFile: accept.string,
   readyFd: accept.integer(3, 65_535),

@@ -18,6 +18,7 @@ import type { Destination } from "./destination.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
 import type { ProviderClient } from "./provider-client.ts"
+import { withTimeout } from "./with-timeout.ts"
 
 /** Why a request has no response, and whether the peer may have received it. */
 export interface AttemptError {
@@ -185,8 +186,7 @@ const prefixOf = <A>(
   readPrefix: (response: A) => Promise<string | undefined>,
   response: A,
 ): Effect.Effect<string | undefined> =>
-  Effect.tryPromise(() => readPrefix(response)).pipe(
-    Effect.timeout(1_000),
+  Effect.tryPromise((signal) => withTimeout(1_000, signal, () => readPrefix(response))).pipe(
     Effect.map((text) => text?.slice(0, 4_096)),
     Effect.orElseSucceed(() => undefined),
   )

@@ -1,3 +1,5 @@
+import { startDeadline } from "@project-ingress/forward/internal"
+
 /** Something took longer than its time-out. */
 export class TimedOut extends Error {
   // As the web names it.
@@ -14,9 +16,9 @@ export const withTimeout = <A>(ms: number, outer: AbortSignal, run: (signal: Abo
       reject(reason)
     }
     const onAbort = (): void => stop(outer.reason)
-    const timer = setTimeout(() => stop(new TimedOut(`no result within ${ms} ms`)), ms)
+    const settled = startDeadline(ms, () => stop(new TimedOut(`no result within ${ms} ms`)))
     const cleanUp = (): void => {
-      clearTimeout(timer)
+      settled()
       outer.removeEventListener("abort", onAbort)
     }
     outer.addEventListener("abort", onAbort, { once: true })

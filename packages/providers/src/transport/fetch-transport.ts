@@ -1,5 +1,5 @@
 import type { HopHeaderNames } from "@project-ingress/forward"
-import { isTunnelledCaching, setsCookie } from "@project-ingress/forward/internal"
+import { isTunnelledCaching, setsCookie, startDeadline } from "@project-ingress/forward/internal"
 import type { OutgoingRequest } from "@project-ingress/forward/fetch"
 import type { Endpoint } from "../contract/machine-provider.ts"
 import type { AttemptRequest, AttemptResponse } from "../machines/attempt-request.ts"
@@ -90,9 +90,9 @@ export const fetchTransport = {
     const decoder = new TextDecoder()
     let text = ""
     let left = MAX_PREFIX_BYTES
-    let timer: ReturnType<typeof setTimeout> | undefined
+    let settled: (() => void) | undefined
     const late = new Promise<{ readonly done: true; readonly value?: undefined }>((resolve) => {
-      timer = setTimeout(() => resolve({ done: true }), PREFIX_TIMEOUT_MS)
+      settled = startDeadline(PREFIX_TIMEOUT_MS, () => resolve({ done: true }))
     })
     while (left > 0) {
       // oxlint-disable-next-line no-await-in-loop -- a stream is read one piece after the other
@@ -101,7 +101,7 @@ export const fetchTransport = {
       text += decoder.decode(value.subarray(0, left), { stream: true })
       left -= value.length
     }
-    clearTimeout(timer)
+    settled?.()
     reader.cancel().catch(() => {})
     reader.releaseLock()
     return text

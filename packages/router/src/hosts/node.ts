@@ -1,10 +1,18 @@
 /** A router on sockets, for Node, Bun and Deno: HTTP/1.1 and WebSockets, without node:http between. */
 import { createServer } from "node:net"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Server } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import { forwardErrors } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
-import { accept, checkOptions, errorEvent, kindOf, nextRequestId } from "@project-ingress/forward/internal"
+import {
+  accept,
+  checkOptions,
+  defaultGraceMs,
+  errorEvent,
+  healthResponse,
+  kindOf,
+  nextRequestId,
+} from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
 import type { AskedRequest } from "../error-response.ts"
@@ -82,11 +90,19 @@ export interface NodeHost extends Engine {
 export interface Listening {
   readonly port: number
   /**
-   * Accepts no more connections, lets in-flight requests finish and ends the rest at the deadline. Default 10 000 ms. It
-   * drains the whole host, with every listener that it has.
+   * Stops the whole host, with every listener that it has, so that no request fails behind a load balancer. At once
+   * {@link healthCheckPath} gives 503, and each response ends its connection. After `graceMs` (default 7 000, at most 70 % of
+   * `deadlineMs`: longer than three checks of HAProxy, 2 s apart) listeners and idle connections close, and in-flight requests
+   * finish; at `deadlineMs` (default 10 000) the rest is ended, WebSockets with 1001. `deadlineMs: 0` ends everything at once.
    */
-  readonly close: (options?: { readonly deadlineMs?: number }) => Promise<void>
+  readonly close: (options?: { readonly deadlineMs?: number; readonly graceMs?: number }) => Promise<void>
 }
+
+/**
+ * The path of the health check: `GET` without a `Host` or with an IP address for one, as load balancers ask. 200, or 503 while the
+ * host stops. No route is hidden, because an IP address is never one.
+ */
+export const healthCheckPath = "/__ingress/health"
 
 /** Machines are a network away, and many. */
 const limits = {
@@ -153,13 +169,18 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   }
 
   const engine = createEngine({
-    onRequest: (request) => serveExchange(program, request, identityOf(request), { failure, fallback }),
+    onRequest: (request) =>
+      request.head.target === healthCheckPath && isHealthCheck(request)
+        ? healthResponse(!engine.draining())
+        : serveExchange(program, request, identityOf(request), { failure, fallback }),
     failure,
     headerNames,
     limits: { ...limits, ...options.limits },
     ...(proxyProtocol ? { proxyProtocol: { trustedCidrs: trustedProxies! } } : {}),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
+
+  const listeners = new Set<Server>()
 
   return {
     ...engine,
@@ -177,15 +198,16 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
           server.off("error", reject)
           // What goes wrong with accepting later (EMFILE) must not end the process.
           server.on("error", (cause) => report("Overloaded", cause))
+          listeners.add(server)
+          server.once("close", () => listeners.delete(server))
           void program.watch(watching.signal)
           resolve({
             port: (server.address() as AddressInfo).port,
             close: async (closing = {}) => {
-              checkOptions("close", closing, { deadlineMs: accept.number(0) })
-              const { deadlineMs = 10_000 } = closing
+              checkOptions("close", closing, { deadlineMs: accept.number(0), graceMs: accept.number(0) })
+              const { deadlineMs = 10_000, graceMs = defaultGraceMs(deadlineMs) } = closing
+              await engine.drain({ deadlineMs, graceMs, listeners: [...listeners] })
               watching.abort()
-              server.close()
-              await engine.drain({ deadlineMs })
             },
           })
         })
@@ -193,6 +215,10 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     },
   }
 }
+
+/** Not by what a proxy says of the request: a check is the proxy's own. */
+const isHealthCheck = ({ head: { method, host } }: IncomingRequest): boolean =>
+  method === "GET" && /^(?:(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[[\da-f:.]+\](?::\d+)?)?$/i.test(host)
 
 /** A server of node:https is one of node:tls, too, but takes the requests for itself. */
 const isTlsServer = (value: unknown) =>

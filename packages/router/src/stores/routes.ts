@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { startDeadline } from "@project-ingress/forward/internal"
 import { RouteInvalid, RouteNotFound, RouteUnknown } from "../errors.ts"
 import { decodeRecord } from "./decode-record.ts"
 import type { DecodedRecord } from "./decode-record.ts"
@@ -115,16 +116,23 @@ export const fromStore = (store: RouteStore, { onEvent }: FromStoreOptions = {})
         ...(waitUntil === undefined ? {} : { waitUntil }),
       })
       if (!(outcome instanceof Promise)) return resultOf(keys, observed(outcome))
-      return Effect.promise(() => outcome).pipe(
-        Effect.onInterrupt(() => Effect.sync(() => left.abort())),
-        Effect.timeoutOrElse({
-          duration: LOOKUP_TIMEOUT_MS,
-          orElse: () =>
-            Effect.succeed(
-              new RouteUnknown({ key: keys[0], cause: new LookupFailed(`no result within ${LOOKUP_TIMEOUT_MS} ms`) }),
-            ),
+      return Effect.flatMap(
+        Effect.callback<Outcome | undefined>((resume) => {
+          const settled = startDeadline(LOOKUP_TIMEOUT_MS, () => {
+            left.abort()
+            const cause = new LookupFailed(`no result within ${LOOKUP_TIMEOUT_MS} ms`)
+            resume(Effect.succeed(new RouteUnknown({ key: keys[0], cause })))
+          })
+          void outcome.then((late) => {
+            settled()
+            resume(Effect.succeed(late))
+          })
+          return Effect.sync(() => {
+            settled()
+            left.abort()
+          })
         }),
-        Effect.flatMap((late) => resultOf(keys, observed(late))),
+        (late) => resultOf(keys, observed(late)),
       )
     },
   }

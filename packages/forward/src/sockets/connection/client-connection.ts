@@ -36,6 +36,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   #handler: ConnectionHandler | undefined
   #pumping = false
   #paused = false
+  /** True once a request has had its response. */
+  #served = false
   /** True once the first byte of a head has come. */
   #headStarted = false
   /** Our side is ended; what still comes in is thrown away, so that the client can read the response (RFC 9112 §9.6). */
@@ -158,12 +160,15 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   /** The exchange is over and its response written. `close`: the connection is of no further use. */
   next(close: boolean): void {
     this.#handler = undefined
-    if (close || this.context.draining || (this.ended && this.#reader.buffered === 0)) {
+    const { deadlines, limits, closing, lastRequestMs } = this.context
+    if (close || (closing && lastRequestMs === 0) || (this.ended && this.#reader.buffered === 0)) {
       this.end()
       return
     }
+    this.#served = true
     this.#headStarted = false
-    this.deadlineAt = this.context.deadlines.in(this.context.limits.keepAliveTimeoutMs)
+    // Of a response that began before the drain the client knows nothing of our end.
+    this.deadlineAt = deadlines.in(closing ? lastRequestMs : limits.keepAliveTimeoutMs)
     if (this.#paused || this.#reader.buffered > 0) this.pump()
   }
 
@@ -206,7 +211,10 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   }
 
   drain(): void {
-    if (this.#handler === undefined && !this.#headStarted && !this.#lingering) this.end()
+    if (this.#handler !== undefined || this.#headStarted || this.#lingering) return
+    const { deadlines, lastRequestMs } = this.context
+    if (this.#served || lastRequestMs === 0) this.end()
+    else this.deadlineAt = deadlines.in(lastRequestMs)
   }
 
   goAway(): void {

@@ -15,14 +15,19 @@ export interface EngineContext {
   readonly pools: UpstreamPools
   /** The connections from clients that are open. */
   readonly open: Set<OpenConnection>
+  /** True from the beginning of a drain: each response ends its connection. */
   draining: boolean
-  /** Called when the last connection has closed. */
-  onEmpty: (() => void) | undefined
+  /** True after its grace: connections without a request end. */
+  closing: boolean
+  /** How long then a connection has for a request that may be on its way, in ms; 0 with a drain without grace. */
+  lastRequestMs: number
+  /** Called once each when the last connection has closed. */
+  readonly onEmpty: (() => void)[]
 }
 
 /** A connection as the engine's drain sees it. */
 export interface OpenConnection {
-  /** Takes no further request; an idle connection closes at once. */
+  /** Closes as soon as no request is in flight: an idle connection at once, one of which none has come yet in a moment. */
   drain(): void
   /** Ends what drain waited for: a WebSocket gets a close frame, an unfinished response must not look finished. */
   goAway(): void
@@ -30,7 +35,8 @@ export interface OpenConnection {
 
 /** A connection is closed, or another one has taken its place. */
 export const removeConnection = (context: EngineContext, connection: OpenConnection): void => {
-  if (context.open.delete(connection) && context.open.size === 0) context.onEmpty?.()
+  if (!context.open.delete(connection) || context.open.size > 0) return
+  for (const empty of context.onEmpty.splice(0)) empty()
 }
 
 export const reportError = ({ options }: EngineContext, tag: ForwardErrorTag, cause: unknown): void => {

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net"
 import type { Server } from "node:tls"
 import type { ProxiedClient } from "../proxy-protocol/proxy-header.ts"
+import type { HasDeadline } from "../io/deadlines.ts"
 import type { EngineContext, OpenConnection } from "./engine-context.ts"
 import { removeConnection } from "./engine-context.ts"
 
@@ -26,20 +27,26 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
     const leave = (): void => {
       socket.off("close", leave)
       pending.delete(key)
+      context.deadlines.remove(handshake)
       removeConnection(context, handshake)
     }
     const end = () => socket.destroy()
-    const handshake: Handshake = { client, leave, drain: end, goAway: end }
+    const drain = (): void => {
+      if (context.lastRequestMs === 0) end()
+      else handshake.deadlineAt = context.deadlines.in(context.lastRequestMs)
+    }
+    const handshake: Handshake = { client, leave, deadlineAt: 0, onDeadline: end, drain, goAway: end }
     pending.set(key, handshake)
     context.open.add(handshake)
+    context.deadlines.add(handshake)
     socket.on("error", () => undefined)
     socket.on("close", leave)
     server.emit("connection", socket)
   }
 }
 
-/** A TLS handshake that has not ended; its server has a time-out for it. */
-interface Handshake extends OpenConnection {
+/** A TLS handshake that has not ended; its server has a time-out for it, and we have one when we close. */
+interface Handshake extends OpenConnection, HasDeadline {
   readonly client: ProxiedClient | undefined
   readonly leave: () => void
 }

@@ -31,7 +31,8 @@ export class UpstreamPools {
     let pool = this.#pools.get(origin.pool)
     if (pool !== undefined && !fresh) {
       for (let upstream = pool.free.pop(); upstream !== undefined; upstream = pool.free.pop()) {
-        if (upstream.closed || !isSamePlace(upstream.origin, origin)) {
+        // After a stall a request is often read before the end of the connection that it would be sent on.
+        if (upstream.closed || this.#deadlines.isOver(upstream) || !isSamePlace(upstream.origin, origin)) {
           upstream.destroy()
           continue
         }

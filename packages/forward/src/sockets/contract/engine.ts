@@ -1,4 +1,4 @@
-import type { Socket } from "node:net"
+import type { Server, Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Server as TlsServer } from "node:tls"
 import type { GeneratedResponse } from "../../generated-response.ts"
@@ -36,6 +36,16 @@ export interface EngineOptions {
   readonly onEvent?: (event: EngineEvent) => void
 }
 
+/** How an engine stops. */
+export interface DrainOptions {
+  /** Until what is left is ended, in ms from the call. */
+  readonly deadlineMs: number
+  /** How long kept connections and listeners stay open, in ms; at most `deadlineMs`. Default 0. */
+  readonly graceMs?: number
+  /** Closed after the grace, when nobody waits to be accepted. */
+  readonly listeners?: readonly Server[]
+}
+
 /** HTTP/1.1 on connections that somebody else accepts. */
 export interface Engine {
   /**
@@ -49,10 +59,16 @@ export interface Engine {
    */
   readonly secureConnection: (server: TlsServer) => (socket: Socket) => void
   /**
-   * Accepts no more requests, waits for in-flight ones, and ends what is left (WebSockets among them) at the deadline, in ms.
-   * Resolves when no connection is open. The listener is closed by the caller.
+   * Stops, in steps. From now on `draining` is true and each response says `Connection: close`. For `graceMs` everything else is
+   * as before, so that load balancers can find out, and the next request on a kept connection meets no end. Then `listeners` are
+   * closed, and idle connections; in-flight requests finish, and at the deadline the rest is ended: WebSockets with 1001. Resolves
+   * when no connection is open. Without `listeners` the caller has closed them before.
+   *
+   * @throws {TypeError} (a rejection) for an option that is unknown, missing or invalid
    */
-  readonly drain: (options: { readonly deadlineMs: number }) => Promise<void>
+  readonly drain: (options: DrainOptions) => Promise<void>
+  /** Whether it stops: what a health check is told. */
+  readonly draining: () => boolean
   /** Open connections from clients, WebSockets included. */
   readonly connections: () => number
 }

@@ -5,19 +5,29 @@ export interface HasDeadline {
   onDeadline(): void
 }
 
+/** How long at most a stall holds back what came due in it, in ms: several round trips, of a TLS handshake for example. */
+const MAX_GRACE_MS = 1_000
+
 /**
  * All deadlines of an engine: one interval that looks at everything open, instead of a timer for each request. To set a
  * deadline is one assignment. The interval runs while there is anything to look at and does not keep the process alive.
  *
- * A deadline never fires early, and fires with the first scan after it: at most one interval late while the event loop is free.
- * After a pause, as on a machine that is overloaded or was asleep, what came due during the pause waits for one more scan: bytes
- * that arrived meanwhile are read before that, and whoever sent them was not idle.
+ * A deadline never fires early, and while the event loop is free at most one interval late. It fires only after what has arrived
+ * was looked at: between the scan that finds it due and its call every socket is read once, because timers run before that.
+ *
+ * What came due in a stall (the process was suspended, or had no CPU) has as long again as the stall took, at most 1 s: a peer
+ * could get no further than our answer to what it sent. It is held back by one stall only, so that deadlines also fire where
+ * every turn of the event loop is a stall.
  */
 export class DeadlineScanner {
   readonly #intervalMs: number
   readonly #entries = new Set<HasDeadline>()
   #interval: ReturnType<typeof setInterval> | undefined
   #lastScan = 0
+  /** The last stall: what came due after its beginning, and by its end, does not fire before `#heldUntil`. */
+  #stallBegan = 0
+  #stallEnded = 0
+  #heldUntil = 0
 
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs
@@ -43,16 +53,38 @@ export class DeadlineScanner {
     return ms === 0 ? 0 : performance.now() + ms
   }
 
+  /** Whether a deadline is over that may not have fired yet: after a stall its peer has had the time, too. */
+  isOver({ deadlineAt }: HasDeadline): boolean {
+    return deadlineAt !== 0 && deadlineAt <= performance.now()
+  }
+
   #scan(): void {
     const now = performance.now()
-    const paused = now - this.#lastScan > 2 * this.#intervalMs
-    const due = paused ? this.#lastScan : now
+    const elapsed = now - this.#lastScan
+    if (elapsed > 2 * this.#intervalMs) {
+      this.#stallBegan = this.#lastScan
+      this.#stallEnded = now
+      this.#heldUntil = now + Math.min(elapsed, MAX_GRACE_MS)
+    }
     this.#lastScan = now
     for (const entry of this.#entries) {
-      if (entry.deadlineAt !== 0 && entry.deadlineAt <= due) {
-        entry.deadlineAt = 0
-        entry.onDeadline()
-      }
+      if (!this.#isDue(entry, now)) continue
+      setImmediate(() => this.#fire(now))
+      return
     }
+  }
+
+  /** After the sockets were read: what is due still. */
+  #fire(scannedAt: number): void {
+    for (const entry of this.#entries) {
+      if (!this.#isDue(entry, scannedAt)) continue
+      entry.deadlineAt = 0
+      entry.onDeadline()
+    }
+  }
+
+  #isDue({ deadlineAt }: HasDeadline, now: number): boolean {
+    if (deadlineAt === 0 || deadlineAt > now) return false
+    return now >= this.#heldUntil || deadlineAt <= this.#stallBegan || deadlineAt > this.#stallEnded
   }
 }

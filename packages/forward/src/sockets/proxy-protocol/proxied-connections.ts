@@ -82,7 +82,7 @@ class HeaderWait implements HasDeadline, OpenConnection {
 
   /** A connection without a byte is a balancer's check whether anybody listens. */
   readonly #onEnd = (): void => {
-    if (this.#buffer.size === 0) this.drain()
+    if (this.#buffer.size === 0) this.goAway()
     else this.#refuse("RequestMalformed", "the connection ended within the PROXY header")
   }
 
@@ -98,21 +98,24 @@ class HeaderWait implements HasDeadline, OpenConnection {
 
   #refuse(tag: ForwardErrorTag, cause: unknown): void {
     reportError(this.#context, tag, typeof cause === "string" ? new Error(cause) : cause)
-    this.drain()
+    this.goAway()
   }
 
   onDeadline(): void {
-    this.#refuse("RequestTimeout", "the PROXY header took too long")
+    if (this.#context.closing) this.goAway()
+    else this.#refuse("RequestTimeout", "the PROXY header took too long")
   }
 
   drain(): void {
-    // Bun and Deno emit `end` also after `destroy`.
-    this.#stop()
-    this.#socket.destroy()
+    const { deadlines, lastRequestMs } = this.#context
+    if (lastRequestMs === 0) this.goAway()
+    else this.deadlineAt = deadlines.in(lastRequestMs)
   }
 
   goAway(): void {
-    this.drain()
+    // Bun and Deno emit `end` also after `destroy`.
+    this.#stop()
+    this.#socket.destroy()
   }
 }
 

@@ -1,3 +1,4 @@
+import { startDeadline } from "@project-ingress/forward/internal"
 import { DomainNotVerified, DomainTaken, NotFound } from "./errors.ts"
 import type { DomainProof } from "./errors.ts"
 import { baseDomain, domainName } from "./input.ts"
@@ -54,9 +55,8 @@ export const proofOf = (hostname: string, token: string): DomainProof => ({
  */
 export const requireProof = async (resolveTxt: ResolveTxt, hostname: string, proof: DomainProof): Promise<void> => {
   const timeout = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => timeout.reject(new Error(`no result within ${RESOLVE_TIMEOUT_MS} ms`)),
-    RESOLVE_TIMEOUT_MS,
+  const settled = startDeadline(RESOLVE_TIMEOUT_MS, () =>
+    timeout.reject(new Error(`no result within ${RESOLVE_TIMEOUT_MS} ms`)),
   )
   let found: readonly unknown[]
   try {
@@ -64,7 +64,7 @@ export const requireProof = async (resolveTxt: ResolveTxt, hostname: string, pro
   } catch (cause) {
     throw new DomainNotVerified({ hostname, proof, cause })
   } finally {
-    clearTimeout(timer)
+    settled()
   }
   const texts = Array.isArray(found) ? found.map((record) => (Array.isArray(record) ? record.join("") : record)) : []
   if (!texts.includes(proof.value)) throw new DomainNotVerified({ hostname, proof })
