@@ -40,6 +40,7 @@ export interface RouterProgram {
   readonly headersTimeoutMs: number
   readonly transport: typeof forwardFetch
   readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
+  readonly publicPorts: readonly number[] | undefined
   readonly errors: Pick<ErrorResponder, "forRow">
   /**
    * Runs the program for one request and makes the host's response of what it came to; then the request's event is reported.
@@ -146,6 +147,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     headersTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
     transport: options.transport ?? forwardFetch,
     clientAddress: options.clientAddress,
+    publicPorts: options.publicPorts && [...options.publicPorts],
     errors,
     run,
     failed,

@@ -108,6 +108,7 @@ const checks = {
   headersTimeoutMs: accept.number(0, 86_400_000),
   transport: accept.function,
   clientAddress: accept.function,
+  publicPorts: accept.array(accept.integer(1, 65_535)),
   errorResponses: isErrorResponses,
   errorDocs: validErrorDocs,
   onError: accept.function,
