@@ -39,8 +39,14 @@ const byFor = (...values: string[]) => xForwarded(lines("X-Forwarded-For", value
 const byForwarded = (...values: string[]) => forwarded(lines("Forwarded", values))
 
 describe("the authority", () => {
-  const of = (sent: string, { publicPorts, encrypted = false }: { publicPorts?: readonly number[]; encrypted?: boolean } = {}) =>
-    identityReader(undefined, publicPorts)({
+  const of = (
+    sent: string,
+    { publicPorts, encrypted = false }: { publicPorts?: readonly number[]; encrypted?: boolean } = {},
+  ) =>
+    identityReader(
+      undefined,
+      publicPorts,
+    )({
       head: { headers: [], host: sent },
       encrypted,
       remoteAddress: "192.0.2.1",
@@ -59,10 +65,13 @@ describe("the authority", () => {
     // Invalid before and after.
     ["a..", "a.."],
     [".", "."],
-  ])("%j is %j: lower case, no root dot, no default port, and with publicPorts no other port", (sent, host, known = host) => {
-    expect(of(sent)).toBe(host)
-    expect(of(sent, { publicPorts: [8787] })).toBe(known)
-  })
+  ])(
+    "%j is %j: lower case, no root dot, no default port, and with publicPorts no other port",
+    (sent, host, known = host) => {
+      expect(of(sent)).toBe(host)
+      expect(of(sent, { publicPorts: [8787] })).toBe(known)
+    },
+  )
 
   it("over TLS has no port 443", () => {
     expect(of("a.test:443", { encrypted: true })).toBe("a.test")
@@ -72,7 +81,8 @@ describe("the authority", () => {
   it("with publicPorts has no other port of a trusted proxy either, which may pass on its client's", () => {
     const read = identityReader({ trustedProxies, forwardedHeaders: undefined }, [8443])
     const by = (headers: HeaderList) =>
-      read({ head: { headers, host: "a.test:1" }, encrypted: false, remoteAddress: PEER } as unknown as IncomingRequest).host
+      read({ head: { headers, host: "a.test:1" }, encrypted: false, remoteAddress: PEER } as unknown as IncomingRequest)
+        .host
     expect(by(["X-Forwarded-Host", "B.test:31337"])).toBe("b.test")
     expect(by(["X-Forwarded-Host", "B.test:8443"])).toBe("b.test:8443")
     expect(by(["X-Forwarded-Port", "8443"])).toBe("a.test")

@@ -48,7 +48,10 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
 }
 
 /** The head of a `Request`, as raw as the platform shows it. */
-const visitorRequest = (request: Request, { clientAddress, publicPorts }: RouterProgram): VisitorRequest & AskedRequest => {
+const visitorRequest = (
+  request: Request,
+  { clientAddress, publicPorts }: RouterProgram,
+): VisitorRequest & AskedRequest => {
   const { url } = request
   const parsed = new URL(url)
   const scheme = parsed.protocol === "https:" ? "https" : "http"

@@ -105,7 +105,8 @@ export const sendToMachine = <A>(
       : sendTo(endpoint, ticket)
   }
 
-  return Effect.map(machines.reach<A>(machine, port, { ...sender, send }), ({ response, status, stamped, header }) => ({
+  const toMachine = settings.wake === "never" ? { ...sender, send, wake: false } : { ...sender, send }
+  return Effect.map(machines.reach<A>(machine, port, toMachine), ({ response, status, stamped, header }) => ({
     _tag: "Machine",
     response,
     status,
