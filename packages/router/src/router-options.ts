@@ -2,6 +2,7 @@ import type { forwardFetch } from "@project-ingress/forward/fetch"
 import type { MachineProvider, MachinesEvent, MachinesOptions } from "@project-ingress/providers"
 import type { ErrorResponses } from "./error-response.ts"
 import type { RouterError } from "./errors.ts"
+import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -54,8 +55,8 @@ export interface RouterOptions extends RouterSettings {
   readonly onEvent?: (event: RouterEvent) => void
 }
 
-/** What a router reports. Holds no header, no body and no secret. */
-export type RouterEvent = RequestEvent | RedirectLoopEvent | MachinesEvent | StoreEvent
+/** What a router reports. Holds no value of a header, no body and no secret. */
+export type RouterEvent = RequestEvent | RedirectLoopEvent | CookieIsolatedEvent | MachinesEvent | StoreEvent
 
 /** An app redirected a visitor to the URL just asked for, so that the browser gives up after some twenty times. */
 export interface RedirectLoopEvent {
