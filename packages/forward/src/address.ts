@@ -149,10 +149,24 @@ const parseCidr = (option: string, cidr: unknown): Range => {
     const network = parse(text!)
     const most = network?.kind() === "ipv4" ? 32 : 128
     if (network !== undefined && rest.length === 0 && /^\d{1,3}$/.test(bits ?? "") && Number(bits) <= most) {
-      if (!(network instanceof ipaddr.IPv6) || !network.isIPv4MappedAddress()) return [network, Number(bits)]
+      if (!(network instanceof ipaddr.IPv6) || !network.isIPv4MappedAddress()) {
+        const first = firstOf(network!, Number(bits))
+        if (first.toString() === network!.toString()) return [network!, Number(bits)]
+        // One address, or the whole range? Whoever wrote it knows, and only one of the two is safe.
+        const whole = `${first.toString()}/${bits}`
+        throw new TypeError(
+          `${option}: ${shown(cidr)} has bits set beyond /${bits}: the range is ${whole}, the address ${network!.toString()}/${most}`,
+        )
+      }
     }
   }
   throw new TypeError(`${option}: ${shown(cidr)} is not a range such as 10.0.0.0/8, 192.0.2.1/32 or fd00::/8`)
+}
+
+/** The first address of the range that one is in. */
+const firstOf = (address: Address, bits: number): Address => {
+  const bytes = address.toByteArray().map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, bits - 8 * at))))
+  return ipaddr.fromByteArray(bytes)
 }
 
 const isIn = (ranges: readonly Range[], address: Address): boolean =>

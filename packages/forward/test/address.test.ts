@@ -223,7 +223,20 @@ describe("a list of ranges", () => {
     )
   })
 
-  it.each(["0.0.0.0/0", "::/0", "10.0.0.0/0"])("cannot be %s, which is everybody", (cidr) => {
+  it.each([
+    ["10.0.0.5/8", "10.0.0.0/8", "10.0.0.5/32"],
+    ["192.0.2.129/25", "192.0.2.128/25", "192.0.2.129/32"],
+    ["10.255.0.0/9", "10.128.0.0/9", "10.255.0.0/32"],
+    ["2001:db8::1/64", "2001:db8::/64", "2001:db8::1/128"],
+  ])("cannot be %s, which may mean %s or %s", (cidr, whole, one) => {
+    const [, bits] = cidr.split("/")
+    const message = `"${cidr}" has bits set beyond /${bits}: the range is ${whole}, the address ${one}`
+    expect(() => cidrMatcher("trustedProxies", [cidr])).toThrow(`trustedProxies: ${message}`)
+    expect(() => addressChecker({ allowCidrs: [cidr] })).toThrow(`allowCidrs: ${message}`)
+    for (const range of [whole, one]) expect(cidrMatcher("trustedProxies", [range])(one.split("/")[0]!)).toBe(true)
+  })
+
+  it.each(["0.0.0.0/0", "::/0"])("cannot be %s, which is everybody", (cidr) => {
     expect(() => cidrMatcher("trustedProxies", [cidr])).toThrow(`trustedProxies: "${cidr}" holds every address`)
   })
 })

@@ -1,8 +1,11 @@
 import type { Endpoint, MachineProvider } from "../src/contract/machine-provider.ts"
 
-/** An adapter as it is, but for origins that a fake cannot have: the fake's address by the vendor's. Runs in every runtime. */
+/**
+ * An adapter as it is, but for origins that a fake cannot have: the fake's address by the vendor's, without the vendor's rule for
+ * addresses. Runs in every runtime.
+ */
 export const at = (provider: MachineProvider, places: Readonly<Record<string, string>>): MachineProvider => {
-  const here = (endpoint: Endpoint): Endpoint => {
+  const here = ({ addresses: _, ...endpoint }: Endpoint): Endpoint => {
     const origin = places[endpoint.origin]
     if (origin === undefined) throw new Error(`there is no fake of ${endpoint.origin}`)
     return { ...endpoint, origin }

@@ -33,6 +33,7 @@ describe("a machine behind a tunnel", () => {
     expect(await resolve({ hostname: "m1.example.com" })).toEqual({
       origin: "https://m1.example.com",
       headers: { "CF-Access-Client-Id": access.clientId, "CF-Access-Client-Secret": access.clientSecret },
+      addresses: { allowCidrs: [] },
       epoch: "m1.example.com",
       ttlMs: 60_000,
     })

@@ -283,6 +283,40 @@ describe("a machine that does not run", () => {
   )
 })
 
+describe("a request that must not wake", () => {
+  const sent = async ({ reach, sendable }: ReturnType<typeof sleeper>, replayable = true) => {
+    const result = reach(undefined, { ...sendable(() => replayable), wake: false })
+    await vi.advanceTimersByTimeAsync(1)
+    return result
+  }
+
+  it("finds a sleeping machine asleep, whatever others may do", async () => {
+    const it = sleeper({ acceptMs: 1_000 })
+    expect(await sent(it)).toMatchObject({ _tag: "MachineNotRunning", state: "stopped" })
+    expect(it.log.starts).toEqual([])
+    const waking = it.reach()
+    await vi.advanceTimersByTimeAsync(500)
+    expect(await sent(it)).toMatchObject({ _tag: "MachineNotRunning" })
+    await vi.runAllTimersAsync()
+    expect(await waking).toBe(200)
+    expect(await sent(it)).toBe(200)
+    expect(it.log.starts).toHaveLength(1)
+  })
+
+  it("starts nothing for the next request either, if it cannot be sent again", async () => {
+    const it = sleeper()
+    await sent(it, false)
+    await vi.runAllTimersAsync()
+    expect(it.log.starts).toEqual([])
+  })
+
+  it("is not sent to a provider whose machines every request starts", async () => {
+    const it = sleeper({ wake: "request" })
+    expect(await sent(it)).toMatchObject({ _tag: "MachineRecordInvalid", field: "wake" })
+    expect(it.log).toMatchObject({ resolves: 0, sends: 0 })
+  })
+})
+
 describe("those who wait", () => {
   it("are as many as was said; the next ones hear at once that it is starting", async () => {
     const { reach, log } = sleeper({ acceptMs: 1_000, options: { wakeQueue: 2 } })

@@ -2,6 +2,7 @@ import type { forwardFetch } from "@project-ingress/forward/fetch"
 import type { MachineProvider, MachinesEvent, MachinesOptions } from "@project-ingress/providers"
 import type { ErrorResponses } from "./error-response.ts"
 import type { RouterError } from "./errors.ts"
+import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -29,6 +30,13 @@ export interface RouterOptions extends RouterSettings {
    */
   readonly clientAddress?: (request: Request) => string | null | undefined
   /**
+   * The ports by which visitors reach the router, 1 to 65535, beside the one that their scheme implies: `[]` behind a balancer on
+   * 80 and 443, `[8787]` for `docker run -p 8787:3000`. Any other port that a request names is left out of all that apps and
+   * policies see, because its client made it up. Default: any port is passed on, because only the platform knows which ones are
+   * published.
+   */
+  readonly publicPorts?: readonly number[]
+  /**
    * Replaces error responses by the error's tag: a page of your own for `MachineDetached`, or for `PortClosed`, which a machine's
    * proxy finds. What it throws is ignored.
    */
@@ -47,13 +55,13 @@ export interface RouterOptions extends RouterSettings {
   readonly onEvent?: (event: RouterEvent) => void
 }
 
-/** What a router reports. Holds no header, no body and no secret. */
-export type RouterEvent = RequestEvent | RedirectLoopEvent | MachinesEvent | StoreEvent
+/** What a router reports. Holds no value of a header, no body and no secret. */
+export type RouterEvent = RequestEvent | RedirectLoopEvent | CookieIsolatedEvent | MachinesEvent | StoreEvent
 
 /** An app redirected a visitor to the URL just asked for, so that the browser gives up after some twenty times. */
 export interface RedirectLoopEvent {
   readonly type: "redirect_loop"
-  /** The authority as sent. */
+  /** The public authority: lower case, without root dot and default port. */
   readonly host: string
   /** The id of the machine. */
   readonly machine: string
@@ -68,7 +76,7 @@ export interface RequestEvent {
   /** Names the request: the same in the response that the router or the machine's proxy generated for it. */
   readonly requestId: string
   readonly method: string
-  /** The authority that was asked for. */
+  /** The authority that was asked for: lower case, without root dot and default port. */
   readonly host: string
   /** The client's IP address, where it is known: behind a trusted proxy its client's, never the proxy's own. */
   readonly clientAddress?: string

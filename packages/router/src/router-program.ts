@@ -13,6 +13,7 @@ import { errorResponder } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
 import { LengthRequired, ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
+import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
 import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
@@ -40,6 +41,7 @@ export interface RouterProgram {
   readonly headersTimeoutMs: number
   readonly transport: typeof forwardFetch
   readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
+  readonly publicPorts: readonly number[] | undefined
   readonly errors: Pick<ErrorResponder, "forRow">
   /**
    * Runs the program for one request and makes the host's response of what it came to; then the request's event is reported.
@@ -75,7 +77,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
     Context.add(Machines, machines),
   )
-  const program = handle(options)
+  const program = handle(options, onEvent && isolationEvents(report))
   const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {
@@ -146,6 +148,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     headersTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
     transport: options.transport ?? forwardFetch,
     clientAddress: options.clientAddress,
+    publicPorts: options.publicPorts && [...options.publicPorts],
     errors,
     run,
     failed,

@@ -24,6 +24,7 @@ export { PolicyError } from "./policies/policy-error.ts"
 export type { PolicyErrorFields } from "./policies/policy-error.ts"
 export type { CookieIsolation } from "./hop/cookie-isolation.ts"
 export type { FilteredField } from "./hop/filtered-fields.ts"
+export type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 export type { HeaderEdit } from "./policies/header-edit.ts"
 export type { Outcome, Policy, PolicyInput, PolicyRequest, ResponseSummary, Route } from "./policies/policy.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
@@ -108,6 +109,7 @@ const checks = {
   headersTimeoutMs: accept.number(0, 86_400_000),
   transport: accept.function,
   clientAddress: accept.function,
+  publicPorts: accept.array(accept.integer(1, 65_535)),
   errorResponses: isErrorResponses,
   errorDocs: validErrorDocs,
   onError: accept.function,

@@ -19,7 +19,13 @@ const reader = (forwardedHeaders?: readonly ForwardedHeader[]) => {
   const read = identityReader({ trustedProxies, forwardedHeaders })
   return (headers: HeaderList, { peer = PEER, host = "h.test", encrypted = false }: Asked = {}) => {
     const head = { headers, host }
-    return read({ head, encrypted, remoteAddress: peer } as unknown as IncomingRequest)
+    return read({
+      head,
+      encrypted,
+      remoteAddress: peer,
+      peerAddress: peer,
+      localPort: 8787,
+    } as unknown as IncomingRequest)
   }
 }
 
@@ -31,6 +37,57 @@ const byDefault = reader()
 const lines = (name: string, values: readonly string[]) => values.flatMap((value) => [name, value])
 const byFor = (...values: string[]) => xForwarded(lines("X-Forwarded-For", values)).clientAddress
 const byForwarded = (...values: string[]) => forwarded(lines("Forwarded", values))
+
+describe("the authority", () => {
+  const of = (
+    sent: string,
+    { publicPorts, encrypted = false }: { publicPorts?: readonly number[]; encrypted?: boolean } = {},
+  ) =>
+    identityReader(
+      undefined,
+      publicPorts,
+    )({
+      head: { headers: [], host: sent },
+      encrypted,
+      remoteAddress: "192.0.2.1",
+    } as unknown as IncomingRequest).host
+
+  it.each([
+    ["A.Iterate.App.:8787", "a.iterate.app:8787"],
+    ["A.iterate.app.:31337", "a.iterate.app:31337", "a.iterate.app"],
+    ["a.iterate.app:80", "a.iterate.app"],
+    ["a.iterate.app:443", "a.iterate.app:443", "a.iterate.app"],
+    ["a.iterate.app.", "a.iterate.app"],
+    ["[2001:DB8::1]:31337", "[2001:db8::1]:31337", "[2001:db8::1]"],
+    ["[2001:DB8::1]:8787", "[2001:db8::1]:8787"],
+    ["127.0.0.1:8787", "127.0.0.1:8787"],
+    ["", ""],
+    // Invalid before and after.
+    ["a..", "a.."],
+    [".", "."],
+  ])(
+    "%j is %j: lower case, no root dot, no default port, and with publicPorts no other port",
+    (sent, host, known = host) => {
+      expect(of(sent)).toBe(host)
+      expect(of(sent, { publicPorts: [8787] })).toBe(known)
+    },
+  )
+
+  it("over TLS has no port 443", () => {
+    expect(of("a.test:443", { encrypted: true })).toBe("a.test")
+    expect(of("a.test:80", { encrypted: true })).toBe("a.test:80")
+  })
+
+  it("with publicPorts has no other port of a trusted proxy either, which may pass on its client's", () => {
+    const read = identityReader({ trustedProxies, forwardedHeaders: undefined }, [8443])
+    const by = (headers: HeaderList) =>
+      read({ head: { headers, host: "a.test:1" }, encrypted: false, remoteAddress: PEER } as unknown as IncomingRequest)
+        .host
+    expect(by(["X-Forwarded-Host", "B.test:31337"])).toBe("b.test")
+    expect(by(["X-Forwarded-Host", "B.test:8443"])).toBe("b.test:8443")
+    expect(by(["X-Forwarded-Port", "8443"])).toBe("a.test")
+  })
+})
 
 describe("the fields that are read", () => {
   const all = ["X-Forwarded-For", "192.0.2.1", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "a.test"]

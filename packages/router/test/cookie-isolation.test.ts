@@ -1,7 +1,8 @@
 /** What an app may do to the cookies of others: nothing. test/apps/tenants.test.ts has it in a browser. */
 import { defineGrammar, parse } from "@project-ingress/hostname"
 import fc from "fast-check"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
+import { isolationEvents } from "../src/hop/isolation-events.ts"
 import type { Policy, RouterOptions } from "../src/router.ts"
 import { memoryStore } from "../src/stores/memory.ts"
 import { machine, setup, stamped, values } from "./fakes.ts"
@@ -13,7 +14,16 @@ const given = async (
   options: Partial<RouterOptions> = {},
 ): Promise<readonly string[]> => {
   const attached = { machine: machine("mach_1") }
-  const keys = ["p:misha", "p:banana", "m:mach_1", "d:www.example.com"] as const
+  const keys = [
+    "p:misha",
+    "p:banana",
+    "m:mach_1",
+    "d:www.example.com",
+    "d:misha.apps.example.com",
+    "d:eve.apps.example.com",
+    "d:*.shop.example.com",
+    "d:example.net",
+  ] as const
   const { router } = setup({
     store: memoryStore(Object.fromEntries(keys.map((key) => [key, attached]))),
     answer: () => stamped("ok", { headers: cookies.map((cookie) => ["set-cookie", cookie] as [string, string]) }),
@@ -53,8 +63,18 @@ describe("a cookie's Domain", () => {
     ["5173.misha.iterate.app", "=iterate.app", "is dropped"],
     ["4096__mach_1.machines.iterate.app", "machines.iterate.app", "is dropped"],
     ["4096__mach_1.machines.iterate.app", "mach_1.machines.iterate.app", "is dropped"],
-    ["www.example.com", "example.com", "stays: the site is its owner's"],
+    ["www.example.com", "www.example.com", "stays"],
+    ["www.example.com", "example.com", "is dropped: names below it may be another owner's"],
     ["4096.www.example.com", "www.example.com", "stays"],
+    ["4096.www.example.com", "example.com", "is dropped"],
+    ["misha.apps.example.com", "apps.example.com", "is dropped: eve.apps.example.com would get it"],
+    ["misha.apps.example.com", "eve.apps.example.com", "is dropped"],
+    ["5173.misha.apps.example.com", "misha.apps.example.com", "stays: ports of the domain share the cookie"],
+    ["5173.misha.apps.example.com", "apps.example.com", "is dropped"],
+    ["a.shop.example.com", "shop.example.com", "stays: all names below are the record's"],
+    ["a.shop.example.com", "example.com", "is dropped"],
+    ["5173.example.net", "example.net", "stays"],
+    ["example.net", "net", "is dropped"],
     ["www.example.com", "iterate.app", "is dropped"],
     ["www.example.com", "app", "is dropped"],
     ["www.example.com", "example%2Ecom", "is dropped"],
@@ -79,10 +99,10 @@ describe("a cookie's Domain", () => {
     expect(await given("5173.misha.iterate.app", set, { isolateCookies: false })).toEqual(set)
   })
 
-  it("is narrowed where a custom domain is under the platform's parent", async () => {
-    const options = { grammar: defineGrammar({ domains: ["apps.example.com"] }) }
-    const set = ["a=1; Domain=example.com", "b=2; Domain=www.example.com"]
-    expect(await given("www.example.com", set, options)).toEqual(["a=1", set[1]])
+  it("is narrowed where a custom domain is the platform's parent", async () => {
+    const options = { grammar: defineGrammar({ domains: ["apps.example.net"] }) }
+    const set = ["a=1; Domain=example.net", "b=2; Domain=x.example.net"]
+    expect(await given("example.net", set, options)).toEqual(["a=1", set[1]])
   })
 })
 
@@ -229,6 +249,80 @@ describe("a reserved cookie", () => {
     const response = await router.fetch(new Request("https://misha.iterate.app/", { headers }))
     expect(values(sent[0]!.headers, "cookie")).toEqual(["platform_session=x"])
     expect(response!.headers.getSetCookie()).toEqual(["platform_session=1"])
+  })
+})
+
+describe("the event of an isolated cookie", () => {
+  const isolateCookies = { reserved: ["platform_session"] }
+  const told = async (hosts: readonly string[], set: readonly string[], options: Partial<RouterOptions> = {}) => {
+    const events: unknown[] = []
+    const { router } = setup({
+      isolateCookies,
+      store: memoryStore({
+        "p:misha": { machine: machine("mach_1") },
+        "p:banana": { machine: machine("mach_1") },
+        "d:misha.apps.example.com": { machine: machine("mach_1") },
+      }),
+      answer: () => stamped("ok", { headers: set.map((cookie) => ["set-cookie", cookie] as [string, string]) }),
+      onEvent: (event) => void (event.type === "cookie_isolated" && events.push(event)),
+      ...options,
+    })
+    for (const host of hosts) await router.fetch(new Request(`https://${host}/`))
+    return events
+  }
+
+  it("names route, hostname and cookie, and never its value", async () => {
+    const set = ["s=canary; Domain=iterate.app", "platform_session=canary"]
+    const events = await told(["5173.misha.iterate.app"], set)
+    const from = { type: "cookie_isolated", key: "p:misha", host: "5173.misha.iterate.app" }
+    expect(events).toEqual([
+      { ...from, outcome: "refused", cookie: "platform_session", reason: expect.stringMatching(/reserved/) as string },
+      { ...from, outcome: "narrowed", cookie: "s", reason: expect.stringMatching(/Domain is above/) as string },
+    ])
+    expect(JSON.stringify(events)).not.toContain("canary")
+  })
+
+  it("is one for a route and an outcome, however many cookies, ports and responses there are", async () => {
+    const hosts = [
+      "misha.iterate.app",
+      "5173.misha.iterate.app",
+      "misha.iterate.app",
+      "banana.iterate.app",
+      "misha.apps.example.com",
+    ]
+    const set = ["a=1; Domain=app", "b=1; Domain=app; Domain=iterate.app", "c=1; Domain=app"]
+    const events = await told(hosts, set)
+    expect(events).toMatchObject([{ key: "p:misha" }, { key: "p:banana" }, { key: "d:misha.apps.example.com" }])
+  })
+
+  it("comes again after ten minutes", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] })
+    try {
+      const events: unknown[] = []
+      const onIsolated = isolationEvents((event) => events.push(event))
+      const source = { key: "p:misha", host: "misha.iterate.app" } as const
+      for (const afterMs of [0, 599_999, 1, 1]) {
+        vi.advanceTimersByTime(afterMs)
+        onIsolated(source, "narrowed", "a")
+      }
+      expect(events).toHaveLength(2)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it("has the name of no cookie that is its value alone", async () => {
+    const events = await told(["misha.iterate.app"], ["=canary; Domain=iterate.app"])
+    events.push(...(await told(["misha.iterate.app"], ["canary; Domain=iterate.app"])))
+    expect(events).toMatchObject([{ cookie: "" }, { cookie: "" }])
+    expect(JSON.stringify(events)).not.toContain("canary")
+  })
+
+  it("is none of a cookie that stays, nor with isolateCookies false", async () => {
+    expect(await told(["5173.misha.iterate.app"], ["a=1; Domain=misha.iterate.app", "b=1"])).toEqual([])
+    expect(
+      await told(["misha.iterate.app"], ["a=1; Domain=app", "platform_session=1"], { isolateCookies: false }),
+    ).toEqual([])
   })
 })
 

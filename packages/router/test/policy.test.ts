@@ -1,3 +1,4 @@
+import { MachineNotRunning } from "@project-ingress/providers"
 import { describe, expect, it } from "vitest"
 import { AccessDenied } from "../src/router.ts"
 import type { PolicyInput, PolicyRequest, Route } from "../src/router.ts"
@@ -103,5 +104,48 @@ describe("policies", () => {
     expect((await router.fetch(new Request(url)))?.status).toBe(403)
     expect(asked).toEqual(["mach_1", "mach_private"])
     expect(sent.length).toBe(1)
+  })
+})
+
+describe("the setting wake", () => {
+  const sleeping = () => {
+    let starts = 0
+    let running = false
+    const provider = fake({
+      capabilities: { runtimes: ["node"], webSocket: true, wake: "start", ports: "any", interceptedHeaders: [] },
+      resolve: async ({ type, externalId }) => {
+        if (!running) throw new MachineNotRunning({ provider: type, machine: externalId, state: "stopped" })
+        return { origin: "http://machine.test", epoch: "1", ttlMs: 0 }
+      },
+      start: async () => {
+        starts++
+        running = true
+        return undefined
+      },
+    })
+    const { router, routes } = setup({
+      providers: [provider],
+      machines: {
+        readinessProbe: async () => ({
+          status: 401,
+          header: (name) => (name === "x-iterate-proxy-stamp" ? "1" : undefined),
+        }),
+      },
+    })
+    routes.attach("p:misha", { machine: machine("mach_1"), wake: "never", ports: { 4096: { wake: "any" } } })
+    const ask = async (host: string) => (await router.fetch(new Request(`http://${host}/`)))!
+    return { ask, starts: () => starts }
+  }
+
+  it("keeps visitors of a port from starting its machine, under every name of the port, until another port's start it", async () => {
+    const { ask, starts } = sleeping()
+    for (const host of ["misha.iterate.app", "8000__misha.iterate.app", "8000.misha.iterate.app"]) {
+      const response = await ask(host)
+      expect([response.status, response.headers.get("x-iterate-proxy-error")]).toEqual([503, "MACHINE_NOT_RUNNING"])
+    }
+    expect(starts()).toBe(0)
+    expect((await ask("opencode--misha.iterate.app")).status).toBe(200)
+    expect((await ask("misha.iterate.app")).status).toBe(200)
+    expect(starts()).toBe(1)
   })
 })

@@ -153,7 +153,7 @@ describe("a field that nothing carries out yet", () => {
   const settings: Record<string, unknown> = {
     protocol: "https",
     tls: { verify: true, serverName: "app.internal" },
-    wake: "any",
+    wake: "visitors",
     embed: ["https://example.com"],
     healthCheck: { path: "/healthz", intervalMs: 5_000, statuses: [200] },
     minBodyRate: 100,

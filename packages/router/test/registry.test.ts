@@ -230,7 +230,7 @@ describe("a project", () => {
   })
 
   it("is refused if a setting is not carried out yet", async () => {
-    const work = setup().registry.create({ name: "misha", ports: { 80: { wake: "any" } } })
+    const work = setup().registry.create({ name: "misha", ports: { 80: { wake: "visitors" } } })
     expect(await failing(work)).toMatchObject({ _tag: "InvalidInput", code: "NOT_SUPPORTED", field: "ports.80.wake" })
   })
 })

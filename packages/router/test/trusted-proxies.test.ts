@@ -94,6 +94,51 @@ const visible = ({ request, client }: { readonly request: Request; readonly clie
   return { url: request.url, ...client, ...Object.fromEntries(own) }
 }
 
+describe("the public authority", () => {
+  const tellsOf = async (publicPorts?: readonly number[]) => {
+    const { port, told, machine } = await start({}, publicPorts === undefined ? {} : { options: { publicPorts } })
+    const asked = async (own: string) => {
+      await send(port, request("", { host: `Misha.Iterate.App.${own}` }))
+      const { headers } = machine.requests.pop()!
+      const { host, header } = told.policy.pop()!
+      expect(header("host")).toBe(host)
+      expect((told.router.pop() as { readonly host: string }).host).toBe(host)
+      return ["host", "x-forwarded-host", "x-forwarded-port", "x-iterate-proxy-public-origin"].map(
+        (name) => headers[`x-iterate-proxy-fwd-${name}`],
+      )
+    }
+    const fallback = async () => {
+      await send(port, request("", { host: "WWW.Other.Test.:31337" }))
+      return visible(told.fallback[0]!)
+    }
+    return { asked, fallback }
+  }
+  const plain = ["misha.iterate.app", "misha.iterate.app", "80", "http://misha.iterate.app"]
+  const at = (port: number) => {
+    const name = `misha.iterate.app:${port}`
+    return [name, name, String(port), `http://${name}`]
+  }
+
+  it("has neither capitals, root dot nor default port for apps, policies, events and the fallback; a port stays", async () => {
+    const { asked, fallback } = await tellsOf()
+    for (const own of ["", ":80"]) expect(await asked(own)).toEqual(plain)
+    expect(await asked(":8787")).toEqual(at(8787))
+    expect(await fallback()).toMatchObject({ url: "http://www.other.test:31337/path?q", host: "www.other.test:31337" })
+  })
+
+  it("with publicPorts has no port that the client made up", async () => {
+    const { asked, fallback } = await tellsOf([8787])
+    for (const own of ["", ":80", ":443", ":31337"]) expect(await asked(own)).toEqual(plain)
+    expect(await asked(":8787")).toEqual(at(8787))
+    expect(await fallback()).toMatchObject({
+      url: "http://www.other.test/path?q",
+      host: "www.other.test",
+      "x-forwarded-host": "www.other.test",
+      "x-forwarded-port": "80",
+    })
+  })
+})
+
 describe("without trusted proxies", () => {
   it("the client is the peer, whatever it says: for policies, apps and events", async () => {
     const { port, told, machine } = await start()

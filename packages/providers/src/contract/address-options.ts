@@ -28,6 +28,12 @@ export interface Addresses {
   readonly allowed: (origin: string, machine: Machine, field: string) => string
 }
 
+/** The checks of {@link AddressOptions}, for adapters that check their other options elsewhere. */
+export const addressOptionChecks = {
+  allowCidrs: accept.array(accept.string),
+  allowHosts: accept.array(accept.string),
+} as const
+
 /**
  * Checks the options of an adapter that takes {@link AddressOptions}. `fields`: its other options.
  *
@@ -38,8 +44,7 @@ export const checkAddressOptions = (
   options: AddressOptions,
   settings: { readonly fields?: Readonly<Record<string, OptionCheck>>; readonly always?: readonly string[] } = {},
 ): Addresses => {
-  const lists = { allowCidrs: accept.array(accept.string), allowHosts: accept.array(accept.string) }
-  checkOptions(owner, options, { ...settings.fields, ...lists })
+  checkOptions(owner, options, { ...settings.fields, ...addressOptionChecks })
   // A copy: what was checked is what counts, whatever its owner does to the lists.
   const allowCidrs = [...(settings.always ?? []), ...(options.allowCidrs ?? [])]
   const allowHosts = options.allowHosts === undefined ? {} : { allowHosts: [...options.allowHosts] }

@@ -89,9 +89,10 @@ const defaultVerdict = (status: number, machine: Machine): Verdict =>
         reason: `HTTP ${status} without the stamp of the machine's proxy`,
       })
 
-/** Whether this runtime cannot send such a request at all, which says nothing about the machine. */
+/** Whether such a request is not sent from here at all, for want of the runtime or by the rule for addresses: no vendor knows more. */
 export const isUnsupported = (failed: AttemptFailure): boolean =>
-  failed._tag === "NoResponse" && failed.failure.kind === "unsupported"
+  failed._tag === "NoResponse" &&
+  (failed.failure.kind === "unsupported" || failureCode(failed.failure) === "ADDRESS_NOT_ALLOWED")
 
 /** Whether the machine may be elsewhere by now, so that resolving it again can help. */
 export const mayHaveMoved = (failed: AttemptFailure): boolean =>

@@ -47,6 +47,8 @@ export interface AttemptRequest<A> {
    * it, only at the moment of the response.
    */
   readonly closed?: ((response: A) => Promise<unknown>) | undefined
+  /** False: a machine that is not running is not started for this request, which fails with `MachineNotRunning`. Default true. */
+  readonly wake?: boolean | undefined
   /** Lets work go on after the response: `ctx.waitUntil` on Workers, where it may be cancelled otherwise. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }

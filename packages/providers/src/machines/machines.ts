@@ -7,7 +7,7 @@ import type { AttemptRequest, ReachedResponse } from "./attempt-request.ts"
 import { makeBackgroundEvents } from "./background-events.ts"
 import { destinationOf } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { MachineRecordInvalid } from "../contract/errors.ts"
+import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import { makeKeepAlive } from "./keep-alive.ts"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
@@ -80,7 +80,9 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   /** Sends a request, and starts a machine that sleeps. */
   const send = <A>(to: Destination, request: AttemptRequest<A>): Effect.Effect<ReachedResponse<A>, ProviderError> => {
     const { provider } = to
-    const wakeable = wake && provider.capabilities.wake === "start" && provider.start !== undefined
+    const mayWake = wake && request.wake !== false
+    if (request.wake === false && provider.capabilities.wake === "request") return Effect.fail(wakesByItself(to))
+    const wakeable = mayWake && provider.capabilities.wake === "start" && provider.start !== undefined
     if (!wakeable) return Effect.mapError(attempt(to, request), ({ error }) => error)
     // Somebody is starting it already: its provider would only say that it is not running.
     if (waker.isWaking(to) && client.cached(to) === undefined) return wakeAndSend(to, request)
@@ -125,3 +127,11 @@ export const makeMachines = (options: MachinesOptions): Machines => {
 
   return { provider: (type) => providers.get(type), reach, forget: client.forgetMachine, watch }
 }
+
+/** Nothing shows whether such a machine sleeps, and sending would start it: who must not start it is not let through. */
+const wakesByItself = ({ machine }: Destination): MachineRecordInvalid =>
+  new MachineRecordInvalid({
+    ...machineRef(machine),
+    field: "wake",
+    accepted: "any, because every request starts a machine of this provider",
+  })

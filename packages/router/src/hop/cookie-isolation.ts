@@ -1,5 +1,5 @@
-import { accept, isToken } from "@project-ingress/forward/internal"
-import type { Grammar, Target } from "@project-ingress/hostname"
+import { accept, isToken, setsCookie } from "@project-ingress/forward/internal"
+import type { Grammar, RouteKey, Target } from "@project-ingress/hostname"
 
 /** How a router keeps cookies apart. */
 export interface CookieIsolation {
@@ -15,24 +15,54 @@ export interface CookieIsolation {
 export interface CookieSource {
   readonly grammar: Grammar
   readonly target: Target
-  /** The authority as the visitor sent it. */
+  /** The key of the record that decided. */
+  readonly key: RouteKey
+  /** The authority that the visitor asked for. */
   readonly host: string
+  /** Names of cookies that no app may set. */
+  readonly reserved: readonly string[]
+  /** Hears of each cookie that the app does not get to set as it meant to. */
+  readonly onIsolated: ((source: CookieSource, outcome: IsolatedOutcome, cookie: string) => void) | undefined
 }
+
+/** `narrowed`: its `Domain` was removed. `refused`: its name is reserved, and it was removed. */
+export type IsolatedOutcome = "narrowed" | "refused"
 
 /**
  * Whether an app may write a domain, which is lower-case, in a cookie's `Domain`. Under the grammar's domains: its own hostname, its project's, and
- * what lies below them, which is no other project's. On a custom domain its owner decides, as anywhere in the web, except that the
- * cookie reaches none of the grammar's domains. Only plain names are read: browsers also undo escapes and fold characters.
+ * what lies below them, which is no other project's. On a custom domain: the record's own domain and what lies below it, because
+ * the name above may have names of other owners, except where that reaches one of the grammar's domains. Only plain names are
+ * read: browsers also undo escapes and fold characters.
  */
-export const mayShareBelow = ({ grammar, target, host }: CookieSource, domain: string): boolean => {
+export const mayShareBelow = ({ grammar, target, key, host }: CookieSource, domain: string): boolean => {
   if (!PLAIN.test(domain)) return false
-  if (target.domain === undefined) return !grammar.domains.some((each) => isBelow(each, domain))
   const name = host.replace(/:\d*$/, "").toLowerCase()
+  if (target.domain === undefined) {
+    return isBelow(domain, CUSTOM.exec(key)?.[1] ?? name) && !grammar.domains.some((each) => isBelow(each, domain))
+  }
   const site = target.kind === "project" ? `${target.slug}.${target.domain}` : name
   return domain === name || isBelow(domain, site)
 }
 
+/** The domain of a key `d:www.example.com`, `d:*.example.com` or `d:8443:www.example.com`. */
+const CUSTOM = /^d:(?:\d+:)?(?:\*\.)?(.+)$/
+
 const PLAIN = /^[a-z\d_-]+(?:\.[a-z\d_-]+)*$/
+
+/** Takes cookies out of a response, in place, that no app may set. */
+export const refuseReserved = (fields: string[], source: CookieSource): void => {
+  const { reserved, onIsolated } = source
+  if (reserved.length === 0) return
+  for (let i = fields.length - 2; i >= 0; i -= 2) {
+    const name = fields[i]!
+    if (name.length !== 10 || name.toLowerCase() !== "set-cookie" || !setsCookie(fields[i + 1]!, reserved)) continue
+    onIsolated?.(source, "refused", cookieName(fields[i + 1]!))
+    fields.splice(i, 2)
+  }
+}
+
+/** The name in a `Set-Cookie` value; empty for a cookie without one, whose text is its value. */
+export const cookieName = (value: string): string => /^[^=;]*(?==)/.exec(value)?.[0].trim() ?? ""
 
 const isBelow = (name: string, domain: string): boolean => name === domain || name.endsWith(`.${domain}`)
 

@@ -2,7 +2,7 @@ import { headerValue } from "@project-ingress/forward"
 import { isSafe } from "@project-ingress/forward/internal"
 import type { VisitorRequest } from "../program/sender.ts"
 import type { AppOrigin } from "./app-origin.ts"
-import { mayShareBelow } from "./cookie-isolation.ts"
+import { cookieName, mayShareBelow } from "./cookie-isolation.ts"
 import type { CookieSource } from "./cookie-isolation.ts"
 import { originIn } from "./origin.ts"
 
@@ -152,7 +152,10 @@ const rewrites: ReadonlyMap<string, (value: string, to: RewrittenResponse) => st
       const kept = attributes.filter((attribute) => {
         const domain = domainIn(attribute)
         if (domain === undefined || domain === "") return true
-        return !names.includes(domain) && (cookies === undefined || mayShareBelow(cookies, domain))
+        if (names.includes(domain)) return false
+        if (cookies === undefined || mayShareBelow(cookies, domain)) return true
+        cookies.onIsolated?.(cookies, "narrowed", cookieName(pair!))
+        return false
       })
       return [pair, ...kept].join(";")
     },

@@ -3,11 +3,13 @@ import type { HeaderList } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { cidrMatcher, headerValues, isAuthority } from "@project-ingress/forward/internal"
 import { clientAddressOf } from "../program/sender.ts"
+import { publicAuthority } from "./public-authority.ts"
+import type { PublicPorts } from "./public-authority.ts"
 import { elementsFromRight, forwardedElement, nodeAddress, schemeOf } from "./forwarded.ts"
 
 /** Who asked, and for what: the same for policies, routes, replicas, apps and the fallback. */
 export interface ClientIdentity {
-  /** The authority, port included. */
+  /** The public authority: lower case, without root dot and default port, with a port only if it is believed. */
   readonly host: string
   readonly scheme: "http" | "https"
   /** `undefined` where nobody that is trusted says it. */
@@ -41,11 +43,26 @@ const MAX_HOPS = 64
  * Nothing in a request shows which of its fields a proxy wrote and which it passed through, so the caller may name them. Beside
  * `X-Forwarded-*`, `Forwarded` is never read: nginx that writes `X-Forwarded-For` passes the client's own `Forwarded` through.
  *
+ * The port of the authority is any client's to choose, also behind a proxy that passes `Host` on: with `publicPorts` it must be
+ * one of these.
+ *
  * Never throws.
  *
  * @throws {TypeError} at once, for a range that is invalid or holds every address
  */
-export const identityReader = (trust?: ProxyTrust): ((request: IncomingRequest) => ClientIdentity) => {
+export const identityReader = (
+  trust?: ProxyTrust,
+  publicPorts?: PublicPorts,
+): ((request: IncomingRequest) => ClientIdentity) => {
+  const read = rawIdentityReader(trust)
+  return (request) => {
+    const identity = read(request)
+    const host = publicAuthority(identity.host, identity.scheme, publicPorts)
+    return host === identity.host ? identity : { ...identity, host }
+  }
+}
+
+const rawIdentityReader = (trust: ProxyTrust | undefined): ((request: IncomingRequest) => ClientIdentity) => {
   if (trust === undefined) return ofConnection
   const isTrusted = cidrMatcher("serveNode: trustedProxies", trust.trustedProxies)
   const read = readerOf(trust.forwardedHeaders)

@@ -8,6 +8,7 @@ import { clientAddressOf } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
+import { publicAuthority, withHostField } from "./public-authority.ts"
 import { bodiless, headersFrom, visitorResponse } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 
@@ -47,16 +48,21 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
 }
 
 /** The head of a `Request`, as raw as the platform shows it. */
-const visitorRequest = (request: Request, { clientAddress }: RouterProgram): VisitorRequest & AskedRequest => {
+const visitorRequest = (
+  request: Request,
+  { clientAddress, publicPorts }: RouterProgram,
+): VisitorRequest & AskedRequest => {
   const { url } = request
   const parsed = new URL(url)
+  const scheme = parsed.protocol === "https:" ? "https" : "http"
+  const host = publicAuthority(authorityOf(parsed, request.headers.get("host")), scheme, publicPorts)
   const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket" && request.method === "GET"
   return {
     method: request.method,
-    host: authorityOf(parsed, request.headers.get("host")),
+    host,
     path: pathOf(url, parsed),
-    headers: inboundFields(request),
-    scheme: parsed.protocol === "https:" ? "https" : "http",
+    headers: withHostField(inboundFields(request), host),
+    scheme,
     clientAddress: clientAddressOf(clientAddress?.(request)),
     requestId: nextRequestId(),
     upgrade: upgrade && (isWorkerd() ? true : "unsupported"),

@@ -128,8 +128,8 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const problem = trustProblem(options)
   if (problem !== undefined) throw new TypeError(`serveNode: ${problem}`)
   const { trustedProxies, forwardedHeaders, proxyProtocol = false } = options
-  const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders })
   const program = programOf(router)
+  const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts)
   const { headerNames, errors } = program
   const report = (tag: ForwardErrorTag, cause: unknown): void => {
     try {

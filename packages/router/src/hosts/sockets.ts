@@ -14,6 +14,7 @@ import type { MachineRequest, ResponseEdit, Sender, VisitorRequest } from "../pr
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
 import type { ClientIdentity } from "./client-identity.ts"
+import { withHostField } from "./public-authority.ts"
 import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 import { upstreamAddress, withHost } from "./upstream-address.ts"
@@ -90,12 +91,6 @@ class SocketVisitor implements VisitorRequest, AskedRequest {
   onAbort(listener: () => void): void {
     this.#request.onAbort(listener)
   }
-}
-
-/** The fields with one `Host`, so that whoever reads it reads what is decided on: an absolute-form or a proxy may name another. */
-const withHostField = (headers: HeaderList, host: string): HeaderList => {
-  const at = headers.findIndex((name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === "host")
-  return at < 0 || headers[at + 1] === host ? headers : headers.with(at + 1, host)
 }
 
 const originalRequest = ({ headerNames }: RouterProgram, request: IncomingRequest, identity: ClientIdentity): Request =>

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { LoopDetected, MachineDetached, RouteNotFound, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
-import type { CookieIsolation } from "../hop/cookie-isolation.ts"
+import type { CookieIsolation, CookieSource } from "../hop/cookie-isolation.ts"
 import { filteredFields } from "../hop/filtered-fields.ts"
 import type { FilteredField } from "../hop/filtered-fields.ts"
 import { maxHops, timesPassed } from "../hop/loop.ts"
@@ -37,7 +37,7 @@ export interface RouterSettings {
   readonly headerNames?: HopHeaderNames
   /**
    * Keeps cookies of apps and of the platform apart. Default `{}`: under the grammar's domains no app's cookie reaches another
-   * project or the platform, and on a custom domain none reaches the grammar's domains. `false` leaves all to the apps.
+   * project or the platform, and on a custom domain none leaves the record's own domain. `false` leaves all to the apps.
    */
   readonly isolateCookies?: CookieIsolation | false
   /**
@@ -53,14 +53,15 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
 /**
  * The program: one request from its head to its response. Fails with everything that a router answers with an error response,
  * and with `HostnameForeign` for a hostname that is not ours. Needs no more than what it is given: a test gives it fakes.
- * Every decision is added to `trace`.
+ * Every decision is added to `trace`; `onIsolated` hears of each cookie that an app does not get to set as it meant to.
  */
-export const handle = (settings: RouterSettings) => {
+export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIsolated"]) => {
   const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
   const send = {
     grammar,
     isolateCookies,
+    onIsolated,
     filtered: filteredFields(filterResponseHeaders),
     headerNames,
     edits: headerEdits(policies, headerNames),

@@ -1,5 +1,6 @@
 import { format } from "@project-ingress/hostname"
 import type { Grammar, Target } from "@project-ingress/hostname"
+import { originText, publicPort } from "../hop/origin.ts"
 import type { RedirectRoute } from "../stores/record.ts"
 
 /** What a redirect keeps of the request. */
@@ -39,6 +40,5 @@ export const redirectLocation = (
     ...(service === undefined ? {} : { service }),
   })
   if (typeof hostname !== "string") return undefined
-  const publicPort = /:\d{1,5}$/.exec(request.host)?.[0] ?? ""
-  return `${request.scheme}://${hostname}${publicPort}${path}`
+  return originText(request.scheme, hostname, publicPort(request)) + path
 }

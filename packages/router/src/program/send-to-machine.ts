@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
-import type { CookieIsolation } from "../hop/cookie-isolation.ts"
+import { refuseReserved } from "../hop/cookie-isolation.ts"
+import type { CookieIsolation, CookieSource } from "../hop/cookie-isolation.ts"
 import { filterFields } from "../hop/filtered-fields.ts"
 import type { FilteredField } from "../hop/filtered-fields.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
@@ -27,7 +28,7 @@ export interface MachineResponse<A> {
   /** The code of a failure for which the machine's proxy generated the response. */
   readonly code: string | undefined
   readonly route: RouteToMachine
-  /** Names of cookies in the response that are the platform's own. */
+  /** Names of cookies in the response that are the provider's edge's own. */
   readonly edgeCookies: readonly string[] | undefined
   readonly changes: ResponseChanges
   /** True if the app redirects the visitor to the URL just asked for. */
@@ -38,6 +39,7 @@ export interface MachineResponse<A> {
 export interface SendSettings {
   readonly grammar: Grammar
   readonly isolateCookies: CookieIsolation | false
+  readonly onIsolated: CookieSource["onIsolated"]
   /** Fields that no app under the grammar's domains may send; `undefined` for none. */
   readonly filtered: ReadonlySet<FilteredField> | undefined
   readonly headerNames: HopHeaderNames
@@ -50,17 +52,19 @@ export interface SendSettings {
 /** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
-  { grammar, isolateCookies, filtered, headerNames, edits, ticketFor }: SendSettings,
+  { grammar, isolateCookies, onIsolated, filtered, headerNames, edits, ticketFor }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
 ): Effect.Effect<MachineResponse<A>, RouterError> => {
-  const { machine, port, settings, target, record } = route
+  const { key, machine, port, settings, target, record } = route
   const { scheme, host } = request
-  const capabilities = withReserved(machines.provider(machine.type)?.capabilities ?? none, isolateCookies)
-  const { edgeCookies } = capabilities
-  const cookies = isolateCookies === false ? undefined : { grammar, target, host }
+  const own = machines.provider(machine.type)?.capabilities ?? none
+  const { edgeCookies } = own
+  const reserved = isolateCookies === false ? undefined : (isolateCookies.reserved ?? nothing)
+  const capabilities = withReserved(own, reserved)
+  const cookies = reserved && { grammar, target, key, host, reserved, onIsolated }
   const filter = target.domain === undefined ? undefined : filtered
   const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
@@ -89,6 +93,7 @@ export const sendToMachine = <A>(
     const response = rewrittenResponse(request, app, origins, cookies)
     to = response
     const rewrite: ResponseChanges["rewrite"] = (fields) => {
+      if (cookies !== undefined) refuseReserved(fields, cookies)
       rewriteResponse(fields, response)
       if (filter !== undefined) filterFields(fields, filter)
     }
@@ -105,8 +110,11 @@ export const sendToMachine = <A>(
       : sendTo(endpoint, ticket)
   }
 
+  const { owner } = record
+  const toMachine =
+    settings.wake === "never" ? { ...sender, send, owner, wake: false } : { ...sender, send, owner }
   return Effect.map(
-    machines.reach<A>(machine, port, { ...sender, send, owner: record.owner }),
+    machines.reach<A>(machine, port, toMachine),
     ({ response, status, stamped, header }) => ({
       _tag: "Machine",
       response,
@@ -121,12 +129,11 @@ export const sendToMachine = <A>(
   )
 }
 
-/** What the platform keeps for itself is treated as what the machine's edge does. */
+/** What the platform keeps for itself is withheld as what the machine's edge does. */
 const withReserved = (
   capabilities: MachineHop["capabilities"],
-  isolateCookies: CookieIsolation | false,
+  reserved: readonly string[] | undefined,
 ): MachineHop["capabilities"] => {
-  const reserved = isolateCookies === false ? undefined : isolateCookies.reserved
   if (reserved === undefined || reserved.length === 0) return capabilities
   const { interceptedHeaders, edgeCookies = [] } = capabilities
   return { interceptedHeaders, edgeCookies: [...edgeCookies, ...reserved] }
@@ -134,5 +141,7 @@ const withReserved = (
 
 // Of a type that no provider has; `reach` fails with the field.
 const none: MachineHop["capabilities"] = { interceptedHeaders: [] }
+
+const nothing: readonly string[] = []
 
 const ignore = (): void => {}

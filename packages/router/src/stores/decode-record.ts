@@ -56,7 +56,7 @@ const notSupported: { readonly [Field in keyof PortSettings | "region"]?: (value
   region: () => true,
   protocol: (value) => value !== "http",
   tls: () => true,
-  wake: () => true,
+  wake: (value) => value === "visitors",
   embed: () => true,
   healthCheck: () => true,
   minBodyRate: () => true,

@@ -107,7 +107,11 @@ export interface PortSettings {
   readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"
   /** Not supported yet. How an app that speaks TLS is verified. */
   readonly tls?: { readonly verify: boolean; readonly serverName?: string }
-  /** Not supported yet. Whose requests start a sleeping machine. */
+  /**
+   * Whose requests start a sleeping machine. `any`: everybody's whom the policies let in. `never`: nobody's, they are 503
+   * `MACHINE_NOT_RUNNING` until somebody else starts it; for a provider whose machines every request starts, this is refused.
+   * `visitors`, those who are signed in, is not supported yet. Default `any`.
+   */
   readonly wake?: "visitors" | "any" | "never"
   /** Not supported yet. Origins whose pages may frame this port. */
   readonly embed?: readonly string[]

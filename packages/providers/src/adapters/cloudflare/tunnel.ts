@@ -11,6 +11,8 @@ import {
   machineRef,
 } from "../../contract/errors.ts"
 import type { MachineProvider, Verdict } from "../../contract/machine-provider.ts"
+import { checkAddressOptions } from "../../contract/address-options.ts"
+import type { AddressOptions } from "../../contract/address-options.ts"
 import { CLOUDFLARE_TUNNEL, TUNNEL_HOSTNAME } from "./tunnel-hostname.ts"
 
 export { createTunnel, deleteTunnel } from "./create-tunnel.ts"
@@ -19,7 +21,7 @@ export type { TunnelApiOptions } from "./tunnel-api.ts"
 export { TunnelConflict, TunnelLeftBehind } from "./tunnel-errors.ts"
 
 /** What {@link cloudflareTunnel} authenticates with at Cloudflare's edge. */
-export interface CloudflareTunnelOptions {
+export interface CloudflareTunnelOptions extends AddressOptions {
   /**
    * A service token of Cloudflare Access, sent as `CF-Access-Client-Id` and `CF-Access-Client-Secret`. The application's
    * policy must have the action Service Auth, else Access asks for a login. Absent: the hostnames are open to everybody, and
@@ -30,7 +32,8 @@ export interface CloudflareTunnelOptions {
 
 /**
  * Machines that run `cloudflared` with the token of a named tunnel: only Cloudflare has to reach them. Runs everywhere.
- * Metadata: `hostname`, the tunnel's public hostname in lower case. Make the tunnel with {@link createTunnel}.
+ * Metadata: `hostname`, the tunnel's public hostname in lower case. Make the tunnel with {@link createTunnel}. It must have a public
+ * address. Name your domain in `allowHosts`, which Workers require: the service token is sent to whatever host a record names.
  *
  * Give these hostnames a cache rule that bypasses the cache. Cloudflare caches by URL and file extension (`/app.js`), and
  * the URL contains neither the port nor the public name: one app's file would be served for another's.
@@ -38,10 +41,10 @@ export interface CloudflareTunnelOptions {
  * @throws {TypeError} for unknown or invalid options, naming the option and what it accepts
  *
  * @example
- * cloudflareTunnel({ access: { clientId, clientSecret } })
+ * cloudflareTunnel({ access: { clientId, clientSecret }, allowHosts: ["*.machines.example.com"] })
  */
 export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): MachineProvider => {
-  checkOptions("cloudflareTunnel", options, { access: accept.object })
+  const addresses = checkAddressOptions("cloudflareTunnel", options, { fields: { access: accept.object } })
   const { access } = options
   if (access !== undefined) {
     checkOptions(
@@ -72,7 +75,8 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
     },
     async resolve(machine) {
       const { hostname } = decode(machine)
-      return { origin: `https://${hostname}`, headers, epoch: hostname, ttlMs: 60_000 }
+      const origin = addresses.allowed(`https://${hostname}`, machine, "hostname")
+      return { origin, headers, addresses: addresses.rule, epoch: hostname, ttlMs: 60_000 }
     },
     classify({ status, header, body = "" }, machine): Verdict {
       // A redirect to a login, or a refusal. The token is an option, so there is no newer one to fetch.

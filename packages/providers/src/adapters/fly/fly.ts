@@ -1,3 +1,6 @@
+import type { AddressRule } from "@project-ingress/forward/internal"
+import { checkAddressOptions } from "../../contract/address-options.ts"
+import type { Addresses } from "../../contract/address-options.ts"
 import { ProviderUnavailable, machineRef } from "../../contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider, MachineStatus, Verdict } from "../../contract/machine-provider.ts"
 import { flyApi } from "./machines-api.ts"
@@ -13,8 +16,9 @@ export type { FlyOptions } from "./machines-api.ts"
  *
  * `externalId` is a machine's id. Metadata: `app`, the name of its app; `network`, the way there: `public` (default), over
  * Fly's edge, `flycast`, over its proxy from inside Fly, or `6pn`, straight to the machine from inside Fly; `domain`, a
- * hostname with a certificate of that app, for `public`, default `{app}.fly.dev`; `port`, where the machine proxy is reached
- * there, default 443, 80 and 8080; `pin`, for `6pn`, where the machine proxy speaks TLS itself: what its command `pin` prints. On the first two it selects the service in the machine's config, whose `internal_port`
+ * hostname with a certificate of that app, for `public`, default `{app}.fly.dev`, which must have a public address, and on Workers
+ * be in `allowHosts`; `port`, where the machine proxy is reached there, default 443, 80 and 8080; `pin`, for `6pn`, where the
+ * machine proxy speaks TLS itself: what its command `pin` prints. On the first two it selects the service in the machine's config, whose `internal_port`
  * must be the machine proxy's.
  *
  * An endpoint is made of the record alone: no request waits for the Machines API or depends on its rate limits, and the
@@ -28,6 +32,9 @@ export type { FlyOptions } from "./machines-api.ts"
  */
 export const fly = (options: FlyOptions): MachineProvider => {
   const api = flyApi(options)
+  const { allowCidrs, allowHosts } = options
+  const addresses = checkAddressOptions("fly", { allowCidrs, allowHosts })
+  const endpointOf = (machine: Machine): Endpoint => endpointBy(addresses, machine)
 
   return {
     type: "fly",
@@ -89,18 +96,28 @@ export const fly = (options: FlyOptions): MachineProvider => {
 
 const DAY_MS = 86_400_000
 
-const endpointOf = (machine: Machine): Endpoint => {
-  const { app, network = "public", domain = `${app}.fly.dev`, port, pin } = decodeRecord(machine)
+/** Fly's own names: what they lead to is Fly's to say, and is checked all the same. 6PN and flycast are in `fdaa::/16`. */
+const EDGE: AddressRule = { allowHosts: ["*.fly.dev"] }
+const PRIVATE: AddressRule = { allowHosts: ["*.internal", "*.flycast"], allowCidrs: ["fdaa::/16"] }
+
+const endpointBy = (addresses: Addresses, machine: Machine): Endpoint => {
+  const { app, network = "public", domain, port, pin } = decodeRecord(machine)
   const id = machine.externalId
   const steady = { epoch: id, ttlMs: DAY_MS }
   // This way bypasses Fly's proxy, so that no routing header is needed.
   if (network === "6pn") {
     const scheme = pin === undefined ? "http" : "https"
-    return { origin: `${scheme}://${id}.vm.${app}.internal:${port ?? 8080}`, pin, ...steady }
+    const origin = `${scheme}://${id}.vm.${app}.internal:${port ?? 8080}`
+    return { origin, pin, addresses: PRIVATE, ...steady }
   }
-  const origin = network === "flycast" ? `http://${app}.flycast:${port ?? 80}` : `https://${domain}:${port ?? 443}`
   // Never `fly-prefer-instance-id`: when that fails, Fly sends the request to another machine of the app.
-  return { origin, headers: { "fly-force-instance-id": id }, ...steady }
+  const forced = { headers: { "fly-force-instance-id": id }, ...steady }
+  if (network === "flycast") return { origin: `http://${app}.flycast:${port ?? 80}`, addresses: PRIVATE, ...forced }
+  const origin = `https://${domain ?? `${app}.fly.dev`}:${port ?? 443}`
+  if (domain === undefined) return { origin, addresses: EDGE, ...forced }
+  // With its port, which a URL in normal form leaves out.
+  addresses.allowed(origin, machine, "domain")
+  return { origin, addresses: addresses.rule, ...forced }
 }
 
 const path = (machine: Machine) => `/apps/${decodeRecord(machine).app}/machines/${machine.externalId}` as const

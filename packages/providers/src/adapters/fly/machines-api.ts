@@ -2,11 +2,13 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { acceptApiBase } from "../../adapter-kit/option-checks.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
 import type { VendorApi } from "../../adapter-kit/vendor-api.ts"
+import { addressOptionChecks } from "../../contract/address-options.ts"
+import type { AddressOptions } from "../../contract/address-options.ts"
 import { isSecret } from "../../contract/fields.ts"
 import { errorMessage } from "./error-message.ts"
 
-/** How `fly` authenticates and reaches the Machines API. */
-export interface FlyOptions {
+/** How `fly` authenticates and reaches the Machines API, and which hosts the `domain` of a record may name. */
+export interface FlyOptions extends AddressOptions {
   /**
    * As `fly tokens create` prints it, or with the scheme of a header: `FlyV1 fm2_…`, `Bearer …`. A deploy token of the app
    * has enough rights; a read-only token can do everything but `start`.
@@ -33,6 +35,7 @@ export const flyApi = (options: FlyOptions): VendorApi => {
           : "a Fly token, which is visible ASCII without spaces",
       fetch: accept.function,
       apiBase: acceptApiBase(),
+      ...addressOptionChecks,
     },
     { required: ["token"] },
   )
