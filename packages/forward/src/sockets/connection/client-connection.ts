@@ -40,6 +40,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   #headStarted = false
   /** Our side is ended; what still comes in is thrown away, so that the client can read the response (RFC 9112 §9.6). */
   #lingering = false
+  /** How long the wait for a head may take that `deadlineAt` ends. */
+  #waitMs: number
 
   /** `client`: who it is by the PROXY protocol. */
   constructor(socket: Duplex, context: EngineContext, newExchange: NewExchange, client?: ProxiedClient) {
@@ -53,7 +55,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     // The caller's server may have been made without it; a client's FIN is not the end of its response.
     socket.allowHalfOpen = true
     if ("setNoDelay" in socket && typeof socket.setNoDelay === "function") socket.setNoDelay(true)
-    this.deadlineAt = context.deadlines.in(context.limits.headersTimeoutMs)
+    this.#waitMs = context.limits.headersTimeoutMs
+    this.deadlineAt = context.deadlines.in(this.#waitMs)
     context.deadlines.add(this)
     socket.on("data", (bytes: Buffer) => {
       try {
@@ -163,13 +166,19 @@ export class ClientConnection implements HasDeadline, OpenConnection {
       return
     }
     this.#headStarted = false
-    this.deadlineAt = this.context.deadlines.in(this.context.limits.keepAliveTimeoutMs)
+    this.#waitMs = this.context.limits.keepAliveTimeoutMs
+    this.deadlineAt = this.context.deadlines.in(this.#waitMs)
     if (this.#paused || this.#reader.buffered > 0) this.pump()
   }
 
   /** What is no request makes no request event; the client gets the response and the connection ends. */
   #refuse(tag: ForwardErrorTag, reason: string): void {
     this.reportError(tag, new Error(reason))
+    this.refuse(tag)
+  }
+
+  /** Responds with a failure to whatever the client sends, and ends the connection. */
+  refuse(tag: ForwardErrorTag): void {
     const exchange = this.#newExchange(this, undefined)
     this.#handler = exchange
     exchange.fail(tag)
@@ -203,6 +212,16 @@ export class ClientConnection implements HasDeadline, OpenConnection {
       else if (this.#headStarted) this.#refuse("RequestTimeout", "the head took too long")
       else this.end()
     })
+  }
+
+  /** Closes it for the sake of another client if nothing of a request has come for so long, in ms. */
+  closeIfIdle(ms: number): boolean {
+    if (this.#handler !== undefined || this.#headStarted || this.#lingering) return false
+    if (this.deadlineAt !== 0 && this.deadlineAt - this.#waitMs > performance.now() - ms) return false
+    this.socket.destroy()
+    // Not only with its event: the place is needed now.
+    this.guard(() => this.#onClose())
+    return true
   }
 
   drain(): void {
@@ -271,5 +290,5 @@ export class ClientConnection implements HasDeadline, OpenConnection {
 }
 
 /** Read at once: a socket that closed no longer knows. */
-const addressOf = (socket: Duplex): string =>
+export const addressOf = (socket: Duplex): string =>
   "remoteAddress" in socket && typeof socket.remoteAddress === "string" ? socket.remoteAddress : ""

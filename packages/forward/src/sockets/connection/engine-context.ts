@@ -22,6 +22,8 @@ export interface EngineContext {
 
 /** A connection as the engine's drain sees it. */
 export interface OpenConnection {
+  /** Closes, to make room, if it has been idle for so long, in ms. Absent for what is never idle. */
+  closeIfIdle?(ms: number): boolean
   /** Takes no further request; an idle connection closes at once. */
   drain(): void
   /** Ends what drain waited for: a WebSocket gets a close frame, an unfinished response must not look finished. */

@@ -210,3 +210,9 @@ export const connectFailure = (upstream: UpstreamConnection, cause: unknown): Up
   if (code === "ETIMEDOUT") return "UpstreamTimeout"
   return isLoopback(upstream.origin) ? "UpstreamFailed" : "ProviderUnavailable"
 }
+
+/** Whether it was this process, or this host, that could open nothing more. */
+export const isOutOfDescriptors = (cause: unknown): boolean => {
+  const code = codeOf(cause)
+  return code === "EMFILE" || code === "ENFILE"
+}

@@ -14,6 +14,8 @@ export interface HasDeadline {
  * that arrived meanwhile are read before that, and whoever sent them was not idle.
  */
 export class DeadlineScanner {
+  /** How long this process stood still in all, in ms: what is measured beside deadlines can leave it out. */
+  stalledMs = 0
   readonly #intervalMs: number
   readonly #entries = new Set<HasDeadline>()
   #interval: ReturnType<typeof setInterval> | undefined
@@ -47,6 +49,7 @@ export class DeadlineScanner {
     const now = performance.now()
     const paused = now - this.#lastScan > 2 * this.#intervalMs
     const due = paused ? this.#lastScan : now
+    if (paused) this.stalledMs += now - this.#lastScan - this.#intervalMs
     this.#lastScan = now
     for (const entry of this.#entries) {
       if (entry.deadlineAt !== 0 && entry.deadlineAt <= due) {
