@@ -51,6 +51,8 @@ export interface RouterProgram {
     original: () => Request,
     respond: (outcome: RequestOutcome<A>) => R | Promise<R>,
   ) => R | Promise<R>
+  /** Reports an event. Never throws. */
+  readonly report: (event: RouterEvent) => void
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
@@ -148,6 +150,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     clientAddress: options.clientAddress,
     errors,
     run,
+    report,
     failed,
     explain: (hostname, request) => Effect.runPromiseWith(services)(explain(options, hostname, request)),
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
