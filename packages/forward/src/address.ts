@@ -128,6 +128,29 @@ export const cidrMatcher = (option: string, cidrs: readonly string[]): ((ip: str
 
 const MAX_KNOWN = 1_024
 
+const networks = new Map<string, string>()
+
+/**
+ * Whom a client is counted as, by its address in the notation of `canonicalAddress`: an IPv4 address itself, of an IPv6 address its
+ * `/64`, in which one customer may choose among 2^64 addresses. All that are unknown are one.
+ */
+export const clientNetwork = (address: string | undefined): string => {
+  if (address === undefined) return "unknown"
+  if (!address.includes(":")) return address
+  let network = networks.get(address)
+  if (network !== undefined) return network
+  const [left = "", right] = address.split("::")
+  const groups = left === "" ? [] : left.split(":")
+  if (right !== undefined) {
+    const after = right === "" ? [] : right.split(":")
+    while (groups.length + after.length < 8) groups.push("0")
+  }
+  network = `${groups.slice(0, 4).join(":")}::/64`
+  if (networks.size >= MAX_KNOWN) networks.clear()
+  networks.set(address, network)
+  return network
+}
+
 /**
  * An IP address in one notation, so that equal addresses are equal texts: IPv6 as of RFC 5952, IPv4 as four decimal numbers, also
  * where it was written as `::ffff:192.0.2.1`. `undefined` for any other text, so for a zone, a port, and what two readers could

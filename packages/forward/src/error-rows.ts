@@ -68,6 +68,13 @@ const allErrors = () =>
       "http_request_error",
       "The HTTP version of the request is not supported. Use HTTP/1.1.",
     ),
+    ClientLimited: errorRow(
+      429,
+      "CLIENT_LIMITED",
+      "connection_limit_reached",
+      "Too many connections or requests from your network are open. Wait until some of them are complete.",
+      { retryAfter: 1 },
+    ),
     Overloaded: errorRow(
       503,
       "OVERLOADED",

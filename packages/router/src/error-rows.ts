@@ -67,5 +67,19 @@ export const routerErrors = {
     "http_request_error",
     "The body of this request needs a Content-Length. Send it with one, or use another method than GET and HEAD.",
   ),
+  ProjectLimited: errorRow(
+    503,
+    "PROJECT_LIMITED",
+    "connection_limit_reached",
+    "Too many requests or WebSockets of {project} are open. Wait until some of them are complete.",
+    { retryAfter: 1 },
+  ),
+  MachineLimited: errorRow(
+    503,
+    "MACHINE_LIMITED",
+    "connection_limit_reached",
+    "Too many requests or WebSockets of the machine behind {hostname} are open. Wait until some of them are complete.",
+    { retryAfter: 1 },
+  ),
   ProxyFailed: upstreamErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>

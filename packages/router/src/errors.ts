@@ -96,6 +96,24 @@ export class LengthRequired extends Error {
   }
 }
 
+/** The project has as many requests in flight, or WebSockets, as one project may have of this host. */
+export class ProjectLimited extends Error {
+  readonly _tag = "ProjectLimited"
+  override readonly name = "ProjectLimited"
+  constructor(fields: { readonly project: string; readonly limit: number }) {
+    super(`project ${fields.project} has ${fields.limit} requests in flight or WebSockets, as many as it may have`)
+  }
+}
+
+/** The machine has as many requests in flight, or WebSockets, as one machine may have of this host. */
+export class MachineLimited extends Error {
+  readonly _tag = "MachineLimited"
+  override readonly name = "MachineLimited"
+  constructor(fields: { readonly machine: string; readonly limit: number }) {
+    super(`machine ${fields.machine} has ${fields.limit} requests in flight or WebSockets, as many as it may have`)
+  }
+}
+
 /** The router, a policy or a provider threw something unexpected. */
 export class ProxyFailed extends Error {
   readonly _tag = "ProxyFailed"
@@ -116,6 +134,8 @@ export type OwnError =
   | LoopDetected
   | UpgradeUnsupported
   | LengthRequired
+  | ProjectLimited
+  | MachineLimited
   | ProxyFailed
 
 /** Everything that a router answers with an error response. Distinguished by `_tag`; a `PolicyError` may have any other tag. */

@@ -56,7 +56,37 @@ export interface RouterOptions extends RouterSettings {
 }
 
 /** What a router reports. Holds no value of a header, no body and no secret. */
-export type RouterEvent = RequestEvent | RedirectLoopEvent | CookieIsolatedEvent | MachinesEvent | StoreEvent
+export type RouterEvent =
+  | RequestEvent
+  | RedirectLoopEvent
+  | CookieIsolatedEvent
+  | BoundEvent
+  | ClientBoundsEvent
+  | MachinesEvent
+  | StoreEvent
+
+/** A client, a project or a machine has as many as it may have of a host, and something was refused for it alone. */
+export interface BoundEvent {
+  readonly type: "bound_reached"
+  readonly bound: "client" | "project" | "machine"
+  readonly of: "connections" | "requests" | "webSockets"
+  /** The client's address or IPv6 network, the record's owner, the machine's id. */
+  readonly key: string
+  readonly limit: number
+  /** How many were refused since the last event of this key, which comes once a second at most. */
+  readonly refused: number
+}
+
+/**
+ * A warning: bounds per client are off (`active: false`) while most requests come from one private address and nobody said
+ * whether it is a proxy's; or they are on again.
+ */
+export interface ClientBoundsEvent {
+  readonly type: "client_bounds"
+  readonly active: boolean
+  /** The address, and the option that mends it. */
+  readonly reason: string
+}
 
 /** An app redirected a visitor to the URL just asked for, so that the browser gives up after some twenty times. */
 export interface RedirectLoopEvent {

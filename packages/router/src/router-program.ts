@@ -53,6 +53,8 @@ export interface RouterProgram {
     original: () => Request,
     respond: (outcome: RequestOutcome<A>) => R | Promise<R>,
   ) => R | Promise<R>
+  /** Reports an event. Never throws. */
+  readonly report: (event: RouterEvent) => void
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
@@ -151,6 +153,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     publicPorts: options.publicPorts && [...options.publicPorts],
     errors,
     run,
+    report,
     failed,
     explain: (hostname, request) => Effect.runPromiseWith(services)(explain(options, hostname, request)),
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),

@@ -31,7 +31,15 @@ export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
 export type { ExplainedRequest, Explanation } from "./program/explain.ts"
 export type { TraceStep } from "./program/trace.ts"
-export type { RedirectLoopEvent, RequestEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
+export type {
+  BoundEvent,
+  ClientBoundsEvent,
+  RedirectLoopEvent,
+  RequestEvent,
+  Router,
+  RouterEvent,
+  RouterOptions,
+} from "./router-options.ts"
 export type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "./stores/route-store.ts"
 export type { PortSettings, Rule } from "./stores/record.ts"
 export type { StoreEvent } from "./stores/store-event.ts"

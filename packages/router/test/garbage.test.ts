@@ -1,8 +1,10 @@
 /** What a request on sockets leaves behind for the garbage collector. */
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { Decision, IncomingRequest } from "@project-ingress/forward/sockets"
 import { describe, expect, it } from "vitest"
+import { hostBounds } from "../src/hosts/bounds.ts"
 import { serveExchange } from "../src/hosts/sockets.ts"
 import { programOf } from "../src/router-program.ts"
 import { fake, setup } from "./fakes.ts"
@@ -43,6 +45,7 @@ const incoming = (): IncomingRequest => ({
   replayable: true,
   body: () => null,
   over: () => Promise.resolve(),
+  onOver: () => undefined,
   send: async () => {
     await Promise.resolve()
     return {
@@ -66,9 +69,15 @@ describe("a request that is over", () => {
   it("leaves nothing that only a collection of the whole heap frees", async () => {
     const { router } = setup({ providers: [fake({ endpoint: { ttlMs: 60_000 } })] })
     const program = programOf(router)
+    const bounds = hostBounds({}, { limits: defaultLimits, isProxy: undefined, report: program.report })
     const unexpected = () => ({ status: 500, headers: [] })
     const ask = async (): Promise<Decision> =>
-      serveExchange(program, incoming(), identity, { failure: unexpected, fallback: unexpected })
+      {
+      const held = bounds.enter("127.0.0.1", false)!
+      const decision = await serveExchange(program, incoming(), identity, held, { failure: unexpected, fallback: unexpected })
+      held.release()
+      return decision
+    }
     const askMany = async (rounds: number): Promise<void> => {
       for (let round = 0; round < rounds; round++) {
         const decisions = await Promise.all(Array.from({ length: 100 }, ask))

@@ -10,7 +10,7 @@ export interface StampedServer {
   readonly close: () => Promise<void>
 }
 
-/** Answers by path: `/events` streams until the client leaves, `/redirect` redirects, `/misdirected` is known to `mach_1` only, `/closed` fails, anything else echoes its body. */
+/** Answers by path: `/events` streams until the client leaves, `/redirect` redirects, `/misdirected` is known to `mach_1` only, `/closed` fails, `/upload` answers once it has the whole body, anything else echoes its body. */
 export const startMachine = (id = "mach_1"): Promise<StampedServer> =>
   new Promise((resolve) => {
     const requests: IncomingMessage[] = []
@@ -37,6 +37,10 @@ export const startMachine = (id = "mach_1"): Promise<StampedServer> =>
       }
       if (request.url === "/redirect") {
         response.writeHead(302, { location: "/elsewhere" }).end()
+        return
+      }
+      if (request.url === "/upload") {
+        request.resume().on("end", () => response.end())
         return
       }
       request.pipe(response)

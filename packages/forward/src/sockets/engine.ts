@@ -3,17 +3,22 @@ import type { NewExchange } from "./connection/client-connection.ts"
 import type { EngineContext } from "./connection/engine-context.ts"
 import type { Engine, EngineOptions } from "./contract/engine.ts"
 import type { Limits } from "./contract/limits.ts"
+import type { ConnectionRefusal } from "./connection/refused-connections.ts"
 import type { ProxiedClient } from "./proxy-protocol/proxy-header.ts"
 import { cidrMatcher } from "../address.ts"
 import { defaultHeaderNames, validHeaderNames } from "../header-names.ts"
 import { accept, checkOptions } from "../options.ts"
-import { ClientConnection } from "./connection/client-connection.ts"
+import { isAdmitted } from "./connection/admission.ts"
+import { addressOf, ClientConnection } from "./connection/client-connection.ts"
+import { idleConnections } from "./connection/idle-connections.ts"
+import { refusedConnections } from "./connection/refused-connections.ts"
 import { tlsHandshakes } from "./connection/tls-handshakes.ts"
 import { UpstreamPools } from "./connection/upstream-pool.ts"
 import { defaultLimits } from "./contract/limits.ts"
 import { Exchange } from "./exchange/exchange.ts"
 import { DeadlineScanner } from "./io/deadlines.ts"
 import { drainOf } from "./drain.ts"
+import { descriptorShare } from "./io/descriptors.ts"
 import { proxiedConnections } from "./proxy-protocol/proxied-connections.ts"
 
 /** How often deadlines are looked at, in ms: while the event loop is free they fire at most this late. */
@@ -36,16 +41,21 @@ export const createEngine = (options: EngineOptions): Engine => {
       limits: accept.object,
       headerNames: validHeaderNames,
       proxyProtocol: accept.object,
+      admission: accept.object,
       onEvent: accept.function,
     },
     { required: ["onRequest", "failure"] },
   )
+  if (options.admission !== undefined) {
+    const fields = { admit: accept.function, release: accept.function }
+    checkOptions("createEngine", options.admission, fields, { required: ["admit", "release"], at: "admission" })
+  }
   if (options.proxyProtocol !== undefined) {
     const fields = { trustedCidrs: accept.array(accept.string) }
     checkOptions("createEngine", options.proxyProtocol, fields, { required: ["trustedCidrs"], at: "proxyProtocol" })
   }
   checkOptions("createEngine", options.limits ?? {}, limitChecks, { at: "limits" })
-  const limits = { ...defaultLimits, ...withoutUndefined(options.limits ?? {}) }
+  const limits = withinDescriptors({ ...defaultLimits, ...withoutUndefined(options.limits ?? {}) })
   const deadlines = new DeadlineScanner(SCAN_INTERVAL_MS)
   const pools = new UpstreamPools(limits, deadlines)
   const open: EngineContext["open"] = new Set()
@@ -62,33 +72,63 @@ export const createEngine = (options: EngineOptions): Engine => {
     onEmpty: [],
   }
 
+  const connectionOf = (socket: Duplex, client?: ProxiedClient): ClientConnection =>
+    new ClientConnection(socket, context, newExchange, client)
   const take = (socket: Duplex, client?: ProxiedClient): void => {
-    const connection = new ClientConnection(socket, context, newExchange, client)
+    const connection = connectionOf(socket, client)
     open.add(connection)
     if (context.closing) connection.drain()
   }
+  const respond = (socket: Duplex, refusal: ConnectionRefusal): void => connectionOf(socket).refuse(refusal)
+  const refuse = refusedConnections(context)
+  const makeRoom = idleConnections(context)
   const readHeader =
     options.proxyProtocol &&
     proxiedConnections(context, cidrMatcher("proxyProtocol.trustedCidrs", options.proxyProtocol.trustedCidrs))
 
-  /** Calls `next` with the socket of a connection that is served, after its PROXY header. */
-  const begin = <S extends Duplex>(socket: S, next: (socket: S, client?: ProxiedClient) => void): void => {
-    if (open.size >= limits.maxConnections || context.closing) {
+  /** Calls `next` with the socket of a connection that is served, after its PROXY header, and `last` with that of one too many. */
+  const begin = <S extends Duplex>(
+    socket: S,
+    next: (socket: S, client?: ProxiedClient) => void,
+    last: (socket: S, refusal: ConnectionRefusal) => void,
+  ): void => {
+    const enter = (client?: ProxiedClient): void => {
+      if (isAdmitted(context, socket, client?.address ?? addressOf(socket))) next(socket, client)
+      else refuse(socket, "ClientLimited", () => last(socket, "ClientLimited"))
+    }
+    if (context.closing) {
       socket.on("error", () => undefined)
       socket.destroy()
-    } else if (readHeader === undefined) next(socket)
-    else readHeader(socket, (client) => next(socket, client))
+    } else if (open.size >= limits.maxConnections && !makeRoom()) {
+      refuse(socket, "Overloaded", () => last(socket, "Overloaded"))
+    } else if (readHeader === undefined) enter()
+    else readHeader(socket, enter)
   }
 
   return {
-    connection: (socket) => begin(socket, take),
+    connection: (socket) => begin(socket, take, respond),
     secureConnection: (server) => {
       const shakeHands = tlsHandshakes(context, server, take)
-      return (socket) => begin(socket, shakeHands)
+      const shakeHandsToRefuse = {
+        Overloaded: tlsHandshakes(context, server, (socket) => respond(socket, "Overloaded")),
+        ClientLimited: tlsHandshakes(context, server, (socket) => respond(socket, "ClientLimited")),
+      }
+      return (socket) => begin(socket, shakeHands, (refused, refusal) => shakeHandsToRefuse[refusal](refused))
     },
     drain: drainOf(context),
     draining: () => context.draining,
     connections: () => open.size,
+    limits,
+  }
+}
+
+/** Limits that the process's descriptors allow. */
+const withinDescriptors = (limits: Limits): Limits => {
+  const share = descriptorShare()
+  return {
+    ...limits,
+    maxConnections: Math.min(limits.maxConnections, share),
+    maxUpstreamConnections: Math.min(limits.maxUpstreamConnections, share),
   }
 }
 

@@ -172,6 +172,19 @@ export const listen = async (
   }
 }
 
+/** Resolves when an engine has so many connections. */
+export const settledOpen = (front: Front, count: number): Promise<void> =>
+  eventually(() => front.engine.connections() === count)
+
+/** Lets I/O that is under way happen: a round over loopback, twice. */
+export const settled = async (front: Front): Promise<void> => {
+  const probe = await front.connect()
+  probe.send("BAD\r\n\r\n")
+  await probe.over()
+  probe.socket.end()
+  await probe.when(({ state }) => state === "closed")
+}
+
 export const get = (target = "/", more = ""): string => `GET ${target} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
 
 export const handshake = (): string =>

@@ -3,15 +3,6 @@ import { createEngine, defaultLimits } from "../../src/sockets.ts"
 import type { Limits } from "../../src/sockets.ts"
 import * as h from "./harness.ts"
 
-/** Lets I/O that is under way happen: a round over loopback, twice. */
-const settled = async (front: h.Front): Promise<void> => {
-  const probe = await front.connect()
-  probe.send("BAD\r\n\r\n")
-  await probe.over()
-  probe.socket.end()
-  await probe.when(({ state }) => state === "closed")
-}
-
 const chunkedPost = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 /** One test for each limit, or more: a limit without one does not compile. */
@@ -21,10 +12,10 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       const front = await h.listen(() => h.to(1))
       const client = await front.connect()
       client.send("GET / HT")
-      await settled(front)
+      await h.settled(front)
       h.passes(10_000)
       client.send("TP/1.1\r\n")
-      await settled(front)
+      await h.settled(front)
       h.passes(4_900)
       expect(client.text).toBe("")
       h.passes(200 + h.SCANS_MS)
@@ -40,7 +31,7 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
         await client.until("ok")
       }
       client.send("GET / HT")
-      await settled(front)
+      await h.settled(front)
       h.passes(14_900)
       expect(client.text).toBe("")
       h.passes(200 + h.SCANS_MS)
@@ -49,7 +40,7 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
     "ends a connection on which nothing comes": async () => {
       const front = await h.listen(() => h.to(1))
       const client = await front.connect()
-      await settled(front)
+      await h.settled(front)
       h.passes(14_900)
       expect(client.state).toBe("open")
       h.passes(200 + h.SCANS_MS)
@@ -75,6 +66,56 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       h.passes(200 + h.SCANS_MS)
       expect(h.status(await client.until("\r\n\r\n"))).toBe(408)
       await seen.over()
+    },
+  },
+  minBodyRate: {
+    "ends an upload that is slower on average with 408, closes the connection and reports it": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { minBodyRate: 240 } })
+      const client = await front.connect()
+      client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n")
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      // Fast enough for 10 s, whenever its bytes come.
+      client.send("x".repeat(2_400))
+      await seen.when(({ text }) => text.length >= 2_400)
+      h.passes(9_900)
+      expect(client.text).toBe("")
+      client.send("y")
+      await seen.when(({ text }) => text.includes("y"))
+      h.passes(100 + h.SCANS_MS)
+      expect(await client.until("REQUEST_TIMEOUT")).toMatch(/^HTTP\/1\.1 408 [^]*Connection: close\r\n/)
+      await Promise.all([client.over(), seen.over()])
+      expect(front.events).toMatchObject([
+        { type: "error", tag: "RequestTimeout", reason: expect.stringContaining("more slowly than 240 bytes") },
+        { type: "request", status: 408, code: "REQUEST_TIMEOUT", bytesIn: 2_401 },
+      ])
+    },
+    "is none by default: a byte a minute is enough": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port))
+      const client = await front.connect()
+      client.send(chunkedPost)
+      const seen = await app.connection(0)
+      for (let piece = 0; piece < 5; piece++) {
+        client.send("1\r\nx\r\n")
+        await seen.until("x")
+        h.passes(50_000)
+      }
+      expect(client.text).toBe("")
+    },
+  },
+  minBodyRateGraceMs: {
+    "is what a body has to begin in: one of one byte is over after it": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { minBodyRate: 240, minBodyRateGraceMs: 2_000 } })
+      const client = await front.connect()
+      client.send(`${chunkedPost}1\r\nx\r\n`)
+      await (await app.connection(0)).until("x")
+      h.passes(1_900)
+      expect(client.text).toBe("")
+      h.passes(100 + h.SCANS_MS)
+      await client.until("REQUEST_TIMEOUT")
     },
   },
   keepAliveTimeoutMs: {
@@ -218,7 +259,7 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       h.passes(9_900)
       expect(client.state).toBe("open")
       // Other requests, and time, are no sign of life.
-      await settled(front)
+      await h.settled(front)
       h.passes(200 + h.SCANS_MS)
       await client.over()
       await app.over()
@@ -250,7 +291,7 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       // Our end has come; the client's has not, and what it sends is thrown away.
       await client.over()
       expect(client.state).toBe("ended")
-      await settled(front)
+      await h.settled(front)
       client.send(h.get())
       h.passes(1_900)
       await h.eventually(() => front.engine.connections() === 1)
@@ -341,16 +382,73 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
     },
   },
   maxConnections: {
-    "closes one connection more at once": async () => {
+    "responds 503 to one connection more before it has said anything, and reports it": async () => {
       const front = await h.listen(() => ({ status: 204, headers: [] }), { limits: { maxConnections: 2 } })
       const [one, two] = [await front.connect(), await front.connect()]
       const third = await front.connect()
+      expect(await third.until("OVERLOADED")).toMatch(/^HTTP\/1\.1 503 [^]*Retry-After: 1\r\n[^]*Connection: close\r\n/)
       await third.over()
+      expect(front.events).toMatchObject([{ type: "error", tag: "Overloaded", count: 1 }])
       for (const client of [one, two]) {
         client.send(h.get())
         expect(h.status(await client.until("\r\n\r\n"))).toBe(204)
       }
       expect(front.engine.connections()).toBe(2)
+    },
+    "closes connections that are idle for half a second rather than refuse another client": async () => {
+      const front = await h.listen(() => ({ status: 204, headers: [] }), { limits: { maxConnections: 2 } })
+      const [silent, kept] = [await front.connect(), await front.connect()]
+      kept.send(h.get())
+      await kept.until("\r\n\r\n")
+      h.passes(600)
+      const third = await front.connect()
+      await silent.over()
+      third.send(h.get())
+      expect(h.status(await third.until("\r\n\r\n"))).toBe(204)
+      expect([kept.state, front.engine.connections(), front.events.filter(({ type }) => type === "error")]).toEqual([
+        "open",
+        2,
+        [],
+      ])
+    },
+    "closes no connection with a request under way": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port), { limits: { maxConnections: 1 } })
+      const client = await front.connect()
+      client.send(h.get())
+      const seen = await app.connection(0)
+      await seen.until("\r\n\r\n")
+      h.passes(10_000)
+      await (await front.connect()).until("OVERLOADED")
+      seen.send("HTTP/1.1 204 N\r\n\r\n")
+      expect(h.status(await client.until("\r\n\r\n"))).toBe(204)
+    },
+  },
+  maxUpstreamConnections: {
+    "closes free connections of other pools rather than refuse a request, and responds 503 if there is none": async () => {
+      const app = await h.respondingApp()
+      const stuck = await h.listenApp()
+      const pools = [app, app, stuck, stuck].map(({ port }, at) => ({ pool: String(at), host: "127.0.0.1", port }))
+      const front = await h.listen(({ head }) => h.to(0, { origin: pools[Number(head.target[1])]! }), {
+        limits: { maxUpstreamConnections: 2 },
+      })
+      const client = await front.connect()
+      for (const target of ["/0", "/1"]) {
+        client.send(h.get(target))
+        await client.until("ok")
+      }
+      const [one, two, three] = [await front.connect(), await front.connect(), await front.connect()]
+      one.send(h.get("/2"))
+      await stuck.connection(0)
+      two.send(h.get("/3"))
+      await stuck.connection(1)
+      await Promise.all(app.connections.map((each) => each.over()))
+      three.send(h.get("/0"))
+      expect(await three.until("OVERLOADED")).toMatch(/^HTTP\/1\.1 503 /)
+      stuck.connections[0]!.send("HTTP/1.1 204 N\r\nConnection: close\r\n\r\n")
+      await one.until("\r\n\r\n")
+      three.send(h.get("/0"))
+      await three.until("ok")
     },
   },
   maxConnectionsPerPool: {

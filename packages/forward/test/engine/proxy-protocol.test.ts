@@ -146,10 +146,12 @@ describe("an engine that waits for a header", () => {
     const one = await front.connect()
     await eventually(() => front.engine.connections() > 0)
     const two = await front.connect()
+    await two.until("OVERLOADED")
     await two.over()
     await front.engine.drain({ deadlineMs: 60_000 })
     await one.over()
-    expect([front.engine.connections(), front.events]).toEqual([0, []])
+    expect(front.engine.connections()).toBe(0)
+    expect(front.events).toMatchObject([{ type: "error", tag: "Overloaded" }])
   })
 
   it("drains a connection that was passed on like any other", async () => {

@@ -7,6 +7,7 @@ import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forwar
 import {
   accept,
   checkOptions,
+  cidrMatcher,
   defaultGraceMs,
   errorEvent,
   healthResponse,
@@ -20,11 +21,14 @@ import { routerErrors } from "../error-rows.ts"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
 import { clientAddressOf } from "../program/sender.ts"
+import { checkBounds, hostBounds } from "./bounds.ts"
+import type { Bounds } from "./bounds.ts"
 import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader } from "./client-identity.ts"
 import { isResponse, requestFrom, responseOf } from "./request-response.ts"
 import { serveExchange } from "./sockets.ts"
 
+export type { Bounds, ClientBounds, RequestBounds } from "./bounds.ts"
 export type { ForwardedHeader } from "./client-identity.ts"
 
 /** Whose request a fallback gets. Addresses in one notation: IPv6 as of RFC 5952, IPv4 as four decimal numbers. */
@@ -65,7 +69,16 @@ export interface NodeOptions {
    * read only if that client is itself a trusted proxy. Default: false.
    */
   readonly proxyProtocol?: boolean
-  /** Bounds of the engine. The defaults differ from the engine's own where machines are not on loopback. */
+  /**
+   * How much of the host one client, one project and one machine may have at a time. What is beyond is refused for that one alone,
+   * with an event of the router: 429 `CLIENT_LIMITED`, 503 `PROJECT_LIMITED`, 503 `MACHINE_LIMITED`. Unless `trustedProxies` is
+   * given (`[]`: there is none), bounds per client are off, with an event, while most requests come from one private address.
+   */
+  readonly bounds?: Bounds
+  /**
+   * Bounds of the engine. The defaults differ from the engine's own where machines are not on loopback, and in `minBodyRate`: 240
+   * bytes a second, unless the port's settings say another one.
+   */
   readonly limits?: Partial<Limits>
   /** The engine's events: one for each request when it is over, with bytes, and errors beside them. */
   readonly onEvent?: (event: EngineEvent) => void
@@ -109,6 +122,7 @@ const limits = {
   connectTimeoutMs: 10_000,
   poolIdleTimeoutMs: 60_000,
   maxPools: 10_000,
+  minBodyRate: 240,
 } satisfies Partial<Limits>
 
 /**
@@ -122,9 +136,11 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     trustedProxies: accept.array(accept.string),
     forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
     proxyProtocol: accept.boolean,
+    bounds: accept.object,
     limits: accept.object,
     onEvent: accept.function,
   })
+  checkBounds("serveNode", options.bounds ?? {})
   const problem = trustProblem(options)
   if (problem !== undefined) throw new TypeError(`serveNode: ${problem}`)
   const { trustedProxies, forwardedHeaders, proxyProtocol = false } = options
@@ -169,17 +185,31 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   }
 
   const engine = createEngine({
-    onRequest: (request) =>
-      request.head.target === healthCheckPath && isHealthCheck(request)
-        ? healthResponse(!engine.draining())
-        : serveExchange(program, request, identityOf(request), { failure, fallback }),
+    onRequest: (request) => {
+      // Before the bounds: whether this process takes requests is asked of every one that is full, too.
+      if (request.head.target === healthCheckPath && isHealthCheck(request)) return healthResponse(!engine.draining())
+      const identity = identityOf(request)
+      const held = bounds.enter(identity.clientAddress, request.head.upgrade)
+      if (held === undefined) return failure("ClientLimited", request)
+      request.onOver(() => held.release())
+      return serveExchange(program, request, identity, held, { failure, fallback })
+    },
     failure,
+    admission: {
+      admit: (remoteAddress) => bounds.admit(remoteAddress),
+      release: (remoteAddress) => bounds.release(remoteAddress),
+    },
     headerNames,
     limits: { ...limits, ...options.limits },
     ...(proxyProtocol ? { proxyProtocol: { trustedCidrs: trustedProxies! } } : {}),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
 
+  const bounds = hostBounds(options.bounds ?? {}, {
+    limits: engine.limits,
+    isProxy: trustedProxies && cidrMatcher("serveNode: trustedProxies", trustedProxies),
+    report: program.report,
+  })
   const listeners = new Set<Server>()
 
   return {

@@ -13,6 +13,7 @@ import { EndedByHost } from "../program/sender.ts"
 import type { MachineRequest, ResponseEdit, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
+import type { Held } from "./bounds.ts"
 import type { ClientIdentity } from "./client-identity.ts"
 import { withHostField } from "./public-authority.ts"
 import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
@@ -36,10 +37,11 @@ export const serveExchange = (
   program: RouterProgram,
   request: IncomingRequest,
   identity: ClientIdentity,
+  held: Held,
   { failure, fallback }: HostResponses,
 ): Decision | Promise<Decision> => {
   const visitor = new SocketVisitor(request, identity)
-  const sender = socketSender(program, request, visitor)
+  const sender = socketSender(program, request, visitor, held)
   return program.run<HostResponse, Decision>(
     visitor,
     sender,
@@ -100,6 +102,7 @@ const socketSender = (
   program: RouterProgram,
   request: IncomingRequest,
   visitor: VisitorRequest,
+  held: Held,
 ): Sender<HostResponse> => {
   const { headerNames, headersTimeoutMs } = program
 
@@ -110,6 +113,7 @@ const socketSender = (
           origin: upstreamAddress(machineRequest),
           headers: withHost(machineRequest),
           headersTimeoutMs,
+          minBodyRate: machineRequest.minBodyRate,
           response: (head) => {
             // An app without a machine proxy must not speak in our name.
             const stamped =
@@ -134,7 +138,7 @@ const socketSender = (
     )
 
   const byFetch = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>
-    Effect.map(sendByFetch(program, { request: visitor, body: () => request.body() }, machineRequest), (attempt) => ({
+    Effect.map(sendByFetch(program, { request: visitor, body: () => request.body(machineRequest.minBodyRate) }, machineRequest), (attempt) => ({
       ...attempt,
       response: { fetched: attempt.response },
     }))
@@ -149,6 +153,7 @@ const socketSender = (
     readPrefix: async (response) => ("fetched" in response ? fetchTransport.readPrefix(response.fetched) : undefined),
     replayable: (sent) => request.replayable && (sent === "no" || isSafe(visitor.method)),
     closed: () => request.over(),
+    admit: (record, machine) => held.admit(record, machine),
   }
 }
 

@@ -93,12 +93,14 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
         waitUntil: sender.waitUntil,
         whenOurs: refresh ? () => Effect.void : whenOurs,
       })
-    const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> =>
-      isMachineRoute(route)
-        ? Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-            sendToMachine(machines, send, request, route, origins, sender),
-          )
-        : withoutMachine(grammar, request, route)
+    const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> => {
+      if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
+      const refused = sender.admit?.(route.record, route.machine)
+      if (refused !== undefined) return Effect.fail(refused)
+      return Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
+        sendToMachine(machines, send, request, route, origins, sender),
+      )
+    }
     const proceed = (route: Route) => Effect.flatMapEager(policy.onRoute(route), () => reach(route))
     const proceedElsewhere = (moved: MachineMismatch) =>
       // Looked up even if this request is lost: the next one then finds the machine. Past every cache only as often as its

@@ -98,7 +98,8 @@ export const sendToMachine = <A>(
       if (filter !== undefined) filterFields(fields, filter)
     }
     changes = { rewrite, edit }
-    return sender.send({ endpoint, machine, headers, edgeCookies, changes })
+    const { minBodyRate } = settings
+    return sender.send({ endpoint, machine, headers, edgeCookies, minBodyRate, changes })
   }
   const send = (endpoint: Endpoint): ReturnType<typeof sender.send> => {
     const ticket = endpoint.machineProxy === false ? undefined : ticketFor(machine.id)

@@ -3,6 +3,8 @@ import { canonicalAddress, headerValues } from "@project-ingress/forward/interna
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
 import type * as Effect from "effect/Effect"
+import type { MachineLimited, ProjectLimited } from "../errors.ts"
+import type { RouteRecord } from "../stores/record.ts"
 
 /** The head of a request as it arrived, by whatever host. */
 export interface VisitorRequest {
@@ -39,6 +41,8 @@ export interface MachineRequest {
   readonly headers: HeaderList
   /** Names of the cookies that the machine's platform sets for itself, which no client gets. */
   readonly edgeCookies?: readonly string[] | undefined
+  /** The slowest body of the request, in bytes a second, where the host can tell; `undefined`: the host's own. */
+  readonly minBodyRate?: number | undefined
   readonly changes: ResponseChanges
 }
 
@@ -60,6 +64,8 @@ export type ResponseEdit = (
 export interface Sender<A> extends Omit<AttemptRequest<A>, "send"> {
   /** Sends the request. Called again only after `replayable` said so. */
   readonly send: (request: MachineRequest) => Effect.Effect<AttemptResponse<A>, SendFailure>
+  /** Whether its host takes one more request to that machine; called again for another machine. Default: each one. */
+  readonly admit?: (record: RouteRecord, machine: Machine) => ProjectLimited | MachineLimited | undefined
 }
 
 /** A field's lines joined into one value, as Fetch gives them (RFC 9110 §5.3; cookies: RFC 9113 §8.2.3). */

@@ -59,7 +59,6 @@ const notSupported: { readonly [Field in keyof PortSettings | "region"]?: (value
   wake: (value) => value === "visitors",
   embed: () => true,
   healthCheck: () => true,
-  minBodyRate: () => true,
   allowCidrs: () => true,
   requireHeader: () => true,
   responseHeaders: () => true,
@@ -137,7 +136,7 @@ const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
   wake: oneOf("visitors", "any", "never"),
   embed: list(text(/^[\x21-\x7e]+$/, "an origin")),
   healthCheck: fields({ path, intervalMs: integer(1), statuses: list(integer(100, 599), 1) }, ["path"]),
-  minBodyRate: being((value) => typeof value === "number" && value > 0, "a number of bytes a second, above 0"),
+  minBodyRate: being((value) => typeof value === "number" && value >= 0, "a number of bytes a second, 0 for none"),
   allowCidrs: list(text(/^[\da-f:.]+\/\d{1,3}$/i, "a network in CIDR notation")),
   requireHeader: fields(
     { name: text(fieldName, "a lower-case field name"), sha256: text(/^[\da-f]{64}$/, "64 lower-case hex digits") },

@@ -117,7 +117,10 @@ export interface PortSettings {
   readonly embed?: readonly string[]
   /** Not supported yet. */
   readonly healthCheck?: HealthCheck
-  /** Not supported yet. The slowest request body that is let through, in bytes a second. */
+  /**
+   * The slowest request body that is let through, in bytes a second after 5 s: on average, and until the response begins. 0: as slow as
+   * it likes. Default: that of the host, of `serveNode` 240. In a Worker the platform reads bodies, and it has no effect.
+   */
   readonly minBodyRate?: number
   /** Not supported yet. Networks that visitors must come from. */
   readonly allowCidrs?: readonly string[]

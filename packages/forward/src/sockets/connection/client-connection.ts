@@ -42,6 +42,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   #headStarted = false
   /** Our side is ended; what still comes in is thrown away, so that the client can read the response (RFC 9112 §9.6). */
   #lingering = false
+  /** How long the wait for a head may take that `deadlineAt` ends. */
+  #waitMs: number
 
   /** `client`: who it is by the PROXY protocol. */
   constructor(socket: Duplex, context: EngineContext, newExchange: NewExchange, client?: ProxiedClient) {
@@ -55,7 +57,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     // The caller's server may have been made without it; a client's FIN is not the end of its response.
     socket.allowHalfOpen = true
     if ("setNoDelay" in socket && typeof socket.setNoDelay === "function") socket.setNoDelay(true)
-    this.deadlineAt = context.deadlines.in(context.limits.headersTimeoutMs)
+    this.#waitMs = context.limits.headersTimeoutMs
+    this.deadlineAt = context.deadlines.in(this.#waitMs)
     context.deadlines.add(this)
     socket.on("data", (bytes: Buffer) => {
       try {
@@ -168,13 +171,19 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     this.#served = true
     this.#headStarted = false
     // Of a response that began before the drain the client knows nothing of our end.
-    this.deadlineAt = deadlines.in(closing ? lastRequestMs : limits.keepAliveTimeoutMs)
+    this.#waitMs = closing ? lastRequestMs : limits.keepAliveTimeoutMs
+    this.deadlineAt = deadlines.in(this.#waitMs)
     if (this.#paused || this.#reader.buffered > 0) this.pump()
   }
 
   /** What is no request makes no request event; the client gets the response and the connection ends. */
   #refuse(tag: ForwardErrorTag, reason: string): void {
     this.reportError(tag, new Error(reason))
+    this.refuse(tag)
+  }
+
+  /** Responds with a failure to whatever the client sends, and ends the connection. */
+  refuse(tag: ForwardErrorTag): void {
     const exchange = this.#newExchange(this, undefined)
     this.#handler = exchange
     exchange.fail(tag)
@@ -210,11 +219,25 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     })
   }
 
+  /** Closes it for the sake of another client if nothing of a request has come for so long, in ms. */
+  closeIfIdle(ms: number): boolean {
+    if (this.#handler !== undefined || this.#headStarted || this.#lingering) return false
+    if (this.deadlineAt !== 0 && this.deadlineAt - this.#waitMs > performance.now() - ms) return false
+    this.socket.destroy()
+    // Not only with its event: the place is needed now.
+    this.guard(() => this.#onClose())
+    return true
+  }
+
   drain(): void {
     if (this.#handler !== undefined || this.#headStarted || this.#lingering) return
     const { deadlines, lastRequestMs } = this.context
-    if (this.#served || lastRequestMs === 0) this.end()
-    else this.deadlineAt = deadlines.in(lastRequestMs)
+    if (this.#served || lastRequestMs === 0) {
+      this.end()
+      return
+    }
+    this.#waitMs = lastRequestMs
+    this.deadlineAt = deadlines.in(lastRequestMs)
   }
 
   goAway(): void {
@@ -279,5 +302,5 @@ export class ClientConnection implements HasDeadline, OpenConnection {
 }
 
 /** Read at once: a socket that closed no longer knows. */
-const addressOf = (socket: Duplex): string =>
+export const addressOf = (socket: Duplex): string =>
   "remoteAddress" in socket && typeof socket.remoteAddress === "string" ? socket.remoteAddress : ""

@@ -27,6 +27,8 @@ export interface EngineContext {
 
 /** A connection as the engine's drain sees it. */
 export interface OpenConnection {
+  /** Closes, to make room, if it has been idle for so long, in ms. Absent for what is never idle. */
+  closeIfIdle?(ms: number): boolean
   /** Closes as soon as no request is in flight: an idle connection at once, one of which none has come yet in a moment. */
   drain(): void
   /** Ends what drain waited for: a WebSocket gets a close frame, an unfinished response must not look finished. */

@@ -230,3 +230,9 @@ export const connectFailure = (upstream: UpstreamConnection, cause: unknown): Up
   if (code === "ECONNRESET") return "UpstreamFailed"
   return isLoopback(upstream.origin) ? "UpstreamFailed" : "ProviderUnavailable"
 }
+
+/** Whether it was this process, or this host, that could open nothing more. */
+export const isOutOfDescriptors = (cause: unknown): boolean => {
+  const code = codeOf(cause)
+  return code === "EMFILE" || code === "ENFILE"
+}

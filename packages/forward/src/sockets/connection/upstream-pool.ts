@@ -3,6 +3,9 @@ import type { UpstreamAddress } from "../contract/upstream.ts"
 import type { DeadlineScanner } from "../io/deadlines.ts"
 import { UpstreamConnection } from "./upstream-connection.ts"
 
+/** How many free connections are closed when there are too many in all. */
+const CLOSED_AT_ONCE = 32
+
 interface Pool {
   readonly free: UpstreamConnection[]
   /** Connections open or opening, the free ones included, tunnels not. */
@@ -14,6 +17,8 @@ interface Pool {
  * oldest one that has only free connections is closed, so that 100 000 ports asked for do not fill the memory.
  */
 export class UpstreamPools {
+  /** Connections open or opening in all pools, tunnels included. */
+  #open = 0
   readonly #pools = new Map<string, Pool>()
   readonly #limits: Limits
   readonly #deadlines: DeadlineScanner
@@ -41,7 +46,9 @@ export class UpstreamPools {
       }
     }
     if (pool !== undefined && pool.open >= this.#limits.maxConnectionsPerPool) return undefined
+    if (this.#open >= this.#limits.maxUpstreamConnections && !this.#closeSomeFree()) return undefined
     const upstream = new UpstreamConnection(origin, this.#limits, this.#deadlines, (closed) => this.#onClosed(closed))
+    this.#open++
     // Only now: a wrong address throws, and must leave nothing behind. The last connection that was destroyed above has taken
     // its pool with it.
     pool = this.#pools.get(origin.pool)
@@ -80,7 +87,21 @@ export class UpstreamPools {
     for (const pool of this.#pools.values()) while (pool.free.length > 0) pool.free.pop()!.destroy()
   }
 
+  /** Makes room for other pools: some at a time, because to look for them takes long. False if there are none. */
+  #closeSomeFree(): boolean {
+    let closed = 0
+    for (const { free } of this.#pools.values()) {
+      while (closed < CLOSED_AT_ONCE && free.length > 0) {
+        free.shift()!.destroy()
+        closed++
+      }
+      if (closed === CLOSED_AT_ONCE) break
+    }
+    return closed > 0
+  }
+
   #onClosed(upstream: UpstreamConnection): void {
+    this.#open--
     const free = this.#pools.get(upstream.origin.pool)?.free
     const at = free?.indexOf(upstream) ?? -1
     if (at >= 0) free!.splice(at, 1)

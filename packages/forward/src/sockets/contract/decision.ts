@@ -15,6 +15,8 @@ export interface ForwardDirective {
   readonly response: ResponseHop | ((head: ResponseHead) => ResponseHop)
   /** Milliseconds to wait for the response's head; 0 disables the time-out. Default: the limit `upstreamHeadersTimeoutMs`. */
   readonly headersTimeoutMs?: number
+  /** The slowest body of the request, in bytes a second; 0: as slow as it likes. Default: the limit `minBodyRate`. */
+  readonly minBodyRate?: number | undefined
 }
 
 /**

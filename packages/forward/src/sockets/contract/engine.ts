@@ -32,6 +32,8 @@ export interface EngineOptions {
    * reported. It is never guessed whether a header is there: a client could send one. Default: connections have no such header.
    */
   readonly proxyProtocol?: { readonly trustedCidrs: readonly string[] }
+  /** Decides by a client's address whether another connection of it is served. Default: each is. */
+  readonly admission?: ConnectionAdmission
   /** Called once per request when it is over, and for errors beside. What it throws is ignored. */
   readonly onEvent?: (event: EngineEvent) => void
 }
@@ -44,6 +46,17 @@ export interface DrainOptions {
   readonly graceMs?: number
   /** Closed after the grace, when nobody waits to be accepted. */
   readonly listeners?: readonly Server[]
+}
+
+/**
+ * Bounds the connections of one client. Asked once a connection's client is known, before anything else is read of it; what it
+ * throws is an error event, and the connection is served.
+ */
+export interface ConnectionAdmission {
+  /** False: it is one too many, and gets the response for `ClientLimited`. */
+  readonly admit: (remoteAddress: string) => boolean
+  /** An admitted connection has closed. */
+  readonly release: (remoteAddress: string) => void
 }
 
 /** HTTP/1.1 on connections that somebody else accepts. */
@@ -71,4 +84,6 @@ export interface Engine {
   readonly draining: () => boolean
   /** Open connections from clients, WebSockets included. */
   readonly connections: () => number
+  /** The limits in force: those given, the defaults of the others, and what the process's descriptors allow of them. */
+  readonly limits: Limits
 }

@@ -30,6 +30,8 @@ export interface ErrorEvent {
   readonly reason: string
   /** What was thrown. JSON shows nothing of it. */
   readonly cause: unknown
+  /** How often it happened since the last event of it, for what is reported once a second at most. Default 1. */
+  readonly count?: number
 }
 
 /** The event of something that was thrown, or of an error that was met. */

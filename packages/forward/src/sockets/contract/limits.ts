@@ -4,6 +4,14 @@ export interface Limits {
   readonly headersTimeoutMs: number
   /** Without any byte of a request's body. 60 000: an upload may last, but it must progress. */
   readonly bodyIdleTimeoutMs: number
+  /**
+   * The slowest body of a request, in bytes a second: on average over the time in which it was waited for, after a grace. A body
+   * whose response has begun is exempt. 0: none, because a router's bodies come as slowly as its clients send them, and it
+   * knows which ports may be slow; `serveNode` has 240, as Kestrel.
+   */
+  readonly minBodyRate: number
+  /** How long a body may be slower than that at its beginning. 5 000. */
+  readonly minBodyRateGraceMs: number
   /** Between two requests of a connection. 75 000: longer than our router keeps its side, so that a request never meets a connection that is being closed. */
   readonly keepAliveTimeoutMs: number
   /** Until a TCP (and TLS) connection upstream. 1 000 on loopback, where a closed port is to be an instant 502. */
@@ -32,8 +40,16 @@ export interface Limits {
   readonly maxChunkOverhead: number
   /** Interim responses before a final one. 16. */
   readonly maxInterim: number
-  /** Open connections from clients; above it new ones are closed at once. 10 000. */
+  /**
+   * Open connections from clients, at most 7/16 of the process's descriptors (`ulimit -n`). Above it, idle ones are closed, and if
+   * there are none, a new one gets a 503 and is closed. 10 000.
+   */
   readonly maxConnections: number
+  /**
+   * Connections upstream, free ones and WebSockets included, at most 7/16 of the process's descriptors. Above it, free ones are
+   * closed, and if there are none, a request gets a 503. 10 000.
+   */
+  readonly maxUpstreamConnections: number
   /** Connections to one pool, WebSockets not counted; above it 503. 1 024: long polls and event streams hold one each. */
   readonly maxConnectionsPerPool: number
   /** Requests on one connection upstream before it is closed. 1 000. */
@@ -46,6 +62,8 @@ export interface Limits {
 export const defaultLimits: Limits = {
   headersTimeoutMs: 15_000,
   bodyIdleTimeoutMs: 60_000,
+  minBodyRate: 0,
+  minBodyRateGraceMs: 5_000,
   keepAliveTimeoutMs: 75_000,
   connectTimeoutMs: 1_000,
   upstreamHeadersTimeoutMs: 0,
@@ -61,6 +79,7 @@ export const defaultLimits: Limits = {
   maxChunkOverhead: 16_384,
   maxInterim: 16,
   maxConnections: 10_000,
+  maxUpstreamConnections: 10_000,
   maxConnectionsPerPool: 1_024,
   maxRequestsPerConnection: 1_000,
   maxPools: 256,

@@ -21,15 +21,17 @@ export interface IncomingRequest {
   readonly encrypted: boolean
   /**
    * The body as a stream, or `null` without one: for a response made here. Whoever takes it cannot send the request on any
-   * more. The stream fails when the client leaves.
+   * more. The stream fails when the client leaves. `minBodyRate`: as of a directive.
    */
-  body(): ReadableStream<Uint8Array> | null
+  body(minBodyRate?: number): ReadableStream<Uint8Array> | null
   /** Aborted when the client leaves before its response is complete. Made when first read. */
   readonly signal: AbortSignal
   /** Calls `listener` when `signal` is aborted, or now if it is, without making one, which costs more than it looks. */
   onAbort(listener: () => void): void
   /** Resolves when the exchange, or the WebSocket that it became, is over, however it ended. */
   over(): Promise<void>
+  /** Calls `listener` when `over` resolves, or now if it is. */
+  onOver(listener: () => void): void
   /** True when none of the body was passed on or taken by `body()`, so that the request can be sent, once more or at all. */
   readonly replayable: boolean
   /**

@@ -8,15 +8,18 @@ import type { UpstreamConnection } from "../connection/upstream-connection.ts"
 import type { ForwardDirective } from "../contract/decision.ts"
 import type { UpstreamError } from "../contract/upstream.ts"
 import type { RequestBodyPump } from "./request-body-pump.ts"
-import { connectFailure } from "../connection/upstream-connection.ts"
+import { connectFailure, isOutOfDescriptors } from "../connection/upstream-connection.ts"
 import { isReusable } from "./connection-reuse.ts"
 import { headOnly } from "./response-relay.ts"
 import { mayRetry } from "./retry-once.ts"
 
 /** Who makes an attempt: its exchange. */
 export interface AttemptOwner {
-  /** The request's head is sent, and what had come of its body unless the client waits for a `100 Continue`. */
-  onRequestSent(): void
+  /**
+   * The request's head is sent, and what had come of its body unless the client waits for a `100 Continue`; or the app, which did
+   * not read for a while, takes more of the body.
+   */
+  onProgress(): void
   /** The app wants the body that the client may be waiting to send. */
   onBodyWanted(): void
   /** What came of the request's body is invalid. */
@@ -27,6 +30,8 @@ export interface AttemptOwner {
   /** All that has come of the response was read. */
   onResponseRead(): void
   onResponseEnd(trailers: HeaderList): void
+  /** Responds with a failure of our own; the attempt has no connection any more. */
+  fail(tag: "Overloaded"): void
   /** No response came, or it broke off. The attempt has no connection any more. */
   onAttemptFailed(error: UpstreamError): void
 }
@@ -77,12 +82,15 @@ export class Attempt implements UpstreamUser {
       return
     }
     this.#pump.sendHead(this.#upstream!, this.directive, first)
-    this.#owner.onRequestSent()
+    this.#owner.onProgress()
     this.#connection.pump()
   }
 
   onUpstreamDrain(): void {
-    this.#pump.blocked = false
+    if (this.#pump.blocked) {
+      this.#pump.blocked = false
+      this.#owner.onProgress()
+    }
     this.#connection.pump()
   }
 
@@ -99,7 +107,11 @@ export class Attempt implements UpstreamUser {
     // What came before is still in its reader, and the host decides about it.
     if (this.#held) return
     const upstream = this.#upstream!
-    if (connected) this.#fail({ tag: "UpstreamFailed", sent: "maybe", cause })
+    if (!connected && isOutOfDescriptors(cause)) {
+      this.close()
+      this.#connection.context.pools.closeFree()
+      this.#owner.fail("Overloaded")
+    } else if (connected) this.#fail({ tag: "UpstreamFailed", sent: "maybe", cause })
     else this.#fail({ tag: connectFailure(upstream, cause), sent: "no", cause })
   }
 

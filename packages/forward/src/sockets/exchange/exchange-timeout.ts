@@ -1,5 +1,6 @@
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { Attempt } from "./attempt.ts"
+import type { IncomingExchangeRequest } from "./incoming-request.ts"
 import type { RequestBodyPump } from "./request-body-pump.ts"
 import type { ResponseRelay } from "./response-relay.ts"
 
@@ -15,12 +16,33 @@ const FIN_GRACE_MS = 40
 export const exchangeTimeout = (
   { context: { limits }, ended }: ClientConnection,
   pump: RequestBodyPump,
+  request: IncomingExchangeRequest | undefined,
   attempt: Attempt | undefined,
   relay: ResponseRelay | undefined,
 ): number => {
+  if (request?.bodyTaken === true) {
+    if (!pump.complete && !ended && request.wantsBody) return pump.timeLeft(request.minBodyRate)
+    pump.pause()
+    if (!pump.complete || !ended) return 0
+  }
   if (ended) return FIN_GRACE_MS
-  if (!pump.complete) return relay === undefined && pump.awaitsContinue ? CONTINUE_GRACE_MS : limits.bodyIdleTimeoutMs
+  if (!pump.complete) {
+    // An app that has begun to respond sets the pace of its request.
+    if (relay !== undefined) return limits.bodyIdleTimeoutMs
+    return pump.awaitsContinue ? CONTINUE_GRACE_MS : pump.timeLeft(attempt?.directive.minBodyRate)
+  }
   if (relay === undefined) return attempt?.directive.headersTimeoutMs ?? limits.upstreamHeadersTimeoutMs
   // An event stream may be silent; a client that reads nothing of it has a limit none the less.
   return relay.isEventStream && attempt?.paused !== true ? 0 : limits.upstreamIdleTimeoutMs
+}
+
+/** Whether a request's body is late whose time is over: not if the process stood still meanwhile. Reports one that is too slow. */
+export const isBodyLate = (connection: ClientConnection, pump: RequestBodyPump): boolean => {
+  const rate = pump.missedRate()
+  if (rate === 0) return false
+  if (rate !== undefined) {
+    const reason = `the body of a request came more slowly than ${rate} bytes a second (minBodyRate)`
+    connection.reportError("RequestTimeout", new Error(reason))
+  }
+  return true
 }

@@ -15,7 +15,7 @@ import { reset } from "../io/write.ts"
 import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { Attempt } from "./attempt.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
-import { exchangeTimeout } from "./exchange-timeout.ts"
+import { exchangeTimeout, isBodyLate } from "./exchange-timeout.ts"
 import { HostDecision } from "./host-decision.ts"
 import { IncomingExchangeRequest } from "./incoming-request.ts"
 import { failureResponse, validResponse } from "./own-response.ts"
@@ -115,10 +115,10 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
 
   onBody(event: BodyRange | MessageEnd | ParseError): void {
     if (this.#request!.bodyTaken) {
-      if (event.type === "body") this.#record.bytesIn += event.bytes.length
-      else if (event.type === "end") this.#pump.complete = true
-      else this.#close = true
+      if (event.type === "refusal") this.#close = true
+      else this.#pump.count(event)
       this.#request!.feed(event)
+      if (this.#state === DECIDING) this.#renewDeadline()
     } else if (event.type === "refusal") this.onBodyRefused(event)
     else {
       this.#pump.pass(event)
@@ -129,7 +129,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   /** The app, or somebody here, reads the body: a client that waits for a `100 Continue` gets it now (RFC 9110 §10.1.1). */
   onBodyWanted(): void {
     if (this.#state < RELAYING) this.#pump.sendContinue()
-    if (this.#state === AWAITING) this.#renewDeadline()
+    if (this.#state <= AWAITING) this.#renewDeadline()
     this.#connection.pump()
   }
 
@@ -143,7 +143,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
 
   // ---- the app's response -------------------------------------------------------------------------------------------
 
-  onRequestSent(): void {
+  onProgress(): void {
     this.#renewDeadline()
   }
 
@@ -310,16 +310,16 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     if (this.#state === AWAITING && this.#pump.awaitsContinue) this.onBodyWanted()
     // Half of a response must not look like all of it, to a client that is still there.
     else if (this.#connection.ended) reset(this.#connection.socket)
-    else if (this.#state !== AWAITING) this.#abort()
-    else if (this.#pump.complete || this.#pump.blocked) this.#attempt!.timeOut()
-    else {
+    else if (this.#state >= RELAYING) this.#abort()
+    else if (this.#state === AWAITING && (this.#pump.complete || this.#pump.blocked)) this.#attempt!.timeOut()
+    else if (isBodyLate(this.#connection, this.#pump)) {
       this.#close = true
       this.fail("RequestTimeout")
-    }
+    } else this.#renewDeadline()
   }
 
   #renewDeadline(): void {
-    const timeout = exchangeTimeout(this.#connection, this.#pump, this.#attempt, this.#relay)
+    const timeout = exchangeTimeout(this.#connection, this.#pump, this.#request, this.#attempt, this.#relay)
     this.#connection.deadlineAt = this.#connection.context.deadlines.in(timeout)
   }
 

@@ -24,6 +24,8 @@ export interface RequestOwner {
 /** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
 export class IncomingExchangeRequest implements IncomingRequest {
   readonly head: RequestHead
+  /** Of a body that is read here. */
+  minBodyRate: number | undefined
   readonly #source: RequestSource
   readonly #owner: RequestOwner
   #id: string | undefined
@@ -83,8 +85,9 @@ export class IncomingExchangeRequest implements IncomingRequest {
     return this.#owner.send(directive)
   }
 
-  body(): ReadableStream<Uint8Array> | null {
+  body(minBodyRate?: number): ReadableStream<Uint8Array> | null {
     if (this.head.framing === 0) return null
+    this.minBodyRate ??= minBodyRate
     this.#body ??= this.#makeBody()
     return this.#body
   }
@@ -126,6 +129,11 @@ export class IncomingExchangeRequest implements IncomingRequest {
     this.#sink = undefined
     if (event.type === "end") sink.close()
     else sink.error(new Error(event.reason))
+  }
+
+  onOver(listener: () => void): void {
+    if (this.#isOver) listener()
+    else (this.#onOver ??= []).push(listener)
   }
 
   over(): Promise<void> {

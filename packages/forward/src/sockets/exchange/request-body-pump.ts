@@ -6,6 +6,7 @@ import type { ExchangeRecord } from "./exchange-record.ts"
 import { lastChunkText, requestHeadText } from "../../http1/write.ts"
 import { endToEndTrailers } from "../../trailers.ts"
 import { flushed, writePiece } from "../io/write.ts"
+import { BodyRate } from "./body-rate.ts"
 import { oneHopLess } from "./max-forwards.ts"
 
 /** A request on its way to an app: its head, then the pieces of its body, at the app's pace. */
@@ -21,12 +22,42 @@ export class RequestBodyPump {
   readonly #record: ExchangeRecord
   #upstream: UpstreamConnection | undefined
   #continued = false
+  /** Made where the body must keep to a rate. */
+  #rate: BodyRate | undefined
 
   constructor(connection: ClientConnection, head: RequestHead | undefined, record: ExchangeRecord) {
     this.#connection = connection
     this.#head = head
     this.#record = record
     this.complete = head === undefined || head.framing === 0
+  }
+
+  /**
+   * How long the next piece of the body may take, in ms, while somebody waits for it. `minRate`: the slowest that it may come,
+   * in bytes a second, instead of the limit.
+   */
+  timeLeft(minRate: number | undefined): number {
+    const { limits, deadlines } = this.#connection.context
+    const idle = limits.bodyIdleTimeoutMs
+    const min = minRate ?? limits.minBodyRate
+    if (min === 0 || this.blocked) return idle
+    const rate = (this.#rate ??= new BodyRate(min, limits.minBodyRateGraceMs))
+    const left = rate.left(this.#record.bytesIn, deadlines.stalledMs)
+    rate.isNext = left < (idle || Infinity)
+    // 0 would be no time-out.
+    return rate.isNext ? Math.max(left, 1) : idle
+  }
+
+  /** Nobody waits for the body until the next `timeLeft`. */
+  pause(): void {
+    this.#rate?.pause()
+  }
+
+  /** After `timeLeft`: the slowest rate, if that is what the body did not keep to; 0 if it was only that the process stood still. */
+  missedRate(): number | undefined {
+    const rate = this.#rate
+    if (rate?.isNext !== true) return undefined
+    return rate.left(this.#record.bytesIn, this.#connection.context.deadlines.stalledMs) > 0 ? 0 : rate.min
   }
 
   /** True from the head until the connection to the app is given up: then the next piece has a place to go. */
@@ -50,6 +81,12 @@ export class RequestBodyPump {
     else this.pass(first, text)
   }
 
+  /** Counts one piece of a body that somebody here reads. */
+  count(event: BodyRange | MessageEnd): void {
+    if (event.type === "body") this.#record.bytesIn += event.bytes.length
+    else this.complete = true
+  }
+
   /** Passes one piece on, after `before`. */
   pass(event: BodyRange | MessageEnd, before = ""): void {
     const { socket } = this.#upstream!
@@ -67,6 +104,7 @@ export class RequestBodyPump {
     }
     if (more) return
     this.blocked = true
+    this.#rate?.pause()
     this.#connection.pause()
   }
 
@@ -80,6 +118,7 @@ export class RequestBodyPump {
   close(): void {
     this.#upstream = undefined
     this.blocked = false
+    this.#rate?.pause()
   }
 
   /** True while the app, if nobody else reads the body, is to say whether it wants it (RFC 9110 §10.1.1). */

@@ -20,6 +20,8 @@ const MAX_GRACE_MS = 1_000
  * every turn of the event loop is a stall.
  */
 export class DeadlineScanner {
+  /** How long this process stood still in all, in ms: what is measured beside deadlines can leave it out. */
+  stalledMs = 0
   readonly #intervalMs: number
   readonly #entries = new Set<HasDeadline>()
   #interval: ReturnType<typeof setInterval> | undefined
@@ -64,6 +66,7 @@ export class DeadlineScanner {
     if (elapsed > 2 * this.#intervalMs) {
       this.#stallBegan = this.#lastScan
       this.#stallEnded = now
+      this.stalledMs += elapsed - this.#intervalMs
       this.#heldUntil = now + Math.min(elapsed, MAX_GRACE_MS)
     }
     this.#lastScan = now

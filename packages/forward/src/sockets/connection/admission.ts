@@ -1,0 +1,20 @@
+import type { Duplex } from "node:stream"
+import type { EngineContext } from "./engine-context.ts"
+import { reportError } from "./engine-context.ts"
+
+/** Whether one more connection of a client is served, as the host decides. The host is told when it has closed. */
+export const isAdmitted = (context: EngineContext, socket: Duplex, remoteAddress: string): boolean => {
+  const { admission } = context.options
+  if (admission === undefined) return true
+  const guard = (run: () => boolean | void): boolean => {
+    try {
+      return run() !== false
+    } catch (cause) {
+      reportError(context, "ProxyFailed", cause)
+      return true
+    }
+  }
+  if (!guard(() => admission.admit(remoteAddress))) return false
+  socket.once("close", () => guard(() => admission.release(remoteAddress)))
+  return true
+}
