@@ -22,6 +22,8 @@ export { defaultHeaderNames, hopHeaderNames } from "./header-names.ts"
 export type { HopHeaderNames } from "./header-names.ts"
 export { signTicket, ticketSigner, ticketVerifier } from "./ticket.ts"
 export type { TicketClaims, TicketRefusal, TicketVerifier } from "./ticket.ts"
+export { machineKey } from "./machine-secret.ts"
+export type { MachineKey } from "./machine-secret.ts"
 export { generateTicketKeys } from "./ticket-keys.ts"
 export type {
   EdDsaSigningKey,

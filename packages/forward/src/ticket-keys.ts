@@ -17,9 +17,17 @@ export interface EdDsaSigningKey {
 /** The public half of an EdDSA pair: verifies tickets and cannot sign any. The machines'. */
 export interface EdDsaVerificationKey extends Omit<EdDsaSigningKey, "d"> {
   readonly d?: never
+  /**
+   * One machine's own secret, 32 bytes as base64url, with which it proves that it is that machine: of `machineKey`. Without it a
+   * machine verifies tickets and proves nothing, and a router refuses its responses unless it has `unprovenMachines`.
+   */
+  readonly machineSecret?: string
 }
 
-/** One HS256 secret for both sides, as a JSON Web Key: whoever verifies with it can sign with it, too. */
+/**
+ * One HS256 secret for both sides, as a JSON Web Key. Whoever verifies with it can sign with it, too: each machine that holds it
+ * can send requests to every other one, and prove to be any of them.
+ */
 export interface SharedSecretKey {
   readonly kty: "oct"
   readonly alg: "HS256"
@@ -64,7 +72,11 @@ const signingProblem = (value: unknown): string | undefined => {
 const verificationProblem = (value: unknown): string | undefined => {
   const problem = validateKey(value)
   if (problem !== undefined) return problem
-  return "d" in (value as object) ? `an EdDSA key must be the public half, without "d"` : undefined
+  if ("d" in (value as object)) return `an EdDSA key must be the public half, without "d"`
+  const { machineSecret } = value as { readonly machineSecret?: unknown }
+  return machineSecret === undefined || byteLength(machineSecret) === 32
+    ? undefined
+    : "machineSecret of a key must be 32 bytes in base64url"
 }
 
 /**
