@@ -191,6 +191,40 @@ describe("a circuit for the vendor", () => {
     expect(await visit("neighbour")).toBe(200)
   })
 
+  it("is not kept open by an owner who has used up its calls", async () => {
+    let failing = false
+    const { visit, callsOf } = platform({
+      options: { callsPerMinute: 8 },
+      everywhere: (machine) => (failing ? new ProviderAuth(machineRef(machine)) : undefined),
+    })
+    for (let machine = 0; machine < 20; machine++) await visit("mallory", { machine: String(machine) })
+    expect(callsOf("mallory")).toBe(2)
+    failing = true
+    for (const tenant of tenants.slice(0, 3)) await visit(tenant)
+    failing = false
+    expect(await visit("neighbour")).toBe("ProviderAuth")
+    vi.advanceTimersByTime(10_001)
+    expect(await visit("mallory", { machine: "more" })).toBe("ProviderRateLimited")
+    expect(await visit("neighbour")).toBe(200)
+  })
+
+  it("is not kept open by an owner whose own machines are refused", async () => {
+    let failing = true
+    const { visit, callsOf } = platform({
+      everywhere: (machine) => (failing ? new ProviderAuth(machineRef(machine)) : undefined),
+      resolve: (machine) => new ProviderAuth(machineRef(machine)),
+    })
+    for (const tenant of tenants.slice(0, 3)) await visit(tenant)
+    failing = false
+    vi.advanceTimersByTime(10_001)
+    expect(await visit("mallory")).toBe("ProviderAuth")
+    expect(callsOf("mallory")).toBe(1)
+    vi.advanceTimersByTime(10_001)
+    expect(await visit("mallory")).toBe("ProviderAuth")
+    expect(callsOf("mallory")).toBe(1)
+    expect(await visit("neighbour")).toBe(200)
+  })
+
   it("leaves endpoints that are known in use, while it is open", async () => {
     let failing = false
     const { visit, callsOf } = platform({

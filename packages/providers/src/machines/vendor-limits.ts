@@ -39,16 +39,18 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
   return {
     take: (to) => {
       const { type } = to.provider
-      const circuit = circuits.get(type)
-      const now = monotonicNow()
-      if (circuit?.open !== undefined) {
-        const leftMs = circuit.open.until - now
-        if (leftMs > 0) return refusalOf(circuit.open.tag, to, leftMs)
-        circuit.open = { ...circuit.open, until: now + TRIAL_MS }
+      const open = circuits.get(type)?.open
+      if (open !== undefined) {
+        // Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
+        const leftMs = open.until + (open.failedTrials.has(to.share) ? TRIAL_MS : 0) - monotonicNow()
+        if (leftMs > 0) return refusalOf(open.tag, to, leftMs)
       }
-      // The owner's first: whoever calls too often then uses up nothing of the others.
-      if (ofOwner.take({ share: to.share, key: type }) && ofAll.take({ share: type, key: type })) return undefined
-      return refusalOf("ProviderRateLimited", to, 1_000)
+      // The owner's first: whoever calls too often then uses up nothing of the others, and no trial either.
+      if (!ofOwner.take({ share: to.share, key: type }) || !ofAll.take({ share: type, key: type })) {
+        return refusalOf("ProviderRateLimited", to, 1_000)
+      }
+      if (open !== undefined) open.until = monotonicNow() + TRIAL_MS
+      return undefined
     },
     settled: (to, error) => {
       const { type } = to.provider
@@ -64,7 +66,8 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
       circuit.refused.add(`${error._tag} ${error._tag === "ProviderAuth" ? to.share : machineKey(to)}`)
       const sameReason = [...circuit.refused].filter((entry) => entry.startsWith(error._tag)).length
       if (circuit.open === undefined && sameReason < MIN_REFUSED) return
-      circuit.open = { tag: error._tag, until: monotonicNow() + keptMs(error) }
+      const failedTrials = circuit.open?.failedTrials.add(to.share) ?? new Set<string>()
+      circuit.open = { tag: error._tag, until: monotonicNow() + keptMs(error), failedTrials }
       circuit.refused.clear()
     },
   }
@@ -73,7 +76,15 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
 /** What is known of one provider's refusals since its last success. */
 interface Circuit {
   readonly refused: Set<string>
-  open: { readonly tag: (ProviderAuth | ProviderRateLimited)["_tag"]; readonly until: number } | undefined
+  open: Open | undefined
+}
+
+/** No call is made before `until`; then one, and the next one after its result or `TRIAL_MS`. */
+interface Open {
+  readonly tag: (ProviderAuth | ProviderRateLimited)["_tag"]
+  until: number
+  /** The shares whose calls failed since it opened; about one for each time that it was open. */
+  readonly failedTrials: Set<string>
 }
 
 const refusalOf = (
