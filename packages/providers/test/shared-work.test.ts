@@ -157,7 +157,7 @@ describe("one owner and the vendor", () => {
 describe("a circuit for the vendor", () => {
   const tenants = Array.from({ length: 100 }, (_, at) => `tenant${at}`)
 
-  it("that limits the rate is opened by three machines in a row, for as long as the vendor says", async () => {
+  it("that limits the rate is opened by three owners in a row, for as long as the vendor says", async () => {
     const { visit, refused } = platform({ quota: 1 })
     await visit("tenant0")
     for (const tenant of tenants.slice(1)) expect(await visit(tenant)).toBe("ProviderRateLimited")
@@ -169,6 +169,16 @@ describe("a circuit for the vendor", () => {
     vi.advanceTimersByTime(17_000)
     await Promise.all(tenants.slice(4).map((tenant) => visit(tenant)))
     expect(refused()).toBe(4)
+  })
+
+  it("is opened for one owner alone by three machines of it that the vendor limits", async () => {
+    const limited = (machine: Machine) => new ProviderRateLimited({ ...machineRef(machine), retryAfterMs: 60_000 })
+    const { visit, callsOf } = platform({ resolve: limited })
+    for (let machine = 0; machine < 100; machine++) {
+      expect(await visit("mallory", { machine: String(machine) })).toBe("ProviderRateLimited")
+    }
+    expect(callsOf("mallory")).toBe(3)
+    for (const tenant of tenants) expect(await visit(tenant)).toBe(200)
   })
 
   it("closes when a call succeeds", async () => {
