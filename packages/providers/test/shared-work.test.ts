@@ -107,8 +107,8 @@ describe("failures are kept for a moment", () => {
 })
 
 describe("the failures of one machine", () => {
-  it("cost ten calls at once and one more a second, if it answers a stamped 421 for ever", async () => {
-    expect(await at("a machine that answers a stamped 421 for ever")).toMatchObject({ requests: 1_000, calls: 11 })
+  it("cost ten calls at once and one more a second, if it answers a stamped 421 forever", async () => {
+    expect(await at("a machine that answers a stamped 421 forever")).toMatchObject({ requests: 1_000, calls: 11 })
     const { visit, callsOf } = platform({ reply: { status: 421, error: "MACHINE_MISMATCH" } })
     for (let i = 0; i < 100; i++) expect(await visit("mallory")).toBe("MachineMismatch")
     vi.advanceTimersByTime(3_000)
