@@ -68,6 +68,23 @@ describe("keepAlive", () => {
     ])
   })
 
+  it("that recovers is an event, however many machines of others fail", async () => {
+    let failing = true
+    const { events, reach } = scene({
+      keepAlive: async ({ externalId }) => {
+        if (failing || externalId.startsWith("other")) throw new ProviderAuth(ref(externalId))
+      },
+    })
+    await reach("m1", { ...taken, owner: "a" })
+    for (let i = 0; i < 10_001; i++) await reach(`other${i}`, { ...taken, owner: "b" })
+    failing = false
+    events.length = 0
+    await vi.advanceTimersByTimeAsync(45_000)
+    await reach("m1", { ...taken, owner: "a" })
+    await vi.advanceTimersByTimeAsync(0)
+    expect(events).toMatchObject([{ machine: "m1", state: "recovered" }])
+  })
+
   it("that never ends is one, too", async () => {
     const { events, reach } = scene({ keepAlive: () => new Promise(() => {}) })
     await reach()

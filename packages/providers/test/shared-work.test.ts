@@ -107,8 +107,8 @@ describe("failures are kept for a moment", () => {
 })
 
 describe("the failures of one machine", () => {
-  it("cost ten calls at once and one more a second, if it answers a stamped 421 for ever", async () => {
-    expect(await at("a machine that answers a stamped 421 for ever")).toMatchObject({ requests: 1_000, calls: 11 })
+  it("cost ten calls at once and one more a second, if it answers a stamped 421 forever", async () => {
+    expect(await at("a machine that answers a stamped 421 forever")).toMatchObject({ requests: 1_000, calls: 11 })
     const { visit, callsOf } = platform({ reply: { status: 421, error: "MACHINE_MISMATCH" } })
     for (let i = 0; i < 100; i++) expect(await visit("mallory")).toBe("MachineMismatch")
     vi.advanceTimersByTime(3_000)
@@ -157,7 +157,7 @@ describe("one owner and the vendor", () => {
 describe("a circuit for the vendor", () => {
   const tenants = Array.from({ length: 100 }, (_, at) => `tenant${at}`)
 
-  it("that limits the rate is opened by three machines in a row, for as long as the vendor says", async () => {
+  it("that limits the rate is opened by three owners in a row, for as long as the vendor says", async () => {
     const { visit, refused } = platform({ quota: 1 })
     await visit("tenant0")
     for (const tenant of tenants.slice(1)) expect(await visit(tenant)).toBe("ProviderRateLimited")
@@ -169,6 +169,16 @@ describe("a circuit for the vendor", () => {
     vi.advanceTimersByTime(17_000)
     await Promise.all(tenants.slice(4).map((tenant) => visit(tenant)))
     expect(refused()).toBe(4)
+  })
+
+  it("is opened for one owner alone by three machines of it that the vendor limits", async () => {
+    const limited = (machine: Machine) => new ProviderRateLimited({ ...machineRef(machine), retryAfterMs: 60_000 })
+    const { visit, callsOf } = platform({ resolve: limited })
+    for (let machine = 0; machine < 100; machine++) {
+      expect(await visit("mallory", { machine: String(machine) })).toBe("ProviderRateLimited")
+    }
+    expect(callsOf("mallory")).toBe(3)
+    for (const tenant of tenants) expect(await visit(tenant)).toBe(200)
   })
 
   it("closes when a call succeeds", async () => {
@@ -188,6 +198,40 @@ describe("a circuit for the vendor", () => {
     const { visit, callsOf } = platform({ resolve: (machine) => new ProviderAuth(machineRef(machine)) })
     for (let machine = 0; machine < 100; machine++) await visit("mallory", { machine: String(machine) })
     expect(callsOf("mallory")).toBe(100)
+    expect(await visit("neighbour")).toBe(200)
+  })
+
+  it("is not kept open by an owner who has used up its calls", async () => {
+    let failing = false
+    const { visit, callsOf } = platform({
+      options: { callsPerMinute: 8 },
+      everywhere: (machine) => (failing ? new ProviderAuth(machineRef(machine)) : undefined),
+    })
+    for (let machine = 0; machine < 20; machine++) await visit("mallory", { machine: String(machine) })
+    expect(callsOf("mallory")).toBe(2)
+    failing = true
+    for (const tenant of tenants.slice(0, 3)) await visit(tenant)
+    failing = false
+    expect(await visit("neighbour")).toBe("ProviderAuth")
+    vi.advanceTimersByTime(10_001)
+    expect(await visit("mallory", { machine: "more" })).toBe("ProviderRateLimited")
+    expect(await visit("neighbour")).toBe(200)
+  })
+
+  it("is not kept open by an owner whose own machines are refused", async () => {
+    let failing = true
+    const { visit, callsOf } = platform({
+      everywhere: (machine) => (failing ? new ProviderAuth(machineRef(machine)) : undefined),
+      resolve: (machine) => new ProviderAuth(machineRef(machine)),
+    })
+    for (const tenant of tenants.slice(0, 3)) await visit(tenant)
+    failing = false
+    vi.advanceTimersByTime(10_001)
+    expect(await visit("mallory")).toBe("ProviderAuth")
+    expect(callsOf("mallory")).toBe(1)
+    vi.advanceTimersByTime(10_001)
+    expect(await visit("mallory")).toBe("ProviderAuth")
+    expect(callsOf("mallory")).toBe(1)
     expect(await visit("neighbour")).toBe(200)
   })
 

@@ -181,7 +181,7 @@ export const attacks: Readonly<Record<string, () => Promise<Cost>>> = {
     const { visit, attack } = platform({ resolve: (machine) => new ProviderAuth(machineRef(machine)) })
     return attack(1_000, () => visit("mallory"))
   },
-  "a machine that answers a stamped 421 for ever": () => {
+  "a machine that answers a stamped 421 forever": () => {
     const { visit, attack } = platform({ reply: { status: 421, error: "MACHINE_MISMATCH" } })
     return attack(1_000, () => visit("mallory"))
   },

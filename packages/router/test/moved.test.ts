@@ -49,7 +49,7 @@ describe("a machine that moved", () => {
     expect(sent.length).toBe(2)
   })
 
-  it("that answers 421 for ever costs ten look-ups past every cache, and one more a second", async () => {
+  it("that answers 421 forever costs ten look-ups past every cache, and one more a second", async () => {
     vi.useFakeTimers({ toFake: ["performance"] })
     onTestFinished(() => void vi.useRealTimers())
     let refreshes = 0

@@ -1,3 +1,5 @@
+import { makeDividedTable } from "@project-ingress/forward/internal"
+import type { DividedKey } from "@project-ingress/forward/internal"
 import type { ProviderError } from "../contract/errors.ts"
 
 /**
@@ -23,18 +25,18 @@ export interface MachinesEvent {
 /** What an event is about. */
 export type BackgroundWork = Pick<MachinesEvent, "provider" | "machine" | "operation">
 
-/** Turns the results of background work into events. */
+/**
+ * Turns the results of background work into events. `share`: of the machine's owner, by which what is failing is kept apart; what
+ * is forgotten, because there is too much of it, recovers without an event. Default: the provider, for work of its own.
+ */
 export interface BackgroundEvents {
-  readonly failed: (work: BackgroundWork, error: ProviderError) => void
-  readonly succeeded: (work: BackgroundWork) => void
+  readonly failed: (work: BackgroundWork, error: ProviderError, share?: string) => void
+  readonly succeeded: (work: BackgroundWork, share?: string) => void
   readonly isFailing: (work: BackgroundWork) => boolean
 }
 
-/** How many failing operations are kept; the oldest is forgotten first, and its recovery is then no event. */
-const MAX_ENTRIES = 10_000
-
 export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) | undefined): BackgroundEvents => {
-  const failing = new Set<string>()
+  const failing = makeDividedTable<true>()
 
   const emit = (event: MachinesEvent): void => {
     try {
@@ -45,19 +47,23 @@ export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) |
   }
 
   return {
-    isFailing: (work) => failing.has(keyOf(work)),
-    failed: (work, error) => {
-      const key = keyOf(work)
-      if (failing.has(key)) return
-      if (failing.size >= MAX_ENTRIES) failing.delete(failing.values().next().value!)
-      failing.add(key)
+    isFailing: (work) => failing.get(entryOf(work)) === true,
+    failed: (work, error, share) => {
+      const entry = entryOf(work, share)
+      if (failing.get(entry) === true) return
+      failing.set(entry, true)
       emit({ type: "provider", ...work, state: "failing", error: error._tag, reason: error.message })
     },
-    succeeded: (work) => {
-      if (failing.delete(keyOf(work))) emit({ type: "provider", ...work, state: "recovered" })
+    succeeded: (work, share) => {
+      const entry = entryOf(work, share)
+      if (failing.get(entry) === undefined) return
+      failing.delete(entry)
+      emit({ type: "provider", ...work, state: "recovered" })
     },
   }
 }
 
-const keyOf = ({ provider, machine, operation }: BackgroundWork): string =>
-  JSON.stringify([provider, machine, operation])
+const entryOf = ({ provider, machine, operation }: BackgroundWork, share = `provider ${provider}`): DividedKey => ({
+  share,
+  key: JSON.stringify([provider, machine, operation]),
+})

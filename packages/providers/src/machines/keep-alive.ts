@@ -34,7 +34,7 @@ export const makeKeepAlive = (options: {
   /** When each machine was last reported, by `monotonicNow`. Plain data: requests share it. */
   const reportedAt = makeDividedTable<number>()
 
-  const report = ({ provider, machine }: Destination, entry: DividedKey): Promise<void> | undefined => {
+  const report = ({ provider, machine, share }: Destination, entry: DividedKey): Promise<void> | undefined => {
     const now = monotonicNow()
     if (now - (reportedAt.get(entry) ?? -Infinity) < INTERVAL_MS) return undefined
     reportedAt.set(entry, now)
@@ -42,8 +42,8 @@ export const makeKeepAlive = (options: {
     return withTimeout(timeoutMs, new AbortController().signal, (signal) =>
       provider.keepAlive!(machine, { signal }),
     ).then(
-      () => events.succeeded(work),
-      (cause: unknown) => events.failed(work, providerError(cause, machine)),
+      () => events.succeeded(work, share),
+      (cause: unknown) => events.failed(work, providerError(cause, machine), share),
     )
   }
 

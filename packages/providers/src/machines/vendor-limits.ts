@@ -16,7 +16,7 @@ export interface VendorLimits {
   readonly settled: (to: Destination, error: ProviderError | undefined) => void
 }
 
-/** How many machines (429) or owners (401) must be refused in a row: fewer may be refused for a reason of their own. */
+/** How many owners, or machines of one, must be refused in a row: fewer may be refused for a reason of their own. */
 const MIN_REFUSED = 3
 /** How long one call may find out whether a circuit can close, in ms, before another one may. */
 const TRIAL_MS = 5_000
@@ -40,15 +40,18 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
     take: (to) => {
       const { type } = to.provider
       const circuit = circuits.get(type)
-      const now = monotonicNow()
-      if (circuit?.open !== undefined) {
-        const leftMs = circuit.open.until - now
-        if (leftMs > 0) return refusalOf(circuit.open.tag, to, leftMs)
-        circuit.open = { ...circuit.open, until: now + TRIAL_MS }
+      const open = circuit?.open ?? circuit?.limited.get(to.share)?.open
+      if (open !== undefined) {
+        // Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
+        const leftMs = open.until + (open.failedTrials.has(to.share) ? TRIAL_MS : 0) - monotonicNow()
+        if (leftMs > 0) return refusalOf(open.tag, to, leftMs)
       }
-      // The owner's first: whoever calls too often then uses up nothing of the others.
-      if (ofOwner.take({ share: to.share, key: type }) && ofAll.take({ share: type, key: type })) return undefined
-      return refusalOf("ProviderRateLimited", to, 1_000)
+      // The owner's first: whoever calls too often then uses up nothing of the others, and no trial either.
+      if (!ofOwner.take({ share: to.share, key: type }) || !ofAll.take({ share: type, key: type })) {
+        return refusalOf("ProviderRateLimited", to, 1_000)
+      }
+      if (open !== undefined) open.until = monotonicNow() + TRIAL_MS
+      return undefined
     },
     settled: (to, error) => {
       const { type } = to.provider
@@ -58,22 +61,43 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
         circuits.delete(type)
         return
       }
-      const circuit = circuits.get(type) ?? { refused: new Set<string>(), open: undefined }
+      const circuit = circuits.get(type) ?? { refused: new Set(), open: undefined, limited: new Map() }
       circuits.set(type, circuit)
+      const until = monotonicNow() + keptMs(error)
       // A vendor limits one machine as well, and an owner's records may name machines that are not ours.
-      circuit.refused.add(`${error._tag} ${error._tag === "ProviderAuth" ? to.share : machineKey(to)}`)
+      circuit.refused.add(`${error._tag} ${to.share}`)
       const sameReason = [...circuit.refused].filter((entry) => entry.startsWith(error._tag)).length
-      if (circuit.open === undefined && sameReason < MIN_REFUSED) return
-      circuit.open = { tag: error._tag, until: monotonicNow() + keptMs(error) }
-      circuit.refused.clear()
+      if (circuit.open !== undefined || sameReason >= MIN_REFUSED) {
+        const failedTrials = circuit.open?.failedTrials.add(to.share) ?? new Set<string>()
+        circuit.open = { tag: error._tag, until, failedTrials }
+        circuit.refused.clear()
+      } else if (error._tag === "ProviderRateLimited") {
+        const limited = circuit.limited.get(to.share) ?? { machines: new Set(), open: undefined }
+        circuit.limited.set(to.share, limited)
+        if (limited.machines.size < MIN_REFUSED) limited.machines.add(machineKey(to))
+        if (limited.machines.size < MIN_REFUSED) return
+        limited.open = { tag: error._tag, until, failedTrials: new Set() }
+      }
     },
   }
 }
 
 /** What is known of one provider's refusals since its last success. */
 interface Circuit {
+  /** Reasons and shares. */
   readonly refused: Set<string>
-  open: { readonly tag: (ProviderAuth | ProviderRateLimited)["_tag"]; readonly until: number } | undefined
+  /** For all owners. */
+  open: Open | undefined
+  /** For one owner: its machines whose calls the vendor limited. */
+  readonly limited: Map<string, { readonly machines: Set<string>; open: Open | undefined }>
+}
+
+/** No call is made before `until`; then one, and the next one after its result or `TRIAL_MS`. */
+interface Open {
+  readonly tag: (ProviderAuth | ProviderRateLimited)["_tag"]
+  until: number
+  /** The shares whose calls failed since it opened; about one for each time that it was open. */
+  readonly failedTrials: Set<string>
 }
 
 const refusalOf = (

@@ -83,11 +83,11 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
     const work = { provider: type, machine: externalId, operation: "start" } as const
     try {
       await wake(to)
-      events.succeeded(work)
+      events.succeeded(work, to.share)
     } catch (cause) {
       const error = providerError(cause, to.machine)
       client.startFailed(to, error)
-      events.failed(work, error)
+      events.failed(work, error, to.share)
       throw cause
     }
   }
