@@ -33,10 +33,11 @@ export const providerPages: CodePages = {
   },
   MACHINE_MISMATCH: {
     cause:
-      "Another machine's proxy responded at the address of this one, because providers give addresses to other machines when one stops. The router resolves the address again and sends the request once more; here that did not help. From a machine proxy itself (421): the ticket is for another machine.",
+      "Another machine's proxy responded at the address of this one, because providers give addresses to other machines when one stops, or whoever is there has another TLS key than the one pinned in the record. The router resolves the address again and sends the request once more; here that did not help. From a machine proxy itself (421): the ticket is for another machine.",
     fix: [
       "Wait a second: the next request resolves the address again.",
       "If it stays so, `INGRESS_MACHINE` of the machine is not the `id` of the machine in the record. Both must be the same.",
+      "With `pin` in the record, it must be what `project-ingress-machine-proxy pin` prints in the machine. It changes when the machine gets a new key.",
     ],
     command: "docker exec 4f98c0ffee21 printenv INGRESS_MACHINE # must be the machine's id in the record",
   },
@@ -64,6 +65,8 @@ export const providerPages: CodePages = {
     fix: [
       "Look at the `reason` of the router's event of the request, by its id: `ECONNREFUSED`, `ADDRESS_NOT_ALLOWED`, `HTTP 502 without the stamp of the machine's proxy` …",
       "`ADDRESS_NOT_ALLOWED`: the address is private; list its network in `allowCidrs` of the provider.",
+      "`PIN_NOT_SUPPORTED`: the record has a `pin`, which only `serveNode`, and `router.fetch` on Node, can check.",
+      "`EPROTO` or `ERR_SSL_…`: the record has a `pin`, but the machine proxy there does not speak TLS (`INGRESS_TLS_KEY_FILE`).",
       "Without a stamp: the address leads to another server, or the image runs no machine proxy.",
       "Check from the router's host that the machine proxy responds to its health check.",
     ],

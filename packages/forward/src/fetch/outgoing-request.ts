@@ -146,7 +146,7 @@ export const checkHost = ({ origin, addresses }: Pick<OutgoingRequest, "origin" 
 /** Throws for a request with a pin, on runtimes whose client shows nobody the peer's key, and to a function. */
 export const refusePin = ({ pin }: Pick<OutgoingRequest, "pin">): void => {
   if (pin === undefined) return
-  const cause = new Error("a pinned key cannot be checked here; `serveNode` checks it on Node, Bun and Deno")
+  const cause = new Error("no key can be checked here")
   throw new SendFailure("unsupported", "no", Object.assign(cause, { code: PIN_NOT_SUPPORTED }))
 }
 

@@ -62,7 +62,7 @@ const listen = async (identity?: typeof localhost): Promise<Peer> => {
   return peer
 }
 
-const to = (peer: Peer, more: Partial<UpstreamAddress> = {}): UpstreamAddress => ({
+const to = (peer: Pick<Peer, "port">, more: Partial<UpstreamAddress> = {}): UpstreamAddress => ({
   pool: "a",
   host: "127.0.0.1",
   port: peer.port,
@@ -129,6 +129,27 @@ describe("an upstream address with a pin", () => {
     expect(other.connections).toBe(1)
     expect(peer.read + other.read).toBe("")
   })
+
+  it("gives no response of the owner of another key, however early it comes", async () => {
+    const tls = createServer(expired, (socket) => {
+      socket.on("error", () => {})
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
+    })
+    tls.on("tlsClientError", () => {})
+    await new Promise<void>((resolve) => tls.listen(0, "127.0.0.1", resolve))
+    closing.push(() => tls.close())
+    const { send } = await front(to({ port: (tls.address() as AddressInfo).port }))
+    expect(await send()).toMatchObject(mismatch)
+  })
+
+  it.each(["resetAndDestroy", "end"] as const)(
+    "is not connected to, and nothing is sent, by a handshake's %s",
+    async (end) => {
+      const { port } = await h.listenApp((raw) => raw.socket.once("data", () => void raw.socket[end]()))
+      const { send } = await front(to({ port }))
+      expect(await send()).toMatchObject({ error: { tag: "UpstreamFailed", sent: "no" } })
+    },
+  )
 
   it("sends nothing that a peer without TLS could read, whatever else the address says", async () => {
     for (const more of [{}, { tls: {} }]) {

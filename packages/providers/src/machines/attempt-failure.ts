@@ -162,11 +162,8 @@ export const toProviderError = (
   const code = failureCode(failed.failure)
   if (code === PIN_MISMATCH) return new MachineMismatch({ ...ref, cause })
   if (code === PIN_NOT_SUPPORTED) {
-    return new ProviderUnavailable({
-      ...ref,
-      cause,
-      reason: "its key is pinned, which this runtime's fetch cannot check",
-    })
+    const reason = "its key is pinned, which this runtime's fetch cannot check"
+    return new ProviderUnavailable({ ...ref, cause, reason })
   }
   if (kind === "timeout" && sent === "maybe") return new UpstreamTimeout({ ...ref, cause })
   // Every attempt was refused, or cut off before a response by a machine that is running: nothing listens at its address.

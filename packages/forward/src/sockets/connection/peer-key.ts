@@ -6,7 +6,7 @@ import { PIN_MISMATCH } from "../../public-key-pin.ts"
  * The pin of a public key, for `Endpoint.pin` of a machine and curl's `--pinnedpubkey`: `sha256//` and the base64 of the SHA-256 of
  * its SubjectPublicKeyInfo (RFC 7469 §2.4). Takes a key, or the PEM text of a public key, of its private key or of a certificate.
  *
- * @throws for a text that is none of these, or a private key that is encrypted
+ * @throws for any other text, and for a private key that is encrypted
  */
 export const publicKeyPin = (key: KeyObject | string): string => {
   const publicKey = key instanceof KeyObject && key.type === "public" ? key : createPublicKey(key)

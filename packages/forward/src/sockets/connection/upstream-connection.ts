@@ -118,6 +118,11 @@ export class UpstreamConnection implements HasDeadline {
     })
     socket.on("end", () => {
       if (socket !== this.socket) return
+      if (!this.connected) {
+        // In the handshake of TLS: no request was sent, so this is not the end of its response.
+        this.destroy(Object.assign(new Error("closed in the handshake"), { code: "ECONNRESET" }))
+        return
+      }
       if (this.#broken) {
         this.destroy()
         return
