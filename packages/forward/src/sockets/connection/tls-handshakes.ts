@@ -12,12 +12,15 @@ type Next = (socket: Socket, client: ProxiedClient | undefined) => void
  * PROXY header named.
  */
 export const tlsHandshakes = (context: EngineContext, server: Server, next: Next) => {
-  // A TLS socket does not say which socket it was made of, but both have the addresses of their connection.
-  const pending = new Map<string, Handshake>()
+  // A TLS socket does not say in public which socket it was made of, but both have the addresses of their connection. Those of all
+  // connections to a UNIX socket are one: only Node's own `_parent` tells them apart, and any of them names nobody else.
+  const pending = new Map<string, Handshake[]>()
   server.on("secureConnection", (socket) => {
-    const handshake = pending.get(keyOf(socket))
+    const alike = pending.get(keyOf(socket))
     // Another listener's.
-    if (handshake === undefined) return
+    if (alike === undefined) return
+    const { _parent } = socket as { readonly _parent?: unknown }
+    const handshake = alike.find((each) => each.socket === _parent) ?? alike[0]!
     next(socket, handshake.client)
     handshake.leave()
   })
@@ -25,12 +28,14 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
     const key = keyOf(socket)
     const leave = (): void => {
       socket.off("close", leave)
-      pending.delete(key)
+      const others = pending.get(key)?.filter((each) => each !== handshake) ?? []
+      if (others.length === 0) pending.delete(key)
+      else pending.set(key, others)
       removeConnection(context, handshake)
     }
     const end = () => socket.destroy()
-    const handshake: Handshake = { client, leave, drain: end, goAway: end }
-    pending.set(key, handshake)
+    const handshake: Handshake = { socket, client, leave, drain: end, goAway: end }
+    pending.set(key, [...(pending.get(key) ?? []), handshake])
     context.open.add(handshake)
     socket.on("error", () => undefined)
     socket.on("close", leave)
@@ -40,6 +45,7 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
 
 /** A TLS handshake that has not ended; its server has a time-out for it. */
 interface Handshake extends OpenConnection {
+  readonly socket: Socket
   readonly client: ProxiedClient | undefined
   readonly leave: () => void
 }
