@@ -1,4 +1,4 @@
-import { errorResponse, forwardErrors, headerValue, responseFormat } from "@project-ingress/forward"
+import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
 import type {
   ErrorRow,
   ErrorSubject,
@@ -156,8 +156,8 @@ const rowOf = (error: RouterError): ErrorRow => {
 
 const rows = { ...providerErrors, ...routerErrors }
 
-/** The tags of all failures but those of policies. */
-export const errorTags: readonly string[] = [...new Set([...Object.keys(rows), ...Object.keys(forwardErrors)])]
+/** The tags of the failures of routers and providers; engines and policies have more. */
+export const errorTags: readonly string[] = Object.keys(rows)
 
 /** RFC 9110 §10.2.3: whole seconds, so at least one; at most a day. */
 const retryAfter = (ms: number | undefined): { readonly retryAfter?: number } =>

@@ -91,7 +91,7 @@ const checkPolicy = (policy: unknown, at: string): void => {
 const isErrorResponses = (value: unknown): string | undefined => {
   const isMap = typeof value === "object" && value !== null && !Array.isArray(value)
   if (!isMap || !Object.values(value).every((each) => typeof each === "function")) return "an object of functions"
-  // Errors of policies have tags of their own, so only what is nearly one of ours is a mistake.
+  // Policies and engines have tags of their own, so only what is nearly one of ours is a mistake.
   const meant = Object.keys(value).map((tag) => (errorTags.includes(tag) ? undefined : nearest(tag, errorTags, 2)))
   const at = meant.findIndex((tag) => tag !== undefined)
   return at === -1 ? undefined : `by the tags of errors: ${meant[at]}, not ${Object.keys(value)[at]!.slice(0, 64)}`

@@ -1,4 +1,5 @@
 /** Error responses that a platform replaces by tag. */
+import { forwardErrors } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { AccessDenied } from "../src/router.ts"
 import type { ErrorResponses, FailedRequest } from "../src/router.ts"
@@ -117,6 +118,11 @@ describe("to what a machine's proxy generated", () => {
     })
     expect(await cancelled).toBe("cancelled")
   })
+})
+
+it("may be given for every tag of an engine, and for those of policies", () => {
+  const tags = [...Object.keys(forwardErrors), "AccessDenied", "LoginRequired", "QuotaExceeded"]
+  expect(() => setup({ errorResponses: Object.fromEntries(tags.map((tag) => [tag, () => undefined])) })).not.toThrow()
 })
 
 it("a service that a project does not have is named as that, and the others are not", async () => {
