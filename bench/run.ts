@@ -1,12 +1,11 @@
 // pnpm bench: the machine proxy beside its peers, round by round. See README.md for the method.
 import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
-import type { AddressInfo } from "node:net"
 import { cpus, loadavg, release, tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { generateTicketKeys, signTicket } from "../packages/forward/src/forward.ts"
+import { freePort } from "../test/free-port.ts"
 import { measureChain } from "./chain.ts"
 import type { Start } from "./chain.ts"
 import { holdSockets, probe, wrkVersion } from "./load.ts"
@@ -71,15 +70,6 @@ const folder = (prefix: string): string => {
 }
 const directory = folder(join(tmpdir(), "project-ingress-bench-"))
 stopAllAtExit(() => rmSync(directory, { recursive: true, force: true }))
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 const files = openFiles()
 const machine = "mach_bench"

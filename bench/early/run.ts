@@ -1,12 +1,11 @@
 // pnpm bench:early: how often a client reads the response of an app that refuses its upload and closes. See ../README.md.
 import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
-import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { generateTicketKeys, signTicket } from "../../packages/forward/src/forward.ts"
+import { freePort } from "../../test/free-port.ts"
 import type { Command } from "../peer.ts"
 import { isInstalled } from "../peers.ts"
 import { listening, start, stopAllAtExit } from "../processes.ts"
@@ -19,14 +18,6 @@ const tries = Number(values.tries)
 if (!Number.isInteger(tries) || tries < 1) throw new RangeError(`--tries: an integer from 1 up, got ${values.tries}`)
 // Not Node: its sockets lose the response themselves when a write fails.
 if (!isInstalled("curl")) throw new Error("curl is needed, as the client: apt-get install curl")
-
-const freePort = async (): Promise<number> => {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 const folder = mkdtempSync(join(tmpdir(), "early-"))
 stopAllAtExit(() => rmSync(folder, { recursive: true, force: true }))

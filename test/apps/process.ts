@@ -1,11 +1,10 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm } from "node:fs/promises"
-import { createServer } from "node:net"
-import type { AddressInfo } from "node:net"
 import { request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { freePort } from "../free-port.ts"
 
 /** A program that listens on a port of localhost. */
 export interface RunningProcess {
@@ -26,16 +25,6 @@ export interface Command {
   readonly port?: number
   /** What it is asked until it responds, whatever the status. Default `/`. */
   readonly path?: string
-}
-
-/** A port that nobody listens on. */
-export const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
 }
 
 /** Starts a server and waits until it responds. Rejects with its output when it ends before. */

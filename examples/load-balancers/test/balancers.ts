@@ -1,9 +1,9 @@
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync, writeFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
-import type { AddressInfo } from "node:net"
+import { connect } from "node:net"
 import { join } from "node:path"
+import { freePort } from "../../../test/free-port.ts"
 
 /** A balancer: its command, and how its configuration of this folder is made to listen and to send elsewhere. */
 export interface Balancer {
@@ -81,12 +81,3 @@ const accepts = (port: number): Promise<boolean> =>
     })
     socket.on("error", () => resolve(false))
   })
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}

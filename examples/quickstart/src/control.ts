@@ -78,7 +78,12 @@ export const control =
   (request: Request): Response => {
     const url = new URL(request.url)
     // Another name that leads here is an attack with DNS.
-    if (url.hostname !== "localhost" && url.hostname !== "127.0.0.1") return text(404, "no such host")
+    if (url.hostname !== "localhost" && url.hostname !== "127.0.0.1") {
+      return text(
+        404,
+        `${url.hostname} is no project's name here: the projects are listed at http://localhost:${url.port}/`,
+      )
+    }
     const demo = current()
     if (demo === undefined) return text(503, "the machines are starting")
     const { projects, machines, why } = demo

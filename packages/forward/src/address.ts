@@ -173,12 +173,12 @@ const parseCidr = (option: string, cidr: unknown): Range => {
     const most = network?.kind() === "ipv4" ? 32 : 128
     if (network !== undefined && rest.length === 0 && /^\d{1,3}$/.test(bits ?? "") && Number(bits) <= most) {
       if (!(network instanceof ipaddr.IPv6) || !network.isIPv4MappedAddress()) {
-        const first = firstOf(network!, Number(bits))
-        if (first.toString() === network!.toString()) return [network!, Number(bits)]
+        const first = firstOf(network, Number(bits))
+        if (first.toString() === network.toString()) return [network, Number(bits)]
         // One address, or the whole range? Whoever wrote it knows, and only one of the two is safe.
         const whole = `${first.toString()}/${bits}`
         throw new TypeError(
-          `${option}: ${shown(cidr)} has bits set beyond /${bits}: the range is ${whole}, the address ${network!.toString()}/${most}`,
+          `${option}: ${shown(cidr)} has bits set beyond /${bits}: the range is ${whole}, the address ${network.toString()}/${most}`,
         )
       }
     }

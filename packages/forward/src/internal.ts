@@ -1,8 +1,9 @@
 /** What only the packages of this project need from each other. No promise is made about it: not part of the public API. */
-export { accept, checkOptions, kindOf } from "./options.ts"
+export { accept, checkOptions, kindOf, nearest } from "./options.ts"
 export type { CheckOptionsSettings, OptionCheck } from "./options.ts"
 export type { AddressRule } from "./address.ts"
 export { addressChecker, canonicalAddress, cidrMatcher, clientNetwork, hostChecker, literalOf, nameMatcher } from "./address.ts"
+export { clientFields, publicPort } from "./client-fields.ts"
 export { validateSigningKey, validateVerificationKey } from "./ticket-keys.ts"
 export { setsCookie, withoutCookies } from "./edge-cookies.ts"
 export { connectionFields, isIdentityField } from "./header-rules.ts"

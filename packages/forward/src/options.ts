@@ -104,12 +104,15 @@ const isObject = (value: unknown): boolean => typeof value === "object" && value
 const range = (from: number, to: number): string =>
   to >= Number.MAX_SAFE_INTEGER ? `from ${from} up` : `from ${from} to ${to}`
 
-/** The name that was probably meant: one that begins alike, else the nearest, when no more than about a third is different. */
-const nearest = (name: string, names: readonly string[]): string | undefined => {
+/**
+ * The name that was probably meant: one that begins alike, else the nearest, when no more than about a third is different. `most`:
+ * the nearest with no more letters different, where any other name is good as well.
+ */
+export const nearest = (name: string, names: readonly string[], most?: number): string | undefined => {
   const longer = names.filter((each) => name.length > 2 && each.toLowerCase().startsWith(name.toLowerCase()))
-  if (longer.length === 1) return longer[0]
+  if (most === undefined && longer.length === 1) return longer[0]
   let best: string | undefined
-  let least = Math.ceil(name.length / 3) + 1
+  let least = (most ?? Math.ceil(name.length / 3)) + 1
   for (const each of names) {
     const between = distance(name.toLowerCase(), each.toLowerCase())
     if (between < least) [best, least] = [each, between]

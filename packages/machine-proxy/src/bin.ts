@@ -45,7 +45,7 @@ const runProxy = (args: readonly string[]): void => {
       options: { insecure: { type: "boolean" }, help: { type: "boolean" }, version: { type: "boolean" } },
     }).values
   } catch (error) {
-    return refuse((error as Error).message)
+    return refuse(`${(error as Error).message}. Settings are environment variables, as PORT=9000: see --help`)
   }
   if (flags.help === true) return void process.stdout.write(help())
   if (flags.version === true) return void process.stdout.write(`${version()}\n`)

@@ -1,5 +1,5 @@
 import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
-import type { GeneratedResponse, HopHeaderNames } from "@project-ingress/forward"
+import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import { healthResponse, isRequestId, nextRequestId } from "@project-ingress/forward/internal"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { machineProxyErrors } from "./error-rows.ts"
@@ -11,6 +11,8 @@ export interface Particulars {
   readonly trusted: boolean
   /** The port that was asked for. */
   readonly port?: number | undefined
+  /** What says how a response is to look, of a request that could not be read. */
+  readonly unread?: HeaderList
 }
 
 /** The responses that the proxy makes itself, each with the stamp. */
@@ -40,11 +42,10 @@ export const generatedResponses = (settings: GeneratedResponseSettings): Generat
     return id !== undefined && isRequestId(id) ? id : undefined
   }
   return {
-    failure: (tag, request, { trusted, port }) =>
+    failure: (tag, request, { trusted, port, unread = [] }) =>
       errorResponse(machineProxyErrors[tag], {
         ...settings,
-        // Of what could not be read as a request nobody knows what it asks for.
-        format: request && responseFormat((lowerName) => headerValue(request.head.headers, lowerName)),
+        format: responseFormat((lowerName) => headerValue(request?.head.headers ?? unread, lowerName)),
         subject: { port },
         requestId: (trusted && request && routersId(request)) || (request?.id ?? nextRequestId()),
         ...(request === undefined ? {} : { method: request.head.method }),

@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { defaultHeaderNames, requestHeaders, ticketVerifier } from "@project-ingress/forward"
+import { defaultHeaderNames, headerValue, requestHeaders, ticketVerifier } from "@project-ingress/forward"
 import type { ResponseHop, TicketRefusal } from "@project-ingress/forward"
-import { pseudonyms } from "@project-ingress/forward/internal"
+import { canonicalAddress, clientFields, isAuthority, pseudonyms } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Decision, Engine, IncomingRequest } from "@project-ingress/forward/sockets"
-import { forwardedAuthority, forwardedFields } from "./client-identity.ts"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
 import { generatedResponses } from "./generated-responses.ts"
 import { hopFieldsReader } from "./hop-fields.ts"
@@ -105,14 +104,13 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
         host:
           host === "localhost"
             ? app.authority
-            : // The router knows the public name with its port, the target header without.
-              ((trusted ? forwardedAuthority(head.headers) : undefined) ?? target.hostname ?? app.authority),
+            : ((trusted ? forwardedHost(request) : undefined) ?? target.hostname ?? app.authority),
         pseudonym: pseudonyms.machineProxy,
         trusted,
         upgrade: head.upgrade,
         expect: head.expect,
         trailers: true,
-        add: trusted ? [via, head.host] : [via, head.host, ...forwardedFields(request, target.hostname ?? head.host)],
+        add: trusted ? [via, head.host] : [via, head.host, ...clientOf(request, target.hostname ?? head.host)],
       }),
       response: head.upgrade && onUpgrade !== undefined ? upgradeResponse : response,
     }
@@ -121,10 +119,11 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const engine = createEngine({
     onRequest,
     // Only what has a valid ticket, or needs none, is sent on.
-    failure: (tag, request, directive) =>
+    failure: (tag, request, directive, unread) =>
       failure(tag, request, {
         trusted: directive !== undefined && verify !== undefined,
         port: directive?.origin.port,
+        unread,
       }),
     headerNames,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -132,6 +131,16 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   })
   return engine
 }
+
+/** The public name with its port, which the target header does not have; a sender with a ticket may say it. */
+const forwardedHost = ({ head }: IncomingRequest): string | undefined => {
+  const host = headerValue(head.headers, "x-forwarded-host")
+  return host !== undefined && isAuthority(host) ? host : undefined
+}
+
+/** Who asked, from the connection alone: for a sender that has not proven to be the router. */
+const clientOf = ({ encrypted, remoteAddress }: IncomingRequest, host: string): string[] =>
+  clientFields({ host, scheme: encrypted ? "https" : "http", clientAddress: canonicalAddress(remoteAddress) }, "all")
 
 const ticketVerifierOf = (keys: MachineProxyOptions["keys"], machine: string) => {
   if (keys === "insecure") return undefined

@@ -48,7 +48,8 @@ export const serve = (name: string, config: Config): void => {
     if (server.listening) {
       log("error", "listener", { cause: error.message })
     } else {
-      const why = error.code === "EADDRINUSE" ? "the port is in use" : error.message
+      const taken = "the port is in use: set PORT to another one, or to 0 for any free one"
+      const why = error.code === "EADDRINUSE" ? taken : error.message
       process.stderr.write(`${name}: cannot listen on ${config.host} port ${config.port}: ${why}\n`)
       process.exitCode = 1
     }

@@ -73,13 +73,19 @@ describe("the command", () => {
     expect(version.out).toMatch(/^\d+\.\d+\.\d+/)
   })
 
+  it("says where the port is set, to whom it may concern who tries a flag", async () => {
+    const running = start(keys, ["--port", "9000"])
+    expect((await running.exited)[0]).toBe(2)
+    expect(running.err).toMatch(/'--port'.* Settings are environment variables, as PORT=9000: see --help/)
+  })
+
   it("reports in one line that its port is in use, and exits 1", async () => {
     const server = net.createServer()
     const port = await listen(server)
     const running = start({ ...keys, HOST: "127.0.0.1", PORT: String(port) })
     expect((await running.exited)[0]).toBe(1)
     expect(running.err.trim()).toBe(
-      `project-ingress-machine-proxy: cannot listen on 127.0.0.1 port ${port}: the port is in use`,
+      `project-ingress-machine-proxy: cannot listen on 127.0.0.1 port ${port}: the port is in use: set PORT to another one, or to 0 for any free one`,
     )
     server.close()
   })

@@ -328,7 +328,8 @@ describe("the app", () => {
       "x-forwarded-for": "127.0.0.1",
       "x-forwarded-host": "app.example.com",
       "x-forwarded-proto": "http",
-      forwarded: 'for=127.0.0.1;host="app.example.com";proto=http',
+      "x-forwarded-port": "80",
+      forwarded: "for=127.0.0.1;host=app.example.com;proto=http",
     })
     for (const name of ["x-real-ip", "x_forwarded_for", "authorization", "x-iterate-user"]) {
       expect(received).not.toHaveProperty(name)

@@ -5,7 +5,8 @@ import type { Endpoint, MachineProvider } from "../src/contract/machine-provider
  * addresses. Runs in every runtime.
  */
 export const at = (provider: MachineProvider, places: Readonly<Record<string, string>>): MachineProvider => {
-  const here = ({ addresses: _, ...endpoint }: Endpoint): Endpoint => {
+  const here = (given: Endpoint): Endpoint => {
+    const { addresses: _, ...endpoint } = given
     const origin = places[endpoint.origin]
     if (origin === undefined) throw new Error(`there is no fake of ${endpoint.origin}`)
     return { ...endpoint, origin }

@@ -2,6 +2,7 @@ import { once } from "node:events"
 import { connect, createServer } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
+import { freePort } from "../../../test/free-port.ts"
 import { startMachine } from "../src/testing.ts"
 import type { ProcessMachine, ProcessMachineOptions } from "../src/testing.ts"
 import { run, runners } from "./runtimes.ts"
@@ -36,15 +37,6 @@ const isOpen = async (port: number): Promise<boolean> => {
   } finally {
     socket.destroy()
   }
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
 }
 
 describe("a machine of this process", () => {

@@ -11,7 +11,7 @@ import { validGeneratedResponse } from "@project-ingress/forward/internal"
 import { parse, portOf } from "@project-ingress/hostname"
 import type { Grammar } from "@project-ingress/hostname"
 import { providerErrors } from "@project-ingress/providers/internal"
-import { routerErrors } from "./error-rows.ts"
+import { routerErrors, serviceNotFound } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
 import { pseudonym } from "./hop/loop.ts"
 import { PolicyError } from "./policies/policy-error.ts"
@@ -41,7 +41,7 @@ export type ErrorResponses = Readonly<
 
 /** The part of a request that its error response depends on. */
 export interface AskedRequest extends Pick<VisitorRequest, "method" | "host"> {
-  /** Absent if the request could not be read: then the response is JSON. */
+  /** Of a request that could not be read, what says how a response is to look. Absent: plain text. */
   readonly headers?: HeaderList
   readonly requestId: string
 }
@@ -82,7 +82,7 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
   const { grammar, headerNames, errorResponses = {}, errorDocs } = settings
 
   const describe = ({ host, headers, requestId }: AskedRequest, port?: number): FailedRequest => {
-    const format = headers === undefined ? "json" : responseFormat((lowerName) => headerValue(headers, lowerName))
+    const format = responseFormat((lowerName) => headers && headerValue(headers, lowerName))
     return { format, page: format === "page", requestId, subject: subjectOf(grammar, host, port) }
   }
 
@@ -150,10 +150,14 @@ const rowOf = (error: RouterError): ErrorRow => {
   if (error instanceof PolicyError) return error.row
   if (error._tag === "ProviderUnavailable" && error.timedOut) return providerErrors.ProviderTimeout
   if (error._tag === "RouteInvalid" && error.problem.code === "NOT_SUPPORTED") return routerErrors.RouteNotSupported
+  if (error._tag === "RouteNotFound" && error.service !== undefined) return serviceNotFound
   return rows[error._tag]
 }
 
 const rows = { ...providerErrors, ...routerErrors }
+
+/** The tags of the failures of routers and providers; engines and policies have more. */
+export const errorTags: readonly string[] = Object.keys(rows)
 
 /** RFC 9110 §10.2.3: whole seconds, so at least one; at most a day. */
 const retryAfter = (ms: number | undefined): { readonly retryAfter?: number } =>

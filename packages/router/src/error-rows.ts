@@ -83,3 +83,11 @@ export const routerErrors = {
   ),
   ProxyFailed: upstreamErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>
+
+/** `RouteNotFound` for who may see the project: its name is right, and the service's is not. Which others there are is not said. */
+export const serviceNotFound = errorRow(
+  404,
+  "ROUTE_NOT_FOUND",
+  "destination_not_found",
+  "There is no service at {hostname}: {project} has none of this name. Check the address for typing errors.",
+)

@@ -9,9 +9,12 @@ export class RouteNotFound extends Error {
   readonly _tag = "RouteNotFound"
   override readonly name = "RouteNotFound"
   readonly key: RouteKey
+  /** What the hostname calls a service of the route, which has none of this name. */
+  readonly service: string | undefined
   constructor(fields: { readonly key: RouteKey; readonly service?: string }) {
     super(`no route for ${fields.key}${fields.service === undefined ? "" : ` has a service ${fields.service}`}`)
     this.key = fields.key
+    this.service = fields.service
   }
 }
 

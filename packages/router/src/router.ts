@@ -6,11 +6,13 @@ import {
   accept,
   checkOptions,
   isThenable,
+  nearest,
   validErrorDocs,
   validHeaderNames,
   validateSigningKey,
 } from "@project-ingress/forward/internal"
 import { machinesOptionChecks } from "@project-ingress/providers/internal"
+import { errorTags } from "./error-response.ts"
 import { isCookieIsolation } from "./hop/cookie-isolation.ts"
 import { isFilterOption } from "./hop/filtered-fields.ts"
 import { fetchHandler } from "./hosts/fetch.ts"
@@ -96,9 +98,11 @@ const checkPolicy = (policy: unknown, at: string): void => {
 
 const isErrorResponses = (value: unknown): string | undefined => {
   const isMap = typeof value === "object" && value !== null && !Array.isArray(value)
-  return isMap && Object.values(value).every((each) => typeof each === "function")
-    ? undefined
-    : "an object of functions"
+  if (!isMap || !Object.values(value).every((each) => typeof each === "function")) return "an object of functions"
+  // Policies and engines have tags of their own, so only what is nearly one of ours is a mistake.
+  const meant = Object.keys(value).map((tag) => (errorTags.includes(tag) ? undefined : nearest(tag, errorTags, 2)))
+  const at = meant.findIndex((tag) => tag !== undefined)
+  return at === -1 ? undefined : `by the tags of errors: ${meant[at]}, not ${Object.keys(value)[at]!.slice(0, 64)}`
 }
 
 // The router gives these itself.

@@ -1,8 +1,9 @@
 /** Error responses that a platform replaces by tag. */
+import { forwardErrors } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { AccessDenied } from "../src/router.ts"
 import type { ErrorResponses, FailedRequest } from "../src/router.ts"
-import { setup, stamped } from "./fakes.ts"
+import { machine, setup, stamped } from "./fakes.ts"
 
 const ask = async (
   options: Parameters<typeof setup>[0],
@@ -117,4 +118,26 @@ describe("to what a machine's proxy generated", () => {
     })
     expect(await cancelled).toBe("cancelled")
   })
+})
+
+it("may be given for every tag of an engine, and for those of policies", () => {
+  const tags = [...Object.keys(forwardErrors), "AccessDenied", "LoginRequired", "QuotaExceeded"]
+  expect(() => setup({ errorResponses: Object.fromEntries(tags.map((tag) => [tag, () => undefined])) })).not.toThrow()
+})
+
+it("a service that a project does not have is named as that, and the others are not", async () => {
+  const { router, routes } = setup()
+  routes.attach("p:misha", { machine: machine("mach_1"), services: { secret: 8000 } })
+  const ask = async (host: string) => (await router.fetch(new Request(`http://${host}/`)))!.text()
+  const text = await ask("web--misha.iterate.app")
+  expect(text).toContain(
+    "404 ROUTE_NOT_FOUND: There is no service at web--misha.iterate.app: project misha has none of this name.",
+  )
+  expect(text).not.toContain("secret")
+  expect(await ask("web--nobody.iterate.app")).toContain("There is no project at web--nobody.iterate.app.")
+  // To whom the project is closed it is not there.
+  const hidden = setup({ policies: [() => ({ deny: new AccessDenied({ hidden: true }) })] })
+  hidden.routes.attach("p:misha", { machine: machine("mach_1"), services: {} })
+  const response = await hidden.router.fetch(new Request("http://web--misha.iterate.app/"))
+  expect(await response!.text()).toContain("There is no project at web--misha.iterate.app.")
 })

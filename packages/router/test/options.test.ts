@@ -59,6 +59,11 @@ describe("createRouter refuses", () => {
       { ...good, machines: { onEvent: () => undefined } },
       /machines.onEvent is not an option/,
     ],
+    [
+      "a misspelt tag of an error",
+      { ...good, errorResponses: { machineDetatched: () => undefined } },
+      /errorResponses must be by the tags of errors: MachineDetached, not machineDetatched/,
+    ],
     ["false for a policy", { ...good, policies: [false] }, /policies\[0\] must be an object, got false/],
     [
       "header names by hand",

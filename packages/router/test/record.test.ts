@@ -150,6 +150,13 @@ describe("a field that is not valid", () => {
   })
 })
 
+it("a misspelt field is named with the one that was meant, else with all there are", () => {
+  const acceptedOf = (record: unknown) => decodeRecord(record).problem?.accepted
+  expect(acceptedOf({ ...base, visiblity: "private" })).toBe("absent (did you mean visibility?)")
+  expect(acceptedOf({ ...base, ports: { 80: { wakes: "never" } } })).toBe("absent (did you mean wake?)")
+  expect(acceptedOf({ ...base, nonsense: 1 })).toMatch(/^absent; the fields are kind, version, /)
+})
+
 describe("a field that nothing carries out yet", () => {
   const settings: Record<string, unknown> = {
     protocol: "https",

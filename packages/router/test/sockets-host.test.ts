@@ -1,5 +1,6 @@
 /** What the host on sockets decides about connections to machines. */
 import { createServer, get } from "node:http"
+import { connect } from "node:net"
 import type { AddressInfo } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
 import { serveNode } from "../src/hosts/node.ts"
@@ -44,7 +45,7 @@ const serve = async (options: Partial<RouterOptions>) => {
         }).once("error", reject)
       },
     )
-  return { store, ask }
+  return { store, ask, port: host.port }
 }
 
 describe("a kept connection", () => {
@@ -117,5 +118,27 @@ describe("an app without a machine proxy", () => {
     expect(fields).toHaveLength(1)
     expect(Object.keys(fields[0]!).filter((name) => name.startsWith("x-iterate"))).toEqual([])
     expect(fields[0]).toMatchObject({ host: `127.0.0.1:${port}`, "x-forwarded-for": "127.0.0.1" })
+  })
+})
+
+describe("a request that cannot be read", () => {
+  const navigation = "Accept: text/html,*/*;q=0.8\r\nSec-Fetch-Mode: navigate\r\n"
+  const large = `Cookie: ${"a".repeat(80_000)}\r\n`
+
+  it.each([
+    ["page", "431", `GET / HTTP/1.1\r\nHost: a.test\r\n${navigation}${large}\r\n`, "text/html; charset=utf-8"],
+    ["page", "400", `GET / HTTP/1.1\r\nHost: a@b\r\n${navigation}\r\n`, "text/html; charset=utf-8"],
+    ["JSON", "431", `GET / HTTP/1.1\r\nHost: a.test\r\naccept:application/json\r\n${large}\r\n`, "application/json"],
+    ["text", "431", `GET / HTTP/1.1\r\nHost: a.test\r\n${large}${navigation}\r\n`, "text/plain; charset=utf-8"],
+    ["text", "400", "\x16\x03\x01 TLS to a plain port\r\n\r\n", "text/plain; charset=utf-8"],
+    ["text", "400", `nonsense\r\n\r\n${navigation}\r\n`, "text/plain; charset=utf-8"],
+  ])("has a response as %s, as far as it says so before it ends: %s", async (_, status, bytes, type) => {
+    const { port } = await serve({})
+    const socket = connect(port, "127.0.0.1")
+    socket.write(bytes, "latin1")
+    let all = ""
+    for await (const data of socket.setEncoding("latin1")) all += String(data)
+    expect(all).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    expect(/^content-type: (.*)\r$/im.exec(all)?.[1]).toBe(type)
   })
 })

@@ -98,10 +98,12 @@ class Reader implements RequestReader {
     if (end < 0) return this.#readPartial()
     if (end - start > this.#limits.maxRequestHead) return this.#tooLarge()
     const head = this.#parse(bytes, start, bytes.toString("latin1", start, end))
+    // A head that is refused stays: its fields say in what form the response is wanted.
+    if (head.type === "refusal") return head
     buffer.start = end + 4
     this.#scanned = 0
     this.#lineChecked = false
-    if (head.type === "head") this.#body.begin(head.framing)
+    this.#body.begin(head.framing)
     return head
   }
 

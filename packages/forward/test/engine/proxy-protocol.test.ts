@@ -1,7 +1,10 @@
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
 import * as tls from "node:tls"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { createEngine } from "../../src/sockets.ts"
@@ -99,7 +102,7 @@ describe("a connection is closed without a response, and reported,", () => {
   }
 
   it.each([
-    ["without a header", last, "does not begin with a PROXY header"],
+    ["without a header", last, "a PROXY header: have the balancer send it, or do without proxyProtocol"],
     ["with a broken one", "PROXY TCP4 x\r\n", "the PROXY header is invalid"],
     ["with TLS where it should be", "\x16\x03\x01\x00", "does not begin with a PROXY header"],
     ["that ends within it", "PROXY TCP4 192.0", "ended within the PROXY header"],
@@ -218,6 +221,29 @@ describe("TLS after the header", () => {
 
   it("works in the same way without the protocol", async () => {
     expect(await (await secureFront({})).ask("")).toBe("127.0.0.1 by 127.0.0.1, tls true, /.")
+  })
+
+  it("is each connection's own over a UNIX socket, whose connections have no addresses", async () => {
+    const { engine, secure } = await secureFront({})
+    const path = join(await mkdtemp(join(tmpdir(), "ingress-tls-")), "socket")
+    const server = createServer(engine.secureConnection(secure)).listen(path)
+    await once(server, "listening")
+    onTestFinished(async () => {
+      server.close()
+      await rm(dirname(path), { recursive: true })
+    })
+    // Its handshake is pending all the while.
+    const slow = connect(path)
+    await once(slow, "connect")
+    const ask = async () => {
+      const raw = new Raw(tls.connect({ socket: connect(path), servername: "localhost", ca: certificate.cert }))
+      await raw.send(last).over()
+      return raw.text
+    }
+    for (const text of await Promise.all([ask(), ask(), ask()])) expect(text).toMatch(/^HTTP\/1\.1 200 /)
+    await eventually(() => engine.connections() === 1)
+    slow.destroy()
+    await eventually(() => engine.connections() === 0)
   })
 
   it("that fails leaves nothing behind", async () => {

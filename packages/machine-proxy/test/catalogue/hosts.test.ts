@@ -213,7 +213,7 @@ describe("an app that wants the public name as Host", () => {
   })
 
   it("H20 gets no Host that is no authority", async () => {
-    for (const value of ["a b", "a/b", "a@b", "a, b", "", "a:b", "a:99999", "[::1]", "a:0"]) {
+    for (const value of ["a b", "a/b", "a@b", "a, b", "", "a:b", "a:99999", "::1", "a:0"]) {
       p.app.forget()
       expect((await ask(`X-Forwarded-Host: ${value}`)).status).toBe(200)
       expect([value, p.app.request.value("host")]).toEqual([value, "app.example.com"])

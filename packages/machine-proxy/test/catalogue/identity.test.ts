@@ -114,7 +114,7 @@ describe("a sender without a ticket, where none is required", () => {
     expect(request.value("x-forwarded-for")).toBe("127.0.0.1")
     expect(request.value("x-forwarded-proto")).toBe("http")
     expect(request.value("x-forwarded-host")).toBe("app.example.com")
-    expect(request.value("forwarded")).toBe('for=127.0.0.1;host="app.example.com";proto=http')
+    expect(request.value("forwarded")).toBe("for=127.0.0.1;host=app.example.com;proto=http")
   })
 
   it("I03 is believed nothing in a second line, in another case, or through Connection", async () => {

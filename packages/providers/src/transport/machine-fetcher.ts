@@ -6,7 +6,6 @@ import type { HandshakeResponse } from "@project-ingress/forward/fetch"
 import { accept, checkOptions, isSafe, isToken, validateSigningKey } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { appResponse, fetchAddress, fetchTransport } from "./fetch-transport.ts"
-import { machineRef, ProviderUnavailable } from "../contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider } from "../contract/machine-provider.ts"
 import { makeMachines } from "../machines/machines.ts"
 import { machinesOptionChecks, MAX_TIMER_MS } from "../machines/machines-options.ts"
@@ -38,7 +37,10 @@ export type MachineSocket = WebSocket
 
 /** One machine as a function. Both calls reject with a `ProviderError`, or with the reason of the request's signal. */
 export interface MachineFetcher {
-  /** Sends a request. The response is the app's own, whatever its status. On Workers it may be a WebSocket's 101. */
+  /**
+   * Sends a request. The response is the app's own, whatever its status. On Workers it may be a WebSocket's 101. Rejects with a
+   * `TypeError` for a GET or HEAD with a body of unknown length, which Workers cannot send.
+   */
   (request: Request): Promise<Response>
   /**
    * Opens a WebSocket, by the same rules, on every runtime. Subprotocols are in the request's `sec-websocket-protocol`; its
@@ -140,8 +142,9 @@ export const machineFetcher = (
     const { method } = request
     const body = await knownBody(request)
     if (body === "unknown length") {
-      const reason = "this runtime sends the body of a GET or HEAD only with a Content-Length"
-      throw new ProviderUnavailable({ ...machineRef(machine), reason })
+      throw new TypeError(
+        `machineFetcher: the body of a ${method} needs a Content-Length, without which this runtime drops it`,
+      )
     }
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket"
     const outgoing = outgoingFor(request, upgrade)

@@ -52,7 +52,6 @@ const PLAIN = /^[a-z\d_-]+(?:\.[a-z\d_-]+)*$/
 /** Takes cookies out of a response, in place, that no app may set. */
 export const refuseReserved = (fields: string[], source: CookieSource): void => {
   const { reserved, onIsolated } = source
-  if (reserved.length === 0) return
   for (let i = fields.length - 2; i >= 0; i -= 2) {
     const name = fields[i]!
     if (name.length !== 10 || name.toLowerCase() !== "set-cookie" || !setsCookie(fields[i + 1]!, reserved)) continue

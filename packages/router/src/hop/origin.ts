@@ -1,3 +1,5 @@
+import { publicPort } from "@project-ingress/forward/internal"
+
 /** An origin (RFC 6454 §4) at the beginning of a URL. */
 export interface Origin {
   /** As written. */
@@ -37,11 +39,5 @@ export interface Visitor {
 /** The origin that the visitor's browser sees. */
 export const publicOrigin = (visitor: Visitor): string =>
   originText(visitor.scheme, visitor.host.replace(/:\d*$/, "").toLowerCase(), publicPort(visitor))
-
-/** The port that the visitor's browser connects to, as far as the authority says. */
-export const publicPort = ({ scheme, host }: Visitor): number => {
-  const named = /:(\d{1,5})$/.exec(host)?.[1]
-  return named === undefined ? defaultPort(scheme) : Number(named)
-}
 
 const defaultPort = (scheme: Origin["scheme"]): number => (scheme === "https" ? 443 : 80)

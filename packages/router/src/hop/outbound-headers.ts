@@ -1,11 +1,11 @@
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { Target } from "@project-ingress/hostname"
 import type { Capabilities, Endpoint } from "@project-ingress/providers"
+import { clientFields } from "@project-ingress/forward/internal"
 import { machineRequestHeaders } from "@project-ingress/providers/internal"
 import type { VisitorRequest } from "../program/sender.ts"
 import type { AppOrigin } from "./app-origin.ts"
 import { pseudonym } from "./loop.ts"
-import { publicPort } from "./origin.ts"
 import { rewriteRequest } from "./rewrite-origins.ts"
 import type { ProjectOrigins } from "./rewrite-origins.ts"
 
@@ -47,7 +47,7 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     host: hop.app.host,
     publicOrigin: hop.origins.own,
     rewrite: (fields) => rewriteRequest(fields, hop.app, hop.origins),
-    add: clientFields(request, hop.app),
+    add: clientFields(request, hop.app.forwarded),
     ...(hop.edit === undefined ? {} : { edit: hop.edit }),
   })
 }
@@ -56,20 +56,4 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
 const canonicalName = (authority: string, target: Target): string => {
   const name = authority.replace(/:\d+$/, "").replace(/\.$/, "").toLowerCase()
   return target.port === undefined ? name : name.replace(/^\d+(?:__|--|\.)/, "")
-}
-
-/** Who asked for what, as the host has found out: never a list, because every earlier hop's claim is unproven (RFC 7239 §8.1). */
-export const clientFields = (
-  request: Pick<VisitorRequest, "host" | "scheme" | "clientAddress">,
-  { forwarded }: Pick<AppOrigin, "forwarded">,
-): string[] => {
-  const { host, scheme, clientAddress: address } = request
-  const out = address === undefined ? [] : ["X-Forwarded-For", address]
-  if (forwarded !== "none") out.push("X-Forwarded-Proto", scheme)
-  if (forwarded !== "all") return out
-  out.push("X-Forwarded-Host", host, "X-Forwarded-Port", String(publicPort(request)))
-  // RFC 7239 §4 and §6: whatever is no token, such as `:` and `[`, is quoted.
-  const node = address === undefined ? "" : `for=${address.includes(":") ? `"[${address}]"` : address};`
-  out.push("Forwarded", `${node}host=${host.includes(":") ? `"${host}"` : host};proto=${scheme}`)
-  return out
 }

@@ -3,7 +3,7 @@ import { createServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import { forwardErrors } from "@project-ingress/forward"
-import type { ForwardErrorTag, GeneratedResponse } from "@project-ingress/forward"
+import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import {
   accept,
   checkOptions,
@@ -154,14 +154,17 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
       // A log that fails must not fail the request.
     }
   }
-  /** Of what could not be understood as a request nothing is known. */
-  const askedRequest = (request: IncomingRequest | undefined): AskedRequest => {
-    if (request === undefined) return { method: "GET", host: "", requestId: nextRequestId() }
+  /** Of what could not be understood as a request nothing is known but how a response is to look. */
+  const askedRequest = (request: IncomingRequest | undefined, unread?: HeaderList): AskedRequest => {
+    if (request === undefined) return { method: "GET", host: "", headers: unread ?? [], requestId: nextRequestId() }
     const { method, headers } = request.head
     return { method, host: identityOf(request).host, headers, requestId: request.id }
   }
-  const failure = (tag: ForwardErrorTag, request: IncomingRequest | undefined): GeneratedResponse =>
-    errors.forRow(tag, forwardErrors[tag], askedRequest(request))
+  const failure = (
+    tag: ForwardErrorTag,
+    request: IncomingRequest | undefined,
+    unread?: HeaderList,
+  ): GeneratedResponse => errors.forRow(tag, forwardErrors[tag], askedRequest(request, unread))
 
   const fallback = async (request: IncomingRequest, identity: ClientIdentity): Promise<GeneratedResponse> => {
     if (options.fallback === undefined)
@@ -194,7 +197,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
       request.onOver(() => held.release())
       return serveExchange(program, request, identity, held, { failure, fallback })
     },
-    failure,
+    failure: (tag, request, _, unread) => failure(tag, request, unread),
     admission: {
       admit: (remoteAddress) => bounds.admit(remoteAddress),
       release: (remoteAddress) => bounds.release(remoteAddress),

@@ -1,10 +1,9 @@
 import { requestHeaders, responseHeaders } from "@project-ingress/forward"
 import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
-import { appValue, connectionFields } from "@project-ingress/forward/internal"
+import { appValue, clientFields, connectionFields } from "@project-ingress/forward/internal"
 import { bodyOf } from "@project-ingress/providers/internal"
 import { pseudonym } from "../hop/loop.ts"
-import { clientFields } from "../hop/outbound-headers.ts"
 import type { ClientIdentity } from "./client-identity.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 
@@ -77,7 +76,7 @@ export const requestFrom = (
       trusted: false,
       // RFC 9112 §3.2.2: the authority of an absolute-form replaces the Host that came with it.
       host,
-      add: clientFields(identity, { forwarded: "all" }),
+      add: clientFields(identity, "all"),
     })
     return new Request(`${scheme}://${host}${path}`, {
       method: head.method,

@@ -1,6 +1,7 @@
+import { publicPort } from "@project-ingress/forward/internal"
 import { format } from "@project-ingress/hostname"
 import type { Grammar, Target } from "@project-ingress/hostname"
-import { originText, publicPort } from "../hop/origin.ts"
+import { originText } from "../hop/origin.ts"
 import type { RedirectRoute } from "../stores/record.ts"
 
 /** What a redirect keeps of the request. */

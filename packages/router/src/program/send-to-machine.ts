@@ -93,7 +93,7 @@ export const sendToMachine = <A>(
     const response = rewrittenResponse(request, app, origins, cookies)
     to = response
     const rewrite: ResponseChanges["rewrite"] = (fields) => {
-      if (cookies !== undefined) refuseReserved(fields, cookies)
+      if (cookies !== undefined && cookies.reserved.length > 0) refuseReserved(fields, cookies)
       rewriteResponse(fields, response)
       if (filter !== undefined) filterFields(fields, filter)
     }

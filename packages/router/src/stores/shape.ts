@@ -1,3 +1,4 @@
+import { nearest } from "@project-ingress/forward/internal"
 import { pathTo } from "./frozen-json.ts"
 
 /** What is wrong first in a value: where, and what is accepted there. */
@@ -37,7 +38,11 @@ export const fields = (shapes: Readonly<Record<string, Shape>>, required: readon
     if (!isObject(value)) return { field: path, accepted: "an object" }
     for (const [name, inner] of Object.entries(value)) {
       const at = pathTo(path, name)
-      if (!Object.hasOwn(shapes, name)) return { field: at, accepted: `absent; the fields are ${names.join(", ")}` }
+      if (!Object.hasOwn(shapes, name)) {
+        const meant = nearest(name, names)
+        const hint = meant === undefined ? `; the fields are ${names.join(", ")}` : ` (did you mean ${meant}?)`
+        return { field: at, accepted: `absent${hint}` }
+      }
       const misfit = shapes[name]!(inner, at)
       if (misfit !== undefined) return misfit
     }

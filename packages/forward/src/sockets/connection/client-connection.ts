@@ -1,18 +1,22 @@
 import type { Duplex } from "node:stream"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { BodyRange, MessageEnd, RequestHead } from "../../http1/head.ts"
+import type { HeaderList } from "../../header-list.ts"
 import type { ParseError } from "../../http1/parse-error.ts"
 import type { RequestReader } from "../../http1/request-reader.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
 import type { ConnectionHandler, ExchangeHandler } from "./connection-handler.ts"
 import type { ProxiedClient } from "../proxy-protocol/proxy-header.ts"
 import type { EngineContext, OpenConnection } from "./engine-context.ts"
+import { readableFields } from "../../http1/readable-fields.ts"
 import { requestReader } from "../../http1/request-reader.ts"
 import { endAndDestroy, isFull, reset } from "../io/write.ts"
 import { removeConnection, reportError } from "./engine-context.ts"
 
 /** Makes the handler of a request; without a head for what could not be understood as one. */
 export type NewExchange = (connection: ClientConnection, head: RequestHead | undefined) => ExchangeHandler
+
+const nothing: HeaderList = []
 
 /** Read ahead from a client while nobody takes it, in bytes; above it the socket is paused. */
 const READ_AHEAD = 65_536
@@ -31,6 +35,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   /** True after the client's FIN. */
   ended = false
   closed = false
+  /** What was understood of a head that could not be read. */
+  unread: HeaderList = nothing
   readonly #newExchange: NewExchange
   readonly #reader: RequestReader
   #handler: ConnectionHandler | undefined
@@ -179,6 +185,7 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   /** What is no request makes no request event; the client gets the response and the connection ends. */
   #refuse(tag: ForwardErrorTag, reason: string): void {
     this.reportError(tag, new Error(reason))
+    this.unread = readableFields(this.#reader.rest())
     this.refuse(tag)
   }
 

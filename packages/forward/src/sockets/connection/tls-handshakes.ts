@@ -13,12 +13,15 @@ type Next = (socket: Socket, client: ProxiedClient | undefined) => void
  * PROXY header named.
  */
 export const tlsHandshakes = (context: EngineContext, server: Server, next: Next) => {
-  // A TLS socket does not say which socket it was made of, but both have the addresses of their connection.
-  const pending = new Map<string, Handshake>()
+  // A TLS socket does not say in public which socket it was made of, but both have the addresses of their connection. Those of all
+  // connections to a UNIX socket are one: only Node's own `_parent` tells them apart, and any of them names nobody else.
+  const pending = new Map<string, Handshake[]>()
   server.on("secureConnection", (socket) => {
-    const handshake = pending.get(keyOf(socket))
+    const alike = pending.get(keyOf(socket))
     // Another listener's.
-    if (handshake === undefined) return
+    if (alike === undefined) return
+    const { _parent } = socket as { readonly _parent?: unknown }
+    const handshake = alike.find((each) => each.socket === _parent) ?? alike[0]!
     next(socket, handshake.client)
     handshake.leave()
   })
@@ -26,7 +29,9 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
     const key = keyOf(socket)
     const leave = (): void => {
       socket.off("close", leave)
-      pending.delete(key)
+      const others = pending.get(key)?.filter((each) => each !== handshake) ?? []
+      if (others.length === 0) pending.delete(key)
+      else pending.set(key, others)
       context.deadlines.remove(handshake)
       removeConnection(context, handshake)
     }
@@ -35,8 +40,8 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
       if (context.lastRequestMs === 0) end()
       else handshake.deadlineAt = context.deadlines.in(context.lastRequestMs)
     }
-    const handshake: Handshake = { client, leave, deadlineAt: 0, onDeadline: end, drain, goAway: end }
-    pending.set(key, handshake)
+    const handshake: Handshake = { socket, client, leave, deadlineAt: 0, onDeadline: end, drain, goAway: end }
+    pending.set(key, [...(pending.get(key) ?? []), handshake])
     context.open.add(handshake)
     context.deadlines.add(handshake)
     socket.on("error", () => undefined)
@@ -47,6 +52,7 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
 
 /** A TLS handshake that has not ended; its server has a time-out for it, and we have one when we close. */
 interface Handshake extends OpenConnection, HasDeadline {
+  readonly socket: Socket
   readonly client: ProxiedClient | undefined
   readonly leave: () => void
 }

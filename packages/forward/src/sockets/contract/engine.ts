@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream"
 import type { Server as TlsServer } from "node:tls"
 import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
+import type { HeaderList } from "../../header-list.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
 import type { Decision, ForwardDirective } from "./decision.ts"
 import type { EngineEvent } from "./events.ts"
@@ -14,7 +15,8 @@ export interface EngineOptions {
   /** Called once per request; decides what becomes of it. What it throws or rejects with becomes a 500 and an error event. */
   readonly onRequest: (request: IncomingRequest) => Decision | Promise<Decision>
   /**
-   * The response for a failure; `request` is absent when there was none to understand, `directive` when it was not sent on. If it
+   * The response for a failure; `request` is absent when there was none to understand, `directive` when it was not sent on. `unread`
+   * has the fields of a head that could not be read that say in what form a response is wanted, as `Accept`. If it
    * throws, or if its response or one of `onRequest` is invalid, that is an error event, and the client gets the response for
    * `ProxyFailed`, or a bare 500.
    */
@@ -22,6 +24,7 @@ export interface EngineOptions {
     tag: ForwardErrorTag,
     request: IncomingRequest | undefined,
     directive: ForwardDirective | undefined,
+    unread: HeaderList,
   ) => GeneratedResponse
   readonly limits?: Partial<Limits>
   /** The hop's header names; trailers with them are dropped. Default `x-iterate-proxy-*`. */

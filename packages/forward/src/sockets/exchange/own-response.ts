@@ -17,7 +17,7 @@ export const failureResponse = (
   directive?: ForwardDirective,
 ): GeneratedResponse => {
   try {
-    const response = connection.context.options.failure(tag, request, directive)
+    const response = connection.context.options.failure(tag, request, directive, connection.unread)
     if (isValid(connection, response)) return response
   } catch (cause) {
     connection.reportError("ProxyFailed", cause)

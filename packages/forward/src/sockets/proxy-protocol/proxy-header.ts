@@ -36,7 +36,7 @@ const FIXED = 16
 export const readProxyHeader = (bytes: Buffer): ProxyHeader | string | undefined => {
   if (beginsLike(bytes, SIGNATURE)) return bytes.length < FIXED ? undefined : readBinary(bytes)
   if (beginsLike(bytes, TEXT_SIGNATURE)) return readText(bytes)
-  return "the connection does not begin with a PROXY header"
+  return "the connection does not begin with a PROXY header: have the balancer send it, or do without proxyProtocol"
 }
 
 /** Whether the bytes, as far as they have come, are those of a signature. */
