@@ -73,7 +73,8 @@ const tryStart = async (
   return output
 }
 
-const accepts = (port: number): Promise<boolean> =>
+/** Whether anybody listens. */
+export const accepts = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => {
       socket.destroy()
@@ -82,7 +83,8 @@ const accepts = (port: number): Promise<boolean> =>
     socket.on("error", () => resolve(false))
   })
 
-const freePort = async (): Promise<number> => {
+/** A port that nobody listens on. */
+export const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, "127.0.0.1")
   await once(server, "listening")
   const { port } = server.address() as AddressInfo
