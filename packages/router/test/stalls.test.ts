@@ -150,7 +150,9 @@ class Client {
 
 /** Suspends the process with requests of each kind on the way: the status line of each. */
 const stall = async (child: ChildProcess, port: number, all: Readonly<Record<string, Kind>>) => {
-  const requests = Object.entries(all).flatMap(([name, kind]) => Array.from({ length: REQUESTS }, () => ({ name, kind })))
+  const requests = Object.entries(all).flatMap(([name, kind]) =>
+    Array.from({ length: REQUESTS }, () => ({ name, kind })),
+  )
   const clients = await Promise.all(
     requests.map(async ({ kind }) => {
       if (kind.late === true) return undefined
@@ -180,34 +182,37 @@ const stall = async (child: ChildProcess, port: number, all: Readonly<Record<str
 const served = (all: Readonly<Record<string, Kind>>) =>
   Object.keys(all).flatMap((name) => Array.from({ length: REQUESTS }, () => `${name}: HTTP/1.1 200 OK`))
 
-describe.skipIf(noSignals !== "")(`a process suspended for longer than its time-outs serves each request${noSignals}`, () => {
-  it("of a machine proxy", async () => {
-    const { child, port } = await startMachineProxy()
-    const all = kinds(`Host: a\r\nx-iterate-proxy-target-host: localhost:${appPort}\r\n`)
-    expect(await stall(child, port, all)).toEqual(served(all))
-  })
+describe.skipIf(noSignals !== "")(
+  `a process suspended for longer than its time-outs serves each request${noSignals}`,
+  () => {
+    it("of a machine proxy", async () => {
+      const { child, port } = await startMachineProxy()
+      const all = kinds(`Host: a\r\nx-iterate-proxy-target-host: localhost:${appPort}\r\n`)
+      expect(await stall(child, port, all)).toEqual(served(all))
+    })
 
-  it("of a router over sockets, and look-ups of its store", async () => {
-    const { child, said } = await startRouter(TIMEOUT_MS)
-    const all = {
-      ...kinds("Host: misha.iterate.app\r\n"),
-      "that waited for its route": { before: "GET / HTTP/1.1\r\nHost: slow.iterate.app\r\n\r\n", during: "" },
-    }
-    expect(await stall(child, said["sockets"]!, all)).toEqual(served(all))
-  })
+    it("of a router over sockets, and look-ups of its store", async () => {
+      const { child, said } = await startRouter(TIMEOUT_MS)
+      const all = {
+        ...kinds("Host: misha.iterate.app\r\n"),
+        "that waited for its route": { before: "GET / HTTP/1.1\r\nHost: slow.iterate.app\r\n\r\n", during: "" },
+      }
+      expect(await stall(child, said["sockets"]!, all)).toEqual(served(all))
+    })
 
-  it("of a router by fetch", async () => {
-    const { child, said } = await startRouter(TIMEOUT_MS)
-    const { "that waited for its response": response, "in the listener's queue": queued } =
-      kinds("Host: misha.iterate.app\r\n")
-    const all = {
-      "that waited for its response": response!,
-      "in the listener's queue": queued!,
-      "that waited for its route": { before: "GET / HTTP/1.1\r\nHost: slow.iterate.app\r\n\r\n", during: "" },
-    }
-    expect(await stall(child, said["fetch"]!, all)).toEqual(served(all))
-  })
-})
+    it("of a router by fetch", async () => {
+      const { child, said } = await startRouter(TIMEOUT_MS)
+      const { "that waited for its response": response, "in the listener's queue": queued } =
+        kinds("Host: misha.iterate.app\r\n")
+      const all = {
+        "that waited for its response": response!,
+        "in the listener's queue": queued!,
+        "that waited for its route": { before: "GET / HTTP/1.1\r\nHost: slow.iterate.app\r\n\r\n", during: "" },
+      }
+      expect(await stall(child, said["fetch"]!, all)).toEqual(served(all))
+    })
+  },
+)
 
 describe.skipIf(!everything || noSignals !== "")(`under load${noSignals || onlyInAll}`, () => {
   it("a router suspended twelve times for longer than its time-out gives no false 504", async () => {
@@ -234,7 +239,6 @@ describe.skipIf(!everything || noSignals !== "")(`under load${noSignals || onlyI
     }
     over = true
     await Promise.all(load)
-    console.log([...statuses])
     expect([...statuses.keys()].toSorted()).toEqual(["fetch: HTTP/1.1 200 OK", "sockets: HTTP/1.1 200 OK"])
   })
 })
