@@ -6,7 +6,7 @@ import { createRouter } from "@project-ingress/router"
 import { serveNode } from "@project-ingress/router/node"
 import { memoryStore } from "@project-ingress/router/stores/memory"
 
-const { PORT = "8787", MACHINE_PORT = "8080", APP_PORT = "3000", SIGNING_KEY = "", GRACE_MS } = process.env
+const { PORT = "8787", MACHINE_PORT = "8080", APP_PORT = "3000", SIGNING_KEY = "" } = process.env
 
 const router = createRouter({
   grammar: defineGrammar({ domains: ["iterate.app"] }),
@@ -22,4 +22,4 @@ const router = createRouter({
 const { close } = await serveNode(router).listen({ port: Number(PORT), hostname: "127.0.0.1" })
 console.log("listening")
 
-process.once("SIGTERM", () => void close(GRACE_MS === undefined ? {} : { graceMs: Number(GRACE_MS) }))
+process.once("SIGTERM", () => void close())

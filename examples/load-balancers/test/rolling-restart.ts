@@ -81,6 +81,15 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>
 }
 
+/** What is sent, and meanwhile. */
+export interface Load {
+  readonly host: string
+  readonly fields: Setting["fields"]
+  readonly requests: number
+  /** How many of the two servers are restarted. Default 2. */
+  readonly restarts?: number
+}
+
 /** Clients at once. */
 const CLIENTS = 16
 /** Bytes of the body of every fourth request. */
@@ -93,7 +102,7 @@ const BODY_BYTES = 1_000
 export const rollingRestart = async (
   balancer: RestartBalancer,
   program: Program,
-  { fields, requests, host }: { readonly fields: Setting["fields"]; readonly requests: number; readonly host: string },
+  { fields, requests, host, restarts = 2 }: Load,
 ): Promise<{ readonly done: number; readonly failures: readonly string[] }> => {
   const folder = mkdtempSync(join(tmpdir(), "rolling-restart-"))
   const children = new Set<ChildProcess>()
@@ -150,7 +159,7 @@ export const rollingRestart = async (
         if (response !== `${method} ${method === "POST" ? BODY_BYTES : 0}`) failures.push(`${method}: ${response}`)
       }
     })
-    for (const [i, server] of running.entries()) {
+    for (const [i, server] of running.slice(0, restarts).entries()) {
       if (i > 0) await after(balancer.returnMs)
       const exited = once(server, "exit")
       server.kill("SIGTERM")
