@@ -17,7 +17,7 @@ export interface Setting {
   readonly folder: string
 }
 
-/** A balancer as it comes: two servers, kept connections to them, and no option that is about restarts. */
+/** A balancer as it comes: two servers, kept connections to them, and no option for restarts but HAProxy's health check. */
 export interface RestartBalancer {
   readonly command: "nginx" | "haproxy"
   readonly configuration: (setting: Setting) => string
@@ -54,8 +54,8 @@ http {
   returnMs: 10_500,
 }
 
-/** `check`: the lines by which HAProxy finds out about its servers, for all of them and for each. */
-export const haproxy = (check: readonly [all: string, each: string]): RestartBalancer => ({
+/** Without the check HAProxy tries the same server for 3 s, and a program may take longer to start. */
+export const haproxy: RestartBalancer = {
   command: "haproxy",
   configuration: ({ port, servers, fields }) => `
 defaults
@@ -66,14 +66,14 @@ defaults
 
 listen http
   bind 127.0.0.1:${port}
-  ${check[0]}
+  option httpchk GET /__ingress/health
   ${fields.map(([name, value]) => `http-request set-header ${name} ${value}`).join("\n  ")}
-  ${servers.map((server, i) => `server s${i} 127.0.0.1:${server} ${check[1]}`).join("\n  ")}
+  ${servers.map((server, i) => `server s${i} 127.0.0.1:${server} check`).join("\n  ")}
 `,
   args: (file) => ["-db", "-f", file],
   // Its `rise` is 2 and its `inter` 2 s.
   returnMs: 4_500,
-})
+}
 
 /** What is restarted: a program that listens on `PORT` and then writes a line. */
 export interface Program {
@@ -172,7 +172,8 @@ export const rollingRestart = async (
   } finally {
     agent.destroy()
     const exits = [...children].map((child) => once(child, "exit"))
-    for (const child of children) child.kill("SIGKILL")
+    // Not SIGKILL for a balancer: the workers of nginx would stay.
+    for (const child of children) child.kill(child.spawnfile === balancer.command ? "SIGTERM" : "SIGKILL")
     await Promise.all(exits)
     rmSync(folder, { recursive: true, force: true })
   }
