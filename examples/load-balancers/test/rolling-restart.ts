@@ -118,8 +118,8 @@ export const rollingRestart = async (
   const startServer = async (port: number): Promise<ChildProcess> => {
     const args = ["--conditions=@project-ingress/source", ...program.args]
     const child = run(process.execPath, args, { ...program.env, PORT: String(port) })
-    await once(child.stdout!, "data")
-    child.stdout!.resume()
+    await once(child.stdout, "data")
+    child.stdout.resume()
     return child
   }
   const ask = (port: number, method: "GET" | "POST"): Promise<string> =>
@@ -150,9 +150,9 @@ export const rollingRestart = async (
 
     const failures: string[] = []
     let done = 0
-    let restarting = true
+    const restarted = new AbortController()
     const load = Array.from({ length: CLIENTS }, async (_, client) => {
-      for (let i = client; restarting || done < requests; i++) {
+      for (let i = client; !restarted.signal.aborted || done < requests; i++) {
         const method = i % 4 === 0 ? "POST" : "GET"
         const response = await ask(port, method)
         done++
@@ -166,7 +166,7 @@ export const rollingRestart = async (
       await exited
       await startServer(servers[i]!)
     }
-    restarting = false
+    restarted.abort()
     await Promise.all(load)
     return { done, failures }
   } finally {

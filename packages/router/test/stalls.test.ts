@@ -44,13 +44,15 @@ const listen = async (server: Server): Promise<number> => {
 beforeAll(async () => {
   const respond = (response: ServerResponse, text: string) => response.end(text)
   appPort = await listen(
-    createHttpServer(async (request, response) => {
+    createHttpServer((request, response) => {
       let bytes = 0
-      for await (const piece of request) bytes += (piece as Buffer).length
-      const delayMs = Number(/^\/after\/(\d+)/.exec(request.url ?? "")?.[1])
-      if (request.url === "/held") held.push(() => respond(response, "held"))
-      else if (Number.isInteger(delayMs)) setTimeout(() => respond(response, "late"), delayMs)
-      else respond(response, `${bytes} bytes`)
+      request.on("data", (piece: Buffer) => (bytes += piece.length))
+      request.on("end", () => {
+        const delayMs = Number(/^\/after\/(\d+)/.exec(request.url ?? "")?.[1])
+        if (request.url === "/held") held.push(() => respond(response, "held"))
+        else if (Number.isInteger(delayMs)) setTimeout(() => respond(response, "late"), delayMs)
+        else respond(response, `${bytes} bytes`)
+      })
     }),
   )
   storePort = await listen(createHttpServer((_, response) => void held.push(() => respond(response, ""))))
@@ -104,7 +106,7 @@ const startMachineProxy = async () => {
 const suspend = async (child: ChildProcess): Promise<void> => {
   child.kill("SIGSTOP")
   const state = () => spawnSync("ps", ["-o", "stat=", "-p", String(child.pid)], { encoding: "utf8" }).stdout
-  while (!/^T/.test(state() ?? "T")) await sleep(5)
+  while (!(state() ?? "T").startsWith("T")) await sleep(5)
 }
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -174,7 +176,6 @@ const stall = async (child: ChildProcess, port: number, all: Readonly<Record<str
   release()
   await sleep(STALL_MS)
   child.kill("SIGCONT")
-  // A look-up that waited for the database leads to a request that is held no more.
   const statuses = await Promise.all(late.map((client) => client.response()))
   for (const { socket } of late) socket.destroy()
   return requests.map(({ name }, i) => `${name}: ${statuses[i]}`)
@@ -217,11 +218,11 @@ describe.skipIf(noSignals !== "")(
 describe.skipIf(!everything || noSignals !== "")(`under load${noSignals || onlyInAll}`, () => {
   it("a router suspended twelve times for longer than its time-out gives no false 504", async () => {
     const { child, said } = await startRouter(1_000)
-    let over = false
+    const over = new AbortController()
     const statuses = new Map<string, number>()
     const load = (["sockets", "fetch"] as const).flatMap((host) =>
       Array.from({ length: 16 }, async (_, client) => {
-        while (!over) {
+        while (!over.signal.aborted) {
           const asked = new Client(said[host]!)
           const delay = (client * 37) % 600
           asked.socket.write(`GET /after/${delay} HTTP/1.1\r\nHost: misha.iterate.app\r\nConnection: close\r\n\r\n`)
@@ -237,7 +238,7 @@ describe.skipIf(!everything || noSignals !== "")(`under load${noSignals || onlyI
       await sleep(1_500)
       child.kill("SIGCONT")
     }
-    over = true
+    over.abort()
     await Promise.all(load)
     expect([...statuses.keys()].toSorted()).toEqual(["fetch: HTTP/1.1 200 OK", "sockets: HTTP/1.1 200 OK"])
   })

@@ -2,18 +2,16 @@
 import { request } from "node:http"
 import type { IncomingHttpHeaders } from "node:http"
 import { connect } from "node:net"
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest"
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest"
 import { healthCheckPath, serveNode } from "../src/hosts/node.ts"
 import type { Listening, NodeHost } from "../src/hosts/node.ts"
+import { healthCheckPath as machineProxyPath } from "../../machine-proxy/src/machine-proxy.ts"
 import { setup } from "./fakes.ts"
 
 let host: NodeHost
 let listening: Listening
 const { router } = setup()
 
-beforeAll(() => {
-  expect(healthCheckPath).toBe("/__ingress/health")
-})
 const start = async () => {
   host = serveNode(router, { fallback: () => new Response("our own site") })
   listening = await host.listen({ hostname: "127.0.0.1" })
@@ -67,6 +65,10 @@ describe("the health check", () => {
     expect((await get(name, path)).body).not.toContain('"status"')
   })
 
+  it("has the path of the machine proxy's", () => {
+    expect(healthCheckPath).toBe(machineProxyPath)
+  })
+
   it("is no method but GET", async () => {
     await start()
     expect(await raw(`POST ${healthCheckPath} HTTP/1.0\r\n\r\n`)).not.toContain('"status"')
@@ -96,7 +98,7 @@ describe("a host that stops", () => {
     expect(await get("www.example.com", "/")).toMatchObject({ status: 200, body: "our own site" })
     expect(closed).toBe(false)
     vi.advanceTimersByTime(1)
-    while (!closed) await new Promise((resolve) => setImmediate(resolve))
+    await expect.poll(() => closed).toBe(true)
     expect(await refused()).toBe(true)
     await expect(second.close({ deadlineMs: 0 })).resolves.toBeUndefined()
   })

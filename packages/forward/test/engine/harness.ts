@@ -143,7 +143,7 @@ export interface Front {
   readonly server: Server
   readonly events: EngineEvent[]
   /** Opens a connection to the engine. */
-  connect(): Promise<Raw>
+  readonly connect: () => Promise<Raw>
 }
 
 /** An engine that listens. */
