@@ -83,7 +83,7 @@ const start = async (args: readonly string[], env: Readonly<Record<string, strin
   return { child, said: JSON.parse(line.toString()) as Record<string, number> }
 }
 const startRouter = async (timeoutMs: number) =>
-  start([path("stalls-router.ts")], {
+  start([path("stalls-main.ts")], {
     MACHINE_PORT: String(machinePort),
     APP_PORT: String(appPort),
     STORE_PORT: String(storePort),
