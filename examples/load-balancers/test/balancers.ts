@@ -73,7 +73,8 @@ const tryStart = async (
   return output
 }
 
-const accepts = (port: number): Promise<boolean> =>
+/** Whether anybody listens. */
+export const accepts = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => {
       socket.destroy()

@@ -39,6 +39,7 @@ describe("the configuration", () => {
       INGRESS_HEADER_PREFIX: "x-acme",
       INGRESS_LOG: "off",
       INGRESS_DRAIN_MS: "0",
+      INGRESS_DRAIN_GRACE_MS: "600000",
       INGRESS_READY_FD: "3",
       INGRESS_MAX_CONNECTIONS: "5",
       INGRESS_HEADERS_TIMEOUT_MS: "100",
@@ -53,6 +54,7 @@ describe("the configuration", () => {
         log: "off",
         drainMs: 0,
         tlsKeyFile: "/var/lib/ingress/tls.pem",
+        graceMs: 600_000,
         readyFd: 3,
         proxy: {
           keys: [key],

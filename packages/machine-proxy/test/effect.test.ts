@@ -282,6 +282,7 @@ describe("its options", () => {
     ["port must be an integer from 0 to 65535, got NaN", { port: Number.NaN }],
     ["log must be", { log: "loud" }],
     ["drainMs must be a number from 0 up, got -1", { drainMs: -1 }],
+    ["graceMs must be a number from 0 up, got NaN", { graceMs: Number.NaN }],
     ["readyFd must be an integer from 3 to 65535, got 2", { readyFd: 2 }],
     ["keysFile must be a non-empty string, got an empty string", { keysFile: "" }],
     ['keys must be redacted verification keys or "insecure", got an array', { keys: [secret] }],

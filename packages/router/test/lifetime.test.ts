@@ -33,7 +33,7 @@ describe("a host on sockets", () => {
     expect(signals).toHaveLength(0)
     const listening = await host.listen({ hostname: "127.0.0.1" })
     expect(signals.map(({ aborted }) => aborted)).toEqual([false])
-    await listening.close()
+    await listening.close({ deadlineMs: 0 })
     expect(signals.map(({ aborted }) => aborted)).toEqual([true])
   })
 

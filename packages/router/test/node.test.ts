@@ -204,7 +204,7 @@ describe("a router on sockets", () => {
     })
     expect([response.statusCode, response.headers["x-machine"], next.requests.length]).toEqual([200, "mach_2", 1])
     response.resume()
-    await at2.close()
+    await at2.close({ deadlineMs: 0 })
     await next.close()
   })
 
@@ -230,7 +230,7 @@ describe("a router on sockets", () => {
       expect(await ask("misha.iterate.app")).toBe("a body")
     }
     agent.destroy()
-    await ignoring.close()
+    await ignoring.close({ deadlineMs: 0 })
   })
 
   it("is a 500 when that app throws, and says so to the log", async () => {
@@ -243,7 +243,7 @@ describe("a router on sockets", () => {
       httpRequest({ host: "127.0.0.1", port: throwing.port, headers: { host: "example.com" } }, resolve).end()
     })
     expect([response.resume().statusCode, failures]).toEqual([500, [new Error("mine")]])
-    await throwing.close()
+    await throwing.close({ deadlineMs: 0 })
   })
 
   it.each([
@@ -259,7 +259,7 @@ describe("a router on sockets", () => {
       httpRequest({ host: "127.0.0.1", port: mistaken.port, headers: { host: "example.com" } }, resolve).end()
     })
     expect([response.resume().statusCode, failures]).toEqual([500, [reason]])
-    await mistaken.close()
+    await mistaken.close({ deadlineMs: 0 })
   })
 
   it("is a 404 for foreign hostnames when no app is given", async () => {
@@ -269,7 +269,7 @@ describe("a router on sockets", () => {
     })
     expect(response.statusCode).toBe(404)
     response.resume()
-    await bare.close()
+    await bare.close({ deadlineMs: 0 })
   })
 
   it("answers what is no HTTP with 400 and lives on", async () => {

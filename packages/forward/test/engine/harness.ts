@@ -1,5 +1,5 @@
 import { createServer, connect } from "node:net"
-import type { AddressInfo, Socket } from "node:net"
+import type { AddressInfo, Server, Socket } from "node:net"
 import { afterEach, vi } from "vitest"
 import { defaultHeaderNames, errorResponse, forwardErrors } from "../../src/forward.ts"
 import type { ResponseHop } from "../../src/forward.ts"
@@ -140,9 +140,10 @@ export const asSent = ({ head }: IncomingRequest, port: number): ForwardDirectiv
 
 export interface Front {
   readonly engine: Engine
+  readonly server: Server
   readonly events: EngineEvent[]
   /** Opens a connection to the engine. */
-  connect(): Promise<Raw>
+  readonly connect: () => Promise<Raw>
 }
 
 /** An engine that listens. */
@@ -163,6 +164,7 @@ export const listen = async (
   const { port } = server.address() as AddressInfo
   return {
     engine,
+    server,
     events,
     connect: async () => {
       const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })

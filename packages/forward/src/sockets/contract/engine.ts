@@ -83,7 +83,7 @@ export interface Engine {
    * @throws {TypeError} (a rejection) for an option that is unknown, missing or invalid
    */
   readonly drain: (options: DrainOptions) => Promise<void>
-  /** Whether it stops: what a health check is told. */
+  /** Whether it stops: what a health check reports. */
   readonly draining: () => boolean
   /** Open connections from clients, WebSockets included. */
   readonly connections: () => number

@@ -18,7 +18,7 @@ export const closeListener = (server: Server): Promise<void> =>
     const look = (): void => {
       if (accepted && performance.now() < until) {
         accepted = false
-        // After the sockets were read, as the one that listens.
+        // From here one turn passes until the next look, with the sockets that listen in it.
         setImmediate(look)
         return
       }
@@ -27,5 +27,5 @@ export const closeListener = (server: Server): Promise<void> =>
       server.close(() => undefined)
       resolve()
     }
-    look()
+    setImmediate(look)
   })

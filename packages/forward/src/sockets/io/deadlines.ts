@@ -16,8 +16,8 @@ const MAX_GRACE_MS = 1_000
  * was looked at: between the scan that finds it due and its call every socket is read once, because timers run before that.
  *
  * What came due in a stall (the process was suspended, or had no CPU) has as long again as the stall took, at most 1 s: a peer
- * could get no further than our answer to what it sent. It is held back by one stall only, so that deadlines also fire where
- * every turn of the event loop is a stall.
+ * that waits for us could do nothing meanwhile, and a handshake takes more than one turn. It is held back by one stall only, so
+ * that deadlines also fire where every turn of the event loop is a stall.
  */
 export class DeadlineScanner {
   /** How long this process stood still in all, in ms: what is measured beside deadlines can leave it out. */
