@@ -127,10 +127,10 @@ ss -ltn # in the machine: who listens, on which address and port`,
   },
   OVERLOADED: {
     cause:
-      "As many requests are in flight as one process keeps connections for: 1 024 (`maxConnectionsPerPool`), of the machine proxy to this port, of the router to all ports of this machine. Or, without a request being read, as many connections are open as it keeps in all: 10 000 (`maxConnections`), at most 7/16 of its file descriptors, and none of them is idle. Event streams and long polls hold one each. Nothing was sent to the app.",
+      "As many requests are in flight as one process keeps connections for: 1 024 (`maxConnectionsPerPool`), of the machine proxy to this port, of the router to all ports of this machine. Or, without a request being read, as many connections are open as it keeps in all: 10 000 (`maxConnections`), at most 15/32 of its file descriptors, and none of them is idle. Event streams and long polls hold one each. Nothing was sent to the app.",
     fix: [
       "Wait a second; the page reloads by itself.",
-      "Raise the process's limit of descriptors (`ulimit -n`, `LimitNOFILE` of systemd) where it is below 32 000.",
+      "Raise the process's limit of descriptors (`ulimit -n`, `LimitNOFILE` of systemd) where it is below 22 000.",
       "Look for a page that opens event streams and does not close them, or an app that does not respond any more.",
       "Raise `maxConnectionsPerPool` of the limits if so many are intended.",
     ],

@@ -48,13 +48,7 @@ export interface RouterOptions extends RouterSettings {
 }
 
 /** What a router reports. Holds no header, no body and no secret. */
-export type RouterEvent =
-  | RequestEvent
-  | RedirectLoopEvent
-  | BoundEvent
-  | ClientBoundsEvent
-  | MachinesEvent
-  | StoreEvent
+export type RouterEvent = RequestEvent | RedirectLoopEvent | BoundEvent | ClientBoundsEvent | MachinesEvent | StoreEvent
 
 /** A client, a project or a machine has as many as it may have of a host, and something was refused for it alone. */
 export interface BoundEvent {

@@ -37,7 +37,9 @@ const start = async (kind: Kind) => {
   })
   closing.push(() => child.kill())
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const [port, maxConnections] = String((await lines.next()).value).split(" ").map(Number)
+  const [port, maxConnections] = String((await lines.next()).value)
+    .split(" ")
+    .map(Number)
   return {
     port: port!,
     maxConnections,
@@ -96,7 +98,7 @@ describe.each<Kind>(["router", "machine proxy"])("a %s with 256 descriptors", (k
       }
     }
     await Promise.all(clients.map(load))
-    // 0: refused, where it was saying so to others already.
+    // 0: refused, and the response was reset away by the request that crossed it.
     expect([...counts.keys()].filter((status) => ![0, 200, 503].includes(status))).toEqual([])
     expect(counts.get(200)).toBeGreaterThan(100)
     expect(counts.get(503)).toBeGreaterThan(0)
