@@ -19,4 +19,7 @@ const router = createRouter({
   providers: [local()],
   signingKey: JSON.parse(place.signingKey),
 })
-listen(createServer({ noDelay: true }, serveNode(router).connection))
+// One client and one project have the whole host here.
+const all = { requests: 10_000, webSockets: 10_000 }
+const bounds = { client: { connections: 10_000, ...all }, project: all, machine: all }
+listen(createServer({ noDelay: true }, serveNode(router, { bounds }).connection))

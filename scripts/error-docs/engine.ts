@@ -49,9 +49,10 @@ ss -ltn # in the machine: who listens, on which address and port`,
   },
   REQUEST_TIMEOUT: {
     cause:
-      "The request's headers were not complete within 15 s, or its body stood still for 60 s. Slow requests are a way to occupy a server.",
+      "The request's headers were not complete within 15 s, its body stood still for 60 s, or, at the router, it came more slowly than 240 bytes a second after its first 5 s. Slow requests are a way to occupy a server.",
     fix: [
       "Send the request again; on a slow network, in smaller pieces.",
+      "Give a port whose clients send slowly by design, as over a long poll, `minBodyRate: 0` in its settings; `minBodyRate` of the limits is for all ports. A body whose response has begun may be as slow as it likes.",
       "Raise `headersTimeoutMs` or `bodyIdleTimeoutMs` of the limits (`INGRESS_HEADERS_TIMEOUT_MS`, `INGRESS_BODY_IDLE_MS`) if real clients are that slow.",
     ],
     command: `(echo x; sleep 70) | ${ask("4096__misha.example.com", "--http1.1 -T -")}`,
@@ -114,11 +115,22 @@ ss -ltn # in the machine: who listens, on which address and port`,
     fix: ["Let the client speak HTTP/1.1, or put a server that speaks HTTP/2 in front."],
     command: ask("4096__misha.example.com", "--http1.1"),
   },
+  CLIENT_LIMITED: {
+    cause:
+      "One address, or one IPv6 network (`/64`), has as many connections, requests in flight or WebSockets open as one client may have of the router's process (`bounds.client` of `serveNode`). Everybody else is served.",
+    fix: [
+      "Close pages that hold event streams or WebSockets, then try again.",
+      "Look at the event `bound_reached` of the router: it names the address, what was counted and the bound. Where many people share an address, raise `bounds.client`.",
+      "Where the address is a load balancer's, name it in `trustedProxies`: its clients are then counted, and not itself.",
+    ],
+    command: ask("4096__misha.example.com"),
+  },
   OVERLOADED: {
     cause:
-      "As many requests are in flight as one process keeps connections for: 1 024 (`maxConnectionsPerPool`), of the machine proxy to this port, of the router to all ports of this machine. Event streams and long polls hold one each. Nothing was sent to the app.",
+      "As many requests are in flight as one process keeps connections for: 1 024 (`maxConnectionsPerPool`), of the machine proxy to this port, of the router to all ports of this machine. Or, without a request being read, as many connections are open as it keeps in all: 10 000 (`maxConnections`), at most 15/32 of its file descriptors, and none of them is idle. Event streams and long polls hold one each. Nothing was sent to the app.",
     fix: [
       "Wait a second; the page reloads by itself.",
+      "Raise the process's limit of descriptors (`ulimit -n`, `LimitNOFILE` of systemd) where it is below 22 000.",
       "Look for a page that opens event streams and does not close them, or an app that does not respond any more.",
       "Raise `maxConnectionsPerPool` of the limits if so many are intended.",
     ],

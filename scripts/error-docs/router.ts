@@ -13,6 +13,36 @@ export const routerPages: CodePages = {
     command: ask("99999__misha.example.com"),
     reproduces: true,
   },
+  PROJECT_LIMITED: {
+    cause:
+      "The project has as many requests in flight, or as many WebSockets open, as one project may have of the router's process (`bounds.project` of `serveNode`); all projects of one owner count as one. Everybody else is served, and nothing was sent to the machine.",
+    fix: [
+      "Wait a second; the page reloads by itself.",
+      "Look at the event `bound_reached` of the router: it names the owner, what was counted and the bound. Where one owner has all projects, raise `bounds.project`.",
+      "Look for an app that does not respond any more, or pages that open event streams and WebSockets and do not close them.",
+    ],
+    command: ask("4096__misha.example.com"),
+  },
+  MACHINE_LIMITED: {
+    cause:
+      "The machine has as many requests in flight, or as many WebSockets open, as one machine may have of the router's process (`bounds.machine` of `serveNode`). Other machines are reached, and nothing was sent to this one.",
+    fix: [
+      "Wait a second; the page reloads by itself.",
+      "Look for an app that does not respond any more, or pages that open event streams and WebSockets and do not close them.",
+      "Look at the event `bound_reached` of the router, and raise `bounds.machine` if so many are intended.",
+    ],
+    command: ask("4096__misha.example.com"),
+  },
+  RATE_LIMITED: {
+    cause:
+      "The policy `rateLimit` counted more requests of this client, project or machine in a period than its limiter allows. Nothing was sent to the machine.",
+    fix: [
+      "Wait as long as `Retry-After` says.",
+      "Look at `reason` of the router's `request` event: it names who was counted.",
+      "Raise the limit of the binding (`simple.limit` in the Worker's configuration) if so many requests are intended.",
+    ],
+    command: ask("4096__misha.example.com"),
+  },
   ROUTE_NOT_FOUND: {
     cause:
       "The route store knows for certain that no project, machine or custom domain has this name, or the project has no service of that name. A policy may also give this response to hide a project from a visitor; the two cannot be told apart.",

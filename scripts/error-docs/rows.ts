@@ -5,6 +5,7 @@ import { providerErrors } from "../../packages/providers/src/contract/error-rows
 import { routerErrors } from "../../packages/router/src/error-rows.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
 import { LoginRequired } from "../../packages/router/src/policies/login-required.ts"
+import { RateLimited } from "../../packages/router/src/policies/rate-limited.ts"
 
 /** A row, and the proxies that respond with it. */
 export interface KnownRow {
@@ -17,6 +18,7 @@ export interface KnownRow {
 const policyErrors = {
   AccessDenied: new AccessDenied().row,
   LoginRequired: new LoginRequired({ location: "/login" }).row,
+  RateLimited: new RateLimited({ reason: "" }).row,
 }
 
 const of = (by: KnownRow["by"], rows: Readonly<Record<string, ErrorRow>>): KnownRow[] =>

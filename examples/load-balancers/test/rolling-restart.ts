@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { Agent, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { accepts, freePort } from "./balancers.ts"
+import { freePort } from "../../../test/free-port.ts"
+import { accepts } from "./balancers.ts"
 
 /** Where a balancer listens and what it sends to, all on this computer. */
 export interface Setting {

@@ -2,7 +2,15 @@
 export { accept, checkOptions, kindOf, nearest } from "./options.ts"
 export type { CheckOptionsSettings, OptionCheck } from "./options.ts"
 export type { AddressRule } from "./address.ts"
-export { addressChecker, canonicalAddress, cidrMatcher, clientNetwork, hostChecker, literalOf, nameMatcher } from "./address.ts"
+export {
+  addressChecker,
+  canonicalAddress,
+  cidrMatcher,
+  clientNetwork,
+  hostChecker,
+  literalOf,
+  nameMatcher,
+} from "./address.ts"
 export { clientFields, publicPort } from "./client-fields.ts"
 export { validateSigningKey, validateVerificationKey } from "./ticket-keys.ts"
 export { setsCookie, withoutCookies } from "./edge-cookies.ts"

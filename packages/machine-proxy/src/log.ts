@@ -66,6 +66,7 @@ const requestFields = (event: RequestEvent) => ({
 const errorFields = (event: ErrorEvent) => ({
   message: "error",
   tag: event.tag,
+  count: event.count,
   cause: event.cause instanceof Error ? `${event.cause.name}: ${event.cause.message}` : String(event.cause),
 })
 

@@ -35,6 +35,12 @@ const limitVariables = {
     from: 100,
     to: 3_600_000,
   },
+  INGRESS_MIN_BODY_RATE: {
+    limit: "minBodyRate",
+    what: "bytes a second that a request's body must have after 5 s, 0 for none, which leaves it to the router",
+    from: 0,
+    to: 1_000_000,
+  },
   INGRESS_UPSTREAM_HEADERS_TIMEOUT_MS: {
     limit: "upstreamHeadersTimeoutMs",
     what: "ms until an app's response headers, 0 disables the time-out",

@@ -45,6 +45,7 @@ describe("the configuration", () => {
       INGRESS_HEADERS_TIMEOUT_MS: "100",
       INGRESS_KEEP_ALIVE_MS: "3600000",
       INGRESS_BODY_IDLE_MS: "1000",
+      INGRESS_MIN_BODY_RATE: "100",
       INGRESS_UPSTREAM_HEADERS_TIMEOUT_MS: "0",
     })
     expect(result).toMatchObject({

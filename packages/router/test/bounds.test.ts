@@ -49,7 +49,11 @@ const listen = async (options: NodeOptions = {}, noProxies = true) => {
     signingKey: keys.signing,
     onEvent: (event) => events.push(event),
   })
-  const host = serveNode(router, { ...(noProxies ? { trustedProxies: [] } : {}), fallback: () => new Response("own app"), ...options })
+  const host = serveNode(router, {
+    ...(noProxies ? { trustedProxies: [] } : {}),
+    fallback: () => new Response("own app"),
+    ...options,
+  })
   const { port, close } = await host.listen({ hostname: "127.0.0.1" })
   closing.push(() => close({ deadlineMs: 0 }))
   return { port, host, events, reached: () => events.filter(({ type }) => type === "bound_reached") }
@@ -301,7 +305,11 @@ describe("while most requests come from one private address", () => {
     await eventually(async () => (await ask(port, get("own.example"))).status === 200)
     await burst(port, 256)
     expect(events.filter(({ type }) => type === "client_bounds")).toEqual([
-      { type: "client_bounds", active: false, reason: expect.stringContaining("from 127.0.0.1, as from a load balancer") },
+      {
+        type: "client_bounds",
+        active: false,
+        reason: expect.stringContaining("from 127.0.0.1, as from a load balancer"),
+      },
     ])
     expect((await many(port, 3, stream(project("misha")))).with(200)).toHaveLength(3)
   })

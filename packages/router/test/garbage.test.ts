@@ -71,10 +71,12 @@ describe("a request that is over", () => {
     const program = programOf(router)
     const bounds = hostBounds({}, { limits: defaultLimits, isProxy: undefined, report: program.report })
     const unexpected = () => ({ status: 500, headers: [] })
-    const ask = async (): Promise<Decision> =>
-      {
+    const ask = async (): Promise<Decision> => {
       const held = bounds.enter("127.0.0.1", false)!
-      const decision = await serveExchange(program, incoming(), identity, held, { failure: unexpected, fallback: unexpected })
+      const decision = await serveExchange(program, incoming(), identity, held, {
+        failure: unexpected,
+        fallback: unexpected,
+      })
       held.release()
       return decision
     }

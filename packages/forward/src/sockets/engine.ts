@@ -86,34 +86,38 @@ export const createEngine = (options: EngineOptions): Engine => {
     options.proxyProtocol &&
     proxiedConnections(context, cidrMatcher("proxyProtocol.trustedCidrs", options.proxyProtocol.trustedCidrs))
 
-  /** Calls `next` with the socket of a connection that is served, after its PROXY header, and `last` with that of one too many. */
+  /**
+   * Calls `next` with the socket of a connection that is served, after its PROXY header, and `last` with that of one too many.
+   * `handshake`: what they do begins with one.
+   */
   const begin = <S extends Duplex>(
     socket: S,
     next: (socket: S, client?: ProxiedClient) => void,
     last: (socket: S, refusal: ConnectionRefusal) => void,
+    handshake: boolean,
   ): void => {
     const enter = (client?: ProxiedClient): void => {
       if (isAdmitted(context, socket, client?.address ?? addressOf(socket))) next(socket, client)
-      else refuse(socket, "ClientLimited", () => last(socket, "ClientLimited"))
+      else refuse(socket, "ClientLimited", () => last(socket, "ClientLimited"), handshake)
     }
     if (context.closing) {
       socket.on("error", () => undefined)
       socket.destroy()
     } else if (open.size >= limits.maxConnections && !makeRoom()) {
-      refuse(socket, "Overloaded", () => last(socket, "Overloaded"))
+      refuse(socket, "Overloaded", () => last(socket, "Overloaded"), handshake)
     } else if (readHeader === undefined) enter()
     else readHeader(socket, enter)
   }
 
   return {
-    connection: (socket) => begin(socket, take, respond),
+    connection: (socket) => begin(socket, take, respond, false),
     secureConnection: (server) => {
       const shakeHands = tlsHandshakes(context, server, take)
       const shakeHandsToRefuse = {
         Overloaded: tlsHandshakes(context, server, (socket) => respond(socket, "Overloaded")),
         ClientLimited: tlsHandshakes(context, server, (socket) => respond(socket, "ClientLimited")),
       }
-      return (socket) => begin(socket, shakeHands, (refused, refusal) => shakeHandsToRefuse[refusal](refused))
+      return (socket) => begin(socket, shakeHands, (refused, refusal) => shakeHandsToRefuse[refusal](refused), true)
     },
     drain: drainOf(context),
     draining: () => context.draining,

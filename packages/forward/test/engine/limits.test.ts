@@ -425,31 +425,32 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
     },
   },
   maxUpstreamConnections: {
-    "closes free connections of other pools rather than refuse a request, and responds 503 if there is none": async () => {
-      const app = await h.respondingApp()
-      const stuck = await h.listenApp()
-      const pools = [app, app, stuck, stuck].map(({ port }, at) => ({ pool: String(at), host: "127.0.0.1", port }))
-      const front = await h.listen(({ head }) => h.to(0, { origin: pools[Number(head.target[1])]! }), {
-        limits: { maxUpstreamConnections: 2 },
-      })
-      const client = await front.connect()
-      for (const target of ["/0", "/1"]) {
-        client.send(h.get(target))
-        await client.until("ok")
-      }
-      const [one, two, three] = [await front.connect(), await front.connect(), await front.connect()]
-      one.send(h.get("/2"))
-      await stuck.connection(0)
-      two.send(h.get("/3"))
-      await stuck.connection(1)
-      await Promise.all(app.connections.map((each) => each.over()))
-      three.send(h.get("/0"))
-      expect(await three.until("OVERLOADED")).toMatch(/^HTTP\/1\.1 503 /)
-      stuck.connections[0]!.send("HTTP/1.1 204 N\r\nConnection: close\r\n\r\n")
-      await one.until("\r\n\r\n")
-      three.send(h.get("/0"))
-      await three.until("ok")
-    },
+    "closes free connections of other pools rather than refuse a request, and responds 503 if there is none":
+      async () => {
+        const app = await h.respondingApp()
+        const stuck = await h.listenApp()
+        const pools = [app, app, stuck, stuck].map(({ port }, at) => ({ pool: String(at), host: "127.0.0.1", port }))
+        const front = await h.listen(({ head }) => h.to(0, { origin: pools[Number(head.target[1])]! }), {
+          limits: { maxUpstreamConnections: 2 },
+        })
+        const client = await front.connect()
+        for (const target of ["/0", "/1"]) {
+          client.send(h.get(target))
+          await client.until("ok")
+        }
+        const [one, two, three] = [await front.connect(), await front.connect(), await front.connect()]
+        one.send(h.get("/2"))
+        await stuck.connection(0)
+        two.send(h.get("/3"))
+        await stuck.connection(1)
+        await Promise.all(app.connections.map((each) => each.over()))
+        three.send(h.get("/0"))
+        expect(await three.until("OVERLOADED")).toMatch(/^HTTP\/1\.1 503 /)
+        stuck.connections[0]!.send("HTTP/1.1 204 N\r\nConnection: close\r\n\r\n")
+        await one.until("\r\n\r\n")
+        three.send(h.get("/0"))
+        await three.until("ok")
+      },
   },
   maxConnectionsPerPool: {
     "responds 503 to one request more at a time": async () => {

@@ -23,14 +23,14 @@ const byteCounter = (name: string, description: string): Metric.Counter<number> 
 export const makeMeter = (context: Context.Context<never>): Meter => {
   const labelled = (name: string, description: string) => {
     const known = new Map<string, Metric.Counter<number>>()
-    return (labels: Readonly<Record<string, string>>): void => {
+    return (labels: Readonly<Record<string, string>>, count = 1): void => {
       const key = Object.values(labels).join(" ")
       let counter = known.get(key)
       if (counter === undefined) {
         counter = Metric.counter(name, { description, attributes: labels, incremental: true })
         known.set(key, counter)
       }
-      counter.updateUnsafe(1, context)
+      counter.updateUnsafe(count, context)
     }
   }
 
@@ -60,7 +60,7 @@ export const makeMeter = (context: Context.Context<never>): Meter => {
   return {
     record: (event) => {
       if (event.type === "error") {
-        internalErrors({ code: tagLabel(event.tag) })
+        internalErrors({ code: tagLabel(event.tag) }, event.count)
         return
       }
       requests({ method: methodLabel(event.method), status: statusLabel(event.status) })

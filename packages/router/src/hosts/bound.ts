@@ -10,12 +10,7 @@ export class Bound {
   readonly #onRefused: (key: string) => void
 
   /** `report` is called at the first refusal of a key, and then at most once a second; a metric counts all. */
-  constructor(
-    bound: BoundEvent["bound"],
-    of: BoundEvent["of"],
-    max: number,
-    report: (event: BoundEvent) => void,
-  ) {
+  constructor(bound: BoundEvent["bound"], of: BoundEvent["of"], max: number, report: (event: BoundEvent) => void) {
     this.max = max
     const repeated = repeatedReport<string>((key, refused) =>
       report({ type: "bound_reached", bound, of, key, limit: max, refused }),

@@ -4,6 +4,7 @@ import { MachineLimited, ProjectLimited } from "../errors.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import type { Sender } from "../program/sender.ts"
 import type { RouterEvent } from "../router-options.ts"
+import { projectKey } from "../stores/project-key.ts"
 import type { Machine, RouteRecord } from "../stores/record.ts"
 import { Bound } from "./bound.ts"
 import { UnnamedBalancer } from "./unnamed-balancer.ts"
@@ -173,10 +174,6 @@ class HeldBounds implements Held {
     this.#projectKey = this.#machineKey = undefined
   }
 }
-
-/** Of the record alone: a client that has many hostnames of a project has one project. */
-const projectKey = (record: RouteRecord, machine: string): string =>
-  record.owner ?? record.externalId ?? (record.kind === "machine" ? record.machine.id : machine)
 
 const reasonOf = (address: string | undefined): string =>
   address === undefined

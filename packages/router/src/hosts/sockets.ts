@@ -138,10 +138,13 @@ const socketSender = (
     )
 
   const byFetch = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>
-    Effect.map(sendByFetch(program, { request: visitor, body: () => request.body(machineRequest.minBodyRate) }, machineRequest), (attempt) => ({
-      ...attempt,
-      response: { fetched: attempt.response },
-    }))
+    Effect.map(
+      sendByFetch(program, { request: visitor, body: () => request.body(machineRequest.minBodyRate) }, machineRequest),
+      (attempt) => ({
+        ...attempt,
+        response: { fetched: attempt.response },
+      }),
+    )
 
   return {
     send: (machineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>

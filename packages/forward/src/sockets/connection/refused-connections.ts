@@ -9,12 +9,13 @@ import { repeatedReport } from "../io/repeated-report.ts"
 /** Why a connection is not served. */
 export type ConnectionRefusal = Extract<ForwardErrorTag, "Overloaded" | "ClientLimited">
 
-/** Connections that get their refusal at a time. */
+/** Connections at a time for which it is waited until the client has read its refusal. */
 const MAX_RESPONDING = 128
 
 /**
- * Bounds what it costs to refuse connections: so many get a response at a time, for the linger time at most, and the others are
- * closed without one. Where the engine is full, that is an event, once a second at most.
+ * Bounds what it costs to refuse connections. So many of them stay for the linger time at most, until the client has read the response.
+ * Others are closed as soon as it is written, which resets it away where the client's request had come already (RFC 9112 §9.6).
+ * That the engine is full is an event, once a second at most.
  */
 export const refusedConnections = (context: EngineContext) => {
   const { deadlines, limits, options } = context
@@ -28,14 +29,16 @@ export const refusedConnections = (context: EngineContext) => {
     }
   })
 
-  /** `respond` sends the refusal by the socket, or by what becomes of it after a handshake. */
-  return (socket: Duplex, refusal: ConnectionRefusal, respond: () => void): void => {
+  /** `respond` writes the response, or with `handshake` begins what comes before. */
+  return (socket: Duplex, refusal: ConnectionRefusal, respond: () => void, handshake: boolean): void => {
     if (refusal === "Overloaded") {
       const reason = `connections are refused: ${limits.maxConnections} are open (maxConnections), and none is idle`
       report(refusal, new Error(reason))
     }
     socket.on("error", () => undefined)
     if (responding >= max) {
+      if (!handshake) respond()
+      // At once: a burst of connections must not take all descriptors for a moment.
       socket.destroy()
       return
     }

@@ -41,12 +41,12 @@ export interface Limits {
   /** Interim responses before a final one. 16. */
   readonly maxInterim: number
   /**
-   * Open connections from clients, at most 7/16 of the process's descriptors (`ulimit -n`). Above it, idle ones are closed, and if
+   * Open connections from clients, at most 15/32 of the process's descriptors (`ulimit -n`). Above it, idle ones are closed, and if
    * there are none, a new one gets a 503 and is closed. 10 000.
    */
   readonly maxConnections: number
   /**
-   * Connections upstream, free ones and WebSockets included, at most 7/16 of the process's descriptors. Above it, free ones are
+   * Connections upstream, free ones and WebSockets included, at most 15/32 of the process's descriptors. Above it, free ones are
    * closed, and if there are none, a request gets a 503. 10 000.
    */
   readonly maxUpstreamConnections: number

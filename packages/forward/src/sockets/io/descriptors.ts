@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 
-/** Kept free for files, listeners, look-ups of names and calls to providers: this many descriptors, or an eighth of all. */
+/** Kept free for files, listeners, look-ups of names and calls to providers: this many descriptors, or a sixteenth of all. */
 const OTHERS = 32
 
 let limit: number | undefined
@@ -11,7 +11,7 @@ let limit: number | undefined
  */
 export const descriptorShare = (): number => {
   limit ??= openFilesLimit()
-  return Math.max(1, Math.floor((limit - Math.max(OTHERS, limit / 8)) / 2))
+  return Math.max(1, Math.floor((limit - Math.max(OTHERS, limit / 16)) / 2))
 }
 
 /** The soft limit of this process (`ulimit -n`); `Infinity` where the system does not say it in a file, as outside of Linux. */
