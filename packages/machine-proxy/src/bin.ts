@@ -10,11 +10,13 @@ const NAME = "project-ingress-machine-proxy"
 
 const help = (): string => `${NAME} [--insecure] [--help] [--version]
 ${NAME} keys [--kid <id>] [--secret] [--help]
+${NAME} keys --machine <id> [--help]
 
 The proxy inside a machine: listens on one port, and forwards each request with a valid ticket to the local port that
 it names.
 --insecure accepts requests without a ticket: whoever reaches the port reaches every app.
-keys prints a new pair of ticket keys, as the environment variables of router and machines.
+keys prints a new pair of ticket keys, as the environment variables of router and machines; with --machine the key of
+one machine, with which it proves who it is.
 
 ${Object.entries(variables)
   .map(([name, accepted]) => `${name.padEnd(37)}${accepted}`)
@@ -59,7 +61,7 @@ const main = async (): Promise<void> => {
   process.stderr.on("error", () => {})
   const [command, ...rest] = process.argv.slice(2)
   if (command !== "keys") return runProxy(process.argv.slice(2))
-  const result = await keysCommand(NAME, rest)
+  const result = await keysCommand(NAME, rest, process.env)
   if ("problem" in result) return refuse(`keys: ${result.problem}`)
   process.stdout.write(result.output)
 }

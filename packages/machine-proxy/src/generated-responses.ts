@@ -1,6 +1,6 @@
 import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
 import type { GeneratedResponse, HopHeaderNames } from "@project-ingress/forward"
-import { isRequestId, nextRequestId } from "@project-ingress/forward/internal"
+import { isRequestId, nextRequestId, UNPROVEN } from "@project-ingress/forward/internal"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { machineProxyErrors } from "./error-rows.ts"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
@@ -11,6 +11,8 @@ export interface Particulars {
   readonly trusted: boolean
   /** The port that was asked for. */
   readonly port?: number | undefined
+  /** What proves that this machine generated it. */
+  readonly stamp: string
 }
 
 /** The responses that the proxy makes itself, each with the stamp. */
@@ -34,13 +36,12 @@ export interface GeneratedResponseSettings {
 
 export const generatedResponses = (settings: GeneratedResponseSettings): GeneratedResponses => {
   const { headerNames } = settings
-  const stamp = [headerNames.stamp, "1"] as const
   const routersId = ({ head }: IncomingRequest): string | undefined => {
     const id = headerValue(head.headers, headerNames.requestId)
     return id !== undefined && isRequestId(id) ? id : undefined
   }
   return {
-    failure: (tag, request, { trusted, port }) =>
+    failure: (tag, request, { trusted, port, stamp }) =>
       errorResponse(machineProxyErrors[tag], {
         ...settings,
         // Of what could not be read as a request nobody knows what it asks for.
@@ -48,11 +49,11 @@ export const generatedResponses = (settings: GeneratedResponseSettings): Generat
         subject: { port },
         requestId: (trusted && request && routersId(request)) || (request?.id ?? nextRequestId()),
         ...(request === undefined ? {} : { method: request.head.method }),
-        add: stamp,
+        add: [headerNames.stamp, stamp],
       }),
     healthy: {
       status: 200,
-      headers: ["Content-Type", "application/json", "Cache-Control", "no-store", ...stamp],
+      headers: ["Content-Type", "application/json", "Cache-Control", "no-store", headerNames.stamp, UNPROVEN],
       body: `{"status":"ok"}\n`,
     },
   }

@@ -1,5 +1,5 @@
 /** What the conformance suite is given for adapters that need no vendor: machines of the process itself, on Node, Bun and Deno. */
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import type { SigningKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../machine-proxy/src/machine-proxy.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
@@ -15,9 +15,10 @@ export const twoMachines = async (): Promise<{
   readonly signing: SigningKey
   readonly close: () => Promise<void>
 }> => {
-  const { signing, verification } = await generateTicketKeys("conformance")
+  const { signing } = await generateTicketKeys("conformance")
+  const keys = { mach_a: await machineKey(signing, "mach_a"), mach_b: await machineKey(signing, "mach_b") }
   const serve = ({ machine, loopback }: { readonly machine: string; readonly loopback: string }) =>
-    createMachineProxy({ machine, loopback, keys: [verification] }).connection
+    createMachineProxy({ machine, loopback, keys: [keys[machine as keyof typeof keys]] }).connection
   const a = await startMachine({ id: "mach_a", serve })
   const b = await startMachine({ id: "mach_b", serve, loopback: "::1", appPort: a.appPort })
   return { a, b, signing, close: async () => void (await Promise.all([a.close(), b.close()])) }

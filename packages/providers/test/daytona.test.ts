@@ -491,7 +491,11 @@ describe("a sandbox", () => {
 
   it("sees the public name and the client once, as the router said", async () => {
     const provider = daytona(options)
-    const ticket = await signTicket(machine.signing, { machine: machine.id })
+    const ticket = await signTicket(machine.signing, {
+      machine: machine.id,
+      port: machine.appPort,
+      name: "app.example.test",
+    })
     const add = [
       [defaultHeaderNames.targetHost, `${machine.appPort}__app.example.test`],
       [defaultHeaderNames.ticket, ticket],

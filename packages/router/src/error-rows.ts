@@ -67,5 +67,13 @@ export const routerErrors = {
     "http_request_error",
     "The body of this request needs a Content-Length. Send it with one, or use another method than GET and HEAD.",
   ),
+  /** So many ports or names of one machine are asked for that no further ticket is signed for it now. */
+  TicketsLimited: errorRow(
+    503,
+    "TICKETS_LIMITED",
+    "connection_limit_reached",
+    "Too many ports of {project} were opened at once. Wait a little.",
+    { retryAfter: 1 },
+  ),
   ProxyFailed: upstreamErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>

@@ -5,7 +5,7 @@ import type { ProviderError } from "../contract/errors.ts"
  * request waits for; a `start` that fails also fails the requests that wait for it, each with an error of its own. Holds no
  * secret.
  */
-export interface MachinesEvent {
+export interface ProviderEvent {
   readonly type: "provider"
   /** The provider's `type`. */
   readonly provider: string
@@ -20,14 +20,34 @@ export interface MachinesEvent {
   readonly reason?: string
 }
 
+/**
+ * What came of proving who responded. `wrong_stamp`: somebody who is not the machine responded at its address, and nothing of the
+ * response was used. `ticket_renewed`: the machine refused a ticket, and the request was sent again with another one.
+ */
+export interface ProofEvent {
+  readonly type: "proof"
+  /** The machine's `type`. */
+  readonly provider: string
+  /** The machine's `id`. */
+  readonly machine: string
+  readonly port: number
+  readonly outcome: "wrong_stamp" | "ticket_renewed"
+  /** For logs, never for a client. */
+  readonly reason: string
+}
+
+/** What `onEvent` of `makeMachines` is called with. */
+export type MachinesEvent = ProviderEvent | ProofEvent
+
 /** What an event is about. */
-export type BackgroundWork = Pick<MachinesEvent, "provider" | "machine" | "operation">
+export type BackgroundWork = Pick<ProviderEvent, "provider" | "machine" | "operation">
 
 /** Turns the results of background work into events. */
 export interface BackgroundEvents {
   readonly failed: (work: BackgroundWork, error: ProviderError) => void
   readonly succeeded: (work: BackgroundWork) => void
   readonly isFailing: (work: BackgroundWork) => boolean
+  readonly proof: (event: Omit<ProofEvent, "type">) => void
 }
 
 /** How many failing operations are kept; the oldest is forgotten first, and its recovery is then no event. */
@@ -45,6 +65,7 @@ export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) |
   }
 
   return {
+    proof: (event) => emit({ type: "proof", ...event }),
     isFailing: (work) => failing.has(keyOf(work)),
     failed: (work, error) => {
       const key = keyOf(work)
