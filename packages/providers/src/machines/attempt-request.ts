@@ -40,7 +40,7 @@ export interface AttemptRequest<A> {
   readonly replayable: (sent: "no" | "maybe") => boolean
   /**
    * Called when the machine has proven that it refused the ticket, as after a change of a clock or a key. True: the next `send` has
-   * another ticket; then it is called once more, if the request is replayable. Default: none has.
+   * another ticket, and is called now if the request is replayable. Default: none has.
    */
   readonly renewTicket?: (() => boolean) | undefined
   /**

@@ -165,10 +165,10 @@ const sendOnce = <A>(
       // Of what the machine's proxy gives, a 421 or a 401 alone may be about ourselves.
       if (stamped && status !== 421 && status !== 401) return Effect.succeed(Result.succeed(received))
       if (stamped && mayRenew && isTicketRefused(received, headerNames)) {
-        if (!request.replayable("no") || request.renewTicket?.() !== true)
-          return Effect.succeed(Result.succeed(received))
-        discard(request, received.response)
+        if (request.renewTicket?.() !== true) return Effect.succeed(Result.succeed(received))
         onProof(proofEvent(to, "ticket_renewed"))
+        if (!request.replayable("no")) return Effect.succeed(Result.succeed(received))
+        discard(request, received.response)
         return sendOnce(to, endpoint, request, options, false)
       }
       if (!stamped && hasWrongStamp(received, headerNames)) onProof(proofEvent(to, "wrong_stamp"))
