@@ -12,7 +12,7 @@ import type { Decision, Engine, ForwardDirective, IncomingRequest } from "@proje
 import { forwardedAuthority, forwardedFields } from "./client-identity.ts"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
 import { generatedResponses } from "./generated-responses.ts"
-import { hopFieldsReader } from "./hop-fields.ts"
+import { edgeHeadersReader, hopFieldsReader } from "./hop-fields.ts"
 import { watchedKeys } from "./watched-keys.ts"
 import { localApps } from "./local-apps.ts"
 import { checkMachineProxyOptions } from "./options.ts"
@@ -49,6 +49,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const verify = ticketVerifierOf(options)
   const isOpen = portGate(options.ports ?? {})
   const readHopFields = hopFieldsReader(headerNames)
+  const readEdgeHeaders = edgeHeadersReader()
   const appOn = localApps(options.loopback)
   const { errorDocs } = options
   const { failure, healthy } = generatedResponses({ headerNames, pseudonym: pseudonyms.machineProxy, errorDocs })
@@ -86,33 +87,35 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
 
   const onRequest = (request: IncomingRequest): Decision | Promise<Decision> => {
     const { head } = request
-    const { ticket, tickets, target, targets, looped } = readHopFields(head.headers)
+    const { ticket, tickets, target, targets, edgeHeaders, looped } = readHopFields(head.headers)
     if (targets === 0 && head.method === "GET" && head.target === healthCheckPath) return healthy
     // Only apps get this header, so its sender was reached through this proxy (RFC 9110 §7.6).
     if (looped) return refused("LoopDetected", request)
     const onlyTarget = targets > 1 ? INVALID_TARGET : target
-    if (verify === undefined) return forward(request, onlyTarget, undefined)
+    if (verify === undefined) return forward(request, onlyTarget, undefined, undefined)
     // Of two tickets, every reader may choose another one.
     if (tickets > 1) return refused("TicketInvalid", request)
     const verified = verify(ticket)
     return verified instanceof Promise
-      ? verified.then((late) => decide(request, onlyTarget, late))
-      : decide(request, onlyTarget, verified)
+      ? verified.then((late) => decide(request, onlyTarget, edgeHeaders, late))
+      : decide(request, onlyTarget, edgeHeaders, verified)
   }
 
   const decide = (
     request: IncomingRequest,
     targetField: string | undefined,
+    edgeHeaders: string | undefined,
     ticket: VerifiedTicket | RefusedTicket,
   ): Decision =>
     isRefusedTicket(ticket)
       ? refused(refusalTags[ticket.refusal], request, ticket.stamp)
-      : forward(request, targetField, ticket)
+      : forward(request, targetField, edgeHeaders, ticket)
 
   /** `ticket`: proves that the sender is the router. */
   const forward = (
     request: IncomingRequest,
     targetField: string | undefined,
+    edgeHeaders: string | undefined,
     ticket: VerifiedTicket | undefined,
   ): Decision => {
     const { head } = request
@@ -142,6 +145,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
               ((trusted ? forwardedAuthority(head.headers) : undefined) ?? target.hostname ?? app.authority),
         pseudonym: pseudonyms.machineProxy,
         trusted,
+        edgeHeaders: readEdgeHeaders(edgeHeaders),
         upgrade: head.upgrade,
         expect: head.expect,
         trailers: true,
