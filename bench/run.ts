@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { cpus, loadavg, release, tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { generateTicketKeys, signTicket } from "../packages/forward/src/forward.ts"
+import { generateTicketKeys, machineKey, signTicket } from "../packages/forward/src/forward.ts"
 import { freePort } from "../test/free-port.ts"
 import { measureChain } from "./chain.ts"
 import type { Start } from "./chain.ts"
@@ -84,7 +84,7 @@ const life = Math.ceil(ways * (rounds * (seconds + 1) + 2) + present.length * 40
 /** The fields of a request straight to a machine. */
 const ticketed = async (to: number): Promise<Fields> => [
   [targetHeader, `${to}__misha.iterate.app`],
-  [ticketHeader, await signTicket(keys.signing, { machine })],
+  [ticketHeader, await signTicket(keys.signing, { machine, port: to, name: "misha.iterate.app" })],
 ]
 
 interface Running {
@@ -100,7 +100,7 @@ const begin = async (peer: Peer, machinePort = 0): Promise<Running | string> => 
     origin,
     webSocketOrigin,
     openFiles: files,
-    keys: JSON.stringify([keys.verification]),
+    keys: JSON.stringify([await machineKey(keys.signing, machine)]),
     signingKey: JSON.stringify(keys.signing),
     machine,
     machinePort,

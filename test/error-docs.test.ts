@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { defaultErrorDocs } from "../packages/forward/src/error-docs.ts"
-import { generateTicketKeys } from "../packages/forward/src/forward.ts"
+import { generateTicketKeys, machineKey } from "../packages/forward/src/forward.ts"
 import { defineGrammar } from "../packages/hostname/src/hostname.ts"
 import { createMachineProxy } from "../packages/machine-proxy/src/machine-proxy.ts"
 import { local } from "../packages/providers/src/adapters/local.ts"
@@ -83,12 +83,12 @@ describe("the command of a page", () => {
   const ports = { router: 0, machine: 0 }
   const undo: (() => unknown)[] = []
   beforeAll(async () => {
-    const { signing, verification } = await generateTicketKeys("docs")
+    const { signing } = await generateTicketKeys("docs")
     const app = createServer((socket) => {
       socket.on("error", () => undefined).on("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
     })
     const port = await listen(app)
-    const proxy = createMachineProxy({ machine: "mach_1", keys: [verification] })
+    const proxy = createMachineProxy({ machine: "mach_1", keys: [await machineKey(signing, "mach_1")] })
     const server = createServer(proxy.connection)
     ports.machine = await listen(server)
     const machine = {

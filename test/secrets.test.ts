@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import { createServer as listen, type AddressInfo, type Server } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { generateTicketKeys } from "../packages/forward/src/forward.ts"
+import { generateTicketKeys, machineKey } from "../packages/forward/src/forward.ts"
 import { defineGrammar } from "../packages/hostname/src/hostname.ts"
 import { createMachineProxy } from "../packages/machine-proxy/src/machine-proxy.ts"
 import { cloudflareContainer } from "../packages/providers/src/adapters/cloudflare/container.ts"
@@ -22,15 +22,16 @@ const canary = "c4n4rys3cr3t"
 // A shared secret of 36 bytes whose base64url holds the canary, and a private key that the runtime made.
 const shared = { kty: "oct", alg: "HS256", kid: "shared", k: canary + "x".repeat(36) } as const
 const pair = await generateTicketKeys("pair")
+const ofMachine = await machineKey(pair.signing, "mach_1")
 const privateKey = JSON.parse(JSON.stringify(pair.signing)) as { readonly d: string }
 /** What must not be found: the canaries, the private part of the key, and any ticket, which is a permission for a minute. */
-const secrets = [canary, privateKey.d, /eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}/]
+const secrets = [canary, privateKey.d, ofMachine.machineSecret, /eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}/]
 
 const pem = (kind: string) => `-----BEGIN ${kind}-----\n${canary}\n-----END ${kind}-----\n`
 const servers: Server[] = []
 let appPort: number
 let proxyPort: number
-const proxy = createMachineProxy({ machine: "mach_1", keys: [shared, pair.verification] })
+const proxy = createMachineProxy({ machine: "mach_1", keys: [shared, ofMachine] })
 beforeAll(async () => {
   const app = createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1")
   const machine = listen(proxy.connection).listen(0, "127.0.0.1")

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { generateTicketKeys, signTicket } from "../../packages/forward/src/forward.ts"
+import { generateTicketKeys, machineKey, signTicket } from "../../packages/forward/src/forward.ts"
 import { freePort } from "../../test/free-port.ts"
 import type { Command } from "../peer.ts"
 import { isInstalled } from "../peers.ts"
@@ -90,7 +90,7 @@ interface Road {
 const plain = async (): Promise<readonly string[]> => []
 const routed = async (): Promise<readonly string[]> => [`Host: ${appPort}__misha.iterate.app`]
 const ticketed = async (): Promise<readonly string[]> => [
-  `x-iterate-proxy-ticket: ${await signTicket(keys.signing, { machine })}`,
+  `x-iterate-proxy-ticket: ${await signTicket(keys.signing, { machine, port: appPort, name: "localhost" })}`,
   `x-iterate-proxy-target-host: localhost:${appPort}`,
 ]
 
@@ -98,7 +98,7 @@ await launch(node(new URL("./app.ts", import.meta.url), appPort), appPort)
 const proxy = {
   HOST: "127.0.0.1",
   INGRESS_MACHINE: machine,
-  INGRESS_TICKET_KEYS: JSON.stringify([keys.verification]),
+  INGRESS_TICKET_KEYS: JSON.stringify([await machineKey(keys.signing, machine)]),
   INGRESS_LOG: "off",
 }
 await launch(node(new URL("../../packages/machine-proxy/src/bin.ts", import.meta.url), machinePort, proxy), machinePort)

@@ -2,13 +2,13 @@
 import { once } from "node:events"
 import { createServer } from "node:http"
 import { createServer as listen, type AddressInfo } from "node:net"
-import { generateTicketKeys } from "../../packages/forward/src/forward.ts"
+import { generateTicketKeys, machineKey } from "../../packages/forward/src/forward.ts"
 import { createMachineProxy } from "../../packages/machine-proxy/src/machine-proxy.ts"
 
 const id = "mach_1"
-const { signing: signingKey, verification } = await generateTicketKeys("walk")
+const { signing: signingKey } = await generateTicketKeys("walk")
 const app = createServer((request, response) => response.end(`hello from ${request.url}`)).listen(0, "127.0.0.1")
-const proxy = createMachineProxy({ machine: id, keys: [verification] })
+const proxy = createMachineProxy({ machine: id, keys: [await machineKey(signingKey, id)] })
 const machine = listen(proxy.connection).listen(0, "127.0.0.1")
 await Promise.all([once(app, "listening"), once(machine, "listening")])
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port

@@ -6,7 +6,7 @@ import { once } from "node:events"
 import { createServer as createTcpServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { createServer as createTlsServer } from "node:tls"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { certificateNames, defineGrammar } from "@project-ingress/hostname"
 import { createMachineProxy } from "@project-ingress/machine-proxy"
 import { local } from "@project-ingress/providers/local"
@@ -76,9 +76,9 @@ export const startChain = async (setup: ChainSetup = {}): Promise<Chain> => {
   const tls = await selfSigned(
     all.flatMap((domain) => certificateNames(defineGrammar({ domains: [domain] }), projects)),
   )
-  const { signing, verification } = await generateTicketKeys("real-apps")
+  const { signing } = await generateTicketKeys("real-apps")
 
-  const proxy = createMachineProxy({ machine: "mach_1", keys: [verification] })
+  const proxy = createMachineProxy({ machine: "mach_1", keys: [await machineKey(signing, "mach_1")] })
   const machine = createTcpServer({ noDelay: true }, proxy.connection)
   const route: MachineInput = {
     machine: { id: "mach_1", type: "local", externalId: "mach_1", metadata: { port: await listen(machine) } },

@@ -1,14 +1,15 @@
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "@project-ingress/machine-proxy"
 import { providerSuite, startMachine } from "@project-ingress/providers/testing"
 import { afterAll, it } from "vitest"
 import { nimbus } from "../src/nimbus.ts"
 import { fakeNimbus } from "./fake-nimbus.ts"
 
-const { signing, verification } = await generateTicketKeys("test")
+const { signing } = await generateTicketKeys("test")
+const key = await machineKey(signing, "mach_1")
 const machine = await startMachine({
   id: "mach_1",
-  serve: ({ machine, loopback }) => createMachineProxy({ machine, loopback, keys: [verification] }).connection,
+  serve: ({ machine, loopback }) => createMachineProxy({ machine, loopback, keys: [key] }).connection,
 })
 afterAll(machine.close)
 const { apiKey, fetch, record, hooks } = fakeNimbus(machine)

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createServer as createTlsServer } from "node:tls"
 import { fileURLToPath } from "node:url"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { createMachineProxy } from "@project-ingress/machine-proxy"
 import { local } from "@project-ingress/providers/local"
@@ -97,7 +97,7 @@ const setups: readonly {
 
 const folder = mkdtempSync(join(tmpdir(), "load-balancers-"))
 const closing: (() => unknown)[] = []
-const { signing, verification } = await generateTicketKeys("test")
+const { signing } = await generateTicketKeys("test")
 let certificate: { readonly private: string; readonly cert: string }
 let express: ChildProcess
 let appPort: number
@@ -127,7 +127,7 @@ beforeAll(async () => {
   })
   const [line] = (await once(express.stdout!, "data")) as [Buffer]
   appPort = Number(line.toString())
-  const proxy = createMachineProxy({ machine: "mach_1", keys: [verification] })
+  const proxy = createMachineProxy({ machine: "mach_1", keys: [await machineKey(signing, "mach_1")] })
   const machine = createServer({ noDelay: true }, proxy.connection)
   machinePort = await listen(machine)
   const probe = createServer()

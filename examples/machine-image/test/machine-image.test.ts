@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process"
 import { setTimeout } from "node:timers/promises"
 import { promisify } from "node:util"
-import { generateTicketKeys, signTicket } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey, signTicket } from "@project-ingress/forward"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { engineMissing, removeMachines, runMachine } from "../../../packages/providers/test/engine.ts"
 import type { RunningMachine } from "../../../packages/providers/test/engine.ts"
@@ -9,7 +9,7 @@ import { baseMissing, buildImage, makeBase } from "./image.ts"
 import { everything, onlyInAll } from "../../../test/requirements.ts"
 
 const machineId = "mach_image"
-const { signing, verification } = await generateTicketKeys("2026-11")
+const { signing } = await generateTicketKeys("2026-11")
 
 let why = (await engineMissing()) ?? (await baseMissing())
 let image: Awaited<ReturnType<typeof buildImage>> | undefined
@@ -60,7 +60,8 @@ interface Reply {
 }
 
 const ask = async (target: string, path = "/", headers: Readonly<Record<string, string>> = {}): Promise<Reply> => {
-  const ticket = await signTicket(signing, { machine: machineId })
+  const [, port = "3000", name = ""] = /^(?:(\d+)__)?(.*)$/.exec(target) ?? []
+  const ticket = await signTicket(signing, { machine: machineId, port: Number(port), name })
   const hop = { "x-iterate-proxy-target-host": target, "x-iterate-proxy-ticket": ticket, ...headers }
   const response = await fetch(`${origin}${path}`, { headers: hop, signal: AbortSignal.timeout(60_000) })
   return { status: response.status, code: response.headers.get("x-iterate-proxy-error"), body: await response.text() }
@@ -94,7 +95,8 @@ const inspect = (format: string): Promise<string> => running().docker("inspect",
 describe.skipIf(!everything)(`a machine made of the image${onlyInAll}`, () => {
   beforeEach(async () => {
     machine = undefined
-    machine = await start({ INGRESS_MACHINE: machineId, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) })
+    const keys = [await machineKey(signing, machineId)]
+    machine = await start({ INGRESS_MACHINE: machineId, INGRESS_TICKET_KEYS: JSON.stringify({ keys }) })
     const [, address] = (await running().docker("port")).split(" -> ")
     origin = `http://${address}`
     await eventually(() => ask(app), isUp)
@@ -110,7 +112,7 @@ describe.skipIf(!everything)(`a machine made of the image${onlyInAll}`, () => {
   })
 
   it("serves nothing without a ticket, or with one for another machine", async () => {
-    const other = await signTicket(signing, { machine: "mach_other" })
+    const other = await signTicket(signing, { machine: "mach_other", port: 3000, name: app })
     const bare = await fetch(origin, { headers: { "x-iterate-proxy-target-host": app } })
     expect([bare.status, await bare.json()]).toMatchObject([401, { error: "TICKET_REQUIRED" }])
     expect(await ask(app, "/", { "x-iterate-proxy-ticket": other })).toMatchObject({ status: 421 })

@@ -2,14 +2,20 @@ import { createServer, request as httpRequest } from "node:http"
 import type { IncomingMessage, Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { gzipSync } from "node:zlib"
-import { generateTicketKeys, ticketVerifier } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey, ticketVerifier } from "@project-ingress/forward"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
 import { startWorker } from "./workerd.ts"
 import type { RunningWorker } from "./workerd.ts"
 
 const keys = await generateTicketKeys("worker-test")
-const verify = ticketVerifier(() => [keys.verification], "mach_1")
+const machineKeys = [await machineKey(keys.signing, "mach_1")]
+const verify = ticketVerifier(() => machineKeys, "mach_1")
+/** What a machine's proxy proves itself with. */
+const stampFor = async ({ headers }: IncomingMessage): Promise<string> => {
+  const verified = await verify(headers["x-iterate-proxy-ticket"] as string)
+  return "refusal" in verified ? "refused" : verified.stamps!.response
+}
 const zipped = gzipSync("zipped ".repeat(1_000))
 let machine: Server
 let worker: RunningWorker
@@ -17,9 +23,9 @@ let seen: IncomingMessage
 let eventsClosed: Promise<void>
 
 const startMachine = async (): Promise<Server> => {
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     seen = request
-    response.setHeader("x-iterate-proxy-stamp", "1")
+    response.setHeader("x-iterate-proxy-stamp", await stampFor(request))
     response.setHeader("set-cookie", ["a=1", "b=2, still b"])
     if (request.url === "/events") {
       response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n")
@@ -32,8 +38,13 @@ const startMachine = async (): Promise<Server> => {
     else if (request.url === "/broken") response.writeHead(500).end("the app's own")
     else request.pipe(response)
   })
-  const sockets = new WebSocketServer({ server, handleProtocols: () => "echo" })
-  sockets.on("headers", (headers) => headers.push("x-iterate-proxy-stamp: 1"))
+  const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "echo" })
+  const stamps = new WeakMap<IncomingMessage, string>()
+  server.on("upgrade", async (request: IncomingMessage, socket, head) => {
+    stamps.set(request, await stampFor(request))
+    sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit("connection", opened))
+  })
+  sockets.on("headers", (headers, request) => headers.push(`x-iterate-proxy-stamp: ${stamps.get(request)}`))
   sockets.on("connection", (socket) => {
     socket.on("message", (data, binary) => socket.send(data, { binary }))
     socket.on("close", (code) => socket.close(code === 1005 ? undefined : code))
@@ -86,7 +97,7 @@ describe("the Worker in workerd", () => {
     expect(Object.keys(response.headers).filter((name) => name.startsWith("x-iterate"))).toEqual([])
     expect([seen.method, seen.url]).toEqual(["POST", "/a//b?q=%20"])
     expect(seen.headers["x-iterate-proxy-target-host"]).toBe("4096__misha.iterate.app")
-    expect(await verify(seen.headers["x-iterate-proxy-ticket"] as string)).toBeUndefined()
+    expect(await verify(seen.headers["x-iterate-proxy-ticket"] as string)).not.toHaveProperty("refusal")
   })
 
   it("leaves foreign hostnames to its own app", async () => {

@@ -56,7 +56,7 @@ export const startDocker = async (host: string | undefined, options: StartOption
   return { byPort: true, routes: new Map(routes.map((route) => [route.machine.id, route])) }
 }
 
-const startOne = async (api: DockerApi, image: string, id: string, { verification, signal, say }: StartOptions) => {
+const startOne = async (api: DockerApi, image: string, id: string, { signing, signal, say }: StartOptions) => {
   signal.throwIfAborted()
   // Without the signal: an engine finishes a creation whose client has gone, at a moment that nobody learns of.
   const created = await api.call("POST", "/containers/create", {
@@ -65,7 +65,7 @@ const startOne = async (api: DockerApi, image: string, id: string, { verificatio
       Cmd: command,
       Hostname: id.replaceAll("_", "-"),
       User: "65534:65534",
-      Env: Object.entries(environment(id, verification)).map(([name, value]) => `${name}=${value}`),
+      Env: Object.entries(await environment(id, signing)).map(([name, value]) => `${name}=${value}`),
       Labels: { [label]: owner, [`${label}.machine`]: id },
       ExposedPorts: { "8080/tcp": {} },
       HostConfig: {

@@ -31,12 +31,7 @@ export const startLocal = async (options: StartOptions, undo: Undo, addresses = 
   return { byPort, routes: new Map(routes.map((route) => [route.machine.id, route])) }
 }
 
-const startOne = async (
-  id: string,
-  own: string | undefined,
-  { verification, signal, say }: StartOptions,
-  undo: Undo,
-) => {
+const startOne = async (id: string, own: string | undefined, { signing, signal, say }: StartOptions, undo: Undo) => {
   const address = own ?? "127.0.0.1"
   const [appPort, plainPort, proxyPort] =
     own === undefined
@@ -56,7 +51,7 @@ const startOne = async (
       env: {
         // Not what somebody set for a machine proxy of their own.
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("INGRESS_"))),
-        ...environment(id, verification),
+        ...(await environment(id, signing)),
         HOST: address,
         PORT: String(proxyPort),
         INGRESS_LOOPBACK: address,

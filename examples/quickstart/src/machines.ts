@@ -1,10 +1,12 @@
-import type { VerificationKey } from "@project-ingress/forward"
+import { machineKey } from "@project-ingress/forward"
+import type { EdDsaSigningKey } from "@project-ingress/forward"
 import type { MachineInput } from "@project-ingress/router/stores/memory"
 
 /** What both kinds of machines are started with. */
 export interface StartOptions {
   readonly ids: readonly string[]
-  readonly verification: VerificationKey
+  /** Each machine gets a key of its own, derived from it, and never this one. */
+  readonly signing: EdDsaSigningKey
   readonly signal: AbortSignal
   /** One line for each long step. */
   readonly say: (text: string) => void
@@ -26,9 +28,9 @@ export interface MachineRoute extends MachineInput {
 }
 
 /** How a machine's proxy is configured: the same in a container and in a child process. */
-export const environment = (id: string, verification: VerificationKey): Record<string, string> => ({
+export const environment = async (id: string, signing: EdDsaSigningKey): Promise<Record<string, string>> => ({
   INGRESS_MACHINE: id,
-  INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }),
+  INGRESS_TICKET_KEYS: JSON.stringify({ keys: [await machineKey(signing, id)] }),
   INGRESS_LOG: "off",
 })
 

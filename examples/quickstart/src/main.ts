@@ -35,7 +35,7 @@ const start = async (): Promise<Running> => {
   const { signal } = stopping
   let running: Running | undefined
 
-  const { signing, verification } = await generateTicketKeys("demo")
+  const { signing } = await generateTicketKeys("demo")
   const routes = memoryStore()
   const router = createRouter({
     grammar: defineGrammar({ domains: ["localhost"] }),
@@ -52,7 +52,7 @@ const start = async (): Promise<Running> => {
   })
   undo.add(() => listening.close({ deadlineMs: 300 }))
 
-  const options = { ids: [machineA, machineB], verification, signal, say }
+  const options = { ids: [machineA, machineB], signing, signal, say }
   const { machines, why } = await startMachines(engine, dockerHost, options)
   signal.throwIfAborted()
 

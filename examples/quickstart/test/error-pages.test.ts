@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { text } from "node:stream/consumers"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { createMachineProxy } from "@project-ingress/machine-proxy"
 import { MachineStarting } from "@project-ingress/providers"
@@ -20,7 +20,7 @@ import { WebSocket } from "ws"
 import { startWorker } from "../../os-worker/test/workerd.ts"
 import { need, startBrowser } from "./browser.ts"
 
-const { signing, verification } = await generateTicketKeys("pages")
+const { signing } = await generateTicketKeys("pages")
 const undo: (() => unknown)[] = []
 /** The event of each request of the Node host, by the request's id. */
 const events = new Map<string, RequestEvent>()
@@ -52,7 +52,11 @@ const closedPort = async () => {
 
 beforeAll(async () => {
   ;({ browser, noBrowser } = await startBrowser())
-  const proxy = createMachineProxy({ machine: "mach_1", keys: [verification], ports: { deny: [22] } })
+  const proxy = createMachineProxy({
+    machine: "mach_1",
+    keys: [await machineKey(signing, "mach_1")],
+    ports: { deny: [22] },
+  })
   const server = createServer(proxy.connection)
   const port = await listen(server)
   undo.push(

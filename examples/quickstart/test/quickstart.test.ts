@@ -276,10 +276,10 @@ describe("a start", () => {
   it("gives each machine ports of its own where there is one loopback address", async (ctx) => {
     const undo = new Undo()
     try {
-      const { signing, verification } = await generateTicketKeys("demo")
+      const { signing } = await generateTicketKeys("demo")
       const said: string[] = []
       const machines = await startLocal(
-        { ids: ["mach_a", "mach_b"], verification, signal: ctx.signal, say: (text) => said.push(text) },
+        { ids: ["mach_a", "mach_b"], signing, signal: ctx.signal, say: (text) => said.push(text) },
         undo,
         // Of the documentation's block (RFC 5737): no computer has it, as macOS has no 127.0.0.2.
         ["192.0.2.1"],
@@ -291,7 +291,11 @@ describe("a start", () => {
       const reach = async (target: number) =>
         ask(a.published, "machine", {
           headers: {
-            "x-iterate-proxy-ticket": await signTicket(signing, { machine: "mach_a" }),
+            "x-iterate-proxy-ticket": await signTicket(signing, {
+              machine: "mach_a",
+              port: target,
+              name: "misha.localhost",
+            }),
             "x-iterate-proxy-target-host": `${target}__misha.localhost`,
           },
         })

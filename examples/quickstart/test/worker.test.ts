@@ -29,8 +29,8 @@ describe.skipIf(!everything)(`the same machines behind a Worker in workerd${only
     need(ctx, noBrowser)
     const undo = new Undo()
     try {
-      const { signing, verification } = await generateTicketKeys("worker")
-      const options = { ids: ["mach_a", "mach_b"], verification, signal: ctx.signal, say: () => {} }
+      const { signing } = await generateTicketKeys("worker")
+      const options = { ids: ["mach_a", "mach_b"], signing, signal: ctx.signal, say: () => {} }
       const machines =
         engine === "docker" ? await startDocker(dockerHost, options, undo) : await startLocal(options, undo, addresses)
       const worker = await startWorker({ signing })

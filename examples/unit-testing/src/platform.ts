@@ -3,7 +3,7 @@ import { createRouter, LoginRequired } from "@project-ingress/router"
 import type { Policy, Router, RouterOptions } from "@project-ingress/router"
 
 /** What a test replaces; everything else is the platform's own routing. */
-export type Surroundings = Pick<RouterOptions, "store" | "providers" | "signingKey" | "transport">
+export type Surroundings = Pick<RouterOptions, "store" | "providers" | "signingKey" | "unprovenMachines" | "transport">
 
 const membersOnly: Policy = {
   name: "members only",

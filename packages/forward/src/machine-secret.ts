@@ -1,7 +1,13 @@
 import { base64url } from "jose"
 import { framed } from "./framed.ts"
 import { validateSigningKey } from "./ticket-keys.ts"
-import type { EdDsaSigningKey, EdDsaVerificationKey, SharedSecretKey, SigningKey, VerificationKey } from "./ticket-keys.ts"
+import type {
+  EdDsaSigningKey,
+  EdDsaVerificationKey,
+  SharedSecretKey,
+  SigningKey,
+  VerificationKey,
+} from "./ticket-keys.ts"
 
 /** What one machine holds: it verifies the tickets of the key, and proves with its own secret that it is that machine. */
 export interface MachineKey extends EdDsaVerificationKey {

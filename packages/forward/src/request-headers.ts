@@ -39,6 +39,8 @@ export interface RequestHop {
   readonly trailers?: boolean
   /** Names of cookies that belong to a platform on the way: a client's own are dropped. */
   readonly edgeCookies?: readonly string[] | undefined
+  /** Lower-case names of fields that were for a platform on the way alone: dropped. What was tunnelled under such a name stays. */
+  readonly edgeHeaders?: ReadonlySet<string> | undefined
   /**
    * Gives the fields that are sent instead of those that are left of the client's after the stripping: before `Host`,
    * `Connection`, `Via` and `add` are added. These, what frames the message, and everything under the hop's own prefix are
@@ -78,6 +80,7 @@ export const requestHeaders = (inbound: HeaderList, hop: RequestHop): string[] =
       if (lower === "host") continue
     }
     if (named !== undefined && named.has(lower)) continue
+    if (hop.edgeHeaders !== undefined && hop.edgeHeaders.has(lower)) continue
     if (lower.startsWith(names.prefix)) {
       if (trusted && lower.startsWith(names.tunnel)) (restored ??= []).push(lower, inbound[i + 1]!)
       continue

@@ -1,7 +1,14 @@
 import { SignJWT } from "jose"
 import { describe, expect, it, vi } from "vitest"
-import type { SharedSecretKey, SigningKey, VerificationKey } from "../src/forward.ts"
-import { generateTicketKeys, signTicket, ticketSigner, ticketVerifier } from "../src/forward.ts"
+import type {
+  RefusedTicket,
+  SharedSecretKey,
+  SigningKey,
+  TicketClaims,
+  VerificationKey,
+  VerifiedTicket,
+} from "../src/forward.ts"
+import { generateTicketKeys, signTicket as sign, ticketSigner, ticketVerifier } from "../src/forward.ts"
 import { validateSigningKey, validateVerificationKey } from "../src/internal.ts"
 
 const pairs = await generateTicketKeys("k1")
@@ -11,8 +18,13 @@ const secret = (kid: string): SharedSecretKey => ({
   kid,
   k: Buffer.alloc(32, kid).toString("base64url"),
 })
+/** For one port and name, unless a test says another. */
+const signTicket = (key: SigningKey, claims: Partial<TicketClaims>): Promise<string> =>
+  sign(key, { machine: "m", port: 3000, name: "misha.test", ...claims })
+/** Why it is refused; `undefined` if it is not. */
+const refusal = (result: VerifiedTicket | RefusedTicket) => ("refusal" in result ? result.refusal : undefined)
 const verify = async (keys: readonly VerificationKey[], machine: string, ticket: string | undefined) =>
-  ticketVerifier(() => keys, machine)(ticket)
+  refusal(await ticketVerifier(() => keys, machine)(ticket))
 
 describe("a ticket", () => {
   it.each(["EdDSA", "HS256"])("of %s is good for its machine and for no other", async (alg) => {
@@ -39,23 +51,24 @@ describe("a ticket", () => {
 
   it("cannot choose its algorithm: a public key is no HMAC secret", async () => {
     const { verification } = await generateTicketKeys("k1")
-    const forged = await new SignJWT()
+    const forged = await new SignJWT({ port: 3000, name: "misha.test", jti: "1" })
       .setProtectedHeader({ alg: "HS256", kid: "k1", typ: "ingress-ticket+jwt" })
       .setAudience("m")
       .setIssuedAt()
       .setExpirationTime("50s")
       .sign(Buffer.from(verification.x, "base64url"))
     expect(await verify([verification], "m", forged)).toBe("invalid")
-    const none = `${Buffer.from('{"alg":"none","kid":"k1","typ":"ingress-ticket+jwt"}').toString("base64url")}.${Buffer.from('{"aud":"m"}').toString("base64url")}.`
+    const none = `${Buffer.from('{"alg":"none","kid":"k1","typ":"ingress-ticket+jwt"}').toString("base64url")}.${Buffer.from('{"aud":"m","jti":"1","port":3000,"name":"misha.test"}').toString("base64url")}.`
     expect(await verify([verification], "m", none)).toBe("invalid")
   })
 
   it("is not another JWT of the same key, and lives 60 s at most", async () => {
     const key = secret("k1")
     const sign = (typ: string, exp: string) =>
-      new SignJWT()
+      new SignJWT({ port: 3000, name: "misha.test" })
         .setProtectedHeader({ alg: "HS256", kid: "k1", typ })
         .setAudience("m")
+        .setJti("1")
         .setIssuedAt()
         .setExpirationTime(exp)
         .sign(Buffer.from(key.k, "base64url"))
@@ -79,12 +92,12 @@ describe("a ticket", () => {
       await signTicket(secret("k1"), { machine: "m" }),
       await signTicket(secret("k2"), { machine: "m" }),
     ]
-    expect(await verifier(one)).toBeUndefined()
-    expect(await verifier(two)).toBeUndefined()
-    expect(verifier(one)).toBeUndefined()
+    expect(refusal(await verifier(one))).toBeUndefined()
+    expect(refusal(await verifier(two))).toBeUndefined()
+    expect(verifier(one)).not.toBeInstanceOf(Promise)
     keys = [secret("k2")]
-    expect(await verifier(one)).toBe("invalid")
-    expect(await verifier(two)).toBeUndefined()
+    expect(refusal(await verifier(one))).toBe("invalid")
+    expect(refusal(await verifier(two))).toBeUndefined()
   })
 
   it("whose verification was under way while its key was withdrawn is refused afterwards", async () => {
@@ -99,8 +112,8 @@ describe("a ticket", () => {
     // Another request comes while the verification still runs, and the verifier sees the new keys.
     const meanwhile = verifier(good)
     await underWay
-    expect(await meanwhile).toBeUndefined()
-    expect(await verifier(withdrawn)).toBe("invalid")
+    expect(refusal(await meanwhile)).toBeUndefined()
+    expect(refusal(await verifier(withdrawn))).toBe("invalid")
   })
 
   it("stops being good when it ends, also where it was verified before", async () => {
@@ -110,9 +123,9 @@ describe("a ticket", () => {
       const keys = [key]
       const verifier = ticketVerifier(() => keys, "m")
       const ticket = await signTicket(key, { machine: "m", validForMs: 1_000 })
-      expect(await verifier(ticket)).toBeUndefined()
+      expect(refusal(await verifier(ticket))).toBeUndefined()
       vi.setSystemTime(Date.now() + 7_000)
-      expect(await verifier(ticket)).toBe("invalid")
+      expect(refusal(await verifier(ticket))).toBe("invalid")
     } finally {
       vi.useRealTimers()
     }
@@ -125,24 +138,36 @@ describe("a ticket", () => {
     for (const keys of [same, same.toReversed()]) {
       const verify = ticketVerifier(() => keys, "m")
       for (const key of [old.signing, pairs.signing, { ...secret("k9"), kid: "k1" } as const])
-        expect(await verify(await signTicket(key, { machine: "m" }))).toBeUndefined()
-      expect(await verify(await signTicket(pairs.signing, { machine: "n" }))).toBe("wrong-machine")
-      expect(await verify(await signTicket({ ...other.signing, kid: "k1" }, { machine: "m" }))).toBe("invalid")
+        expect(refusal(await verify(await signTicket(key, { machine: "m" })))).toBeUndefined()
+      expect(refusal(await verify(await signTicket(pairs.signing, { machine: "n" })))).toBe("wrong-machine")
+      expect(refusal(await verify(await signTicket({ ...other.signing, kid: "k1" }, { machine: "m" })))).toBe("invalid")
     }
   })
 
-  it("is reused for half its life by a mint", async () => {
-    vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] })
-    try {
-      const mint = ticketSigner(secret("k1"))
-      const first = await mint("m")
-      expect(mint("m")).toBe(first)
-      expect(await mint("n")).not.toBe(first)
-      vi.setSystemTime(Date.now() + 31_000)
-      expect(await mint("m")).not.toBe(first)
-    } finally {
-      vi.useRealTimers()
-    }
+  it("is for one port and one name, which its verifier says", async () => {
+    const ticket = await signTicket(pairs.signing, { port: 4096, name: "www.example.com" })
+    const verified = await ticketVerifier(() => [pairs.verification], "m")(ticket)
+    expect(verified).toMatchObject({ port: 4096, name: "www.example.com", stamps: undefined })
+  })
+
+  it.each([{ port: 0 }, { port: 65_536 }, { port: 1.5 }, { name: "" }, { name: "x".repeat(254) }, { machine: "" }])(
+    "is not signed for %j",
+    async (claims) => {
+      await expect(signTicket(pairs.signing, claims)).rejects.toThrow(TypeError)
+    },
+  )
+
+  it.each([["jti"], ["port"], ["name"]])("without %s is invalid", async (claim) => {
+    const key = secret("k1")
+    const claims: Record<string, unknown> = { port: 3000, name: "misha.test", jti: "1" }
+    delete claims[claim]
+    const ticket = await new SignJWT(claims)
+      .setProtectedHeader({ alg: "HS256", kid: "k1", typ: "ingress-ticket+jwt" })
+      .setAudience("m")
+      .setIssuedAt()
+      .setExpirationTime("50s")
+      .sign(Buffer.from(key.k, "base64url"))
+    expect(await verify([key], "m", ticket)).toBe("invalid")
   })
 })
 
@@ -201,7 +226,9 @@ describe("a key", () => {
     const other = await generateTicketKeys("k1")
     const mixed = { ...signing, x: other.verification.x }
     await expect(signTicket(mixed, { machine: "m" })).rejects.toThrow("x and d of an EdDSA key must belong together")
-    await expect(async () => ticketSigner(mixed)("m")).rejects.toThrow("x and d of an EdDSA key must belong together")
+    await expect(async () => ticketSigner(mixed).ticketFor("m", 3000, "misha.test")).rejects.toThrow(
+      "x and d of an EdDSA key must belong together",
+    )
   })
 
   it("has a name", async () => {

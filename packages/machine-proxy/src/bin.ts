@@ -12,11 +12,13 @@ const NAME = "project-ingress-machine-proxy"
 const help = (): string => `${NAME} [--insecure] [--help] [--version]
 ${NAME} keys [--kid <id>] [--secret] [--help]
 ${NAME} pin [<file>] [--help]
+${NAME} keys --machine <id> [--help]
 
 The proxy inside a machine: listens on one port, and forwards each request with a valid ticket to the local port that
 it names.
 --insecure accepts requests without a ticket: whoever reaches the port reaches every app.
-keys prints a new pair of ticket keys, as the environment variables of router and machines.
+keys prints a new pair of ticket keys, as the environment variables of router and machines; with --machine the key of
+one machine, with which it proves who it is.
 pin prints the pin of the machine's TLS key, for its record.
 
 ${Object.entries(variables)
@@ -62,7 +64,7 @@ const main = async (): Promise<void> => {
   process.stderr.on("error", () => {})
   const [command, ...rest] = process.argv.slice(2)
   if (command !== "keys" && command !== "pin") return runProxy(process.argv.slice(2))
-  const result = command === "keys" ? await keysCommand(NAME, rest) : pinCommand(NAME, rest, process.env)
+  const result = command === "keys" ? await keysCommand(NAME, rest, process.env) : pinCommand(NAME, rest, process.env)
   if ("problem" in result) return refuse(`${command}: ${result.problem}`)
   process.stdout.write(result.output)
 }

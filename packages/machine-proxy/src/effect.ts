@@ -18,7 +18,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { readConfig } from "./config.ts"
 import type { Config as CommandConfig } from "./config.ts"
-import { reloadableKeys } from "./keys.ts"
+import { reloadableKeys, UNPROVEN_HINT, unprovenReason } from "./keys.ts"
 import { checkConfigFlags, checkLayerOptions } from "./effect/layer-options.ts"
 import { createListener, listenOptions } from "./listener.ts"
 import { line, logEntry } from "./log.ts"
@@ -189,6 +189,8 @@ const serve = Effect.fnUntraced(function* (
   // EMFILE, for example: the next connection may succeed.
   server.on("error", (error) => runSync(Effect.logError("listener", Cause.fail(error))))
   const address = server.address() as AddressInfo
+  const unproven = unprovenReason(initial)
+  if (unproven !== undefined) yield* Effect.logWarning(`${unproven}: ${UNPROVEN_HINT}`)
   if (readyFd !== undefined) {
     const problem = notifyReady(readyFd)
     if (problem !== undefined) yield* Effect.logError(`INGRESS_READY_FD ${problem}`)

@@ -32,6 +32,12 @@ export const machineProxyErrors = {
     "The router's ticket is invalid or has expired. Send the request again; if this stays, router and machine have different keys or clocks.",
     { retryable: true },
   ),
+  TicketWrongTarget: errorRow(
+    403,
+    "TICKET_WRONG_TARGET",
+    "http_request_denied",
+    "The router's ticket is for another port or hostname of this machine. Open the app by its public hostname.",
+  ),
   MachineMisdirected: errorRow(
     421,
     "MACHINE_MISMATCH",

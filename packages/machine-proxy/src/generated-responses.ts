@@ -1,6 +1,6 @@
 import { errorResponse, headerValue, responseFormat } from "@project-ingress/forward"
 import type { GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
-import { healthResponse, isRequestId, nextRequestId } from "@project-ingress/forward/internal"
+import { healthResponse, isRequestId, nextRequestId, UNPROVEN } from "@project-ingress/forward/internal"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { machineProxyErrors } from "./error-rows.ts"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
@@ -13,6 +13,8 @@ export interface Particulars {
   readonly port?: number | undefined
   /** What says how a response is to look, of a request that could not be read. */
   readonly unread?: HeaderList
+  /** What proves that this machine generated it. */
+  readonly stamp: string
 }
 
 /** The responses that the proxy makes itself, each with the stamp. */
@@ -36,21 +38,20 @@ export interface GeneratedResponseSettings {
 
 export const generatedResponses = (settings: GeneratedResponseSettings): GeneratedResponses => {
   const { headerNames } = settings
-  const stamp = [headerNames.stamp, "1"] as const
   const routersId = ({ head }: IncomingRequest): string | undefined => {
     const id = headerValue(head.headers, headerNames.requestId)
     return id !== undefined && isRequestId(id) ? id : undefined
   }
   return {
-    failure: (tag, request, { trusted, port, unread = [] }) =>
+    failure: (tag, request, { trusted, port, stamp, unread = [] }) =>
       errorResponse(machineProxyErrors[tag], {
         ...settings,
         format: responseFormat((lowerName) => headerValue(request?.head.headers ?? unread, lowerName)),
         subject: { port },
         requestId: (trusted && request && routersId(request)) || (request?.id ?? nextRequestId()),
         ...(request === undefined ? {} : { method: request.head.method }),
-        add: stamp,
+        add: [headerNames.stamp, stamp],
       }),
-    health: (ready) => healthResponse(ready, stamp),
+    health: (ready) => healthResponse(ready, [headerNames.stamp, UNPROVEN]),
   }
 }

@@ -25,6 +25,21 @@ export const verificationKeyProblem = (
   return undefined
 }
 
+/**
+ * What to log of keys with which this machine verifies tickets and proves nothing, so that a router refuses its responses;
+ * `undefined` if there is none.
+ */
+export const unprovenReason = (keys: readonly VerificationKey[] | "insecure"): string | undefined => {
+  if (keys === "insecure") return "without keys this machine cannot prove who it is"
+  const kids = keys.filter((key) => key.kty === "OKP" && key.machineSecret === undefined).map(({ kid }) => kid)
+  if (kids.length === 0) return undefined
+  return `with the keys ${kids.join(" ")} this machine cannot prove who it is`
+}
+
+/** The end of a line about {@link unprovenReason}: what to do. */
+export const UNPROVEN_HINT =
+  "a router refuses its responses unless it has unprovenMachines; keys --machine prints a key that proves it"
+
 /** Reads `{"keys":[…]}` (RFC 7517 §5) or `[…]`: at least one key, and every one valid. */
 export const parseKeys = (text: string): KeysResult => {
   const list = keyList(text)

@@ -5,13 +5,14 @@
  * @module
  */
 import { defaultHeaderNames, headerValue, requestHeaders, ticketVerifier } from "@project-ingress/forward"
-import type { ResponseHop, TicketRefusal } from "@project-ingress/forward"
-import { canonicalAddress, clientFields, isAuthority, pseudonyms } from "@project-ingress/forward/internal"
+import type { RefusedTicket, ResponseHop, TicketRefusal, VerifiedTicket } from "@project-ingress/forward"
+import { canonicalAddress, clientFields, isAuthority, isRefusedTicket, pseudonyms, UNPROVEN } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
-import type { Decision, Engine, IncomingRequest } from "@project-ingress/forward/sockets"
+import type { Decision, Engine, ForwardDirective, IncomingRequest } from "@project-ingress/forward/sockets"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
 import { generatedResponses } from "./generated-responses.ts"
-import { hopFieldsReader } from "./hop-fields.ts"
+import { edgeHeadersReader, hopFieldsReader } from "./hop-fields.ts"
+import { watchedKeys } from "./watched-keys.ts"
 import { localApps } from "./local-apps.ts"
 import { checkMachineProxyOptions } from "./options.ts"
 import type { MachineProxyOptions } from "./options.ts"
@@ -45,59 +46,98 @@ export const healthCheckPath = "/__ingress/health"
  */
 export const createMachineProxy = (options: MachineProxyOptions): MachineProxy => {
   checkMachineProxyOptions("createMachineProxy", options)
-  const { machine, headerNames = defaultHeaderNames, host = "localhost", defaultPort = 3000, onUpgrade } = options
-  const verify = ticketVerifierOf(options.keys, machine)
+  const { headerNames = defaultHeaderNames, host = "localhost", defaultPort = 3000, onUpgrade } = options
+  const verify = ticketVerifierOf(options)
   const isOpen = portGate(options.ports ?? {})
   const readHopFields = hopFieldsReader(headerNames)
+  const readEdgeHeaders = edgeHeadersReader()
   const appOn = localApps(options.loopback)
   const { errorDocs } = options
   const { failure, health } = generatedResponses({ headerNames, pseudonym: pseudonyms.machineProxy, errorDocs })
-  const refused = (tag: MachineProxyErrorTag, request: IncomingRequest) => failure(tag, request, { trusted: false })
+  const refused = (tag: MachineProxyErrorTag, request: IncomingRequest, stamp = UNPROVEN) =>
+    failure(tag, request, { trusted: false, stamp })
 
-  const response: ResponseHop = { headerNames, stamped: false, uncached: true, add: [headerNames.stamp, "1"] }
-  const upgradeResponse = ({ status }: { readonly status: number }): ResponseHop => {
-    if (status === 101) {
-      try {
-        onUpgrade?.()
-      } catch {
-        // A counter that fails must not fail the request.
-      }
+  const upgraded = ({ status }: { readonly status: number }): void => {
+    if (status !== 101) return
+    try {
+      onUpgrade?.()
+    } catch {
+      // A counter that fails must not fail the request.
     }
-    return response
+  }
+
+  const withStamps = (response: string, refusal: string): StampedResponses => {
+    const hop: ResponseHop = { headerNames, stamped: false, uncached: true, add: [headerNames.stamp, response] }
+    const afterUpgrade = (head: { readonly status: number }): ResponseHop => {
+      upgraded(head)
+      return hop
+    }
+    return { response: hop, upgradeResponse: onUpgrade === undefined ? hop : afterUpgrade, refusal }
+  }
+  const unproven = withStamps(UNPROVEN, UNPROVEN)
+  const byTicket = new WeakMap<VerifiedTicket, StampedResponses>()
+  const responsesOf = (ticket: VerifiedTicket | undefined): StampedResponses => {
+    if (ticket?.stamps === undefined) return unproven
+    let responses = byTicket.get(ticket)
+    if (responses === undefined) {
+      responses = withStamps(ticket.stamps.response, ticket.stamps.refusal)
+      byTicket.set(ticket, responses)
+    }
+    return responses
   }
 
   const onRequest = (request: IncomingRequest): Decision | Promise<Decision> => {
     const { head } = request
-    const { ticket, tickets, target, targets, looped } = readHopFields(head.headers)
+    const { ticket, tickets, target, targets, edgeHeaders, looped } = readHopFields(head.headers)
     if (targets === 0 && head.method === "GET" && head.target === healthCheckPath) {
       return health(!engine.draining())
     }
     // Only apps get this header, so its sender was reached through this proxy (RFC 9110 §7.6).
     if (looped) return refused("LoopDetected", request)
     const onlyTarget = targets > 1 ? INVALID_TARGET : target
-    if (verify === undefined) return forward(request, onlyTarget, false)
+    if (verify === undefined) return forward(request, onlyTarget, undefined, undefined)
     // Of two tickets, every reader may choose another one.
     if (tickets > 1) return refused("TicketInvalid", request)
-    const refusal = verify(ticket)
-    if (refusal === undefined) return forward(request, onlyTarget, true)
-    if (typeof refusal === "string") return refused(refusalTags[refusal], request)
-    return refusal.then((late) =>
-      late === undefined ? forward(request, onlyTarget, true) : refused(refusalTags[late], request),
-    )
+    const verified = verify(ticket)
+    return verified instanceof Promise
+      ? verified.then((late) => decide(request, onlyTarget, edgeHeaders, late))
+      : decide(request, onlyTarget, edgeHeaders, verified)
   }
 
-  /** `trusted`: a ticket proves that the sender is the router. */
-  const forward = (request: IncomingRequest, targetField: string | undefined, trusted: boolean): Decision => {
+  const decide = (
+    request: IncomingRequest,
+    targetField: string | undefined,
+    edgeHeaders: string | undefined,
+    ticket: VerifiedTicket | RefusedTicket,
+  ): Decision =>
+    isRefusedTicket(ticket)
+      ? refused(refusalTags[ticket.refusal], request, ticket.stamp)
+      : forward(request, targetField, edgeHeaders, ticket)
+
+  /** `ticket`: proves that the sender is the router. */
+  const forward = (
+    request: IncomingRequest,
+    targetField: string | undefined,
+    edgeHeaders: string | undefined,
+    ticket: VerifiedTicket | undefined,
+  ): Decision => {
     const { head } = request
+    const trusted = ticket !== undefined
+    const responses = responsesOf(ticket)
+    const { refusal: stamp } = responses
     const target = parseTarget(targetField, defaultPort)
-    if (target === "missing") return failure("TargetMissing", request, { trusted })
-    if (target === "invalid") return failure("TargetInvalid", request, { trusted })
+    if (target === "missing") return failure("TargetMissing", request, { trusted, stamp })
+    if (target === "invalid") return failure("TargetInvalid", request, { trusted, stamp })
     const { port } = target
-    if (port === request.localPort) return failure("LoopDetected", request, { trusted, port })
-    if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port })
+    // What a ticket opens is one port under one name, and only there is its bearer believed.
+    if (ticket !== undefined && (ticket.port !== port || ticket.name !== (target.hostname ?? LOCAL_NAME))) {
+      return failure("TicketWrongTarget", request, { trusted: false, stamp })
+    }
+    if (port === request.localPort) return failure("LoopDetected", request, { trusted, port, stamp })
+    if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port, stamp })
     const app = appOn(port)
     const { via } = headerNames
-    return {
+    const directive: StampedDirective = {
       origin: app.address,
       headers: requestHeaders(head.headers, {
         headerNames,
@@ -107,13 +147,16 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
             : ((trusted ? forwardedHost(request) : undefined) ?? target.hostname ?? app.authority),
         pseudonym: pseudonyms.machineProxy,
         trusted,
+        edgeHeaders: readEdgeHeaders(edgeHeaders),
         upgrade: head.upgrade,
         expect: head.expect,
         trailers: true,
         add: trusted ? [via, head.host] : [via, head.host, ...clientOf(request, target.hostname ?? head.host)],
       }),
-      response: head.upgrade && onUpgrade !== undefined ? upgradeResponse : response,
+      response: head.upgrade ? responses.upgradeResponse : responses.response,
+      refusal: stamp,
     }
+    return directive
   }
 
   const engine = createEngine({
@@ -124,6 +167,8 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
         trusted: directive !== undefined && verify !== undefined,
         port: directive?.origin.port,
         unread,
+        // The engine gives back what `forward` made.
+        stamp: (directive as StampedDirective | undefined)?.refusal ?? UNPROVEN,
       }),
     headerNames,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -142,13 +187,29 @@ const forwardedHost = ({ head }: IncomingRequest): string | undefined => {
 const clientOf = ({ encrypted, remoteAddress }: IncomingRequest, host: string): string[] =>
   clientFields({ host, scheme: encrypted ? "https" : "http", clientAddress: canonicalAddress(remoteAddress) }, "all")
 
-const ticketVerifierOf = (keys: MachineProxyOptions["keys"], machine: string) => {
+const ticketVerifierOf = ({ keys, machine, onEvent }: MachineProxyOptions) => {
   if (keys === "insecure") return undefined
-  if (typeof keys === "function") return ticketVerifier(keys, machine)
+  if (typeof keys === "function") return ticketVerifier(watchedKeys(keys, onEvent), machine)
   // Copied: a key that the caller's array gets later has not been checked.
   const copied = [...keys]
   return ticketVerifier(() => copied, machine)
 }
+
+/** What the responses to one ticket bear. */
+interface StampedResponses {
+  readonly response: ResponseHop
+  /** For a WebSocket's handshake. */
+  readonly upgradeResponse: ForwardDirective["response"]
+  /** The stamp of what the proxy generates itself. */
+  readonly refusal: string
+}
+
+interface StampedDirective extends ForwardDirective {
+  readonly refusal: string
+}
+
+/** The name in tickets for a target that names none: `localhost:<port>`. */
+const LOCAL_NAME = "localhost"
 
 /** Two target headers are treated as an invalid one: of two, every reader may choose another one. */
 const INVALID_TARGET = ","

@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { defaultGraceMs } from "@project-ingress/forward/internal"
 import type { Config } from "./config.ts"
-import { reloadableKeys } from "./keys.ts"
+import { reloadableKeys, UNPROVEN_HINT, unprovenReason } from "./keys.ts"
 import type { ReloadableKeys } from "./keys.ts"
 import { createListener, listenOptions } from "./listener.ts"
 import { line, logLine } from "./log.ts"
@@ -38,6 +38,7 @@ export const serve = (name: string, config: Config): void => {
     const insecure = options.keys === "insecure"
     const { pin } = tls ?? {}
     log("info", "ready", { host, port, machine: options.machine, insecure, ...(pin && { pin }), pid: process.pid })
+    logUnproven(options.keys)
     if (config.readyFd === undefined) return
     const problem = notifyReady(config.readyFd)
     // The proxy serves nevertheless: the supervisor has a time-out of its own.
@@ -78,13 +79,19 @@ const reload = (keys: ReloadableKeys): void => {
   const read = keys.reload()
   if ("keys" in read) {
     log("info", "keys", { count: read.keys.length, kids: read.keys.map(({ kid }) => kid).join(" ") })
+    logUnproven(read.keys)
   } else {
     log("error", "keys", { cause: `INGRESS_TICKET_KEYS_FILE ${read.problem}; the current keys stay` })
   }
 }
 
+const logUnproven = (keys: Config["proxy"]["keys"]): void => {
+  const reason = unprovenReason(keys)
+  if (reason !== undefined) log("warn", "unproven", { cause: `${reason}: ${UNPROVEN_HINT}` })
+}
+
 /** Writes a line about the process: errors to stderr, everything else to stdout, as requests are. */
-const log = (level: "info" | "error", message: string, fields: Parameters<typeof line>[0]): void => {
+const log = (level: "info" | "warn" | "error", message: string, fields: Parameters<typeof line>[0]): void => {
   const stream = level === "error" ? process.stderr : process.stdout
   stream.write(`${line({ time: new Date().toISOString(), level, message, ...fields })}\n`)
 }

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url"
 import { generateTicketKeys, signTicket } from "@project-ingress/forward"
 import { publicKeyPin } from "@project-ingress/forward/sockets"
 import { afterAll, afterEach, describe, expect, it } from "vitest"
-import { begin, listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
+import { begin, listen, machine, raw, startApp, ticketFor, verification } from "./harness.ts"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const keys = { INGRESS_MACHINE: machine, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) }
@@ -116,6 +116,7 @@ describe("the command", () => {
     await using app = await startApp()
     const running = start({ ...keys, PORT: "0", HOST: "127.0.0.1" })
     const { port } = await ready(running)
+    const ticket = ticketFor(`localhost:${app.port}`)
     const response = await raw(port, [
       "GET /a?token=s3cr3t HTTP/1.1",
       "Host: m",
@@ -177,7 +178,7 @@ const ask = (port: number, appPort: number) =>
   raw(port, [
     "GET / HTTP/1.1",
     "Host: m",
-    `x-iterate-proxy-ticket: ${ticket}`,
+    `x-iterate-proxy-ticket: ${ticketFor(`localhost:${appPort}`)}`,
     `x-iterate-proxy-target-host: localhost:${appPort}`,
   ])
 const inFlight = (server: http.Server) => once(server, "request")
@@ -204,7 +205,8 @@ describe("a stop", () => {
     await expect.poll(() => running.out).toContain('"stopping"')
     expect(await health()).toMatchObject({ status: 503, body: '{"status":"draining"}\n' })
     const agent = new http.Agent({ keepAlive: true })
-    const headers = { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": `localhost:${app.port}` }
+    const target = `localhost:${app.port}`
+    const headers = { "x-iterate-proxy-ticket": ticketFor(target), "x-iterate-proxy-target-host": target }
     const response = await new Promise<http.IncomingMessage>((resolve) =>
       http.get({ port, host: "127.0.0.1", agent, headers }, resolve),
     )
@@ -283,11 +285,14 @@ describe("keys in a file", () => {
   it("rotate at SIGHUP: the old one, both, the new one only", async () => {
     await using app = await startApp()
     const next = await generateTicketKeys("k2")
-    const newTicket = await signTicket(next.signing, { machine })
+    const newTicket = await signTicket(next.signing, { machine, port: app.port, name: "localhost" })
     write(verification)
     const running = start(environment)
     const { port } = await ready(running)
-    const statuses = async () => [await statusOf(port, app.port, ticket), await statusOf(port, app.port, newTicket)]
+    const statuses = async () => [
+      await statusOf(port, app.port, ticketFor(`localhost:${app.port}`)),
+      await statusOf(port, app.port, newTicket),
+    ]
     const reload = async (logged: string) => {
       running.child.kill("SIGHUP")
       await expect.poll(() => running.out).toContain(logged)
@@ -329,7 +334,7 @@ describe("keys in a file", () => {
     await expect.poll(() => running.err).toContain("INGRESS_TICKET_KEYS_FILE key 1 of 1: an HS256 key must have")
     expect(running.err).toContain('"level":"error"')
     expect(running.err).not.toContain("s3cr3t")
-    expect(await statusOf(port, app.port, ticket)).toBe(200)
+    expect(await statusOf(port, app.port, ticketFor(`localhost:${app.port}`))).toBe(200)
   })
 
   it("stop the start when the file is invalid", async () => {

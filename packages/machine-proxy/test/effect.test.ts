@@ -25,7 +25,7 @@ import { config, layer, layerConfig, MachineProxy } from "../src/effect.ts"
 import type { LayerOptions } from "../src/effect.ts"
 import { readConfig } from "../src/config.ts"
 import { makeMeter } from "../src/effect/meter.ts"
-import { begin, closedPort, get, listen, machine, raw, startApp, ticket, verification } from "./harness.ts"
+import { begin, closedPort, get, listen, machine, raw, startApp, ticketFor, verification } from "./harness.ts"
 
 const secret = { kty: "oct", alg: "HS256", kid: "k1", k: "s3cr3t-".repeat(8) }
 const environment = {
@@ -70,7 +70,7 @@ const upgrade = async (port: number, appPort: number) => {
     [
       "GET /ws HTTP/1.1",
       "Host: m",
-      `x-iterate-proxy-ticket: ${ticket}`,
+      `x-iterate-proxy-ticket: ${ticketFor(`localhost:${appPort}`)}`,
       `x-iterate-proxy-target-host: localhost:${appPort}`,
       "Connection: Upgrade",
       "Upgrade: websocket",
@@ -328,7 +328,7 @@ describe("its metrics", () => {
       await raw(running.port, [
         `${method} / HTTP/1.1`,
         "Host: m",
-        `x-iterate-proxy-ticket: ${ticket}`,
+        `x-iterate-proxy-ticket: ${ticketFor(`localhost:${app.port}`)}`,
         `x-iterate-proxy-target-host: localhost:${app.port}`,
       ])
     }
@@ -337,7 +337,7 @@ describe("its metrics", () => {
       [
         "POST /echo HTTP/1.1",
         "Host: m",
-        `x-iterate-proxy-ticket: ${ticket}`,
+        `x-iterate-proxy-ticket: ${ticketFor(`localhost:${app.port}`)}`,
         `x-iterate-proxy-target-host: localhost:${app.port}`,
         "Content-Length: 5",
       ],

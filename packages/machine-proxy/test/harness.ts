@@ -1,8 +1,9 @@
+import { createPrivateKey, randomBytes, sign } from "node:crypto"
 import { once } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
-import { generateTicketKeys, signTicket } from "@project-ingress/forward"
+import { generateTicketKeys } from "@project-ingress/forward"
 import { createMachineProxy } from "../src/machine-proxy.ts"
 import type { MachineProxyOptions } from "../src/machine-proxy.ts"
 
@@ -10,14 +11,40 @@ export const machine = "mach_a"
 const pair = await generateTicketKeys("k1")
 export const signing = pair.signing
 export const verification = pair.verification
-/** A valid ticket, whenever it is read: renewed well before it expires, so that no test outlives it. */
-export let ticket = await signTicket(signing, { machine })
-setInterval(() => {
-  signTicket(signing, { machine }).then(
-    (renewed) => (ticket = renewed),
-    () => undefined,
-  )
-}, 20_000).unref()
+const privateKey = createPrivateKey({ key: { ...signing }, format: "jwk" })
+const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url")
+
+const signedTickets = new Map<string, { readonly ticket: string; readonly at: number }>()
+
+/**
+ * A valid ticket for what a target header names, valid or not. Signed at once, because the heads of these tests are texts; the
+ * same one for a while, as a router gives it.
+ */
+export const ticketFor = (target: string, defaultPort = 3000): string => {
+  const key = `${defaultPort} ${target}`
+  const known = signedTickets.get(key)
+  if (known !== undefined && performance.now() - known.at < 20_000) return known.ticket
+  const ticket = newTicketFor(target, defaultPort)
+  signedTickets.set(key, { ticket, at: performance.now() })
+  return ticket
+}
+
+const newTicketFor = (target: string, defaultPort: number): string => {
+  const [, port = defaultPort, name = ""] =
+    /^(?:localhost|127\.0\.0\.1):(\d+)$/i.exec(target) ?? /^(?:(\d+)__)?(.*)$/.exec(target) ?? []
+  const now = Math.floor(Date.now() / 1000)
+  const id = randomBytes(16).toString("base64url")
+  const claims = {
+    port: Math.min(Number(port) || 1, 65_535),
+    name: name.slice(0, 253) || "localhost",
+    aud: machine,
+    jti: id,
+    iat: now,
+    exp: now + 60,
+  }
+  const signed = `${encoded({ alg: "EdDSA", kid: "k1", typ: "ingress-ticket+jwt" })}.${encoded(claims)}`
+  return `${signed}.${sign(null, Buffer.from(signed), privateKey).toString("base64url")}`
+}
 
 /** A response as it is on the wire, read to the end of the connection: no HTTP client hides anything. */
 export interface RawResponse {
@@ -100,22 +127,28 @@ export const begin = (port: number, appPort: number): PendingResponse => {
   socket.on("error", () => undefined)
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
   socket.write(
-    `GET / HTTP/1.1\r\nHost: m\r\nx-iterate-proxy-ticket: ${ticket}\r\nx-iterate-proxy-target-host: localhost:${appPort}\r\n\r\n`,
+    `GET / HTTP/1.1\r\nHost: m\r\nx-iterate-proxy-ticket: ${ticketFor(`localhost:${appPort}`)}\r\nx-iterate-proxy-target-host: localhost:${appPort}\r\n\r\n`,
   )
   return { text: () => text, closed }
 }
 
 /** `GET <path>` with a good ticket, a target and more header lines. */
-export const get = (port: number, target: string | number | undefined, more: readonly string[] = [], path = "/") =>
-  raw(port, [
+export const get = (
+  port: number,
+  target: string | number | undefined,
+  more: readonly string[] = [],
+  path = "/",
+  defaultPort = 3000,
+) => {
+  const named = typeof target === "number" ? `${target}__app.example.com` : target
+  return raw(port, [
     `GET ${path} HTTP/1.1`,
     "Host: machine.example",
-    `x-iterate-proxy-ticket: ${ticket}`,
-    ...(target === undefined
-      ? []
-      : [`x-iterate-proxy-target-host: ${typeof target === "number" ? `${target}__app.example.com` : target}`]),
+    `x-iterate-proxy-ticket: ${ticketFor(named ?? "localhost:3000", defaultPort)}`,
+    ...(named === undefined ? [] : [`x-iterate-proxy-target-host: ${named}`]),
     ...more,
   ])
+}
 
 const readResponse = async (socket: Socket): Promise<RawResponse> => {
   const chunks: Buffer[] = []

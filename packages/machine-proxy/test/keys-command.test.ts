@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { parseEnv } from "node:util"
-import { signTicket } from "@project-ingress/forward"
+import { machineKey, signTicket } from "@project-ingress/forward"
 import type { SigningKey } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { readConfig } from "../src/config.ts"
@@ -9,12 +9,17 @@ import { get, raw, startApp, startProxy } from "./harness.ts"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 
-const run = (...args: readonly string[]) =>
+const runWith = (env: Readonly<Record<string, string>>, ...args: readonly string[]) =>
   new Promise<{ readonly code: unknown; readonly out: string; readonly err: string }>((resolve) => {
-    execFile(process.execPath, ["--conditions=@project-ingress/source", bin, "keys", ...args], (error, out, err) =>
-      resolve({ code: error === null ? 0 : error.code, out, err }),
+    execFile(
+      process.execPath,
+      ["--conditions=@project-ingress/source", bin, "keys", ...args],
+      { env: { ...process.env, ...env } },
+      (error, out, err) => resolve({ code: error === null ? 0 : error.code, out, err }),
     )
   })
+
+const run = (...args: readonly string[]) => runWith({}, ...args)
 
 /** The two variables, as a shell sets them. */
 const shell = (output: string): Promise<{ readonly router: string; readonly machine: string }> =>
@@ -43,7 +48,7 @@ describe("keys", () => {
     if ("problems" in read) throw new Error(read.problems.join())
     await using app = await startApp()
     await using proxy = await startProxy(read.config.proxy)
-    const ticket = await signTicket(signing, { machine: "mach_k" })
+    const ticket = await signTicket(signing, { machine: "mach_k", port: app.port, name: "localhost" })
     const response = await raw(proxy.port, [
       "GET / HTTP/1.1",
       "Host: m",
@@ -52,6 +57,33 @@ describe("keys", () => {
     ])
     expect(response.status).toBe(200)
     expect((await get(proxy.port, app.port)).status).toBe(401)
+  })
+
+  it("prints the key of one machine, which verifies tickets and proves that it is that machine", async () => {
+    const { router } = await shell((await run()).out)
+    const { code, out, err } = await runWith({ TICKET_KEY: router }, "--machine", "mach_k")
+    expect([code, err]).toEqual([0, ""])
+    const { keys } = JSON.parse((await shell(out)).machine) as { keys: unknown[] }
+    expect(keys).toEqual([await machineKey(JSON.parse(router) as SigningKey, "mach_k")])
+    expect(out).not.toContain((JSON.parse(router) as { d: string }).d)
+  })
+
+  it.each([
+    [{}, ["--machine", "mach_k"], "TICKET_KEY: is not set"],
+    [{ TICKET_KEY: "s3cr3t" }, ["--machine", "mach_k"], "TICKET_KEY: is not JSON"],
+    [{ TICKET_KEY: '{"k":"s3cr3t"}' }, ["--machine", "mach_k"], "TICKET_KEY: a key must have"],
+    [{}, ["--machine", "two words"], "--machine: is not accepted"],
+    [{}, ["--machine", "mach_k", "--secret"], "neither --kid nor --secret"],
+  ])("exits 2 with %j for %j", async (environment, args, problem) => {
+    const { code, out, err } = await runWith(environment, ...args)
+    expect([code, out]).toEqual([2, ""])
+    expect(err).toContain(problem)
+    expect(err).not.toContain("s3cr3t")
+  })
+
+  it("says what a shared secret lets each machine do", async () => {
+    expect((await run("--secret")).out).toMatch(/can send requests to every other one and prove to be any of them/)
+    expect((await run("--help")).out).toMatch(/only for machines that trust each other/)
   })
 
   it("gives the machine no half that signs", async () => {

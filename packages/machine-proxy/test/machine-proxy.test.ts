@@ -16,7 +16,7 @@ import {
   signing,
   startApp,
   startProxy,
-  ticket,
+  ticketFor,
 } from "./harness.ts"
 import { verification } from "./harness.ts"
 import type { RawResponse, Running } from "./harness.ts"
@@ -39,7 +39,7 @@ const failureOf = (response: RawResponse) => ({
   code: response.headers["x-iterate-proxy-error"],
   stamp: response.headers["x-iterate-proxy-stamp"],
 })
-const stamped = (status: number, code: string) => ({ status, code, stamp: "1" })
+const stamped = (status: number, code: string) => ({ status, code, stamp: "unproven" })
 const target = (port: number) => `x-iterate-proxy-target-host: ${port}__app.example.com`
 const start = ["GET / HTTP/1.1", "Host: machine.example"]
 
@@ -53,7 +53,9 @@ describe("a ticket", () => {
 
   it("is refused when it is forged, signed by another, altered or two", async () => {
     const other = await generateTicketKeys("k1")
-    for (const forged of ["x", "a.b.c", ticket.slice(0, -4), await signTicket(other.signing, { machine })]) {
+    const ticket = ticketFor(`${app.port}__app.example.com`)
+    const claims = { machine, port: app.port, name: "app.example.com" }
+    for (const forged of ["x", "a.b.c", ticket.slice(0, -4), await signTicket(other.signing, claims)]) {
       const response = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${forged}`])
       expect(failureOf(response)).toEqual(stamped(401, "TICKET_INVALID"))
     }
@@ -62,7 +64,7 @@ describe("a ticket", () => {
   })
 
   it("for another machine is misdirected: 421, so that the router looks the route up again", async () => {
-    const elsewhere = await signTicket(signing, { machine: "mach_b" })
+    const elsewhere = await signTicket(signing, { machine: "mach_b", port: app.port, name: "app.example.com" })
     const response = await raw(proxy.port, [...start, target(app.port), `x-iterate-proxy-ticket: ${elsewhere}`])
     expect(failureOf(response)).toEqual(stamped(421, "MACHINE_MISMATCH"))
   })
@@ -80,7 +82,8 @@ describe("a ticket", () => {
     expect((await get(rotating.port, app.port)).status).toBe(200)
     keys = [next.verification]
     expect((await get(rotating.port, app.port)).status).toBe(401)
-    const rotated = `x-iterate-proxy-ticket: ${await signTicket(next.signing, { machine })}`
+    const claims = { machine, port: app.port, name: "app.example.com" }
+    const rotated = `x-iterate-proxy-ticket: ${await signTicket(next.signing, claims)}`
     expect((await raw(rotating.port, [...start, target(app.port), rotated])).status).toBe(200)
     keys = []
     expect((await raw(rotating.port, [...start, target(app.port), rotated])).status).toBe(401)
@@ -100,7 +103,10 @@ describe("a failure", () => {
     for (const field of ["Accept: text/html,*/*", "Sec-Fetch-Mode: navigate"]) {
       const page = await ask(field)
       expect([page.status, page.headers["content-type"]]).toEqual([502, "text/html; charset=utf-8"])
-      expect(page.headers).toMatchObject({ "x-iterate-proxy-stamp": "1", "x-iterate-proxy-error": "PORT_CLOSED" })
+      expect(page.headers).toMatchObject({
+        "x-iterate-proxy-stamp": "unproven",
+        "x-iterate-proxy-error": "PORT_CLOSED",
+      })
       expect(page.body).toContain(`<h1>Port ${closed} is not listening yet.</h1>`)
     }
     for (const field of ["Accept: application/json", "Accept: text/html\r\nSec-Fetch-Mode: cors"]) {
@@ -131,8 +137,10 @@ describe("a failure", () => {
   })
 
   it("has no body for HEAD, and says how long it would be", async () => {
+    const closed = await closedPort()
+    const ticket = ticketFor(`${closed}__app.example.com`)
     const head = [`HEAD / HTTP/1.1`, ...start.slice(1), `x-iterate-proxy-ticket: ${ticket}`]
-    const response = await raw(proxy.port, [...head, target(await closedPort())])
+    const response = await raw(proxy.port, [...head, target(closed)])
     expect(failureOf(response)).toEqual(stamped(502, "PORT_CLOSED"))
     expect([response.body, Number(response.headers["content-length"]) > 80]).toEqual(["", true])
   })
@@ -199,7 +207,7 @@ describe("the target", () => {
     for (const value of [`${app.port}__a`, `localhost:${app.port}`, `LOCALHOST:${app.port}`, `127.0.0.1:${app.port}`]) {
       expect((await get(proxy.port, value)).status).toBe(200)
     }
-    expect((await get(byDefault.port, "app.example.com")).status).toBe(200)
+    expect((await get(byDefault.port, "app.example.com", [], "/", app.port)).status).toBe(200)
   })
 
   it("is the app of its own port, whose connection is reused, never another one's", async () => {
@@ -352,7 +360,7 @@ describe("the app", () => {
     const response = await get(proxy.port, app.port, [
       "Connection: x-iterate-proxy-ticket, x-iterate-proxy-target-host, x-iterate-proxy-via",
     ])
-    expect(failureOf(response)).toEqual({ status: 200, code: undefined, stamp: "1" })
+    expect(failureOf(response)).toEqual({ status: 200, code: undefined, stamp: "unproven" })
     expect(receivedBy(response)["x-iterate-proxy-via"]).toBe("machine.example")
   })
 
@@ -360,13 +368,13 @@ describe("the app", () => {
     const head = [
       "POST /echo HTTP/1.1",
       "Host: machine.example",
-      `x-iterate-proxy-ticket: ${ticket}`,
+      `x-iterate-proxy-ticket: ${ticketFor(`${app.port}__app.example.com`)}`,
       target(app.port),
       "Transfer-Encoding: chunked",
     ]
     const response = await raw(proxy.port, head, "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
     expect(response.status).toBe(200)
-    expect(response.headers["x-iterate-proxy-stamp"]).toBe("1")
+    expect(response.headers["x-iterate-proxy-stamp"]).toBe("unproven")
     expect(response.headers["transfer-encoding"]).toBe("chunked")
     expect(dechunked(response.body)).toBe("hello world")
   })
@@ -399,12 +407,12 @@ describe("a WebSocket", () => {
   })
   it("passes both ways, with the stamp on its 101", async () => {
     const socket = open({
-      "x-iterate-proxy-ticket": ticket,
+      "x-iterate-proxy-ticket": ticketFor(`${port}__app.example.com`),
       "x-iterate-proxy-target-host": `${port}__app.example.com`,
     })
     const opened = once(socket, "open")
     const [response] = (await once(socket, "upgrade")) as [http.IncomingMessage]
-    expect(response.headers["x-iterate-proxy-stamp"]).toBe("1")
+    expect(response.headers["x-iterate-proxy-stamp"]).toBe("unproven")
     await opened
     for (const size of [5, 70_000, 1_000_000]) {
       socket.send("x".repeat(size))
@@ -428,7 +436,10 @@ describe("a WebSocket", () => {
       throw new Error("a counter that fails")
     }
     await using counting = await startProxy({ onUpgrade })
-    const headers = { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": `localhost:${port}` }
+    const headers = {
+      "x-iterate-proxy-ticket": ticketFor(`localhost:${port}`),
+      "x-iterate-proxy-target-host": `localhost:${port}`,
+    }
     const socket = new WebSocket(`ws://127.0.0.1:${counting.port}/ws`, { headers })
     await once(socket, "open")
     socket.close()
@@ -446,14 +457,18 @@ describe("a WebSocket", () => {
 
   it.each([
     ["no ticket", { "x-iterate-proxy-target-host": "3000__a" }, 401],
-    ["a foreign address", { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": "10.0.0.1:80" }, 400],
-    ["a denied port", { "x-iterate-proxy-ticket": ticket, "x-iterate-proxy-target-host": "22__a" }, 403],
+    [
+      "a foreign address",
+      { "x-iterate-proxy-ticket": ticketFor("x"), "x-iterate-proxy-target-host": "10.0.0.1:80" },
+      400,
+    ],
+    ["a denied port", { "x-iterate-proxy-ticket": ticketFor("22__a"), "x-iterate-proxy-target-host": "22__a" }, 403],
   ])("is refused for %s by the same checks", async (_, headers, status) => {
     const socket = open(headers)
     socket.on("error", () => {})
     const [, response] = (await once(socket, "unexpected-response")) as [unknown, http.IncomingMessage]
     expect(response.statusCode).toBe(status)
-    expect(response.headers["x-iterate-proxy-stamp"]).toBe("1")
+    expect(response.headers["x-iterate-proxy-stamp"]).toBe("unproven")
     socket.terminate()
   })
 })
@@ -462,7 +477,7 @@ describe("the health path", () => {
   const health = "GET /__ingress/health HTTP/1.1"
   it("responds without a ticket, stamped", async () => {
     const response = await raw(proxy.port, [health, "Host: x"])
-    expect(failureOf(response)).toEqual({ status: 200, code: undefined, stamp: "1" })
+    expect(failureOf(response)).toEqual({ status: 200, code: undefined, stamp: "unproven" })
     expect(response.body).toContain('{"status":"ok"}')
   })
   it("hides no path of an app", async () => {

@@ -15,7 +15,7 @@ import { createMachineProxy, machineTls } from "../src/machine-proxy.ts"
 import type { MachineTls } from "../src/machine-proxy.ts"
 import { pinCommand } from "../src/pin-command.ts"
 import { selfSignedCertificate } from "../src/self-signed-certificate.ts"
-import { machine, raw, startApp, ticket, verification } from "./harness.ts"
+import { machine, raw, startApp, ticketFor, verification } from "./harness.ts"
 
 const run = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), "machine-tls-"))
@@ -78,7 +78,8 @@ describe.each(kinds)("a key of the kind %s", (kind, make) => {
     const health = await ask(proxy.port, "GET /__ingress/health HTTP/1.1")
     expect(health.pin).toBe(tls.pin)
     expect(health.text).toMatch(/^HTTP\/1\.1 200 /)
-    const target = [`x-iterate-proxy-ticket: ${ticket}`, `x-iterate-proxy-target-host: ${app.port}__app.example.com`]
+    const named = `${app.port}__app.example.com`
+    const target = [`x-iterate-proxy-ticket: ${ticketFor(named)}`, `x-iterate-proxy-target-host: ${named}`]
     expect((await ask(proxy.port, "GET /a HTTP/1.1", ...target)).text).toContain('"url":"/a"')
   })
 })

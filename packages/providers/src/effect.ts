@@ -8,7 +8,7 @@ import { checkMachinesOptions } from "./machines/machines-options.ts"
 import type { MachinesOptions } from "./machines/machines-options.ts"
 
 export type { AttemptRequest, AttemptResponse, ReachedResponse } from "./machines/attempt-request.ts"
-export type { MachinesEvent } from "./machines/background-events.ts"
+export type { MachinesEvent, ProofEvent, ProviderEvent } from "./machines/background-events.ts"
 export type { MachinesOptions } from "./machines/machines-options.ts"
 export type { ReadinessProbe } from "./machines/readiness-probe.ts"
 

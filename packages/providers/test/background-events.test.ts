@@ -209,7 +209,7 @@ describe("a watch", () => {
     quiet.control.failing = false
     await vi.advanceTimersByTimeAsync(10)
     await quiet.end()
-    expect(quiet.events.filter(({ state }) => state === "recovered")).toEqual([])
+    expect(quiet.events.filter((event) => "state" in event && event.state === "recovered")).toEqual([])
   })
 })
 

@@ -2,7 +2,7 @@
 import { createServer, request as httpRequest } from "node:http"
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import type { Machine } from "../src/contract/machine-provider.ts"
 import { eventually } from "../src/testing/assert.ts"
 import { appSource } from "../src/testing.ts"
@@ -74,13 +74,20 @@ const engineFront = async (socketPath: string) => {
 }
 
 export const dockerFixture = async (): Promise<Proved> => {
-  const { signing, verification } = await generateTicketKeys("conformance")
+  const { signing } = await generateTicketKeys("conformance")
   const [image, server] = await Promise.all([importNodeImage(), bundledServer(serverSource)])
-  const run = (id: string, publish = "127.0.0.1::8080"): Promise<RunningMachine> =>
+  const run = async (id: string, publish = "127.0.0.1::8080"): Promise<RunningMachine> =>
     runMachine({
       image,
       files: { "/app/server.mjs": server, "/app/app.mjs": appSource(id) },
-      options: ["--publish", publish, "--env", `MACHINE=${id}`, "--env", `KEYS=${JSON.stringify([verification])}`],
+      options: [
+        "--publish",
+        publish,
+        "--env",
+        `MACHINE=${id}`,
+        "--env",
+        `KEYS=${JSON.stringify([await machineKey(signing, id)])}`,
+      ],
     })
   const front = await engineFront((process.env["DOCKER_HOST"] || "/var/run/docker.sock").replace(/^unix:\/\//, ""))
   const started = Promise.all([run("mach_a"), run("mach_b")])

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import type { SigningKey } from "@project-ingress/forward"
 import { createMachineProxy, machineTls } from "../../machine-proxy/src/machine-proxy.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
@@ -23,9 +23,10 @@ export const twoMachines = async (
   readonly signing: SigningKey
   readonly close: () => Promise<void>
 }> => {
-  const { signing, verification } = await generateTicketKeys("conformance")
+  const { signing } = await generateTicketKeys("conformance")
+  const keys = { mach_a: await machineKey(signing, "mach_a"), mach_b: await machineKey(signing, "mach_b") }
   const serve = ({ machine, loopback }: { readonly machine: string; readonly loopback: string }) => {
-    const proxy = createMachineProxy({ machine, loopback, keys: [verification] })
+    const proxy = createMachineProxy({ machine, loopback, keys: [keys[machine as keyof typeof keys]] })
     return keyFile === undefined ? proxy.connection : proxy.secureConnection(machineTls(keyFile(machine)).server)
   }
   const a = await startMachine({ id: "mach_a", serve })

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect, promisify } from "node:util"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { docker } from "../src/adapters/docker/docker.ts"
 import type { DockerOptions } from "../src/adapters/docker/docker.ts"
@@ -326,8 +326,12 @@ describe.skipIf(missing !== undefined)(
     })
 
     it("never gives another machine's answer at an address that was given away", { timeout: 60_000 }, async () => {
-      const { signing, verification: key } = await generateTicketKeys("test")
-      const first = await runProxiedMachine("mach_1", { image, key, publish: "127.0.0.1::8080" })
+      const { signing } = await generateTicketKeys("test")
+      const first = await runProxiedMachine("mach_1", {
+        image,
+        key: await machineKey(signing, "mach_1"),
+        publish: "127.0.0.1::8080",
+      })
       const real = docker()
       let resolved = 0
       const provider: MachineProvider = {
@@ -344,7 +348,11 @@ describe.skipIf(missing !== undefined)(
 
       const port = /:(\d+)$/.exec(await first.docker("port"))![1]!
       await first.docker("stop", "--time", "0")
-      const second = await runProxiedMachine("mach_2", { image, key, publish: `127.0.0.1:${port}:8080` })
+      const second = await runProxiedMachine("mach_2", {
+        image,
+        key: await machineKey(signing, "mach_2"),
+        publish: `127.0.0.1:${port}:8080`,
+      })
       const other = { ...machineOf(second.id), id: "mach_2" }
       const toSecond = machineFetcher(real, other, { signingKey: signing })
       expect(await get(toSecond)).toBe("from mach_2")

@@ -2,8 +2,13 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { errorResponse, defaultHeaderNames, generateTicketKeys, ticketVerifier } from "@project-ingress/forward"
-import type { SigningKey, VerificationKey } from "@project-ingress/forward"
+import {
+  errorResponse,
+  defaultHeaderNames,
+  generateTicketKeys,
+  machineKey,
+  ticketVerifier,
+} from "@project-ingress/forward"
 import { afterEach, beforeAll, describe, expect, it } from "vitest"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import { local } from "../src/adapters/local.ts"
@@ -27,7 +32,7 @@ afterEach(async () => {
   await Promise.all([...servers].map(close))
 })
 
-const stamp = { [defaultHeaderNames.stamp]: "1" }
+const stamp = { [defaultHeaderNames.stamp]: "unproven" }
 const machineAt = (port: number, more: Partial<Machine> = {}): Machine => ({
   id: "mach_a",
   type: "local",
@@ -43,7 +48,7 @@ const providerOf = (resolve: () => Partial<Endpoint>, interceptedHeaders: readon
 })
 const get = (path = "/", init?: RequestInit): Request => new Request(`https://app.example.test${path}`, init)
 
-let keys: { readonly signing: SigningKey; readonly verification: VerificationKey }
+let keys: Awaited<ReturnType<typeof generateTicketKeys>>
 beforeAll(async () => {
   keys = await generateTicketKeys("test")
 })
@@ -51,13 +56,18 @@ beforeAll(async () => {
 describe("the wrong machine", () => {
   /** What the proxy of one machine does: answers for itself alone. */
   const proxyOf = (machine: string): RequestListener => {
-    const accepted = [keys.verification]
-    const verify = ticketVerifier(() => accepted, machine)
+    const accepted = machineKey(keys.signing, machine).then((key) => [key])
     return (request, response) => {
-      void Promise.resolve(verify(request.headers[defaultHeaderNames.ticket] as string | undefined)).then((refusal) => {
-        if (refusal === undefined) return response.writeHead(200, stamp).end(machine)
+      void accepted.then(async (list) => {
+        const verified = await ticketVerifier(
+          () => list,
+          machine,
+        )(request.headers[defaultHeaderNames.ticket] as string | undefined)
+        if (!("refusal" in verified)) {
+          return response.writeHead(200, { [defaultHeaderNames.stamp]: verified.stamps!.response }).end(machine)
+        }
         const row =
-          refusal === "wrong-machine"
+          verified.refusal === "wrong-machine"
             ? { status: 421, code: "MACHINE_MISMATCH", error: "destination_unavailable", title: "Wrong machine." }
             : { status: 401, code: "TICKET_INVALID", error: "http_request_denied", title: "Invalid ticket." }
         const answer = errorResponse(row, { headerNames: defaultHeaderNames, pseudonym: "test" })
@@ -114,12 +124,20 @@ describe("what the machine's proxy gets", () => {
       "x-own": "1",
       connection: "x-own",
     }
-    const seen = await seenBy(get("/a%2fb?c=%20", { headers }), { port: 4096, signingKey: keys.signing })
+    const seen = await seenBy(get("/a%2fb?c=%20", { headers }), {
+      port: 4096,
+      signingKey: keys.signing,
+      unprovenMachines: true,
+    })
     expect(seen.url).toBe("/a%2fb?c=%20")
-    expect(seen.headers[defaultHeaderNames.targetHost]).toBe("4096__app.example.test")
+    expect(seen.headers[defaultHeaderNames.targetHost]).toBe("localhost:4096")
+    expect(seen.headers["x-forwarded-host"]).toBe("app.example.test")
     const accepted = [keys.verification]
     const verify = ticketVerifier(() => accepted, "mach_a")
-    expect(await verify(seen.headers[defaultHeaderNames.ticket] as string)).toBeUndefined()
+    expect(await verify(seen.headers[defaultHeaderNames.ticket] as string)).toMatchObject({
+      port: 4096,
+      name: "localhost",
+    })
     expect(seen.headers["via"]).toBe("1.1 project-ingress")
     expect(seen.headers["x-forwarded-for"]).toBeUndefined()
   })

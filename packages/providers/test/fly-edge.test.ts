@@ -1,4 +1,4 @@
-import { defaultHeaderNames, generateTicketKeys, ticketSigner } from "@project-ingress/forward"
+import { defaultHeaderNames, generateTicketKeys, machineKey, signTicket } from "@project-ingress/forward"
 import type { SigningKey, VerificationKey } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
@@ -33,7 +33,7 @@ const sockets = new WebSocketServer({ noServer: true })
 /** Runs a machine image for the platform's id, and tells the cloud of it under Fly's id. */
 const boot = async (id: string, machine = `mach_${id}`) => {
   const image = await machineImage(
-    { machine, keys: [keys.verification] },
+    { machine, keys: [await machineKey(keys.signing, machine)] },
     async (request, response) => {
       if (request.url === "/headers") response.end(JSON.stringify(request.headers))
       else if (request.url === "/missing") response.writeHead(404).end("the app's own")
@@ -148,7 +148,8 @@ describe("through Fly's edge", () => {
     })
     const said = ["x-forwarded-for", "203.0.113.9", "x-forwarded-proto", "http", "x-forwarded-port", "80"]
     const hop = [defaultHeaderNames.targetHost, `localhost:${machine.appPort}`]
-    const ticket = [defaultHeaderNames.ticket, await ticketSigner(keys.signing)("mach_m1")]
+    const claims = { machine: "mach_m1", port: machine.appPort, name: "localhost" }
+    const ticket = [defaultHeaderNames.ticket, await signTicket(keys.signing, claims)]
     const list = encapsulateHeaders(
       [...said, ...hop, ...ticket],
       provider.capabilities.interceptedHeaders,

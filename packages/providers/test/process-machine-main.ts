@@ -1,15 +1,16 @@
 // Run by process-machine.test.ts with node:test: a process that must end by itself.
 import { test } from "node:test"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../machine-proxy/src/machine-proxy.ts"
 import { local } from "../src/adapters/local.ts"
 import { startMachine } from "../src/testing.ts"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 
-const { signing, verification } = await generateTicketKeys("test")
+const { signing } = await generateTicketKeys("test")
+const key = await machineKey(signing, "mach_1")
 const machine = await startMachine({
   id: "mach_1",
-  serve: ({ machine, loopback }) => createMachineProxy({ machine, loopback, keys: [verification] }).connection,
+  serve: ({ machine, loopback }) => createMachineProxy({ machine, loopback, keys: [key] }).connection,
 })
 
 void test("a machine that was started twice at once is reached", async () => {

@@ -81,6 +81,14 @@ export const routerErrors = {
     "Too many requests or WebSockets of the machine behind {hostname} are open. Wait until some of them are complete.",
     { retryAfter: 1 },
   ),
+  /** So many ports or names of one machine are asked for that no further ticket is signed for it now. */
+  TicketsLimited: errorRow(
+    503,
+    "TICKETS_LIMITED",
+    "connection_limit_reached",
+    "Too many ports of {project} were opened at once. Wait a little.",
+    { retryAfter: 1 },
+  ),
   ProxyFailed: upstreamErrors.ProxyFailed,
 } as const satisfies Record<OwnError["_tag"] | "RouteNotSupported", ErrorRow>
 

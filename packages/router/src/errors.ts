@@ -1,3 +1,4 @@
+import type { TicketsLimited } from "@project-ingress/forward"
 import type { HostnameMalformed, RouteKey } from "@project-ingress/hostname"
 import type { ProviderError } from "@project-ingress/providers"
 import type { PolicyError } from "./policies/policy-error.ts"
@@ -139,6 +140,7 @@ export type OwnError =
   | LengthRequired
   | ProjectLimited
   | MachineLimited
+  | TicketsLimited
   | ProxyFailed
 
 /** Everything that a router answers with an error response. Distinguished by `_tag`; a `PolicyError` may have any other tag. */

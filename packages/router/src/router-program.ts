@@ -1,4 +1,4 @@
-import { defaultHeaderNames } from "@project-ingress/forward"
+import { defaultHeaderNames, TicketsLimited } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { makeMachines } from "@project-ingress/providers"
@@ -175,7 +175,8 @@ const requestOutcome = <A>(
   if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "ClientLeft" }
   const cause = Cause.squash(exit.cause)
   if (cause instanceof EndedByHost) return { _tag: "Generated", response: cause.response }
-  return failed(cause instanceof ProxyFailed || cause instanceof LengthRequired ? cause : new ProxyFailed({ cause }))
+  const isKnown = cause instanceof ProxyFailed || cause instanceof LengthRequired || cause instanceof TicketsLimited
+  return failed(isKnown ? cause : new ProxyFailed({ cause }))
 }
 
 const redirectLoop = (host: string, { machine, port, settings }: RouteToMachine): RouterEvent => {

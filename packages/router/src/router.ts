@@ -116,6 +116,7 @@ const checks = {
   store: (value: unknown) => (has(value, "get") ? undefined : "a route store: an object with get"),
   providers: accept.array(),
   signingKey: (value: unknown) => (isThenable(value) ? "a key and no promise: await it" : accept.object(value)),
+  unprovenMachines: accept.boolean,
   machines: accept.object,
   policies: accept.array(),
   headerNames: validHeaderNames,

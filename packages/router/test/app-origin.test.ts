@@ -1,3 +1,4 @@
+import { machineKey } from "@project-ingress/forward"
 import { createServer, request as httpRequest } from "node:http"
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http"
 import { createServer as createTcpServer } from "node:net"
@@ -39,7 +40,9 @@ beforeAll(async () => {
   })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   app = server.address() as AddressInfo
-  const proxy = createTcpServer(createMachineProxy({ machine: "mach_1", keys: [keys.verification] }).connection)
+  const proxy = createTcpServer(
+    createMachineProxy({ machine: "mach_1", keys: [await machineKey(keys.signing, "mach_1")] }).connection,
+  )
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))
   const { port } = proxy.address() as AddressInfo
   machine = { id: "mach_1", type: "local", externalId: "dev", metadata: { port } }

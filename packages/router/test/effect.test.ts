@@ -20,13 +20,13 @@ const echo: Sender<readonly string[]> = {
   send: ({ headers }) =>
     Effect.succeed({
       status: 200,
-      header: (name) => (name === "x-iterate-proxy-stamp" ? "1" : undefined),
+      header: (name) => (name === "x-iterate-proxy-stamp" ? "unproven" : undefined),
       response: headers,
     }),
   discard: () => undefined,
   replayable: () => true,
 }
-const program = handle({ grammar: hostnames, signingKey: keys.signing })
+const program = handle({ grammar: hostnames, signingKey: keys.signing, unprovenMachines: true })
 const run = (host: string) =>
   program(inbound(host), echo).pipe(
     Effect.provide(

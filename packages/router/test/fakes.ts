@@ -45,7 +45,7 @@ export const fake = (
 /** An answer as a machine's own proxy gives it. */
 export const stamped = (body: BodyInit | null = "ok", init: ResponseInit = {}): Response => {
   const headers = new Headers(init.headers)
-  headers.set("x-iterate-proxy-stamp", "1")
+  headers.set("x-iterate-proxy-stamp", "unproven")
   return new Response(body, { ...init, headers })
 }
 
@@ -68,6 +68,8 @@ export const setup = (
     store: routes,
     providers: [fake()],
     signingKey: keys.signing,
+    // What stands for machines here holds no key.
+    unprovenMachines: true,
     transport: async (outgoing) => {
       sent.push(outgoing)
       return answer(outgoing)

@@ -54,7 +54,7 @@ const incoming = (): IncomingRequest => ({
         status: 200,
         reason: "OK",
         version: 11,
-        headers: ["x-iterate-proxy-stamp", "1"],
+        headers: ["x-iterate-proxy-stamp", "unproven"],
         framing: 0,
         upgrade: false,
         keepAlive: true,

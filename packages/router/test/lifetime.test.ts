@@ -28,7 +28,13 @@ describe("a host on sockets", () => {
       },
     })
     const host = serveNode(
-      createRouter({ grammar: hostnames, store: routes, providers: [watched], signingKey: keys.signing }),
+      createRouter({
+        grammar: hostnames,
+        store: routes,
+        providers: [watched],
+        signingKey: keys.signing,
+        unprovenMachines: true,
+      }),
     )
     expect(signals).toHaveLength(0)
     const listening = await host.listen({ hostname: "127.0.0.1" })
@@ -53,6 +59,7 @@ describe("a host on sockets", () => {
       }),
       providers: [provider],
       signingKey: keys.signing,
+      unprovenMachines: true,
     })
     const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
     const socket = new WebSocket(`ws://127.0.0.1:${listening.port}/ws`, { headers: { host: "misha.iterate.app" } })
@@ -77,7 +84,13 @@ it("a host on sockets knows the end of an answer from a machine without an addre
     keepAlive: async ({ id }) => void calls.push(id),
     endpoint: { origin: "http://machine.invalid", fetch: async () => stamped("done") },
   })
-  const router = createRouter({ grammar: hostnames, store: routes, providers: [provider], signingKey: keys.signing })
+  const router = createRouter({
+    grammar: hostnames,
+    store: routes,
+    providers: [provider],
+    signingKey: keys.signing,
+    unprovenMachines: true,
+  })
   const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
   const before = vi.getTimerCount()
   for (let i = 0; i < 5; i++) {

@@ -16,7 +16,7 @@ export const startMachine = (id = "mach_1"): Promise<StampedServer> =>
     const requests: IncomingMessage[] = []
     const server = createServer((request, response) => {
       requests.push(request)
-      response.setHeader("x-iterate-proxy-stamp", "1")
+      response.setHeader("x-iterate-proxy-stamp", "unproven")
       response.setHeader("x-iterate-secret", "not for clients")
       response.setHeader("x-machine", id)
       response.setHeader("set-cookie", ["a=1", "b=2"])
@@ -46,7 +46,7 @@ export const startMachine = (id = "mach_1"): Promise<StampedServer> =>
       request.pipe(response)
     })
     const sockets = new WebSocketServer({ server, handleProtocols: () => "echo" })
-    sockets.on("headers", (headers) => headers.push("x-iterate-proxy-stamp: 1"))
+    sockets.on("headers", (headers) => headers.push("x-iterate-proxy-stamp: unproven"))
     sockets.on("connection", (socket) => {
       socket.on("message", (data, binary) => socket.send(data, { binary }))
     })

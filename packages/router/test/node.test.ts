@@ -24,6 +24,7 @@ const router = createRouter({
   store: routes,
   providers: [local()],
   signingKey: keys.signing,
+  unprovenMachines: true,
   onEvent: (event) => events.push(event),
 })
 const at = (port: number) => ({ machine: { id: "mach_1", type: "local", externalId: "dev", metadata: { port } } })
@@ -129,6 +130,7 @@ describe("a router on sockets", () => {
       store: routes,
       providers: [local()],
       signingKey: keys.signing,
+      unprovenMachines: true,
       errorResponses: { PortClosed: () => ({ status: 503, headers: [], body: "ours" }) },
     })
     const other = await serveNode(replacing).listen({ hostname: "127.0.0.1" })
@@ -192,6 +194,7 @@ describe("a router on sockets", () => {
         grammar: hostnames,
         providers: [local()],
         signingKey: keys.signing,
+        unprovenMachines: true,
         store: { get: (_, { refresh }) => ({ status: "hit", record: refresh === true ? fresh : stale }) },
       }),
     )

@@ -882,6 +882,7 @@ describe("memoryRegistry", () => {
       store: registry,
       providers: [fake()],
       signingKey: keys.signing,
+      unprovenMachines: true,
       transport: async (outgoing) => (sent.push(outgoing), stamped()),
     })
     const statusOf = async (slug: string) => (await router.fetch(new Request(`http://${slug}.iterate.app/`)))?.status

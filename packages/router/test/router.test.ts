@@ -27,7 +27,7 @@ describe("from hostname to machine", () => {
     ["4096__misha.iterate.app", "4096__misha.iterate.app"],
     ["4096--misha.iterate.app:8787", "4096__misha.iterate.app"],
     ["4096.misha.iterate.app", "4096__misha.iterate.app"],
-    ["opencode--misha.iterate.app", "4096__opencode--misha.iterate.app"],
+    ["opencode--misha.iterate.app", "4096__misha.iterate.app"],
     ["MISHA.Iterate.App.", "3000__misha.iterate.app"],
   ])("tells the machine what %s means", async (host, expected) => {
     const { router, sent } = setup()
@@ -64,15 +64,12 @@ describe("from hostname to machine", () => {
     expect(await new Response(sent[0]!.body).text()).toBe("hello")
   })
 
-  it.each([
-    ["4096__mach_7", "mach_7"],
-    ["4096--mach-7", "mach-7"],
-  ])("reaches a machine by its id in %s.machines", async (label, name) => {
+  it.each([["4096__mach_7"], ["4096--mach-7"]])("reaches a machine by its id in %s.machines", async (label) => {
     const { router, routes, sent } = setup()
     routes.attach("m:mach_7", { machine: machine("mach_7") })
     await router.fetch(new Request(`http://${label}.machines.iterate.app/`))
     expect(sent[0]!.origin).toBe("http://ext-mach-7.test")
-    expect(values(sent[0]!.headers, "x-iterate-proxy-target-host")).toEqual([`4096__${name}.machines.iterate.app`])
+    expect(values(sent[0]!.headers, "x-iterate-proxy-target-host")).toEqual(["4096__mach_7.machines.iterate.app"])
   })
 
   it("follows an attachment at once and forgets a detached route", async () => {

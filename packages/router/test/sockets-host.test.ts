@@ -20,7 +20,7 @@ const startServer = async () => {
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     seen.requests++
     if (request.url === "/silent") return
-    response.writeHead(200, { "x-iterate-proxy-stamp": "1", "x-powered-by": "node" }).end("ok")
+    response.writeHead(200, { "x-iterate-proxy-stamp": "unproven", "x-powered-by": "node" }).end("ok")
   })
   server.on("connection", () => seen.connections++)
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
@@ -33,7 +33,14 @@ const startServer = async () => {
 
 const serve = async (options: Partial<RouterOptions>) => {
   const store = memoryStore({ "p:misha": { machine: machine("mach_1") } })
-  const router = createRouter({ grammar: hostnames, store, providers: [], signingKey: keys.signing, ...options })
+  const router = createRouter({
+    grammar: hostnames,
+    store,
+    providers: [],
+    signingKey: keys.signing,
+    unprovenMachines: true,
+    ...options,
+  })
   const host = await serveNode(router).listen({ hostname: "127.0.0.1" })
   closing.push(() => host.close({ deadlineMs: 0 }))
   const ask = (path = "/") =>
@@ -104,7 +111,11 @@ describe("an app without a machine proxy", () => {
     const app = createServer((request, response) => {
       fields.push(request.headers)
       // As if it were a machine's proxy.
-      response.writeHead(421, { server: "app", "x-iterate-proxy-stamp": "1", "x-iterate-proxy-error": "PORT_CLOSED" })
+      response.writeHead(421, {
+        server: "app",
+        "x-iterate-proxy-stamp": "unproven",
+        "x-iterate-proxy-error": "PORT_CLOSED",
+      })
       response.end("mine")
     })
     await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve))

@@ -152,8 +152,13 @@ describe("what a machine is told", () => {
     expect(values(headers, "cookie")).toEqual(["session=1"])
     expect(values(headers, "authorization")).toEqual(["Basic x"])
     const ticket = values(headers, "x-iterate-proxy-ticket")[0]
-    expect(await ticketVerifier(() => [keys.verification], "mach_1")(ticket)).toBeUndefined()
-    expect(await ticketVerifier(() => [keys.verification], "mach_2")(ticket)).toBe("wrong-machine")
+    expect(await ticketVerifier(() => [keys.verification], "mach_1")(ticket)).toMatchObject({
+      port: 3000,
+      name: "misha.iterate.app",
+    })
+    expect(await ticketVerifier(() => [keys.verification], "mach_2")(ticket)).toEqual({
+      refusal: "wrong-machine",
+    })
   })
 
   it.each([
@@ -230,8 +235,7 @@ describe("what a machine is told", () => {
       },
       {
         headerNames: defaultHeaderNames,
-        target: { _tag: "Target", kind: "project", slug: "misha", domain: "iterate.app" },
-        port: 3000,
+        target: "3000__misha.iterate.app",
         ticket: "t",
         endpoint: { origin: "http://m", epoch: "", ttlMs: 0 },
         capabilities: { interceptedHeaders: [] },

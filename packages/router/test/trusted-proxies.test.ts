@@ -48,6 +48,7 @@ const start = async (nodeOptions: NodeOptions = {}, { options, tls: secure }: Li
     store,
     providers: [local()],
     signingKey: keys.signing,
+    unprovenMachines: true,
     policies: [{ name: "look", onRequest: (request) => void told.policy.push(request) }],
     onEvent: (event) => told.router.push(event),
     ...options,

@@ -5,7 +5,8 @@ import { upstreamAddress } from "../src/hosts/upstream-address.ts"
 const poolOf = (id: string, epoch: string, { origin = "http://10.0.0.1:80", pin }: Partial<Endpoint> = {}): string => {
   const endpoint: Endpoint = { origin, pin, epoch, headers: {}, ttlMs: 1_000 }
   const machine: Machine = { id, type: "local", externalId: id, metadata: {} }
-  return upstreamAddress({ endpoint, machine, headers: [], changes: { rewrite: () => {}, edit: undefined } }).pool
+  const changes = { rewrite: () => {}, edit: undefined }
+  return upstreamAddress({ endpoint, machine, headers: [], changes, stamps: undefined }).pool
 }
 
 it("two machines never share a connection, whatever their ids and epochs are made of", () => {

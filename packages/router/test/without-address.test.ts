@@ -41,6 +41,7 @@ const options: RouterOptions = {
     }),
   ],
   signingKey: keys.signing,
+  unprovenMachines: true,
 }
 const router = createRouter(options)
 const listening = await serveNode(router).listen({ hostname: "127.0.0.1" })
@@ -96,7 +97,7 @@ describe.each([
     answer = () => {
       const headers = new Headers({
         "x-app": "1",
-        "x-iterate-proxy-stamp": "1",
+        "x-iterate-proxy-stamp": "unproven",
         connection: "x-app-hop",
         "x-app-hop": "1",
       })

@@ -15,7 +15,7 @@ import type { EngineEvent } from "@project-ingress/forward/sockets"
 import { expect } from "vitest"
 import { createMachineProxy } from "../../src/machine-proxy.ts"
 import type { MachineProxy, MachineProxyOptions } from "../../src/machine-proxy.ts"
-import { machine, ticket, verification } from "../harness.ts"
+import { machine, ticketFor, verification } from "../harness.ts"
 import { Watch, hexPort } from "./harness.ts"
 
 export const KiB = 1_024
@@ -30,7 +30,7 @@ export const headTo = (port: number, line: string, ...fields: readonly string[])
     line,
     "Host: app.example.com",
     ...fields,
-    `x-iterate-proxy-ticket: ${ticket}`,
+    `x-iterate-proxy-ticket: ${ticketFor(`${port}__app.example.com`)}`,
     `x-iterate-proxy-target-host: ${port}__app.example.com`,
     "",
     "",

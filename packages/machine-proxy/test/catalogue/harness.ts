@@ -10,9 +10,9 @@ import type { EngineEvent } from "@project-ingress/forward/sockets"
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest"
 import { createMachineProxy } from "../../src/machine-proxy.ts"
 import type { MachineProxyOptions } from "../../src/machine-proxy.ts"
-import { machine, ticket, verification } from "../harness.ts"
+import { machine, ticketFor, verification } from "../harness.ts"
 
-export { machine, signing, ticket } from "../harness.ts"
+export { machine, signing, ticketFor } from "../harness.ts"
 
 export type Bytes = string | Uint8Array
 
@@ -431,8 +431,8 @@ export class Machine {
     return this.hopTo(`${this.app.port}__app.example.com`)
   }
 
-  hopTo(target: string): string {
-    return `x-iterate-proxy-ticket: ${ticket}\r\nx-iterate-proxy-target-host: ${target}\r\n`
+  hopTo(target: string, defaultPort?: number): string {
+    return `x-iterate-proxy-ticket: ${ticketFor(target, defaultPort)}\r\nx-iterate-proxy-target-host: ${target}\r\n`
   }
 
   /** A head for the app: request line, fields, and last of all ticket and target. */
@@ -559,7 +559,7 @@ const refused = async (
   const expected = expect.toSatisfy((status: number) => statuses.includes(status)) as unknown
   expect([about, answers.map(({ status }) => status), closed]).toEqual([about, [expected], "fin"])
   expect(answers[0]!.value("connection")).toBe("close")
-  expect(answers[0]!.value("x-iterate-proxy-stamp")).toBe("1")
+  expect(answers[0]!.value("x-iterate-proxy-stamp")).toBe("unproven")
   await plainRequest(m)
   // What the plain request brought is all there is: one connection, one request, no octet more.
   expect([about, m.app.connections.map(({ requests }) => requests.map(({ target }) => target))]).toEqual([
@@ -579,7 +579,7 @@ const refusedInBody = async (m: Machine, ...sent: readonly Bytes[]): Promise<Ans
   const { answers, closed } = client
   const about = describeSent(sent)
   expect([about, answers.map(({ status }) => status), closed]).toEqual([about, [400], "fin"])
-  expect(answers[0]!.value("x-iterate-proxy-stamp")).toBe("1")
+  expect(answers[0]!.value("x-iterate-proxy-stamp")).toBe("unproven")
   const { app } = m
   await app.until(
     () => app.connections.every((connection) => connection.closed !== undefined),

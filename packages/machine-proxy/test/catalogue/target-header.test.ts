@@ -4,7 +4,7 @@ import { generateTicketKeys, hopHeaderNames, signTicket } from "@project-ingress
 import * as fc from "fast-check"
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { parseTarget } from "../../src/target.ts"
-import { App, Client, machine, ok, signing, ticket, useMachine } from "./harness.ts"
+import { App, Client, machine, ok, signing, ticketFor, useMachine } from "./harness.ts"
 import type { Machine } from "./harness.ts"
 
 /** Every dial of this process: what `connect` was given, in short. */
@@ -50,7 +50,7 @@ const refuses = async (m: Machine, target: string, statuses: readonly number[] =
     dials.length = 0
     const answer = await m.ask(request)
     expect([target, answer.line, statuses.includes(answer.status)]).toEqual([target, answer.line, true])
-    expect(answer.value("x-iterate-proxy-stamp")).toBe("1")
+    expect(answer.value("x-iterate-proxy-stamp")).toBe("unproven")
     // The one dial is the test's own to the proxy.
     expect([target, dials]).toEqual([target, [`127.0.0.1:${m.port}`]])
   }
@@ -78,7 +78,7 @@ describe("the target header", () => {
     for (const fields of [[], ["x-iterate-proxy-target: localhost:1"], ["x-iterate-proxy-target-hosts: localhost:1"]]) {
       dials.length = 0
       const answer = await m.ask(
-        `GET / HTTP/1.1\r\nHost: 127.0.0.1:${m.app.port}\r\nx-iterate-proxy-ticket: ${ticket}\r\n${fields.map((field) => `${field}\r\n`).join("")}\r\n`,
+        `GET / HTTP/1.1\r\nHost: 127.0.0.1:${m.app.port}\r\nx-iterate-proxy-ticket: ${ticketFor("localhost:1")}\r\n${fields.map((field) => `${field}\r\n`).join("")}\r\n`,
       )
       expect([answer.status, answer.value("x-iterate-proxy-error")]).toEqual([400, "missing_proxy_target_host"])
       expect(dialled(m)).toEqual([])
@@ -286,14 +286,14 @@ describe("the target header", () => {
     const alone = [
       "GET / HTTP/1.1",
       "Host: a",
-      `x-iterate-proxy-ticket: ${ticket}`,
+      `x-iterate-proxy-ticket: ${ticketFor(`${m.app.port}__a`)}`,
       ...names.map((name) => `${name}: localhost:${m.app.port}`),
     ]
     expect((await m.ask(`${alone.join("\r\n")}\r\n\r\n`)).status).toBe(400)
     expect(
       (
         await m.ask(
-          `GET / HTTP/1.1\r\nHost: a\r\nx-iterate-proxy-ticket: ${ticket}\r\nx-iterate-proxy-target-host : ${m.app.port}__a\r\n\r\n`,
+          `GET / HTTP/1.1\r\nHost: a\r\nx-iterate-proxy-ticket: ${ticketFor(`${m.app.port}__a`)}\r\nx-iterate-proxy-target-host : ${m.app.port}__a\r\n\r\n`,
         )
       ).status,
     ).toBe(400)
@@ -303,7 +303,7 @@ describe("the target header", () => {
     const named =
       "Connection: X-Iterate-Proxy-Target-Host, x-iterate-proxy-ticket, x-iterate-proxy-via, Via, Host, x-iterate-proxy-stamp"
     const answer = await m.ask(to(m, `${m.app.port}__a`, named))
-    expect([answer.status, answer.value("x-iterate-proxy-stamp")]).toEqual([200, "1"])
+    expect([answer.status, answer.value("x-iterate-proxy-stamp")]).toEqual([200, "unproven"])
     expect(m.app.request.value("x-iterate-proxy-via")).toBe("app.example.com")
     expect(m.app.request.value("via")).toBe("1.1 ingress-machine")
     expect(m.app.request.value("host")).toBe(`localhost:${m.app.port}`)
@@ -321,7 +321,7 @@ describe("the target header", () => {
     expect(m.app.text.toLowerCase()).not.toMatch(/target-host|ticket/)
     expect(answer.fields.filter(([name]) => /iterate/i.test(name))).toEqual([
       ["x-iterate-proxy-fwd-cache-control", ""],
-      ["x-iterate-proxy-stamp", "1"],
+      ["x-iterate-proxy-stamp", "unproven"],
     ])
   })
 
@@ -403,7 +403,8 @@ describe("a target without a port", () => {
   it("X03 reaches the default port, which is said in the options", async () => {
     fixed.forget()
     fixed.script = ok("default")
-    expect((await m.ask(to(m, "app.example.com"))).text).toBe("default")
+    const head = `GET / HTTP/1.1\r\nHost: app.example.com\r\n${m.hopTo("app.example.com", fixed.port)}\r\n`
+    expect((await m.ask(head)).text).toBe("default")
     expect(fixed.request.value("host")).toBe(`localhost:${fixed.port}`)
     expect(dialled(m)).toEqual([`127.0.0.1:${fixed.port}`])
   })
@@ -493,10 +494,10 @@ describe("an allow-list", () => {
   })
 })
 
-const minted = async (shiftMs: number) => {
+const minted = async (port: number, shiftMs: number) => {
   vi.setSystemTime(Date.now() + shiftMs)
   try {
-    return await signTicket(signing, { machine })
+    return await signTicket(signing, { machine, port, name: "a" })
   } finally {
     vi.useRealTimers()
   }
@@ -510,7 +511,7 @@ describe("a ticket", () => {
     ticketRefused: async (status: number, request: string) => {
       dials.length = 0
       const answer = await m.ask(request)
-      expect([answer.status, answer.value("x-iterate-proxy-stamp")]).toEqual([status, "1"])
+      expect([answer.status, answer.value("x-iterate-proxy-stamp")]).toEqual([status, "unproven"])
       expect(dialled(m)).toEqual([])
     },
   }
@@ -526,6 +527,7 @@ describe("a ticket", () => {
 
   it("X23 is refused when it is wrong, altered, doubled, expired or from the future", async () => {
     const other = await generateTicketKeys("k1")
+    const ticket = ticketFor(`${m.app.port}__a`)
     const [head, claims, signature] = ticket.split(".") as [string, string, string]
     const unsigned = `${Buffer.from('{"alg":"none","kid":"k1","typ":"ingress-ticket+jwt"}').toString("base64url")}.${claims}.`
     for (const wrong of [
@@ -537,9 +539,9 @@ describe("a ticket", () => {
       unsigned,
       `${head}.${claims}.`,
       `${head}..${signature}`,
-      await signTicket(other.signing, { machine }),
-      await minted(-120_000),
-      await minted(120_000),
+      await signTicket(other.signing, { machine, port: m.app.port, name: "a" }),
+      await minted(m.app.port, -120_000),
+      await minted(m.app.port, 120_000),
       "x".repeat(5_000),
       ticket.toUpperCase(),
     ]) {
@@ -548,10 +550,14 @@ describe("a ticket", () => {
     await assert.ticketRefused(401, withTickets(ticket, ticket))
     await assert.ticketRefused(401, withTickets(ticket, "x"))
     await assert.ticketRefused(401, withTickets("x", ticket))
-    await assert.ticketRefused(421, withTickets(await signTicket(signing, { machine: "mach_b" })))
+    await assert.ticketRefused(
+      421,
+      withTickets(await signTicket(signing, { machine: "mach_b", port: m.app.port, name: "a" })),
+    )
   })
 
   it("X23 never reaches the app", async () => {
+    const ticket = ticketFor(`${m.app.port}__a`)
     expect((await m.ask(withTickets(ticket))).status).toBe(200)
     expect(m.app.text).not.toContain(ticket.slice(0, 20))
   })

@@ -31,6 +31,12 @@ export const providerErrors = {
     "The machine of {project} has moved. Wait until its new address is known.",
     { retryAfter: 1 },
   ),
+  MachineUnproven: errorRow(
+    502,
+    "MACHINE_UNPROVEN",
+    "proxy_configuration_error",
+    "The machine of {project} cannot prove who it is. It needs a key of its own, which the router's event explains.",
+  ),
   /** Refused at the machine's own address: with a machine proxy it is that which does not listen. */
   PortClosed: {
     ...upstreamErrors.PortClosed,

@@ -78,6 +78,21 @@ export class MachineMismatch extends MachineFailure {
 }
 
 /**
+ * The machine's proxy says that it cannot prove which machine it is, so that anybody at its address could be it. It holds no
+ * secret of its own: give it what `machineKey` returns (`project-ingress-machine-proxy keys --machine <id>`), or accept such
+ * machines with `unprovenMachines: true`.
+ */
+export class MachineUnproven extends MachineFailure {
+  readonly _tag = "MachineUnproven"
+  constructor(ref: MachineRef) {
+    super(
+      ref,
+      "cannot prove who it is: give it a key of its own (machineKey, or keys --machine of the machine proxy's command), or set unprovenMachines: true",
+    )
+  }
+}
+
+/**
  * The machine is running, but nothing accepts connections at its address: its proxy does not listen. A closed port behind the
  * proxy is a response of the proxy and not this error.
  */
@@ -157,6 +172,7 @@ export type ProviderError =
   | MachineNotRunning
   | MachineStarting
   | MachineMismatch
+  | MachineUnproven
   | PortClosed
   | ProviderAuth
   | ProviderRateLimited
@@ -170,6 +186,7 @@ const tags: ReadonlySet<unknown> = new Set<ProviderError["_tag"]>([
   "MachineNotRunning",
   "MachineStarting",
   "MachineMismatch",
+  "MachineUnproven",
   "PortClosed",
   "ProviderAuth",
   "ProviderRateLimited",

@@ -1,6 +1,6 @@
 import { providerErrors } from "../contract/error-rows.ts"
 import type { HopHeaderNames } from "@project-ingress/forward"
-import { failureCode, PIN_MISMATCH, PIN_NOT_SUPPORTED } from "@project-ingress/forward/internal"
+import { failureCode, isProven, PIN_MISMATCH, PIN_NOT_SUPPORTED, proofOf } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptResponse, ReachedResponse } from "./attempt-request.ts"
 import type { Destination } from "./destination.ts"
@@ -10,6 +10,7 @@ import {
   MachineNotFound,
   MachineNotRunning,
   MachineStarting,
+  MachineUnproven,
   PortClosed,
   ProviderAuth,
   ProviderUnavailable,
@@ -36,6 +37,23 @@ export type AttemptFailure<A = unknown> =
   /** The platform responded, and its adapter knows what that means. */
   | { readonly _tag: "Classified"; readonly error: ProviderError; readonly sent: "maybe" }
 
+/** Whether the machine that the ticket was for gave a response, itself or for its app. */
+export const isStamped = (
+  { status, header, stamps }: AttemptResponse<unknown>,
+  { stamp, error }: HopHeaderNames,
+): boolean => isProven(header(stamp), stamps, { status, code: header(error) })
+
+/** The stamp of somebody who is not the machine that the ticket was for. */
+export const hasWrongStamp = ({ header, stamps }: AttemptResponse<unknown>, { stamp }: HopHeaderNames): boolean =>
+  stamps !== undefined && header(stamp) !== undefined && proofOf(header(stamp), stamps) !== "unproven"
+
+/**
+ * The machine's proxy refused the ticket before any app saw the request. Only a proven one counts: whoever sits at a machine's
+ * address must not cause signatures.
+ */
+export const isTicketRefused = ({ status, header }: AttemptResponse<unknown>, { error }: HopHeaderNames): boolean =>
+  status === 401 && header(error) === "TICKET_INVALID"
+
 /** What a response means, by whether the machine's own proxy gave it. `undefined`: it is the app's. */
 export const classifyResponse = <A>(
   { provider, machine }: Destination,
@@ -45,11 +63,18 @@ export const classifyResponse = <A>(
   body?: string,
 ): AttemptFailure<A> | undefined => {
   if (endpoint.machineProxy === false) return undefined
-  const { status, header, headHidden = false } = received
-  if (header(headerNames.stamp) !== undefined) {
-    // An app may respond 421 by itself; only the machine's proxy can give the code, because it removes an app's copy.
+  const { status, header, stamps, headHidden = false } = received
+  const stamp = header(headerNames.stamp)
+  if (stamp !== undefined) {
+    // An app may respond 421 by itself; only the machine's proxy can give the code, because it removes an app's copy. Another
+    // machine's proxy cannot prove to be the one that was meant, and that it is not is all it says: it costs a call of the
+    // provider, and gains nobody anything, as whoever is there could as well give no response.
     const misdirected = status === 421 && header(headerNames.error) === providerErrors.MachineMismatch.code
-    return misdirected ? { _tag: "Misdirected", sent: "no" } : undefined
+    if (misdirected) return { _tag: "Misdirected", sent: "no" }
+    if (isStamped(received, headerNames)) return undefined
+    if (stamps !== undefined && proofOf(stamp, stamps) === "unproven") {
+      return { _tag: "Classified", error: new MachineUnproven(machineRef(machine)), sent: "maybe" }
+    }
   }
   // Nothing proves who took a handshake where its head cannot be seen; the ticket names the machine all the same.
   if (headHidden && status === 101) return undefined

@@ -1,3 +1,4 @@
+import type { ExpectedStamps } from "@project-ingress/forward"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type * as Effect from "effect/Effect"
 import type { Endpoint } from "../contract/machine-provider.ts"
@@ -9,6 +10,11 @@ export interface AttemptResponse<A> {
   readonly header: (lowerName: string) => string | undefined
   /** True where the runtime shows the status alone, so that no stamp can be seen. */
   readonly headHidden?: boolean
+  /**
+   * What the response's stamp must be, by the ticket that was sent: `SignedTicket.stamps`. Absent if none was sent: then nothing can
+   * be proven, and any stamp is believed.
+   */
+  readonly stamps?: ExpectedStamps | undefined
   readonly response: A
 }
 
@@ -37,6 +43,11 @@ export interface AttemptRequest<A> {
    * `maybe`: the peer may have acted on it, so its method must be safe as well (RFC 9110 §9.2.1).
    */
   readonly replayable: (sent: "no" | "maybe") => boolean
+  /**
+   * Called when the machine has proven that it refused the ticket, as after a change of a clock or a key. True: the next `send` has
+   * another ticket, and is called now if the request is replayable. Default: none has.
+   */
+  readonly renewTicket?: (() => boolean) | undefined
   /**
    * At most 4 096 characters of a response's body as text, where they can be had. Called only for a response without a stamp,
    * which is discarded next. Given up after a second.

@@ -6,6 +6,9 @@ import type { HopHeaderNames } from "@project-ingress/forward"
 import {
   classifyResponse,
   hasMoved,
+  hasWrongStamp,
+  isStamped,
+  isTicketRefused,
   isUnsupported,
   looksLikeStartup,
   mayHaveMoved,
@@ -14,6 +17,7 @@ import {
 } from "./attempt-failure.ts"
 import type { AttemptFailure } from "./attempt-failure.ts"
 import type { AttemptRequest, AttemptResponse, ReachedResponse } from "./attempt-request.ts"
+import type { ProofEvent } from "./background-events.ts"
 import type { Destination } from "./destination.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
@@ -41,9 +45,13 @@ const startupRetries = Schedule.min([Schedule.exponential(50), Schedule.spaced(2
 
 export const makeAttempt = (
   client: ProviderClient,
-  options: { readonly headerNames: HopHeaderNames; readonly startupGraceMs: number },
+  options: {
+    readonly headerNames: HopHeaderNames
+    readonly startupGraceMs: number
+    readonly onProof: (event: Omit<ProofEvent, "type">) => void
+  },
 ): Attempt => {
-  const { headerNames, startupGraceMs } = options
+  const { startupGraceMs } = options
   const isYoung = (uptimeMs: number | undefined): boolean => uptimeMs !== undefined && uptimeMs < startupGraceMs
 
   /** What else may help after a failure: where the machine is now, and a moment's patience with one that is young. */
@@ -57,7 +65,7 @@ export const makeAttempt = (
     let sent: "no" | "maybe" = "no"
     let result: Result.Result<ReachedResponse<A>, AttemptFailure<A>>
     const withSent = (error: ProviderError): AttemptError => ({ error, sent })
-    const send = (endpoint: Endpoint) => sendOnce(to, endpoint, request, headerNames)
+    const send = (endpoint: Endpoint) => sendOnce(to, endpoint, request, options)
     if (isUnsupported(failed)) {
       const evidence = { young: false, replayable: false, status: undefined }
       return yield* Effect.fail(withSent(toProviderError(failed, to, evidence)))
@@ -116,7 +124,7 @@ export const makeAttempt = (
   ): Effect.Effect<ReachedResponse<A>, AttemptError> => {
     // Without an uptime nothing depends on the time.
     const resolvedAt = endpoint.uptimeMs === undefined ? 0 : monotonicNow()
-    return Effect.flatMap(sendOnce(to, endpoint, request, headerNames), (result) =>
+    return Effect.flatMap(sendOnce(to, endpoint, request, options), (result) =>
       Result.isSuccess(result)
         ? Effect.succeed(result.success)
         : tryAgain(to, request, { endpoint, resolvedAt, failed: result.failure }, wokenAt),
@@ -135,8 +143,10 @@ const sendOnce = <A>(
   to: Destination,
   endpoint: Endpoint,
   request: AttemptRequest<A>,
-  headerNames: HopHeaderNames,
+  options: SendOptions,
+  mayRenew = true,
 ): Effect.Effect<Result.Result<ReachedResponse<A>, AttemptFailure<A>>> => {
+  const { headerNames, onProof } = options
   const classify = (received: ReachedResponse<A>, body?: string) => {
     const failed = classifyResponse(to, endpoint, received, headerNames, body)
     if (failed === undefined) return Result.succeed(received)
@@ -148,10 +158,20 @@ const sendOnce = <A>(
     onFailure: (failure) => Effect.succeed(Result.fail({ _tag: "NoResponse", failure, sent: failure.sent } as const)),
     onSuccess: (response) => {
       if (endpoint.machineProxy === false) return Effect.succeed(Result.succeed(withoutOurs(response, headerNames)))
-      const stamped = response.header(headerNames.stamp) !== undefined
+      // Before anything of the response is used.
+      const stamped = isStamped(response, headerNames)
       const received = { ...response, stamped }
-      // Of what the machine's proxy gives, a 421 alone may be about ourselves.
-      if (stamped && received.status !== 421) return Effect.succeed(Result.succeed(received))
+      const { status } = received
+      // Of what the machine's proxy gives, a 421 or a 401 alone may be about ourselves.
+      if (stamped && status !== 421 && status !== 401) return Effect.succeed(Result.succeed(received))
+      if (stamped && mayRenew && isTicketRefused(received, headerNames)) {
+        if (request.renewTicket?.() !== true) return Effect.succeed(Result.succeed(received))
+        onProof(proofEvent(to, "ticket_renewed"))
+        if (!request.replayable("no")) return Effect.succeed(Result.succeed(received))
+        discard(request, received.response)
+        return sendOnce(to, endpoint, request, options, false)
+      }
+      if (!stamped && hasWrongStamp(received, headerNames)) onProof(proofEvent(to, "wrong_stamp"))
       const { readPrefix } = request
       if (stamped || readPrefix === undefined || to.provider.classify === undefined) {
         return Effect.succeed(classify(received))
@@ -160,6 +180,21 @@ const sendOnce = <A>(
     },
   })
 }
+
+type SendOptions = Pick<Parameters<typeof makeAttempt>[1], "headerNames" | "onProof">
+
+const proofEvent = ({ machine: { id, type }, port }: Destination, outcome: ProofEvent["outcome"]) => ({
+  provider: type,
+  machine: id,
+  port,
+  outcome,
+  reason: proofReasons[outcome],
+})
+
+const proofReasons = {
+  ticket_renewed: "the machine refused a ticket, so another one was signed: a clock or a key has changed",
+  wrong_stamp: "a response bears a wrong stamp: another program or machine answers at the machine's address",
+} as const
 
 /** The response of an app's own address, which must not speak in our name: no field of ours can be read from it. */
 const withoutOurs = <A>(received: AttemptResponse<A>, { prefix }: HopHeaderNames): ReachedResponse<A> => ({

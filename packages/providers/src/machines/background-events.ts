@@ -7,7 +7,7 @@ import type { ProviderError } from "../contract/errors.ts"
  * request waits for; a `start` that fails also fails the requests that wait for it, each with an error of its own. Holds no
  * secret.
  */
-export interface MachinesEvent {
+export interface ProviderEvent {
   readonly type: "provider"
   /** The provider's `type`. */
   readonly provider: string
@@ -22,8 +22,27 @@ export interface MachinesEvent {
   readonly reason?: string
 }
 
+/**
+ * What came of proving who responded. `wrong_stamp`: somebody who is not the machine responded at its address, and nothing of the
+ * response was used. `ticket_renewed`: the machine refused a ticket, and the request was sent again with another one.
+ */
+export interface ProofEvent {
+  readonly type: "proof"
+  /** The machine's `type`. */
+  readonly provider: string
+  /** The machine's `id`. */
+  readonly machine: string
+  readonly port: number
+  readonly outcome: "wrong_stamp" | "ticket_renewed"
+  /** For logs, never for a client. */
+  readonly reason: string
+}
+
+/** What `onEvent` of `makeMachines` is called with. */
+export type MachinesEvent = ProviderEvent | ProofEvent
+
 /** What an event is about. */
-export type BackgroundWork = Pick<MachinesEvent, "provider" | "machine" | "operation">
+export type BackgroundWork = Pick<ProviderEvent, "provider" | "machine" | "operation">
 
 /**
  * Turns the results of background work into events. `share`: of the machine's owner, by which what is failing is kept apart; what
@@ -33,6 +52,7 @@ export interface BackgroundEvents {
   readonly failed: (work: BackgroundWork, error: ProviderError, share?: string) => void
   readonly succeeded: (work: BackgroundWork, share?: string) => void
   readonly isFailing: (work: BackgroundWork) => boolean
+  readonly proof: (event: Omit<ProofEvent, "type">) => void
 }
 
 export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) | undefined): BackgroundEvents => {
@@ -47,6 +67,7 @@ export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) |
   }
 
   return {
+    proof: (event) => emit({ type: "proof", ...event }),
     isFailing: (work) => failing.get(entryOf(work)) === true,
     failed: (work, error, share) => {
       const entry = entryOf(work, share)

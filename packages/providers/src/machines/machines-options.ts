@@ -33,8 +33,8 @@ export interface MachinesOptions {
    */
   readonly readinessProbe?: ReadinessProbe | undefined
   /**
-   * Called when `keepAlive`, `watch` or `start` of a provider begins to fail and when it works again, once per change of state.
-   * What it throws is dropped.
+   * Called when `keepAlive`, `watch` or `start` of a provider begins to fail and when it works again, once per change of state;
+   * and for each response with a wrong stamp and each ticket that a machine refused. What it throws is dropped.
    */
   readonly onEvent?: ((event: MachinesEvent) => void) | undefined
 }

@@ -64,7 +64,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   const keepAlive = makeKeepAlive({ timeoutMs: resolveTimeoutMs, events })
   const wakerOptions = { headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events }
   const waker = makeWaker(client, wakerOptions)
-  const attempt = makeAttempt(client, { headerNames, startupGraceMs })
+  const attempt = makeAttempt(client, { headerNames, startupGraceMs, onProof: events.proof })
 
   const reach = <A>(machine: Machine, port: number, request: AttemptRequest<A>) =>
     Effect.suspend((): Effect.Effect<ReachedResponse<A>, ProviderError> => {

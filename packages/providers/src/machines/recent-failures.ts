@@ -28,6 +28,7 @@ const KEPT_MS: Readonly<Record<ProviderError["_tag"], number>> = {
   MachineRecordInvalid: 1_000,
   // No failures of a provider's API; an adapter may throw them all the same.
   MachineMismatch: 500,
+  MachineUnproven: 500,
   PortClosed: 500,
   UpstreamTimeout: 500,
   UpstreamFailed: 500,

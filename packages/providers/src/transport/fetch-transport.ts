@@ -1,4 +1,4 @@
-import type { HopHeaderNames } from "@project-ingress/forward"
+import type { ExpectedStamps, HopHeaderNames } from "@project-ingress/forward"
 import { isTunnelledCaching, setsCookie, startDeadline } from "@project-ingress/forward/internal"
 import type { OutgoingRequest } from "@project-ingress/forward/fetch"
 import type { Endpoint } from "../contract/machine-provider.ts"
@@ -76,9 +76,10 @@ export const bodyOf = (response: Response): ReadableStream<Uint8Array> | null =>
 
 /** What `Machines.reach` needs of a `Response`: the same for every host that speaks Fetch. */
 export const fetchTransport = {
-  received: (response) => ({
+  received: (response, stamps) => ({
     status: response.status,
     header: (lowerName) => response.headers.get(lowerName) ?? undefined,
+    stamps,
     response,
   }),
   discard: (response) => void response.body?.cancel().catch(() => {}),
@@ -107,5 +108,5 @@ export const fetchTransport = {
     return text
   },
 } satisfies Pick<AttemptRequest<Response>, "discard" | "readPrefix"> & {
-  readonly received: (response: Response) => AttemptResponse<Response>
+  readonly received: (response: Response, stamps: ExpectedStamps | undefined) => AttemptResponse<Response>
 }

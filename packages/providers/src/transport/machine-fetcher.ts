@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
-import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
-import type { SigningKey } from "@project-ingress/forward"
+import { defaultHeaderNames, TicketsLimited, ticketSigner } from "@project-ingress/forward"
+import type { SignedTicket, SigningKey } from "@project-ingress/forward"
 import { forwardConnect, forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import type { HandshakeResponse } from "@project-ingress/forward/fetch"
 import { accept, checkOptions, isSafe, isToken, validateSigningKey } from "@project-ingress/forward/internal"
@@ -21,6 +21,12 @@ export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
   readonly port?: number | undefined
   /** Signs the tickets. Without it the machine's proxy must run without keys. */
   readonly signingKey?: SigningKey | undefined
+  /**
+   * Whether responses of a machine proxy are accepted that cannot prove which machine it is, because it has no key of its own
+   * (`machineKey`) or runs without keys. Then whoever sits at the machine's address is believed. Without `signingKey` it is so in
+   * any case. False.
+   */
+  readonly unprovenMachines?: boolean | undefined
   /** How long a response's head may take, in ms; 0 disables the time-out. 60 000. */
   readonly headersTimeoutMs?: number | undefined
   /** The name of this hop in `Via` (RFC 9110 §7.6.3): a token. `project-ingress`. */
@@ -71,6 +77,7 @@ const optionChecks = {
   port: (value) => (accept.integer(1, 65_535)(value) === undefined ? undefined : "an integer, 1 to 65535"),
   // `validateSigningKey` says more than a kind.
   signingKey: () => undefined,
+  unprovenMachines: accept.boolean,
   headersTimeoutMs: accept.number(0, MAX_TIMER_MS),
   pseudonym: (value) => (typeof value === "string" && isToken(value) ? undefined : "a token (RFC 9110 §5.6.2)"),
   waitUntil: accept.function,
@@ -78,7 +85,8 @@ const optionChecks = {
 
 /**
  * One machine as a function. The response is the app's own, untouched, whatever its status; redirects are not followed. The
- * request's URL gives the path, and its hostname is what the app sees; its scheme and port are ignored.
+ * request's URL gives the path, and its hostname is what the app sees; its scheme and port are ignored. A call rejects with
+ * `TicketsLimited` of `@project-ingress/forward` while too many tickets were signed for the machine.
  *
  * @throws {TypeError} naming the option that is unknown or invalid, or an invalid provider
  */
@@ -95,6 +103,7 @@ export const machineFetcher = (
   const {
     port = 3000,
     signingKey,
+    unprovenMachines,
     headersTimeoutMs = 60_000,
     pseudonym = "project-ingress",
     waitUntil,
@@ -104,18 +113,27 @@ export const machineFetcher = (
   const invalidKey = signingKey === undefined ? undefined : validateSigningKey(signingKey)
   if (invalidKey !== undefined) throw new TypeError(`machineFetcher: signingKey: ${invalidKey}`)
   const machines = makeMachines({ ...machinesOptions, providers: [provider] })
-  const sign = signingKey === undefined ? undefined : ticketSigner(signingKey)
+  const signer = signingKey === undefined ? undefined : ticketSigner(signingKey, { unprovenMachines })
+  const signed = async (): Promise<SignedTicket | undefined> => {
+    const ticket = await signer?.ticketFor(machine.id, port, LOCAL_NAME)
+    if (ticket instanceof TicketsLimited) throw ticket
+    return ticket
+  }
 
   /** What is sent of a request, to wherever its machine is at that moment. */
   const outgoingFor = (request: Request, upgrade: boolean) => {
     const url = new URL(request.url)
     const inbound = inboundFields(request)
-    const target = targetFor(url.hostname, port)
-    return async (endpoint: Endpoint, ended: AbortSignal) => {
+    const named = isNamed(url.hostname)
+    // A ticket is for this machine's port under one name, whatever name a request has: that it is said by another field.
+    const target = signer === undefined && named ? `${port}__${url.hostname}` : `${LOCAL_NAME}:${port}`
+    const add = signer !== undefined && named ? ["X-Forwarded-Host", url.hostname] : []
+    let last: SignedTicket | undefined
+    const send = async (endpoint: Endpoint, ended: AbortSignal) => {
       // Signed when it leaves: the request may have waited for half a ticket's life until its machine was running.
-      const ticket = endpoint.machineProxy === false ? undefined : await sign?.(machine.id)
+      last = endpoint.machineProxy === false ? undefined : await signed()
       const { capabilities } = provider
-      const hop = { headerNames, pseudonym, upgrade, endpoint, capabilities, target, ticket }
+      const hop = { headerNames, pseudonym, upgrade, endpoint, capabilities, target, ticket: last?.ticket, add }
       return {
         ...fetchAddress(endpoint, headerNames),
         target: url.pathname + url.search,
@@ -123,8 +141,11 @@ export const machineFetcher = (
         signal: AbortSignal.any([request.signal, ended]),
         upgrade,
         headersTimeoutMs,
+        stamps: last?.stamps,
       }
     }
+    const renewTicket = (): boolean => last !== undefined && signer!.renew(machine.id, port, LOCAL_NAME, last)
+    return { send, renewTicket }
   }
 
   const reach = async <A>(attemptRequest: AttemptRequest<A>, signal: AbortSignal): Promise<A> => {
@@ -152,11 +173,11 @@ export const machineFetcher = (
     const response = await reach<Response>(
       {
         send: (endpoint) =>
-          sendPromise(async (ended) =>
-            fetchTransport.received(
-              await forwardFetch({ ...(await outgoing(endpoint, ended)), method, body, inbound: request }),
-            ),
-          ),
+          sendPromise(async (ended) => {
+            const { stamps, ...sent } = await outgoing.send(endpoint, ended)
+            return fetchTransport.received(await forwardFetch({ ...sent, method, body, inbound: request }), stamps)
+          }),
+        renewTicket: outgoing.renewTicket,
         readPrefix: fetchTransport.readPrefix,
         discard: fetchTransport.discard,
         closed: () => closed,
@@ -181,11 +202,13 @@ export const machineFetcher = (
     const handshake: AttemptRequest<HandshakeResponse> = {
       send: (endpoint) =>
         sendPromise(async (ended) => {
-          const response = await forwardConnect(await outgoing(endpoint, ended))
+          const { stamps, ...sent } = await outgoing.send(endpoint, ended)
+          const response = await forwardConnect(sent)
           const { status, headers } = response
           const header = (name: string): string | undefined => headers?.get(name) ?? undefined
-          return { status, header, headHidden: headers === undefined, response }
+          return { status, header, stamps, headHidden: headers === undefined, response }
         }),
+      renewTicket: outgoing.renewTicket,
       readPrefix: async ({ response }) => (response === undefined ? undefined : fetchTransport.readPrefix(response)),
       discard: ({ socket, response, accept }) => {
         if (socket !== undefined) accept().close()
@@ -209,10 +232,17 @@ export const machineFetcher = (
 }
 
 const sendPromise = <A>(run: (ended: AbortSignal) => Promise<A>): Effect.Effect<A, SendFailure> =>
-  Effect.tryPromise({ try: run, catch: SendFailure.from })
+  Effect.tryPromise({
+    try: run,
+    catch: (cause) => (cause instanceof TicketsLimited ? cause : SendFailure.from(cause)),
+  }).pipe(
+    // Nothing was sent, and nothing that is known about the machine explains it.
+    Effect.catchTag("TicketsLimited", (limited) => Effect.die(limited)),
+  )
+
+/** The name in tickets and targets for a port that is asked for without a public hostname. */
+const LOCAL_NAME = "localhost"
 
 /** An address is not a public hostname; the machine's proxy knows its own ports by `localhost`. */
-const targetFor = (hostname: string, port: number): string => {
-  const named = /[a-z]/i.test(hostname) && !hostname.startsWith("[") && hostname !== "localhost"
-  return named ? `${port}__${hostname}` : `localhost:${port}`
-}
+const isNamed = (hostname: string): boolean =>
+  /[a-z]/i.test(hostname) && !hostname.startsWith("[") && hostname !== LOCAL_NAME

@@ -76,7 +76,7 @@ const addedFields = ({
 }
 
 /**
- * The header fields for a provider's edge: its own come last, so that they win, and those that it would remove or act on are
+ * The header fields for a provider's edge: its own come last, so that they win, named for the machine's proxy to take them off, and those that it would remove or act on are
  * sent under another name (`headerNames.tunnel` and the name), from which the machine's proxy restores them: `intercepted`, by
  * lower-case name, and with `identity` all that say who the client is.
  */
@@ -102,5 +102,7 @@ export const encapsulateHeaders = (
       encapsulated.set(name, before === undefined ? value : before + (lower === "cookie" ? "; " : ", ") + value)
     } else if (!replaced.includes(lower)) out.push(list[i]!, value)
   }
+  // A secret of the edge's is nothing that an app may read: the machine's proxy takes off what is named here.
+  if (edge.length > 0 && endpoint.machineProxy !== false) out.push(headerNames.edgeHeaders, replaced.join(", "))
   return out.concat(...encapsulated, ...edge)
 }

@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import type { SigningKey } from "@project-ingress/forward"
 import { WebSocketServer } from "ws"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
@@ -19,7 +19,7 @@ export interface FakeMachine {
 
 /** The app answers 299 with method, path and raw headers as JSON, and echoes over WebSocket. */
 export const fakeMachine = async (id = "mach_1"): Promise<FakeMachine> => {
-  const { signing, verification } = await generateTicketKeys("k1")
+  const { signing } = await generateTicketKeys("k1")
   const echo = new WebSocketServer({ noServer: true })
   const app = await listen(
     (request, response) =>
@@ -29,7 +29,7 @@ export const fakeMachine = async (id = "mach_1"): Promise<FakeMachine> => {
         client.on("message", (data: Buffer) => client.send(data, { binary: false })),
       ),
   )
-  const proxy = createMachineProxy({ machine: id, keys: [verification] })
+  const proxy = createMachineProxy({ machine: id, keys: [await machineKey(signing, id)] })
   const server = createServer(proxy.connection).listen(0, "127.0.0.1")
   await once(server, "listening")
   return {

@@ -1,5 +1,4 @@
 import type { HeaderList, HopHeaderNames } from "@project-ingress/forward"
-import type { Target } from "@project-ingress/hostname"
 import type { Capabilities, Endpoint } from "@project-ingress/providers"
 import { clientFields } from "@project-ingress/forward/internal"
 import { machineRequestHeaders } from "@project-ingress/providers/internal"
@@ -12,8 +11,8 @@ import type { ProjectOrigins } from "./rewrite-origins.ts"
 /** What a request is given on its way to one machine. */
 export interface MachineHop {
   readonly headerNames: HopHeaderNames
-  readonly target: Target
-  readonly port: number
+  /** For the target header: `<port>__<canonical name>`. */
+  readonly target: string
   readonly endpoint: Endpoint
   readonly capabilities: Pick<Capabilities, "interceptedHeaders" | "edgeCookies">
   readonly app: AppOrigin
@@ -41,7 +40,7 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     trailers,
     endpoint: hop.endpoint,
     capabilities: hop.capabilities,
-    target: `${hop.port}__${canonicalName(request.host, hop.target)}`,
+    target: hop.target,
     ticket: hop.ticket,
     requestId: request.requestId,
     host: hop.app.host,
@@ -50,10 +49,4 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     add: clientFields(request, hop.app.forwarded),
     ...(hop.edit === undefined ? {} : { edit: hop.edit }),
   })
-}
-
-/** The hostname that the client asked for without what only says the port: lower case, without `:port` and root dot. */
-const canonicalName = (authority: string, target: Target): string => {
-  const name = authority.replace(/:\d+$/, "").replace(/\.$/, "").toLowerCase()
-  return target.port === undefined ? name : name.replace(/^\d+(?:__|--|\.)/, "")
 }

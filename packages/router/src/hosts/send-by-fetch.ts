@@ -18,7 +18,7 @@ export interface FetchSource {
 export const sendByFetch = (
   { transport, headersTimeoutMs, headerNames }: Pick<RouterProgram, "transport" | "headersTimeoutMs" | "headerNames">,
   { request, body, inbound }: FetchSource,
-  { endpoint, headers }: MachineRequest,
+  { endpoint, headers, stamps }: MachineRequest,
 ): Effect.Effect<AttemptResponse<Response>, SendFailure> =>
   Effect.tryPromise({
     try: async (ended) => {
@@ -34,7 +34,7 @@ export const sendByFetch = (
         upgrade: request.upgrade === true,
         headersTimeoutMs,
       })
-      return fetchTransport.received(response)
+      return fetchTransport.received(response, stamps)
     },
     catch: SendFailure.from,
   })

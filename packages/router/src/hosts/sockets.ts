@@ -1,6 +1,12 @@
 import { headerValue } from "@project-ingress/forward"
-import type { ForwardErrorTag, GeneratedResponse, HeaderList, HopHeaderNames } from "@project-ingress/forward"
-import { appValue, isSafe } from "@project-ingress/forward/internal"
+import type {
+  ExpectedStamps,
+  ForwardErrorTag,
+  GeneratedResponse,
+  HeaderList,
+  HopHeaderNames,
+} from "@project-ingress/forward"
+import { appValue, isProven, isSafe } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
 import type { ResponseHead } from "@project-ingress/forward/http1"
@@ -106,8 +112,9 @@ const socketSender = (
 ): Sender<HostResponse> => {
   const { headerNames, headersTimeoutMs } = program
 
-  const bySocket = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<ResponseHead>, SendFailure> =>
-    Effect.flatMap(
+  const bySocket = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<ResponseHead>, SendFailure> => {
+    const { stamps } = machineRequest
+    return Effect.flatMap(
       Effect.promise(() =>
         request.send({
           origin: upstreamAddress(machineRequest),
@@ -115,10 +122,9 @@ const socketSender = (
           headersTimeoutMs,
           minBodyRate: machineRequest.minBodyRate,
           response: (head) => {
-            // An app without a machine proxy must not speak in our name.
-            const stamped =
-              machineRequest.endpoint.machineProxy !== false &&
-              headerValue(head.headers, headerNames.stamp) !== undefined
+            // Nobody but the machine that the ticket was for may speak in our name; an app without a machine proxy never.
+            const stamped = stamps !== undefined && isStamped(head, stamps, headerNames)
+            if (!stamped && stamps !== undefined && head.status < 200 && head.status !== 101) return undefined
             const { rewrite, edit } = machineRequest.changes
             return {
               headerNames,
@@ -132,10 +138,11 @@ const socketSender = (
         }),
       ),
       (sent) => {
-        if ("head" in sent) return Effect.succeed(received(sent.head))
+        if ("head" in sent) return Effect.succeed(received(sent.head, stamps))
         return "ended" in sent ? Effect.die(new EndedByHost(sent.ended)) : Effect.fail(sendFailure(sent.error))
       },
     )
+  }
 
   const byFetch = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>
     Effect.map(
@@ -166,9 +173,17 @@ const editOf = (edit: ResponseEdit, head: ResponseHead, hiddenBy: HopHeaderNames
   return (fields: readonly string[]) => edit({ status: head.status, header }, fields)
 }
 
-const received = (head: ResponseHead): AttemptResponse<ResponseHead> => ({
+/** Whether the machine that the ticket was for gave it, itself or for its app. */
+const isStamped = (
+  { status, headers }: ResponseHead,
+  stamps: ExpectedStamps,
+  { stamp, error }: HopHeaderNames,
+): boolean => isProven(headerValue(headers, stamp), stamps, { status, code: headerValue(headers, error) })
+
+const received = (head: ResponseHead, stamps: ExpectedStamps | undefined): AttemptResponse<ResponseHead> => ({
   status: head.status,
   header: (lowerName) => headerValue(head.headers, lowerName),
+  stamps,
   response: head,
 })
 

@@ -31,6 +31,12 @@ export interface RouterSettings {
   readonly grammar: Grammar
   /** What signs tickets: the private half (EdDSA) or the shared secret (HS256). */
   readonly signingKey: SigningKey
+  /**
+   * Whether responses are accepted of machine proxies that cannot prove which machine they are: those that run without keys
+   * (`--insecure`), or with a key that holds no machine's secret (see `machineKey`). Then whoever sits at a machine's address is
+   * believed. Default false: such a response is 502 `MACHINE_UNPROVEN`.
+   */
+  readonly unprovenMachines?: boolean
   /** In order; the first outcome counts. Default: none; then every port is public but those that their record calls private. */
   readonly policies?: readonly PolicyInput[]
   /** The headers of the hop; must be the machine's. Default `x-iterate-proxy-*`. */
@@ -65,7 +71,7 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
     filtered: filteredFields(filterResponseHeaders),
     headerNames,
     edits: headerEdits(policies, headerNames),
-    ticketFor: ticketSigner(settings.signingKey),
+    tickets: ticketSigner(settings.signingKey, { unprovenMachines: settings.unprovenMachines }),
   }
   const refreshes = makeFailureBudget()
 

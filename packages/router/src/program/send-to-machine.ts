@@ -1,4 +1,5 @@
-import type { HopHeaderNames } from "@project-ingress/forward"
+import { TicketsLimited } from "@project-ingress/forward"
+import type { HopHeaderNames, SignedTicket, TicketSigner } from "@project-ingress/forward"
 import type { Grammar } from "@project-ingress/hostname"
 import type { Endpoint } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
@@ -10,6 +11,7 @@ import { refuseReserved } from "../hop/cookie-isolation.ts"
 import type { CookieIsolation, CookieSource } from "../hop/cookie-isolation.ts"
 import { filterFields } from "../hop/filtered-fields.ts"
 import type { FilteredField } from "../hop/filtered-fields.ts"
+import { canonicalName } from "../hop/canonical-name.ts"
 import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
 import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
@@ -45,14 +47,14 @@ export interface SendSettings {
   readonly headerNames: HopHeaderNames
   /** What the policies change in header fields; `undefined` for nothing. */
   readonly edits: HeaderEdits | undefined
-  /** Signs a ticket for a machine, or gives one that it signed before. */
-  readonly ticketFor: (machine: string) => string | Promise<string>
+  /** Signs tickets for ports of machines, or gives one that it signed before. */
+  readonly tickets: TicketSigner
 }
 
 /** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
-  { grammar, isolateCookies, onIsolated, filtered, headerNames, edits, ticketFor }: SendSettings,
+  { grammar, isolateCookies, onIsolated, filtered, headerNames, edits, tickets }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   origins: ProjectOrigins,
@@ -72,19 +74,22 @@ export const sendToMachine = <A>(
   let to: RewrittenResponse | undefined
   let changes: ResponseChanges = { rewrite: ignore, edit }
 
-  const sendTo = (endpoint: Endpoint, ticket: string | undefined): ReturnType<typeof sender.send> => {
+  const name = canonicalName(grammar, route.key)
+  let ticket: SignedTicket | undefined
+
+  const sendTo = (endpoint: Endpoint, signed: SignedTicket | undefined): ReturnType<typeof sender.send> => {
+    ticket = signed
     const app = appOrigin({ settings, port, endpoint, scheme, host })
     let headers
     try {
       headers = outboundHeaders(request, {
         headerNames,
-        target,
-        port,
+        target: `${port}__${name}`,
         endpoint,
         capabilities,
         app,
         origins,
-        ticket,
+        ticket: signed?.ticket,
         edit: edits && ((fields) => edits.forward(fields, route)),
       })
     } catch (cause) {
@@ -99,23 +104,25 @@ export const sendToMachine = <A>(
     }
     changes = { rewrite, edit }
     const { minBodyRate } = settings
-    return sender.send({ endpoint, machine, headers, edgeCookies, minBodyRate, changes })
+    return sender.send({ endpoint, machine, headers, edgeCookies, minBodyRate, changes, stamps: signed?.stamps })
   }
   const send = (endpoint: Endpoint): ReturnType<typeof sender.send> => {
-    const ticket = endpoint.machineProxy === false ? undefined : ticketFor(machine.id)
-    return typeof ticket === "object"
+    if (endpoint.machineProxy === false) return sendTo(endpoint, undefined)
+    const signed = tickets.ticketFor(machine.id, port, name)
+    if (signed instanceof TicketsLimited) return Effect.die(signed)
+    return signed instanceof Promise
       ? Effect.flatMap(
-          Effect.promise(() => ticket),
+          Effect.promise(() => signed),
           (signed) => sendTo(endpoint, signed),
         )
-      : sendTo(endpoint, ticket)
+      : sendTo(endpoint, signed)
   }
+  const renewTicket = (): boolean => ticket !== undefined && tickets.renew(machine.id, port, name, ticket)
 
   const { owner } = record
-  const toMachine =
-    settings.wake === "never" ? { ...sender, send, owner, wake: false } : { ...sender, send, owner }
+  const wake = settings.wake === "never" ? { wake: false } : {}
   return Effect.map(
-    machines.reach<A>(machine, port, toMachine),
+    machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner, ...wake }),
     ({ response, status, stamped, header }) => ({
       _tag: "Machine",
       response,

@@ -1,4 +1,4 @@
-import type { GeneratedResponse, HeaderList } from "@project-ingress/forward"
+import type { ExpectedStamps, GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import { canonicalAddress, headerValues } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
@@ -44,6 +44,8 @@ export interface MachineRequest {
   /** The slowest body of the request, in bytes a second, where the host can tell; `undefined`: the host's own. */
   readonly minBodyRate?: number | undefined
   readonly changes: ResponseChanges
+  /** What the response's stamp must be; `undefined` for an app without a machine proxy, which was sent no ticket. */
+  readonly stamps: ExpectedStamps | undefined
 }
 
 /** What is changed in the fields of a machine's response for its visitor. */

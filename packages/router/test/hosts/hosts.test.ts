@@ -157,7 +157,7 @@ describe("the Worker", () => {
     const proxy = await new App().listen()
     const inFront = await startWorker(proxy.port)
     try {
-      proxy.script = ok("ok", "x-iterate-proxy-stamp: 1")
+      proxy.script = ok("ok", "x-iterate-proxy-stamp: unproven")
       const client = await connect(inFront.port, addressed("GET /a HTTP/1.1\r\nCache-Control: max-age=0\r\n\r\n"))
       await client.answered(1)
       const asked = ["cache-control", "pragma"].flatMap((each) => [each, `x-iterate-proxy-fwd-${each}`])

@@ -5,8 +5,9 @@ import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
+import { machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
-import { machine, signing, verification } from "../../../machine-proxy/test/harness.ts"
+import { machine, signing } from "../../../machine-proxy/test/harness.ts"
 import { serveNode } from "../../src/hosts/node.ts"
 import { routerFor } from "./router.ts"
 
@@ -18,7 +19,7 @@ export interface RunningHost {
 
 /** A real machine proxy with tickets. */
 export const startMachine = async (): Promise<RunningHost> => {
-  const proxy = createMachineProxy({ machine, keys: [verification] })
+  const proxy = createMachineProxy({ machine, keys: [await machineKey(signing, machine)] })
   const server = createServer(proxy.connection)
   server.listen(0, "127.0.0.1")
   await once(server, "listening")

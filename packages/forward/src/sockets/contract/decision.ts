@@ -11,8 +11,11 @@ export interface ForwardDirective {
   readonly headers: HeaderList
   /** The request target; default: as received. */
   readonly target?: string
-  /** For the final response and for 1xx. A function when it depends on the response, as on whether it is stamped. */
-  readonly response: ResponseHop | ((head: ResponseHead) => ResponseHop)
+  /**
+   * For the final response and for 1xx. A function when it depends on the response, as on whether it is stamped; `undefined`: this
+   * interim response does not reach the client.
+   */
+  readonly response: ResponseHop | ((head: ResponseHead) => ResponseHop | undefined)
   /** Milliseconds to wait for the response's head; 0 disables the time-out. Default: the limit `upstreamHeadersTimeoutMs`. */
   readonly headersTimeoutMs?: number
   /** The slowest body of the request, in bytes a second; 0: as slow as it likes. Default: the limit `minBodyRate`. */

@@ -160,13 +160,23 @@ export class Attempt implements UpstreamUser {
     }
     // RFC 9110 §15.2: never to HTTP/1.0. A 100 is for a client that waits for it, once.
     if (this.#head.version === 10) return true
-    if (head.status === 100) this.#owner.onBodyWanted()
-    else this.#connection.socket.write(headOnly(head, { ...this.hopFor(head), add: [] }), "latin1")
+    if (head.status === 100) {
+      this.#owner.onBodyWanted()
+      return true
+    }
+    const hop = this.#hopOf(head)
+    if (hop !== undefined) this.#connection.socket.write(headOnly(head, hop), "latin1")
     return true
   }
 
-  /** What the response is given on its way to the client. */
+  /** What the final response is given on its way to the client. */
   hopFor(head: ResponseHead): ResponseHop {
+    const hop = this.#hopOf(head)
+    if (hop === undefined) throw new TypeError("only an interim response can be left out")
+    return hop
+  }
+
+  #hopOf(head: ResponseHead): ResponseHop | undefined {
     const { response } = this.directive
     return typeof response === "function" ? response(head) : response
   }

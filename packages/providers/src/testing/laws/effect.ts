@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
+import type { SignedTicket, SigningKey } from "@project-ingress/forward"
 import { forwardFetch, SendFailure } from "@project-ingress/forward/fetch"
 import { layer, Machines } from "../../effect.ts"
 import type { AttemptRequest } from "../../effect.ts"
@@ -22,7 +23,7 @@ const reach = (
   machine = context.machine,
 ) => {
   const { signingKey } = context.fixture
-  const attempt = (ticket: string | undefined): AttemptRequest<Response> => ({
+  const attempt = (signed: SignedTicket | undefined): AttemptRequest<Response> => ({
     send: (endpoint) =>
       Effect.tryPromise({
         try: async (signal) => {
@@ -34,7 +35,7 @@ const reach = (
               [
                 defaultHeaderNames.targetHost,
                 `localhost:${context.port}`,
-                ...(ticket === undefined ? [] : [defaultHeaderNames.ticket, ticket]),
+                ...(signed === undefined ? [] : [defaultHeaderNames.ticket, signed.ticket]),
               ],
               provider.capabilities.interceptedHeaders,
               endpoint,
@@ -46,6 +47,7 @@ const reach = (
           return {
             status: response.status,
             header: (name: string) => response.headers.get(name) ?? undefined,
+            stamps: signed?.stamps,
             response,
           }
         },
@@ -55,11 +57,18 @@ const reach = (
     replayable: () => true,
   })
   return Effect.gen(function* () {
-    const ticket =
-      signingKey === undefined ? undefined : yield* Effect.promise(async () => ticketSigner(signingKey)(machine.id))
+    const signed =
+      signingKey === undefined ? undefined : yield* Effect.promise(() => sign(signingKey, machine.id, context.port))
     const machines = yield* Machines
-    return yield* machines.reach(machine, context.port, attempt(ticket))
+    return yield* machines.reach(machine, context.port, attempt(signed))
   }).pipe(Effect.provide(layer({ providers: [provider], wake: false })))
+}
+
+const sign = async (key: SigningKey, machine: string, port: number): Promise<SignedTicket> => {
+  const signed = await ticketSigner(key).ticketFor(machine, port, "localhost")
+  // The first one is never too many.
+  if (signed instanceof Error) throw signed
+  return signed
 }
 
 const tagOf = (error: unknown): string => {
