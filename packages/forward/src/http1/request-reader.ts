@@ -72,6 +72,8 @@ class Reader implements RequestReader {
   }
 
   rest(): Uint8Array {
+    // It is a part of a head, all of which it keeps in memory.
+    this.#lastHost = ""
     return this.#buffer.take()
   }
 

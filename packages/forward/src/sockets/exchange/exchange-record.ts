@@ -1,5 +1,12 @@
 import type { EngineOptions } from "../contract/engine.ts"
-import type { IncomingRequest } from "../contract/request.ts"
+import type { RequestHead } from "../../http1/head.ts"
+import type { IncomingExchangeRequest } from "./incoming-request.ts"
+
+/** What an event says of a request. */
+interface RecordedRequest {
+  readonly head: Pick<RequestHead, "method" | "host" | "target" | "upgrade">
+  readonly remoteAddress: string
+}
 
 /** What one exchange came to, for its event. */
 export class ExchangeRecord {
@@ -17,7 +24,20 @@ export class ExchangeRecord {
     this.#startedAt = onEvent === undefined ? 0 : performance.now()
   }
 
-  report({ head, remoteAddress }: IncomingRequest, complete: boolean): void {
+  /**
+   * What ends the record of an exchange that goes on as a tunnel. It holds no more of the request than its event says: a WebSocket
+   * may be open for days.
+   */
+  whenTunnelEnds(request: IncomingExchangeRequest): () => void {
+    const end = request.lastEnd()
+    const kept = this.#onEvent === undefined ? undefined : recorded(request)
+    return () => {
+      end.reach()
+      if (kept !== undefined) this.report(kept, true)
+    }
+  }
+
+  report({ head, remoteAddress }: RecordedRequest, complete: boolean): void {
     if (this.#onEvent === undefined) return
     try {
       this.#onEvent({
@@ -39,3 +59,11 @@ export class ExchangeRecord {
     }
   }
 }
+
+const recorded = ({ head, remoteAddress }: IncomingExchangeRequest): RecordedRequest => ({
+  head: { method: copy(head.method), host: copy(head.host), target: copy(head.target), upgrade: head.upgrade },
+  remoteAddress,
+})
+
+/** A text of its own: V8 makes a part of a text refer to the whole, here to all of the request's head. */
+const copy = (text: string): string => Buffer.from(text, "latin1").toString("latin1")

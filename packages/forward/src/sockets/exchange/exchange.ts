@@ -231,9 +231,9 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     }
     this.#connection.socket.write(text, "latin1")
     this.#record.status = 101
-    const tunnel = new WebSocketTunnel(this.#connection, upstream, this.#record, () => this.#conclude(true))
-    this.#connection.setHandler(tunnel)
-    tunnel.open()
+    const onOver = this.#record.whenTunnelEnds(this.#request!)
+    this.#state = OVER
+    this.#connection.guard(() => new WebSocketTunnel(this.#connection, upstream, this.#record, onOver).open())
   }
 
   // ---- responses of our own -----------------------------------------------------------------------------------------

@@ -21,6 +21,32 @@ export interface RequestOwner {
   onBodyWanted(): void
 }
 
+/** The end of an exchange, or of the tunnel that it became, and who waits for it. Holds nothing of the request. */
+class RequestEnd {
+  reached = false
+  #waiting: (() => void)[] | undefined
+
+  wait(): Promise<void> {
+    return new Promise((resolve) => this.onReached(resolve))
+  }
+
+  /** At once if it is over. */
+  onReached(listener: () => void): void {
+    if (this.reached) listener()
+    else (this.#waiting ??= []).push(listener)
+  }
+
+  reach(): void {
+    this.reached = true
+    for (const listener of this.#waiting ?? []) listener()
+    this.#waiting = undefined
+  }
+}
+
+/** The end of every request that is over and that nobody waited for. */
+const REACHED = new RequestEnd()
+REACHED.reach()
+
 /** A request as a host sees it. Body and signal are made when asked for, because most requests are only sent on. */
 export class IncomingExchangeRequest implements IncomingRequest {
   readonly head: RequestHead
@@ -34,8 +60,8 @@ export class IncomingExchangeRequest implements IncomingRequest {
   #abort: AbortController | undefined
   #aborted = false
   #onAbort: (() => void)[] | undefined
-  #isOver = false
-  #onOver: (() => void)[] | undefined
+  /** Made when somebody asks for it: of most requests nobody waits for the end. */
+  #end: RequestEnd | undefined
 
   constructor(head: RequestHead, source: RequestSource, owner: RequestOwner) {
     this.head = head
@@ -132,19 +158,26 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 
   onOver(listener: () => void): void {
-    if (this.#isOver) listener()
-    else (this.#onOver ??= []).push(listener)
+    this.lastEnd().onReached(listener)
+  }
+
+  get #isOver(): boolean {
+    return this.#end?.reached === true
   }
 
   over(): Promise<void> {
-    if (this.#isOver) return Promise.resolve()
-    return new Promise((resolve) => (this.#onOver ??= []).push(resolve))
+    return this.lastEnd().wait()
+  }
+
+  /** The end of it all, for a tunnel, which outlives the request and must not keep it in memory. */
+  lastEnd(): RequestEnd {
+    return (this.#end ??= new RequestEnd())
   }
 
   /** The exchange is over; `complete` is false when the client left or the response broke off. */
   end(complete: boolean): void {
-    this.#isOver = true
-    for (const resolve of this.#onOver ?? []) resolve()
+    if (this.#end === undefined) this.#end = REACHED
+    else this.#end.reach()
     this.#sink?.error(new Error("the exchange is over"))
     this.#sink = undefined
     if (complete) return

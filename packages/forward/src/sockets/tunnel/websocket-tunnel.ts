@@ -37,6 +37,7 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   /** Takes both connections; bytes that came early go first. */
   open(): void {
     const { socket } = this.#client
+    this.#client.setHandler(this)
     this.#upstream.user = this
     this.#client.context.pools.uncount(this.#upstream)
     this.#upstream.socket.setKeepAlive(true, KEEP_ALIVE_MS)
