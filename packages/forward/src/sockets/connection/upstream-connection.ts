@@ -7,6 +7,7 @@ import { connect, isIP, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
 import type { TLSSocket } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
+import { startDeadline } from "../../start-deadline.ts"
 import { readAfterFailedWrite } from "../io/failed-writes.ts"
 import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
 import { pinMismatch, pinnedTls } from "./peer-key.ts"
@@ -71,9 +72,9 @@ export class UpstreamConnection implements HasDeadline {
       this.#racing = openLiteral("::1")
     }
     first.once("error", race)
-    const timer = setTimeout(race, RACE_MS)
-    first.once("connect", () => clearTimeout(timer))
-    first.once("close", () => clearTimeout(timer))
+    const settled = startDeadline(RACE_MS, race)
+    first.once("connect", settled)
+    first.once("close", settled)
     return first
   }
 
