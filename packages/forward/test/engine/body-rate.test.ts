@@ -30,7 +30,7 @@ describe("a body may be slower than the minimum rate", () => {
     client.send("y")
     await seen.until("y")
     seen.send("k")
-    await client.until("k")
+    expect(await client.until("k")).toBe("k")
   })
 
   it("where the directive says 0", async () => {

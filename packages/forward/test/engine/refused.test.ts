@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
-import type { AddressInfo } from "node:net"
+import { createServer } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import { connect as connectTls, createServer as createTlsServer } from "node:tls"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { repeatedReport } from "../../src/sockets/io/repeated-report.ts"
@@ -12,7 +12,7 @@ afterEach(() => {
 })
 
 /** What a client reads until the connection ends in whatever way. */
-const heard = (socket: ReturnType<typeof connect>): Promise<string> =>
+const heard = (socket: Socket): Promise<string> =>
   new Promise((resolve) => {
     let text = ""
     socket.on("data", (bytes) => (text += String(bytes)))

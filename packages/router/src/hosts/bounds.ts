@@ -1,46 +1,15 @@
-import { accept, checkOptions, clientNetwork } from "@project-ingress/forward/internal"
+import { clientNetwork, repeatedReport } from "@project-ingress/forward/internal"
 import type { ConnectionAdmission, Limits } from "@project-ingress/forward/sockets"
+import * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
 import { MachineLimited, ProjectLimited } from "../errors.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import type { Sender } from "../program/sender.ts"
-import type { RouterEvent } from "../router-options.ts"
+import type { BoundEvent, RouterEvent } from "../router-options.ts"
 import { projectKey } from "../stores/project-key.ts"
 import type { Machine, RouteRecord } from "../stores/record.ts"
-import { Bound } from "./bound.ts"
+import type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 import { UnnamedBalancer } from "./unnamed-balancer.ts"
-
-/** How much of a host each one may have at a time. */
-export interface RequestBounds {
-  /** Requests in flight, WebSockets not counted. An integer from 1 up. */
-  readonly requests?: number
-  /** Open WebSockets. An integer from 1 up. */
-  readonly webSockets?: number
-}
-
-/** How much of a host one client may have at a time. */
-export interface ClientBounds extends RequestBounds {
-  /** Open connections, WebSockets included; those of trusted proxies are not counted. An integer from 1 up. */
-  readonly connections?: number
-}
-
-/**
- * How much of a host one client, one project and one machine may have at a time, so that others have the rest. Defaults are
- * parts of `limits.maxConnections`.
- */
-export interface Bounds {
-  /**
-   * Each client: its address, of IPv6 the `/64`; all unknown clients are one. `false` for none. Default: a quarter of
-   * `maxConnections`; an eighth each for requests, but at most half of `maxConnectionsPerPool`, and WebSockets.
-   */
-  readonly client?: ClientBounds | false
-  /**
-   * Each project: the record's `owner`, else its `externalId`, else the machine attached; whatever hostname was asked for.
-   * Default: a quarter of `maxConnections` each.
-   */
-  readonly project?: RequestBounds
-  /** Each machine. Default: a quarter of `maxConnections` each, for requests at most `maxConnectionsPerPool`. */
-  readonly machine?: RequestBounds
-}
 
 /** What one request has of the bounds. */
 export interface Held {
@@ -62,21 +31,6 @@ export interface HostFacts {
   /** Whether an address is a trusted proxy's. `undefined`: nobody said whether there is one. */
   readonly isProxy: ((address: string) => boolean) | undefined
   readonly report: (event: RouterEvent) => void
-}
-
-/** @throws {TypeError} for an option that is unknown or invalid */
-export const checkBounds = (owner: string, bounds: Bounds): void => {
-  const count = accept.integer(1)
-  const requests = { requests: count, webSockets: count }
-  const client = (value: unknown) => (value === false ? undefined : accept.object(value) && "an object or false")
-  const of = { client, project: accept.object, machine: accept.object }
-  checkOptions(owner, bounds, of, { at: "bounds" })
-  if (typeof bounds.client === "object")
-    checkOptions(owner, bounds.client, { connections: count, ...requests }, { at: "bounds.client" })
-  for (const name of ["project", "machine"] as const) {
-    const given = bounds[name]
-    if (given !== undefined) checkOptions(owner, given, requests, { at: `bounds.${name}` })
-  }
 }
 
 export const hostBounds = (options: Bounds, { limits, isProxy, report }: HostFacts): HostBounds => {
@@ -115,7 +69,7 @@ export const hostBounds = (options: Bounds, { limits, isProxy, report }: HostFac
       if (key !== undefined) connections.give(key)
     },
     enter: (clientAddress, webSocket) => {
-      balancer?.see(clientAddress)
+      balancer?.see(clientAddress ?? "an unknown address")
       const of = webSocket ? "webSockets" : "requests"
       const key = clientNetwork(clientAddress)
       if (!ofClient[of].take(key, enforced())) return undefined
@@ -136,6 +90,47 @@ const pair = (
   requests: new Bound(bound, "requests", given.requests ?? requests, report),
   webSockets: new Bound(bound, "webSockets", given.webSockets ?? webSockets, report),
 })
+
+/** How many of something each key may have at a time. A key that has none takes no memory. */
+class Bound {
+  readonly max: number
+  readonly #counts = new Map<string, number>()
+  readonly #onRefused: (key: string) => void
+
+  /** `report` is called at the first refusal of a key, and then at most once a second; a metric counts all. */
+  constructor(bound: BoundEvent["bound"], of: BoundEvent["of"], max: number, report: (event: BoundEvent) => void) {
+    this.max = max
+    const repeated = repeatedReport<string>((key, refused) =>
+      report({ type: "bound_reached", bound, of, key, limit: max, refused }),
+    )
+    const refusals = Metric.counter("ingress_refused_total", {
+      description: "Connections, requests and WebSockets that were refused because of a bound",
+      attributes: { bound, of },
+      incremental: true,
+    })
+    this.#onRefused = (key) => {
+      refusals.updateUnsafe(1, Context.empty())
+      repeated(key, key)
+    }
+  }
+
+  /** False if the key has as many as it may; `enforced` false: it is counted all the same, and gets one more. */
+  take(key: string, enforced = true): boolean {
+    const count = this.#counts.get(key) ?? 0
+    if (enforced && count >= this.max) {
+      this.#onRefused(key)
+      return false
+    }
+    this.#counts.set(key, count + 1)
+    return true
+  }
+
+  give(key: string): void {
+    const count = this.#counts.get(key) ?? 0
+    if (count > 1) this.#counts.set(key, count - 1)
+    else this.#counts.delete(key)
+  }
+}
 
 class HeldBounds implements Held {
   readonly #client: Bound

@@ -21,14 +21,15 @@ import { routerErrors } from "../error-rows.ts"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
 import { clientAddressOf } from "../program/sender.ts"
-import { checkBounds, hostBounds } from "./bounds.ts"
-import type { Bounds } from "./bounds.ts"
+import { hostBounds } from "./bounds.ts"
+import { checkBounds } from "./bounds-options.ts"
+import type { Bounds } from "./bounds-options.ts"
 import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader } from "./client-identity.ts"
 import { isResponse, requestFrom, responseOf } from "./request-response.ts"
 import { serveExchange } from "./sockets.ts"
 
-export type { Bounds, ClientBounds, RequestBounds } from "./bounds.ts"
+export type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 export type { ForwardedHeader } from "./client-identity.ts"
 
 /** Whose request a fallback gets. Addresses in one notation: IPv6 as of RFC 5952, IPv4 as four decimal numbers. */

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream"
 import type { EngineContext } from "./engine-context.ts"
 import { reportError } from "./engine-context.ts"
 
-/** Whether one more connection of a client is served, as the host decides. The host is told when it has closed. */
+/** Whether one more connection of a client is served, as the host decides. The host learns when it has closed. */
 export const isAdmitted = (context: EngineContext, socket: Duplex, remoteAddress: string): boolean => {
   const { admission } = context.options
   if (admission === undefined) return true
