@@ -504,6 +504,8 @@ describe("the source", () => {
         if (name === "http") expect(line, file).toBe('import { STATUS_CODES } from "node:http"')
         // The look-up of names whose addresses are checked; the machine's own address is never looked up.
         else if (file.endsWith("checked-lookup.ts")) expect(["net", "dns", "os"], file).toContain(name)
+        // The hash of a peer's public key.
+        else if (file.endsWith("peer-key.ts")) expect(["tls", "crypto"], file).toContain(name)
         else expect(["net", "tls"], file).toContain(name)
       }
     }
