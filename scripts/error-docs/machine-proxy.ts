@@ -42,6 +42,15 @@ export const machineProxyPages: CodePages = {
     command: `${direct} -H 'x-iterate-proxy-target-host: localhost:4096' -H 'x-iterate-proxy-ticket: a.b.c'`,
     reproduces: true,
   },
+  TICKET_WRONG_TARGET: {
+    cause:
+      "The ticket is valid for this machine, and the request names another port or hostname than the ticket: a ticket opens one port under one name, and is proof of nothing elsewhere. A router always sends both alike, so somebody else has sent a ticket that was not theirs, or something between router and machine changes `x-iterate-proxy-target-host`.",
+    fix: [
+      "Open the app by its public hostname.",
+      "A test of your own signs a ticket for what it asks for: `signTicket(key, { machine, port, name })`, where `name` is the hostname in the target header, or `localhost`.",
+    ],
+    command: `${direct} -H 'x-iterate-proxy-target-host: localhost:4096' -H "x-iterate-proxy-ticket: $TICKET_FOR_ANOTHER_PORT"`,
+  },
   PORT_FORBIDDEN: {
     cause:
       "The machine proxy is configured not to open this port: it is in `INGRESS_DENY_PORTS` (22 and 25 by default) or not in `INGRESS_ALLOW_PORTS`.",

@@ -41,6 +41,15 @@ export const providerPages: CodePages = {
     ],
     command: "docker exec 4f98c0ffee21 printenv INGRESS_MACHINE # must be the machine's id in the record",
   },
+  MACHINE_UNPROVEN: {
+    cause:
+      "The machine proxy that responded holds no secret of its machine, so that it cannot prove to be the machine that the ticket was for: it has the public key alone, or runs with `--insecure`. Whoever came to sit at its address could say the same, so nothing of its response is used.",
+    fix: [
+      "Give the machine a key of its own: `TICKET_KEY=… npx @project-ingress/machine-proxy keys --machine mach_123` prints its `INGRESS_TICKET_KEYS`; in a program it is `machineKey(signingKey, machine)` of `@project-ingress/forward`.",
+      "Where nobody else can ever have a machine's address, as on one developer's computer, set `unprovenMachines: true` of the router, or of `machineFetcher`.",
+    ],
+    command: "curl -i http://192.0.2.7:8080/ # the machine's log says at its start that it cannot prove who it is",
+  },
   PROVIDER_AUTH: {
     cause:
       "The provider, or the edge in front of the machine, rejected the router's credentials, also after they were read again.",
@@ -67,11 +76,11 @@ export const providerPages: CodePages = {
       "`ADDRESS_NOT_ALLOWED`: the address is private; list its network in `allowCidrs` of the provider.",
       "`PIN_NOT_SUPPORTED`: the record has a `pin`, which only `serveNode`, and `router.fetch` on Node, can check.",
       "`EPROTO` or `ERR_SSL_…`: the record has a `pin`, but the machine proxy there does not speak TLS (`INGRESS_TLS_KEY_FILE`).",
-      "Without a stamp: the address leads to another server, or the image runs no machine proxy.",
+      "Without a stamp: the address leads to another server, or the image runs no machine proxy. An event `proof` with `wrong_stamp` of the same moment: another machine, or a program that pretends to be one, has the address now.",
       "Check from the router's host that the machine proxy responds to its health check.",
     ],
     command:
-      "curl -i http://192.0.2.7:8080/__ingress/health # the machine proxy's address: 200, and x-iterate-proxy-stamp: 1",
+      "curl -i http://192.0.2.7:8080/__ingress/health # the machine proxy's address: 200, and x-iterate-proxy-stamp: unproven",
   },
   MACHINE_RECORD_INVALID: {
     cause:

@@ -54,6 +54,15 @@ export const routerPages: CodePages = {
     command: ask("nobody.example.com"),
     reproduces: true,
   },
+  TICKETS_LIMITED: {
+    cause:
+      "So many ports of one machine were asked for in a short time that no further ticket is signed for it now: 64 at once, then 10 a second. Ports that are in use keep theirs; other machines are not affected.",
+    fix: [
+      "Wait a second and send the request again; `Retry-After` says when.",
+      "Look for a scan of the project's ports in the router's events of that minute.",
+    ],
+    command: "curl -i https://4096--misha.example.com/ # while another client asks for every port of misha",
+  },
   ROUTE_UNKNOWN: {
     cause:
       "The route store cannot tell where the hostname leads: it failed, it took longer than 5 s, or it is not loaded yet. The project may well exist; a store that is down never makes one disappear.",

@@ -7,8 +7,9 @@ import { createMachineProxy } from "../../packages/machine-proxy/src/machine-pro
 
 const id = "mach_1"
 const { signing: signingKey } = await generateTicketKeys("walk")
+const key = await machineKey(signingKey, id)
 const app = createServer((request, response) => response.end(`hello from ${request.url}`)).listen(0, "127.0.0.1")
-const proxy = createMachineProxy({ machine: id, keys: [await machineKey(signingKey, id)] })
+const proxy = createMachineProxy({ machine: id, keys: [key] })
 const machine = listen(proxy.connection).listen(0, "127.0.0.1")
 await Promise.all([once(app, "listening"), once(machine, "listening")])
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port

@@ -1,5 +1,5 @@
 import { createServer, request as httpRequest } from "node:http"
-import type { IncomingMessage, Server } from "node:http"
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { gzipSync } from "node:zlib"
 import { generateTicketKeys, machineKey, ticketVerifier } from "@project-ingress/forward"
@@ -22,27 +22,31 @@ let worker: RunningWorker
 let seen: IncomingMessage
 let eventsClosed: Promise<void>
 
+const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  seen = request
+  response.setHeader("x-iterate-proxy-stamp", await stampFor(request))
+  response.setHeader("set-cookie", ["a=1", "b=2, still b"])
+  if (request.url === "/events") {
+    response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n")
+    const ticking = setInterval(() => response.write(": tick\n\n"), 50)
+    eventsClosed = new Promise((resolve) => response.once("close", resolve)).then(() => clearInterval(ticking))
+  } else if (request.url === "/gzip") {
+    response.writeHead(200, { "content-type": "text/plain", "content-encoding": "gzip" }).end(zipped)
+  } else if (request.url === "/empty") response.writeHead(204).end()
+  else if (request.url === "/redirect") response.writeHead(307, { location: "/elsewhere" }).end()
+  else if (request.url === "/broken") response.writeHead(500).end("the app's own")
+  else request.pipe(response)
+}
+
 const startMachine = async (): Promise<Server> => {
-  const server = createServer(async (request, response) => {
-    seen = request
-    response.setHeader("x-iterate-proxy-stamp", await stampFor(request))
-    response.setHeader("set-cookie", ["a=1", "b=2, still b"])
-    if (request.url === "/events") {
-      response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n")
-      const ticking = setInterval(() => response.write(": tick\n\n"), 50)
-      eventsClosed = new Promise((resolve) => response.once("close", resolve)).then(() => clearInterval(ticking))
-    } else if (request.url === "/gzip") {
-      response.writeHead(200, { "content-type": "text/plain", "content-encoding": "gzip" }).end(zipped)
-    } else if (request.url === "/empty") response.writeHead(204).end()
-    else if (request.url === "/redirect") response.writeHead(307, { location: "/elsewhere" }).end()
-    else if (request.url === "/broken") response.writeHead(500).end("the app's own")
-    else request.pipe(response)
-  })
+  const server = createServer((request, response) => void respond(request, response))
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "echo" })
   const stamps = new WeakMap<IncomingMessage, string>()
-  server.on("upgrade", async (request: IncomingMessage, socket, head) => {
-    stamps.set(request, await stampFor(request))
-    sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit("connection", opened))
+  server.on("upgrade", (request: IncomingMessage, socket, head) => {
+    void stampFor(request).then((stamp) => {
+      stamps.set(request, stamp)
+      sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit("connection", opened))
+    })
   })
   sockets.on("headers", (headers, request) => headers.push(`x-iterate-proxy-stamp: ${stamps.get(request)}`))
   sockets.on("connection", (socket) => {

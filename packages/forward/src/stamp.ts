@@ -55,6 +55,7 @@ export const stampOf = async (
  */
 export type Proof = "response" | "refusal" | "unproven" | "wrong" | "absent"
 
+/** What a response's stamp proves, if that of its request's ticket is `expected`. */
 export const proofOf = (stamp: string | undefined, expected: Stamps): Proof => {
   if (stamp === undefined) return "absent"
   if (isEqual(stamp, expected.response)) return "response"

@@ -36,7 +36,7 @@ export interface TicketSigner {
     name: string,
   ) => SignedTicket | TicketsLimited | Promise<SignedTicket>
   /**
-   * A machine has refused this ticket: the next one for its port is signed anew, if the machine's budget allows one. Says whether
+   * A machine has refused this ticket: the next one for its port is another one, if the machine's budget allows one. Says whether
    * another one is given from now on.
    */
   readonly renew: (machine: string, port: number, name: string, refused: SignedTicket) => boolean
@@ -114,7 +114,7 @@ export const ticketSigner = (
     return { ticket, stamps: { ...stamps, unproven } }
   }
 
-  const signAnew = (of: MachineTickets, now: number, machine: string, port: number, name: string) => {
+  const signNext = (of: MachineTickets, now: number, machine: string, port: number, name: string) => {
     const { tickets } = of
     const under = keyOf(port, name)
     const ticket = sign(of, machine, port, name)
@@ -136,7 +136,7 @@ export const ticketSigner = (
       const of = ofMachine(machine, now)
       const known = of.tickets.get(keyOf(port, name))
       if (known !== undefined && now - known.signedAt < REUSED_MS) return known.ticket
-      if (maySign(of, now)) return signAnew(of, now, machine, port, name)
+      if (maySign(of, now)) return signNext(of, now, machine, port, name)
       if (known !== undefined && now - known.signedAt < GOOD_MS) return known.ticket
       return new TicketsLimited({ retryAfterMs: Math.ceil((1 - of.left) * REFILL_MS) })
     },
@@ -146,7 +146,7 @@ export const ticketSigner = (
       // Another request has done so already.
       if (of.tickets.get(keyOf(port, name))?.ticket !== refused) return true
       if (!maySign(of, now)) return false
-      signAnew(of, now, machine, port, name).catch(() => {})
+      signNext(of, now, machine, port, name).catch(() => {})
       return true
     },
   }

@@ -40,6 +40,7 @@ const MISSING: RefusedTicket = { refusal: "missing" }
 const INVALID: RefusedTicket = { refusal: "invalid" }
 const WRONG_MACHINE: RefusedTicket = { refusal: "wrong-machine" }
 
+/** Whether a verifier refused the ticket. */
 export const isRefusedTicket = (ticket: VerifiedTicket | RefusedTicket): ticket is RefusedTicket => "refusal" in ticket
 
 /**

@@ -6,7 +6,14 @@
  */
 import { defaultHeaderNames, headerValue, requestHeaders, ticketVerifier } from "@project-ingress/forward"
 import type { RefusedTicket, ResponseHop, TicketRefusal, VerifiedTicket } from "@project-ingress/forward"
-import { canonicalAddress, clientFields, isAuthority, isRefusedTicket, pseudonyms, UNPROVEN } from "@project-ingress/forward/internal"
+import {
+  canonicalAddress,
+  clientFields,
+  isAuthority,
+  isRefusedTicket,
+  pseudonyms,
+  UNPROVEN,
+} from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Decision, Engine, ForwardDirective, IncomingRequest } from "@project-ingress/forward/sockets"
 import type { MachineProxyErrorTag } from "./error-rows.ts"

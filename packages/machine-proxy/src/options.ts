@@ -12,8 +12,9 @@ export interface MachineProxyOptions {
   /** The platform's id of this machine, which a ticket must name as its audience: `mach_123`. Not empty. */
   readonly machine: string
   /**
-   * The keys that verify tickets: public halves (EdDSA) or shared secrets (HS256), each with a `kid` of its own;
-   * several while keys rotate. An array must have at least one key. A function is called at creation and for each
+   * The keys that verify tickets, each with a `kid` of its own; several while keys rotate. Of `machineKey(signingKey, machine)`:
+   * then this machine proves who it is, which a router asks for. A public half alone (EdDSA) verifies and proves nothing. With a
+   * shared secret (HS256) every machine can sign tickets for every other one, and prove to be it. An array must have at least one key. A function is called at creation and for each
    * ticket; while the array that it returns is empty, every request is refused.
    *
    * `"insecure"`: whoever reaches the port reaches every app. Nothing that such a client says about itself is believed:

@@ -8,10 +8,10 @@ import { join } from "node:path"
 import type { Readable } from "node:stream"
 import { connect as connectTls } from "node:tls"
 import { fileURLToPath } from "node:url"
-import { generateTicketKeys, signTicket } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey, signTicket } from "@project-ingress/forward"
 import { publicKeyPin } from "@project-ingress/forward/sockets"
 import { afterAll, afterEach, describe, expect, it } from "vitest"
-import { begin, listen, machine, raw, startApp, ticketFor, verification } from "./harness.ts"
+import { begin, listen, machine, raw, signing, startApp, ticketFor, verification } from "./harness.ts"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const keys = { INGRESS_MACHINE: machine, INGRESS_TICKET_KEYS: JSON.stringify({ keys: [verification] }) }
@@ -127,6 +127,18 @@ describe("the command", () => {
     await expect.poll(() => running.out).toContain('"path":"/a"')
     expect(running.out).not.toContain("s3cr3t")
     expect(running.out).not.toContain(ticket)
+  })
+
+  it("says at its start that it cannot prove itself, if its key only verifies, and nothing of the kind with its own key", async () => {
+    const plain = start({ ...keys, PORT: "0", HOST: "127.0.0.1" })
+    await ready(plain)
+    await expect.poll(() => plain.out).toContain("with the keys k1 this machine cannot prove who it is")
+    const own = JSON.stringify([await machineKey(signing, machine)])
+    const proven = start({ ...keys, INGRESS_TICKET_KEYS: own, PORT: "0", HOST: "127.0.0.1" })
+    await ready(proven)
+    proven.child.kill("SIGTERM")
+    await proven.exited
+    expect(proven.out).not.toContain("cannot prove")
   })
 })
 

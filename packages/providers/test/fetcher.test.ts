@@ -10,6 +10,7 @@ import {
   ticketVerifier,
 } from "@project-ingress/forward"
 import { afterEach, beforeAll, describe, expect, it } from "vitest"
+import type { MachinesEvent } from "../src/providers.ts"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import { local } from "../src/adapters/local.ts"
 import type { Endpoint, Machine, MachineProvider } from "../src/contract/machine-provider.ts"
@@ -96,6 +97,36 @@ describe("the wrong machine", () => {
     await listen(proxyOf("mach_b"), a.port)
     port = (await listen(proxyOf("mach_a"))).port
     expect(await (await fetcher(get())).text()).toBe("mach_a")
+  })
+})
+
+describe("a response to a request with a ticket", () => {
+  const answering = async (value: string, options: Parameters<typeof machineFetcher>[2] = {}) => {
+    const server = await listen((_, response) =>
+      response.writeHead(200, { [defaultHeaderNames.stamp]: value }).end("a"),
+    )
+    const events: MachinesEvent[] = []
+    const onEvent = (event: MachinesEvent) => void events.push(event)
+    const fetcher = machineFetcher(local(), machineAt(server.port), { signingKey: keys.signing, onEvent, ...options })
+    const failed = await fetcher(get()).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    return { failed, events }
+  }
+
+  it("with a wrong stamp is somebody else's, and an event", async () => {
+    const { failed, events } = await answering("1")
+    expect(failed).toMatchObject({ _tag: "ProviderUnavailable" })
+    expect(events).toMatchObject([{ type: "proof", outcome: "wrong_stamp", machine: "mach_a", port: 3000 }])
+  })
+
+  it("that says it proves nothing is refused with what to do, unless that is accepted", async () => {
+    const { failed, events } = await answering("unproven")
+    expect(failed).toMatchObject({ _tag: "MachineUnproven", message: expect.stringContaining("machineKey") })
+    expect(events).toEqual([])
+    expect((await answering("unproven", { unprovenMachines: true })).failed).toBeUndefined()
+    expect((await answering("1", { unprovenMachines: true })).failed).toMatchObject({ _tag: "ProviderUnavailable" })
   })
 })
 

@@ -125,7 +125,7 @@ export const machineFetcher = (
     const url = new URL(request.url)
     const inbound = inboundFields(request)
     const named = isNamed(url.hostname)
-    // A ticket is for this machine's port under one name, whatever name a request has: that it is said by another field.
+    // A ticket is for this machine's port under one name, whatever name a request has: that goes into another field.
     const target = signer === undefined && named ? `${port}__${url.hostname}` : `${LOCAL_NAME}:${port}`
     const add = signer !== undefined && named ? ["X-Forwarded-Host", url.hostname] : []
     let last: SignedTicket | undefined

@@ -29,7 +29,10 @@ import type { TraceStep } from "./trace.ts"
 /** What a router is made of beside the services `Routes` and `Machines`. */
 export interface RouterSettings {
   readonly grammar: Grammar
-  /** What signs tickets: the private half (EdDSA) or the shared secret (HS256). */
+  /**
+   * What signs tickets: the private half (EdDSA), or a shared secret (HS256), with which root in any machine can send requests to
+   * every other machine, and prove to be it.
+   */
   readonly signingKey: SigningKey
   /**
    * Whether responses are accepted of machine proxies that cannot prove which machine they are: those that run without keys

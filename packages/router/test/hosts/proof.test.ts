@@ -111,10 +111,12 @@ describe.each([["serveNode"], ["router.fetch on Workers"]])("at a recycled addre
   const port = (): number => (host === "serveNode" ? node.port : worker.port)
   const visit = (project = "misha", more: Record<string, string> = {}): Promise<Answer> =>
     ask(port(), { host: `${appPort}--${project}.iterate.app`, cookie: "session=1", ...more })
-  const shownNothing = ({ status, headers, body }: Answer): void => {
-    expect(status).toBeGreaterThanOrEqual(502)
-    expect(headers["set-cookie"]).toBeUndefined()
-    expect(body).not.toContain("log in again")
+  const assert = {
+    shownNothing: ({ status, headers, body }: Answer): void => {
+      expect(status).toBeGreaterThanOrEqual(502)
+      expect(headers["set-cookie"]).toBeUndefined()
+      expect(body).not.toContain("log in again")
+    },
   }
 
   it.each([
@@ -124,13 +126,13 @@ describe.each([["serveNode"], ["router.fetch on Workers"]])("at a recycled addre
     ["an empty one", ""],
   ])("a hostile program with %s is shown to nobody", async (_, stamp) => {
     says(() => stamp)
-    shownNothing(await visit())
+    assert.shownNothing(await visit())
   })
 
   it("a program that says it cannot prove itself is refused, and the error says what to do", async () => {
     says(() => "unproven")
     const answer = await visit()
-    shownNothing(answer)
+    assert.shownNothing(answer)
     expect([answer.status, answer.headers["x-iterate-proxy-error"]]).toEqual([502, "MACHINE_UNPROVEN"])
   })
 
@@ -141,12 +143,12 @@ describe.each([["serveNode"], ["router.fetch on Workers"]])("at a recycled addre
     expect(names).toContain("x-iterate-proxy-ticket")
     for (const name of names) {
       says(({ headers }) => String(headers[name]))
-      shownNothing(await visit())
+      assert.shownNothing(await visit())
     }
     // And what the ticket itself says.
     for (const part of [0, 1, 2]) {
       says(({ headers }) => String(headers["x-iterate-proxy-ticket"]).split(".")[part])
-      shownNothing(await visit())
+      assert.shownNothing(await visit())
     }
   })
 
@@ -159,13 +161,13 @@ describe.each([["serveNode"], ["router.fetch on Workers"]])("at a recycled addre
       })
     expect((await visit("other")).body).toBe("of the living machine")
     says(() => seen)
-    shownNothing(await visit("misha"))
+    assert.shownNothing(await visit("misha"))
   })
 
   it("the stamp of a refusal never passes for that of an app's response", async () => {
     atAddress = (request, response) =>
       void stampOfLiving(request, "localhost:1").then((stamp) => response.writeHead(200, forged(stamp)).end(page))
-    shownNothing(await visit())
+    assert.shownNothing(await visit())
   })
 
   it("a machine's own refusal reaches the visitor", async () => {
