@@ -18,6 +18,8 @@ export interface AppsSetup {
   readonly tenants: readonly Tenant[]
   /** How many tokens there will be. */
   readonly requests: number
+  /** Default: any. */
+  readonly port?: number
 }
 
 /** What the apps saw of the run's requests. */
@@ -32,7 +34,7 @@ export interface AppsReport {
   readonly smuggled: number
 }
 
-const { tenants, requests } = givenSetup() as AppsSetup
+const { tenants, requests, port: given = 0 } = givenSetup() as AppsSetup
 const times = new Uint8Array(requests + 1)
 const report = { seen: 0, strayed: 0, repeated: 0, smuggled: 0 }
 
@@ -106,7 +108,7 @@ const hostile = (tenant: Tenant): Server =>
     }),
   )
 
-let port = 0
+let port = given
 for (const tenant of tenants) {
   const server =
     tenant.role === "hostile-app"

@@ -18,6 +18,8 @@ export interface SoakChain extends AsyncDisposable {
   readonly ticketFor: (machine: string) => Promise<string>
   /** The bytes of the key that verifies tickets. */
   readonly publicKey: Buffer
+  /** Kills one of the processes, and starts it again at the same place. */
+  readonly restart: (name: "router" | "machines" | "apps") => Promise<void>
   readonly appsReport: () => Promise<AppsReport>
 }
 
@@ -42,27 +44,37 @@ export const startSoakChain = async (
   }
   const dispose = async () => void (await Promise.all(started.map((process) => process[Symbol.asyncDispose]())))
   try {
-    const apps = await start<{ readonly port: number }>("apps", { tenants, requests } satisfies AppsSetup)
-    const machines = await start<{ readonly ports: readonly number[] }>("machines", {
+    const appsSetup: AppsSetup = { tenants, requests }
+    const apps = await start<{ readonly port: number }>("apps", appsSetup)
+    const appPort = apps.ready.port
+    const machinesSetup: MachinesSetup = { tenants, verificationKey, appPort, maxConnections: MAX_CONNECTIONS }
+    const machines = await start<{ readonly ports: readonly number[] }>("machines", machinesSetup)
+    const machinePorts = machines.ready.ports
+    const routerSetup: RouterSetup = {
       tenants,
-      verificationKey,
-      appPort: apps.ready.port,
-      maxConnections: MAX_CONNECTIONS,
-    } satisfies MachinesSetup)
-    const router = await start<{ readonly port: number }>("router", {
-      tenants,
-      machinePorts: await between(machines.ready.ports),
+      machinePorts: await between(machinePorts),
       signingKey,
       maxConnections: MAX_CONNECTIONS,
-    } satisfies RouterSetup)
+    }
+    const router = await start<{ readonly port: number }>("router", routerSetup)
+    const again = {
+      apps: { ...appsSetup, port: appPort },
+      machines: { ...machinesSetup, ports: machinePorts },
+      router: { ...routerSetup, port: router.ready.port },
+    }
     return {
       routerPort: router.ready.port,
-      appPort: apps.ready.port,
-      machinePorts: machines.ready.ports,
+      appPort,
+      machinePorts,
       processes: started,
+      restart: async (name) => {
+        const at = started.findIndex((process) => process.name === name)
+        await started[at]![Symbol.asyncDispose]()
+        started[at] = await startProcess(name, again[name])
+      },
       ticketFor: (machine) => signTicket(signingKey, { machine }),
       publicKey: Buffer.from(verificationKey.x, "base64url"),
-      appsReport: () => apps.ask("report"),
+      appsReport: () => started.find(({ name }) => name === "apps")!.ask("report"),
       [Symbol.asyncDispose]: dispose,
     }
   } catch (cause) {

@@ -15,11 +15,13 @@ export interface MachinesSetup {
   /** The port of every app; no machine proxy may have it, or it would take a request for one to itself. */
   readonly appPort: number
   readonly maxConnections: number
+  /** Default: any. */
+  readonly ports?: readonly number[]
 }
 
-const { tenants, verificationKey, appPort, maxConnections } = givenSetup() as MachinesSetup
+const { tenants, verificationKey, appPort, maxConnections, ports: given } = givenSetup() as MachinesSetup
 const ports = await Promise.all(
-  tenants.map(async ({ machine, role, loopback, name }) => {
+  tenants.map(async ({ index, machine, role, loopback, name }) => {
     const hostile = serveHostile({ mark: name, stamp: () => "1", choose: chosenAnswer })
     const proxy = createMachineProxy({ machine, keys: [verificationKey], loopback, limits: { maxConnections } })
     const server = createServer(
@@ -27,7 +29,7 @@ const ports = await Promise.all(
       role === "hostile-root" ? hostile : proxy.connection,
     )
     for (;;) {
-      server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 })
+      server.listen({ port: given?.[index] ?? 0, host: "127.0.0.1", backlog: 4_096 })
       await once(server, "listening")
       const { port } = server.address() as AddressInfo
       if (port !== appPort) return port

@@ -16,9 +16,11 @@ export interface RouterSetup {
   readonly machinePorts: readonly number[]
   readonly signingKey: SigningKey
   readonly maxConnections: number
+  /** Default: any. */
+  readonly port?: number
 }
 
-const { tenants, machinePorts, signingKey, maxConnections } = givenSetup() as RouterSetup
+const { tenants, machinePorts, signingKey, maxConnections, port: given = 0 } = givenSetup() as RouterSetup
 const store = memoryStore()
 for (const { name, machine } of tenants) {
   const port = machinePorts[tenants.findIndex((tenant) => tenant.machine === machine)]
@@ -32,5 +34,5 @@ const router = createRouter({
   // No hostile answer lasts that long; an honest one may, on a machine that does more than this.
   headersTimeoutMs: 60_000,
 })
-const { port } = await serveNode(router, { limits: { maxConnections } }).listen({ hostname: "127.0.0.1" })
+const { port } = await serveNode(router, { limits: { maxConnections } }).listen({ hostname: "127.0.0.1", port: given })
 serveParent({ port })

@@ -213,19 +213,19 @@ const read = (response: IncomingMessage): Promise<Said> =>
     })
   })
 
-/** Runs `count` requests at no more than `rate` a second; `onOutcome` is told of each. At most {@link IN_FLIGHT} are in flight. */
+/** Runs `count` requests, numbered `from`, 1 by default, at no more than `rate` a second; `onOutcome` is told of each. At most {@link IN_FLIGHT} are in flight. */
 export const runTraffic = async (
   target: TrafficTarget,
   tenants: readonly Tenant[],
-  { count, rate }: { readonly count: number; readonly rate: number },
+  { count, rate, from = 1 }: { readonly count: number; readonly rate: number; readonly from?: number },
   onOutcome: (outcome: Outcome, tenant: Tenant) => void,
 ): Promise<void> => {
   const traffic = new Traffic(target)
   const started = performance.now()
-  let next = 1
+  let next = from
   const worker = async (): Promise<void> => {
-    for (let n = next++; n <= count; n = next++) {
-      const early = (n / rate) * 1_000 - (performance.now() - started)
+    for (let n = next++; n < from + count; n = next++) {
+      const early = ((n - from) / rate) * 1_000 - (performance.now() - started)
       if (early > 1) await sleep(early)
       onOutcome(await traffic.send(n, tenants), tenants[(n * 7_919) % tenants.length]!)
     }

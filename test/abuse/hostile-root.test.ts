@@ -55,6 +55,13 @@ describe("a hostile machine harms its own project only", () => {
       expect(text).not.toMatch(/^x-iterate-proxy-(?:stamp|ticket|target|fwd|via)/im)
       // A failure is one of ours, typed.
       if (/^HTTP\/1\.1 50\d/.test(text)) expectTellsNothing(text, tenant.machine)
+      const next = new RawClient(chain.routerPort)
+      const nextToken = tokenFor(tenant.index, ++sequence)
+      const plain = `X-Answer: ${hostileAnswers.length - 1}\r\n`
+      const nextText = await next.ask(request(tenant, nextToken, "GET", plain))
+      // Nor does its own next visitor get what was left over.
+      expect(late === true || nextText.includes(nextToken)).toBe(true)
+      next.close()
       await expectUnharmed(client, tenants[0]!)
       await expectUnharmed(new RawClient(chain.routerPort), tenants[2]!)
     }
