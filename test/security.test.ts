@@ -21,6 +21,6 @@ it("the page on security names only tests that exist", () => {
 
 it("a test that does not exist is found", () => {
   const page =
-    "- `test/security.test.ts`: a test that does not exist is found\n- `test/none.test.ts`: x\n- `test/links.test.ts`: y\n"
-  expect(missing(page)).toEqual(["test/none.test.ts: x", "test/links.test.ts: y"])
+    "- `test/security.test.ts`: a test that does not exist is found\n- `test/none.test.ts`: x\n- `test/links.test.ts`: no such claim\n"
+  expect(missing(page)).toEqual(["test/none.test.ts: x", "test/links.test.ts: no such claim"])
 })

@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo, Server, Socket } from "node:net"
 import { WebSocketServer } from "ws"
-import { chosenAnswer, serveHostile } from "../../test/abuse/hostile-root.ts"
+import { chosenResponse, serveHostile } from "../../test/abuse/hostile-root.ts"
 import { serveParent, givenSetup } from "./process.ts"
 import { sequenceOf, tenantOf } from "./token.ts"
 import type { Tenant } from "./tenant.ts"
@@ -103,7 +103,7 @@ const hostile = (tenant: Tenant): Server =>
     { noDelay: true, allowHalfOpen: true },
     serveHostile({
       mark: tenant.name,
-      choose: chosenAnswer,
+      choose: chosenResponse,
       onRequest: ({ method, token }) => count(tenant, method, token),
     }),
   )

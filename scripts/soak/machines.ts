@@ -4,7 +4,7 @@ import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import type { VerificationKey } from "../../packages/forward/src/forward.ts"
 import { createMachineProxy } from "../../packages/machine-proxy/src/machine-proxy.ts"
-import { chosenAnswer, serveHostile } from "../../test/abuse/hostile-root.ts"
+import { chosenResponse, serveHostile } from "../../test/abuse/hostile-root.ts"
 import type { Tenant } from "./tenant.ts"
 import { serveParent, givenSetup } from "./process.ts"
 
@@ -22,7 +22,7 @@ export interface MachinesSetup {
 const { tenants, verificationKey, appPort, maxConnections, ports: given } = givenSetup() as MachinesSetup
 const ports = await Promise.all(
   tenants.map(async ({ index, machine, role, loopback, name }) => {
-    const hostile = serveHostile({ mark: name, stamp: () => "1", choose: chosenAnswer })
+    const hostile = serveHostile({ mark: name, stamp: () => "1", choose: chosenResponse })
     const proxy = createMachineProxy({ machine, keys: [verificationKey], loopback, limits: { maxConnections } })
     const server = createServer(
       { noDelay: true, allowHalfOpen: true },

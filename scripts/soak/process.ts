@@ -77,10 +77,10 @@ export const startProcess = async <Ready>(name: string, setup: unknown): Promise
 /** In such a process: what it was given. */
 export const givenSetup = (): unknown => JSON.parse(process.env["SETUP"] ?? "{}")
 
-/** In such a process: says that it is ready, and ends when its parent does. `"heap"` is answered here, other questions by `reply`. */
-export const serveParent = (ready: unknown, reply: (question: unknown) => unknown = () => null): void => {
+/** In such a process: says that it is ready, and ends when its parent does. `"heap"` is responded to here, other messages by `respond`. */
+export const serveParent = (ready: unknown, respond: (message: unknown) => unknown = () => null): void => {
   process.on("disconnect", () => process.exit())
-  process.on("message", (question) => process.send!(question === "heap" ? heapReport() : reply(question)))
+  process.on("message", (message) => process.send!(message === "heap" ? heapReport() : respond(message)))
   process.send!(ready)
 }
 

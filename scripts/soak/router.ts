@@ -31,7 +31,7 @@ const router = createRouter({
   store,
   providers: [local()],
   signingKey,
-  // No hostile answer lasts that long; an honest one may, on a machine that does more than this.
+  // No hostile response lasts that long; an honest one may, on a machine that does more than this.
   headersTimeoutMs: 60_000,
 })
 const { port } = await serveNode(router, { limits: { maxConnections } }).listen({ hostname: "127.0.0.1", port: given })

@@ -9,7 +9,7 @@ import { DOMAIN } from "./tenant.ts"
 import type { Tenant } from "./tenant.ts"
 
 /** Requests that wait for their response, at most: hostile machines keep some of them until the router's time-out. */
-const IN_FLIGHT = 512
+const AT_ONCE = 512
 
 /** What became of one request. */
 export type Outcome =
@@ -65,7 +65,7 @@ export const judge = ({ tenant, token }: Sent, { code, text, whole }: Said): Out
 /** Sends requests of all kinds; `dispose` closes the connections. */
 export class Traffic {
   readonly #target: TrafficTarget
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT })
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
 
   constructor(target: TrafficTarget) {
     this.#target = target
@@ -102,7 +102,7 @@ export class Traffic {
       headers: {
         host: this.#host(tenant),
         "x-token": token,
-        "x-answer": sequenceOf(token),
+        "x-hostile": sequenceOf(token),
         ...(headers as Record<string, string> | undefined),
       },
     })
@@ -213,7 +213,7 @@ const read = (response: IncomingMessage): Promise<Said> =>
     })
   })
 
-/** Runs `count` requests, numbered `from`, 1 by default, at no more than `rate` a second; `onOutcome` is told of each. At most {@link IN_FLIGHT} are in flight. */
+/** Runs `count` requests, numbered `from`, 1 by default, at no more than `rate` a second; `onOutcome` is called for each. At most {@link AT_ONCE} are in flight. */
 export const runTraffic = async (
   target: TrafficTarget,
   tenants: readonly Tenant[],
@@ -230,6 +230,6 @@ export const runTraffic = async (
       onOutcome(await traffic.send(n, tenants), tenants[(n * 7_919) % tenants.length]!)
     }
   }
-  await Promise.all(Array.from({ length: IN_FLIGHT }, worker))
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
   traffic.dispose()
 }

@@ -51,7 +51,7 @@ describe("a hostile edge between router and machine", () => {
     expect(await chain.appsReport()).toMatchObject({ strayed: 0 })
   })
 
-  it.each(["strips the request", "strips the response", "answers", "drops"] as const)(
+  it.each(["strips the request", "strips the response", "responds", "drops"] as const)(
     "that %s makes a typed error, and nothing that it said reaches the visitor",
     async (trick) => {
       const { text, token } = await post(trick, first)

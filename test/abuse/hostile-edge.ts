@@ -20,7 +20,7 @@ export type EdgeTrick =
   /** Adds fields in our name to the response, and cookies of the whole domain. */
   | "adds"
   /** Responds by itself, with a page of its own. */
-  | "answers"
+  | "responds"
   /** Responds by itself in the machine proxy's name, with a stamp of its own making. */
   | "forges"
   /** Sends nothing, and closes. */
@@ -58,7 +58,7 @@ export const startHostileEdge = async (machinePorts: readonly number[]): Promise
     const body = Buffer.concat(parts)
     const { trick } = edge
     if (trick === "drops") return incoming.socket.destroy()
-    if (trick === "answers") return outgoing.writeHead(200, { "content-type": "text/html" }).end(`<h1>${EDGE}</h1>`)
+    if (trick === "responds") return outgoing.writeHead(200, { "content-type": "text/html" }).end(`<h1>${EDGE}</h1>`)
     if (trick === "forges") {
       return outgoing.writeHead(200, { "x-iterate-proxy-stamp": "AAAAAAAAAAAAAAAAAAAAAA", "x-edge": EDGE }).end(EDGE)
     }

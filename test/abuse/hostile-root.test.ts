@@ -5,7 +5,7 @@ import { DOMAIN, tenantsOf } from "../../scripts/soak/tenant.ts"
 import type { Tenant } from "../../scripts/soak/tenant.ts"
 import { tokenFor } from "../../scripts/soak/token.ts"
 import { expectTellsNothing } from "./generated-response.ts"
-import { hostileAnswers, SMUGGLED } from "./hostile-root.ts"
+import { hostileResponses, SMUGGLED } from "./hostile-root.ts"
 import { RawClient } from "./raw-client.ts"
 
 /** 0 and 2 are honest, 1 has a hostile app, 3 a hostile root. */
@@ -37,17 +37,17 @@ const expectUnharmed = async (client: RawClient, tenant: Tenant): Promise<void> 
   other.close()
 }
 
-const cases = hostileAnswers.flatMap(({ name, late }, answer) =>
-  [tenants[1]!, tenants[3]!].map((tenant) => ({ name, late, answer, tenant, role: tenant.role })),
+const cases = hostileResponses.flatMap(({ name, late }, number) =>
+  [tenants[1]!, tenants[3]!].map((tenant) => ({ name, late, number, tenant, role: tenant.role })),
 )
 
 describe("a hostile machine harms its own project only", () => {
-  it.each(cases)("$role: $name", async ({ answer, late, tenant }) => {
+  it.each(cases)("$role: $name", async ({ number, late, tenant }) => {
     for (const method of ["GET", "POST", "HEAD"]) {
       const client = new RawClient(chain.routerPort)
       const token = tokenFor(tenant.index, ++sequence)
       const body = method === "POST" ? "body" : ""
-      const more = `X-Answer: ${answer}\r\n${method === "POST" ? "Content-Length: 4\r\n" : ""}`
+      const more = `X-Hostile: ${number}\r\n${method === "POST" ? "Content-Length: 4\r\n" : ""}`
       const text = await client.ask(request(tenant, token, method, more, body), { bodiless: method === "HEAD" })
       // Nothing that nobody asked for, and nothing of another tenant.
       expect(late !== true && text.includes(SMUGGLED)).toBe(false)
@@ -57,7 +57,7 @@ describe("a hostile machine harms its own project only", () => {
       if (/^HTTP\/1\.1 50\d/.test(text)) expectTellsNothing(text, tenant.machine)
       const next = new RawClient(chain.routerPort)
       const nextToken = tokenFor(tenant.index, ++sequence)
-      const plain = `X-Answer: ${hostileAnswers.length - 1}\r\n`
+      const plain = `X-Hostile: ${hostileResponses.length - 1}\r\n`
       const nextText = await next.ask(request(tenant, nextToken, "GET", plain))
       // Nor does its own next visitor get what was left over.
       expect(late === true || nextText.includes(nextToken)).toBe(true)

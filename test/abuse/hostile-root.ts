@@ -15,16 +15,16 @@ export interface SeenRequest {
 }
 
 /** One way to respond. */
-export interface HostileAnswer {
+export interface HostileResponse {
   readonly name: string
   /** True if what it sends may come when the connection has the next request: no proxy can tell, and it harms its own project only. */
   readonly late?: true
-  /** Writes it; the connection is left to itself then, unless the answer ends it. */
-  readonly write: (socket: Socket, context: AnswerContext) => void
+  /** Writes it; the connection is left to itself then, unless the response ends it. */
+  readonly write: (socket: Socket, context: ResponseContext) => void
 }
 
-/** What an answer is made of. */
-export interface AnswerContext {
+/** What such a response is made of. */
+export interface ResponseContext {
   readonly request: SeenRequest
   /** Stands in everything that this root says, so that it is known wherever it arrives. */
   readonly mark: string
@@ -37,17 +37,21 @@ export interface AnswerContext {
 /** What no response to any request may ever show: it stands in second responses only. */
 export const SMUGGLED = "SMUGGLED"
 
-const head = (status: string, { fields }: AnswerContext, ...lines: readonly string[]): string =>
+const head = (status: string, { fields }: ResponseContext, ...lines: readonly string[]): string =>
   `HTTP/1.1 ${status}\r\n${fields}${lines.map((line) => `${line}\r\n`).join("")}\r\n`
 
-const bodyOf = ({ mark, request }: AnswerContext): string => `${mark} ${request.token}`
+const bodyOf = ({ mark, request }: ResponseContext): string => `${mark} ${request.token}`
 
-const sized = (status: string, context: AnswerContext, ...lines: readonly string[]): string => {
+const sized = (status: string, context: ResponseContext, ...lines: readonly string[]): string => {
   const body = bodyOf(context)
   return head(status, context, `Content-Length: ${body.length}`, ...lines) + body
 }
 
-const answer = (name: string, write: HostileAnswer["write"], more: { readonly late?: true } = {}): HostileAnswer => ({
+const hostile = (
+  name: string,
+  write: HostileResponse["write"],
+  more: { readonly late?: true } = {},
+): HostileResponse => ({
   name,
   write,
   ...more,
@@ -72,11 +76,11 @@ const pourInto = (socket: Socket, piece: string, limit = 512 * 1_024): void => {
 const MANY_FIELDS = Array.from({ length: 2_000 }, (_, i) => `X-${i}: ${i}`)
 
 /** Every kind, by what it does. All of them name the request's own token where they have a body. */
-export const hostileAnswers: readonly HostileAnswer[] = [
-  answer("a response and a second one that nobody asked for", (socket, context) => {
+export const hostileResponses: readonly HostileResponse[] = [
+  hostile("a response and a second one that nobody asked for", (socket, context) => {
     socket.write(sized("200 OK", context) + context.second, "latin1")
   }),
-  answer(
+  hostile(
     "a second response a moment later, on the idle connection",
     (socket, context) => {
       socket.write(sized("200 OK", context), "latin1")
@@ -84,76 +88,76 @@ export const hostileAnswers: readonly HostileAnswer[] = [
     },
     { late: true },
   ),
-  answer("two different lengths", (socket, context) => {
+  hostile("two different lengths", (socket, context) => {
     const body = bodyOf(context)
     const lines = [`Content-Length: ${body.length}`, `Content-Length: ${body.length + context.second.length}`]
     socket.write(head("200 OK", context, ...lines) + body + context.second, "latin1")
   }),
-  answer("a length and chunks", (socket, context) => {
+  hostile("a length and chunks", (socket, context) => {
     const body = bodyOf(context)
     const chunks = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
     socket.write(head("200 OK", context, "Content-Length: 4", "Transfer-Encoding: chunked") + chunks, "latin1")
     socket.write(context.second, "latin1")
   }),
-  answer("a length longer than the body, then the end", (socket, context) => {
+  hostile("a length longer than the body, then the end", (socket, context) => {
     socket.end(head("200 OK", context, "Content-Length: 100000") + bodyOf(context), "latin1")
   }),
-  answer("a length shorter than the body", (socket, context) => {
+  hostile("a length shorter than the body", (socket, context) => {
     socket.write(head("200 OK", context, "Content-Length: 1") + bodyOf(context) + context.second, "latin1")
   }),
-  answer("a length that is no number", (socket, context) => {
+  hostile("a length that is no number", (socket, context) => {
     socket.write(head("200 OK", context, "Content-Length: +5") + bodyOf(context), "latin1")
   }),
-  answer("a coding that is not exactly chunked", (socket, context) => {
+  hostile("a coding that is not exactly chunked", (socket, context) => {
     socket.write(head("200 OK", context, "Transfer-Encoding: xchunked") + `5\r\nabcde\r\n0\r\n\r\n`, "latin1")
   }),
-  answer("chunks that break off", (socket, context) => {
+  hostile("chunks that break off", (socket, context) => {
     socket.end(head("200 OK", context, "Transfer-Encoding: chunked") + `64\r\n${bodyOf(context)}`, "latin1")
   }),
-  answer("chunk extensions without end", (socket, context) => {
+  hostile("chunk extensions without end", (socket, context) => {
     socket.write(head("200 OK", context, "Transfer-Encoding: chunked") + "1;a=", "latin1")
     pourInto(socket, "b".repeat(16_384))
   }),
-  answer("trailers that name the framing, the hop and a second response", (socket, context) => {
+  hostile("trailers that name the framing, the hop and a second response", (socket, context) => {
     const trailers = ["Content-Length: 5", "x-iterate-proxy-stamp: 1", "Set-Cookie: a=b", "Host: evil"]
     const body = bodyOf(context)
     const chunks = `${body.length.toString(16)}\r\n${body}\r\n0\r\n${trailers.join("\r\n")}\r\n\r\n`
     socket.write(head("200 OK", context, "Transfer-Encoding: chunked") + chunks + context.second, "latin1")
   }),
-  answer("a head without end", (socket, context) => {
+  hostile("a head without end", (socket, context) => {
     socket.write(`HTTP/1.1 200 OK\r\n${context.fields}`, "latin1")
     pourInto(socket, `X-More: ${"x".repeat(4_096)}\r\n`)
   }),
-  answer("two thousand fields", (socket, context) => {
+  hostile("two thousand fields", (socket, context) => {
     socket.write(head("200 OK", context, ...MANY_FIELDS), "latin1")
   }),
-  answer("interim responses without end", (socket, context) => {
+  hostile("interim responses without end", (socket, context) => {
     pourInto(socket, head("103 Early Hints", context, "Link: </a>; rel=preload"), 32 * 1_024)
   }),
-  answer("a 101 that nobody asked for, and then a response", (socket, context) => {
+  hostile("a 101 that nobody asked for, and then a response", (socket, context) => {
     const lines = ["Connection: Upgrade", "Upgrade: websocket"]
     socket.write(head("101 Switching Protocols", context, ...lines) + context.second, "latin1")
   }),
-  answer("the end, without a word", (socket) => {
+  hostile("the end, without a word", (socket) => {
     socket.end()
   }),
-  answer("a reset, without a word", (socket) => {
+  hostile("a reset, without a word", (socket) => {
     socket.resetAndDestroy()
   }),
-  answer("half of a status line, then the end", (socket) => {
+  hostile("half of a status line, then the end", (socket) => {
     socket.end("HTTP/1.1 20", "latin1")
   }),
-  answer("421: another machine, for ever", (socket, context) => {
+  hostile("421: another machine, for ever", (socket, context) => {
     socket.write(sized("421 Misdirected Request", context, "x-iterate-proxy-error: MACHINE_MISMATCH"), "latin1")
   }),
-  answer("401: the ticket is refused, for ever", (socket, context) => {
+  hostile("401: the ticket is refused, for ever", (socket, context) => {
     socket.write(sized("401 Unauthorized", context, "x-iterate-proxy-error: TICKET_INVALID"), "latin1")
   }),
-  answer("a failure in our own name", (socket, context) => {
+  hostile("a failure in our own name", (socket, context) => {
     const lines = ["x-iterate-proxy-error: ROUTE_NOT_FOUND", "x-iterate-proxy-request-id: forged"]
     socket.write(sized("404 Not Found", context, ...lines, "Proxy-Status: ingress-router; error=x"), "latin1")
   }),
-  answer("fields of ours: forged stamps, targets and tickets", (socket, context) => {
+  hostile("fields of ours: forged stamps, targets and tickets", (socket, context) => {
     const ours = [
       "stamp: 1",
       "stamp: 2",
@@ -165,11 +169,11 @@ export const hostileAnswers: readonly HostileAnswer[] = [
     ]
     socket.write(sized("200 OK", context, ...ours.map((field) => `x-iterate-proxy-${field}`)), "latin1")
   }),
-  answer("cookies of the whole domain, and of the platform", (socket, context) => {
+  hostile("cookies of the whole domain, and of the platform", (socket, context) => {
     const cookies = ["a=1; Domain=iterate.app", "b=2; Domain=.iterate.app", "__Host-platform=evil; Path=/; Secure"]
     socket.write(sized("200 OK", context, ...cookies.map((cookie) => `Set-Cookie: ${cookie}`)), "latin1")
   }),
-  answer("what commands a front server", (socket, context) => {
+  hostile("what commands a front server", (socket, context) => {
     const fields = [
       "X-Accel-Redirect: /etc/passwd",
       "X-Sendfile: /etc/passwd",
@@ -178,19 +182,19 @@ export const hostileAnswers: readonly HostileAnswer[] = [
     ]
     socket.write(sized("200 OK", context, ...fields, "Connection: close, x-token, x-iterate-proxy-stamp"), "latin1")
   }),
-  answer("control characters in fields", (socket, context) => {
+  hostile("control characters in fields", (socket, context) => {
     socket.write(head("200 OK", context, "X-A: a\rX-B: b", "X-C: \0c", "Content-Length: 0"), "latin1")
   }),
-  answer("bare line feeds", (socket, context) => {
+  hostile("bare line feeds", (socket, context) => {
     socket.write(`HTTP/1.1 200 OK\n${context.fields.replaceAll("\r", "")}Content-Length: 2\n\nok`, "latin1")
   }),
-  answer("a status that is none", (socket, context) => {
+  hostile("a status that is none", (socket, context) => {
     socket.write(sized("099 Nothing\u0007", context), "latin1")
   }),
-  answer("another protocol", (socket) => {
+  hostile("another protocol", (socket) => {
     socket.write("SSH-2.0-OpenSSH_9.9\r\n\0\0\0\u0001", "latin1")
   }),
-  answer("one byte at a time", (socket, context) => {
+  hostile("one byte at a time", (socket, context) => {
     const text = sized("200 OK", context)
     let at = 0
     const next = (): void => {
@@ -200,14 +204,14 @@ export const hostileAnswers: readonly HostileAnswer[] = [
     }
     next()
   }),
-  answer("a plain response, for once", (socket, context) => {
+  hostile("a plain response, for once", (socket, context) => {
     socket.write(sized("200 OK", context), "latin1")
   }),
 ]
 
-/** The answer whose number the request's `X-Answer` has. */
-export const chosenAnswer = ({ head }: SeenRequest): HostileAnswer =>
-  hostileAnswers[Number(/^x-answer: *(\d+)/im.exec(head)?.[1] ?? 0) % hostileAnswers.length]!
+/** The response whose number the request's `X-Hostile` has. */
+export const chosenResponse = ({ head }: SeenRequest): HostileResponse =>
+  hostileResponses[Number(/^x-hostile: *(\d+)/im.exec(head)?.[1] ?? 0) % hostileResponses.length]!
 
 /** How a hostile root behaves. */
 export interface HostileRoot {
@@ -215,7 +219,7 @@ export interface HostileRoot {
   readonly mark: string
   /** The stamp of its responses: as root it has whatever its own machine proxy has. Absent for an app behind the proxy. */
   readonly stamp?: (request: SeenRequest) => string
-  readonly choose: (request: SeenRequest) => HostileAnswer
+  readonly choose: (request: SeenRequest) => HostileResponse
   /** Called with each request's head. */
   readonly onRequest?: (request: SeenRequest) => void
 }
