@@ -21,7 +21,7 @@ export interface RequestOwner {
   onBodyWanted(): void
 }
 
-/** The end of an exchange, or of the tunnel that it became, and who waits for it. Holds nothing of the request. */
+/** The end of an exchange, or of the tunnel that it became, and whoever waits for it. Holds nothing of the request. */
 class RequestEnd {
   reached = false
   #waiting: (() => void)[] | undefined

@@ -1,0 +1,84 @@
+/** The chain that a soak runs through: client → router → machine proxy of the tenant → app of the tenant, in three processes. */
+import { generateTicketKeys, signTicket } from "../../packages/forward/src/forward.ts"
+import type { AppsReport, AppsSetup } from "./apps.ts"
+import type { MachinesSetup } from "./machines.ts"
+import { startProcess } from "./process.ts"
+import type { ChainProcess } from "./process.ts"
+import type { RouterSetup } from "./router.ts"
+import type { Tenant } from "./tenant.ts"
+
+/** A running chain. */
+export interface SoakChain extends AsyncDisposable {
+  readonly routerPort: number
+  readonly appPort: number
+  /** Where the machine proxy of each tenant listens. */
+  readonly machinePorts: readonly number[]
+  readonly processes: readonly ChainProcess<unknown>[]
+  /** A true ticket for a machine. */
+  readonly ticketFor: (machine: string) => Promise<string>
+  /** The bytes of the key that verifies tickets. */
+  readonly publicKey: Buffer
+  /** Kills one of the processes, and starts it again at the same place. */
+  readonly restart: (name: "router" | "machines" | "apps") => Promise<void>
+  readonly appsReport: () => Promise<AppsReport>
+}
+
+// The tests' own connections come on top of what is asked for.
+const MAX_CONNECTIONS = 20_000
+
+/**
+ * Starts all of it. `requests`: how many tokens there will be. `between` puts something before the machine proxies, whose ports it
+ * gets, and says where the router finds them then.
+ */
+export const startSoakChain = async (
+  tenants: readonly Tenant[],
+  requests: number,
+  between: (machinePorts: readonly number[]) => Promise<readonly number[]> = async (ports) => ports,
+): Promise<SoakChain> => {
+  const { signing: signingKey, verification: verificationKey } = await generateTicketKeys("soak")
+  const started: ChainProcess<unknown>[] = []
+  const start = async <Ready>(name: string, setup: unknown): Promise<ChainProcess<Ready>> => {
+    const process = await startProcess<Ready>(name, setup)
+    started.unshift(process)
+    return process
+  }
+  const dispose = async () => void (await Promise.all(started.map((process) => process[Symbol.asyncDispose]())))
+  try {
+    const appsSetup: AppsSetup = { tenants, requests }
+    const apps = await start<{ readonly port: number }>("apps", appsSetup)
+    const appPort = apps.ready.port
+    const machinesSetup: MachinesSetup = { tenants, verificationKey, appPort, maxConnections: MAX_CONNECTIONS }
+    const machines = await start<{ readonly ports: readonly number[] }>("machines", machinesSetup)
+    const machinePorts = machines.ready.ports
+    const routerSetup: RouterSetup = {
+      tenants,
+      machinePorts: await between(machinePorts),
+      signingKey,
+      maxConnections: MAX_CONNECTIONS,
+    }
+    const router = await start<{ readonly port: number }>("router", routerSetup)
+    const again = {
+      apps: { ...appsSetup, port: appPort },
+      machines: { ...machinesSetup, ports: machinePorts },
+      router: { ...routerSetup, port: router.ready.port },
+    }
+    return {
+      routerPort: router.ready.port,
+      appPort,
+      machinePorts,
+      processes: started,
+      restart: async (name) => {
+        const at = started.findIndex((process) => process.name === name)
+        await started[at]![Symbol.asyncDispose]()
+        started[at] = await startProcess(name, again[name])
+      },
+      ticketFor: (machine) => signTicket(signingKey, { machine }),
+      publicKey: Buffer.from(verificationKey.x, "base64url"),
+      appsReport: () => started.find(({ name }) => name === "apps")!.ask("report"),
+      [Symbol.asyncDispose]: dispose,
+    }
+  } catch (cause) {
+    await dispose()
+    throw cause
+  }
+}

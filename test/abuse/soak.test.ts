@@ -1,0 +1,86 @@
+import { execFile } from "node:child_process"
+import { createServer } from "node:net"
+import type { AddressInfo } from "node:net"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { describe, expect, it } from "vitest"
+import { tenantsOf } from "../../scripts/soak/tenant.ts"
+import { tokenFor } from "../../scripts/soak/token.ts"
+import { judge, runTraffic } from "../../scripts/soak/traffic.ts"
+import type { Outcome } from "../../scripts/soak/traffic.ts"
+import { everything, onlyInAll } from "../requirements.ts"
+
+const root = join(import.meta.dirname, "../..")
+const soak = (...options: readonly string[]) =>
+  promisify(execFile)(process.execPath, ["--conditions=@project-ingress/source", "scripts/soak.ts", ...options], {
+    cwd: root,
+  })
+
+describe("a soak", () => {
+  const tenants = tenantsOf(8, false)
+  const [honest, hostile] = tenants
+  const sent = { tenant: honest!, kind: "get", token: tokenFor(0, 7) }
+  const said = { status: 200, code: undefined, whole: true }
+
+  it.each<readonly [string, string, Outcome]>([
+    ["its own response", "tenant-0 t0n7z", "responded"],
+    ["that of another request of the tenant", "tenant-0 t0n8z", "crossed"],
+    ["another token beside its own", "tenant-0 t0n7z t1n8z", "crossed"],
+    ["another tenant's name", "tenant-0 t0n7z tenant-1", "crossed"],
+    ["a response that nobody asked for", "SMUGGLED tenant-0 t0n7z", "crossed"],
+    ["nothing of its own", "hello", "broken"],
+  ])("takes %s for what it is", (_, text, outcome) => {
+    expect(judge(sent, { ...said, text })).toBe(outcome)
+  })
+
+  it("lets a hostile tenant say what it likes to its own visitors, and nothing of others", () => {
+    const own = { tenant: hostile!, kind: "get", token: tokenFor(1, 7) }
+    expect(judge(own, { ...said, text: "SMUGGLED tenant-1" })).toBe("hostile")
+    expect(judge(own, { ...said, text: "tenant-1 t0n5z" })).toBe("crossed")
+  })
+
+  it("sees a proxy that gives each request the response to the one before", async () => {
+    let last = "tenant-0 t0n0z"
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined)
+      socket.on("data", (data) => {
+        const token = /^x-token: (\S+)/im.exec(data.toString("latin1"))?.[1]
+        if (token === undefined) return
+        socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${last.length}\r\n\r\n${last}`)
+        last = `tenant-${/^t(\d+)/.exec(token)?.[1]} ${token}`
+      })
+    }).listen(0, "127.0.0.1")
+    await new Promise((resolve) => server.once("listening", resolve))
+    const { port } = server.address() as AddressInfo
+    const found: Outcome[] = []
+    const target = { routerPort: port, appPort: 1 }
+    await runTraffic(target, tenantsOf(8, true), { count: 100, rate: 1_000 }, (outcome) => found.push(outcome))
+    server.close()
+    expect(found.filter((outcome) => outcome === "crossed").length).toBeGreaterThan(50)
+  })
+
+  it.each([
+    ["--requests", "0"],
+    ["--tenants", "1001"],
+    ["--rate", "fast"],
+  ])("refuses %s %s and says what it accepts", async (...options) => {
+    await expect(soak(...options)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("an integer from 1 to"),
+    })
+  })
+})
+
+describe.skipIf(!everything)(`a long soak${onlyInAll}`, { timeout: 900_000 }, () => {
+  it("of 20 000 requests over 100 tenants crosses none", async () => {
+    const { stdout } = await soak("--requests", "20000")
+    expect(stdout).toMatch(/20000 of 20000, .* crossed 0\n/)
+    expect(stdout).toMatch(/\npassed: nothing crossed\n$/)
+  })
+
+  it("of 9 000 idle WebSockets costs the machine proxy 9 KiB each at most, and the router 12 KiB", async () => {
+    const { stdout } = await soak("--idle-websockets", "9000")
+    expect(stdout).toMatch(/^9000 WebSockets open and silent/)
+    expect(stdout).toMatch(/\npassed: nothing crossed\n$/)
+  })
+})
