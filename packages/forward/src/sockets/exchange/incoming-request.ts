@@ -26,14 +26,15 @@ class RequestEnd {
   reached = false
   #waiting: (() => void)[] | undefined
 
-  wait(): Promise<void> {
-    if (this.reached) return Promise.resolve()
-    return new Promise((resolve) => (this.#waiting ??= []).push(resolve))
+  /** Calls it at the end, or now if that is reached. */
+  whenReached(listener: () => void): void {
+    if (this.reached) listener()
+    else (this.#waiting ??= []).push(listener)
   }
 
   reach(): void {
     this.reached = true
-    for (const resolve of this.#waiting ?? []) resolve()
+    for (const listener of this.#waiting ?? []) listener()
     this.#waiting = undefined
   }
 }
@@ -154,7 +155,7 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 
   over(): Promise<void> {
-    return this.lastEnd().wait()
+    return new Promise((resolve) => this.lastEnd().whenReached(resolve))
   }
 
   /** The end of it all, for a tunnel, which outlives the request and must not keep it in memory. */
