@@ -1,10 +1,11 @@
 /** The chain that a soak runs through: client → router → machine proxy of the tenant → app of the tenant, in three processes. */
-import { generateTicketKeys, signTicket } from "../../packages/forward/src/forward.ts"
+import { generateTicketKeys, machineKey, signTicket } from "../../packages/forward/src/forward.ts"
 import type { AppsReport, AppsSetup } from "./apps.ts"
 import type { MachinesSetup } from "./machines.ts"
 import { startProcess } from "./process.ts"
 import type { ChainProcess } from "./process.ts"
 import type { RouterSetup } from "./router.ts"
+import { DOMAIN } from "./tenant.ts"
 import type { Tenant } from "./tenant.ts"
 
 /** A running chain. */
@@ -14,8 +15,8 @@ export interface SoakChain extends AsyncDisposable {
   /** Where the machine proxy of each tenant listens. */
   readonly machinePorts: readonly number[]
   readonly processes: readonly ChainProcess<unknown>[]
-  /** A true ticket for a machine. */
-  readonly ticketFor: (machine: string) => Promise<string>
+  /** A true ticket for the port of a tenant's app, under its name. */
+  readonly ticketFor: (tenant: Tenant) => Promise<string>
   /** The bytes of the key that verifies tickets. */
   readonly publicKey: Buffer
   /** Kills one of the processes, and starts it again at the same place. */
@@ -47,7 +48,8 @@ export const startSoakChain = async (
     const appsSetup: AppsSetup = { tenants, requests }
     const apps = await start<{ readonly port: number }>("apps", appsSetup)
     const appPort = apps.ready.port
-    const machinesSetup: MachinesSetup = { tenants, verificationKey, appPort, maxConnections: MAX_CONNECTIONS }
+    const keys = await Promise.all(tenants.map(({ machine }) => machineKey(signingKey, machine)))
+    const machinesSetup: MachinesSetup = { tenants, keys, appPort, maxConnections: MAX_CONNECTIONS }
     const machines = await start<{ readonly ports: readonly number[] }>("machines", machinesSetup)
     const machinePorts = machines.ready.ports
     const routerSetup: RouterSetup = {
@@ -72,7 +74,7 @@ export const startSoakChain = async (
         await started[at]![Symbol.asyncDispose]()
         started[at] = await startProcess(name, again[name])
       },
-      ticketFor: (machine) => signTicket(signingKey, { machine }),
+      ticketFor: ({ machine, name }) => signTicket(signingKey, { machine, port: appPort, name: `${name}.${DOMAIN}` }),
       publicKey: Buffer.from(verificationKey.x, "base64url"),
       appsReport: () => started.find(({ name }) => name === "apps")!.ask("report"),
       [Symbol.asyncDispose]: dispose,

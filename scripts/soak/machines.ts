@@ -2,16 +2,21 @@
 import { once } from "node:events"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import type { VerificationKey } from "../../packages/forward/src/forward.ts"
+import type { MachineKey } from "../../packages/forward/src/forward.ts"
+import { secretOfKey } from "../../packages/forward/src/machine-secret.ts"
+import { stampOf } from "../../packages/forward/src/stamp.ts"
+import type { StampedTicket } from "../../packages/forward/src/stamp.ts"
 import { createMachineProxy } from "../../packages/machine-proxy/src/machine-proxy.ts"
 import { chosenResponse, serveHostile } from "../../test/abuse/hostile-root.ts"
+import type { SeenRequest } from "../../test/abuse/hostile-root.ts"
 import type { Tenant } from "./tenant.ts"
 import { serveParent, givenSetup } from "./process.ts"
 
 /** What the machine proxies have to know. */
 export interface MachinesSetup {
   readonly tenants: readonly Tenant[]
-  readonly verificationKey: VerificationKey
+  /** That of each tenant's machine. */
+  readonly keys: readonly MachineKey[]
   /** The port of every app; no machine proxy may have it, or it would take a request for one to itself. */
   readonly appPort: number
   readonly maxConnections: number
@@ -19,11 +24,24 @@ export interface MachinesSetup {
   readonly ports?: readonly number[]
 }
 
-const { tenants, verificationKey, appPort, maxConnections, ports: given } = givenSetup() as MachinesSetup
+/** As root it has its machine's secret, and can stamp whatever it likes to say. */
+const stampOfRoot =
+  (key: MachineKey, machine: string) =>
+  async ({ head }: SeenRequest): Promise<string> => {
+    const payload = /^x-iterate-proxy-ticket: *[^.]+\.([^.]+)\./im.exec(head)?.[1] ?? ""
+    if (payload === "") return "unproven"
+    const { jti, port, name } = JSON.parse(Buffer.from(payload, "base64url").toString()) as Omit<
+      StampedTicket,
+      "machine"
+    > & { readonly jti: string }
+    return stampOf((await secretOfKey(key, machine))!, "response", { machine, id: jti, port, name })
+  }
+
+const { tenants, keys, appPort, maxConnections, ports: given } = givenSetup() as MachinesSetup
 const ports = await Promise.all(
   tenants.map(async ({ index, machine, role, loopback, name }) => {
-    const hostile = serveHostile({ mark: name, stamp: () => "1", choose: chosenResponse })
-    const proxy = createMachineProxy({ machine, keys: [verificationKey], loopback, limits: { maxConnections } })
+    const hostile = serveHostile({ mark: name, stamp: stampOfRoot(keys[index]!, machine), choose: chosenResponse })
+    const proxy = createMachineProxy({ machine, keys: [keys[index]!], loopback, limits: { maxConnections } })
     const server = createServer(
       { noDelay: true, allowHalfOpen: true },
       role === "hostile-root" ? hostile : proxy.connection,

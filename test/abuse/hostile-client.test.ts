@@ -63,7 +63,7 @@ describe("a hostile client", () => {
 
   it("opens nothing with a forged ticket: every kind is refused before the app", async () => {
     const { seen } = await chain.appsReport()
-    const forged = forgedTickets(await chain.ticketFor(bystander.machine), attacked.machine, chain.publicKey)
+    const forged = forgedTickets(await chain.ticketFor(bystander), attacked.machine, chain.publicKey)
     expect(forged.length).toBeGreaterThan(43)
     const accepted: string[] = []
     for (const { name, values } of forged) {
@@ -79,7 +79,7 @@ describe("a hostile client", () => {
 
   it("opens the port with a true one", async () => {
     const client = new RawClient(chain.machinePorts[attacked.index]!)
-    const text = await client.ask(toMachine(`x-iterate-proxy-ticket: ${await chain.ticketFor(attacked.machine)}\r\n`))
+    const text = await client.ask(toMachine(`x-iterate-proxy-ticket: ${await chain.ticketFor(attacked)}\r\n`))
     expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
     client.close()
   })

@@ -218,7 +218,7 @@ export interface HostileRoot {
   /** Names it in everything that it says. */
   readonly mark: string
   /** The stamp of its responses: as root it has whatever its own machine proxy has. Absent for an app behind the proxy. */
-  readonly stamp?: (request: SeenRequest) => string
+  readonly stamp?: (request: SeenRequest) => string | Promise<string>
   readonly choose: (request: SeenRequest) => HostileResponse
   /** Called with each request's head. */
   readonly onRequest?: (request: SeenRequest) => void
@@ -230,6 +230,14 @@ export const serveHostile =
   (socket: Socket): void => {
     let unread = ""
     let body = 0
+    let queue = Promise.resolve()
+    const respond = async (request: SeenRequest): Promise<void> => {
+      const stamp = await root.stamp?.(request)
+      const fields = stamp === undefined ? "" : `x-iterate-proxy-stamp: ${stamp}\r\n`
+      const evil = `${SMUGGLED} ${root.mark}`
+      const second = `HTTP/1.1 200 OK\r\n${fields}Content-Length: ${evil.length}\r\n\r\n${evil}`
+      if (!socket.destroyed) root.choose(request).write(socket, { request, mark: root.mark, fields, second })
+    }
     socket.setEncoding("latin1")
     socket.on("error", () => undefined)
     // What still comes after our end is not read, as by a program that does not care.
@@ -247,10 +255,7 @@ export const serveHostile =
         body = Number(/^content-length: *(\d+)/im.exec(request.head)?.[1] ?? 0)
         if (/^transfer-encoding:/im.test(request.head)) unread = ""
         root.onRequest?.(request)
-        const fields = root.stamp === undefined ? "" : `x-iterate-proxy-stamp: ${root.stamp(request)}\r\n`
-        const evil = `${SMUGGLED} ${root.mark}`
-        const second = `HTTP/1.1 200 OK\r\n${fields}Content-Length: ${evil.length}\r\n\r\n${evil}`
-        root.choose(request).write(socket, { request, mark: root.mark, fields, second })
+        queue = queue.then(() => respond(request))
       }
     })
   }

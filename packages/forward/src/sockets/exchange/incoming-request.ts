@@ -26,12 +26,8 @@ class RequestEnd {
   reached = false
   #waiting: (() => void)[] | undefined
 
-  wait(): Promise<void> {
-    return new Promise((resolve) => this.onReached(resolve))
-  }
-
-  /** At once if it is over. */
-  onReached(listener: () => void): void {
+  /** Calls it at the end, or now if that is reached. */
+  whenReached(listener: () => void): void {
     if (this.reached) listener()
     else (this.#waiting ??= []).push(listener)
   }
@@ -158,7 +154,7 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 
   onOver(listener: () => void): void {
-    this.lastEnd().onReached(listener)
+    this.lastEnd().whenReached(listener)
   }
 
   get #isOver(): boolean {
@@ -166,7 +162,7 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 
   over(): Promise<void> {
-    return this.lastEnd().wait()
+    return new Promise((resolve) => this.lastEnd().whenReached(resolve))
   }
 
   /** The end of it all, for a tunnel, which outlives the request and must not keep it in memory. */
