@@ -5,7 +5,7 @@ import { createServer } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { afterAll, afterEach, describe, expect, it } from "vitest"
 import { createMachineProxy, machineTls } from "../../machine-proxy/src/machine-proxy.ts"
@@ -23,13 +23,14 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close()
 })
 
-const { signing, verification } = await generateTicketKeys("test")
+const { signing } = await generateTicketKeys("test")
+const machineOneKey = await machineKey(signing, "mach_1")
 const aPin = `sha256//${"A".repeat(43)}=`
 
 /** A machine proxy with a key of that name, which listens when it is told to. */
 const machineWith = (key: string) => {
   const { server: tls, pin } = machineTls(join(folder, `${key}.pem`))
-  const proxy = createMachineProxy({ machine: "mach_1", keys: [verification] })
+  const proxy = createMachineProxy({ machine: "mach_1", keys: [machineOneKey] })
   const server = createServer(proxy.secureConnection(tls))
   closing.push(() => {
     server.close()

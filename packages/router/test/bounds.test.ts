@@ -47,6 +47,7 @@ const listen = async (options: NodeOptions = {}, noProxies = true) => {
     store: memoryStore(routes()),
     providers: [local()],
     signingKey: keys.signing,
+    unprovenMachines: true,
     onEvent: (event) => events.push(event),
   })
   const host = serveNode(router, {

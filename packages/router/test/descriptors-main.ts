@@ -23,6 +23,7 @@ const router = async () => {
       store: memoryStore({ "p:misha": machine("mach_1"), "p:anna": machine("mach_2") }),
       providers: [local()],
       signingKey: signing,
+      unprovenMachines: true,
     }),
     // What descriptors do to the host alone.
     { bounds: { client: false, project: { requests: 10_000 }, machine: { requests: 10_000 } } },

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 
 // An app behind a machine's proxy, and an app.
 const app = createServer((_, response) => {
-  response.setHeader("x-iterate-proxy-stamp", "1")
+  response.setHeader("x-iterate-proxy-stamp", "unproven")
   response.end("ok")
 })
 let appPort = 0

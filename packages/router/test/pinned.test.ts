@@ -11,6 +11,7 @@ import type { AddressInfo, Server, Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { forwardFetch as fetchOfWorkers } from "../../forward/src/fetch/workers.ts"
+import { machineKey } from "@project-ingress/forward"
 import { createMachineProxy, machineTls } from "../../machine-proxy/src/machine-proxy.ts"
 import { local } from "@project-ingress/providers/local"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
@@ -24,6 +25,8 @@ import { hostnames, keys } from "./fakes.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "pinned-"))
 const keyFile = (name: string): string => join(folder, `${name}.pem`)
+
+const machineOneKey = await machineKey(keys.signing, "mach_1")
 
 let appPort: number
 /** What the app was asked, in order. */
@@ -59,7 +62,7 @@ const stoppable = async (server: Server, port?: number) => {
 
 /** A machine proxy: by TLS with the key of that name, or plain. */
 const startMachine = async ({ key, port }: { readonly key?: string; readonly port?: number } = {}) => {
-  const proxy = createMachineProxy({ machine: "mach_1", keys: [keys.verification] })
+  const proxy = createMachineProxy({ machine: "mach_1", keys: [machineOneKey] })
   if (key === undefined) return { ...(await stoppable(createServer(proxy.connection), port)), pin: undefined }
   const { server, pin } = machineTls(keyFile(key))
   return { ...(await stoppable(createServer(proxy.secureConnection(server)), port)), pin }

@@ -10,7 +10,7 @@ import type { ServerResponse } from "node:http"
 import { connect, createServer } from "node:net"
 import type { AddressInfo, Server, Socket } from "node:net"
 import { fileURLToPath } from "node:url"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../machine-proxy/src/machine-proxy.ts"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { everything, onlyInAll } from "../../../test/requirements.ts"
@@ -56,9 +56,9 @@ beforeAll(async () => {
     }),
   )
   storePort = await listen(createHttpServer((_, response) => void held.push(() => respond(response, ""))))
-  const { signing, verification } = await generateTicketKeys("test")
+  const { signing } = await generateTicketKeys("test")
   signingKey = JSON.stringify(signing)
-  const { connection } = createMachineProxy({ machine: "mach_1", keys: [verification] })
+  const { connection } = createMachineProxy({ machine: "mach_1", keys: [await machineKey(signing, "mach_1")] })
   machinePort = await listen(createServer({ noDelay: true }, connection))
 })
 afterAll(async () => {

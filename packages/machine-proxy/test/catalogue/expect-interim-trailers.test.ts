@@ -298,7 +298,10 @@ describe("interim answers", () => {
     )
     const client = await m.connect().write(m.get())
     await client.answered(1)
-    expect(client.messages[0]!.fields).toEqual([["Link", "</a>"]])
+    expect(client.messages[0]!.fields).toEqual([
+      ["Link", "</a>"],
+      ["x-iterate-proxy-stamp", "unproven"],
+    ])
   })
 
   it("E11 with a control octet or a broken line fail the request", async () => {

@@ -30,8 +30,9 @@ const routerFor = ({ SIGNING_KEY, CLIENTS, PROJECTS, MACHINES }: Environment): R
         resolve: async () => ({ origin: "http://machine.test", epoch: "1", ttlMs: 60_000 }),
       },
     ],
-    transport: async () => new Response("ok", { headers: { "x-iterate-proxy-stamp": "1" } }),
+    transport: async () => new Response("ok", { headers: { "x-iterate-proxy-stamp": "unproven" } }),
     signingKey: SIGNING_KEY,
+    unprovenMachines: true,
     clientAddress: (request) => request.headers.get("x-test-client"),
     policies: [
       rateLimit({ binding: CLIENTS, key: "client" }),
