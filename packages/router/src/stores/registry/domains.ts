@@ -3,7 +3,7 @@ import type { DomainProof } from "./errors.ts"
 import { baseDomain, domainName } from "./input.ts"
 import { saveProject } from "./operations.ts"
 import type { Change } from "./operations.ts"
-import type { ProjectState } from "./state.ts"
+import type { ProjectState, State } from "./state.ts"
 
 /**
  * Looks TXT records up. Each record is its text, or its parts as DNS carries them: `resolveTxt` of `node:dns/promises` fits.
@@ -18,6 +18,7 @@ export const addDomain = (change: Change, project: ProjectState, given: string):
   const hostname = domainName(change.grammar, given)
   refuseTaken(change, project, hostname)
   if (Object.hasOwn(project.domains, hostname)) return project
+  prepareProof(change, project.owner, hostname)
   return saveProject(change, project, { ...project, domains: { ...project.domains, [hostname]: false } })
 }
 
@@ -41,11 +42,21 @@ export const domainOfProject = ({ domains }: ProjectState, hostname: string): st
   return hostname
 }
 
-/** Where the proof of a domain is looked for; a wildcard's is that of the domain it is under. */
-export const proofOf = (hostname: string, token: string): DomainProof => ({
+/** What an owner publishes for a domain that was added; a wildcard's proof is that of the domain it is under. */
+export const proofOf = ({ proofs }: State, owner: string | undefined, hostname: string): DomainProof => ({
   name: `_project-ingress.${baseDomain(hostname)}`,
-  value: `project-ingress=${token}`,
+  value: `project-ingress=${proofs.get(proofId(owner, hostname))!}`,
 })
+
+/** From now on there is a proof for this owner and domain, and it stays the same. */
+export const prepareProof = ({ state, newToken }: Change, owner: string | undefined, hostname: string): void => {
+  const id = proofId(owner, hostname)
+  if (state.proofs.get(id) === undefined) state.proofs.set(id, newToken())
+}
+
+/** One for each owner and domain. */
+export const proofId = (owner: string | undefined, hostname: string): string =>
+  JSON.stringify([owner ?? null, baseDomain(hostname)])
 
 /**
  * Asks the DNS for the proof of a domain.
