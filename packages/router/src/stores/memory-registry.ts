@@ -2,7 +2,9 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { Grammar } from "@project-ingress/hostname"
 import { isGrammar } from "./is-grammar.ts"
 import { changeLog } from "./registry/change-log.ts"
+import { changeWaker } from "./registry/change-waker.ts"
 import type { ResolveTxt } from "./registry/domains.ts"
+import { changesOptions } from "./registry/feed-options.ts"
 import { makeRegistry } from "./registry/make-registry.ts"
 import { memoryStorage } from "./registry/memory-storage.ts"
 import { memoryTables } from "./registry/memory-tables.ts"
@@ -11,6 +13,9 @@ import type { RouteKey } from "./record.ts"
 import type { RouteFeed } from "./route-feed.ts"
 import type { RouteRegistry } from "./route-registry.ts"
 import type { Lookup, RouteStore, StoreStats } from "./route-store.ts"
+
+/** How often whoever waits for changes looks for what time alone has changed, in ms. */
+const POLL_MS = 1_000
 
 /** What {@link memoryRegistry} accepts. */
 export interface MemoryRegistryOptions {
@@ -59,7 +64,8 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
   )
   const { grammar, quarantineMs = 30 * 86_400_000, keptChanges = 10_000 } = options
   const { resolveTxt = async () => [], now = () => Date.now() } = options
-  const log = changeLog(randomId(16), keptChanges)
+  const waker = changeWaker()
+  const log = changeLog(randomId(16), keptChanges, waker.wake)
   const tables = memoryTables(log, now, { grammar, quarantineMs, newToken: () => randomId(32) })
 
   return {
@@ -69,8 +75,12 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
       return log.snapshot(options)
     },
     changes: async (since, options) => {
-      tables.expire()
-      return log.changes(since, options)
+      const { limit, ...waiting } = changesOptions(options)
+      const read = async () => {
+        tables.expire()
+        return log.page(since, limit)
+      }
+      return waker.readUntilChanged(read, { ...waiting, pollMs: POLL_MS })
     },
     get: (key) => {
       tables.expire()

@@ -17,7 +17,15 @@ export interface PostgresRegistryOptions extends SqlRegistryOptions {
   readonly query: PostgresQuery
   /** Runs statements in a transaction, on one connection: commits when `run` resolves, and rolls back when it rejects. */
   readonly transaction: <A>(run: (query: PostgresQuery) => Promise<A>) => PromiseLike<A>
+  /**
+   * Listens on a channel, on a connection of its own, and calls back at each notification. Resolves to what ends that. With it, a
+   * `changes` that waits returns when another process has changed something; without, it looks every `pollMs`.
+   */
+  readonly listen?: (channel: string, notify: () => void) => PromiseLike<() => unknown>
 }
+
+/** What is notified after each commit that changed a route. */
+const CHANNEL = "project_ingress"
 
 /** Any number that other users of advisory locks are unlikely to have. */
 const LOCK = "7165433087310245"
@@ -40,10 +48,10 @@ export const postgresRegistry = (options: PostgresRegistryOptions): SqlRegistry 
   checkOptions(
     "postgresRegistry",
     options,
-    { ...registryOptions, query: accept.function, transaction: accept.function },
+    { ...registryOptions, query: accept.function, transaction: accept.function, listen: accept.function },
     { required: ["grammar", "query", "transaction"] },
   )
-  const { query, transaction } = options
+  const { query, transaction, listen } = options
 
   /** Runs something while no other registry commits. The lock ends with the transaction. */
   const locked = async <A>(run: (query: PostgresQuery) => Promise<A>): Promise<A> =>
@@ -54,6 +62,7 @@ export const postgresRegistry = (options: PostgresRegistryOptions): SqlRegistry 
 
   const database: SqlDatabase = {
     ...over(query),
+    listen: listen && (async (notify) => listen(CHANNEL, () => notify())),
     commit: (statements) => conflictOr(locked((inside) => commitBy(inside, statements))),
     exclusive: (run) =>
       conflictOr(
@@ -88,7 +97,7 @@ const commitBy = async (query: PostgresQuery, [first, ...others]: readonly State
   const won = await rowsOf(query, first!)
   if (won.length === 0 || others.length === 0) return won
   const parts = others.map(({ text }, at) => `write_${at} as (${text})`)
-  await rowsOf(query, { text: `with ${parts.join(", ")} select 1`, values: first!.values })
+  await rowsOf(query, { text: `with ${parts.join(", ")} select pg_notify('${CHANNEL}', '')`, values: first!.values })
   return won
 }
 

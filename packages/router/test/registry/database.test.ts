@@ -118,6 +118,18 @@ describe.skipIf(noPostgres !== "")(`in Postgres${noPostgres}`, () => {
     }
   })
 
+  it("gives a reader each change by polling, where it cannot listen", async () => {
+    const registry = postgresRegistry({ grammar, ...server.driver })
+    await registry.migrate()
+    const listen = () => Promise.reject(new Error("no connection"))
+    const reader = postgresRegistry({ grammar, pollMs: 20, ...server.driver, listen })
+    const { cursor } = await registry.snapshot()
+    const reading = reader.changes(cursor, { waitMs: 60_000 })
+    await registry.create({ name: "misha" })
+    const page = await reading
+    expect(page.status === "changes" && page.changes.map(({ key }) => key)).toEqual(["p:misha"])
+  })
+
   it("says what is wrong with a query function that gives no rows", async () => {
     const registry = postgresRegistry({ grammar, ...server.driver, query: async () => undefined })
     await expect(registry.read("misha")).rejects.toThrow(

@@ -27,6 +27,8 @@ export interface Engine {
 /** An engine that is not started yet. */
 export interface EngineKind {
   readonly name: string
+  /** Whether a reader of the feed is notified of what another process has changed. */
+  readonly notifies: boolean
   /** Ends the name of a group that cannot run here. */
   readonly missing: string
   readonly start: () => Promise<Engine>
@@ -42,7 +44,14 @@ export const startPg = async () => {
   const pool = new pg.Pool({ ...connection, max: 20 })
   // Connections that the server ends at the very end.
   pool.on("error", () => undefined)
-  const driver: Pick<PostgresRegistryOptions, "query" | "transaction"> = {
+  const driver: Pick<PostgresRegistryOptions, "query" | "transaction" | "listen"> = {
+    listen: async (channel, notify) => {
+      const client = new pg.Client(connection)
+      await client.connect()
+      client.on("notification", notify)
+      await client.query(`listen ${channel}`)
+      return () => client.end()
+    },
     query: (text, values) => pool.query(text, values),
     transaction: async (run) => {
       const client = await pool.connect()
@@ -70,7 +79,8 @@ export const startPg = async () => {
 
 export const startPglite = async () => {
   const database = await PGlite.create()
-  const driver: Pick<PostgresRegistryOptions, "query" | "transaction"> = {
+  const driver: Pick<PostgresRegistryOptions, "query" | "transaction" | "listen"> = {
+    listen: (channel, notify) => database.listen(channel, notify),
     query: (text, values) => database.query(text, values),
     transaction: (run) => database.transaction((inside) => run((text, values) => inside.query(text, values))),
   }
@@ -82,11 +92,13 @@ export const startPglite = async () => {
 export const engines: readonly EngineKind[] = [
   {
     name: "memory",
+    notifies: true,
     missing: "",
     start: async () => {
       let registry: AnyRegistry | undefined
       return {
-        open: (options) => (registry ??= memoryRegistry(options)),
+        // Memory is notified, and has nothing to poll.
+        open: ({ pollMs: _, ...options }) => (registry ??= memoryRegistry(options)),
         empty: async () => (registry = undefined),
         close: async () => (registry = undefined),
       }
@@ -94,6 +106,7 @@ export const engines: readonly EngineKind[] = [
   },
   {
     name: "pg",
+    notifies: true,
     missing: noPostgres,
     start: async () => {
       const { driver, empty, close } = await startPg()
@@ -103,6 +116,7 @@ export const engines: readonly EngineKind[] = [
   },
   {
     name: "PGlite",
+    notifies: true,
     missing: "",
     start: async () => {
       const { driver, empty, close } = await startPglite()
@@ -112,6 +126,7 @@ export const engines: readonly EngineKind[] = [
   },
   {
     name: "D1",
+    notifies: false,
     missing: "",
     start: async () => {
       const { binding, close } = await startD1()

@@ -19,6 +19,8 @@ export interface SqlDatabase {
   readonly commit: (statements: readonly Statement[]) => Promise<readonly SqlRow[]>
   /** Runs reads and one commit while every other registry waits with its own. Absent where a database has no such lock. */
   readonly exclusive?: <A>(run: (database: SqlDatabase) => Promise<A>) => Promise<A>
+  /** Calls back after each commit that changed a route, of any process. Resolves to what ends that. Absent: nobody notifies. */
+  readonly listen?: ((notify: () => void) => Promise<() => unknown>) | undefined
   /** Runs a migration whole or not at all, once: false if another process has run it. */
   readonly migrate: (migration: Migration) => Promise<boolean>
 }

@@ -15,6 +15,8 @@ export interface SqlRegistryOptions {
   readonly quarantineMs?: number
   /** How many changes the feed keeps, from 1 up. Default 10 000. */
   readonly keptChanges?: number
+  /** How often a `changes` that waits looks for changes, in ms, 1 to 60 000. Default 1 000. */
+  readonly pollMs?: number
   /** The time in ms since 1970. Default `Date.now`. */
   readonly now?: () => number
 }
@@ -25,6 +27,7 @@ export const registryOptions: Readonly<Record<keyof SqlRegistryOptions, OptionCh
   resolveTxt: accept.function,
   quarantineMs: accept.number(0),
   keptChanges: accept.integer(1),
+  pollMs: accept.integer(1, 60_000),
   now: accept.function,
 }
 
@@ -34,5 +37,6 @@ export const registrySettings = ({
   resolveTxt = async () => [],
   quarantineMs = 30 * 86_400_000,
   keptChanges = 10_000,
+  pollMs = 1_000,
   now = () => Date.now(),
-}: SqlRegistryOptions): SqlRegistrySettings => ({ grammar, resolveTxt, quarantineMs, keptChanges, now })
+}: SqlRegistryOptions): SqlRegistrySettings => ({ grammar, resolveTxt, quarantineMs, keptChanges, pollMs, now })

@@ -16,6 +16,8 @@ import { statements } from "./statements.ts"
 export interface SqlRegistry extends RouteRegistry, RouteFeed, RouteStore {
   get(key: RouteKey): Promise<Lookup>
   getFirst(keys: readonly RouteKey[]): Promise<FirstLookup>
+  /** Ends listening for notifications. Connections are the caller's. */
+  dispose(): Promise<void>
   /**
    * Creates the tables, or brings them to this version's: call it at each deployment, before anything else. Does nothing where they
    * are of this version, and may be called by several processes at once.
@@ -27,13 +29,14 @@ export interface SqlRegistry extends RouteRegistry, RouteFeed, RouteStore {
 export interface SqlRegistrySettings extends RegistrySettings {
   readonly quarantineMs: number
   readonly keptChanges: number
+  readonly pollMs: number
   readonly now: () => number
 }
 
 /** A registry over any database that has the statements. */
 export const sqlRegistry = (
   database: SqlDatabase,
-  { grammar, resolveTxt, quarantineMs, keptChanges, now }: SqlRegistrySettings,
+  { grammar, resolveTxt, quarantineMs, keptChanges, pollMs, now }: SqlRegistrySettings,
 ): SqlRegistry => {
   const { layer } = database
   const sql = statements(layer)
@@ -66,7 +69,7 @@ export const sqlRegistry = (
 
   return {
     ...makeRegistry(storage, { grammar, resolveTxt }),
-    ...sqlFeed(database, sql, storage.expire),
+    ...sqlFeed(database, sql, { expire: storage.expire, pollMs }),
     get: (key) => getFirst([key]),
     getFirst,
     migrate: async () => {
