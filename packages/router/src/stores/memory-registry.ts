@@ -69,7 +69,7 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
   const tables = memoryTables(log, now, { grammar, quarantineMs, newToken: () => randomId(32) })
 
   return {
-    ...makeRegistry(memoryStorage(tables), { grammar, resolveTxt }),
+    ...makeRegistry(memoryStorage(tables, now), { grammar, resolveTxt }),
     snapshot: async (options) => {
       tables.expire()
       return log.snapshot(options)

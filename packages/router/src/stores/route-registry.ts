@@ -17,7 +17,7 @@ export interface RouteRegistry {
    * Rejects with `NameTaken`, `ReservedName`, `InvalidInput`; for `machine`, `replicas` and `rules` also as `attach` and
    * `configure` do.
    */
-  create(project: NewProject): Promise<Project>
+  create(project: NewProject, options?: RequestOptions): Promise<Project>
   /**
    * Gives a project another name. The old name is quarantined and redirects (308) to the new one, with the visitor's port;
    * the redirect is private if the project or any of its ports is. The same project may take the name back. The proof of each verified domain is asked for again first: if one is missing,
@@ -53,9 +53,16 @@ export interface RouteRegistry {
   redirect(reference: string, redirect: Redirect, options?: ChangeOptions): Promise<Project>
   /** Ends all sessions and links given out for a project: raises its generation. */
   revoke(reference: string, options?: ChangeOptions): Promise<Project>
+  /**
+   * Gives a project, with its machine and replicas, to another owner; `undefined` for nobody. All of it changes at once, and sessions
+   * end as by `revoke`. The new owner's proof of each verified domain is asked for first: if one is missing, the call rejects with
+   * `DomainNotVerified`, which says what to publish. Also `OwnerMismatch` for a machine that only the project's rules lead to, and
+   * `MachineTaken` for one that the rules of another project lead to.
+   */
+  transfer(reference: string, owner: string | undefined, options?: ChangeOptions): Promise<Project>
 
   /**
-   * Registers a machine, or replaces what is known of it; its owner never changes (`OwnerMismatch`). While the machine serves
+   * Registers a machine, or replaces what is known of it, but for its owner (`OwnerMismatch`). While the machine serves
    * a project, that project's settings count and those given here wait.
    */
   putMachine(machine: NewMachine, options?: ChangeOptions): Promise<RegisteredMachine>
@@ -73,6 +80,12 @@ export interface RouteRegistry {
   /** The domain leads nowhere from now on, and is free. */
   removeDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<void>
 
+  /**
+   * Forgets what is past its time: tombstones, former names, keys of requests. Call it now and then; names are free without it. Returns
+   * how many rows had something to forget.
+   */
+  purge(): Promise<number>
+
   /** A project by its id, its name or the beginning of one. Rejects with `NotFound` or `AmbiguousReference`. */
   read(
     reference: string,
@@ -82,8 +95,18 @@ export interface RouteRegistry {
   list(options?: ListOptions): Promise<ProjectPage>
 }
 
-/** Options of every change. */
-export interface ChangeOptions {
+/** Options of every call that changes something. */
+export interface RequestOptions {
+  /**
+   * A key of the caller's for this one call, 1 to 256 characters. If the call is made again with the key, because its outcome was
+   * lost, it changes nothing and returns what is registered now. A key is remembered for at least 24 hours; a call that failed
+   * leaves none. Rejects with `InvalidInput` if the key was given for another call.
+   */
+  readonly requestKey?: string
+}
+
+/** Options of every change of what is registered. */
+export interface ChangeOptions extends RequestOptions {
   /** The expected version of the project (or machine). If it has another one, the call rejects with `VersionConflict`. */
   readonly ifVersion?: number
 }
@@ -148,7 +171,7 @@ export interface Redirect {
 export interface NewProject extends ProjectConfig {
   /** The public name: a slug of the grammar. */
   readonly name: string
-  /** The tenant. Never changes. Absent in an installation without tenants. */
+  /** The tenant. Changes by `transfer` alone. Absent in an installation without tenants. */
   readonly owner?: string
   /** The control plane's own id. */
   readonly externalId?: string
@@ -180,7 +203,7 @@ export interface Domain {
 
 /** A machine and the settings of its ports while it serves no project. Without any it is private on every port. */
 export interface NewMachine extends Machine, MachineSettings {
-  /** The tenant. Never changes. */
+  /** The tenant. Changes when the project that it serves is transferred. */
   readonly owner?: string
 }
 

@@ -766,6 +766,134 @@ for (const { name, missing, start } of engines)
       })
     })
 
+    describe("a transfer", () => {
+      it("gives the project and its machines to another owner at once, and ends sessions", async () => {
+        const { registry, record, put, own, dns } = await setup()
+        for (const id of ["mach_1", "mach_2"]) await put(id, { owner: "org_1" })
+        await registry.create({ name: "old", owner: "org_1", machine: "mach_1", replicas: ["mach_2"] })
+        await registry.rename("old", "misha")
+        await own("misha", "www.example.com")
+        const { cursor } = await registry.snapshot()
+        const error = await failing(registry.transfer("misha", "org_2"))
+        expect(error).toMatchObject({ _tag: "DomainNotVerified", hostname: "www.example.com" })
+        expect(await registry.changes(cursor)).toMatchObject({ changes: [] })
+        // What was said the first time is what is looked for the second time.
+        const { proof } = error as never as { readonly proof: { readonly name: string; readonly value: string } }
+        dns.set(proof.name, [proof.value])
+        expect(await registry.transfer("misha", "org_2")).toMatchObject({ owner: "org_2", generation: 1 })
+        const keys = ["p:misha", "p:old", "d:www.example.com", "m:mach_1", "m:mach_2"] as const
+        for (const key of keys) expect(await record(key)).toMatchObject({ owner: "org_2", generation: 1 })
+        const page = await registry.changes(cursor)
+        expect(page.status === "changes" && page.changes.map(({ key }) => key).toSorted()).toEqual(keys.toSorted())
+        expect((await registry.readMachine("mach_2")).owner).toBe("org_2")
+        expect((await registry.list({ owner: "org_1" })).projects).toEqual([])
+        expect((await registry.read("misha")).domains).toMatchObject([{ verified: true, proof }])
+      })
+
+      it("is refused where another project or another machine would be left with two owners", async () => {
+        const { registry, put } = await setup()
+        for (const id of ["mach_1", "mach_2", "mach_3"]) await put(id, { owner: "org_1" })
+        const rules = [{ match: {}, targets: [{ machine: "mach_1" }] }]
+        const front = await registry.create({ name: "front", owner: "org_1", machine: "mach_2", rules })
+        await registry.create({ name: "back", owner: "org_1", machine: "mach_1" })
+        expect(await failing(registry.transfer("back", "org_2"))).toMatchObject({
+          _tag: "MachineTaken",
+          machine: "mach_1",
+          project: front.id,
+        })
+        expect(await failing(registry.transfer("front", "org_2"))).toMatchObject({
+          _tag: "OwnerMismatch",
+          field: "rules.0.targets.0.machine",
+        })
+        expect(await failing(registry.transfer("front", ""))).toMatchObject({ _tag: "InvalidInput", field: "owner" })
+        expect(await registry.transfer("front", "org_1")).toEqual(front)
+        await registry.configure("front", { rules: null })
+        expect(await registry.transfer("front", undefined)).not.toHaveProperty("owner")
+        expect(await registry.readMachine("mach_2")).not.toHaveProperty("owner")
+      })
+    })
+
+    describe("a call that is made again with its key", () => {
+      it("changes nothing, and returns what is registered now", async () => {
+        const { registry, put, dns } = await setup()
+        const key = (requestKey: string) => ({ requestKey })
+        const created = await registry.create({ name: "misha" }, key("a"))
+        expect(await registry.create({ name: "misha" }, key("a"))).toEqual(created)
+        const machine = { id: "mach_1", type: "fake", externalId: "x", metadata: {} }
+        expect(await registry.putMachine(machine, key("b"))).toEqual(await registry.putMachine(machine, key("b")))
+        expect(await registry.attach("misha", "mach_1", key("c"))).toMatchObject({ epoch: 1 })
+        expect(await registry.attach("misha", "mach_1", key("c"))).toMatchObject({ epoch: 1 })
+        const { proof } = await registry.addDomain("misha", "www.example.com", key("d"))
+        dns.set(proof.name, [proof.value])
+        await registry.verifyDomain("misha", "www.example.com", key("e"))
+        await registry.rename("misha", "anna", key("f"))
+        await registry.transfer("anna", undefined, key("g"))
+        // The proof is not asked for again, and the old name is not looked for.
+        dns.clear()
+        expect(await registry.verifyDomain("misha", "www.example.com", key("e"))).toMatchObject({ verified: true })
+        const renamed = await registry.rename("misha", "anna", key("f"))
+        expect(renamed).toMatchObject({ name: "anna", epoch: 1 })
+        expect(await registry.read("anna")).toEqual(renamed)
+        await registry.remove("anna", key("h"))
+        await registry.remove("anna", key("h"))
+        expect(await tagOf(registry.create({ name: "misha" }, key("a")))).toBe("NotFound")
+        await registry.removeMachine("mach_1", key("i"))
+        await registry.removeMachine("mach_1", key("i"))
+        await put("mach_1")
+        expect(await tagOf(registry.removeMachine("mach_1", key("i")))).toBe(undefined)
+        expect((await registry.readMachine("mach_1")).externalId).toBe("ext-mach_1")
+      })
+
+      it("is made once, by however many at the same time", async () => {
+        const { registry } = await setup()
+        const { id, epoch } = await registry.create({ name: "misha" })
+        const calls = Array.from({ length: 10 }, () => registry.detach("misha", { requestKey: "once" }))
+        for (const project of await Promise.all(calls)) expect(project).toMatchObject({ id, epoch: epoch + 1 })
+      })
+
+      it("is refused if it is another call, and free after one that failed", async () => {
+        const { registry } = await setup()
+        await registry.create({ name: "misha" })
+        expect(await tagOf(registry.create({ name: "misha" }, { requestKey: "a" }))).toBe("NameTaken")
+        await registry.configure("misha", { port: 80 }, { requestKey: "a" })
+        const other = registry.configure("misha", { port: 81 }, { requestKey: "a" })
+        expect(await failing(other)).toMatchObject({ _tag: "InvalidInput", field: "requestKey" })
+        expect((await registry.read("misha")).port).toBe(80)
+        for (const requestKey of ["", "x".repeat(257), "\0", 5]) {
+          await expect(registry.revoke("misha", { requestKey: requestKey as string })).rejects.toThrow(TypeError)
+        }
+      })
+    })
+
+    describe("a purge", () => {
+      it("forgets tombstones, former names and keys of requests once their time is over, and tells the feed", async () => {
+        const { registry, clock, own, get } = await setup()
+        await registry.create({ name: "a" }, { requestKey: "key" })
+        await registry.rename("a", "b")
+        await registry.create({ name: "gone" })
+        await own("gone", "www.example.com")
+        await registry.remove("gone")
+        expect(await registry.purge()).toBe(0)
+        clock.now += DAY
+        expect(await registry.purge()).toBe(1)
+        expect(await tagOf(registry.create({ name: "other" }, { requestKey: "key" }))).toBe(undefined)
+        const { cursor } = await registry.snapshot()
+        const { version } = await registry.read("b")
+        clock.now += 29 * DAY
+        expect(await registry.purge()).toBe(4)
+        expect(await registry.purge()).toBe(0)
+        const page = await registry.changes(cursor)
+        expect(page.status === "changes" && page.changes.map(({ key, record }) => [key, record]).toSorted()).toEqual([
+          ["d:www.example.com", undefined],
+          ["p:a", undefined],
+          ["p:gone", undefined],
+        ])
+        for (const key of ["p:a", "p:gone"] as const) expect(await get(key)).toMatchObject({ status: "miss" })
+        expect((await registry.read("b")).version).toBe(version)
+        await registry.create({ name: "a" })
+      })
+    })
+
     describe("a redirect", () => {
       it("takes the machine away, and ends when one is attached", async () => {
         const { registry, record, put } = await setup()

@@ -2,15 +2,26 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import type { Grammar } from "@project-ingress/hostname"
 import type { ChangeOptions, Domain, Project, RegisteredMachine, RouteRegistry } from "../route-registry.ts"
-import { addDomain, domainOfProject, markVerified, proofOf, removeDomain, requireProof } from "./domains.ts"
+import {
+  addDomain,
+  domainOfProject,
+  markVerified,
+  prepareProof,
+  proofOf,
+  removeDomain,
+  requireProof,
+} from "./domains.ts"
 import type { ResolveTxt } from "./domains.ts"
 import { findProject, readByPrefix, readPage } from "./find.ts"
-import { domainName, projectName } from "./input.ts"
+import { domainName, newOwner, projectName } from "./input.ts"
 import * as operations from "./operations.ts"
 import type { Change } from "./operations.ts"
+import { purgeRows } from "./purge.ts"
 import { randomId } from "./random-id.ts"
+import { keyedRequest, pastRequest, rememberRequest } from "./requests.ts"
+import type { KeyedRequest } from "./requests.ts"
 import { verifiedDomains } from "./routes.ts"
-import type { MachineState, ProjectState, State } from "./state.ts"
+import type { ProjectState, State } from "./state.ts"
 import type { RegistryStorage } from "./storage.ts"
 
 /** What every registry is configured with. */
@@ -21,102 +32,189 @@ export interface RegistrySettings {
 
 /** The operations of every registry, over the rows of one. */
 export const makeRegistry = (storage: RegistryStorage, { grammar, resolveTxt }: RegistrySettings): RouteRegistry => {
-  /** Runs one change of a project, if its version is the one that the caller has seen. */
-  const changeProject = <A>(
-    reference: string,
-    options: ChangeOptions = {},
-    run: (change: Change, project: ProjectState) => A,
-  ): Promise<A> | A => {
-    checkChange(options)
-    return storage.change((change) => {
-      const project = findProject(change.state, reference)
-      operations.requireVersion(project, options.ifVersion)
-      return run(change, project)
+  /** Runs a change, but not again for a request that has been made. `run` returns the id of what it changed. */
+  const once = <A>(
+    request: KeyedRequest | undefined,
+    run: (change: Change) => string,
+    presented: (state: State, id: string) => A,
+  ): Promise<A> | A =>
+    storage.change((change) => {
+      const past = request && pastRequest(change.state, request)
+      const subject = past?.subject ?? run(change)
+      if (request !== undefined && past === undefined) rememberRequest(change, request, subject)
+      return presented(change.state, subject)
     })
+
+  /** Runs one change of a project, if its version is the one that the caller has seen. */
+  const changeProject = async <A>(
+    call: Call,
+    run: (change: Change, project: ProjectState) => unknown,
+    presented: (state: State, id: string) => A,
+  ): Promise<A> => {
+    const { reference, options } = call
+    const request = await requestOf(call)
+    return once(
+      request,
+      (change) => {
+        const project = findProject(change.state, reference)
+        operations.requireVersion(project, options?.ifVersion)
+        run(change, project)
+        return project.id
+      },
+      presented,
+    )
   }
   /** The same, and returns the project as it is then. */
-  const changed = async (
-    reference: string,
-    options: ChangeOptions | undefined,
-    run: (change: Change, project: ProjectState) => ProjectState,
-  ): Promise<Project> =>
-    changeProject(reference, options, (change, project) => present(change.state, run(change, project)))
+  const changed = (call: Call, run: (change: Change, project: ProjectState) => unknown): Promise<Project> =>
+    changeProject(call, run, presentById)
 
-  /** A project as it is before a change that has to ask the DNS first. */
+  /** A project as it is before a change that has to ask the DNS first; `undefined` if the request has been made. */
   const readBefore = <A>(
-    reference: string,
-    options: ChangeOptions = {},
+    { reference, options }: Call,
+    request: KeyedRequest | undefined,
     read: (state: State, project: ProjectState) => A,
-  ): Promise<A> | A => {
-    checkChange(options)
-    return storage.read((state) => {
+  ): Promise<A | undefined> | A | undefined =>
+    storage.read((state) => {
+      if (request !== undefined && pastRequest(state, request) !== undefined) return undefined
       const project = findProject(state, reference)
-      operations.requireVersion(project, options.ifVersion)
+      operations.requireVersion(project, options?.ifVersion)
       return read(state, project)
     })
-  }
+
+  const requireProofs = (domains: readonly Domain[]): Promise<unknown> =>
+    Promise.all(domains.map(({ hostname, proof }) => requireProof(resolveTxt, hostname, proof)))
 
   return {
-    create: async (project) => {
+    create: async (project, options = {}) => {
+      checkOptions("registry", options, { requestKey })
+      const request = await requestOf({ name: "create", reference: "", input: project, options })
       const id = `prj_${randomId(20)}`
-      return storage.change((change) => present(change.state, operations.createProject(change, id, project)))
+      return once(request, (change) => operations.createProject(change, id, project).id, presentById)
     },
     rename: async (reference, name, options) => {
-      const before = await readBefore(reference, options, (state, project) => ({
-        project: present(state, project),
+      const call = { name: "rename", reference, input: name, options }
+      const request = await requestOf(call)
+      const before = await readBefore(call, request, (state, { id, version, ...project }) => ({
+        id,
+        version,
+        project: present(state, { id, version, ...project }),
         // Refused at once where no proof would help.
         wanted: projectName(grammar, name),
-        proofs: verifiedDomains(project).map((hostname) => domainOf(state, project, hostname)),
       }))
-      const { project, wanted, proofs } = before
-      if (wanted === project.name) return project
-      await Promise.all(proofs.map(({ hostname, proof }) => requireProof(resolveTxt, hostname, proof)))
-      // Only if nothing changed meanwhile: a domain that was added would not have been asked for.
-      return changed(project.id, { ifVersion: project.version }, (change, row) =>
-        operations.renameProject(change, row, wanted),
+      const isSame = before !== undefined && before.wanted === before.project.name
+      if (isSame) return before.project
+      await requireProofs(before?.project.domains.filter(({ verified }) => verified) ?? [])
+      return once(
+        request,
+        (change) => {
+          const project = findProject(change.state, before?.id)
+          // Only if nothing changed meanwhile: a domain that was added would not have been asked for.
+          operations.requireVersion(project, before?.version)
+          return operations.renameProject(change, project, name).id
+        },
+        presentById,
       )
     },
-    remove: async (reference, options) => changeProject(reference, options, operations.removeProject),
-    configure: (reference, changes, options) =>
-      changed(reference, options, (change, project) => operations.configureProject(change, project, changes)),
-    attach: (reference, machine, options) =>
-      changed(reference, options, (change, project) => operations.attachMachine(change, project, machine)),
-    detach: (reference, options) => changed(reference, options, operations.detachMachine),
-    redirect: (reference, redirect, options) =>
-      changed(reference, options, (change, project) => operations.redirectProject(change, project, redirect)),
-    revoke: (reference, options) => changed(reference, options, operations.revokeProject),
+    remove: (reference, options) =>
+      changeProject({ name: "remove", reference, options }, operations.removeProject, nothing),
+    configure: (reference, input, options) =>
+      changed({ name: "configure", reference, input, options }, (change, project) =>
+        operations.configureProject(change, project, input),
+      ),
+    attach: (reference, input, options) =>
+      changed({ name: "attach", reference, input, options }, (change, project) =>
+        operations.attachMachine(change, project, input),
+      ),
+    detach: (reference, options) => changed({ name: "detach", reference, options }, operations.detachMachine),
+    redirect: (reference, input, options) =>
+      changed({ name: "redirect", reference, input, options }, (change, project) =>
+        operations.redirectProject(change, project, input),
+      ),
+    revoke: (reference, options) => changed({ name: "revoke", reference, options }, operations.revokeProject),
+    transfer: async (reference, given, options) => {
+      const call = { name: "transfer", reference, input: given ?? null, options }
+      const request = await requestOf(call)
+      const owner = newOwner(given)
+      const before = await readBefore(call, request, (_, project) => project)
+      const hostnames = Object.keys(before?.domains ?? {})
+      // What the new owner has to publish stays the same from one attempt to the next.
+      const domains = await storage.change((change) => {
+        for (const hostname of hostnames) prepareProof(change, owner, hostname)
+        return verifiedDomains(before).map((hostname) => ({
+          hostname,
+          verified: true,
+          proof: proofOf(change.state, owner, hostname),
+        }))
+      })
+      if (before?.owner !== owner) await requireProofs(domains)
+      return once(
+        request,
+        (change) => {
+          const project = findProject(change.state, before?.id)
+          operations.requireVersion(project, before?.version)
+          return project.owner === owner ? project.id : operations.transferProject(change, project, owner).id
+        },
+        presentById,
+      )
+    },
 
     putMachine: async (machine, options = {}) => {
-      checkChange(options)
-      return storage.change((change) => presentMachine(operations.putMachine(change, machine, options.ifVersion)))
+      const request = await requestOf({ name: "putMachine", reference: "", input: machine, options })
+      const put = (change: Change) => operations.putMachine(change, machine, options.ifVersion).machine.id
+      return once(request, put, presentMachine)
     },
     removeMachine: async (id, options = {}) => {
-      checkChange(options)
-      return storage.change((change) => {
+      const request = await requestOf({ name: "removeMachine", reference: id, options })
+      const remove = (change: Change) => {
         const row = operations.findMachine(change.state, id)
         operations.requireVersion(row, options.ifVersion)
         operations.removeMachine(change, row)
-      })
+        return row.machine.id
+      }
+      return once(request, remove, nothing)
     },
-    readMachine: async (id) => storage.read((state) => presentMachine(operations.findMachine(state, id))),
+    readMachine: async (id) => storage.read((state) => presentMachine(state, id)),
 
-    addDomain: async (reference, hostname, options) =>
-      changeProject(reference, options, (change, before) => {
-        const project = addDomain(change, before, hostname)
-        return domainOf(change.state, project, domainName(grammar, hostname))
-      }),
-    verifyDomain: async (reference, given, options) => {
-      const { id, hostname, proof } = await readBefore(reference, options, (state, project) => {
-        const { hostname, proof } = domainOf(state, project, domainOfProject(project, domainName(grammar, given)))
-        return { id: project.id, hostname, proof }
-      })
-      await requireProof(resolveTxt, hostname, proof)
-      return changeProject(id, options, (change, before) =>
-        domainOf(change.state, markVerified(change, before, hostname), hostname),
+    addDomain: async (reference, input, options) =>
+      changeProject(
+        { name: "addDomain", reference, input, options },
+        (change, project) => addDomain(change, project, input),
+        (state, id) => domainById(state, id, domainName(grammar, input)),
+      ),
+    verifyDomain: async (reference, input, options) => {
+      const call = { name: "verifyDomain", reference, input, options }
+      const request = await requestOf(call)
+      const before = await readBefore(call, request, (state, project) => ({
+        id: project.id,
+        domain: domainById(state, project.id, domainName(grammar, input)),
+      }))
+      const { hostname } = before?.domain ?? { hostname: domainName(grammar, input) }
+      if (before !== undefined) await requireProofs([before.domain])
+      return once(
+        request,
+        (change) => {
+          const project = findProject(change.state, before?.id)
+          operations.requireVersion(project, options?.ifVersion)
+          return markVerified(change, project, hostname).id
+        },
+        (state, id) => domainById(state, id, hostname),
       )
     },
-    removeDomain: async (reference, hostname, options) =>
-      changeProject(reference, options, (change, project) => void removeDomain(change, project, hostname)),
+    removeDomain: (reference, input, options) =>
+      changeProject(
+        { name: "removeDomain", reference, input, options },
+        (change, project) => removeDomain(change, project, input),
+        nothing,
+      ),
+
+    purge: async () => {
+      for (let purged = 0; ;) {
+        const rows = await storage.purgeable()
+        if (rows.length === 0) return purged
+        await storage.change((change) => purgeRows(change, rows))
+        purged += rows.length
+      }
+    },
 
     read: async (reference, options = {}) => {
       checkOwner(options, {})
@@ -131,9 +229,37 @@ export const makeRegistry = (storage: RegistryStorage, { grammar, resolveTxt }: 
   }
 }
 
+/** A call of an operation: what tells it from every other call with the same key. */
+interface Call {
+  readonly name: string
+  readonly reference: unknown
+  readonly input?: unknown
+  readonly options: ChangeOptions | undefined
+}
+
+/** The request that a call is, if its caller gave it a key. Checks the options. */
+const requestOf = ({ name, reference, input = null, options = {} }: Call): Promise<KeyedRequest> | undefined => {
+  // A misspelt `ifVersion` would overwrite what it should protect.
+  checkOptions("registry", options, { ifVersion: accept.integer(0), requestKey })
+  return options.requestKey === undefined ? undefined : keyedRequest(options.requestKey, [name, reference, input])
+}
+
+const requestKey: OptionCheck = (value) =>
+  typeof value === "string" && /^[^\p{Cc}\p{Cs}]{1,256}$/u.test(value) ? undefined : "1 to 256 characters"
+
+const nothing = (): void => undefined
+
+const presentById = (state: State, id: string): Project => present(state, findProject(state, id))
+
 const present = (state: State, project: ProjectState): Project => {
   const { formerNames: _, domains, ...rest } = project
   return { ...rest, domains: Object.keys(domains).map((hostname) => domainOf(state, project, hostname)) }
+}
+
+/** @throws {NotFound} if the project has not asked for the domain */
+const domainById = (state: State, id: string, hostname: string): Domain => {
+  const project = findProject(state, id)
+  return domainOf(state, project, domainOfProject(project, hostname))
 }
 
 const domainOf = (state: State, { owner, domains }: ProjectState, hostname: string): Domain => ({
@@ -142,17 +268,16 @@ const domainOf = (state: State, { owner, domains }: ProjectState, hostname: stri
   proof: proofOf(state, owner, hostname),
 })
 
-const presentMachine = ({ machine, owner, settings, version, project }: MachineState): RegisteredMachine => ({
-  ...machine,
-  ...settings,
-  version,
-  ...(owner === undefined ? {} : { owner }),
-  ...(project === undefined ? {} : { project }),
-})
-
-/** A misspelt `ifVersion` would overwrite what it should protect. */
-const checkChange = (options: ChangeOptions): void =>
-  checkOptions("registry", options, { ifVersion: accept.integer(0) })
+const presentMachine = (state: State, id: string): RegisteredMachine => {
+  const { machine, owner, settings, version, project } = operations.findMachine(state, id)
+  return {
+    ...machine,
+    ...settings,
+    version,
+    ...(owner === undefined ? {} : { owner }),
+    ...(project === undefined ? {} : { project }),
+  }
+}
 
 /** An owner that got lost on its way, or a misspelt one, must not open the projects of every tenant. */
 const checkOwner = (options: { readonly owner?: string }, others: Readonly<Record<string, OptionCheck>>): void =>

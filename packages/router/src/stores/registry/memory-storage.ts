@@ -1,9 +1,12 @@
 import type { MemoryTables } from "./memory-tables.ts"
 import { newDrafts } from "./drafts.ts"
+import { purgeTime } from "./purge.ts"
+import { TABLE_NAMES } from "./state.ts"
+import type { TableName } from "./state.ts"
 import type { RegistryStorage } from "./storage.ts"
 
 /** Rows in this process: every call is over when it returns. */
-export const memoryStorage = ({ committed, rows, transact }: MemoryTables): RegistryStorage => ({
+export const memoryStorage = ({ committed, rows, transact }: MemoryTables, now: () => number): RegistryStorage => ({
   change: transact,
   read: (run) => run(newDrafts(committed)),
   beginningWith: (text, owner) => {
@@ -21,4 +24,10 @@ export const memoryStorage = ({ committed, rows, transact }: MemoryTables): Regi
       .map((project) => project.id)
       .toSorted()
       .slice(0, limit),
+  purgeable: () => {
+    const at = now()
+    const of = (kind: TableName) =>
+      [...rows(kind)].filter(([, row]) => purgeTime(kind, row) <= at).map(([id]) => ({ kind, id }))
+    return TABLE_NAMES.flatMap(of).slice(0, 100)
+  },
 })

@@ -86,6 +86,24 @@ export const redirectProject = (change: Change, project: ProjectState, input: Re
 export const revokeProject = (change: Change, project: ProjectState): ProjectState =>
   saveProject(change, project, { ...project, generation: project.generation + 1 })
 
+/**
+ * Gives a project and the machines that serve it another owner. Whoever had a session has none any more.
+ *
+ * @throws {MachineTaken} for a machine that rules of another project lead to
+ */
+export const transferProject = (change: Change, project: ProjectState, owner: string | undefined): ProjectState => {
+  const { state } = change
+  for (const id of serving(project)) {
+    const user = state.ruleUsers.get(id)?.find((each) => each !== project.id)
+    if (user !== undefined) throw new MachineTaken({ machine: id, project: user })
+    const { owner: _, ...row } = state.machines.get(id)!
+    state.machines.set(id, { ...row, ...(owner === undefined ? {} : { owner }), version: change.nextVersion() })
+  }
+  const { owner: _, ...rest } = project
+  const next = { ...rest, ...(owner === undefined ? {} : { owner }), generation: project.generation + 1 }
+  return saveProject(change, project, next)
+}
+
 export const putMachine = (change: Change, input: NewMachine, ifVersion: number | undefined): MachineState => {
   if (ifVersion !== undefined) requireVersion(findMachine(change.state, input.id), ifVersion)
   const { id, type, externalId, metadata, owner, ...settings } = newMachine(change.grammar, input)

@@ -1,4 +1,5 @@
 import type { Change } from "./operations.ts"
+import type { Purgeable } from "./purge.ts"
 import type { State } from "./state.ts"
 
 /** Where a registry's rows are. Runs may happen several times, and have no effect but on the state they are given. */
@@ -15,4 +16,6 @@ export interface RegistryStorage {
     owner: string | undefined,
     limit: number,
   ) => readonly string[] | Promise<readonly string[]>
+  /** Rows whose `purgeTime` is over, at most 100. */
+  readonly purgeable: () => readonly Purgeable[] | Promise<readonly Purgeable[]>
 }

@@ -1,5 +1,6 @@
 import type { RouteRecord } from "../record.ts"
 import type { RouteChange } from "../route-feed.ts"
+import { purgeTime } from "../registry/purge.ts"
 import type { ProjectState, TableName, Tables } from "../registry/state.ts"
 
 /**
@@ -30,9 +31,9 @@ export const encodeRow = <Name extends TableName>(kind: Name, id: string, row: T
   const { version, ...data } = fields
   const isVersioned = typeof version === "number"
   const project = kind === "projects" ? (row as ProjectState) : undefined
-  const { expiresAt = 0, name = null, formerNames = {} } = project ?? {}
-  const { owner = null, until } = fields as { readonly owner?: string; readonly until?: number }
-  const ends = [...Object.values(formerNames), ...(until === undefined ? [] : [until])]
+  const { expiresAt = 0, name = null } = project ?? {}
+  const { owner = null } = fields as { readonly owner?: string }
+  const purge = purgeTime(kind, row)
   return {
     kind,
     id,
@@ -41,7 +42,7 @@ export const encodeRow = <Name extends TableName>(kind: Name, id: string, row: T
     owner,
     name,
     expires: expiresAt > at ? expiresAt : null,
-    purge: ends.length === 0 ? null : Math.min(...ends),
+    purge: purge === Infinity ? null : purge,
     data: JSON.stringify(isVersioned ? data : row),
   }
 }

@@ -148,6 +148,10 @@ export const sqlStorage = (database: SqlDatabase, sql: Statements, setting: SqlS
       isStorable(text) && isStorable(owner) ? idsOf(await database.read(sql.beginningWith(text, owner))) : [],
     listAfter: async (id, owner = "", limit) =>
       isStorable(owner) ? idsOf(await database.read(sql.listAfter(id, owner, limit))) : [],
+    purgeable: async () => {
+      const rows = await database.read(sql.purgeable(now()))
+      return rows.map(({ kind, id }) => ({ kind: kind as TableName, id: String(id) }))
+    },
   }
 }
 

@@ -106,6 +106,11 @@ export const statements = (layer: SqlDatabase["layer"]) => {
         order by expires_at limit 50`,
       values: { at: `${at}` },
     }),
+    purgeable: (at: number): Statement => ({
+      text: `select kind, id from project_ingress_rows where purge_at is not null and purge_at <= ${integerOf("at")}
+        order by purge_at limit 100`,
+      values: { at: `${at}` },
+    }),
     /** `owner`: empty for projects of every owner. */
     beginningWith: (prefix: string, owner: string): Statement => {
       const mine = owner === "" ? "" : "and owner = :owner"
