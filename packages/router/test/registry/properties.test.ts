@@ -215,7 +215,7 @@ for (const { name, missing, start } of databases)
           }
           expect(replayed).toEqual(stored)
         }),
-        { numRuns: everything ? 20 : 3, examples: [[[...everyOperation]]] },
+        { numRuns: everything ? 40 : 5, examples: [[[...everyOperation]]] },
       )
     })
   })
