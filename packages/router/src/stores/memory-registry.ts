@@ -25,6 +25,8 @@ export interface MemoryRegistryOptions {
   readonly resolveTxt?: ResolveTxt
   /** How long a name is kept from others after a rename or a removal, in ms. Default 30 days. */
   readonly quarantineMs?: number
+  /** How long a verified domain leads on while its proof is missing, in ms. Default 7 days. */
+  readonly domainGraceMs?: number
   /** How many changes the feed remembers at least, from 1 up. Default 10 000. */
   readonly keptChanges?: number
   /** The time in ms since 1970. Default `Date.now`. */
@@ -41,7 +43,7 @@ export interface MemoryRegistry extends RouteRegistry, RouteFeed, RouteStore {
  * A registry in this process, for tests, examples and platforms with one process. Nothing is kept when the process ends.
  *
  * ```ts
- * const registry = memoryRegistry({ grammar, resolveTxt })
+ * const registry = memoryRegistry({ grammar, resolveTxt, domainGraceMs })
  * await registry.putMachine({ id: "mach_1", type: "docker", externalId: "4f1c", metadata: {} })
  * await registry.create({ name: "misha", machine: "mach_1", ports: { 4096: { visibility: "public" } } })
  * const router = createRouter({ grammar, store: registry, providers, signingKey })
@@ -57,19 +59,20 @@ export const memoryRegistry = (options: MemoryRegistryOptions): MemoryRegistry =
       grammar: (value) => (isGrammar(value) ? undefined : "a grammar made by defineGrammar"),
       resolveTxt: accept.function,
       quarantineMs: accept.number(0),
+      domainGraceMs: accept.number(0),
       keptChanges: accept.integer(1),
       now: accept.function,
     },
     { required: ["grammar"] },
   )
-  const { grammar, quarantineMs = 30 * 86_400_000, keptChanges = 10_000 } = options
+  const { grammar, quarantineMs = 30 * 86_400_000, domainGraceMs = 7 * 86_400_000, keptChanges = 10_000 } = options
   const { resolveTxt = async () => [], now = () => Date.now() } = options
   const waker = changeWaker()
   const log = changeLog(randomId(16), keptChanges, waker.wake)
   const tables = memoryTables(log, now, { grammar, quarantineMs, newToken: () => randomId(32) })
 
   return {
-    ...makeRegistry(memoryStorage(tables, now), { grammar, resolveTxt }),
+    ...makeRegistry(memoryStorage(tables, now), { grammar, resolveTxt, domainGraceMs }),
     snapshot: async (options) => {
       tables.expire()
       return log.snapshot(options)

@@ -77,6 +77,12 @@ export interface RouteRegistry {
   addDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<Domain>
   /** Looks for the proof in the DNS; from then on the domain leads to the project. `DomainNotVerified`, `DomainTaken`. */
   verifyDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<Domain>
+  /**
+   * Asks for the proof of a verified domain again: call it for each of them now and then, as once a day. Where it is missing, the domain
+   * leads to the project still, with `failingSince`, until `domainGraceMs` have passed; a check that fails after that ends its
+   * verification: it leads nowhere, and is free for whoever proves it. A domain that is not verified is returned as it is.
+   */
+  recheckDomain(reference: string, hostname: string): Promise<Domain>
   /** The domain leads nowhere from now on, and is free. */
   removeDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<void>
 
@@ -197,6 +203,8 @@ export interface Domain {
   /** Lower-case: `www.example.com`, `*.example.com`. */
   readonly hostname: string
   readonly verified: boolean
+  /** When a check first missed the proof, in ms since 1970. Absent: the last check found it. */
+  readonly failingSince?: number
   /** What the owner publishes in the DNS, and keeps there. */
   readonly proof: DomainProof
 }

@@ -159,7 +159,7 @@ describe("after any sequence of operations", () => {
     // Every operation was also seen to succeed: the property is about them, not about refusals.
     const succeeded = [...done.keys()].filter((outcome) => outcome.endsWith(" done")).toSorted()
     const verbs =
-      "add attach configure create detach drop forget purge put redirect remove rename revoke transfer verify".split(
+      "add attach check configure create detach drop forget purge put redirect remove rename revoke transfer verify".split(
         " ",
       )
     expect(succeeded).toEqual(verbs.map((verb) => `${verb} done`))

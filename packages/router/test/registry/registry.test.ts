@@ -618,7 +618,7 @@ for (const { name, missing, start } of engines)
         const published = new Map(dns)
         dns.get = (name) => {
           changing ??= registry.configure("misha", { port: 80 })
-          return published.get(name)
+          return changing.then(() => published.get(name)) as never
         }
         let changing: Promise<unknown> | undefined
         const asked = registry.rename("misha", "anna", { ifVersion: (await registry.read("misha")).version })
@@ -708,6 +708,43 @@ for (const { name, missing, start } of engines)
         dns.set(proof.name, [proof.value])
         await registry.verifyDomain("attacker", "example.com")
         expect(await record("d:example.com")).toMatchObject({ kind: "detached", owner: "org_2" })
+      })
+
+      it("leads on for a time of grace when a later check misses its proof, and is then free for who proves it", async () => {
+        const { registry, record, own, dns, clock } = await setup()
+        await registry.create({ name: "misha", owner: "org_1" })
+        await registry.create({ name: "anna", owner: "org_2" })
+        const { proof } = await own("misha", "example.com")
+        await registry.addDomain("misha", "pending.example.com")
+        const check = () => registry.recheckDomain("misha", "Example.com")
+        const { version } = await registry.read("misha")
+        expect(await check()).toEqual({ hostname: "example.com", verified: true, proof })
+        expect((await registry.read("misha")).version).toBe(version)
+        expect(await registry.recheckDomain("misha", "pending.example.com")).toMatchObject({ verified: false })
+        expect(await tagOf(registry.recheckDomain("misha", "other.example.com"))).toBe("NotFound")
+
+        dns.delete(proof.name)
+        const failingSince = clock.now
+        expect(await check()).toMatchObject({ verified: true, failingSince })
+        clock.now += 7 * DAY - 1
+        expect(await check()).toMatchObject({ verified: true, failingSince })
+        expect((await registry.read("misha")).domains[0]).toMatchObject({ failingSince })
+        expect(await record("d:example.com")).toMatchObject({ owner: "org_1" })
+        expect(await tagOf(registry.addDomain("anna", "example.com"))).toBe("DomainTaken")
+        // Found again: the time of grace begins from the start.
+        dns.set(proof.name, [proof.value])
+        expect(await check()).toEqual({ hostname: "example.com", verified: true, proof })
+        dns.delete(proof.name)
+        clock.now += DAY
+        expect(await check()).toMatchObject({ verified: true, failingSince: clock.now })
+        clock.now += 7 * DAY
+        expect(await check()).toEqual({ hostname: "example.com", verified: false, proof })
+        expect(await record("d:example.com")).toBeUndefined()
+        expect(await tagOf(registry.verifyDomain("misha", "example.com"))).toBe("DomainNotVerified")
+        const other = await registry.addDomain("anna", "example.com")
+        expect(await tagOf(registry.verifyDomain("anna", "example.com"))).toBe("DomainNotVerified")
+        dns.set(other.proof.name, [other.proof.value])
+        expect(await registry.verifyDomain("anna", "example.com")).toMatchObject({ verified: true })
       })
 
       it("may be a wildcard, and has the proof of the domain it is under", async () => {

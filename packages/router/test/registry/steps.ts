@@ -87,6 +87,7 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
   machine.map((m) => step(`forget ${m}`, (r) => r.removeMachine(m))),
   fc.tuple(name, domain).map(([n, d]) => step(`add ${d} to ${n}`, (r) => r.addDomain(n, d))),
   fc.tuple(name, domain).map(([n, d]) => step(`verify ${d} of ${n}`, (r) => r.verifyDomain(n, d))),
+  fc.tuple(name, domain).map(([n, d]) => step(`check ${d} of ${n}`, (r) => r.recheckDomain(n, d))),
   fc.tuple(name, domain).map(([n, d]) => step(`drop ${d} of ${n}`, (r) => r.removeDomain(n, d))),
 )
 
@@ -100,6 +101,7 @@ export const everyOperation: readonly Step[] = [
   step("configure it", (r) => r.configure("every", { port: 8080 })),
   step("add a domain", (r) => r.addDomain("every", "every.example.com")),
   step("verify it", (r) => r.verifyDomain("every", "every.example.com")),
+  step("check it", (r) => r.recheckDomain("every", "every.example.com")),
   step("rename it", (r) => r.rename("every", "each")),
   step("drop the domain", (r) => r.removeDomain("each", "every.example.com")),
   step("revoke its sessions", (r) => r.revoke("each")),

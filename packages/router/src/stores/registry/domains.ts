@@ -27,13 +27,49 @@ export const markVerified = (change: Change, project: ProjectState, hostname: st
   domainOfProject(project, hostname)
   refuseTaken(change, project, hostname)
   change.state.tombstones.set(`d:${hostname}`, undefined)
-  return saveProject(change, project, { ...project, domains: { ...project.domains, [hostname]: true } })
+  return saveDomain(change, project, hostname, { verified: true })
+}
+
+/**
+ * The proof of a verified domain has been asked for again. Where it is missing, the domain stays as it is for the time of grace, and
+ * is not verified any more after it.
+ */
+export const proofChecked = (
+  change: Change,
+  project: ProjectState,
+  hostname: string,
+  isFound: boolean,
+  graceMs: number,
+): ProjectState => {
+  if (project.domains[hostname] !== true) return project
+  const since = project.failing?.[hostname]
+  if (isFound) return since === undefined ? project : saveDomain(change, project, hostname, { verified: true })
+  if (since !== undefined && change.now - since >= graceMs)
+    return saveDomain(change, project, hostname, { verified: false })
+  return since === undefined
+    ? saveDomain(change, project, hostname, { verified: true, failingSince: change.now })
+    : project
+}
+
+/** Writes what is known of one domain. */
+const saveDomain = (
+  change: Change,
+  { failing: before = {}, ...project }: ProjectState,
+  hostname: string,
+  { verified, failingSince }: { readonly verified: boolean; readonly failingSince?: number },
+): ProjectState => {
+  const { [hostname]: _, ...others } = before
+  const failing = failingSince === undefined ? others : { ...others, [hostname]: failingSince }
+  const next = { ...project, domains: { ...project.domains, [hostname]: verified } }
+  return saveProject(change, project, Object.keys(failing).length === 0 ? next : { ...next, failing })
 }
 
 export const removeDomain = (change: Change, project: ProjectState, given: string): ProjectState => {
   const hostname = domainOfProject(project, domainName(change.grammar, given))
   const { [hostname]: _, ...domains } = project.domains
-  return saveProject(change, project, { ...project, domains })
+  const { [hostname]: __, ...failing } = project.failing ?? {}
+  const { failing: ___, ...rest } = project
+  return saveProject(change, project, { ...rest, domains, ...(Object.keys(failing).length === 0 ? {} : { failing }) })
 }
 
 /** @throws {NotFound} if the project has not asked for the domain */

@@ -7,6 +7,7 @@ import {
   domainOfProject,
   markVerified,
   prepareProof,
+  proofChecked,
   proofOf,
   removeDomain,
   requireProof,
@@ -28,10 +29,14 @@ import type { RegistryStorage } from "./storage.ts"
 export interface RegistrySettings {
   readonly grammar: Grammar
   readonly resolveTxt: ResolveTxt
+  readonly domainGraceMs: number
 }
 
 /** The operations of every registry, over the rows of one. */
-export const makeRegistry = (storage: RegistryStorage, { grammar, resolveTxt }: RegistrySettings): RouteRegistry => {
+export const makeRegistry = (
+  storage: RegistryStorage,
+  { grammar, resolveTxt, domainGraceMs }: RegistrySettings,
+): RouteRegistry => {
   /** Runs a change, but not again for a request that has been made. `run` returns the id of what it changed. */
   const once = <A>(
     request: KeyedRequest | undefined,
@@ -200,6 +205,23 @@ export const makeRegistry = (storage: RegistryStorage, { grammar, resolveTxt }: 
         (state, id) => domainById(state, id, hostname),
       )
     },
+    recheckDomain: async (reference, input) => {
+      const { id, domain } = await storage.read((state) => {
+        const { id } = findProject(state, reference)
+        return { id, domain: domainById(state, id, domainName(grammar, input)) }
+      })
+      if (!domain.verified) return domain
+      const { hostname } = domain
+      const isFound = await requireProofs([domain]).then(
+        () => true,
+        () => false,
+      )
+      return storage.change((change) => {
+        const project = findProject(change.state, id)
+        domainOfProject(project, hostname)
+        return domainOf(change.state, proofChecked(change, project, hostname, isFound, domainGraceMs), hostname)
+      })
+    },
     removeDomain: (reference, input, options) =>
       changeProject(
         { name: "removeDomain", reference, input, options },
@@ -252,7 +274,7 @@ const nothing = (): void => undefined
 const presentById = (state: State, id: string): Project => present(state, findProject(state, id))
 
 const present = (state: State, project: ProjectState): Project => {
-  const { formerNames: _, domains, ...rest } = project
+  const { formerNames: _, failing: __, domains, ...rest } = project
   return { ...rest, domains: Object.keys(domains).map((hostname) => domainOf(state, project, hostname)) }
 }
 
@@ -262,11 +284,10 @@ const domainById = (state: State, id: string, hostname: string): Domain => {
   return domainOf(state, project, domainOfProject(project, hostname))
 }
 
-const domainOf = (state: State, { owner, domains }: ProjectState, hostname: string): Domain => ({
-  hostname,
-  verified: domains[hostname] === true,
-  proof: proofOf(state, owner, hostname),
-})
+const domainOf = (state: State, { owner, domains, failing = {} }: ProjectState, hostname: string): Domain => {
+  const domain = { hostname, verified: domains[hostname] === true, proof: proofOf(state, owner, hostname) }
+  return failing[hostname] === undefined ? domain : { ...domain, failingSince: failing[hostname] }
+}
 
 const presentMachine = (state: State, id: string): RegisteredMachine => {
   const { machine, owner, settings, version, project } = operations.findMachine(state, id)

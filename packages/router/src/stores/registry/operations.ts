@@ -99,7 +99,8 @@ export const transferProject = (change: Change, project: ProjectState, owner: st
     const { owner: _, ...row } = state.machines.get(id)!
     state.machines.set(id, { ...row, ...(owner === undefined ? {} : { owner }), version: change.nextVersion() })
   }
-  const { owner: _, ...rest } = project
+  // The new owner's proofs have just been seen.
+  const { owner: _, failing: __, ...rest } = project
   const next = { ...rest, ...(owner === undefined ? {} : { owner }), generation: project.generation + 1 }
   return saveProject(change, project, next)
 }

@@ -16,6 +16,8 @@ export interface ProjectState extends ProjectConfig {
   readonly formerNames: Readonly<Record<string, number>>
   /** Custom domains, and whether each is verified. */
   readonly domains: Readonly<Record<string, boolean>>
+  /** Since when the proof of a verified domain has been missing, in ms since 1970. */
+  readonly failing?: Readonly<Record<string, number>>
 }
 
 /** A machine as a registry keeps it. */

@@ -13,6 +13,8 @@ export interface SqlRegistryOptions {
   readonly resolveTxt?: ResolveTxt
   /** How long a name is kept from others after a rename or a removal, in ms. Default 30 days. */
   readonly quarantineMs?: number
+  /** How long a verified domain leads on while its proof is missing, in ms. Default 7 days. */
+  readonly domainGraceMs?: number
   /** How many changes the feed keeps, from 1 up. Default 10 000. */
   readonly keptChanges?: number
   /** How often a `changes` that waits looks for changes, in ms, 1 to 60 000. Default 1 000. */
@@ -26,6 +28,7 @@ export const registryOptions: Readonly<Record<keyof SqlRegistryOptions, OptionCh
   grammar: (value) => (isGrammar(value) ? undefined : "a grammar made by defineGrammar"),
   resolveTxt: accept.function,
   quarantineMs: accept.number(0),
+  domainGraceMs: accept.number(0),
   keptChanges: accept.integer(1),
   pollMs: accept.integer(1, 60_000),
   now: accept.function,
@@ -36,7 +39,16 @@ export const registrySettings = ({
   grammar,
   resolveTxt = async () => [],
   quarantineMs = 30 * 86_400_000,
+  domainGraceMs = 7 * 86_400_000,
   keptChanges = 10_000,
   pollMs = 1_000,
   now = () => Date.now(),
-}: SqlRegistryOptions): SqlRegistrySettings => ({ grammar, resolveTxt, quarantineMs, keptChanges, pollMs, now })
+}: SqlRegistryOptions): SqlRegistrySettings => ({
+  grammar,
+  resolveTxt,
+  quarantineMs,
+  domainGraceMs,
+  keptChanges,
+  pollMs,
+  now,
+})

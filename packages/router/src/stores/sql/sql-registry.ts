@@ -36,7 +36,7 @@ export interface SqlRegistrySettings extends RegistrySettings {
 /** A registry over any database that has the statements. */
 export const sqlRegistry = (
   database: SqlDatabase,
-  { grammar, resolveTxt, quarantineMs, keptChanges, pollMs, now }: SqlRegistrySettings,
+  { grammar, resolveTxt, quarantineMs, domainGraceMs, keptChanges, pollMs, now }: SqlRegistrySettings,
 ): SqlRegistry => {
   const { layer } = database
   const sql = statements(layer)
@@ -68,7 +68,7 @@ export const sqlRegistry = (
   }
 
   return {
-    ...makeRegistry(storage, { grammar, resolveTxt }),
+    ...makeRegistry(storage, { grammar, resolveTxt, domainGraceMs }),
     ...sqlFeed(database, sql, { expire: storage.expire, pollMs }),
     get: (key) => getFirst([key]),
     getFirst,
