@@ -97,8 +97,11 @@ export const engines: readonly EngineKind[] = [
     start: async () => {
       let registry: AnyRegistry | undefined
       return {
-        // Memory is notified, and has nothing to poll.
-        open: ({ pollMs: _, ...options }) => (registry ??= memoryRegistry(options)),
+        // Memory is notified, and has no option for polling.
+        open: (options) => {
+          const accepted = Object.entries(options).filter(([option]) => option !== "pollMs")
+          return (registry ??= memoryRegistry(Object.fromEntries(accepted) as never))
+        },
         empty: async () => (registry = undefined),
         close: async () => (registry = undefined),
       }
