@@ -200,6 +200,23 @@ for (const { name, missing, start } of engines)
         })
       })
 
+      it("that has expired is published once, however many look at that moment", async () => {
+        const { registry, put, clock, get } = await setup()
+        for (const id of ["mach_1", "mach_2"]) await put(id)
+        const expiresAt = clock.now + 1_000
+        for (const at of [1, 2]) await registry.create({ name: `p-${at}`, machine: `mach_${at}`, port: 80, expiresAt })
+        const { cursor } = await registry.snapshot()
+        clock.now = expiresAt
+        const looks = Array.from({ length: 20 }, (_, at) => [get(`m:mach_${1 + (at % 2)}`), registry.revoke("p-1")])
+        const found = await Promise.all(looks.flat())
+        for (const each of found.filter((one) => "status" in one))
+          expect(each).toMatchObject({ record: { visibility: "private" } })
+        const page = await registry.changes(cursor)
+        const changes = page.status === "changes" ? page.changes.map(({ key }) => key) : []
+        expect(changes.filter((key) => key.startsWith("m:")).toSorted()).toEqual(["m:mach_1", "m:mach_2"])
+        expect((await registry.read("p-1")).generation).toBe(20)
+      })
+
       it("that has expired fails no other route, even where a record becomes too large by it", async () => {
         const { get, registry, record, put, clock } = await setup()
         await put("mach_1")

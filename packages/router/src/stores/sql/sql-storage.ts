@@ -92,23 +92,20 @@ export const sqlStorage = (database: SqlDatabase, sql: Statements, setting: SqlS
   const insist = async <A>(database: SqlDatabase, run: Run<A>, expireFirst: boolean): Promise<A> => {
     let loaded: readonly Wanted[] = []
     for (let at = 0; at < MAX_ATTEMPTS; at++) {
-      try {
-        const again =
-          at === 0 || database.exclusive === undefined
-            ? await attempt(database, run, expireFirst, loaded)
-            : await database.exclusive((alone) => attempt(alone, run, expireFirst, loaded))
-        if ("result" in again) return again.result
-        loaded = again.loaded
-      } catch (cause) {
-        if (!(cause instanceof CommitConflict)) throw cause
-      }
-      if (at > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(500, 4 * 2 ** at)))
+      const again = await (
+        at === 0 || database.exclusive === undefined
+          ? attempt(database, run, expireFirst, loaded)
+          : database.exclusive((alone) => attempt(alone, run, expireFirst, loaded))
+      ).catch(lostIfConflict)
+      if ("result" in again) return again.result
+      loaded = again.loaded
+      if (at > 0) await pause(at)
     }
     throw new Error(`the registry's rows were changed by others ${MAX_ATTEMPTS} times`)
   }
 
   const expire = async (database: SqlDatabase): Promise<void> => {
-    for (;;) {
+    for (let at = 0; at < MAX_ATTEMPTS; at++) {
       const ids = idsOf(await database.read(sql.expired(now())))
       if (ids.length === 0) return
       const publish: Run<void> = (committed, nextVersion, at) => {
@@ -120,7 +117,9 @@ export const sqlStorage = (database: SqlDatabase, sql: Statements, setting: SqlS
         // Written as they are: what has expired is not found again.
         return { result: undefined, drafts: due, routes: routesOfExpired(committed, { now: at, nextVersion }, over) }
       }
-      await insist(database, publish, false)
+      // Once: whoever loses finds that another has done it.
+      const done = await attempt(database, publish, false, []).catch(lostIfConflict)
+      if (!("result" in done)) await pause(at)
     }
   }
 
@@ -168,6 +167,16 @@ interface ToWrite<A> {
   }[]
   readonly routes: readonly RouteChange[]
 }
+
+/** The database gave up: what was loaded is to be loaded again. */
+const lostIfConflict = (cause: unknown): { readonly loaded: readonly Wanted[] } => {
+  if (cause instanceof CommitConflict) return { loaded: [] }
+  throw cause
+}
+
+/** Longer after each attempt, and never the same for all who wait. In ms, at most half a second. */
+const pause = (attempts: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(500, 4 * 2 ** attempts)))
 
 const idsOf = (rows: readonly SqlRow[]): readonly string[] => rows.map(({ id }) => String(id))
 
