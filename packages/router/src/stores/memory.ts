@@ -2,6 +2,7 @@ import { kindOf } from "@project-ingress/forward/internal"
 import { decodeRecord, problemMessage } from "./decode-record.ts"
 import type { DetachedRoute, MachineRoute, RedirectRoute, RemovedRoute, RouteKey, RouteRecord } from "./record.ts"
 import type { Lookup, RouteStore, StoreStats } from "./route-store.ts"
+import { isRouteKey } from "./route-key.ts"
 import { isObject } from "./shape.ts"
 
 export { memoryRegistry } from "./memory-registry.ts"
@@ -108,15 +109,9 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
 
 /** A record under a key that is never looked up would look attached and lead nowhere. */
 const checkKey = (key: unknown): void => {
-  if (typeof key === "string" && isKey(key)) return
+  if (typeof key === "string" && isRouteKey(key)) return
   const shown = typeof key === "string" ? key.slice(0, 256) : kindOf(key)
   throw new TypeError(`memoryStore: ${shown} must be a key: p:<slug>, m:<machine>, d:<domain>`)
 }
-
-/** Keys as `candidates` makes them: in lower case, of a domain perhaps with `<port>:` or `*.` before it. */
-const isKey = (key: string): boolean =>
-  /^p:[a-z\d]+(?:-[a-z\d]+)*$/.test(key) ||
-  /^m:[a-z\d]+(?:[_-][a-z\d]+)*$/.test(key) ||
-  /^d:(?:[1-9]\d{0,4}:|\*\.)?[a-z\d-]+(?:\.[a-z\d-]+)*$/.test(key)
 
 const miss: Lookup = { status: "miss" }

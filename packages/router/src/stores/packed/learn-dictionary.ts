@@ -1,0 +1,80 @@
+import { isObject } from "../shape.ts"
+import { templateOf } from "./template.ts"
+import type { Template } from "./template.ts"
+import type { Dictionary } from "./text.ts"
+import type { turns } from "./turns.ts"
+
+/** How many records are looked at to find what many have in common. They come in the order of a hash: any are as good. */
+const SAMPLE = 20_000
+/** At most so many templates, and so many strings: the dictionary is read in one piece when an image is opened. */
+const MOST = 4_096
+
+/** What the records of an image have in common. */
+export interface Learnt extends Dictionary {
+  readonly templates: readonly Template[]
+  /** The number of the closest template of a record. */
+  readonly closest: (record: unknown) => number
+}
+
+/** Looks at a sample of records, as JSON. */
+export const learnDictionary = async (
+  records: readonly { readonly json: string }[],
+  turn: ReturnType<typeof turns>,
+): Promise<Learnt> => {
+  const sample = records.slice(0, SAMPLE)
+  const counts = new Map<string, number>()
+  for (const { json } of sample) {
+    countStrings(JSON.parse(json), counts)
+    if (turn.isOver()) await turn.next()
+  }
+  const strings = mostFrequent(counts, Math.max(3, sample.length / 5_000))
+  const common = new Map(mostFrequent(counts, Math.max(3, sample.length / 500)).map((text, at) => [text, at]))
+
+  const found = new Map<string, number>()
+  for (const { json } of sample) {
+    const record: unknown = JSON.parse(json)
+    for (const template of templatesOf(record, common)) add(found, template)
+    if (turn.isOver()) await turn.next()
+  }
+  const kept = [ANY, ...mostFrequent(found, 3).filter((template) => template !== ANY)]
+  const numbers = new Map(kept.map((template, at) => [template, at]))
+  return {
+    strings,
+    at: new Map(strings.map((text, at) => [text, at])),
+    templates: kept.map((template) => JSON.parse(template) as Template),
+    closest: (record) => templatesOf(record, common).map((each) => numbers.get(each)).find((at) => at !== undefined) ?? 0,
+  }
+}
+
+/** The template of whatever fits no other. */
+const ANY = JSON.stringify("any" satisfies Template)
+
+/** With the strings that many have, and without. */
+const templatesOf = (record: unknown, common: ReadonlyMap<string, number>): readonly string[] => [
+  JSON.stringify(templateOf(record, common)),
+  JSON.stringify(templateOf(record, none)),
+]
+const none: ReadonlyMap<string, number> = new Map()
+
+const countStrings = (value: unknown, counts: Map<string, number>): void => {
+  if (typeof value === "string") add(counts, value)
+  else if (Array.isArray(value)) for (const each of value) countStrings(each, counts)
+  else if (isObject(value)) {
+    for (const [name, inner] of Object.entries(value)) {
+      add(counts, name)
+      countStrings(inner, counts)
+    }
+  }
+}
+
+const add = (counts: Map<string, number>, text: string): void => {
+  counts.set(text, (counts.get(text) ?? 0) + 1)
+}
+
+/** The most frequent first, so that they have the smallest numbers; equally frequent ones in the order of their characters. */
+const mostFrequent = (counts: ReadonlyMap<string, number>, least: number): string[] =>
+  [...counts]
+    .filter(([text, count]) => count >= least && text.length > 1)
+    .toSorted(([one, often], [other, otherOften]) => otherOften - often || (one < other ? -1 : 1))
+    .slice(0, MOST)
+    .map(([text]) => text)

@@ -1,0 +1,105 @@
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { RouteKey, RouteRecord } from "../record.ts"
+import type { FirstLookup, Lookup, RouteStore, StoreStats } from "../route-store.ts"
+import { checkNewer } from "./open-packed.ts"
+import { PackedImage } from "./packed-image.ts"
+
+/** How a packed store is set up. */
+export interface PackedStoreOptions {
+  /**
+   * How many records that were looked up are kept unpacked, as the objects that the router has decoded. 0 to 1 048 576.
+   * Default 16 384.
+   */
+  readonly unpacked?: number
+}
+
+/** A route store that reads an image, and changes over to the next one at once. */
+export interface PackedStore extends RouteStore {
+  /** What is looked up in now. Absent before the first one: every look-up is unknown then, a 503. */
+  readonly image: PackedImage | undefined
+  /**
+   * Takes an image from now on, whole. Open it with `{ previous: store.image }`, which compares each route.
+   *
+   * @throws {PackedRefused} for one that was built before the one in use, unless forced. That one stays in use
+   */
+  readonly swap: (image: PackedImage, options?: { readonly force?: boolean }) => void
+  get(key: RouteKey): Lookup
+  getFirst(keys: readonly RouteKey[]): FirstLookup
+  stats(): StoreStats
+}
+
+const LAYER = "packed"
+
+/**
+ * Looks routes up in an image of `openPacked`. It knows at once: a key that the image does not have is a miss.
+ *
+ * ```ts
+ * const store = packedStore(await openPacked(await readFile("routes.packed")))
+ * store.swap(await openPacked(await readFile("routes.packed"), { previous: store.image }))
+ * ```
+ *
+ * @throws {TypeError} for options that it does not have
+ */
+export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {}): PackedStore => {
+  checkOptions("packedStore", options, { unpacked: accept.integer(0, 1_048_576) })
+  const { unpacked = 16_384 } = options
+  let image: PackedImage | undefined
+  // By slot: a record that was looked up takes the place of another whose slot has the same rest.
+  let slots = new Uint32Array(0)
+  let records: (RouteRecord | undefined)[] = []
+
+  const swap: PackedStore["swap"] = (next, given = {}) => {
+    checkOptions("swap", given, { force: accept.boolean })
+    if (!(next instanceof PackedImage)) throw new TypeError("swap: image must be an image of openPacked")
+    if (image !== undefined && given.force !== true) checkNewer(next, image)
+    image = next
+    slots = new Uint32Array(Math.min(unpacked, next.slots))
+    records = Array.from({ length: slots.length }, () => undefined)
+  }
+
+  const recordAt = (current: PackedImage, slot: number, key: RouteKey): RouteRecord => {
+    if (slots.length === 0) return current.recordOf(slot, key)
+    const place = slot % slots.length
+    const known = records[place]
+    if (known !== undefined && slots[place] === slot) return known
+    const record = current.recordOf(slot, key)
+    slots[place] = slot
+    records[place] = record
+    return record
+  }
+
+  const ageMs = (current: PackedImage): number => Math.max(0, Date.now() - current.builtAt)
+
+  const getFirst = (keys: readonly RouteKey[]): FirstLookup => {
+    const current = image
+    if (current === undefined) return notLoaded
+    for (const key of keys) {
+      const slot = current.find(key)
+      if (slot === -1) continue
+      return { status: "hit", key, record: recordAt(current, slot, key), layer: LAYER, ageMs: ageMs(current) }
+    }
+    return miss
+  }
+
+  if (first !== undefined) swap(first)
+  return {
+    get image() {
+      return image
+    },
+    swap,
+    get: (key) => {
+      const current = image
+      if (current === undefined) return notLoaded
+      const slot = current.find(key)
+      if (slot === -1) return miss
+      return { status: "hit", record: recordAt(current, slot, key), layer: LAYER, ageMs: ageMs(current) }
+    },
+    getFirst,
+    stats: () => ({
+      layers: [image === undefined ? { layer: LAYER } : { layer: LAYER, routes: image.routes, ageMs: ageMs(image) }],
+    }),
+  }
+}
+
+const miss: Lookup = { status: "miss", layer: LAYER }
+const notLoaded: Lookup = { status: "unknown", cause: "no image is loaded", retryAfterMs: 1_000, layer: LAYER }
