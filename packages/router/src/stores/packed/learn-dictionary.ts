@@ -1,5 +1,5 @@
 import { isObject } from "../shape.ts"
-import { templateOf } from "./template.ts"
+import { prefixOf, templateOf } from "./template.ts"
 import type { Template } from "./template.ts"
 import type { Dictionary } from "./text.ts"
 import type { turns } from "./turns.ts"
@@ -28,33 +28,41 @@ export const learnDictionary = async (
     if (turn.isOver()) await turn.next()
   }
   const strings = mostFrequent(counts, Math.max(3, sample.length / 5_000))
-  const common = new Map(mostFrequent(counts, Math.max(3, sample.length / 500)).map((text, at) => [text, at]))
+  const often = new Map([...counts].filter(([, count]) => count >= Math.max(3, sample.length / 500)))
+  const prefixes = new Map<string, number>()
+  for (const [text, count] of counts) {
+    const prefix = often.has(text) ? undefined : prefixOf(text)
+    if (prefix !== undefined) add(prefixes, prefix, count)
+  }
+  // A prefix makes more templates, so it has to be the beginning of much.
+  const common = new Set([...often.keys(), ...mostFrequent(prefixes, Math.max(3, sample.length / 10))])
 
   const found = new Map<string, number>()
   for (const { json } of sample) {
     const record: unknown = JSON.parse(json)
-    for (const template of templatesOf(record, common)) add(found, template)
+    add(found, templateText(record, common))
+    add(found, templateText(record, none))
     if (turn.isOver()) await turn.next()
   }
-  const kept = [ANY, ...mostFrequent(found, 3).filter((template) => template !== ANY)]
+  // A template has some hundred bytes itself.
+  const kept = [ANY, ...mostFrequent(found, 8).filter((template) => template !== ANY)]
   const numbers = new Map(kept.map((template, at) => [template, at]))
   return {
     strings,
     at: new Map(strings.map((text, at) => [text, at])),
     templates: kept.map((template) => JSON.parse(template) as Template),
-    closest: (record) => templatesOf(record, common).map((each) => numbers.get(each)).find((at) => at !== undefined) ?? 0,
+    closest: (record) => numbers.get(templateText(record, common)) ?? numbers.get(templateText(record, none)) ?? 0,
   }
 }
 
 /** The template of whatever fits no other. */
 const ANY = JSON.stringify("any" satisfies Template)
 
-/** With the strings that many have, and without. */
-const templatesOf = (record: unknown, common: ReadonlyMap<string, number>): readonly string[] => [
-  JSON.stringify(templateOf(record, common)),
-  JSON.stringify(templateOf(record, none)),
-]
-const none: ReadonlyMap<string, number> = new Map()
+const templateText = (record: unknown, common: ReadonlySet<string>): string =>
+  JSON.stringify(templateOf(record, common))
+
+/** For records whose common strings come in rare combinations. */
+const none: ReadonlySet<string> = new Set()
 
 const countStrings = (value: unknown, counts: Map<string, number>): void => {
   if (typeof value === "string") add(counts, value)
@@ -67,8 +75,8 @@ const countStrings = (value: unknown, counts: Map<string, number>): void => {
   }
 }
 
-const add = (counts: Map<string, number>, text: string): void => {
-  counts.set(text, (counts.get(text) ?? 0) + 1)
+const add = (counts: Map<string, number>, text: string, by = 1): void => {
+  counts.set(text, (counts.get(text) ?? 0) + by)
 }
 
 /** The most frequent first, so that they have the smallest numbers; equally frequent ones in the order of their characters. */

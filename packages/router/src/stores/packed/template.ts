@@ -7,9 +7,17 @@ import type { Dictionary } from "./text.ts"
 
 /**
  * What many records have in common. A template is JSON: an object with its names, a value that all of them have, or what
- * follows in each record's bytes: a string, an integer from 0 up, the version (which stands before them), or any value.
+ * follows in each record's bytes: a string, the rest of one after a prefix, an integer from 0 up, the version (which stands
+ * before them), or any value.
  */
-export type Template = "string" | "integer" | "version" | "any" | { readonly is: Common } | TemplateObject
+export type Template =
+  | "string"
+  | "integer"
+  | "version"
+  | "any"
+  | { readonly is: Common }
+  | { readonly after: string }
+  | TemplateObject
 type Common = string | boolean | null
 interface TemplateObject {
   readonly names: readonly string[]
@@ -19,10 +27,18 @@ interface TemplateObject {
 /** Fields whose names are data, or of which there may be any number: in a template they would make thousands of it. */
 const VARYING = new Set(["services", "ports", "machines", "replicas", "rules"])
 
-/** The template of a record, in which the strings of `common` are part of it. */
-export const templateOf = (record: unknown, common: ReadonlyMap<string, number>): Template => {
+/** What ids begin with: `mach_`, `org-`. */
+export const prefixOf = (text: string): string | undefined => /^[A-Za-z]{1,15}[_-]/.exec(text)?.[0]
+
+/** The template of a record, in which the strings and prefixes of `common` are part of it. */
+export const templateOf = (record: unknown, common: ReadonlySet<string>): Template => {
+  const ofString = (text: string): Template => {
+    if (common.has(text)) return { is: text }
+    const prefix = prefixOf(text)
+    return prefix !== undefined && common.has(prefix) ? { after: prefix } : "string"
+  }
   const of = (value: unknown, isTop: boolean): Template => {
-    if (typeof value === "string") return common.has(value) ? { is: value } : "string"
+    if (typeof value === "string") return ofString(value)
     if (typeof value === "boolean" || value === null) return { is: value }
     if (isCount(value)) return "integer"
     if (!isObject(value)) return "any"
@@ -47,16 +63,22 @@ export const writeByTemplate = (
   key: string,
   dictionary: Dictionary,
 ): void => {
-  if (template === "string") writeString(out, value as string, key, dictionary)
+  if (template === "string") writeString(out, value as string, key, KEY_FROM, dictionary)
   else if (template === "integer") out.integer(value as number)
   else if (template === "any") writeAny(out, value, key, dictionary)
-  else if (typeof template === "object" && "names" in template) {
+  else if (typeof template === "object" && "after" in template) {
+    const { length } = template.after
+    writeString(out, (value as string).slice(length), key, KEY_FROM + length, dictionary)
+  } else if (typeof template === "object" && "names" in template) {
     const fields = value as Readonly<Record<string, unknown>>
     for (const [at, name] of template.names.entries()) {
       writeByTemplate(out, template.values[at]!, fields[name], key, dictionary)
     }
   }
 }
+
+/** What follows `p:`, `m:` or `d:` in a key may be in its record, too. */
+const KEY_FROM = 2
 
 /** How a value of any kind begins. */
 const [NULL, FALSE, TRUE, INTEGER, FLOAT, STRING, LIST, OBJECT] = [0, 1, 2, 3, 4, 5, 6, 7] as const
@@ -72,7 +94,7 @@ const writeAny = (out: ByteWriter, value: unknown, key: string, dictionary: Dict
     out.float(value)
   } else if (typeof value === "string") {
     out.byte(STRING)
-    writeString(out, value, key, dictionary)
+    writeString(out, value, key, KEY_FROM, dictionary)
   } else if (Array.isArray(value)) {
     out.byte(LIST)
     out.integer(value.length)
@@ -82,7 +104,7 @@ const writeAny = (out: ByteWriter, value: unknown, key: string, dictionary: Dict
     out.byte(OBJECT)
     out.integer(entries.length)
     for (const [name, inner] of entries) {
-      writeString(out, name, key, dictionary)
+      writeString(out, name, key, KEY_FROM, dictionary)
       writeAny(out, inner, key, dictionary)
     }
   }
@@ -103,8 +125,8 @@ export const readRecord = (
   let values = 0
   let length = 0
 
-  const string = (): string => {
-    const text = readString(input, key, listed)
+  const string = (keyFrom = KEY_FROM): string => {
+    const text = readString(input, key, keyFrom, listed)
     length += text.length
     if (length > RECORD_LIMITS.characters) throw new Unreadable("too many characters")
     return text
@@ -147,6 +169,7 @@ export const readRecord = (
     if (template === "version") return version
     if (template === "any") return any(depth)
     if ("is" in template) return template.is
+    if ("after" in template) return template.after + string(KEY_FROM + template.after.length)
     const fields: Record<string, unknown> = {}
     const { names, values: inner } = template
     for (let at = 0; at < names.length; at++) set(fields, names[at]!, by(inner[at]!, depth + 1))
@@ -166,6 +189,7 @@ export const isTemplate = (value: unknown, depth = 0): value is Template => {
   if (typeof value === "string") return ["string", "integer", "version", "any"].includes(value)
   if (!isObject(value) || depth > RECORD_LIMITS.depth) return false
   if ("is" in value) return typeof value["is"] === "string" || typeof value["is"] === "boolean" || value["is"] === null
+  if ("after" in value) return typeof value["after"] === "string"
   const { names, values } = value
   return (
     Array.isArray(names) &&

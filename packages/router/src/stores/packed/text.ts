@@ -3,8 +3,8 @@ import { Unreadable } from "./bytes.ts"
 import type { ByteReader, ByteWriter } from "./bytes.ts"
 
 /**
- * How a string is written: its head is `length * 8 + form`. Each string has exactly one encoding, so that two are equal when
- * their bytes are. Names and ids, nearly all there is, take four or six bits a character.
+ * How a string is written: its head is `length * 8 + form`. A key has exactly one encoding, so that two are equal when their
+ * bytes are. Names and ids, nearly all there is, take four or six bits a character.
  */
 const HEX = 0
 const LOWER = 1
@@ -14,8 +14,13 @@ const UTF8 = 3
 const JSON_FORM = 4
 /** No text follows: the head's number is the string's place in the dictionary. */
 const LISTED = 5
-/** No text follows: the key of the route without its `m:`. */
+/** No text follows: the end of the route's key, after so many characters as the reader knows. */
 const OF_KEY = 6
+/** 16 bytes. */
+const UUID = 7
+
+const isUuid = (text: string): boolean =>
+  text.length === 36 && /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/.test(text)
 
 const alphabets = [
   "0123456789abcdef",
@@ -74,12 +79,21 @@ export const writeText = (out: ByteWriter, text: string): void => {
   if (bits > 0) out.byte(pending)
 }
 
-/** Writes a string of a record in as few bytes as it takes. */
-export const writeString = (out: ByteWriter, text: string, key: string, dictionary: Dictionary): void => {
+/** Writes a string of a record in as few bytes as it takes: as the end of its key, if that is it from `keyFrom` on. */
+export const writeString = (
+  out: ByteWriter,
+  text: string,
+  key: string,
+  keyFrom: number,
+  dictionary: Dictionary,
+): void => {
   const listed = dictionary.at.get(text)
   if (listed !== undefined) return out.integer(listed * 8 + LISTED)
-  if (key.length === text.length + 2 && key.endsWith(text)) return out.byte(OF_KEY)
-  writeText(out, text)
+  if (key.length === text.length + keyFrom && key.endsWith(text)) return out.byte(OF_KEY)
+  if (!isUuid(text)) return writeText(out, text)
+  out.byte(UUID)
+  const digits = text.replaceAll("-", "")
+  for (let at = 0; at < 32; at += 2) out.byte(Number.parseInt(digits.slice(at, at + 2), 16))
 }
 
 /**
@@ -87,7 +101,12 @@ export const writeString = (out: ByteWriter, text: string, key: string, dictiona
  *
  * @throws {Unreadable} for bytes that no string is written as
  */
-export const readString = (input: ByteReader, key: string, listed: readonly string[]): string => {
+export const readString = (
+  input: ByteReader,
+  key: string,
+  keyFrom: number,
+  listed: readonly string[],
+): string => {
   const head = input.integer()
   const form = head % 8
   const length = (head - form) / 8
@@ -96,7 +115,8 @@ export const readString = (input: ByteReader, key: string, listed: readonly stri
     if (text === undefined) throw new Unreadable("a string that is not in the dictionary")
     return text
   }
-  if (form === OF_KEY) return key.slice(2)
+  if (form === OF_KEY) return key.slice(keyFrom)
+  if (form === UUID) return readUuid(input.take(16))
   // JSON may take six bytes a character.
   if (length > RECORD_LIMITS.characters * 6 + 2) throw new Unreadable("a string that is too long")
   if (form <= MIXED) return readDigits(input, form, length)
@@ -112,7 +132,7 @@ export const readString = (input: ByteReader, key: string, listed: readonly stri
 }
 
 /** Reads what {@link writeText} wrote. */
-export const readText = (input: ByteReader): string => readString(input, "", [])
+export const readText = (input: ByteReader): string => readString(input, "", 0, [])
 
 /** Goes past what {@link writeText} wrote. */
 export const skipText = (input: ByteReader): void => {
@@ -120,6 +140,14 @@ export const skipText = (input: ByteReader): void => {
   const form = head % 8
   const length = (head - form) / 8
   input.at += form === HEX ? Math.ceil(length / 2) : form <= MIXED ? Math.ceil((length * 6) / 8) : length
+}
+
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+
+const readUuid = (bytes: Uint8Array): string => {
+  let text = ""
+  for (let at = 0; at < 16; at++) text += at === 4 || at === 6 || at === 8 || at === 10 ? `-${hexPairs[bytes[at]!]}` : hexPairs[bytes[at]!]
+  return text
 }
 
 const readDigits = (input: ByteReader, form: number, length: number): string => {
