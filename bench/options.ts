@@ -1,4 +1,5 @@
 // The options of `pnpm bench`.
+import { spawnSync } from "node:child_process"
 import { parseArgs } from "node:util"
 import { peers } from "./peers.ts"
 import { otherScenarios, scenarios } from "./scenarios.ts"
@@ -15,6 +16,8 @@ const help = `pnpm bench [options]
   --idle-websockets n   10000, of which as many are opened as the limit of open files allows
   --json file           every sample
 
+pnpm bench routes [count …]: the packed route table; 10000 100000 1000000
+
 Quick: pnpm bench --only nginx,ours,bare. All peers and scenarios take about five minutes.`
 
 /** Ends the run with a message. */
@@ -25,7 +28,8 @@ export const give = (message: string): never => {
 
 /** The options of this run, valid. Ends the process after `--help`, and with a message if one is invalid. */
 export const readOptions = () => {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       only: { type: "string" },
       scenarios: { type: "string" },
@@ -41,6 +45,15 @@ export const readOptions = () => {
     console.log(help)
     process.exit(0)
   }
+  const [subject, ...counts] = positionals
+  if (subject === "routes") {
+    const script = new URL("../packages/router/bench/routes.ts", import.meta.url).pathname
+    const { status } = spawnSync(process.execPath, ["--conditions=@project-ingress/source", script, ...counts], {
+      stdio: "inherit",
+    })
+    process.exit(status ?? 1)
+  }
+  if (subject !== undefined) give(`${subject} is nothing to measure: see --help`)
   const only = listed(
     "only",
     values.only,

@@ -106,6 +106,18 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./database.ts", "../registry/operations.ts", "../record.ts", own("hostname"), own("forward/internal")],
     refuses: ["../../program/handle.ts", "../../router.ts", "pg", "node:fs", effect],
   },
+  "packages/router/src/stores/packed/pack-routes.ts": {
+    allows: ["./head.ts", "../record.ts", "../decode-record.ts", own("hostname"), own("forward/internal")],
+    refuses: ["../../program/handle.ts", "../../router.ts", "node:fs", "node:crypto", effect],
+  },
+  "packages/router/src/routes-command.ts": {
+    allows: ["./stores/packed.ts", "./commands/diff-images.ts", "node:fs", "node:util"],
+    refuses: [effect, "effect", own("machine-proxy"), "undici"],
+  },
+  "packages/router/src/commands/diff-images.ts": {
+    allows: ["../stores/packed.ts"],
+    refuses: ["node:fs", "effect", own("machine-proxy")],
+  },
   "packages/router/src/stores/routes.ts": {
     allows: ["./route-store.ts", "../errors.ts", effect],
     refuses: ["effect", "../program/handle.ts", "node:fs"],

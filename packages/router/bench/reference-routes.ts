@@ -14,8 +14,7 @@ export function* referenceRoutes(count: number): Generator<readonly [key: RouteK
   const machine = (): Machine => {
     const id = `mach_${text(BASE32, 12)}`
     const of = random()
-    if (of < 0.6)
-      return { id, type: "fly", externalId: text(HEX, 14), metadata: { app: `sandboxes-${pick(REGIONS)}` } }
+    if (of < 0.6) return { id, type: "fly", externalId: text(HEX, 14), metadata: { app: `sandboxes-${pick(REGIONS)}` } }
     if (of < 0.85) return { id, type: "docker", externalId: text(HEX, 12), metadata: {} }
     const uuid = [8, 4, 4, 4, 12].map((length) => text(HEX, length)).join("-")
     return { id, type: "daytona", externalId: uuid, metadata: {} }
@@ -39,7 +38,9 @@ export function* referenceRoutes(count: number): Generator<readonly [key: RouteK
         kind: "machine",
         machine: attached,
         ...(random() < 0.01 ? { replicas: [machine(), machine()] } : {}),
-        ...(random() < 0.1 ? { services: { web: 3000, api: 8000 + below(100), [pick(SERVICES)]: 1024 + below(60_000) } } : {}),
+        ...(random() < 0.1
+          ? { services: { web: 3000, api: 8000 + below(100), [pick(SERVICES)]: 1024 + below(60_000) } }
+          : {}),
         ...(random() < 0.02
           ? { rules: [{ match: { path: { prefix: "/api" } }, targets: [{ machine: machine(), port: 8080 }] }] }
           : {}),
@@ -55,7 +56,22 @@ const HEX = "0123456789abcdef"
 const BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 const REGIONS = ["ams", "fra", "iad", "sjc", "syd"]
 const SERVICES = ["opencode", "terminal", "storybook", "docs", "admin", "studio"]
-const WORDS = ["misha", "anna", "blue", "river", "shop", "api", "landing", "portfolio", "chat", "notes", "stripe", "demo", "garden", "north"]
+const WORDS = [
+  "misha",
+  "anna",
+  "blue",
+  "river",
+  "shop",
+  "api",
+  "landing",
+  "portfolio",
+  "chat",
+  "notes",
+  "stripe",
+  "demo",
+  "garden",
+  "north",
+]
 
 /** An owner's id, the same each time. */
 const owner = (number: number): string => {

@@ -28,7 +28,7 @@ export const inspectImage = async (image: PackedImage, { keys, json, print }: In
   const invalid: { readonly key: string; readonly problem: string }[] = []
   let invalidCount = 0
   for (const [key, record] of image.entries()) {
-    count(kinds, String(record.kind))
+    count(kinds, record.kind)
     count(names, keyNames[key[0] ?? ""] ?? "other keys")
     const { problem } = decodeRecord(record)
     if (problem === undefined) continue

@@ -14,7 +14,13 @@ export const arbitraryKey: fc.Arbitrary<RouteKey> = fc.oneof(
 
 // As JSON has it: no -0, no `undefined`.
 const json = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown)
-const text = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.uuid(), fc.stringMatching(/^[\da-f]{1,20}$/), label)
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: "binary" }),
+  fc.uuid(),
+  fc.stringMatching(/^[\da-f]{1,20}$/),
+  label,
+)
 const port = fc.integer({ min: 1, max: 65_535 })
 const name = text.filter((each) => each !== "__proto__")
 

@@ -89,7 +89,10 @@ describe("project-ingress-routes", () => {
 
   it("ends with 2, and names what is wrong, for what is no image, no file or no command", async () => {
     expect(await run("inspect", broken)).toMatchObject({ code: 2, err: expect.stringContaining("magic must be") })
-    expect(await run("inspect", join(folder, "nowhere"))).toMatchObject({ code: 2, err: expect.stringContaining("ENOENT") })
+    expect(await run("inspect", join(folder, "nowhere"))).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("ENOENT"),
+    })
     expect(await run("inspct", before)).toMatchObject({ code: 2, err: expect.stringContaining("see --help") })
     expect(await run("diff", before)).toMatchObject({ code: 2 })
     expect(await run("diff", before, after, "--jsn")).toMatchObject({ code: 2, err: expect.stringContaining("--jsn") })

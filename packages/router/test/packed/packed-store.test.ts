@@ -39,15 +39,33 @@ describe("a packed store", () => {
   })
 
   it("finds the first of several keys, as get in turn does", async () => {
-    const store = packedStore(await open([["p:b", removed(1)], ["p:c", removed(2)]]))
+    const store = packedStore(
+      await open([
+        ["p:b", removed(1)],
+        ["p:c", removed(2)],
+      ]),
+    )
     expect(store.getFirst(["p:a", "p:b", "p:c"])).toMatchObject({ status: "hit", key: "p:b" })
     expect(store.getFirst(["p:a", "p:d"]).status).toBe("miss")
   })
 
   it("changes over to a new image at once, for every key", async () => {
-    const store = packedStore(await open([["p:a", removed(1)], ["p:b", removed(1)]]))
+    const store = packedStore(
+      await open([
+        ["p:a", removed(1)],
+        ["p:b", removed(1)],
+      ]),
+    )
     expect(store.get("p:a").status).toBe("hit")
-    store.swap(await open([["p:a", removed(2)], ["p:c", removed(2)]], 2_000))
+    store.swap(
+      await open(
+        [
+          ["p:a", removed(2)],
+          ["p:c", removed(2)],
+        ],
+        2_000,
+      ),
+    )
     expect(store.get("p:a")).toMatchObject({ status: "hit", record: { version: 2 } })
     expect(store.get("p:b").status).toBe("miss")
     expect(store.get("p:c").status).toBe("hit")

@@ -1,9 +1,10 @@
 import fc from "fast-check"
 import { defineGrammar } from "@project-ingress/hostname"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { referenceRoutes } from "../../bench/reference-routes.ts"
 import { decodeRecord } from "../../src/stores/decode-record.ts"
 import { memoryRegistry, memoryStore } from "../../src/stores/memory.ts"
+import { PackedImage } from "../../src/stores/packed/packed-image.ts"
 import { openPacked, packedStore, packRoutes } from "../../src/stores/packed.ts"
 import type { RouteKey, RouteRecord } from "../../src/stores/record.ts"
 import type { Lookup } from "../../src/stores/route-store.ts"
@@ -32,10 +33,11 @@ describe("a packed table", () => {
         const given = [...keys].map((key): Route => [key, recordIn(memory, key)])
         const store = packedStore(await openPacked(await packRoutes(given)))
         for (const key of [...keys, ...others]) {
-          const expected = memory.get(key)
-          const found = store.get(key)
-          expect(found.status).toBe(expected.status)
-          if (found.status === "hit" && expected.status === "hit") expect(found.record).toEqual(expected.record)
+          const [found, expected] = [store.get(key), memory.get(key)]
+          expect({ status: found.status, record: found.status === "hit" && found.record }).toEqual({
+            status: expected.status,
+            record: expected.status === "hit" && expected.record,
+          })
         }
       }),
       { numRuns: 300 },
@@ -59,9 +61,9 @@ describe("a packed table", () => {
     ]
     const image = await openPacked(await packRoutes(routes))
     expect(image.routes).toBe(2)
-    expect([...image.entries()].map(([key, { owner }]) => [key, owner]).toSorted()).toEqual([
-      ["p:anna", "org_2"],
-      ["p:misha", "org_2"],
+    expect([...image.entries()].map(([key, { owner }]) => `${key} ${owner}`).toSorted()).toEqual([
+      "p:anna org_2",
+      "p:misha org_2",
     ])
   })
 
@@ -69,7 +71,14 @@ describe("a packed table", () => {
     const routes = [...referenceRoutes(5_000)]
     const store = packedStore(await openPacked(await packRoutes(routes)))
     for (const [key] of routes) {
-      for (const near of [`${key}x`, key.slice(0, -1), key.toUpperCase(), `${key}\0`, `x${key}`, `${key.slice(0, -1)}é`]) {
+      for (const near of [
+        `${key}x`,
+        key.slice(0, -1),
+        key.toUpperCase(),
+        `${key}\0`,
+        `x${key}`,
+        `${key.slice(0, -1)}é`,
+      ]) {
         expect(store.get(near as RouteKey).status).toBe("miss")
       }
     }
@@ -105,7 +114,12 @@ describe("a packed table", () => {
       await packRoutes(routes, { onInvalid: (key, { field }) => reported.push(`${key} ${field}`) }),
     )
     const store = packedStore(image)
-    expect(reported.toSorted()).toEqual(["p:cyclic self.self.self.self.self.self.self.self.self.self.self.self.self.self.self.self", "p:half epoch", "p:misspelt visibilty", "p:null "])
+    expect(reported.toSorted()).toEqual([
+      "p:cyclic self.self.self.self.self.self.self.self.self.self.self.self.self.self.self.self",
+      "p:half epoch",
+      "p:misspelt visibilty",
+      "p:null ",
+    ])
     expect(decodeRecord(recordIn(store, "p:one")).problem).toBeUndefined()
     for (const key of ["p:misspelt", "p:cyclic", "p:null", "p:half"] as const) {
       expect(decodeRecord(recordIn(store, key)).problem).toBeDefined()
@@ -116,7 +130,9 @@ describe("a packed table", () => {
     const reported: string[] = []
     const odd = ["p:Misha", "p:".padEnd(60_000, "a"), "x:1", "", 7]
     const routes = [...odd.map((key) => [key, removed(1)]), ["p:misha", removed(1)]] as unknown as Route[]
-    const bytes = await packRoutes(routes, { onInvalid: (key, { field }) => reported.push(`${key.slice(0, 8)} ${field}`) })
+    const bytes = await packRoutes(routes, {
+      onInvalid: (key, { field }) => reported.push(`${key.slice(0, 8)} ${field}`),
+    })
     expect((await openPacked(bytes)).routes).toBe(1)
     expect(reported).toEqual(["p:Misha key", "p:aaaaaa key", "x:1 key", " key", "7 key"])
   })
@@ -127,32 +143,73 @@ describe("a packed table", () => {
     await registry.create({ name: "misha", owner: "org_1", machine: "mach_1" })
     const { routes, cursor } = await registry.snapshot()
     const image = await openPacked(await packRoutes(routes, { cursor, builtAt: 1_000 }))
-    expect({ routes: image.routes, cursor: image.cursor, builtAt: image.builtAt }).toEqual({ routes: 2, cursor, builtAt: 1_000 })
+    expect({ routes: image.routes, cursor: image.cursor, builtAt: image.builtAt }).toEqual({
+      routes: 2,
+      cursor,
+      builtAt: 1_000,
+    })
     await registry.create({ name: "anna", owner: "org_1" })
     const page = await registry.changes(image.cursor!)
     expect(page.status === "changes" && page.changes.map(({ key }) => key)).toEqual(["p:anna"])
   })
 
-  it("lets others run while it is built, opened and compared", async () => {
+  it("lets others run while it is built, opened and compared: after at most 4096 steps, and after each slice of a MiB", async () => {
     let turns = 0
     let runs = true
     const look = (): void => {
       turns += 1
       if (runs) setImmediate(look)
     }
-    const routes = [...referenceRoutes(20_000)]
     setImmediate(look)
-    const bytes = await packRoutes(routes)
-    const whileBuilt = turns
-    const image = await openPacked(bytes)
-    const whileOpened = turns - whileBuilt
-    await openPacked(bytes, { previous: image })
-    const whileCompared = turns - whileBuilt - whileOpened
-    runs = false
-    // At least one for each 4096 steps, whatever the clock says, and one for each slice of a MiB.
-    expect(whileBuilt).toBeGreaterThanOrEqual(20)
-    expect(whileOpened).toBeGreaterThanOrEqual(2)
-    expect(whileCompared).toBeGreaterThanOrEqual(whileOpened + 4)
+    /** Counts steps, and the most of them that were taken in one turn. */
+    const counter = () => {
+      let [turn, steps, most, all] = [turns, 0, 0, 0]
+      return {
+        step: () => {
+          steps = turn === turns ? steps + 1 : 1
+          turn = turns
+          all += 1
+          most = Math.max(most, steps)
+        },
+        counts: () => ({ all, most }),
+      }
+    }
+    const read = counter()
+    function* routes(): Generator<Route> {
+      for (const route of referenceRoutes(20_000)) {
+        read.step()
+        yield route
+      }
+    }
+    const bytes = await packRoutes(routes())
+    expect(read.counts().all).toBe(20_000)
+    expect(read.counts().most).toBeLessThanOrEqual(4_096)
+
+    const hashed = counter()
+    const digest = crypto.subtle.digest.bind(crypto.subtle)
+    vi.spyOn(crypto.subtle, "digest").mockImplementation((name, slice) => {
+      hashed.step()
+      expect(slice.byteLength).toBeLessThanOrEqual(1 << 20)
+      return digest(name, slice)
+    })
+    const compared = counter()
+    // oxlint-disable-next-line typescript/unbound-method -- applied to each image below
+    const own = PackedImage.prototype.versionsOf
+    vi.spyOn(PackedImage.prototype, "versionsOf").mockImplementation(function (this: PackedImage, ...given) {
+      compared.step()
+      return own.apply(this, given)
+    })
+    try {
+      await openPacked(bytes, { previous: await openPacked(bytes) })
+    } finally {
+      vi.restoreAllMocks()
+      runs = false
+    }
+    // The head and the first slice may come in one turn.
+    expect(hashed.counts().all).toBe(6)
+    expect(hashed.counts().most).toBeLessThanOrEqual(2)
+    expect(compared.counts().all).toBeGreaterThan(20_000)
+    expect(compared.counts().most).toBeLessThanOrEqual(4_096)
   })
 
   it("refuses options that it does not have, and names them", async () => {
@@ -171,10 +228,7 @@ describe("a packed table", () => {
   })
 })
 
-const recordIn = (
-  store: { get(key: RouteKey): Lookup },
-  key: RouteKey,
-): RouteRecord => {
+const recordIn = (store: { get(key: RouteKey): Lookup }, key: RouteKey): RouteRecord => {
   const found = store.get(key)
   if (found.status !== "hit") throw new Error(`${key} is a ${found.status}`)
   return found.record

@@ -119,7 +119,7 @@ it("a damaged record fails its own hostname only: 1000 images whose checksums ar
     .filter((slot) => good[tags + slot] !== 0)
     .map((slot) => ({ key: previous.keyOf(slot)!, from: entries + view.getUint32(index + slot * 4, true) }))
     .toSorted((one, other) => one.from - other.from)
-  const records = new Map<RouteKey, RouteRecord>([...previous.entries()])
+  const records = new Map<RouteKey, RouteRecord>(previous.entries())
   let damaged = 0
   for (let n = 0; n < 1_000; n++) {
     const at = entries + ((n * 7_919) % (good.length - entries))
@@ -127,17 +127,14 @@ it("a damaged record fails its own hostname only: 1000 images whose checksums ar
     await seal(copy, head)
     const store = packedStore(await openPacked(copy))
     const own = owners.findLast(({ from }) => from <= at)!.key
-    for (const [key, record] of records) {
+    const others = [...records].filter(([key, record]) => {
       const found = store.get(key)
-      if (key === own) {
-        const isSame = found.status === "hit" && JSON.stringify(found.record) === JSON.stringify(record)
-        if (!isSame) damaged += 1
-        // Whatever it is now, the router's decoder takes or refuses it.
-        if (found.status === "hit") expect(() => decodeRecord(found.record)).not.toThrow()
-      } else if (found.status !== "hit" || found.record.version !== record.version) {
-        expect.fail(`${key} changed with ${own}`)
-      } else if (n % 50 === 0) expect(found.record).toEqual(record)
-    }
+      // Whatever it is now, the router's decoder takes or refuses it.
+      if (found.status === "hit") decodeRecord(found.record)
+      return found.status !== "hit" || JSON.stringify(found.record) !== JSON.stringify(record)
+    })
+    expect(others.map(([key]) => key).filter((key) => key !== own)).toEqual([])
+    damaged += others.length
   }
   expect(damaged).toBeGreaterThan(900)
 })

@@ -27,7 +27,7 @@ export interface Head {
   readonly entryBytes: number
 }
 
-/** Raised by every change of the bytes: another version is refused, and the image built anew. */
+/** Raised by every change of the bytes: another version is refused, and the image has to be built again. */
 const FORMAT = 1
 const MAGIC = "PIROUTES"
 const FIXED_BYTES = 80

@@ -68,8 +68,6 @@ export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {
     return record
   }
 
-  const ageMs = (current: PackedImage): number => Math.max(0, Date.now() - current.builtAt)
-
   const getFirst = (keys: readonly RouteKey[]): FirstLookup => {
     const current = image
     if (current === undefined) return notLoaded
@@ -100,6 +98,9 @@ export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {
     }),
   }
 }
+
+/** A clock that was set back makes nothing of the future. */
+const ageMs = ({ builtAt }: PackedImage): number => Math.max(0, Date.now() - builtAt)
 
 const miss: Lookup = { status: "miss", layer: LAYER }
 const notLoaded: Lookup = { status: "unknown", cause: "no image is loaded", retryAfterMs: 1_000, layer: LAYER }

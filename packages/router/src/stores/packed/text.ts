@@ -36,7 +36,7 @@ const digits = alphabets.map((alphabet) =>
 const formsOf = Uint8Array.from({ length: 128 }, (_, code) =>
   digits.reduce((forms, digit, form) => (digit[code] === -1 ? forms : forms | (1 << form)), 0),
 )
-const characters = alphabets.map((alphabet) => [...alphabet])
+const characters = alphabets.map((alphabet) => alphabet.split(""))
 
 const encoder = new TextEncoder()
 // `ignoreBOM`: one at the start of a string is a character of it.
@@ -101,12 +101,7 @@ export const writeString = (
  *
  * @throws {Unreadable} for bytes that no string is written as
  */
-export const readString = (
-  input: ByteReader,
-  key: string,
-  keyFrom: number,
-  listed: readonly string[],
-): string => {
+export const readString = (input: ByteReader, key: string, keyFrom: number, listed: readonly string[]): string => {
   const head = input.integer()
   const form = head % 8
   const length = (head - form) / 8
@@ -146,7 +141,8 @@ const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padS
 
 const readUuid = (bytes: Uint8Array): string => {
   let text = ""
-  for (let at = 0; at < 16; at++) text += at === 4 || at === 6 || at === 8 || at === 10 ? `-${hexPairs[bytes[at]!]}` : hexPairs[bytes[at]!]
+  for (let at = 0; at < 16; at++)
+    text += at === 4 || at === 6 || at === 8 || at === 10 ? `-${hexPairs[bytes[at]!]}` : hexPairs[bytes[at]!]
   return text
 }
 
