@@ -1,5 +1,6 @@
 export { packRoutes } from "./packed/pack-routes.ts"
 export type { PackRoutesOptions, RouteSource } from "./packed/pack-routes.ts"
+export type { RecordProblem } from "./decode-record.ts"
 export { openPacked } from "./packed/open-packed.ts"
 export type { OpenPackedOptions } from "./packed/open-packed.ts"
 export type { PackedImage } from "./packed/packed-image.ts"

@@ -29,13 +29,29 @@ describe("a packed store", () => {
 
   it("keeps no more unpacked records than it may, and gives the right one for every key", async () => {
     const routes = [...new Map(referenceRoutes(300))]
-    for (const unpacked of [0, 1, 7]) {
+    for (const unpacked of [0, 2, 8]) {
       const store = packedStore(await open(routes), { unpacked })
       for (const [key, record] of [...routes, ...routes.toReversed()]) {
         const found = store.get(key)
         expect(found.status === "hit" && found.record).toEqual(record)
       }
     }
+  })
+
+  it("keeps both records where two are looked up in turn, and only two have room", async () => {
+    const store = packedStore(
+      await open([
+        ["p:a", removed(1)],
+        ["p:b", removed(2)],
+      ]),
+      { unpacked: 2 },
+    )
+    const objects = new Set<unknown>()
+    for (const key of ["p:a", "p:b", "p:a", "p:b"] as const) {
+      const found = store.get(key)
+      objects.add(found.status === "hit" && found.record)
+    }
+    expect(objects.size).toBe(2)
   })
 
   it("finds the first of several keys, as get in turn does", async () => {

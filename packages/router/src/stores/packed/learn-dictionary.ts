@@ -37,20 +37,24 @@ export const learnDictionary = async (
   // A prefix makes more templates, so it has to be the beginning of much.
   const common = new Set([...often.keys(), ...mostFrequent(prefixes, Math.max(3, sample.length / 10))])
 
-  const found = new Map<string, number>()
+  const full = new Map<string, number>()
+  const bare = new Map<string, number>()
   for (const { json } of sample) {
     const record: unknown = JSON.parse(json)
-    add(found, templateText(record, common))
-    add(found, templateText(record, none))
+    add(full, templateText(record, common))
+    add(bare, templateText(record, none))
     if (turn.isOver()) await turn.next()
   }
-  // A template has some hundred bytes itself.
-  const kept = [ANY, ...mostFrequent(found, 8).filter((template) => template !== ANY)]
-  const numbers = new Map(kept.map((template, at) => [template, at]))
+  // A template is kept if it saves more bytes than it has: with its strings some for each record, without them the names.
+  const scale = records.length / sample.length
+  const worth = (found: ReadonlyMap<string, number>, saved: number) =>
+    new Map([...found].filter(([text, count]) => count > 1 && count * scale * saved > text.length))
+  const kept = new Set([ANY, ...mostFrequent(new Map([...worth(bare, 32), ...worth(full, 8)]), 2)])
+  const numbers = new Map([...kept].map((template, at) => [template, at]))
   return {
     strings,
     at: new Map(strings.map((text, at) => [text, at])),
-    templates: kept.map((template) => JSON.parse(template) as Template),
+    templates: [...kept].map((template) => JSON.parse(template) as Template),
     closest: (record) => numbers.get(templateText(record, common)) ?? numbers.get(templateText(record, none)) ?? 0,
   }
 }

@@ -7,8 +7,8 @@ import { PackedImage } from "./packed-image.ts"
 /** How a packed store is set up. */
 export interface PackedStoreOptions {
   /**
-   * How many records that were looked up are kept unpacked, as the objects that the router has decoded. 0 to 1 048 576.
-   * Default 16 384.
+   * How many records that were looked up are kept unpacked, as the objects that the router has decoded: in pairs,
+   * so an odd number counts as one less. 0 to 1 048 576. Default 16 384.
    */
   readonly unpacked?: number
 }
@@ -44,7 +44,7 @@ export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {
   checkOptions("packedStore", options, { unpacked: accept.integer(0, 1_048_576) })
   const { unpacked = 16_384 } = options
   let image: PackedImage | undefined
-  // By slot: a record that was looked up takes the place of another whose slot has the same rest.
+  // In pairs, by slot: a record that was looked up takes the place of the older of two whose slots have the same rest.
   let slots = new Uint32Array(0)
   let records: (RouteRecord | undefined)[] = []
 
@@ -53,16 +53,19 @@ export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {
     if (!(next instanceof PackedImage)) throw new TypeError("swap: image must be an image of openPacked")
     if (image !== undefined && given.force !== true) checkNewer(next, image)
     image = next
-    slots = new Uint32Array(Math.min(unpacked, next.slots))
+    slots = new Uint32Array(Math.floor(unpacked / 2) * 2)
     records = Array.from({ length: slots.length }, () => undefined)
   }
 
   const recordAt = (current: PackedImage, slot: number, key: RouteKey): RouteRecord => {
     if (slots.length === 0) return current.recordOf(slot, key)
-    const place = slot % slots.length
-    const known = records[place]
-    if (known !== undefined && slots[place] === slot) return known
-    const record = current.recordOf(slot, key)
+    const place = (slot % (slots.length / 2)) * 2
+    const first = records[place]
+    if (first !== undefined && slots[place] === slot) return first
+    const second = records[place + 1]
+    const record = second !== undefined && slots[place + 1] === slot ? second : current.recordOf(slot, key)
+    slots[place + 1] = slots[place]!
+    records[place + 1] = first
     slots[place] = slot
     records[place] = record
     return record
