@@ -31,11 +31,9 @@ export const serve = (name: string, config: Config): void => {
     },
   })
 
-  // A record without the pin, or a health check over http: the other side sees a closed connection and no reason.
-  tls?.server.on("tlsClientError", ({ code }: NodeJS.ErrnoException) => {
-    if (level !== "off" && code === "ERR_SSL_HTTP_REQUEST") log("warn", "tls", { cause: PLAIN_REQUEST })
+  const server = createListener(proxy, tls, (cause) => {
+    if (level !== "off") log("warn", "tls", { cause })
   })
-  const server = createListener(proxy, tls)
   server.listen(listenOptions(config.host, config.port))
   server.once("listening", () => {
     const { address: host, port } = server.address() as AddressInfo
@@ -75,8 +73,6 @@ export const serve = (name: string, config: Config): void => {
   process.on("SIGINT", stop)
   if (keys !== undefined) process.on("SIGHUP", () => reload(keys))
 }
-
-const PLAIN_REQUEST = "a plain request came, and only TLS is spoken here: the machine's record needs the pin"
 
 const keysOf = ({ keysFile, proxy: { keys } }: Config): ReloadableKeys | undefined =>
   keysFile === undefined || keys === "insecure" ? undefined : reloadableKeys(keysFile, keys)
