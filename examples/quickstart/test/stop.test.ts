@@ -81,8 +81,8 @@ describe("a start that takes long", () => {
       ask(port, `localhost:${port}`),
       ask(port, `4096__misha.localhost:${port}`, { headers: { accept: "text/html" } }),
     ])
-    expect([home.status, home.headers.refresh]).toEqual([503, "1"])
-    expect([project.status, project.headers.refresh]).toEqual([503, "1"])
+    expect([home.status, home.headers["refresh"]]).toEqual([503, "1"])
+    expect([project.status, project.headers["refresh"]]).toEqual([503, "1"])
     expect(project.headers["x-iterate-proxy-error"]).toBe("MACHINE_DETACHED")
     engine.close()
     engine.closeAllConnections()
