@@ -102,7 +102,7 @@ export class PortClosed extends MachineFailure {
   /** The port that was requested inside the machine. */
   readonly port: number
   constructor(ref: MachineRef & { readonly port: number }) {
-    super(ref, `is running, but nothing accepts connections at its address (port ${ref.port} was requested)`)
+    super(ref, `has no machine proxy that accepts connections at its address (port ${ref.port} was requested)`)
     this.port = ref.port
   }
 }
