@@ -18,8 +18,9 @@ import { startSoakChain } from "./soak/chain.ts"
 import type { SoakChain } from "./soak/chain.ts"
 import { holdWebSockets } from "./soak/idle-websockets.ts"
 import { tenantsOf } from "./soak/tenant.ts"
+import type { Tenant } from "./soak/tenant.ts"
 import { outcomes, runTraffic } from "./soak/traffic.ts"
-import type { Outcome } from "./soak/traffic.ts"
+import type { Finding, Outcome } from "./soak/traffic.ts"
 
 const help = `pnpm soak [options]
 
@@ -29,6 +30,9 @@ const help = `pnpm soak [options]
   --idle-websockets n    opens so many WebSockets instead, and measures memory`
 
 const PROGRESS_MS = 5_000
+
+/** How many responses that were not the request's own are shown. */
+const SHOWN = 20
 
 /** At most, in KiB of resident memory for each idle WebSocket. */
 const IDLE_LIMITS: Readonly<Record<string, number>> = { router: 12, machines: 9 }
@@ -65,13 +69,19 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
     )
   }
   const progress = setInterval(line, PROGRESS_MS)
-  await runTraffic(chain, tenants, { count: requests, rate }, (outcome, { role }) => {
+  let shown = 0
+  const show = ({ sent: { tenant, kind, token }, outcome, text }: Finding) => {
+    if (++shown > SHOWN) return
+    console.log(`${outcome}: ${kind} of ${tenant.role} ${token}: ${JSON.stringify(text.slice(0, 500))}`)
+  }
+  const onOutcome = (outcome: Outcome, { role }: Tenant) => {
     done++
     totals[outcome]++
     if (role !== "honest") return
     honest.sent++
     if (outcome !== "responded" && outcome !== "cancelled") honest.failed++
-  })
+  }
+  await runTraffic(chain, tenants, { count: requests, rate }, onOutcome, show)
   clearInterval(progress)
   line()
   const ended = chain.processes.filter((process) => !process.alive()).map(({ name }) => name)
@@ -82,6 +92,7 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
   memory(chain)
   return [
     ...(totals.crossed > 0 ? [`${totals.crossed} responses crossed`] : []),
+    ...(totals.desynced > 0 ? [`${totals.desynced} responses of hostile tenants came to another request`] : []),
     ...(strayed > 0 ? [`${strayed} requests came to another tenant's app`] : []),
     ...(repeated > 0 ? [`${repeated} posts came twice`] : []),
     ...(seen > requests * 2 ? ["the apps saw more requests than retries explain"] : []),
