@@ -19,7 +19,7 @@ import type { SoakChain } from "./soak/chain.ts"
 import { holdWebSockets } from "./soak/idle-websockets.ts"
 import { tenantsOf } from "./soak/tenant.ts"
 import type { Tenant } from "./soak/tenant.ts"
-import { outcomes, runTraffic } from "./soak/traffic.ts"
+import { outcomes, runTraffic, unexplained } from "./soak/traffic.ts"
 import type { Finding, Outcome } from "./soak/traffic.ts"
 
 const help = `pnpm soak [options]
@@ -31,8 +31,8 @@ const help = `pnpm soak [options]
 
 const PROGRESS_MS = 5_000
 
-/** How many responses that were not the request's own are shown. */
-const SHOWN = 20
+/** How much of a response that was not the request's own is shown. */
+const SHOWN_BYTES = 500
 
 /** At most, in KiB of resident memory for each idle WebSocket. */
 const IDLE_LIMITS: Readonly<Record<string, number>> = { router: 12, machines: 9 }
@@ -69,10 +69,10 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
     )
   }
   const progress = setInterval(line, PROGRESS_MS)
-  let shown = 0
-  const show = ({ sent: { tenant, kind, token }, outcome, text }: Finding) => {
-    if (++shown > SHOWN) return
-    console.log(`${outcome}: ${kind} of ${tenant.role} ${token}: ${JSON.stringify(text.slice(0, 500))}`)
+  const desynced: Finding[] = []
+  const onFinding = (finding: Finding) => {
+    if (finding.outcome === "desynced") desynced.push(finding)
+    else show(finding)
   }
   const onOutcome = (outcome: Outcome, { role }: Tenant) => {
     done++
@@ -81,18 +81,24 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
     honest.sent++
     if (outcome !== "responded" && outcome !== "cancelled") honest.failed++
   }
-  await runTraffic(chain, tenants, { count: requests, rate }, onOutcome, show)
+  await runTraffic(chain, tenants, { count: requests, rate }, onOutcome, onFinding)
   clearInterval(progress)
   line()
   const ended = chain.processes.filter((process) => !process.alive()).map(({ name }) => name)
   const { seen, strayed, repeated } = await chain.appsReport()
   const success = (1 - honest.failed / honest.sent) * 100
   console.log(`honest tenants: ${honest.sent} requests, ${success.toFixed(3)} % had their response`)
+  const surplus = unexplained(desynced)
+  surplus.forEach(show)
+  console.log(`hostile tenants: ${desynced.length} responses came to another request of the same tenant`)
+  console.log(
+    `  ${desynced.length - surplus.length} because one was sent late, as its root may always do; ${surplus.length} otherwise`,
+  )
   console.log(`apps: ${seen} requests seen, ${strayed} strayed to another tenant, ${repeated} posts came twice`)
   memory(chain)
   return [
     ...(totals.crossed > 0 ? [`${totals.crossed} responses crossed`] : []),
-    ...(totals.desynced > 0 ? [`${totals.desynced} responses of hostile tenants came to another request`] : []),
+    ...(surplus.length > 0 ? [`${surplus.length} responses of hostile tenants came to another request`] : []),
     ...(strayed > 0 ? [`${strayed} requests came to another tenant's app`] : []),
     ...(repeated > 0 ? [`${repeated} posts came twice`] : []),
     ...(seen > requests * 2 ? ["the apps saw more requests than retries explain"] : []),
@@ -100,6 +106,10 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
     ...ended.map((name) => `the process ${name} ended`),
   ]
 }
+
+/** A response that was not the request's own, with what it said. */
+const show = ({ sent: { tenant, kind, token }, outcome, text }: Finding): void =>
+  console.log(`${outcome}: ${kind} of ${tenant.role} ${token}: ${JSON.stringify(text.slice(0, SHOWN_BYTES))}`)
 
 const memory = ({ processes }: SoakChain): void => {
   for (const { name, resident, started } of processes) {

@@ -27,8 +27,6 @@ export type Outcome =
   | "crossed"
   /** To a hostile tenant's request: what it said to another one of its own, or to none. */
   | "desynced"
-  /** The same by its `late` response, which no proxy can tell from one that was asked for: see `connection-reuse.ts` of the engine. */
-  | "late"
 
 export const outcomes: readonly Outcome[] = [
   "responded",
@@ -38,11 +36,10 @@ export const outcomes: readonly Outcome[] = [
   "broken",
   "crossed",
   "desynced",
-  "late",
 ]
 
 /** Those that are told with their bytes. */
-const findings: ReadonlySet<Outcome> = new Set<Outcome>(["broken", "crossed", "desynced", "late"])
+const findings: ReadonlySet<Outcome> = new Set<Outcome>(["broken", "crossed", "desynced"])
 
 /** One request that was sent. */
 export interface Sent {
@@ -83,16 +80,28 @@ export const judge = ({ tenant, token }: Sent, { code, text, whole }: Said): Out
   const others = tokens.filter((found) => found !== token)
   const own = others.length === 0 && !text.includes(SMUGGLED) && (tokens.length > 0 || code !== undefined)
   if (tenant.role !== "honest") {
-    if (own) return code === undefined ? "hostile" : "typed error"
-    return others.length > 0 && others.every(isLate) ? "late" : "desynced"
+    if (!own) return "desynced"
+    return code === undefined ? "hostile" : "typed error"
   }
   if (!own) return whole ? "crossed" : "broken"
   if (code !== undefined) return "typed error"
   return whole && text.includes(`${tenant.name} ${token}`) ? "responded" : "broken"
 }
 
-/** Whether the hostile response to this request was a late one. */
-const isLate = (token: string): boolean => hostileResponses[sequenceOf(token) % hostileResponses.length]!.late === true
+/**
+ * Those of the desynced that a `late` response does not explain. It came when its connection had the next request already, which no
+ * proxy can tell: {@link https://www.rfc-editor.org/rfc/rfc9112#section-9.2 RFC 9112 §9.2}. That request's own response, then, may be
+ * given to the one after it, and so on.
+ */
+export const unexplained = (found: readonly Finding[]): readonly Finding[] => {
+  const displaced = new Set(found.map(({ sent }) => sent.token))
+  const isExplained = (token: string): boolean =>
+    displaced.has(token) || hostileResponses[sequenceOf(token) % hostileResponses.length]!.late === true
+  return found.filter(({ sent, text }) => {
+    const others = tokensIn(text).filter((token) => token !== sent.token)
+    return others.length === 0 || !others.every(isExplained)
+  })
+}
 
 /** Sends requests of all kinds; `dispose` closes the connections. */
 export class Traffic {
@@ -180,6 +189,7 @@ export class Traffic {
       request.once("response", (response) => {
         let text = headText(response)
         const done = (): void => {
+          response.off("close", done)
           const outcome = this.#judge(sent, { status: response.statusCode!, code: codeOf(response), text, whole: true })
           resolve(outcome === "responded" ? "cancelled" : outcome)
           response.destroy()
