@@ -10,8 +10,20 @@
  * program in place of its machine proxy (`test/abuse/hostile-root.ts`). Kinds of requests: GET, HEAD, posts with a length and
  * in chunks, streams, WebSockets, uploads and event streams that the client leaves. All tenants share the client's connections.
  *
+ * Each response says whose it is, those of hostile programs too. One that came to another request has crossed; from a hostile machine
+ * to another request of the same machine it counts apart, and is allowed only if a late response explains it (`traffic.ts`).
+ *
+ * The bounds are the defaults, but for the number of connections. Those of each client are off, as behind any proxy on a private
+ * address without `trustedProxies`; those of projects and machines are on. A request has a minute for its response: load makes it
+ * slow, and is to make none fail.
+ *
  * Exit code 1: something crossed, strayed to another tenant's app or was sent twice; a process ended; or fewer than 99.9 % of the
  * honest tenants' requests had their response. Linux only: memory comes from /proc.
+ *
+ * Idle WebSockets: resident memory (`VmRSS`) of the router's and the machine proxies' processes, each all tenants' in one, after two
+ * full collections and 3 s of rest, before and after the WebSockets are open, divided by their number. 200 are opened and closed
+ * before the first reading. The kernel's socket buffers are not in it. The processes run with `--max-semi-space-size=1`, so that
+ * what V8 sets aside for young objects is not counted as theirs.
  */
 import { parseArgs } from "node:util"
 import { startSoakChain } from "./soak/chain.ts"

@@ -38,7 +38,7 @@ export const outcomes: readonly Outcome[] = [
   "desynced",
 ]
 
-/** Those that are told with their bytes. */
+/** Those that are reported with their bytes. */
 const findings: ReadonlySet<Outcome> = new Set<Outcome>(["broken", "crossed", "desynced"])
 
 /** One request that was sent. */

@@ -81,7 +81,7 @@ describe("a hostile edge between router and machine", () => {
     expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1)
   })
 
-  it("is told to keep no response, and one that it keeps all the same is shown at no other name", async () => {
+  it("that keeps a response, though each forbids that, shows it at no other name", async () => {
     await post("passes", first)
     expect(edge.kept()?.fields.join("\n")).toMatch(/cache-control\n(?:private, )?no-store/i)
     const { text } = await post("caches", second)
