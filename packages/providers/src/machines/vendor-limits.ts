@@ -1,5 +1,5 @@
 import { makeBudget, monotonicNow } from "@project-ingress/forward/internal"
-import { machineKey } from "./destination.ts"
+import { portlessKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { machineRef, ProviderAuth, ProviderRateLimited } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
@@ -74,7 +74,7 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
       } else if (error._tag === "ProviderRateLimited") {
         const limited = circuit.limited.get(to.share) ?? { machines: new Set(), open: undefined }
         circuit.limited.set(to.share, limited)
-        if (limited.machines.size < MIN_REFUSED) limited.machines.add(machineKey(to))
+        if (limited.machines.size < MIN_REFUSED) limited.machines.add(portlessKey(to))
         if (limited.machines.size < MIN_REFUSED) return
         limited.open = { tag: error._tag, until, failedTrials: new Set() }
       }
