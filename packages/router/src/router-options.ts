@@ -74,7 +74,7 @@ export interface BoundEvent {
   readonly key: string
   readonly limit: number
   /** How many were refused since the last event of this key, which comes once a second at most. */
-  readonly refused: number
+  readonly count: number
 }
 
 /**
@@ -98,6 +98,8 @@ export interface RedirectLoopEvent {
   readonly port: number
   /** What is probably wrong, and the setting of the port that mends it. */
   readonly reason: string
+  /** How often it happened since the last event of this machine, which comes once a second at most. */
+  readonly count: number
 }
 
 /** A request of ours, reported once, when the head of its response is known. */

@@ -1,6 +1,7 @@
 import { defaultHeaderNames, TicketsLimited } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
+import { repeatedReport } from "@project-ingress/forward/internal"
 import { makeMachines } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"
 import type { HostnameForeign } from "@project-ingress/hostname"
@@ -19,11 +20,11 @@ import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
-import type { RouteToMachine } from "./program/resolve-route.ts"
 import { EndedByHost } from "./program/sender.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
-import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
+import type { RedirectLoopEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
+import type { PortSettings } from "./stores/record.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
 
 /** What a request came to. */
@@ -75,6 +76,9 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       // A log that fails must not fail the request.
     }
   }
+  const reportLoop = repeatedReport<Omit<RedirectLoopEvent, "type" | "count">>((loop, count) =>
+    report({ type: "redirect_loop", ...loop, count }),
+  )
   const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
   const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
     Context.add(Machines, machines),
@@ -120,7 +124,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
       report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
-      if (outcome._tag === "Machine" && outcome.redirectsToItself) report(redirectLoop(host, outcome.route))
+      if (outcome._tag === "Machine" && outcome.redirectsToItself) {
+        const { machine, port, settings } = outcome.route
+        reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
+      }
     }
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
@@ -179,13 +186,10 @@ const requestOutcome = <A>(
   return failed(isKnown ? cause : new ProxyFailed({ cause }))
 }
 
-const redirectLoop = (host: string, { machine, port, settings }: RouteToMachine): RouterEvent => {
+const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
   const mend =
-    settings.forwardedProto === true
-      ? "the app does not read X-Forwarded-Proto"
-      : "set forwardedProto: true on the port"
-  const reason = `port ${port} redirects to the URL that was asked for, often to have https: ${mend}`
-  return { type: "redirect_loop", host, machine: machine.id, port, reason }
+    forwardedProto === true ? "the app does not read X-Forwarded-Proto" : "set forwardedProto: true on the port"
+  return `port ${port} redirects to the URL that was asked for, often to have https: ${mend}`
 }
 
 /** What an event says of how a request of ours ended. */

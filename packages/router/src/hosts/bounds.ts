@@ -100,8 +100,8 @@ class Bound {
   /** `report` is called at the first refusal of a key, and then at most once a second; a metric counts all. */
   constructor(bound: BoundEvent["bound"], of: BoundEvent["of"], max: number, report: (event: BoundEvent) => void) {
     this.max = max
-    const repeated = repeatedReport<string>((key, refused) =>
-      report({ type: "bound_reached", bound, of, key, limit: max, refused }),
+    const repeated = repeatedReport<string>((key, count) =>
+      report({ type: "bound_reached", bound, of, key, limit: max, count }),
     )
     const refusals = Metric.counter("ingress_refused_total", {
       description: "Connections, requests and WebSockets that were refused because of a bound",
