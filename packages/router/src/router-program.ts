@@ -1,4 +1,4 @@
-import { defaultHeaderNames, TicketsLimited } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { repeatedReport } from "@project-ingress/forward/internal"
@@ -12,7 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { errorResponder } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
-import { LengthRequired, ProxyFailed } from "./errors.ts"
+import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
@@ -20,7 +20,6 @@ import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
-import { EndedByHost } from "./program/sender.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RedirectLoopEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
@@ -180,10 +179,7 @@ const requestOutcome = <A>(
     return found.success._tag === "HostnameForeign" ? { _tag: "NotOurs" } : failed(found.success as RouterError)
   }
   if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "ClientLeft" }
-  const cause = Cause.squash(exit.cause)
-  if (cause instanceof EndedByHost) return { _tag: "Generated", response: cause.response }
-  const isKnown = cause instanceof ProxyFailed || cause instanceof LengthRequired || cause instanceof TicketsLimited
-  return failed(isKnown ? cause : new ProxyFailed({ cause }))
+  return failed(new ProxyFailed({ cause: Cause.squash(exit.cause) }))
 }
 
 const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
