@@ -104,9 +104,8 @@ export const ticketSigner = (
     return { ticket, stamps: { ...stamps, unproven } }
   }
 
-  const signNext = (machine: string, port: number, name: string): Promise<SignedTicket> => {
+  const signNext = (machine: string, port: number, name: string, signedAt: number): Promise<SignedTicket> => {
     const entry = entryOf(machine, port, name)
-    const signedAt = monotonicNow()
     const ticket = sign(machine, port, name)
     tickets.set(entry, { ticket, signedAt })
     const isCurrent = () => tickets.get(entry)?.ticket === ticket
@@ -119,17 +118,19 @@ export const ticketSigner = (
 
   return {
     ticketFor: (machine, port, name) => {
+      const now = monotonicNow()
       const kept = tickets.get(entryOf(machine, port, name))
-      const age = kept === undefined ? Infinity : monotonicNow() - kept.signedAt
+      const age = kept === undefined ? Infinity : now - kept.signedAt
       if (age < REUSED_MS) return kept!.ticket
-      if (signatures.take(wholeMachine(machine))) return signNext(machine, port, name)
+      if (signatures.take(wholeMachine(machine), now)) return signNext(machine, port, name, now)
       return age < GOOD_MS ? kept!.ticket : new TicketsLimited({ retryAfterMs: REFILL_MS })
     },
     renew: (machine, port, name, refused) => {
       // Another request has done so already.
       if (tickets.get(entryOf(machine, port, name))?.ticket !== refused) return true
-      if (!signatures.take(wholeMachine(machine))) return false
-      signNext(machine, port, name).catch(() => {})
+      const now = monotonicNow()
+      if (!signatures.take(wholeMachine(machine), now)) return false
+      signNext(machine, port, name, now).catch(() => {})
       return true
     },
   }

@@ -39,18 +39,19 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
   return {
     take: (to) => {
       const { type } = to.provider
+      const now = monotonicNow()
       const circuit = circuits.get(type)
       const open = circuit?.open ?? circuit?.limited.get(to.share)?.open
       if (open !== undefined) {
         // Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
-        const leftMs = open.until + (open.failedTrials.has(to.share) ? TRIAL_MS : 0) - monotonicNow()
+        const leftMs = open.until + (open.failedTrials.has(to.share) ? TRIAL_MS : 0) - now
         if (leftMs > 0) return refusalOf(open.tag, to, leftMs)
       }
       // The owner's first: whoever calls too often then uses up nothing of the others, and no trial either.
-      if (!ofOwner.take({ share: to.share, key: type }) || !ofAll.take({ share: type, key: type })) {
+      if (!ofOwner.take({ share: to.share, key: type }, now) || !ofAll.take({ share: type, key: type }, now)) {
         return refusalOf("ProviderRateLimited", to, 1_000)
       }
-      if (open !== undefined) open.until = monotonicNow() + TRIAL_MS
+      if (open !== undefined) open.until = now + TRIAL_MS
       return undefined
     },
     settled: (to, error) => {
