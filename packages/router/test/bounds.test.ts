@@ -140,7 +140,7 @@ describe("a tenant with 1 000 silent WebSockets, as many as the host has connect
       type: "bound_reached",
       bound: "project",
       of: "webSockets",
-      key: "org_1",
+      key: "owner org_1",
       limit: 250,
       count: 1,
     })
@@ -261,7 +261,7 @@ describe("a project at its bound", () => {
     expect(events.find((event) => event.type === "request" && event.status === 503)).toMatchObject({
       status: 503,
       error: "ProjectLimited",
-      reason: "project org_1 has 2 requests in flight or WebSockets, as many as it may have",
+      reason: "owner org_1 has 2 requests in flight or WebSockets, as many as it may have",
     })
     await clients[0]!.close()
     await eventually(async () => (await ask(port, get("www.example.com"))).status === 200)

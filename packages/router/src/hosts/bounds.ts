@@ -6,7 +6,7 @@ import { MachineLimited, ProjectLimited } from "../errors.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import type { Sender } from "../program/sender.ts"
 import type { BoundEvent, RouterEvent } from "../router-options.ts"
-import { projectKey } from "../stores/project-key.ts"
+import { projectShare } from "../stores/project-share.ts"
 import type { Machine, RouteRecord } from "../stores/record.ts"
 import type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 import { UnnamedBalancer } from "./unnamed-balancer.ts"
@@ -149,7 +149,7 @@ class HeldBounds implements Held {
 
   admit(record: RouteRecord, { id }: Machine): ProjectLimited | MachineLimited | undefined {
     this.#leave()
-    const project = projectKey(record, id)
+    const project = projectShare(record, id)
     if (!this.#project.take(project)) return new ProjectLimited({ project, limit: this.#project.max })
     this.#projectKey = project
     if (!this.#machine.take(id)) return new MachineLimited({ machine: id, limit: this.#machine.max })
