@@ -48,7 +48,8 @@ export const rateLimit = (options: RateLimitOptions): Policy => {
   if (of === "client") return { name, onRequest: ({ clientAddress }) => within(clientNetwork(clientAddress)) }
   return {
     name,
-    onRoute: (_, { key, record, machine }) => within(of === "project" ? projectShare(record, key) : (machine?.id ?? key)),
+    onRoute: (_, { key, record, machine }) =>
+      within(of === "project" ? projectShare(record, key) : (machine?.id ?? key)),
   }
 }
 

@@ -114,8 +114,7 @@ export const sendToMachine = <A>(
     return sender.send({ endpoint, machine, headers, edgeCookies, minBodyRate, changes, stamps: signed?.stamps })
   }
 
-  const renewTicket = (): boolean =>
-    sent?.signed !== undefined && tickets.renew(machine.id, port, name, sent.signed)
+  const renewTicket = (): boolean => sent?.signed !== undefined && tickets.renew(machine.id, port, name, sent.signed)
 
   const wake = sender.wake !== false && settings.wake !== "never"
   const reached = machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner: record.owner, wake })
