@@ -96,7 +96,7 @@ export class RequestEnded {
 }
 
 /**
- * For a `Sender`: ends the request for a reason that is none of its machine's. A defect on its way through the machines, because from a
+ * For a `Sender`: ends the request for a reason that does not concern its machine. A defect on its way through the machines, because from a
  * failure it would follow that the machine is resolved again, asked for its status and started.
  */
 export const endRequest = (end: RequestEnd): Effect.Effect<never> => Effect.die(new RequestEnded(end))
