@@ -102,6 +102,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./state.ts", "../record.ts", "../../errors.ts", own("hostname"), own("forward/internal")],
     refuses: ["../../program/handle.ts", "../../router.ts", "../policies/policy.ts", effect, "node:fs"],
   },
+  "packages/router/src/stores/sql/sql-registry.ts": {
+    allows: ["./database.ts", "../registry/operations.ts", "../record.ts", own("hostname"), own("forward/internal")],
+    refuses: ["../../program/handle.ts", "../../router.ts", "pg", "node:fs", effect],
+  },
   "packages/router/src/stores/routes.ts": {
     allows: ["./route-store.ts", "../errors.ts", effect],
     refuses: ["effect", "../program/handle.ts", "node:fs"],

@@ -103,7 +103,7 @@ const isWebUrl = (value: unknown): boolean => {
 
 const port = integer(1, 65_535)
 const path = text(/^\/[\x21-\x7e]*$/, "a path that begins with /", 4_096)
-const id = text(/^[^\p{Cc}]+$/u, "1 to 256 characters")
+const id = text(/^[^\p{Cc}\p{Cs}]+$/u, "1 to 256 characters")
 const fieldName = /^[!#$%&'*+\-.^_`|~\da-z]+$/
 const fieldValue = text(/^[\t\x20-\x7e]*$/, "a field value in visible ASCII", 4_096)
 const headerMap = map((name) => fieldName.test(name), "a lower-case field name", fieldValue)

@@ -22,6 +22,7 @@ export type {
   ProjectRule,
   Redirect,
   RegisteredMachine,
+  RequestOptions,
   RouteRegistry,
 } from "./route-registry.ts"
 

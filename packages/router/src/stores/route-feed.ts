@@ -20,6 +20,11 @@ export interface RouteFeed {
     options?: {
       /** How many changes at most, 1 to 10 000. Default 1 000. */
       readonly limit?: number
+      /**
+       * How long to wait for a change while there is none, in ms, at most 60 000. Default 0: the page may be empty. A reader that
+       * calls again and again with it sees each change when it is made, where the registry is notified, else within its `pollMs`.
+       */
+      readonly waitMs?: number
       readonly signal?: AbortSignal
     },
   ): Promise<FeedPage>

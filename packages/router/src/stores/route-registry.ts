@@ -17,7 +17,7 @@ export interface RouteRegistry {
    * Rejects with `NameTaken`, `ReservedName`, `InvalidInput`; for `machine`, `replicas` and `rules` also as `attach` and
    * `configure` do.
    */
-  create(project: NewProject): Promise<Project>
+  create(project: NewProject, options?: RequestOptions): Promise<Project>
   /**
    * Gives a project another name. The old name is quarantined and redirects (308) to the new one, with the visitor's port;
    * the redirect is private if the project or any of its ports is. The same project may take the name back. The proof of each verified domain is asked for again first: if one is missing,
@@ -53,9 +53,16 @@ export interface RouteRegistry {
   redirect(reference: string, redirect: Redirect, options?: ChangeOptions): Promise<Project>
   /** Ends all sessions and links given out for a project: raises its generation. */
   revoke(reference: string, options?: ChangeOptions): Promise<Project>
+  /**
+   * Gives a project, with its machine and replicas, to another owner; `undefined` for nobody. All of it changes at once, and sessions
+   * end as by `revoke`. The new owner's proof of each verified domain is asked for first: if one is missing, the call rejects with
+   * `DomainNotVerified`, which says what to publish. Also `OwnerMismatch` for a machine that only the project's rules lead to, and
+   * `MachineTaken` for one that the rules of another project lead to.
+   */
+  transfer(reference: string, owner: string | undefined, options?: ChangeOptions): Promise<Project>
 
   /**
-   * Registers a machine, or replaces what is known of it; its owner never changes (`OwnerMismatch`). While the machine serves
+   * Registers a machine, or replaces what is known of it, but for its owner (`OwnerMismatch`). While the machine serves
    * a project, that project's settings count and those given here wait.
    */
   putMachine(machine: NewMachine, options?: ChangeOptions): Promise<RegisteredMachine>
@@ -70,8 +77,20 @@ export interface RouteRegistry {
   addDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<Domain>
   /** Looks for the proof in the DNS; from then on the domain leads to the project. `DomainNotVerified`, `DomainTaken`. */
   verifyDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<Domain>
+  /**
+   * Asks for the proof of a verified domain again: call it for each of them now and then, as once a day. Where it is missing, the domain
+   * leads to the project still, with `failingSince`, until `domainGraceMs` have passed; a check that fails after that ends its
+   * verification: it leads nowhere, and is free for whoever proves it. A domain that is not verified is returned as it is.
+   */
+  recheckDomain(reference: string, hostname: string): Promise<Domain>
   /** The domain leads nowhere from now on, and is free. */
   removeDomain(reference: string, hostname: string, options?: ChangeOptions): Promise<void>
+
+  /**
+   * Forgets what is past its time: tombstones, former names, keys of requests. Call it now and then; names are free without it. Returns
+   * how many rows had something to forget.
+   */
+  purge(): Promise<number>
 
   /** A project by its id, its name or the beginning of one. Rejects with `NotFound` or `AmbiguousReference`. */
   read(
@@ -82,8 +101,18 @@ export interface RouteRegistry {
   list(options?: ListOptions): Promise<ProjectPage>
 }
 
-/** Options of every change. */
-export interface ChangeOptions {
+/** Options of every call that changes something. */
+export interface RequestOptions {
+  /**
+   * A key of the caller's for this one call, 1 to 256 characters. If the call is made again with the key, because its outcome was
+   * lost, it changes nothing and returns what is registered now. A key is remembered for at least 24 hours; a call that failed
+   * leaves none. Rejects with `InvalidInput` if the key was given for another call.
+   */
+  readonly requestKey?: string
+}
+
+/** Options of every change of what is registered. */
+export interface ChangeOptions extends RequestOptions {
   /** The expected version of the project (or machine). If it has another one, the call rejects with `VersionConflict`. */
   readonly ifVersion?: number
 }
@@ -148,7 +177,7 @@ export interface Redirect {
 export interface NewProject extends ProjectConfig {
   /** The public name: a slug of the grammar. */
   readonly name: string
-  /** The tenant. Never changes. Absent in an installation without tenants. */
+  /** The tenant. Changes by `transfer` alone. Absent in an installation without tenants. */
   readonly owner?: string
   /** The control plane's own id. */
   readonly externalId?: string
@@ -174,13 +203,15 @@ export interface Domain {
   /** Lower-case: `www.example.com`, `*.example.com`. */
   readonly hostname: string
   readonly verified: boolean
+  /** When a check first missed the proof, in ms since 1970. Absent: the last check found it. */
+  readonly failingSince?: number
   /** What the owner publishes in the DNS, and keeps there. */
   readonly proof: DomainProof
 }
 
 /** A machine and the settings of its ports while it serves no project. Without any it is private on every port. */
 export interface NewMachine extends Machine, MachineSettings {
-  /** The tenant. Never changes. */
+  /** The tenant. Changes when the project that it serves is transferred. */
   readonly owner?: string
 }
 

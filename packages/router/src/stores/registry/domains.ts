@@ -4,7 +4,7 @@ import type { DomainProof } from "./errors.ts"
 import { baseDomain, domainName } from "./input.ts"
 import { saveProject } from "./operations.ts"
 import type { Change } from "./operations.ts"
-import type { ProjectState } from "./state.ts"
+import type { ProjectState, State } from "./state.ts"
 
 /**
  * Looks TXT records up. Each record is its text, or its parts as DNS carries them: `resolveTxt` of `node:dns/promises` fits.
@@ -19,6 +19,7 @@ export const addDomain = (change: Change, project: ProjectState, given: string):
   const hostname = domainName(change.grammar, given)
   refuseTaken(change, project, hostname)
   if (Object.hasOwn(project.domains, hostname)) return project
+  prepareProof(change, project.owner, hostname)
   return saveProject(change, project, { ...project, domains: { ...project.domains, [hostname]: false } })
 }
 
@@ -27,13 +28,49 @@ export const markVerified = (change: Change, project: ProjectState, hostname: st
   domainOfProject(project, hostname)
   refuseTaken(change, project, hostname)
   change.state.tombstones.set(`d:${hostname}`, undefined)
-  return saveProject(change, project, { ...project, domains: { ...project.domains, [hostname]: true } })
+  return saveDomain(change, project, hostname, { verified: true })
+}
+
+/**
+ * The proof of a verified domain has been asked for again. Where it is missing, the domain stays as it is for the time of grace, and
+ * is not verified any more after it.
+ */
+export const proofChecked = (
+  change: Change,
+  project: ProjectState,
+  hostname: string,
+  isFound: boolean,
+  graceMs: number,
+): ProjectState => {
+  if (project.domains[hostname] !== true) return project
+  const since = project.failing?.[hostname]
+  if (isFound) return since === undefined ? project : saveDomain(change, project, hostname, { verified: true })
+  if (since !== undefined && change.now - since >= graceMs)
+    return saveDomain(change, project, hostname, { verified: false })
+  return since === undefined
+    ? saveDomain(change, project, hostname, { verified: true, failingSince: change.now })
+    : project
+}
+
+/** Writes what is known of one domain. */
+const saveDomain = (
+  change: Change,
+  { failing: before = {}, ...project }: ProjectState,
+  hostname: string,
+  { verified, failingSince }: { readonly verified: boolean; readonly failingSince?: number },
+): ProjectState => {
+  const { [hostname]: _, ...others } = before
+  const failing = failingSince === undefined ? others : { ...others, [hostname]: failingSince }
+  const next = { ...project, domains: { ...project.domains, [hostname]: verified } }
+  return saveProject(change, project, Object.keys(failing).length === 0 ? next : { ...next, failing })
 }
 
 export const removeDomain = (change: Change, project: ProjectState, given: string): ProjectState => {
   const hostname = domainOfProject(project, domainName(change.grammar, given))
   const { [hostname]: _, ...domains } = project.domains
-  return saveProject(change, project, { ...project, domains })
+  const { [hostname]: __, ...failing } = project.failing ?? {}
+  const { failing: ___, ...rest } = project
+  return saveProject(change, project, { ...rest, domains, ...(Object.keys(failing).length === 0 ? {} : { failing }) })
 }
 
 /** @throws {NotFound} if the project has not asked for the domain */
@@ -42,11 +79,21 @@ export const domainOfProject = ({ domains }: ProjectState, hostname: string): st
   return hostname
 }
 
-/** Where the proof of a domain is looked for; a wildcard's is that of the domain it is under. */
-export const proofOf = (hostname: string, token: string): DomainProof => ({
+/** What an owner publishes for a domain that was added; a wildcard's proof is that of the domain it is under. */
+export const proofOf = ({ proofs }: State, owner: string | undefined, hostname: string): DomainProof => ({
   name: `_project-ingress.${baseDomain(hostname)}`,
-  value: `project-ingress=${token}`,
+  value: `project-ingress=${proofs.get(proofId(owner, hostname))!}`,
 })
+
+/** From now on there is a proof for this owner and domain, and it stays the same. */
+export const prepareProof = ({ state, newToken }: Change, owner: string | undefined, hostname: string): void => {
+  const id = proofId(owner, hostname)
+  if (state.proofs.get(id) === undefined) state.proofs.set(id, newToken())
+}
+
+/** One for each owner and domain. */
+export const proofId = (owner: string | undefined, hostname: string): string =>
+  JSON.stringify([owner ?? null, baseDomain(hostname)])
 
 /**
  * Asks the DNS for the proof of a domain.

@@ -1,13 +1,7 @@
 import { AmbiguousReference, InvalidInput, NotFound } from "./errors.ts"
-import type { ProjectState } from "./state.ts"
+import type { ProjectState, State } from "./state.ts"
+import type { RegistryStorage } from "./storage.ts"
 import type { ListOptions } from "../route-registry.ts"
-
-/** The projects of a registry, as a reference to one of them is looked for. */
-export interface ProjectIndex {
-  readonly projects: ReadonlyMap<string, ProjectState>
-  /** Ids of projects by name, former names included. */
-  readonly names: ReadonlyMap<string, string>
-}
 
 /**
  * A project by its id or its current name: what a change needs, because a beginning that is unique today may be another
@@ -15,38 +9,39 @@ export interface ProjectIndex {
  *
  * @throws {NotFound}
  */
-export const findProject = (index: ProjectIndex, given: unknown): ProjectState => {
+export const findProject = (state: State, given: unknown): ProjectState => {
   const reference = String(given).toLowerCase()
-  const found = exact(index, reference)[0]
+  const found = exact(state, reference)[0]
   if (found === undefined) throw new NotFound({ kind: "project", reference })
   return found
 }
 
 /**
- * A project by its id, its current name or the beginning of one; only among an owner's, where one is given.
+ * Reads a project by its id, its current name or the beginning of one; only among an owner's, where one is given.
  *
  * @throws {NotFound | AmbiguousReference}
  */
-export const findByPrefix = (index: ProjectIndex, given: unknown, owner?: string): ProjectState => {
+export const readByPrefix = async <A>(
+  storage: RegistryStorage,
+  given: unknown,
+  owner: string | undefined,
+  present: (state: State, project: ProjectState) => A,
+): Promise<A> => {
   const reference = String(given).toLowerCase()
-  const isVisible = (project: ProjectState): boolean => owner === undefined || project.owner === owner
-  const found = exact(index, reference).find(isVisible)
+  const found = await storage.read((state) => {
+    const project = exact(state, reference).find((each) => owner === undefined || each.owner === owner)
+    return project && present(state, project)
+  })
   if (found !== undefined) return found
 
-  const matches: ProjectState[] = []
-  for (const project of reference === "" ? [] : index.projects.values()) {
-    const begins = project.id.startsWith(reference) || project.name.startsWith(reference)
-    if (begins && isVisible(project)) matches.push(project)
-    if (matches.length === 10) break
-  }
-  const [only, ...others] = matches
+  const [only, ...others] = reference === "" ? [] : await storage.beginningWith(reference, owner)
   if (only === undefined) throw new NotFound({ kind: "project", reference })
-  if (others.length > 0) throw new AmbiguousReference({ reference, matches: matches.map(({ id }) => id) })
-  return only
+  if (others.length > 0) throw new AmbiguousReference({ reference, matches: [only, ...others] })
+  return storage.read((state) => present(state, findProject(state, only)), [only])
 }
 
 /** The project with that id, then the one with that name. */
-const exact = ({ projects, names }: ProjectIndex, reference: string): readonly ProjectState[] => {
+const exact = ({ projects, names }: State, reference: string): readonly ProjectState[] => {
   const byName = projects.get(names.get(reference) ?? "")
   // A former name leads visitors to the project; whoever changes it knows the current one.
   return [projects.get(reference), byName?.name === reference ? byName : undefined].filter(
@@ -55,22 +50,26 @@ const exact = ({ projects, names }: ProjectIndex, reference: string): readonly P
 }
 
 /**
- * A page of projects by id.
+ * Reads a page of projects by id.
  *
  * @throws {InvalidInput} for a cursor that no page gave, or a limit out of range
  */
-export const listProjects = (
-  projects: ReadonlyMap<string, ProjectState>,
+export const readPage = async <A>(
+  storage: RegistryStorage,
   { owner, cursor = "", limit = 100 }: ListOptions,
-): { readonly found: readonly ProjectState[]; readonly next?: string } => {
+  present: (state: State, project: ProjectState) => A,
+): Promise<{ readonly found: readonly A[]; readonly next?: string }> => {
   if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) {
     throw new InvalidInput({ field: "limit", accepted: "an integer from 1 to 1000" })
   }
   if (cursor !== "" && !/^prj_[\da-z]+$/.test(cursor))
     throw new InvalidInput({ field: "cursor", accepted: "next of a page" })
-  const rest = [...projects.values()]
-    .filter((project) => project.id > cursor && (owner === undefined || project.owner === owner))
-    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  const found = rest.slice(0, limit)
-  return rest.length > limit ? { found, next: found.at(-1)!.id } : { found }
+  const ids = await storage.listAfter(cursor, owner, limit + 1)
+  const page = ids.slice(0, limit)
+  // One that was removed meanwhile is not on the page.
+  const found = await storage.read((state) => {
+    const projects = page.map((id) => state.projects.get(id))
+    return projects.filter((project) => project !== undefined).map((project) => present(state, project))
+  }, page)
+  return ids.length > limit ? { found, next: page.at(-1)! } : { found }
 }

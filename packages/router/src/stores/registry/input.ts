@@ -50,6 +50,13 @@ export const newProject = (input: NewProject): NewProject => checked(input, newP
 /** @throws {InvalidInput} */
 export const projectChanges = (input: ProjectChanges): ProjectChanges => checked(input, changesShape) as ProjectChanges
 
+/** Whose a project is to be; nobody's in an installation without tenants. @throws {InvalidInput} */
+export const newOwner = (owner: string | undefined): string | undefined => {
+  const misfit = owner === undefined ? undefined : id(owner, "owner")
+  if (misfit !== undefined) throw new InvalidInput(misfit)
+  return owner
+}
+
 /** @throws {InvalidInput} */
 export const redirectInput = (input: Redirect): Required<Redirect> => {
   const { to, status = 308 } = checked(input, redirectShape) as Redirect
@@ -120,7 +127,7 @@ const withoutNulls = (entries: Readonly<Record<string, unknown>>): unknown => {
 
 /** Looked at by `decodeRecord`, as part of a whole record. */
 const later: Shape = () => undefined
-const id = text(/^[^\p{Cc}]+$/u, "1 to 256 characters")
+const id = text(/^[^\p{Cc}\p{Cs}]+$/u, "1 to 256 characters")
 const settingFields: Readonly<Record<string, Shape>> = Object.fromEntries(
   [...PORT_SETTINGS, "ports"].map((field) => [field, later]),
 )

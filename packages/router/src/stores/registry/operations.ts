@@ -1,5 +1,5 @@
 import type { Grammar } from "@project-ingress/hostname"
-import { InvalidInput, MachineTaken, NameTaken, NotFound, OwnerMismatch } from "./errors.ts"
+import { InvalidInput, MachineTaken, NameTaken, NotFound, OwnerMismatch, VersionConflict } from "./errors.ts"
 import { machineId, mergeConfig, newMachine, newProject, projectChanges, projectName, redirectInput } from "./input.ts"
 import { validConfig } from "./input.ts"
 import { projectRules, verifiedDomains } from "./routes.ts"
@@ -16,6 +16,8 @@ export interface Change {
   readonly quarantineMs: number
   /** A number above all before it. */
   readonly nextVersion: () => number
+  /** What nobody can guess, in lower-case letters and digits. */
+  readonly newToken: () => string
 }
 
 export const createProject = (change: Change, id: string, input: NewProject): ProjectState => {
@@ -84,7 +86,27 @@ export const redirectProject = (change: Change, project: ProjectState, input: Re
 export const revokeProject = (change: Change, project: ProjectState): ProjectState =>
   saveProject(change, project, { ...project, generation: project.generation + 1 })
 
-export const putMachine = (change: Change, input: NewMachine): MachineState => {
+/**
+ * Gives a project and the machines that serve it another owner. Whoever had a session has none any more.
+ *
+ * @throws {MachineTaken} for a machine that rules of another project lead to
+ */
+export const transferProject = (change: Change, project: ProjectState, owner: string | undefined): ProjectState => {
+  const { state } = change
+  for (const id of serving(project)) {
+    const user = state.ruleUsers.get(id)?.find((each) => each !== project.id)
+    if (user !== undefined) throw new MachineTaken({ machine: id, project: user })
+    const { owner: _, ...row } = state.machines.get(id)!
+    state.machines.set(id, { ...row, ...(owner === undefined ? {} : { owner }), version: change.nextVersion() })
+  }
+  // The new owner's proofs have just been seen.
+  const { owner: _, failing: __, ...rest } = project
+  const next = { ...rest, ...(owner === undefined ? {} : { owner }), generation: project.generation + 1 }
+  return saveProject(change, project, next)
+}
+
+export const putMachine = (change: Change, input: NewMachine, ifVersion: number | undefined): MachineState => {
+  if (ifVersion !== undefined) requireVersion(findMachine(change.state, input.id), ifVersion)
   const { id, type, externalId, metadata, owner, ...settings } = newMachine(change.grammar, input)
   const before = change.state.machines.get(id)
   if (before !== undefined && before.owner !== owner) throw new OwnerMismatch({ field: "owner" })
@@ -104,6 +126,19 @@ export const removeMachine = ({ state }: Change, { machine: { id }, project }: M
   const user = project ?? state.ruleUsers.get(id)?.[0]
   if (user !== undefined) throw new MachineTaken({ machine: id, project: user })
   state.machines.set(id, undefined)
+}
+
+/** @throws {NotFound} */
+export const findMachine = ({ machines }: State, given: unknown): MachineState => {
+  const id = String(given).toLowerCase()
+  const row = machines.get(id)
+  if (row === undefined) throw new NotFound({ kind: "machine", reference: id })
+  return row
+}
+
+/** @throws {VersionConflict} if a version is expected and it is another */
+export const requireVersion = ({ version }: { readonly version: number }, expected: number | undefined): void => {
+  if (expected !== undefined && expected !== version) throw new VersionConflict({ expected, actual: version })
 }
 
 /** Writes a project and keeps every index in step with it: the one place where a project's row changes. */

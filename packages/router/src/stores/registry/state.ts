@@ -16,6 +16,8 @@ export interface ProjectState extends ProjectConfig {
   readonly formerNames: Readonly<Record<string, number>>
   /** Custom domains, and whether each is verified. */
   readonly domains: Readonly<Record<string, boolean>>
+  /** Since when the proof of a verified domain has been missing, in ms since 1970. */
+  readonly failing?: Readonly<Record<string, number>>
 }
 
 /** A machine as a registry keeps it. */
@@ -40,19 +42,50 @@ export interface Tombstone {
   readonly until: number
 }
 
-/** All data of a registry as one change sees it. The writes of a change are visible to others only after it has ended. */
-export interface State {
-  readonly projects: Rows<ProjectState>
-  readonly machines: Rows<MachineState>
-  /** By key. */
-  readonly tombstones: Rows<Tombstone>
-  /** Name, or former name, of a project → its id. */
-  readonly names: Rows<string>
-  /** Domain → the id of the project that verified it. */
-  readonly domains: Rows<string>
-  /** Id of a machine → the ids of the projects whose rules lead to it. */
-  readonly ruleUsers: Rows<readonly string[]>
+/** A change that a caller may ask for again, by the key it gave. */
+export interface PastRequest {
+  /** A digest of the operation and what it was given. */
+  readonly call: string
+  /** The id of the project or machine that it changed. */
+  readonly subject: string
+  /** When the key is forgotten, in ms since 1970. */
+  readonly until: number
 }
+
+/** All data of a registry: the rows of each table by id. */
+export interface Tables {
+  readonly projects: ProjectState
+  readonly machines: MachineState
+  /** By key. */
+  readonly tombstones: Tombstone
+  /** Name, or former name, of a project → its id. */
+  readonly names: string
+  /** Domain → the id of the project that verified it. */
+  readonly domains: string
+  /** Id of a machine → the ids of the projects whose rules lead to it. */
+  readonly ruleUsers: readonly string[]
+  /** Owner and domain → the secret half of the proof. It stays when a project is renamed, and is of no use to another owner. */
+  readonly proofs: string
+  /** By the caller's key. */
+  readonly requests: PastRequest
+}
+
+export type TableName = keyof Tables
+
+/** All tables, in one order. */
+export const TABLE_NAMES = [
+  "projects",
+  "machines",
+  "tombstones",
+  "names",
+  "domains",
+  "ruleUsers",
+  "proofs",
+  "requests",
+] as const satisfies readonly TableName[]
+
+/** All data of a registry as one change sees it. The writes of a change are visible to others only after it has ended. */
+export type State = { readonly [Name in TableName]: Rows<Tables[Name]> }
 
 /** Rows of one table by id. */
 export interface Rows<Row> {

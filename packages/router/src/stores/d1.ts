@@ -1,0 +1,74 @@
+import { checkOptions } from "@project-ingress/forward/internal"
+import { bindValues } from "./sql/database.ts"
+import type { SqlDatabase, SqlRow } from "./sql/database.ts"
+import { registryOptions, registrySettings } from "./sql/registry-options.ts"
+import type { SqlRegistryOptions } from "./sql/registry-options.ts"
+import { sqlRegistry } from "./sql/sql-registry.ts"
+import type { SqlRegistry } from "./sql/sql-registry.ts"
+
+export type { SqlRegistry, SqlRegistryOptions }
+
+/** A D1 database, as a Worker's binding gives it. */
+export interface D1Binding {
+  prepare(query: string): D1Statement
+  batch(statements: D1Statement[]): Promise<readonly { readonly results: readonly unknown[] }[]>
+}
+
+/** A prepared statement of D1. */
+export interface D1Statement {
+  bind(...values: string[]): D1Statement
+}
+
+/**
+ * A registry in D1, the store to hand to `createRouter` and a feed, in one. Each operation is one `batch()`, whose statements write
+ * only if nothing of what the operation has read is another by then.
+ *
+ * ```ts
+ * const registry = d1Registry(env.ROUTES, { grammar })
+ * await registry.migrate()
+ * ```
+ *
+ * @throws {TypeError} if an option is unknown, missing or of the wrong type
+ */
+export const d1Registry = (binding: D1Binding, options: SqlRegistryOptions): SqlRegistry => {
+  if (typeof binding?.batch !== "function") throw new TypeError("d1Registry: the binding must be a D1 database")
+  checkOptions("d1Registry", options, registryOptions, { required: ["grammar"] })
+
+  const batch = async (statements: readonly Parameters<typeof bindValues>[0][]): Promise<readonly SqlRow[][]> => {
+    const results = await binding.batch(
+      statements.map((statement) => {
+        const { text, values } = bindValues(statement, "?")
+        return binding.prepare(text).bind(...values)
+      }),
+    )
+    // Rows are objects by column.
+    return results.map((result) => result.results as SqlRow[])
+  }
+  const isMigrated = async (version: number): Promise<boolean> => {
+    const [found] = await batch([
+      { text: `select 1 from project_ingress_migrations where version = ${version}`, values: {} },
+    ])
+    return found!.length > 0
+  }
+  const database: SqlDatabase = {
+    layer: "d1",
+    read: async (statement) => (await batch([statement]))[0]!,
+    commit: async (statements) => (await batch(statements))[0]!,
+    migrate: async ({ version, statements }) => {
+      await batch([
+        { text: "create table if not exists project_ingress_migrations (version integer primary key)", values: {} },
+      ])
+      if (await isMigrated(version)) return false
+      // Of two processes at once, one fails at the first statement, and its batch writes nothing.
+      const taken = `insert into project_ingress_migrations values (${version})`
+      try {
+        await batch([taken, ...statements].map((text) => ({ text, values: {} })))
+        return true
+      } catch (cause) {
+        if (await isMigrated(version)) return false
+        throw cause
+      }
+    },
+  }
+  return sqlRegistry(database, registrySettings(options))
+}
