@@ -10,16 +10,29 @@
  * program in place of its machine proxy (`test/abuse/hostile-root.ts`). Kinds of requests: GET, HEAD, posts with a length and
  * in chunks, streams, WebSockets, uploads and event streams that the client leaves. All tenants share the client's connections.
  *
+ * Each response says whose it is, those of hostile programs too. One that came to another request has crossed; from a hostile machine
+ * to another request of the same machine it counts apart, and is allowed only if a late response explains it (`traffic.ts`).
+ *
+ * The bounds are the defaults, but for the number of connections. Those of each client are off, as behind any proxy on a private
+ * address without `trustedProxies`; those of projects and machines are on. A request has a minute for its response: load makes it
+ * slow, and is to make none fail.
+ *
  * Exit code 1: something crossed, strayed to another tenant's app or was sent twice; a process ended; or fewer than 99.9 % of the
  * honest tenants' requests had their response. Linux only: memory comes from /proc.
+ *
+ * Idle WebSockets: resident memory (`VmRSS`) of the router's and the machine proxies' processes, each all tenants' in one, after two
+ * full collections and 3 s of rest, before and after the WebSockets are open, divided by their number. 200 are opened and closed
+ * before the first reading. The kernel's socket buffers are not in it. The processes run with `--max-semi-space-size=1`, so that
+ * what V8 sets aside for young objects is not counted as theirs.
  */
 import { parseArgs } from "node:util"
 import { startSoakChain } from "./soak/chain.ts"
 import type { SoakChain } from "./soak/chain.ts"
 import { holdWebSockets } from "./soak/idle-websockets.ts"
 import { tenantsOf } from "./soak/tenant.ts"
-import { outcomes, runTraffic } from "./soak/traffic.ts"
-import type { Outcome } from "./soak/traffic.ts"
+import type { Tenant } from "./soak/tenant.ts"
+import { outcomes, runTraffic, unexplained } from "./soak/traffic.ts"
+import type { Finding, Outcome } from "./soak/traffic.ts"
 
 const help = `pnpm soak [options]
 
@@ -29,6 +42,9 @@ const help = `pnpm soak [options]
   --idle-websockets n    opens so many WebSockets instead, and measures memory`
 
 const PROGRESS_MS = 5_000
+
+/** How much of a response that was not the request's own is shown. */
+const SHOWN_BYTES = 500
 
 /** At most, in KiB of resident memory for each idle WebSocket. */
 const IDLE_LIMITS: Readonly<Record<string, number>> = { router: 12, machines: 9 }
@@ -65,23 +81,36 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
     )
   }
   const progress = setInterval(line, PROGRESS_MS)
-  await runTraffic(chain, tenants, { count: requests, rate }, (outcome, { role }) => {
+  const desynced: Finding[] = []
+  const onFinding = (finding: Finding) => {
+    if (finding.outcome === "desynced") desynced.push(finding)
+    else show(finding)
+  }
+  const onOutcome = (outcome: Outcome, { role }: Tenant) => {
     done++
     totals[outcome]++
     if (role !== "honest") return
     honest.sent++
     if (outcome !== "responded" && outcome !== "cancelled") honest.failed++
-  })
+  }
+  await runTraffic(chain, tenants, { count: requests, rate }, onOutcome, onFinding)
   clearInterval(progress)
   line()
   const ended = chain.processes.filter((process) => !process.alive()).map(({ name }) => name)
   const { seen, strayed, repeated } = await chain.appsReport()
   const success = (1 - honest.failed / honest.sent) * 100
   console.log(`honest tenants: ${honest.sent} requests, ${success.toFixed(3)} % had their response`)
+  const surplus = unexplained(desynced)
+  surplus.forEach(show)
+  console.log(`hostile tenants: ${desynced.length} responses came to another request of the same tenant`)
+  console.log(
+    `  ${desynced.length - surplus.length} because one was sent late, as its root may always do; ${surplus.length} otherwise`,
+  )
   console.log(`apps: ${seen} requests seen, ${strayed} strayed to another tenant, ${repeated} posts came twice`)
   memory(chain)
   return [
     ...(totals.crossed > 0 ? [`${totals.crossed} responses crossed`] : []),
+    ...(surplus.length > 0 ? [`${surplus.length} responses of hostile tenants came to another request`] : []),
     ...(strayed > 0 ? [`${strayed} requests came to another tenant's app`] : []),
     ...(repeated > 0 ? [`${repeated} posts came twice`] : []),
     ...(seen > requests * 2 ? ["the apps saw more requests than retries explain"] : []),
@@ -89,6 +118,10 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
     ...ended.map((name) => `the process ${name} ended`),
   ]
 }
+
+/** A response that was not the request's own, with what it said. */
+const show = ({ sent: { tenant, kind, token }, outcome, text }: Finding): void =>
+  console.log(`${outcome}: ${kind} of ${tenant.role} ${token}: ${JSON.stringify(text.slice(0, SHOWN_BYTES))}`)
 
 const memory = ({ processes }: SoakChain): void => {
   for (const { name, resident, started } of processes) {

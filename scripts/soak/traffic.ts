@@ -3,7 +3,7 @@ import { Agent, request as httpRequest } from "node:http"
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { WebSocket } from "ws"
-import { SMUGGLED } from "../../test/abuse/hostile-root.ts"
+import { hostileResponses, SMUGGLED } from "../../test/abuse/hostile-root.ts"
 import { sequenceOf, tenantOf, tokenFor, tokensIn } from "./token.ts"
 import { DOMAIN } from "./tenant.ts"
 import type { Tenant } from "./tenant.ts"
@@ -17,16 +17,29 @@ export type Outcome =
   | "responded"
   /** A generated response, with a code of ours. */
   | "typed error"
-  /** A response of a hostile tenant to its own visitor, or one that broke off. */
+  /** The response of a hostile tenant to this request, or a connection that it broke. */
   | "hostile"
   /** The client left, as it meant to. */
   | "cancelled"
   /** The connection ended without a response. */
   | "broken"
-  /** Something of another request was in the response. */
+  /** Something of another tenant was in the response; to an honest tenant's request also, something of another one or nothing of its own. */
   | "crossed"
+  /** To a hostile tenant's request: what it said to another one of its own, or to none. */
+  | "desynced"
 
-export const outcomes: readonly Outcome[] = ["responded", "typed error", "hostile", "cancelled", "broken", "crossed"]
+export const outcomes: readonly Outcome[] = [
+  "responded",
+  "typed error",
+  "hostile",
+  "cancelled",
+  "broken",
+  "crossed",
+  "desynced",
+]
+
+/** Those that are reported with their bytes. */
+const findings: ReadonlySet<Outcome> = new Set<Outcome>(["broken", "crossed", "desynced"])
 
 /** One request that was sent. */
 export interface Sent {
@@ -41,6 +54,13 @@ export interface TrafficTarget {
   readonly appPort: number
 }
 
+/** A response that was not the request's own, with its bytes. */
+export interface Finding {
+  readonly sent: Sent
+  readonly outcome: Outcome
+  readonly text: string
+}
+
 /** Everything that a response said: its head and its body. */
 interface Said {
   readonly status: number
@@ -50,25 +70,54 @@ interface Said {
 }
 
 /**
- * What a response to a request is, by what it says. Whatever names another tenant or its request has crossed; to an honest tenant's
- * request also what names another one of its own. A hostile tenant's visitors get what it likes to say to them.
+ * What a response to a request is, by what it says. Each says whose it is, the hostile ones too, in their heads: one that does not name
+ * this request was not given to it, but for errors in our own name. What names another tenant has crossed, whatever else it is.
  */
 export const judge = ({ tenant, token }: Sent, { code, text, whole }: Said): Outcome => {
-  if (tokensIn(text).some((found) => tenantOf(found) !== tenant.index)) return "crossed"
+  const tokens = tokensIn(text)
+  if (tokens.some((found) => tenantOf(found) !== tenant.index)) return "crossed"
   if ([...text.matchAll(/\btenant-(\d+)\b/g)].some(([, index]) => Number(index) !== tenant.index)) return "crossed"
+  const others = tokens.filter((found) => found !== token)
+  const own = others.length === 0 && !text.includes(SMUGGLED) && (tokens.length > 0 || code !== undefined)
+  if (tenant.role !== "honest") {
+    if (!own) return "desynced"
+    return code === undefined ? "hostile" : "typed error"
+  }
+  if (!own) return whole ? "crossed" : "broken"
   if (code !== undefined) return "typed error"
-  if (tenant.role !== "honest") return "hostile"
-  if (text.includes(SMUGGLED) || tokensIn(text).some((found) => found !== token)) return "crossed"
   return whole && text.includes(`${tenant.name} ${token}`) ? "responded" : "broken"
+}
+
+/**
+ * Those of the desynced that a `late` response does not explain. It came when its connection had the next request already, which no
+ * proxy can tell: {@link https://www.rfc-editor.org/rfc/rfc9112#section-9.2 RFC 9112 §9.2}. That request's own response, then, may be
+ * given to the one after it, and so on.
+ */
+export const unexplained = (found: readonly Finding[]): readonly Finding[] => {
+  const displaced = new Set(found.map(({ sent }) => sent.token))
+  const isExplained = (token: string): boolean =>
+    displaced.has(token) || hostileResponses[sequenceOf(token) % hostileResponses.length]!.late === true
+  return found.filter(({ sent, text }) => {
+    const others = tokensIn(text).filter((token) => token !== sent.token)
+    return others.length === 0 || !others.every(isExplained)
+  })
 }
 
 /** Sends requests of all kinds; `dispose` closes the connections. */
 export class Traffic {
   readonly #target: TrafficTarget
   readonly #agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
+  readonly #onFinding: (finding: Finding) => void
 
-  constructor(target: TrafficTarget) {
+  constructor(target: TrafficTarget, onFinding: (finding: Finding) => void) {
     this.#target = target
+    this.#onFinding = onFinding
+  }
+
+  #judge(sent: Sent, said: Said): Outcome {
+    const outcome = judge(sent, said)
+    if (findings.has(outcome)) this.#onFinding({ sent, outcome, text: said.text })
+    return outcome
   }
 
   /** Sends the nth request, whose tenant and kind follow from `n` alone, and resolves with what became of it. */
@@ -116,7 +165,7 @@ export class Traffic {
     return new Promise((resolve) => {
       const request = this.#open(sent, options)
       request.once("error", () => resolve(sent.tenant.role === "honest" ? "broken" : "hostile"))
-      request.once("response", (response) => void read(response).then((said) => resolve(judge(sent, said))))
+      request.once("response", (response) => void read(response).then((said) => resolve(this.#judge(sent, said))))
       request.end(body)
     })
   }
@@ -127,7 +176,7 @@ export class Traffic {
       const request = this.#open(sent, { method: "POST", headers: { "content-length": "10000" } })
       request.once("error", () => resolve("cancelled"))
       // A hostile machine may respond before the body is there.
-      request.once("response", (response) => void read(response).then((said) => resolve(judge(sent, said))))
+      request.once("response", (response) => void read(response).then((said) => resolve(this.#judge(sent, said))))
       request.write(`${sent.token} half of it`, () => setTimeout(() => request.destroy(), 5))
     })
   }
@@ -140,7 +189,8 @@ export class Traffic {
       request.once("response", (response) => {
         let text = headText(response)
         const done = (): void => {
-          const outcome = judge(sent, { status: response.statusCode!, code: codeOf(response), text, whole: true })
+          response.off("close", done)
+          const outcome = this.#judge(sent, { status: response.statusCode!, code: codeOf(response), text, whole: true })
           resolve(outcome === "responded" ? "cancelled" : outcome)
           response.destroy()
         }
@@ -168,13 +218,17 @@ export class Traffic {
       }
       socket.once("open", say)
       socket.once("unexpected-response", (_request, response) => {
-        void read(response).then((said) => end(judge(sent, said)))
+        void read(response).then((said) => end(this.#judge(sent, said)))
       })
       socket.once("error", () => resolve("broken"))
       socket.once("close", () => resolve("broken"))
       socket.on("message", (data: Buffer) => {
         const expected = `${sent.tenant.name} ${sent.token} message ${left} of ${sent.token}`
-        if (data.toString("latin1") !== expected) return end("crossed")
+        const text = data.toString("latin1")
+        if (text !== expected) {
+          this.#onFinding({ sent, outcome: "crossed", text })
+          return end("crossed")
+        }
         if (--left === 0) return end("responded")
         say()
       })
@@ -219,8 +273,9 @@ export const runTraffic = async (
   tenants: readonly Tenant[],
   { count, rate, from = 1 }: { readonly count: number; readonly rate: number; readonly from?: number },
   onOutcome: (outcome: Outcome, tenant: Tenant) => void,
+  onFinding: (finding: Finding) => void = () => undefined,
 ): Promise<void> => {
-  const traffic = new Traffic(target)
+  const traffic = new Traffic(target, onFinding)
   const started = performance.now()
   let next = from
   const worker = async (): Promise<void> => {

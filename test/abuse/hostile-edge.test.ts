@@ -51,7 +51,7 @@ describe("a hostile edge between router and machine", () => {
     expect(await chain.appsReport()).toMatchObject({ strayed: 0 })
   })
 
-  it.each(["strips the request", "strips the response", "responds", "drops"] as const)(
+  it.each(["strips the request", "strips the response", "responds", "forges", "drops"] as const)(
     "that %s makes a typed error, and nothing that it said reaches the visitor",
     async (trick) => {
       const { text, token } = await post(trick, first)
@@ -79,6 +79,33 @@ describe("a hostile edge between router and machine", () => {
     const { text, token } = await post("replays", second)
     expect(text).toContain(`${second.name} ${token}`)
     expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1)
+  })
+
+  it("that keeps a response, though each forbids that, shows it at no other name", async () => {
+    await post("passes", first)
+    expect(edge.kept()?.fields.join("\n")).toMatch(/cache-control\n(?:private, )?no-store/i)
+    const { text } = await post("caches", second)
+    expect(text).toMatch(/^HTTP\/1\.1 50\d /)
+    expectTellsNothing(text, second.machine)
+    expect(text).not.toContain(first.name)
+  })
+
+  it("that keeps a response can show it again at its own name, while the ticket lives", async () => {
+    const { token } = await post("passes", first)
+    const { text } = await post("caches", first)
+    expect(text).toContain(`${first.name} ${token}`)
+  })
+
+  it("that delays a response delays no other, and gives it to nobody else", async () => {
+    const slow = post("delays", first)
+    await expect.poll(() => edge.delayed()).toBe(1)
+    const meanwhile = await post("passes", second)
+    expect(meanwhile.text).toContain(`${second.name} ${meanwhile.token}`)
+    const next = await post("passes", first)
+    expect(next.text).toContain(`${first.name} ${next.token}`)
+    edge.release()
+    const { text, token } = await slow
+    expect(text).toContain(`${first.name} ${token}`)
   })
 
   it("that passes requests again harms none after that", async () => {

@@ -23,6 +23,10 @@ export type EdgeTrick =
   | "responds"
   /** Responds by itself in the machine proxy's name, with a stamp of its own making. */
   | "forges"
+  /** Responds with what the last machine said, to whomever. */
+  | "caches"
+  /** Keeps the response until {@link HostileEdge.release}. */
+  | "delays"
   /** Sends nothing, and closes. */
   | "drops"
 
@@ -31,6 +35,18 @@ export interface HostileEdge extends AsyncDisposable {
   /** One port for each machine, in their order. */
   readonly ports: readonly number[]
   trick: EdgeTrick
+  /** The last response of a machine, as the edge could keep it. */
+  readonly kept: () => KeptResponse | undefined
+  /** How many responses are delayed. */
+  readonly delayed: () => number
+  /** Lets the delayed responses go. */
+  readonly release: () => void
+}
+
+interface KeptResponse {
+  readonly status: number
+  readonly fields: readonly string[]
+  body: string
 }
 
 /** Text that only the edge says. */
@@ -40,6 +56,8 @@ const ours = (name: string): boolean => name.toLowerCase().startsWith("x-iterate
 
 /** Stands before the machine proxies on these ports. */
 export const startHostileEdge = async (machinePorts: readonly number[]): Promise<HostileEdge> => {
+  let kept: KeptResponse | undefined
+  const delayed: (() => void)[] = []
   const pass = (
     port: number,
     incoming: IncomingMessage,
@@ -62,6 +80,7 @@ export const startHostileEdge = async (machinePorts: readonly number[]): Promise
     if (trick === "forges") {
       return outgoing.writeHead(200, { "x-iterate-proxy-stamp": "AAAAAAAAAAAAAAAAAAAAAA", "x-edge": EDGE }).end(EDGE)
     }
+    if (trick === "caches") return outgoing.writeHead(kept!.status, [...kept!.fields]).end(kept!.body)
     const to = trick === "mixes" ? machinePorts[(index + 1) % machinePorts.length]! : machinePorts[index]!
     if (trick === "replays") pass(to, incoming, body, (response) => response.resume())
     pass(to, incoming, body, (response) => {
@@ -74,6 +93,14 @@ export const startHostileEdge = async (machinePorts: readonly number[]): Promise
           "public, max-age=9",
         )
         fields.push("Set-Cookie", "edge=1; Domain=iterate.app", "x-iterate-proxy-request-id", "forged")
+      }
+      const keeping: KeptResponse = { status: response.statusCode!, fields: response.rawHeaders, body: "" }
+      kept = keeping
+      response.on("data", (data: Buffer) => (keeping.body += data.toString("latin1")))
+      if (trick === "delays") {
+        return response.on("end", () => {
+          delayed.push(() => outgoing.writeHead(keeping.status, [...fields]).end(keeping.body, "latin1"))
+        })
       }
       outgoing.writeHead(response.statusCode!, fields)
       if (trick !== "truncates") return response.pipe(outgoing)
@@ -93,6 +120,9 @@ export const startHostileEdge = async (machinePorts: readonly number[]): Promise
   const edge: HostileEdge = {
     ports,
     trick: "passes",
+    kept: () => kept,
+    delayed: () => delayed.length,
+    release: () => delayed.splice(0).forEach((go) => go()),
     [Symbol.asyncDispose]: async () => {
       for (const server of servers) {
         server.close()

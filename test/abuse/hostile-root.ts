@@ -28,14 +28,17 @@ export interface ResponseContext {
   readonly request: SeenRequest
   /** Stands in everything that this root says, so that it is known wherever it arrives. */
   readonly mark: string
-  /** Field lines that each head begins with: the stamp, where this is the machine proxy's place. */
+  /** Field lines that each head begins with: whose response it is, and the stamp, where this is the machine proxy's place. */
   readonly fields: string
   /** A response that nobody asked for; whoever gets it has been crossed. */
   readonly second: string
 }
 
-/** What no response to any request may ever show: it stands in second responses only. */
+/** What no response to any request may ever show: it stands in second responses only, before the token of the request they follow. */
 export const SMUGGLED = "SMUGGLED"
+
+/** The field in which each response says whose it is. */
+const SAID_TO = "X-Said-To"
 
 const head = (status: string, { fields }: ResponseContext, ...lines: readonly string[]): string =>
   `HTTP/1.1 ${status}\r\n${fields}${lines.map((line) => `${line}\r\n`).join("")}\r\n`
@@ -233,8 +236,9 @@ export const serveHostile =
     let queue = Promise.resolve()
     const respond = async (request: SeenRequest): Promise<void> => {
       const stamp = await root.stamp?.(request)
-      const fields = stamp === undefined ? "" : `x-iterate-proxy-stamp: ${stamp}\r\n`
-      const evil = `${SMUGGLED} ${root.mark}`
+      const proof = stamp === undefined ? "" : `x-iterate-proxy-stamp: ${stamp}\r\n`
+      const fields = `${SAID_TO}: ${request.token}\r\n${proof}`
+      const evil = `${SMUGGLED} ${root.mark} ${request.token}`
       const second = `HTTP/1.1 200 OK\r\n${fields}Content-Length: ${evil.length}\r\n\r\n${evil}`
       if (!socket.destroyed) root.choose(request).write(socket, { request, mark: root.mark, fields, second })
     }

@@ -4,7 +4,7 @@ import { createServer as createHttpServer } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { fileURLToPath } from "node:url"
-import { generateTicketKeys } from "@project-ingress/forward"
+import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "@project-ingress/machine-proxy"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { TestContext } from "vitest"
@@ -37,8 +37,8 @@ beforeAll(async () => {
       request.on("end", () => response.end(`${request.method} ${bytes}`))
     }),
   )
-  const { signing, verification } = await generateTicketKeys("test")
-  const { connection } = createMachineProxy({ machine: "mach_1", keys: [verification] })
+  const { signing } = await generateTicketKeys("test")
+  const { connection } = createMachineProxy({ machine: "mach_1", keys: [await machineKey(signing, "mach_1")] })
   const machinePort = await listen(createServer({ noDelay: true }, connection))
   const host = "misha.iterate.app"
   router = {

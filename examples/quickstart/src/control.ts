@@ -85,7 +85,8 @@ export const control =
       )
     }
     const demo = current()
-    if (demo === undefined) return text(503, "the machines are starting")
+    // A browser that comes before the machines asks again each second.
+    if (demo === undefined) return text(503, "the machines are starting", { refresh: "1" })
     const { projects, machines, why } = demo
     const state = () => ({ why, machines: [...machines.routes.keys()], projects: projects.state() })
 
@@ -131,5 +132,5 @@ const isOwn = (request: Request, url: URL): boolean => {
   return (origin === null || origin === url.origin) && (site === null || site === "same-origin")
 }
 
-const text = (status: number, body: string): Response =>
-  new Response(`${body}\n`, { status, headers: { "content-type": "text/plain" } })
+const text = (status: number, body: string, more: Readonly<Record<string, string>> = {}): Response =>
+  new Response(`${body}\n`, { status, headers: { "content-type": "text/plain", ...more } })

@@ -13,6 +13,7 @@ import { dockerProblem, startDocker } from "./docker-machines.ts"
 import { startLocal } from "./local-machines.ts"
 import { Undo } from "./machines.ts"
 import type { Machines, StartOptions } from "./machines.ts"
+import { detachedPage } from "./pages.ts"
 
 const [machineA, machineB] = ["mach_a", "mach_b"] as const
 const names = ["misha", "banana"] as const
@@ -36,7 +37,8 @@ const start = async (): Promise<Running> => {
   let running: Running | undefined
 
   const { signing } = await generateTicketKeys("demo")
-  const routes = memoryStore()
+  // Until its machine has started, a project is there and detached, so that a page opened too early waits for it.
+  const routes = memoryStore(Object.fromEntries(names.map((name) => [`p:${name}`, { kind: "detached" }])))
   const router = createRouter({
     grammar: defineGrammar({ domains: ["localhost"] }),
     store: routes,
@@ -44,6 +46,10 @@ const start = async (): Promise<Running> => {
     // Stopping a machine of the demo is meant to show what its visitors get; no visitor starts it again.
     machines: { wake: false },
     signingKey: signing,
+    // The standard page of a detached project does not reload: it may be detached for months. Here it is attached a click later.
+    errorResponses: {
+      MachineDetached: ({ status }, { page, subject }) => (page ? detachedPage(status, subject.project) : undefined),
+    },
   })
   const host = serveNode(router, { fallback: control(() => running) })
   const listening = await host.listen({ port, hostname: "127.0.0.1" }).catch((error: NodeJS.ErrnoException) => {

@@ -1,3 +1,5 @@
+import type { GeneratedResponse } from "@project-ingress/forward"
+
 const style = `:root{color-scheme:light dark;--line:light-dark(#ddd,#333);--soft:light-dark(#666,#999);--on:light-dark(#0a7d33,#5bd882)}
 body{font:16px/1.55 system-ui,sans-serif;max-width:44rem;margin:8vh auto;padding:0 1.25rem}
 h1{font-size:1.6rem;margin:0 0 .25rem}p{color:var(--soft)}code,output{font-family:ui-monospace,monospace}
@@ -71,6 +73,17 @@ export const plainPage = (machine: string): string =>
     `<h1>Another port of <code id="machine">${escape(machine)}</code></h1>
 <p>A hostname without a port leads here. <strong id="state"></strong></p><script type="module">${follow}</script>`,
   )
+
+/** What visitors get in a browser while their project is detached: it looks every second whether it still is. */
+export const detachedPage = (status: number, project = "this project"): GeneratedResponse => ({
+  status,
+  headers: ["Content-Type", "text/html; charset=utf-8", "Cache-Control", "no-store", "Refresh", "1"],
+  body: page(
+    `${project} is detached`,
+    `<h1>No machine is attached to ${escape(project)}</h1>
+<p>Attach one on the demo's own page, or by its key in the terminal. <strong id="state">This page reloads when one answers.</strong></p>`,
+  ),
+})
 
 /** The control page at http://localhost:8787/. It follows the demo's state, so the text is constant. */
 export const controlPage = (): string =>

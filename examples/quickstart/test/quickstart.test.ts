@@ -97,6 +97,19 @@ describe.each(["docker", "local"] as const)("the demo with %s machines", (engine
     expect(seen).toEqual(["mach_a", "mach_b", "mach_a"])
   })
 
+  it("has a page for a detached project that waits for a machine, whoever opened it when", async (ctx) => {
+    const { port, attach, detach } = running(ctx)
+    need(ctx, noBrowser)
+    await detach("banana")
+    const page = await browser!.newPage()
+    const gone = await page.goto(`http://banana.localhost:${port}/`)
+    expect([gone?.status(), gone?.headers()["x-iterate-proxy-error"]]).toEqual([503, "MACHINE_DETACHED"])
+    expect(await page.locator("h1").innerText()).toBe("No machine is attached to banana")
+    await attach("banana", "mach_b")
+    await expect.poll(() => page.locator("#machine").innerText(), { timeout: 60_000 }).toBe("mach_b")
+    await page.close()
+  })
+
   it("has a plain page that follows as well", async (ctx) => {
     const { port, attach } = running(ctx)
     need(ctx, noBrowser)

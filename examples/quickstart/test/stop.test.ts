@@ -5,7 +5,7 @@ import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import { everything } from "../../../test/requirements.ts"
 import { need } from "./browser.ts"
-import { runningChildren, spawnDemo } from "./demo.ts"
+import { ask, runningChildren, spawnDemo } from "./demo.ts"
 import { madeBy, noEngine } from "./engine.ts"
 
 type Started = ReturnType<typeof spawnDemo>
@@ -65,6 +65,31 @@ const slowEngine = async (creating: () => void, demoExited: () => Promise<unknow
   await once(server, "listening")
   return { containers, server, host: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}` }
 }
+
+describe("a start that takes long", () => {
+  it("shows pages that wait, and no missing project", async () => {
+    // An engine that accepts and says nothing.
+    const engine = createServer(() => {})
+    const free = createServer()
+    for (const server of [engine, free]) await once(server.listen(0, "127.0.0.1"), "listening")
+    const { port } = free.address() as AddressInfo
+    await new Promise((closed) => free.close(closed))
+    const DOCKER_HOST = `tcp://127.0.0.1:${(engine.address() as AddressInfo).port}`
+    const demo = spawnDemo({ INGRESS_DEMO_ENGINE: "docker", DOCKER_HOST, PORT: String(port) })
+    await once(engine, "request")
+    const [home, project] = await Promise.all([
+      ask(port, `localhost:${port}`),
+      ask(port, `4096__misha.localhost:${port}`, { headers: { accept: "text/html" } }),
+    ])
+    expect([home.status, home.headers["refresh"]]).toEqual([503, "1"])
+    expect([project.status, project.headers["refresh"]]).toEqual([503, "1"])
+    expect(project.headers["x-iterate-proxy-error"]).toBe("MACHINE_DETACHED")
+    engine.close()
+    engine.closeAllConnections()
+    demo.child.kill("SIGKILL")
+    await demo.exited
+  })
+})
 
 describe("a start that is stopped half way", () => {
   it("leaves no process behind", async () => {

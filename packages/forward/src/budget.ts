@@ -4,8 +4,8 @@ import { monotonicNow } from "./monotonic-clock.ts"
 
 /** How often something may happen, for each of many: a token bucket for each. */
 export interface Budget {
-  /** Counts one, if it may happen; says whether. */
-  readonly take: (of: DividedKey) => boolean
+  /** Counts one, if it may happen; says whether. `now`: by `monotonicNow`, which is the default. */
+  readonly take: (of: DividedKey, now?: number) => boolean
 }
 
 /** How much is allowed. */
@@ -20,8 +20,7 @@ export interface BudgetLimits {
 export const makeBudget = ({ burst, refillMs }: BudgetLimits): Budget => {
   const buckets = makeDividedTable<{ readonly left: number; readonly at: number }>()
   return {
-    take: (of) => {
-      const now = monotonicNow()
+    take: (of, now = monotonicNow()) => {
       const bucket = buckets.get(of)
       const left = bucket === undefined ? burst : Math.min(burst, bucket.left + (now - bucket.at) / refillMs)
       if (left < 1) return false

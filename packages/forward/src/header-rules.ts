@@ -127,16 +127,3 @@ export const connectionOptions = (list: HeaderList): Set<string> | undefined => 
   }
   return named
 }
-
-/**
- * The text itself, for a name or a value that did not come off the wire and that no reader has checked. A CR or LF in it would
- * begin another field, and so would a character above U+00FF, which one byte cannot hold.
- *
- * @throws {TypeError} for such a character
- */
-export const checkText = (text: string): string => {
-  if (/[^\t\x20-\x7e\x80-\xff]/.test(text)) {
-    throw new TypeError("a header to add has a control character or one above U+00FF")
-  }
-  return text
-}

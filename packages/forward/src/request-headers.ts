@@ -5,7 +5,6 @@ import type { FieldsEdit, FieldsRewrite } from "./edit-fields.ts"
 import { editFields } from "./edit-fields.ts"
 import { withoutCookies } from "./edge-cookies.ts"
 import {
-  checkText,
   connectionOptions,
   CACHING,
   ESSENTIAL,
@@ -128,4 +127,17 @@ const withheldFrom = ({ headerNames, add }: RequestHop): ((lower: string) => boo
 const setField = (list: string[], lower: string, value: string | undefined): void => {
   for (let i = list.length - 2; i >= 0; i -= 2) if (list[i]!.toLowerCase() === lower) list.splice(i, 2)
   if (value !== undefined) list.push(lower, value)
+}
+
+/**
+ * The text itself, for a name or a value that did not come off the wire and that no reader has checked. A CR or LF in it would
+ * begin another field, and so would a character above U+00FF, which one byte cannot hold.
+ *
+ * @throws {TypeError} for such a character
+ */
+const checkText = (text: string): string => {
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(text)) {
+    throw new TypeError("a header to add has a control character or one above U+00FF")
+  }
+  return text
 }

@@ -1,3 +1,5 @@
+import { makeBudget } from "./budget.ts"
+import { makeDividedTable } from "./divided-table.ts"
 import { secretOfMachine } from "./machine-secret.ts"
 import { monotonicNow } from "./monotonic-clock.ts"
 import { stampsOf } from "./stamp.ts"
@@ -55,22 +57,18 @@ const GOOD_MS = ticketMaxAgeMs - 10_000
 /** Signatures for one machine at once, and how long until one more is allowed. A machine has a few ports in use at a time. */
 const BURST = 64
 const REFILL_MS = 100
-/** Tickets that are kept for one machine: as many as are signed while one is given again. */
-const MAX_TICKETS = 512
-const MAX_MACHINES = 10_000
 
-/** What is kept of one machine, so that no machine's tickets cost another one its own. */
-interface MachineTickets {
-  readonly secret: Promise<CryptoKey>
-  readonly tickets: Map<string, { readonly ticket: SignedTicket | Promise<SignedTicket>; readonly signedAt: number }>
-  left: number
-  refilledAt: number
+/** A ticket that is given again; a promise until it is signed. By `monotonicNow`. */
+interface KeptTicket {
+  readonly ticket: SignedTicket | Promise<SignedTicket>
+  readonly signedAt: number
 }
 
 /**
- * Gives tickets, and what proves the responses to them. Holds tickets of at most 10 000 machines, and drops the oldest machine
- * first. For one machine 64 tickets may be signed at once and 10 a second: beyond that it gives a `TicketsLimited`, for that
- * machine only. Durations do not depend on the wall clock; only what a ticket itself says of its time does.
+ * Gives tickets, and what proves the responses to them. Holds at most 10 000 tickets, divided among the machines, so that no
+ * machine's tickets cost another one its own. For one machine 64 tickets may be signed at once and 10 a second: beyond that it
+ * gives a `TicketsLimited`, for that machine only. Durations do not depend on the wall clock; only what a ticket itself says of
+ * its time does.
  *
  * The key is imported at once. What cannot be seen before (halves of a pair that do not belong together) is a rejection with
  * a `TypeError` of every ticket.
@@ -84,48 +82,36 @@ export const ticketSigner = (
   const problem = validateSigningKey(key)
   if (problem !== undefined) throw new TypeError(problem)
   importSigningKey(key).catch(() => {})
-  const machines = new Map<string, MachineTickets>()
+  const tickets = makeDividedTable<KeptTicket>()
+  const secrets = makeDividedTable<Promise<CryptoKey>>()
+  const signatures = makeBudget({ burst: BURST, refillMs: REFILL_MS })
 
-  const ofMachine = (machine: string, now: number): MachineTickets => {
-    let of = machines.get(machine)
-    if (of !== undefined) return of
-    const secret = secretOfMachine(key, machine)
-    secret.catch(() => {})
-    of = { secret, tickets: new Map(), left: BURST, refilledAt: now }
-    if (machines.size >= MAX_MACHINES) machines.delete(machines.keys().next().value!)
-    machines.set(machine, of)
-    return of
+  const secretOf = (machine: string): Promise<CryptoKey> => {
+    let secret = secrets.get(wholeMachine(machine))
+    if (secret === undefined) {
+      secret = secretOfMachine(key, machine)
+      secrets.set(wholeMachine(machine), secret)
+    }
+    return secret
   }
 
-  const maySign = (of: MachineTickets, now: number): boolean => {
-    of.left = Math.min(BURST, of.left + (now - of.refilledAt) / REFILL_MS)
-    of.refilledAt = now
-    if (of.left < 1) return false
-    of.left -= 1
-    return true
-  }
-
-  const sign = async (of: MachineTickets, machine: string, port: number, name: string): Promise<SignedTicket> => {
+  const sign = async (machine: string, port: number, name: string): Promise<SignedTicket> => {
     const id = newTicketId()
     const [ticket, stamps] = await Promise.all([
       signTicket(key, { machine, port, name, id }),
-      of.secret.then((secret) => stampsOf(secret, { machine, id, port, name })),
+      secretOf(machine).then((secret) => stampsOf(secret, { machine, id, port, name })),
     ])
     return { ticket, stamps: { ...stamps, unproven } }
   }
 
-  const signNext = (of: MachineTickets, now: number, machine: string, port: number, name: string) => {
-    const { tickets } = of
-    const under = keyOf(port, name)
-    const ticket = sign(of, machine, port, name)
-    tickets.delete(under)
-    tickets.set(under, { ticket, signedAt: now })
-    if (tickets.size > MAX_TICKETS) tickets.delete(tickets.keys().next().value!)
+  const signNext = (machine: string, port: number, name: string, signedAt: number): Promise<SignedTicket> => {
+    const entry = entryOf(machine, port, name)
+    const ticket = sign(machine, port, name)
+    tickets.set(entry, { ticket, signedAt })
+    const isCurrent = () => tickets.get(entry)?.ticket === ticket
     ticket.then(
-      (value) => {
-        if (tickets.get(under)?.ticket === ticket) tickets.set(under, { ticket: value, signedAt: now })
-      },
-      () => tickets.delete(under),
+      (value) => isCurrent() && tickets.set(entry, { ticket: value, signedAt }),
+      () => isCurrent() && tickets.delete(entry),
     )
     return ticket
   }
@@ -133,23 +119,24 @@ export const ticketSigner = (
   return {
     ticketFor: (machine, port, name) => {
       const now = monotonicNow()
-      const of = ofMachine(machine, now)
-      const known = of.tickets.get(keyOf(port, name))
-      if (known !== undefined && now - known.signedAt < REUSED_MS) return known.ticket
-      if (maySign(of, now)) return signNext(of, now, machine, port, name)
-      if (known !== undefined && now - known.signedAt < GOOD_MS) return known.ticket
-      return new TicketsLimited({ retryAfterMs: Math.ceil((1 - of.left) * REFILL_MS) })
+      const kept = tickets.get(entryOf(machine, port, name))
+      const age = kept === undefined ? Infinity : now - kept.signedAt
+      if (age < REUSED_MS) return kept!.ticket
+      if (signatures.take(wholeMachine(machine), now)) return signNext(machine, port, name, now)
+      return age < GOOD_MS ? kept!.ticket : new TicketsLimited({ retryAfterMs: REFILL_MS })
     },
     renew: (machine, port, name, refused) => {
-      const now = monotonicNow()
-      const of = ofMachine(machine, now)
       // Another request has done so already.
-      if (of.tickets.get(keyOf(port, name))?.ticket !== refused) return true
-      if (!maySign(of, now)) return false
-      signNext(of, now, machine, port, name).catch(() => {})
+      if (tickets.get(entryOf(machine, port, name))?.ticket !== refused) return true
+      const now = monotonicNow()
+      if (!signatures.take(wholeMachine(machine), now)) return false
+      signNext(machine, port, name, now).catch(() => {})
       return true
     },
   }
 }
 
-const keyOf = (port: number, name: string): string => `${port} ${name}`
+const entryOf = (machine: string, port: number, name: string) => ({ share: machine, key: `${port} ${name}` })
+
+/** Where the one entry of a machine is kept: all in one share, of which the oldest makes room. */
+const wholeMachine = (machine: string) => ({ share: "", key: machine })

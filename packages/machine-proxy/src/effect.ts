@@ -182,7 +182,9 @@ const serve = Effect.fnUntraced(function* (
     (gauges) => Effect.sync(gauges.stop),
   )
 
-  const server = createListener(proxy, tls)
+  const server = createListener(proxy, tls, (cause) => {
+    if (log !== "off") runSync(logAt.warn(line({ message: "tls", cause })))
+  })
   yield* Effect.acquireRelease(listen(server, host, port), () =>
     Effect.promise(() => proxy.drain({ deadlineMs: drainMs, graceMs, listeners: [server] })),
   )

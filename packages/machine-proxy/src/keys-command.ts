@@ -25,7 +25,7 @@ INGRESS_TICKET_KEYS for the machines, which verify tickets with it. Nothing is s
  * ```text
  * # For the router: a secret.
  * TICKET_KEY='{"kty":"OKP","crv":"Ed25519","x":"…","kid":"2026-11-29-0c5fd9a1","alg":"EdDSA","d":"…"}'
- * # For the machines: verifies tickets. …
+ * # For the machines, verifies tickets. …
  * INGRESS_TICKET_KEYS='{"keys":[{"kty":"OKP","crv":"Ed25519","x":"…","kid":"2026-11-29-0c5fd9a1","alg":"EdDSA"}]}'
  * ```
  */
@@ -81,7 +81,7 @@ INGRESS_TICKET_KEYS='${JSON.stringify({ keys: [verification] })}'
 }
 
 const SHARED = `# For the machines: the same secret. Each of them can send requests to every other one and prove to be any of them.`
-const OWN = `# For the machines: verifies tickets. For a key by which a machine proves who it is, too: keys --machine <id>.`
+const OWN = `# For the machines, verifies tickets. It proves nothing, so a router refuses a machine with it alone: see keys --machine <id>.`
 
 const keyOfMachine = async (
   machine: string,

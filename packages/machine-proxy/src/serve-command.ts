@@ -31,7 +31,9 @@ export const serve = (name: string, config: Config): void => {
     },
   })
 
-  const server = createListener(proxy, tls)
+  const server = createListener(proxy, tls, (cause) => {
+    if (level !== "off") log("warn", "tls", { cause })
+  })
   server.listen(listenOptions(config.host, config.port))
   server.once("listening", () => {
     const { address: host, port } = server.address() as AddressInfo

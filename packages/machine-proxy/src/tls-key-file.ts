@@ -48,12 +48,17 @@ export const machineTls = (keyFile: string): MachineTls => {
 
 const NO_KEY = "has no private key in PEM that TLS can use: EC, RSA or Ed25519, not encrypted"
 
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+
 const tlsOf = (pem: string): MachineTls | { readonly problem: string } => {
   try {
     const key = createPrivateKey(pem)
-    const given = pem.includes("-----BEGIN CERTIFICATE-----")
-    if (given && !new X509Certificate(pem).checkPrivateKey(key)) return { problem: "has a certificate of another key" }
-    const cert = given ? pem : selfSignedCertificate(key)
+    // Without the key beside them: the server shows what it is given as certificates.
+    const given = pem.match(CERTIFICATES)?.join("\n")
+    if (given !== undefined && !new X509Certificate(given).checkPrivateKey(key)) {
+      return { problem: "has a certificate of another key" }
+    }
+    const cert = given ?? selfSignedCertificate(key)
     if (cert === undefined) return { problem: NO_KEY }
     const handshakeTimeout = defaultLimits.headersTimeoutMs
     const server = createServer({ key: pem, cert, ALPNProtocols: ["http/1.1"], handshakeTimeout })

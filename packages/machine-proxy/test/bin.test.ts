@@ -166,6 +166,13 @@ describe("a TLS key in a file", () => {
     expect(new Set([...pins, printed.out.trim()])).toEqual(new Set([pins[0]]))
   })
 
+  it("is what a plain request, whose sender sees a closed connection, is logged to need", async () => {
+    const running = start(environment)
+    const { port } = await ready(running)
+    await raw(port, ["GET / HTTP/1.1", "Host: m"]).catch(() => undefined)
+    await expect.poll(() => running.out, { timeout: 60_000 }).toContain('"cause":"a plain request came')
+  })
+
   it("that cannot be used stops the start, and is not shown", async () => {
     writeFileSync(path, "s3cr3t")
     const running = start(environment)

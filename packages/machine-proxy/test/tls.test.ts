@@ -178,12 +178,24 @@ describe("the file of a key", () => {
     expect(readdirSync(folder).filter((name) => name.startsWith("race.pem"))).toEqual(["race.pem"])
   })
 
-  it("is led to by nothing that is printed", () => {
-    const tls = machineTls(file("printed.pem"))
-    const [, line] = readFileSync(file("printed.pem"), "utf8").split("\n")
+  it.each<[string, (path: string) => void]>([
+    ["made here", () => undefined],
+    [
+      "with its certificate",
+      (path) => {
+        const key = kinds[0]![1]()
+        writeFileSync(path, pem(key) + selfSignedCertificate(key)!)
+      },
+    ],
+  ])("%s, is led to by nothing that is printed", (name, make) => {
+    const path = file(`printed ${name}`)
+    make(path)
+    const tls = machineTls(path)
+    const text = readFileSync(path, "utf8")
+    const [, line] = text.split("\n")
     const shown = inspect(tls, { depth: Infinity, showHidden: true, maxStringLength: Infinity })
     expect(shown).not.toContain(line)
-    expect(Object.values(tls.server)).not.toContain(readFileSync(file("printed.pem"), "utf8"))
+    expect(Object.values(tls.server)).not.toContain(text)
   })
 })
 

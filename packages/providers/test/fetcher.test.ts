@@ -112,13 +112,21 @@ describe("a response to a request with a ticket", () => {
       () => undefined,
       (error: unknown) => error,
     )
-    return { failed, events }
+    return { failed, events, fetcher }
   }
 
   it("with a wrong stamp is somebody else's, and an event", async () => {
     const { failed, events } = await answering("1")
     expect(failed).toMatchObject({ _tag: "ProviderUnavailable" })
     expect(events).toMatchObject([{ type: "proof", outcome: "wrong_stamp", machine: "mach_a", port: 3000 }])
+  })
+
+  it("causes no event for each request, however many there are: whoever sits there must not fill a log", async () => {
+    const { events, fetcher } = await answering("1")
+    const began = performance.now()
+    for (let i = 0; i < 50; i++) await expect(fetcher(get())).rejects.toMatchObject({ _tag: "ProviderUnavailable" })
+    expect(events.length).toBeLessThan(2 + (performance.now() - began) / 1_000)
+    expect(events[0]).toMatchObject({ count: 1 })
   })
 
   it("that says it proves nothing is refused with what to do, unless that is accepted", async () => {

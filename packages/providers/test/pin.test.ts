@@ -181,9 +181,29 @@ describe("a pinned machine", () => {
     const status = async () => ({ state: "running" as const })
     expect(await send(fake({ resolve, status }))).toMatchObject({
       _tag: "MachineMismatch",
+      // What the operator reads in the router's event.
+      message: expect.stringMatching(
+        / is not the one that responded at its endpoint, whose TLS key is not the one of the pin$/,
+      ),
       cause: { cause: { code: "PIN_MISMATCH" } },
     })
     expect(seen.text).toBe("")
+  })
+
+  it("is what the reason names where whoever listens there speaks no TLS", async () => {
+    const server = createServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n"))
+    server.listen(0, "127.0.0.1")
+    await once(server, "listening")
+    closing.push(() => server.close())
+    const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+    expect(await send(fake({ resolve: async () => ({ origin, pin: aPin, epoch: "1", ttlMs: 60_000 }) }))).toMatchObject(
+      {
+        _tag: "ProviderUnavailable",
+        message: expect.stringMatching(
+          /it does not speak TLS, as a pin or https: requires \(ERR_SSL_WRONG_VERSION_NUMBER\)$/,
+        ),
+      },
+    )
   })
 
   it("is not running if its provider says so, whoever has its address", async () => {

@@ -105,7 +105,7 @@ export class ProjectLimited extends Error {
   readonly _tag = "ProjectLimited"
   override readonly name = "ProjectLimited"
   constructor(fields: { readonly project: string; readonly limit: number }) {
-    super(`project ${fields.project} has ${fields.limit} requests in flight or WebSockets, as many as it may have`)
+    super(`${fields.project} has ${fields.limit} requests in flight or WebSockets, as many as it may have`)
   }
 }
 

@@ -70,11 +70,11 @@ export interface BoundEvent {
   readonly type: "bound_reached"
   readonly bound: "client" | "project" | "machine"
   readonly of: "connections" | "requests" | "webSockets"
-  /** The client's address or IPv6 network, the record's owner, the machine's id. */
+  /** The client's address or IPv6 network; `owner org_1`, `project prj_1` or `machine mach_1` of a project's record; the machine's id. */
   readonly key: string
   readonly limit: number
   /** How many were refused since the last event of this key, which comes once a second at most. */
-  readonly refused: number
+  readonly count: number
 }
 
 /**
@@ -98,6 +98,8 @@ export interface RedirectLoopEvent {
   readonly port: number
   /** What is probably wrong, and the setting of the port that mends it. */
   readonly reason: string
+  /** How often it happened since the last event of this machine, which comes once a second at most. */
+  readonly count: number
 }
 
 /** A request of ours, reported once, when the head of its response is known. */

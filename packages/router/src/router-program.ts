@@ -1,6 +1,7 @@
-import { defaultHeaderNames, TicketsLimited } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
+import { repeatedReport } from "@project-ingress/forward/internal"
 import { makeMachines } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"
 import type { HostnameForeign } from "@project-ingress/hostname"
@@ -11,7 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { errorResponder } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
-import { LengthRequired, ProxyFailed } from "./errors.ts"
+import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
@@ -19,11 +20,10 @@ import { PolicyMistake } from "./policies/policy-error.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
-import type { RouteToMachine } from "./program/resolve-route.ts"
-import { EndedByHost } from "./program/sender.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
-import type { Router, RouterEvent, RouterOptions } from "./router-options.ts"
+import type { RedirectLoopEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
+import type { PortSettings } from "./stores/record.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
 
 /** What a request came to. */
@@ -75,6 +75,9 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       // A log that fails must not fail the request.
     }
   }
+  const reportLoop = repeatedReport<Omit<RedirectLoopEvent, "type" | "count">>((loop, count) =>
+    report({ type: "redirect_loop", ...loop, count }),
+  )
   const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
   const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
     Context.add(Machines, machines),
@@ -120,7 +123,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
       report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
-      if (outcome._tag === "Machine" && outcome.redirectsToItself) report(redirectLoop(host, outcome.route))
+      if (outcome._tag === "Machine" && outcome.redirectsToItself) {
+        const { machine, port, settings } = outcome.route
+        reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
+      }
     }
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
@@ -173,19 +179,13 @@ const requestOutcome = <A>(
     return found.success._tag === "HostnameForeign" ? { _tag: "NotOurs" } : failed(found.success as RouterError)
   }
   if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "ClientLeft" }
-  const cause = Cause.squash(exit.cause)
-  if (cause instanceof EndedByHost) return { _tag: "Generated", response: cause.response }
-  const isKnown = cause instanceof ProxyFailed || cause instanceof LengthRequired || cause instanceof TicketsLimited
-  return failed(isKnown ? cause : new ProxyFailed({ cause }))
+  return failed(new ProxyFailed({ cause: Cause.squash(exit.cause) }))
 }
 
-const redirectLoop = (host: string, { machine, port, settings }: RouteToMachine): RouterEvent => {
+const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
   const mend =
-    settings.forwardedProto === true
-      ? "the app does not read X-Forwarded-Proto"
-      : "set forwardedProto: true on the port"
-  const reason = `port ${port} redirects to the URL that was asked for, often to have https: ${mend}`
-  return { type: "redirect_loop", host, machine: machine.id, port, reason }
+    forwardedProto === true ? "the app does not read X-Forwarded-Proto" : "set forwardedProto: true on the port"
+  return `port ${port} redirects to the URL that was asked for, often to have https: ${mend}`
 }
 
 /** What an event says of how a request of ours ended. */

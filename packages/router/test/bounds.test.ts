@@ -140,9 +140,9 @@ describe("a tenant with 1 000 silent WebSockets, as many as the host has connect
       type: "bound_reached",
       bound: "project",
       of: "webSockets",
-      key: "org_1",
+      key: "owner org_1",
       limit: 250,
-      refused: 1,
+      count: 1,
     })
   })
 })
@@ -184,7 +184,7 @@ describe("a client at its bound", () => {
     expect(await third.status("CLIENT_LIMITED")).toBe(429)
     expect(third.text).toContain("Retry-After: 1\r\n")
     expect(await ask(port, get(project("misha")), "127.0.0.2")).toMatchObject({ status: 200 })
-    expect(reached()).toMatchObject([{ bound: "client", of: "connections", key: "127.0.0.1", limit: 2, refused: 1 }])
+    expect(reached()).toMatchObject([{ bound: "client", of: "connections", key: "127.0.0.1", limit: 2, count: 1 }])
     await open.clients[0]!.close()
     await eventually(async () => (await ask(port, get(project("misha")))).status === 200)
   })
@@ -261,7 +261,7 @@ describe("a project at its bound", () => {
     expect(events.find((event) => event.type === "request" && event.status === 503)).toMatchObject({
       status: 503,
       error: "ProjectLimited",
-      reason: "project org_1 has 2 requests in flight or WebSockets, as many as it may have",
+      reason: "owner org_1 has 2 requests in flight or WebSockets, as many as it may have",
     })
     await clients[0]!.close()
     await eventually(async () => (await ask(port, get("www.example.com"))).status === 200)

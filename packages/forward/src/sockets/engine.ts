@@ -8,8 +8,8 @@ import type { ProxiedClient } from "./proxy-protocol/proxy-header.ts"
 import { cidrMatcher } from "../address.ts"
 import { defaultHeaderNames, validHeaderNames } from "../header-names.ts"
 import { accept, checkOptions } from "../options.ts"
-import { isAdmitted } from "./connection/admission.ts"
 import { addressOf, ClientConnection } from "./connection/client-connection.ts"
+import { reportError } from "./connection/engine-context.ts"
 import { idleConnections } from "./connection/idle-connections.ts"
 import { refusedConnections } from "./connection/refused-connections.ts"
 import { tlsHandshakes } from "./connection/tls-handshakes.ts"
@@ -112,18 +112,37 @@ export const createEngine = (options: EngineOptions): Engine => {
   return {
     connection: (socket) => begin(socket, take, respond, false),
     secureConnection: (server) => {
-      const shakeHands = tlsHandshakes(context, server, take)
-      const shakeHandsToRefuse = {
-        Overloaded: tlsHandshakes(context, server, (socket) => respond(socket, "Overloaded")),
-        ClientLimited: tlsHandshakes(context, server, (socket) => respond(socket, "ClientLimited")),
-      }
-      return (socket) => begin(socket, shakeHands, (refused, refusal) => shakeHandsToRefuse[refusal](refused), true)
+      const shakeHands = tlsHandshakes(context, server)
+      return (socket) =>
+        begin(
+          socket,
+          (served, client) => shakeHands(served, (secured) => take(secured, client)),
+          (refused, refusal) => shakeHands(refused, (secured) => respond(secured, refusal)),
+          true,
+        )
     },
     drain: drainOf(context),
     draining: () => context.draining,
     connections: () => open.size,
     limits,
   }
+}
+
+/** Whether one more connection of a client is served, as the host decides. The host learns when it has closed. */
+const isAdmitted = (context: EngineContext, socket: Duplex, remoteAddress: string): boolean => {
+  const { admission } = context.options
+  if (admission === undefined) return true
+  const guard = (run: () => boolean | void): boolean => {
+    try {
+      return run() !== false
+    } catch (cause) {
+      reportError(context, "ProxyFailed", cause)
+      return true
+    }
+  }
+  if (!guard(() => admission.admit(remoteAddress))) return false
+  socket.once("close", () => guard(() => admission.release(remoteAddress)))
+  return true
 }
 
 /** Limits that the process's descriptors allow. */

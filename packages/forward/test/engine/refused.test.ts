@@ -2,8 +2,7 @@ import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import { connect as connectTls, createServer as createTlsServer } from "node:tls"
-import { afterEach, describe, expect, it, vi } from "vitest"
-import { repeatedReport } from "../../src/sockets/io/repeated-report.ts"
+import { afterEach, describe, expect, it } from "vitest"
 import * as h from "./harness.ts"
 
 const closing: (() => unknown)[] = []
@@ -89,37 +88,5 @@ describe("a connection too many", () => {
     expect(errors(front).length).toBeLessThan(seconds + 2)
     one.send("TP/1.1\r\nHost: a\r\n\r\n")
     expect(h.status(await one.until("\r\n\r\n"))).toBe(204)
-  })
-})
-
-describe("what happens again and again", () => {
-  it("is reported at once, and then once a second with how often it happened, until it stops", () => {
-    vi.useFakeTimers()
-    try {
-      const reports: (readonly [string, number])[] = []
-      const report = repeatedReport<string>((subject, count) => reports.push([subject, count]))
-      for (let i = 0; i < 10; i++) report("a", "A")
-      report("b", "B")
-      expect(reports.splice(0)).toEqual([
-        ["A", 1],
-        ["B", 1],
-      ])
-      vi.advanceTimersByTime(1_000)
-      expect(reports.splice(0)).toEqual([["A", 9]])
-      vi.advanceTimersByTime(10_000)
-      expect(reports).toEqual([])
-      expect(vi.getTimerCount()).toBe(0)
-      report("a", "A")
-      expect(reports).toEqual([["A", 1]])
-    } finally {
-      vi.useRealTimers()
-    }
-  })
-
-  it("keeps no more than a thousand different ones", () => {
-    let reports = 0
-    const report = repeatedReport<number>(() => void reports++)
-    for (let i = 0; i < 5_000; i++) report(String(i), i)
-    expect(reports).toBe(1_000)
   })
 })

@@ -49,6 +49,39 @@ describe("a host that sends before it decides", () => {
     )
   })
 
+  it("gives nothing that came behind the response, while it decided, to the next request", async () => {
+    const decided = gate()
+    const held = gate()
+    const apps = await h.listenApp()
+    const front = await h.listen((request): Decision | Promise<Decision> => {
+      if (request.head.target !== "/first") return h.to(apps.port)
+      const decide = async (): Promise<Decision> => {
+        await request.send(h.to(apps.port))
+        held.open()
+        await decided.opened
+        return "relay"
+      }
+      return decide()
+    })
+    const client = await front.connect()
+    client.send(h.get("/first") + h.get("/next"))
+    const app = await apps.connection(0)
+    await app.until("\r\n\r\n")
+    app.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+    await held.opened
+    // The first that comes stops the reading, and what comes then waits in the socket's own buffer.
+    app.send("own")
+    await h.settled(front)
+    app.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled")
+    await h.settled(front)
+    decided.open()
+    const second = await Promise.race([apps.connection(1), client.until("smuggled")])
+    expect(second).toBeInstanceOf(h.Raw)
+    await (second as h.Raw).until("GET /next")
+    ;(second as h.Raw).send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext")
+    expect(await client.until("next")).not.toContain("smuggled")
+  })
+
   it("passes a WebSocket on", async () => {
     const apps = await h.listenApp()
     const front = await h.listen(async (request): Promise<Decision> => {

@@ -29,6 +29,9 @@ describe("an open WebSocket", () => {
     await client.until("hello")
     expect([over, front.events]).toEqual([false, []])
     client.socket.destroy()
+    // It would have half a minute to follow.
+    await raw.over()
+    raw.socket.end()
     await h.eventually(() => over && front.events.length > 0)
     expect(front.events).toMatchObject([
       {

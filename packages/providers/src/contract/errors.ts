@@ -69,11 +69,12 @@ export class MachineStarting extends MachineFailure {
   }
 }
 
-/** Another machine responded at this machine's endpoint (a stamped 421). */
+/** Another machine responded at this machine's endpoint: a 421, or by TLS with another key than the pinned one. */
 export class MachineMismatch extends MachineFailure {
   readonly _tag = "MachineMismatch"
-  constructor(ref: MachineRef) {
-    super(ref, "is not the one that responded at its endpoint")
+  constructor(ref: MachineRef & { readonly pin?: true | undefined }) {
+    const why = ref.pin === undefined ? "" : ", whose TLS key is not the one of the pin"
+    super(ref, `is not the one that responded at its endpoint${why}`)
   }
 }
 
@@ -101,7 +102,7 @@ export class PortClosed extends MachineFailure {
   /** The port that was requested inside the machine. */
   readonly port: number
   constructor(ref: MachineRef & { readonly port: number }) {
-    super(ref, `is running, but nothing accepts connections at its address (port ${ref.port} was requested)`)
+    super(ref, `has no machine proxy that accepts connections at its address (port ${ref.port} was requested)`)
     this.port = ref.port
   }
 }

@@ -151,6 +151,9 @@ export interface Evidence {
   readonly status: MachineStatus | undefined
 }
 
+/** Node's code where the peer's first bytes are no TLS. */
+const NO_TLS = "ERR_SSL_WRONG_VERSION_NUMBER"
+
 /** The error of an attempt that no other attempt could mend. */
 export const toProviderError = (
   failed: AttemptFailure,
@@ -185,7 +188,7 @@ export const toProviderError = (
   }
   const { kind, sent } = failed.failure
   const code = failureCode(failed.failure)
-  if (code === PIN_MISMATCH) return new MachineMismatch({ ...ref, cause })
+  if (code === PIN_MISMATCH) return new MachineMismatch({ ...ref, cause, pin: true })
   if (code === PIN_NOT_SUPPORTED) {
     const reason = "its key is pinned, which this runtime's fetch cannot check"
     return new ProviderUnavailable({ ...ref, cause, reason })
@@ -197,7 +200,7 @@ export const toProviderError = (
     if (kind === "refused" || running) return new PortClosed({ ...ref, cause, port })
   }
   if (sent === "no") {
-    const reason = code ?? kind
+    const reason = code === NO_TLS ? `it does not speak TLS, as a pin or https: requires (${code})` : (code ?? kind)
     return new ProviderUnavailable({ ...ref, cause, reason, timedOut: kind === "timeout" || undefined })
   }
   return new UpstreamFailed({ ...ref, cause })

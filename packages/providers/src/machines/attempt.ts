@@ -17,7 +17,7 @@ import {
 } from "./attempt-failure.ts"
 import type { AttemptFailure } from "./attempt-failure.ts"
 import type { AttemptRequest, AttemptResponse, ReachedResponse } from "./attempt-request.ts"
-import type { ProofEvent } from "./background-events.ts"
+import type { ProofReport } from "./background-events.ts"
 import type { Destination } from "./destination.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
@@ -48,7 +48,7 @@ export const makeAttempt = (
   options: {
     readonly headerNames: HopHeaderNames
     readonly startupGraceMs: number
-    readonly onProof: (event: Omit<ProofEvent, "type">) => void
+    readonly onProof: (report: ProofReport) => void
   },
 ): Attempt => {
   const { startupGraceMs } = options
@@ -166,12 +166,12 @@ const sendOnce = <A>(
       if (stamped && status !== 421 && status !== 401) return Effect.succeed(Result.succeed(received))
       if (stamped && mayRenew && isTicketRefused(received, headerNames)) {
         if (request.renewTicket?.() !== true) return Effect.succeed(Result.succeed(received))
-        onProof(proofEvent(to, "ticket_renewed"))
+        onProof(proofReport(to, "ticket_renewed"))
         if (!request.replayable("no")) return Effect.succeed(Result.succeed(received))
         discard(request, received.response)
         return sendOnce(to, endpoint, request, options, false)
       }
-      if (!stamped && hasWrongStamp(received, headerNames)) onProof(proofEvent(to, "wrong_stamp"))
+      if (!stamped && hasWrongStamp(received, headerNames)) onProof(proofReport(to, "wrong_stamp"))
       const { readPrefix } = request
       if (stamped || readPrefix === undefined || to.provider.classify === undefined) {
         return Effect.succeed(classify(received))
@@ -183,7 +183,7 @@ const sendOnce = <A>(
 
 type SendOptions = Pick<Parameters<typeof makeAttempt>[1], "headerNames" | "onProof">
 
-const proofEvent = ({ machine: { id, type }, port }: Destination, outcome: ProofEvent["outcome"]) => ({
+const proofReport = ({ machine: { id, type }, port }: Destination, outcome: ProofReport["outcome"]): ProofReport => ({
   provider: type,
   machine: id,
   port,

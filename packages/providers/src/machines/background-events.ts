@@ -1,4 +1,4 @@
-import { makeDividedTable } from "@project-ingress/forward/internal"
+import { makeDividedTable, repeatedReport } from "@project-ingress/forward/internal"
 import type { DividedKey } from "@project-ingress/forward/internal"
 import type { ProviderError } from "../contract/errors.ts"
 
@@ -36,7 +36,12 @@ export interface ProofEvent {
   readonly outcome: "wrong_stamp" | "ticket_renewed"
   /** For logs, never for a client. */
   readonly reason: string
+  /** How often it happened since the last event of this machine and outcome, which comes once a second at most. */
+  readonly count: number
 }
+
+/** What of a proof is reported. */
+export type ProofReport = Omit<ProofEvent, "type" | "count">
 
 /** What `onEvent` of `makeMachines` is called with. */
 export type MachinesEvent = ProviderEvent | ProofEvent
@@ -52,7 +57,7 @@ export interface BackgroundEvents {
   readonly failed: (work: BackgroundWork, error: ProviderError, share?: string) => void
   readonly succeeded: (work: BackgroundWork, share?: string) => void
   readonly isFailing: (work: BackgroundWork) => boolean
-  readonly proof: (event: Omit<ProofEvent, "type">) => void
+  readonly proof: (report: ProofReport) => void
 }
 
 export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) | undefined): BackgroundEvents => {
@@ -66,8 +71,10 @@ export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) |
     }
   }
 
+  const reportProof = repeatedReport<ProofReport>((report, count) => emit({ type: "proof", ...report, count }))
+
   return {
-    proof: (event) => emit({ type: "proof", ...event }),
+    proof: (report) => reportProof(`${report.outcome} ${report.machine}`, report),
     isFailing: (work) => failing.get(entryOf(work)) === true,
     failed: (work, error, share) => {
       const entry = entryOf(work, share)

@@ -48,12 +48,12 @@ const invalidRecord = (machine: Machine): MachineRecordInvalid | undefined => {
 }
 
 /** One key for the machine, whichever port is wanted: it is started, asked for its status and kept alive as a whole. */
-export const machineKey = ({ machine }: Pick<Destination, "machine">): string => endpointKey(machine, 0)
+export const portlessKey = ({ machine }: Pick<Destination, "machine">): string => endpointKey(machine, 0)
 
 /** Where a table keeps what it knows of a call for the whole machine. `of` tells several such entries apart. */
 export const machineEntry = (to: Pick<Destination, "machine" | "share">, of = ""): DividedKey => ({
   share: to.share,
-  key: machineKey(to) + of,
+  key: portlessKey(to) + of,
 })
 
 const fingerprints = new WeakMap<object, string>()

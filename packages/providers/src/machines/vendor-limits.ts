@@ -1,5 +1,5 @@
 import { makeBudget, monotonicNow } from "@project-ingress/forward/internal"
-import { machineKey } from "./destination.ts"
+import { portlessKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { machineRef, ProviderAuth, ProviderRateLimited } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
@@ -39,18 +39,19 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
   return {
     take: (to) => {
       const { type } = to.provider
+      const now = monotonicNow()
       const circuit = circuits.get(type)
       const open = circuit?.open ?? circuit?.limited.get(to.share)?.open
       if (open !== undefined) {
         // Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
-        const leftMs = open.until + (open.failedTrials.has(to.share) ? TRIAL_MS : 0) - monotonicNow()
+        const leftMs = open.until + (open.failedTrials.has(to.share) ? TRIAL_MS : 0) - now
         if (leftMs > 0) return refusalOf(open.tag, to, leftMs)
       }
       // The owner's first: whoever calls too often then uses up nothing of the others, and no trial either.
-      if (!ofOwner.take({ share: to.share, key: type }) || !ofAll.take({ share: type, key: type })) {
+      if (!ofOwner.take({ share: to.share, key: type }, now) || !ofAll.take({ share: type, key: type }, now)) {
         return refusalOf("ProviderRateLimited", to, 1_000)
       }
-      if (open !== undefined) open.until = monotonicNow() + TRIAL_MS
+      if (open !== undefined) open.until = now + TRIAL_MS
       return undefined
     },
     settled: (to, error) => {
@@ -74,7 +75,7 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
       } else if (error._tag === "ProviderRateLimited") {
         const limited = circuit.limited.get(to.share) ?? { machines: new Set(), open: undefined }
         circuit.limited.set(to.share, limited)
-        if (limited.machines.size < MIN_REFUSED) limited.machines.add(machineKey(to))
+        if (limited.machines.size < MIN_REFUSED) limited.machines.add(portlessKey(to))
         if (limited.machines.size < MIN_REFUSED) return
         limited.open = { tag: error._tag, until, failedTrials: new Set() }
       }

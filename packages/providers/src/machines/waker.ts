@@ -3,7 +3,7 @@ import { monotonicNow } from "@project-ingress/forward/internal"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import type { AttemptRequest } from "./attempt-request.ts"
 import type { BackgroundEvents } from "./background-events.ts"
-import { machineKey } from "./destination.ts"
+import { portlessKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { MachineStarting, machineRef } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
@@ -94,7 +94,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
 
   const join = (to: Destination, waitUntil: WaitUntil, signal: AbortSignal) =>
     starts.join(
-      machineKey(to),
+      portlessKey(to),
       () => {
         const work = wakeAndReport(to)
         waitUntil?.(work.catch(() => undefined))
@@ -104,11 +104,11 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
     )
 
   return {
-    isWaking: (to) => starts.size() > 0 && starts.waiting(machineKey(to)) !== undefined,
+    isWaking: (to) => starts.size() > 0 && starts.waiting(portlessKey(to)) !== undefined,
     wakeAndWait: (to, waitUntil) =>
       Effect.suspend(() => {
         const { machine } = to
-        const waiting = starts.waiting(machineKey(to))
+        const waiting = starts.waiting(portlessKey(to))
         if ((waiting ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
         const failed = waiting === undefined ? client.startFailure(to) : undefined
         if (failed !== undefined) return Effect.fail(failed)

@@ -6,7 +6,7 @@ import { MachineLimited, ProjectLimited } from "../errors.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import type { Sender } from "../program/sender.ts"
 import type { BoundEvent, RouterEvent } from "../router-options.ts"
-import { projectKey } from "../stores/project-key.ts"
+import { projectShare } from "../stores/project-share.ts"
 import type { Machine, RouteRecord } from "../stores/record.ts"
 import type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 import { UnnamedBalancer } from "./unnamed-balancer.ts"
@@ -100,8 +100,8 @@ class Bound {
   /** `report` is called at the first refusal of a key, and then at most once a second; a metric counts all. */
   constructor(bound: BoundEvent["bound"], of: BoundEvent["of"], max: number, report: (event: BoundEvent) => void) {
     this.max = max
-    const repeated = repeatedReport<string>((key, refused) =>
-      report({ type: "bound_reached", bound, of, key, limit: max, refused }),
+    const repeated = repeatedReport<string>((key, count) =>
+      report({ type: "bound_reached", bound, of, key, limit: max, count }),
     )
     const refusals = Metric.counter("ingress_refused_total", {
       description: "Connections, requests and WebSockets that were refused because of a bound",
@@ -149,7 +149,7 @@ class HeldBounds implements Held {
 
   admit(record: RouteRecord, { id }: Machine): ProjectLimited | MachineLimited | undefined {
     this.#leave()
-    const project = projectKey(record, id)
+    const project = projectShare(record, id)
     if (!this.#project.take(project)) return new ProjectLimited({ project, limit: this.#project.max })
     this.#projectKey = project
     if (!this.#machine.take(id)) return new MachineLimited({ machine: id, limit: this.#machine.max })

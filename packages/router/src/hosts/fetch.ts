@@ -4,7 +4,7 @@ import { fetchTransport, inboundFields, isWorkerd, knownBody, observedBody } fro
 import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
 import { LengthRequired, ProxyFailed } from "../errors.ts"
-import { clientAddressOf } from "../program/sender.ts"
+import { clientAddressOf, endRequest } from "../program/sender.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -104,7 +104,7 @@ const fetchSender = (
   let known: ReturnType<typeof knownBody> | undefined
   const send: Sender<Response>["send"] = Effect.fnUntraced(function* (machineRequest) {
     const body = yield* Effect.promise(() => (known ??= knownBody(request)))
-    if (body === "unknown length") return yield* Effect.die(new LengthRequired())
+    if (body === "unknown length") return yield* endRequest(new LengthRequired())
     const take = () => {
       used ||= body !== null
       return body

@@ -15,7 +15,7 @@ import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
-import { EndedByHost } from "../program/sender.ts"
+import { endRequest } from "../program/sender.ts"
 import type { MachineRequest, ResponseEdit, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -139,7 +139,8 @@ const socketSender = (
       ),
       (sent) => {
         if ("head" in sent) return Effect.succeed(received(sent.head, stamps))
-        return "ended" in sent ? Effect.die(new EndedByHost(sent.ended)) : Effect.fail(sendFailure(sent.error))
+        if ("ended" in sent) return endRequest({ _tag: "Decided", response: sent.ended })
+        return Effect.fail(sendFailure(sent.error))
       },
     )
   }

@@ -1,5 +1,5 @@
 import { accept, checkOptions, clientNetwork } from "@project-ingress/forward/internal"
-import { projectKey } from "../stores/project-key.ts"
+import { projectShare } from "../stores/project-share.ts"
 import type { Outcome, Policy } from "./policy.ts"
 import { RateLimited } from "./rate-limited.ts"
 
@@ -48,7 +48,8 @@ export const rateLimit = (options: RateLimitOptions): Policy => {
   if (of === "client") return { name, onRequest: ({ clientAddress }) => within(clientNetwork(clientAddress)) }
   return {
     name,
-    onRoute: (_, { key, record, machine }) => within(of === "project" ? projectKey(record, key) : (machine?.id ?? key)),
+    onRoute: (_, { key, record, machine }) =>
+      within(of === "project" ? projectShare(record, key) : (machine?.id ?? key)),
   }
 }
 

@@ -46,7 +46,10 @@ const withOthers = Effect.fnUntraced(function* (
 
 /** The origins that the request names, as written. Of each field the first: browsers send one. */
 const named = ({ headers }: VisitorRequest): readonly string[] =>
-  requestUrlFields.flatMap((name) => originIn(headerValue(headers, name) ?? "")?.text ?? [])
+  requestUrlFields.flatMap((name) => {
+    const url = headerValue(headers, name)
+    return url === undefined ? [] : (originIn(url)?.text ?? [])
+  })
 
 /** The port of the request's project that an origin leads to; `undefined` if it is any other origin. */
 const portBehind = Effect.fnUntraced(function* (

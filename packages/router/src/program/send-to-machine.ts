@@ -18,7 +18,8 @@ import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewri
 import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { HeaderEdits } from "./header-edits.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
-import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
+import { endRequest, RequestEnded } from "./sender.ts"
+import type { RequestEnd, ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
 
 /** A response that came from a machine. */
 export interface MachineResponse<A> {
@@ -59,9 +60,11 @@ export const sendToMachine = <A>(
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
-): Effect.Effect<MachineResponse<A>, RouterError> => {
+): Effect.Effect<MachineResponse<A>, RouterError | RequestEnd> => {
   const { key, machine, port, settings, target, record } = route
   const { scheme, host } = request
+  const { minBodyRate } = settings
+  const name = canonicalName(grammar, key)
   const own = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = own
   const reserved = isolateCookies === false ? undefined : (isolateCookies.reserved ?? nothing)
@@ -70,15 +73,20 @@ export const sendToMachine = <A>(
   const filter = target.domain === undefined ? undefined : filtered
   const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
-  // Of the endpoint that responded, which is the last one.
-  let to: RewrittenResponse | undefined
-  let changes: ResponseChanges = { rewrite: ignore, edit }
+  /** The last attempt, which is the one that responded. */
+  let sent: Sent | undefined
 
-  const name = canonicalName(grammar, route.key)
-  let ticket: SignedTicket | undefined
+  const send = (endpoint: Endpoint): SendResult<A> => {
+    const signed = endpoint.machineProxy === false ? undefined : tickets.ticketFor(machine.id, port, name)
+    if (signed instanceof TicketsLimited) return endRequest(signed)
+    if (!(signed instanceof Promise)) return sendWith(endpoint, signed)
+    return Effect.flatMap(
+      Effect.promise(() => signed),
+      (ticket) => sendWith(endpoint, ticket),
+    )
+  }
 
-  const sendTo = (endpoint: Endpoint, signed: SignedTicket | undefined): ReturnType<typeof sender.send> => {
-    ticket = signed
+  const sendWith = (endpoint: Endpoint, signed: SignedTicket | undefined): SendResult<A> => {
     const app = appOrigin({ settings, port, endpoint, scheme, host })
     let headers
     try {
@@ -93,36 +101,27 @@ export const sendToMachine = <A>(
         edit: edits && ((fields) => edits.forward(fields, route)),
       })
     } catch (cause) {
-      return Effect.die(new ProxyFailed({ cause }))
+      return endRequest(new ProxyFailed({ cause }))
     }
-    const response = rewrittenResponse(request, app, origins, cookies)
-    to = response
+    const rewritten = rewrittenResponse(request, app, origins, cookies)
     const rewrite: ResponseChanges["rewrite"] = (fields) => {
       if (cookies !== undefined && cookies.reserved.length > 0) refuseReserved(fields, cookies)
-      rewriteResponse(fields, response)
+      rewriteResponse(fields, rewritten)
       if (filter !== undefined) filterFields(fields, filter)
     }
-    changes = { rewrite, edit }
-    const { minBodyRate } = settings
+    const changes = { rewrite, edit }
+    sent = { signed, rewritten, changes }
     return sender.send({ endpoint, machine, headers, edgeCookies, minBodyRate, changes, stamps: signed?.stamps })
   }
-  const send = (endpoint: Endpoint): ReturnType<typeof sender.send> => {
-    if (endpoint.machineProxy === false) return sendTo(endpoint, undefined)
-    const signed = tickets.ticketFor(machine.id, port, name)
-    if (signed instanceof TicketsLimited) return Effect.die(signed)
-    return signed instanceof Promise
-      ? Effect.flatMap(
-          Effect.promise(() => signed),
-          (signed) => sendTo(endpoint, signed),
-        )
-      : sendTo(endpoint, signed)
-  }
-  const renewTicket = (): boolean => ticket !== undefined && tickets.renew(machine.id, port, name, ticket)
 
-  const { owner } = record
-  const wake = settings.wake === "never" ? { wake: false } : {}
+  const renewTicket = (): boolean => sent?.signed !== undefined && tickets.renew(machine.id, port, name, sent.signed)
+
+  const wake = sender.wake !== false && settings.wake !== "never"
+  const reached = machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner: record.owner, wake })
   return Effect.map(
-    machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner, ...wake }),
+    Effect.catchDefect(reached, (defect) =>
+      defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect),
+    ),
     ({ response, status, stamped, header }) => ({
       _tag: "Machine",
       response,
@@ -131,10 +130,21 @@ export const sendToMachine = <A>(
       code: stamped && status >= 400 ? header(headerNames.error) : undefined,
       route,
       edgeCookies,
-      changes,
-      redirectsToItself: to !== undefined && isRedirectLoop(request, { status, header }, to),
+      // What was reached was sent.
+      changes: sent!.changes,
+      redirectsToItself: isRedirectLoop(request, { status, header }, sent!.rewritten),
     }),
   )
+}
+
+type SendResult<A> = ReturnType<Sender<A>["send"]>
+
+/** What belongs to one attempt. */
+interface Sent {
+  /** Its ticket; `undefined` for an app without a machine proxy. */
+  readonly signed: SignedTicket | undefined
+  readonly rewritten: RewrittenResponse
+  readonly changes: ResponseChanges
 }
 
 /** What the platform keeps for itself is withheld as what the machine's edge does. */
@@ -151,5 +161,3 @@ const withReserved = (
 const none: MachineHop["capabilities"] = { interceptedHeaders: [] }
 
 const nothing: readonly string[] = []
-
-const ignore = (): void => {}

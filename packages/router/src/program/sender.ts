@@ -1,9 +1,9 @@
-import type { ExpectedStamps, GeneratedResponse, HeaderList } from "@project-ingress/forward"
+import type { ExpectedStamps, GeneratedResponse, HeaderList, TicketsLimited } from "@project-ingress/forward"
 import { canonicalAddress, headerValues } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
-import type * as Effect from "effect/Effect"
-import type { MachineLimited, ProjectLimited } from "../errors.ts"
+import * as Effect from "effect/Effect"
+import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed } from "../errors.ts"
 import type { RouteRecord } from "../stores/record.ts"
 
 /** The head of a request as it arrived, by whatever host. */
@@ -63,7 +63,7 @@ export type ResponseEdit = (
 ) => HeaderList
 
 /** How one request gets to a machine and its response back, by whatever moves bytes here. The body stays on its side. */
-export interface Sender<A> extends Omit<AttemptRequest<A>, "send"> {
+export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "renewTicket"> {
   /** Sends the request. Called again only after `replayable` said so. */
   readonly send: (request: MachineRequest) => Effect.Effect<AttemptResponse<A>, SendFailure>
   /** Whether its host takes one more request to that machine; called again for another machine. Default: each one. */
@@ -80,10 +80,23 @@ export const joinedHeader = (headers: HeaderList, lowerName: string): string | u
 export const clientAddressOf = (address: unknown): string | undefined =>
   typeof address === "string" ? canonicalAddress(address.replace(/%.*$/s, "")) : undefined
 
-/** The host has responded by itself while it was to send: nothing that the program decides counts any more. */
-export class EndedByHost {
-  readonly response: GeneratedResponse
-  constructor(response: GeneratedResponse) {
-    this.response = response
+/** How a request ends while it was to be sent: by an error of ours, or by a response that the host has given itself. */
+export type RequestEnd =
+  | ProxyFailed
+  | LengthRequired
+  | TicketsLimited
+  | { readonly _tag: "Decided"; readonly response: GeneratedResponse }
+
+/** What `endRequest` dies with; `sendToMachine` fails with its `end`. */
+export class RequestEnded {
+  readonly end: RequestEnd
+  constructor(end: RequestEnd) {
+    this.end = end
   }
 }
+
+/**
+ * For a `Sender`: ends the request for a reason that does not concern its machine. A defect on its way through the machines, because from a
+ * failure it would follow that the machine is resolved again, asked for its status and started.
+ */
+export const endRequest = (end: RequestEnd): Effect.Effect<never> => Effect.die(new RequestEnded(end))

@@ -4,7 +4,7 @@ import type { HasDeadline } from "../io/deadlines.ts"
 import type { EngineContext } from "./engine-context.ts"
 import { errorEvent } from "../contract/events.ts"
 import { descriptorShare } from "../io/descriptors.ts"
-import { repeatedReport } from "../io/repeated-report.ts"
+import { repeatedReport } from "../../repeated-report.ts"
 
 /** Why a connection is not served. */
 export type ConnectionRefusal = Extract<ForwardErrorTag, "Overloaded" | "ClientLimited">

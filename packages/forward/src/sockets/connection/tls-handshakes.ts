@@ -1,20 +1,16 @@
 import type { Socket } from "node:net"
 import type { Server } from "node:tls"
-import type { ProxiedClient } from "../proxy-protocol/proxy-header.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
 import type { EngineContext, OpenConnection } from "./engine-context.ts"
 import { removeConnection } from "./engine-context.ts"
 
-/** Called once per handshake that succeeded. */
-type Next = (socket: Socket, client: ProxiedClient | undefined) => void
-
 /**
- * Hands connections to a TLS server that does not listen itself, and those whose handshake succeeded to `next`, with whom the
- * PROXY header named.
+ * Hands connections to a TLS server that does not listen itself; for each one says what to do with its socket once the handshake
+ * has succeeded.
  */
-export const tlsHandshakes = (context: EngineContext, server: Server, next: Next) => {
+export const tlsHandshakes = (context: EngineContext, server: Server) => {
   // A TLS socket does not say in public which socket it was made of, but both have the addresses of their connection. Those of all
-  // connections to a UNIX socket are one: only Node's own `_parent` tells them apart, and any of them names nobody else.
+  // connections to a UNIX socket are one: only Node's own `_parent` tells them apart.
   const pending = new Map<string, Handshake[]>()
   server.on("secureConnection", (socket) => {
     const alike = pending.get(keyOf(socket))
@@ -22,10 +18,10 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
     if (alike === undefined) return
     const { _parent } = socket as { readonly _parent?: unknown }
     const handshake = alike.find((each) => each.socket === _parent) ?? alike[0]!
-    next(socket, handshake.client)
+    handshake.next(socket)
     handshake.leave()
   })
-  return (socket: Socket, client?: ProxiedClient): void => {
+  return (socket: Socket, next: (secured: Socket) => void): void => {
     const key = keyOf(socket)
     const leave = (): void => {
       socket.off("close", leave)
@@ -40,7 +36,7 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
       if (context.lastRequestMs === 0) end()
       else handshake.deadlineAt = context.deadlines.in(context.lastRequestMs)
     }
-    const handshake: Handshake = { socket, client, leave, deadlineAt: 0, onDeadline: end, drain, goAway: end }
+    const handshake: Handshake = { socket, next, leave, deadlineAt: 0, onDeadline: end, drain, goAway: end }
     pending.set(key, [...(pending.get(key) ?? []), handshake])
     context.open.add(handshake)
     context.deadlines.add(handshake)
@@ -53,7 +49,7 @@ export const tlsHandshakes = (context: EngineContext, server: Server, next: Next
 /** A TLS handshake that has not ended; its server has a time-out for it, and we have one when we close. */
 interface Handshake extends OpenConnection, HasDeadline {
   readonly socket: Socket
-  readonly client: ProxiedClient | undefined
+  readonly next: (secured: Socket) => void
   readonly leave: () => void
 }
 

@@ -210,7 +210,7 @@ const open = (origin: UpstreamAddress): Socket => {
   const { host, port, tls, pin, addresses } = origin
   const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
   if (refused !== undefined) return new Socket().destroy(refused)
-  const lookup = addresses === undefined ? {} : { lookup: checkedLookup(addresses) }
+  const lookup = addresses === undefined || isIP(host) !== 0 ? {} : { lookup: checkedLookup(addresses) }
   const options = { ...SOCKET_OPTIONS, host, port, ...lookup }
   if (!isSecure(origin)) return connect(options)
   // RFC 6066 §3: an IP address is no server name.

@@ -1,3 +1,5 @@
+import { monotonicNow } from "./monotonic-clock.ts"
+
 /** How often at most the same is reported again, in ms. */
 const INTERVAL_MS = 1_000
 /** How many different ones are kept at a time; others are not reported meanwhile. */
@@ -11,6 +13,7 @@ export const repeatedReport = <A>(report: (subject: A, count: number) => void): 
   /** What was reported, and how often it happened since. */
   const since = new Map<string, { readonly subject: A; count: number }>()
   let timer: ReturnType<typeof setTimeout> | undefined
+  let dueAt = 0
 
   const flush = (): void => {
     timer = undefined
@@ -25,11 +28,15 @@ export const repeatedReport = <A>(report: (subject: A, count: number) => void): 
     if (since.size > 0) wait()
   }
   const wait = (): void => {
-    timer ??= setTimeout(flush, INTERVAL_MS)
+    if (timer !== undefined) return
+    dueAt = monotonicNow() + INTERVAL_MS
+    timer = setTimeout(flush, INTERVAL_MS)
     timer.unref?.()
   }
 
   return (key, subject) => {
+    // In a Worker a timer ends with the request that set it.
+    if (timer !== undefined && monotonicNow() > dueAt + INTERVAL_MS) flush()
     const known = since.get(key)
     if (known !== undefined) {
       known.count++
