@@ -80,7 +80,8 @@ const start = async (args: readonly string[], env: Readonly<Record<string, strin
   })
   const [line] = (await once(child.stdout, "data")) as [Buffer]
   child.stdout.resume()
-  return { child, said: JSON.parse(line.toString()) as Record<string, number> }
+  // The first line; a warning may follow.
+  return { child, said: JSON.parse(line.toString().split("\n", 1)[0]!) as Record<string, number> }
 }
 const startRouter = async (timeoutMs: number) =>
   start([path("stalls-main.ts")], {
