@@ -152,7 +152,7 @@ const bodies: readonly string[] = ["0\r\n\r\nS", "5\r\nabcde\r\n0\r\n\r\nS", "S"
 
 const methods = ["POST", "GET", "HEAD"] as const
 
-/** Lengths that are none: the outer request ends with its head, or with its last chunk. */
+/** Invalid lengths: the outer request ends with its head, or with its last chunk. */
 const NO_LENGTH: readonly string[] = ["", "Content_Length: N"]
 
 /**
@@ -191,7 +191,7 @@ export const smugglingPayloads = ({ host, token }: PayloadTarget): readonly Smug
   return made
 }
 
-/** A ticket that is none. */
+/** A text that is not a ticket. */
 export interface ForgedTicket {
   readonly name: string
   /** The value of the ticket's field; several for as many lines. */

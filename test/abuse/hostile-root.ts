@@ -150,10 +150,10 @@ export const hostileResponses: readonly HostileResponse[] = [
   hostile("half of a status line, then the end", (socket) => {
     socket.end("HTTP/1.1 20", "latin1")
   }),
-  hostile("421: another machine, for ever", (socket, context) => {
+  hostile("421: another machine, forever", (socket, context) => {
     socket.write(sized("421 Misdirected Request", context, "x-iterate-proxy-error: MACHINE_MISMATCH"), "latin1")
   }),
-  hostile("401: the ticket is refused, for ever", (socket, context) => {
+  hostile("401: the ticket is refused, forever", (socket, context) => {
     socket.write(sized("401 Unauthorized", context, "x-iterate-proxy-error: TICKET_INVALID"), "latin1")
   }),
   hostile("a failure in our own name", (socket, context) => {
@@ -191,7 +191,7 @@ export const hostileResponses: readonly HostileResponse[] = [
   hostile("bare line feeds", (socket, context) => {
     socket.write(`HTTP/1.1 200 OK\n${context.fields.replaceAll("\r", "")}Content-Length: 2\n\nok`, "latin1")
   }),
-  hostile("a status that is none", (socket, context) => {
+  hostile("a status that does not exist", (socket, context) => {
     socket.write(sized("099 Nothing\u0007", context), "latin1")
   }),
   hostile("another protocol", (socket) => {

@@ -1,7 +1,7 @@
 /** How late a timer is after a stall and not in a busy event loop, in ms. */
 const STALL_MS = 100
-/** How much longer than its time a wait may last because of a stall, in ms. */
-const MAX_GRACE_MS = 1_000
+/** How much longer than its time a wait may last because of a stall, in ms: several round trips, of a TLS handshake for example. */
+export const MAX_GRACE_MS = 1_000
 
 /**
  * `setTimeout` for time-outs: `onOver` is called after `ms`, unless the function that this returns was called before. By then

@@ -232,8 +232,8 @@ describe("what is ambiguous is refused", () => {
       return indexOf.call(this, value, from)
     })
     try {
-      for (const octet of trailers) {
-        reader.push(latin1(octet))
+      for (const byte of trailers) {
+        reader.push(latin1(byte))
         expect(reader.read()).toBeUndefined()
       }
       reader.push(latin1("\r\n"))

@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { build } from "esbuild"
-import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { describe, expect, it } from "vitest"
+import { inWorkerd } from "../../../test/in-workerd.ts"
 import { count, vectors } from "./vectors-check.ts"
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
@@ -29,20 +28,6 @@ describe("every vector holds", { timeout: 120_000 }, () => {
   })
 
   it("in workerd", async () => {
-    const bundle = await build({
-      entryPoints: [path("./vectors-worker.ts")],
-      bundle: true,
-      format: "esm",
-      write: false,
-    })
-    const script = bundle.outputFiles[0]?.text ?? ""
-    const options = { modules: true, script, compatibilityDate: "2026-11-01", cf: false } as const
-    const workerd = new Miniflare(convertV4MiniflareOptions(options))
-    try {
-      const response = await workerd.dispatchFetch("http://worker/")
-      expect(await response.json()).toEqual(allPassed("Cloudflare-Workers"))
-    } finally {
-      await workerd.dispose()
-    }
+    expect(await inWorkerd({ entryPoints: [path("./vectors-worker.ts")] })).toEqual(allPassed("Cloudflare-Workers"))
   })
 })

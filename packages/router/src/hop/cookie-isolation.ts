@@ -1,5 +1,6 @@
 import { accept, isToken, setsCookie } from "@project-ingress/forward/internal"
 import type { Grammar, RouteKey, Target } from "@project-ingress/hostname"
+import { customDomain } from "./canonical-name.ts"
 
 /** How a router keeps cookies apart. */
 export interface CookieIsolation {
@@ -38,14 +39,11 @@ export const mayShareBelow = ({ grammar, target, key, host }: CookieSource, doma
   if (!PLAIN.test(domain)) return false
   const name = host.replace(/:\d*$/, "").toLowerCase()
   if (target.domain === undefined) {
-    return isBelow(domain, CUSTOM.exec(key)?.[1] ?? name) && !grammar.domains.some((each) => isBelow(each, domain))
+    return isBelow(domain, customDomain(key) ?? name) && !grammar.domains.some((each) => isBelow(each, domain))
   }
   const site = target.kind === "project" ? `${target.slug}.${target.domain}` : name
   return domain === name || isBelow(domain, site)
 }
-
-/** The domain of a key `d:www.example.com`, `d:*.example.com` or `d:8443:www.example.com`. */
-const CUSTOM = /^d:(?:\d+:)?(?:\*\.)?(.+)$/
 
 const PLAIN = /^[a-z\d_-]+(?:\.[a-z\d_-]+)*$/
 

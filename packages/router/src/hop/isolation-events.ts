@@ -1,3 +1,4 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
 import type { RouteKey } from "@project-ingress/hostname"
 import type { CookieSource, IsolatedOutcome } from "./cookie-isolation.ts"
 
@@ -34,7 +35,7 @@ export const isolationEvents = (report: (event: CookieIsolatedEvent) => void): R
   const reported = new Map<string, number>()
   return ({ key, host }, outcome, cookie) => {
     const id = `${outcome} ${key}`
-    const now = performance.now()
+    const now = monotonicNow()
     const before = reported.get(id)
     if (before !== undefined && now - before < AGAIN_MS) return
     reported.delete(id)

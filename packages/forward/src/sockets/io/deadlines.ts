@@ -1,12 +1,11 @@
+import { MAX_GRACE_MS } from "../../start-deadline.ts"
+
 /** Something with one deadline at a time. */
 export interface HasDeadline {
   /** By `performance.now()`, in ms, as `in` of the scanner gives it; 0: none. */
   deadlineAt: number
   onDeadline(): void
 }
-
-/** How long at most a stall holds back what came due in it, in ms: several round trips, of a TLS handshake for example. */
-const MAX_GRACE_MS = 1_000
 
 /**
  * All deadlines of an engine: one interval that looks at everything open, instead of a timer for each request. To set a
