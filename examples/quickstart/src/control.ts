@@ -79,10 +79,8 @@ export const control =
     const url = new URL(request.url)
     // Another name that leads here is an attack with DNS.
     if (url.hostname !== "localhost" && url.hostname !== "127.0.0.1") {
-      return text(
-        404,
-        `${url.hostname} is no project's name here: the projects are listed at http://localhost:${url.port}/`,
-      )
+      const home = Object.assign(new URL("/", url), { hostname: "localhost" })
+      return text(404, `${url.hostname} is no project's name here: the projects are listed at ${home.href}`)
     }
     const demo = current()
     // A browser that comes before the machines asks again each second.
