@@ -8,3 +8,24 @@ export interface StoreEvent {
    */
   readonly reason?: string
 }
+
+/** What happens between a store and the source that it reads its routes from: reported by the store itself, once for each change. */
+export interface RouteSourceEvent {
+  readonly type: "route_source"
+  /** The layer of the store, as in `LookupSource`: `table`, `kv`, `polled-sql`. */
+  readonly layer: string
+  /**
+   * - `loaded`: all routes were read, for the first time or again.
+   * - `stale`: the source cannot be read; routes of an earlier time are served.
+   * - `refused`: what the source gave is not used (empty, much smaller, damaged, older); what was there before goes on.
+   * - `failing`: the source cannot be read now.
+   * - `recovered`: it can be read again.
+   */
+  readonly state: "loaded" | "stale" | "refused" | "failing" | "recovered"
+  /** Why: an error's code, or a sentence of this package; never the message of a driver. */
+  readonly reason?: string
+  /** How many routes are served now. */
+  readonly routes?: number
+  /** How old they are, in ms. */
+  readonly ageMs?: number
+}
