@@ -1,3 +1,5 @@
+import { isWorkerd } from "@project-ingress/forward/internal"
+
 /**
  * Work in progress that several requests wait for. Plain data and plain promises, because requests share it: on Workers a
  * fibre of one request cannot resume another's.
@@ -50,7 +52,7 @@ const POLL_MS = 250
 const MAX_MISSED = 2
 
 export const makeSingleFlight = <A>(options: SingleFlightOptions): SingleFlight<A> => {
-  const { abortWhenAbandoned, diesWithRequest = isWorkers() } = options
+  const { abortWhenAbandoned, diesWithRequest = isWorkerd() } = options
   const all = new Map<string, InProgress<A>>()
 
   const start = (key: string, run: Run<A>): InProgress<A> => {
@@ -158,6 +160,3 @@ export const makeSingleFlight = <A>(options: SingleFlightOptions): SingleFlight<
       }),
   }
 }
-
-/** Only workerd has it. */
-const isWorkers = (): boolean => "WebSocketPair" in globalThis

@@ -1,8 +1,6 @@
 /** A `Request` as it arrived at a Worker, with what its runtime or the edge before it changed put right where that is possible. */
 import type { HeaderList } from "@project-ingress/forward"
-
-/** Only workerd's `fetch` gives the socket of a 101 to its caller, and only workerd does what is put right here. */
-export const isWorkerd = (): boolean => "WebSocketPair" in globalThis
+import { isWorkerd } from "@project-ingress/forward/internal"
 
 /** Fields as a list, lower case; every `Set-Cookie` is a line of its own, because they cannot be joined (RFC 6265 §3). */
 export const inboundFields = (request: Request): HeaderList => {

@@ -26,6 +26,8 @@ export interface RouteCacheOptions {
 
 /** What the authority said of a key, and when. JSON. */
 export interface CachedRoute {
+  /** The key that it was written for. A reader uses no entry of another key: a cache may mix them up. */
+  readonly key?: RouteKey
   /** When the authority said it, in ms since 1970. */
   readonly readAt: number
   /** Absent: an authoritative miss. */

@@ -1,0 +1,89 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
+import type { RouteKey, RouteRecord } from "../record.ts"
+import type { FirstLookup, LookupOptions, RouteStore } from "../route-store.ts"
+import { isObject } from "../shape.ts"
+import { LookupFailed } from "../store-health.ts"
+import type { StoreHealth } from "../store-health.ts"
+import { makeCircuit } from "./circuit.ts"
+import { within } from "./within.ts"
+
+/** What the authority said of some keys, in turn. */
+export type Answer =
+  | { readonly status: "hit"; readonly key: RouteKey; readonly record: RouteRecord; readonly layer: string }
+  | { readonly status: "miss"; readonly layer: string }
+  | { readonly status: "unknown"; readonly cause: unknown; readonly retryAfterMs: number }
+
+/** The store that knows. Never rejects; does not wait for one that has failed for a while. */
+export interface Authority {
+  /** One key, or several where the store takes several at once. */
+  readonly ask: (keys: readonly RouteKey[], options: Pick<LookupOptions, "refresh" | "waitUntil">) => Promise<Answer>
+  /** When it last answered, by `monotonicNow`; `undefined`: never. */
+  readonly answeredAt: () => number | undefined
+}
+
+/** How the authority is asked. */
+export interface AuthorityOptions {
+  readonly timeoutMs: number
+  readonly health: StoreHealth
+  readonly random: () => number
+}
+
+/** When asking again makes sense, where nobody said, in ms. */
+const RETRY_AFTER_MS = 1_000
+
+export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Authority => {
+  const { timeoutMs, health, random } = options
+  const circuit = makeCircuit(random)
+  let answeredAt: number | undefined
+
+  const lookup = async (keys: readonly RouteKey[], asked: LookupOptions): Promise<FirstLookup> =>
+    keys.length > 1 && store.getFirst !== undefined
+      ? store.getFirst(keys, asked)
+      : { ...(await store.get(keys[0]!, asked)), key: keys[0]! }
+
+  return {
+    answeredAt: () => answeredAt,
+    ask: async (keys, { refresh = false, waitUntil }) => {
+      const name = keys.join(" ")
+      const waitMs = circuit.waitMs(name)
+      if (waitMs > 0) {
+        const cause = new LookupFailed("the authority failed a moment ago")
+        return { status: "unknown", cause, retryAfterMs: Math.max(RETRY_AFTER_MS, waitMs) }
+      }
+      try {
+        const looked = await within(timeoutMs, (signal) =>
+          lookup(keys, { refresh, signal, ...(waitUntil === undefined ? {} : { waitUntil }) }),
+        )
+        const answer = answerOf(looked, keys)
+        if (answer.status === "unknown") {
+          circuit.failed(name)
+          health.failed(answer.cause)
+          return answer
+        }
+        circuit.worked()
+        health.worked()
+        answeredAt = monotonicNow()
+        return answer
+      } catch (cause) {
+        circuit.failed(name)
+        health.failed(cause)
+        return { status: "unknown", cause, retryAfterMs: RETRY_AFTER_MS }
+      }
+    },
+  }
+}
+
+/** The store's author may have given anything. */
+const answerOf = (looked: FirstLookup | undefined, keys: readonly RouteKey[]): Answer => {
+  const given = looked?.layer
+  const layer = typeof given === "string" ? given : "authority"
+  if (looked?.status === "miss") return { status: "miss", layer }
+  if (looked?.status === "unknown") {
+    const { cause, retryAfterMs = RETRY_AFTER_MS } = looked
+    return { status: "unknown", cause, retryAfterMs }
+  }
+  const key = keys.find((key) => key === looked?.key)
+  return looked?.status === "hit" && key !== undefined && isObject(looked.record)
+    ? { status: "hit", key, record: looked.record, layer }
+    : { status: "unknown", cause: new LookupFailed("the authority gave no look-up"), retryAfterMs: RETRY_AFTER_MS }
+}

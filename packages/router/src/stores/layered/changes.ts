@@ -1,0 +1,26 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
+import { decodeRecord } from "../decode-record.ts"
+import { projectShare } from "../project-share.ts"
+import type { RouteChange } from "../route-feed.ts"
+import type { RouteAges } from "./known-route.ts"
+import type { RouteMemory } from "./route-memory.ts"
+
+/** Applies changes to the memory. What they say is used, and asked for in the background with its first use: a feed may be behind. */
+export const changesInto =
+  (memory: RouteMemory, { missMs }: RouteAges) =>
+  (changes: readonly RouteChange[]): void => {
+    const now = monotonicNow()
+    for (const { key, version, record: given } of changes) {
+      const known = memory.get(key)
+      if (known?.version !== undefined && known.version >= version) continue
+      const heard = { layer: "feed", heardAt: now, freshUntil: now }
+      if (given === undefined) {
+        if (known?.record !== undefined) memory.learn(key, { ...heard, missMs, share: known.share })
+        continue
+      }
+      const { record } = decodeRecord(given)
+      if (record !== undefined) memory.learn(key, { ...heard, record, version, share: projectShare(record, key) })
+      // The authority says it again, to fail its own hostname.
+      else memory.expire(key)
+    }
+  }

@@ -1,0 +1,205 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
+import { decodeRecord } from "../decode-record.ts"
+import { projectShare } from "../project-share.ts"
+import type { RouteKey, RouteRecord } from "../record.ts"
+import type { FirstLookup, LookupOptions } from "../route-store.ts"
+import { LookupFailed } from "../store-health.ts"
+import type { Answer, Authority } from "./authority.ts"
+import type { CacheLayer } from "./cache-layer.ts"
+import { stateOf } from "./known-route.ts"
+import type { KnownRoute, KnownRoutes, RouteAges } from "./known-route.ts"
+import type { ReadLimits } from "./read-limits.ts"
+import type { RouteMemory } from "./route-memory.ts"
+import { hitOf, search, searchStale } from "./search.ts"
+import { ageOf, writeThrough } from "./write-through.ts"
+
+/** Loads routes into the memory. */
+export interface RouteLoader {
+  /** Asks the caches and then the authority for what is not known of some keys, in turn. Never rejects. */
+  readonly load: (keys: readonly RouteKey[], options: LoadOptions) => Promise<FirstLookup>
+}
+
+/** How to load. */
+export interface LoadOptions {
+  readonly waitUntil: LookupOptions["waitUntil"] | undefined
+  /** True: past all caches. */
+  readonly refresh?: boolean
+  /** True: something that is known is in use meanwhile, and anything older than its time is asked for. */
+  readonly isBackground?: boolean
+}
+
+/** What a loader works with. */
+export interface RouteLoaderParts {
+  readonly memory: RouteMemory
+  readonly caches: readonly CacheLayer[]
+  readonly authority: Authority
+  /** Whether the authority takes several keys in one call. */
+  readonly takesMany: boolean
+  readonly limits: ReadLimits
+  readonly ages: RouteAges
+  readonly random: () => number
+}
+
+/** After an attempt that came to nothing, how long what is known is used without another one, in ms. */
+const PAUSE_MS = 1_000
+/** How much older than `revalidateMs` a route may become while the authority works and may not be read more often: times as old. */
+const LIMITED_AGES = 10
+
+type Failure = Extract<Answer, { readonly status: "unknown" }> & { readonly maxAgeMs: number }
+
+export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
+  const { memory, caches, authority, takesMany, limits, ages, random } = parts
+  /** A fifth less at most, so that what was loaded together is not asked for together. */
+  const jittered = (ms: number): number => ms * (1 - random() / 5)
+
+  const load: RouteLoader["load"] = async (keys, { refresh = false, isBackground = false, waitUntil }) => {
+    // What was loaded here is used even if the memory keeps nothing of it.
+    const seen = new Map<RouteKey, KnownRoute>()
+    const known: KnownRoutes = (key) => seen.get(key) ?? memory.get(key)
+    const learn = (key: RouteKey, heard: KnownRoute): KnownRoute => {
+      const counts = memory.learn(key, heard)
+      seen.set(key, counts)
+      return counts
+    }
+    const context = waitUntil === undefined ? {} : { waitUntil }
+
+    /** What is known now, as a result; or the keys to ask for. */
+    const settled = (accepts: "fresh" | "soft"): FirstLookup | readonly RouteKey[] => {
+      const now = monotonicNow()
+      const found = search(keys, known, { ages, now, accepts })
+      if (found.status === "hit") return hitOf(found.key, found.known, now)
+      if (found.status === "miss") return { status: "miss", layer: known(keys[0]!)?.layer ?? "memory" }
+      return keys.slice(found.at).filter((key) => {
+        const route = known(key)
+        return route === undefined || route.record !== undefined || !isUsable(route, now, accepts)
+      })
+    }
+    const isUsable = (route: KnownRoute, now: number, accepts: "fresh" | "soft"): boolean => {
+      const state = stateOf(route, ages, now)
+      return state === "fresh" || state === accepts
+    }
+
+    const readCache = async (at: number, asked: readonly RouteKey[]): Promise<void> => {
+      const cache = caches[at]!
+      const read = async (key: RouteKey): Promise<void> => {
+        const entry = await cache.read(key, context)
+        if (entry === undefined) return
+        const ageMs = ageOf(entry.readAt, ages)
+        if (ageMs >= ages.hardMs) return
+        const heardAt = monotonicNow() - ageMs
+        const route = routeOf(key, entry.record, cache.layer, heardAt)
+        const counts = learn(key, { ...route, cachedAt: heardAt })
+        if (counts.heardAt === heardAt && counts.record !== undefined) {
+          writeThrough(caches.slice(0, at), key, counts, { ages, ...context })
+        }
+      }
+      await Promise.all(asked.map(read))
+    }
+
+    /** A record, or a miss heard for the first time. */
+    const routeOf = (key: RouteKey, given: RouteRecord | undefined, layer: string, heardAt: number): KnownRoute => {
+      if (given === undefined) {
+        const { missMs } = ages
+        const share = known(key)?.share ?? ""
+        return { layer, heardAt, freshUntil: heardAt + jittered(missMs), missMs, share }
+      }
+      const { record } = decodeRecord(given)
+      const freshUntil = heardAt + jittered(ages.softMs)
+      // Kept as it is for the router to refuse: only its own hostname fails.
+      if (record === undefined) return { record: given, layer, heardAt, freshUntil, share: key }
+      return { record, version: record.version, layer, heardAt, freshUntil, share: projectShare(record, key) }
+    }
+
+    const learnHit = (key: RouteKey, heard: KnownRoute): void => {
+      const before = known(key)
+      const isCached =
+        before?.version === heard.version &&
+        before?.cachedAt !== undefined &&
+        heard.heardAt - before.cachedAt < ages.revalidateMs / 2
+      const counts = learn(key, { ...heard, cachedAt: isCached ? before.cachedAt : heard.heardAt })
+      if (isCached || counts.version === undefined || counts.heardAt !== heard.heardAt) return
+      writeThrough(caches, key, counts, { ages, ...context })
+    }
+
+    /** `of`: what a later key of the same search led to. */
+    const learnMiss = (key: RouteKey, layer: string, heardAt: number, of?: KnownRoute): void => {
+      const before = known(key)
+      const route = routeOf(key, undefined, layer, heardAt)
+      const wasRoute = before?.record !== undefined || (before === undefined && memory.isRemembered(key))
+      if (of !== undefined) {
+        const { missMs: _, ...rest } = route
+        learn(key, { ...rest, freshUntil: heardAt + jittered(ages.softMs), share: of.share })
+      } else {
+        const missMs = Math.min(ages.maxMissMs, before?.missMs === undefined ? ages.missMs : before.missMs * 2)
+        learn(key, { ...route, freshUntil: heardAt + jittered(missMs), missMs })
+      }
+      // Only what may be in a cache: a flood of unknown names writes nothing.
+      if (wasRoute) writeThrough(caches, key, known(key)!, { ages, ...context })
+    }
+
+    /** Counts a read of the authority. False: not now. */
+    const mayRead = (asked: readonly RouteKey[]): boolean => {
+      const route = asked.map(known).find((each) => each?.record !== undefined)
+      return route !== undefined || asked.some(memory.isRemembered)
+        ? limits.takeKnown(route?.share, isBackground)
+        : limits.takeUnknown(asked[0]!)
+    }
+
+    const askAuthority = async (asked: readonly RouteKey[]): Promise<Failure | undefined> => {
+      const missed: { readonly key: RouteKey; readonly heardAt: number; readonly layer: string }[] = []
+      let failure: Failure | undefined
+      let found: KnownRoute | undefined
+      for (const group of takesMany ? [asked] : asked.map((key) => [key])) {
+        if (!mayRead(group)) {
+          const maxAgeMs = Math.min(ages.hardMs, ages.revalidateMs * LIMITED_AGES)
+          failure = { status: "unknown", cause: limited, retryAfterMs: PAUSE_MS, maxAgeMs }
+          break
+        }
+        const heardAt = monotonicNow()
+        const answer = await authority.ask(group, { refresh, ...context })
+        if (answer.status === "unknown") {
+          failure = { ...answer, maxAgeMs: ages.hardMs }
+          break
+        }
+        const { layer } = answer
+        const end = answer.status === "hit" ? group.indexOf(answer.key) : group.length
+        for (const key of group.slice(0, end)) missed.push({ key, heardAt, layer })
+        if (answer.status === "miss") continue
+        found = routeOf(answer.key, answer.record, layer, heardAt)
+        learnHit(answer.key, found)
+        break
+      }
+      for (const { key, heardAt, layer } of missed) learnMiss(key, layer, heardAt, found)
+      return failure
+    }
+
+    const accepts = isBackground ? "fresh" : "soft"
+    for (const at of refresh ? [] : caches.keys()) {
+      const asked = settled(accepts)
+      if (!isKeys(asked)) return asked
+      await readCache(at, asked)
+    }
+    const asked = refresh ? keys : settled(accepts)
+    if (!isKeys(asked)) return asked
+    const failure = await askAuthority(asked)
+    const result = failure === undefined ? settled("soft") : asked
+    if (!isKeys(result)) return result
+    // The authority cannot be read; or it gave less than is known already, as a replica does that is behind.
+    const maxAgeMs = failure?.maxAgeMs ?? ages.hardMs
+    const now = monotonicNow()
+    for (const key of asked) {
+      const route = memory.get(key)
+      if (route !== undefined) route.failure = { until: now + PAUSE_MS, maxAgeMs }
+    }
+    const { cause, retryAfterMs } = failure ?? { cause: behind, retryAfterMs: PAUSE_MS }
+    const unknown: FirstLookup = { status: "unknown", key: asked[0]!, cause, retryAfterMs, layer: "authority" }
+    return searchStale(keys, known, { now, maxAgeMs }) ?? unknown
+  }
+
+  return { load }
+}
+
+const isKeys = (settled: FirstLookup | readonly RouteKey[]): settled is readonly RouteKey[] => Array.isArray(settled)
+
+const limited = new LookupFailed("more routes are asked for than may be read from the authority")
+const behind = new LookupFailed("the authority is behind what it said before")

@@ -1,0 +1,71 @@
+import type { RouteKey } from "../record.ts"
+import { makeClockTable } from "./clock-table.ts"
+import { supersedes } from "./known-route.ts"
+import type { KnownRoute } from "./known-route.ts"
+import { makeNameFilter } from "./name-filter.ts"
+import { weigh } from "./weigh.ts"
+
+/** What this process knows. Bounded. */
+export interface RouteMemory {
+  /** What was heard last, however long ago. */
+  readonly get: (key: RouteKey) => KnownRoute | undefined
+  /** Takes what was heard, unless something newer is known. Gives what counts now. */
+  readonly learn: (key: RouteKey, heard: KnownRoute) => KnownRoute
+  /** What is known of a key is asked for before it is used again; an older entry of a cache does not take its place. */
+  readonly expire: (key: RouteKey) => void
+  /** Forgets which keys led nowhere. */
+  readonly forgetMisses: () => void
+  /** Whether a key led somewhere lately, even if what was known of it is forgotten. By mistake of one in a thousand others. */
+  readonly isRemembered: (key: RouteKey) => boolean
+  readonly remember: (key: RouteKey) => void
+  /** How many records there are. */
+  readonly routes: () => number
+}
+
+/** How much is kept. */
+export interface RouteMemoryLimits {
+  readonly routes: number
+  readonly misses: number
+  readonly names: number
+}
+
+/** A longer key is of no hostname. */
+const MAX_KEY = 512
+
+/** Keys that lead nowhere have a table of their own: those of a flood of unknown names push out each other only. */
+export const makeRouteMemory = (limits: RouteMemoryLimits, random: () => number): RouteMemory => {
+  const routes = makeClockTable<KnownRoute>(limits.routes)
+  const misses = makeClockTable<KnownRoute>(limits.misses)
+  const names = makeNameFilter(limits.names, random)
+  const get: RouteMemory["get"] = (key) => routes.get(key) ?? misses.get(key)
+
+  return {
+    get,
+    learn: (key, heard) => {
+      const known = get(key)
+      if (known !== undefined && !supersedes(heard, known)) return known
+      if (key.length > MAX_KEY) return heard
+      const { record, share } = heard
+      if (record === undefined) {
+        routes.delete(key)
+        misses.set(key, heard, { share })
+        return heard
+      }
+      misses.delete(key)
+      // The same object as long as it is the same version: the router decodes each one once.
+      const isSame = known?.record !== undefined && known.version !== undefined && known.version === heard.version
+      const kept = isSame ? { ...heard, record: known.record } : heard
+      routes.set(key, kept, { share, weight: weigh(kept.record, limits.routes) })
+      names.add(key)
+      return kept
+    },
+    expire: (key) => {
+      const known = get(key)
+      if (known !== undefined) known.isExpired = true
+    },
+    forgetMisses: misses.clear,
+    isRemembered: names.has,
+    remember: names.add,
+    routes: routes.size,
+  }
+}
