@@ -70,8 +70,7 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
   const loads = makeSharedLoads<FirstLookup>()
 
   const refreshInBackground = (keys: readonly RouteKey[], { waitUntil }: LookupOptions): void => {
-    // On Workers it would end with the response.
-    if (waitUntil === undefined && isWorkerd()) return
+    if (!mayContinue(waitUntil)) return
     const name = `soft ${keys.join(" ")}`
     if (!loads.isLoading(name)) void loads.join(name, () => load(keys, { isBackground: true, waitUntil }), waitUntil)
   }
@@ -98,7 +97,10 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
     const name = `${refresh ? "refresh" : "load"} ${keys.join(" ")}`
     const loaded = loads.join(name, () => load(keys, { refresh, waitUntil }), waitUntil)
     const used = stale(hardMs)
-    return used === undefined ? loaded : soonest(loaded, waitMs, { ...used, layer: MEMORY })
+    if (used === undefined) return loaded
+    const known = { ...used, layer: MEMORY }
+    // Whether it works again is found out in the background.
+    return authority.isFailing() && mayContinue(waitUntil) ? known : soonest(loaded, waitMs, known)
   }
 
   return {
@@ -139,6 +141,9 @@ const crowded: FirstLookup = {
   retryAfterMs: 1_000,
   layer: MEMORY,
 }
+
+/** Whether work goes on after the look-up: on Workers it ends with the response. */
+const mayContinue = (waitUntil: LookupOptions["waitUntil"]): boolean => waitUntil !== undefined || !isWorkerd()
 
 /** The result, unless it takes longer than `ms`. */
 const soonest = (result: Promise<FirstLookup>, ms: number, otherwise: FirstLookup): Promise<FirstLookup> =>

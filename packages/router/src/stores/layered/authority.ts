@@ -13,10 +13,14 @@ export type Answer =
   | { readonly status: "miss"; readonly layer: string }
   | { readonly status: "unknown"; readonly cause: unknown; readonly retryAfterMs: number }
 
-/** The store that knows. Never rejects; does not wait for one that has failed for a while. */
+/** The store that knows. Never rejects. */
 export interface Authority {
   /** One key, or several where the store takes several at once. */
   readonly ask: (keys: readonly RouteKey[], options: Pick<LookupOptions, "refresh" | "waitUntil">) => Promise<Answer>
+  /** In how many ms it makes sense to ask for keys; 0: now. */
+  readonly waitMs: (keys: readonly RouteKey[]) => number
+  /** Whether it failed for a while, and did not answer since. */
+  readonly isFailing: () => boolean
   /** When it last answered, by `monotonicNow`; `undefined`: never. */
   readonly answeredAt: () => number | undefined
 }
@@ -43,13 +47,11 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
 
   return {
     answeredAt: () => answeredAt,
+    isFailing: circuit.isOpen,
+    waitMs: (keys) => circuit.waitMs(nameOf(keys)),
     ask: async (keys, { refresh = false, waitUntil }) => {
-      const name = keys.join(" ")
-      const waitMs = circuit.waitMs(name)
-      if (waitMs > 0) {
-        const cause = new LookupFailed("the authority failed a moment ago")
-        return { status: "unknown", cause, retryAfterMs: Math.max(RETRY_AFTER_MS, waitMs) }
-      }
+      const name = nameOf(keys)
+      circuit.begin()
       try {
         const looked = await within(timeoutMs, (signal) =>
           lookup(keys, { refresh, signal, ...(waitUntil === undefined ? {} : { waitUntil }) }),
@@ -72,6 +74,8 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
     },
   }
 }
+
+const nameOf = (keys: readonly RouteKey[]): string => keys.join(" ")
 
 /** The store's author may have given anything. */
 const answerOf = (looked: FirstLookup | undefined, keys: readonly RouteKey[]): Answer => {

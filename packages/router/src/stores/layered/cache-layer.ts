@@ -44,6 +44,7 @@ export const makeCacheLayer = (cache: RouteCache, options: CacheLayerOptions): C
     readAt: () => readAt,
     read: async (key, { waitUntil }) => {
       if (reading.waitMs(key) > 0) return undefined
+      reading.begin()
       try {
         const entry = await within(timeoutMs, (signal) => cache.read(key, withContext(signal, waitUntil)))
         reading.worked()
@@ -60,6 +61,7 @@ export const makeCacheLayer = (cache: RouteCache, options: CacheLayerOptions): C
     },
     write: async (key, entry, { ttlMs, waitUntil }) => {
       if (writing.waitMs(key) > 0) return
+      writing.begin()
       try {
         await within(timeoutMs * 10, (signal) => cache.write(key, entry, { ttlMs, ...withContext(signal, waitUntil) }))
         writing.worked()

@@ -2,8 +2,12 @@ import { monotonicNow } from "@project-ingress/forward/internal"
 
 /** Whether something that fails is asked again. */
 export interface Circuit {
-  /** In how many ms it may be asked again; 0: now. Of a source that failed for a while, one caller at a time gets 0. */
+  /** In how many ms it may be asked again; 0: now. */
   readonly waitMs: (key: string) => number
+  /** It is asked now. Where it failed for a while, others wait for what comes of it. */
+  readonly begin: () => void
+  /** Whether it failed for a while, and did not work since. */
+  readonly isOpen: () => boolean
   readonly worked: () => void
   /** What was asked for when it failed. */
   readonly failed: (key: string) => void
@@ -30,19 +34,14 @@ export const makeCircuit = (random: () => number): Circuit => {
   return {
     waitMs: (key) => {
       const now = monotonicNow()
-      if (openUntil !== undefined) {
-        if (openUntil > now) return openUntil - now
-        // This caller tries; the others wait for what comes of it.
-        openUntil = now + pauseMs
-        isTrying = true
-        return 0
-      }
-      const until = keysUntil.get(key)
-      if (until === undefined) return 0
-      if (until > now) return until - now
-      keysUntil.delete(key)
-      return 0
+      return Math.max(0, (openUntil ?? keysUntil.get(key) ?? now) - now)
     },
+    begin: () => {
+      if (openUntil === undefined) return
+      openUntil = monotonicNow() + pauseMs
+      isTrying = true
+    },
+    isOpen: () => openUntil !== undefined,
     worked: () => {
       inARow.clear()
       pauseMs = 0

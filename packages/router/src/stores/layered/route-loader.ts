@@ -150,6 +150,12 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
       let failure: Failure | undefined
       let found: KnownRoute | undefined
       for (const group of takesMany ? [asked] : asked.map((key) => [key])) {
+        // Before anything is counted: what is not asked takes nothing from what is.
+        const waitMs = authority.waitMs(group)
+        if (waitMs > 0) {
+          failure = { status: "unknown", cause: paused, retryAfterMs: Math.max(PAUSE_MS, waitMs), maxAgeMs: ages.hardMs }
+          break
+        }
         if (!mayRead(group)) {
           const maxAgeMs = Math.min(ages.hardMs, ages.revalidateMs * LIMITED_AGES)
           failure = { status: "unknown", cause: limited, retryAfterMs: PAUSE_MS, maxAgeMs }
@@ -202,4 +208,5 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
 const isKeys = (settled: FirstLookup | readonly RouteKey[]): settled is readonly RouteKey[] => Array.isArray(settled)
 
 const limited = new LookupFailed("more routes are asked for than may be read from the authority")
+const paused = new LookupFailed("the authority failed a moment ago")
 const behind = new LookupFailed("the authority is behind what it said before")
