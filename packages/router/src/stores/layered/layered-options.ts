@@ -32,7 +32,7 @@ export interface LayeredStoreOptions {
   readonly cacheTimeoutMs?: number
   /** Reads of the authority for names that are known to exist; at most half of them for one owner. Default 1 000 a second, 2 000 at once. */
   readonly knownReads?: RateLimits
-  /** Reads of the authority for all other names. Default 100 a second, 200 at once. */
+  /** Reads of the authority for all other names. Default 500 a second, 2 000 at once. */
   readonly unknownReads?: RateLimits
   /**
    * How many routes are kept in memory, of about 2 kB; a larger one counts as several. When it is full, no owner loses one to
@@ -66,7 +66,7 @@ export const layeredSettings = (options: LayeredStoreOptions): LayeredSettings =
     authorityTimeoutMs: 2_000,
     cacheTimeoutMs: 200,
     knownReads: { perSecond: 1_000, burst: 2_000 },
-    unknownReads: { perSecond: 100, burst: 200 },
+    unknownReads: { perSecond: 500, burst: 2_000 },
     routes: 16_384,
     misses: 16_384,
     names: 131_072,
