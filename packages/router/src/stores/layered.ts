@@ -69,6 +69,8 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
   const { load } = makeRouteLoader({ memory, caches, authority, takesMany, limits, ages, random })
   const loads = makeSharedLoads<FirstLookup>()
 
+  const isKnown = (key: RouteKey): boolean => memory.get(key)?.record !== undefined || memory.isRemembered(key)
+
   const refreshInBackground = (keys: readonly RouteKey[], { waitUntil }: LookupOptions): void => {
     if (!mayContinue(waitUntil)) return
     const name = `soft ${keys.join(" ")}`
@@ -90,17 +92,12 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
       const { failure } = memory.get(keys[found.at]!) ?? {}
       const used = failure !== undefined && failure.until > now ? stale(failure.maxAgeMs) : undefined
       if (used !== undefined) return { ...used, layer: MEMORY }
-      if (loads.size() >= MAX_UNKNOWN_LOADS && !keys.some((key) => memory.get(key) ?? memory.isRemembered(key))) {
-        return crowded
-      }
+      if (loads.size() >= MAX_UNKNOWN_LOADS && !keys.some(isKnown)) return crowded
     }
     const name = `${refresh ? "refresh" : "load"} ${keys.join(" ")}`
     const loaded = loads.join(name, () => load(keys, { refresh, waitUntil }), waitUntil)
     const used = stale(hardMs)
-    if (used === undefined) return loaded
-    const known = { ...used, layer: MEMORY }
-    // Whether it works again is found out in the background.
-    return authority.isFailing() && mayContinue(waitUntil) ? known : soonest(loaded, waitMs, known)
+    return used === undefined ? loaded : soonest(loaded, waitMs, { ...used, layer: MEMORY })
   }
 
   return {

@@ -19,8 +19,6 @@ export interface Authority {
   readonly ask: (keys: readonly RouteKey[], options: Pick<LookupOptions, "refresh" | "waitUntil">) => Promise<Answer>
   /** In how many ms it makes sense to ask for keys; 0: now. */
   readonly waitMs: (keys: readonly RouteKey[]) => number
-  /** Whether it failed for a while, and did not answer since. */
-  readonly isFailing: () => boolean
   /** When it last answered, by `monotonicNow`; `undefined`: never. */
   readonly answeredAt: () => number | undefined
 }
@@ -47,7 +45,6 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
 
   return {
     answeredAt: () => answeredAt,
-    isFailing: circuit.isOpen,
     waitMs: (keys) => circuit.waitMs(nameOf(keys)),
     ask: async (keys, { refresh = false, waitUntil }) => {
       const name = nameOf(keys)

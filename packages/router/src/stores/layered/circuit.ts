@@ -6,8 +6,6 @@ export interface Circuit {
   readonly waitMs: (key: string) => number
   /** It is asked now. Where it failed for a while, others wait for what comes of it. */
   readonly begin: () => void
-  /** Whether it failed for a while, and did not work since. */
-  readonly isOpen: () => boolean
   readonly worked: () => void
   /** What was asked for when it failed. */
   readonly failed: (key: string) => void
@@ -41,7 +39,6 @@ export const makeCircuit = (random: () => number): Circuit => {
       openUntil = monotonicNow() + pauseMs
       isTrying = true
     },
-    isOpen: () => openUntil !== undefined,
     worked: () => {
       inARow.clear()
       pauseMs = 0
