@@ -4,6 +4,7 @@ import { makeCacheLayer } from "./layered/cache-layer.ts"
 import { changesInto } from "./layered/changes.ts"
 import { stateOf } from "./layered/known-route.ts"
 import type { RouteAges } from "./layered/known-route.ts"
+import { followFeed } from "./layered/follow-feed.ts"
 import { layeredSettings } from "./layered/layered-options.ts"
 import type { LayeredStoreOptions } from "./layered/layered-options.ts"
 import { makeReadLimits } from "./layered/read-limits.ts"
@@ -12,7 +13,7 @@ import { makeRouteMemory } from "./layered/route-memory.ts"
 import { hitOf, search, searchStale } from "./layered/search.ts"
 import { makeSharedLoads } from "./layered/shared-loads.ts"
 import type { RouteKey } from "./record.ts"
-import type { RouteChange } from "./route-feed.ts"
+import type { RouteChange, RouteFeed } from "./route-feed.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore, StoreStats } from "./route-store.ts"
 import { LookupFailed, storeHealth } from "./store-health.ts"
 import type { StoreHealth } from "./store-health.ts"
@@ -20,17 +21,25 @@ import type { StoreHealth } from "./store-health.ts"
 export type { LayeredStoreOptions } from "./layered/layered-options.ts"
 export type { RateLimits } from "./layered/token-bucket.ts"
 export type { CachedRoute, RouteCache, RouteCacheOptions } from "./route-cache.ts"
-export type { RouteChange } from "./route-feed.ts"
+export type { FeedPage, FeedSnapshot, RouteChange, RouteFeed } from "./route-feed.ts"
 export type { RouteSourceEvent } from "./store-event.ts"
 
 /** A route store in layers. */
 export interface LayeredStore extends RouteStore {
   getFirst(keys: readonly RouteKey[], options: LookupOptions): FirstLookup | Promise<FirstLookup>
   /**
-   * Changes that a feed has told, in any order and any number of times: what is known of their keys is replaced or asked for
-   * again, and a key that led nowhere is asked for again with the next look-up.
+   * Follows a registry's feed until the signal is aborted or the store is disposed of: each change is there at once, and all names of
+   * the registry are known to exist, so that no flood keeps them from being read. Fulfils then, and never rejects: a feed that fails is
+   * the event's layer `feed`. Not in a Worker, where work ends with its request.
+   */
+  readonly follow: (feed: RouteFeed, options?: { readonly signal?: AbortSignal }) => Promise<void>
+  /**
+   * Takes changes of a feed that you read yourself, in any order and any number of times: what is known of their keys is replaced, or
+   * asked for with the next look-up.
    */
   readonly apply: (changes: readonly RouteChange[]) => void
+  /** Ends `follow`, and disposes of the authority. */
+  dispose(): Promise<void>
   stats(): StoreStats
 }
 
@@ -100,6 +109,9 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
     return used === undefined ? loaded : soonest(loaded, waitMs, { ...used, layer: MEMORY })
   }
 
+  const apply = changesInto(memory, ages)
+  const ended = new AbortController()
+
   return {
     getFirst,
     get: (key, options): Lookup | Promise<Lookup> => {
@@ -112,7 +124,14 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
       }
       return getFirst([key], options)
     },
-    apply: changesInto(memory, ages),
+    apply,
+    follow: (feed, { signal } = {}) =>
+      followFeed(feed, signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]), {
+        memory,
+        apply,
+        health: healthOf("feed"),
+        random,
+      }),
     stats: () => {
       const now = monotonicNow()
       const sources = [...caches.map(({ layer, readAt }) => ({ layer, at: readAt() }))]
@@ -126,7 +145,10 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
         ],
       }
     },
-    ...(source.dispose === undefined ? {} : { dispose: () => source.dispose?.() }),
+    dispose: async () => {
+      ended.abort()
+      await source.dispose?.()
+    },
   }
 }
 

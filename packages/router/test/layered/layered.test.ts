@@ -1,8 +1,10 @@
 /** What is how old, at most; numbers of situations are those of the route data facts. */
+import { defineGrammar } from "@project-ingress/hostname"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { RouteKey } from "../../src/router.ts"
 import { layeredStore } from "../../src/stores/layered.ts"
-import type { LayeredStoreOptions } from "../../src/stores/layered.ts"
+import type { FeedPage, LayeredStoreOptions } from "../../src/stores/layered.ts"
+import { memoryRegistry } from "../../src/stores/memory.ts"
 import { FakeAuthority, FakeCache, holdTime, later, lookup, ManyAuthority, record } from "./fixtures.ts"
 
 beforeEach(holdTime)
@@ -337,5 +339,79 @@ describe("options", () => {
     expect(of({ authority, maxMissMs: 1 })).toThrow("maxMissMs must be at least missMs")
     expect(of({ authority, knownReads: { perSecond: 0, burst: 1 } })).toThrow("knownReads must be { perSecond, burst }")
     expect(of({ authority, routes: 0 })).toThrow("routes must be an integer from 1 up")
+  })
+})
+
+describe("a feed that is followed", () => {
+  const grammar = defineGrammar({ domains: ["iterate.app"] })
+
+  it("21: makes a new project, a renamed one and a new domain's machine visible at once", async () => {
+    const registry = memoryRegistry({ grammar })
+    const store = layeredStore({ authority: registry, random: () => 0 })
+    const followed = store.follow(registry)
+    await later(0)
+    expect((await store.get("p:misha", lookup())).status).toBe("miss")
+    await registry.create({ name: "misha", owner: "org_1" })
+    await later(0)
+    expect(store.get("p:misha", lookup())).toMatchObject({ status: "hit", record: { kind: "detached" } })
+    await store.get("p:anna", lookup())
+    await registry.rename("misha", "anna")
+    await later(1)
+    for (const key of ["p:anna", "p:misha"] as const) {
+      expect(store.get(key, lookup())).toMatchObject({ status: "hit", record: { kind: key === "p:anna" ? "detached" : "redirect" } })
+    }
+    await store.dispose()
+    await followed
+  })
+
+  it("23: knows all names of the registry, whatever flood there is", async () => {
+    const registry = memoryRegistry({ grammar })
+    for (let n = 0; n < 50; n++) await registry.create({ name: `cold-${n}`, owner: `org_${n}` })
+    const store = layeredStore({ authority: registry, random: () => 0, unknownReads: { perSecond: 1, burst: 1 } })
+    const followed = store.follow(registry)
+    await later(0)
+    for (let n = 0; n < 1_000; n++) void store.get(`p:random-${n}`, lookup())
+    for (let n = 0; n < 50; n++) expect((await store.get(`p:cold-${n}`, lookup())).status).toBe("hit")
+    await store.dispose()
+    await followed
+  })
+
+  it("7: with a gap is read from the beginning, and forgets what led nowhere", async () => {
+    const { authority, store } = start()
+    let snapshots = 0
+    const pages: FeedPage[] = [{ status: "gap" }]
+    const followed = store.follow({
+      snapshot: async () => ({ cursor: `${++snapshots}`, routes: (async function* () {})() }),
+      changes: async (since) => pages.shift() ?? { status: "changes", changes: [], cursor: since, more: false },
+    })
+    await store.get("p:new", lookup())
+    authority.routes.set("p:new", record(1))
+    await later(1_500)
+    expect(snapshots).toBe(2)
+    expect((await store.get("p:new", lookup())).status).toBe("hit")
+    await store.dispose()
+    await followed
+  })
+
+  it("that fails is reported, tried again later and later, and ends with its signal", async () => {
+    const events: unknown[] = []
+    const { store } = start({ onEvent: (event) => events.push(event) })
+    let calls = 0
+    const ended = new AbortController()
+    const followed = store.follow(
+      {
+        snapshot: () => (calls++, Promise.reject(Object.assign(new Error("x"), { code: "57P01" }))),
+        changes: () => Promise.reject(new Error("never asked")),
+      },
+      { signal: ended.signal },
+    )
+    await later(120_000)
+    expect(calls).toBeGreaterThanOrEqual(7)
+    expect(calls).toBeLessThanOrEqual(12)
+    expect(events).toEqual([{ type: "route_source", layer: "feed", state: "failing", reason: "57P01" }])
+    ended.abort()
+    await followed
+    await later(60_000)
+    expect(calls).toBeLessThanOrEqual(12)
   })
 })
