@@ -67,9 +67,7 @@ export const cacheApi = (cache: CacheBinding, options: CacheApiOptions = {}): Ro
 /** By version; where one has none, because the key led nowhere, by the time at which the authority said it. */
 const isNewer = (there: CachedRoute, entry: CachedRoute): boolean => {
   const [known, next] = [there.record?.version, entry.record?.version]
-  return known === undefined || next === undefined || known === next
-    ? there.readAt > entry.readAt
-    : known > next
+  return known === undefined || next === undefined || known === next ? there.readAt > entry.readAt : known > next
 }
 
 const isCache = (value: unknown): value is CacheBinding =>

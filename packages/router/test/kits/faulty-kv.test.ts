@@ -56,7 +56,10 @@ describe("the model of KV", () => {
   it("fails as it is told", async () => {
     const { clock, kv, here } = start()
     await here.put("a", '{"v":1}')
-    for (const [fault, seen] of [["corrupt", "{'v':1}"], ["truncated", '{"v']] as const) {
+    for (const [fault, seen] of [
+      ["corrupt", "{'v':1}"],
+      ["truncated", '{"v'],
+    ] as const) {
       kv.fault = fault
       expect(await here.get("a")).toBe(seen)
     }

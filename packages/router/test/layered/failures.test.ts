@@ -141,9 +141,7 @@ describe("an authority that is down", () => {
     const { authority, store, events } = start()
     authority.behaviour = "rejects"
     for (let n = 0; n < 5; n++) await store.get(`p:any-${n}`, lookup())
-    expect(events).toEqual([
-      { type: "route_source", layer: "authority", state: "failing", reason: "ECONNREFUSED" },
-    ])
+    expect(events).toEqual([{ type: "route_source", layer: "authority", state: "failing", reason: "ECONNREFUSED" }])
     authority.behaviour = "works"
     await later(10_000)
     await store.get("p:misha", lookup())
@@ -188,8 +186,18 @@ describe("an authority that gives nonsense", () => {
     const { authority, store } = start()
     const circle: { inner?: unknown } = {}
     circle.inner = circle
-    const trap = new Proxy({}, { ownKeys: () => { throw new Error("trap") } })
-    for (const [key, odd] of [["p:circle", circle], ["p:trap", trap]] as const) {
+    const trap = new Proxy(
+      {},
+      {
+        ownKeys: () => {
+          throw new Error("trap")
+        },
+      },
+    )
+    for (const [key, odd] of [
+      ["p:circle", circle],
+      ["p:trap", trap],
+    ] as const) {
       authority.routes.set(key, odd as never)
       expect((await store.get(key, lookup())).status).toBe("hit")
     }
@@ -208,10 +216,16 @@ describe("a cache", () => {
     ["has a list", (cache) => cache.entries.set("p:misha", "[1]")],
     ["has null", (cache) => cache.entries.set("p:misha", "null")],
     ["has a later format", (cache) => cache.entries.set("p:misha", entry({ v: 2 }))],
-    ["has an entry of another key", (cache) => cache.entries.set("p:misha", entry({ key: "p:anna", record: record(9) }))],
+    [
+      "has an entry of another key",
+      (cache) => cache.entries.set("p:misha", entry({ key: "p:anna", record: record(9) })),
+    ],
     ["has an invalid record", (cache) => cache.entries.set("p:misha", entry({ record: { kind: "tunnel" } }))],
     ["has no time", (cache) => cache.entries.set("p:misha", entry({ readAt: "yesterday" }))],
-    ["has an entry from before yesterday", (cache) => cache.entries.set("p:misha", entry({ readAt: Date.now() - 9e7 }))],
+    [
+      "has an entry from before yesterday",
+      (cache) => cache.entries.set("p:misha", entry({ readAt: Date.now() - 9e7 })),
+    ],
   ])("13: that %s is passed over within its time", async (_, damage) => {
     const near = new FakeCache("near")
     const { authority, store } = start({ caches: [near, new FakeCache("far")] })

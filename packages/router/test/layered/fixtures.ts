@@ -3,7 +3,10 @@ import { vi } from "vitest"
 import type { CachedRoute, RouteCache } from "../../src/stores/layered.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "../../src/router.ts"
 
-export const record = (version: number, fields: { readonly owner?: string; readonly machine?: string } = {}): RouteRecord => {
+export const record = (
+  version: number,
+  fields: { readonly owner?: string; readonly machine?: string } = {},
+): RouteRecord => {
   const { owner = "org_1", machine = "mach_1" } = fields
   return {
     kind: "machine",

@@ -22,7 +22,7 @@ const flood = async (
   names: number,
   everySecond: (second: number) => Promise<void>,
 ): Promise<void> => {
-  for (let n = 0; n < names; ) {
+  for (let n = 0; n < names;) {
     const looked: unknown[] = []
     for (let step = 0; step < 1_000; step++) looked.push(store.get(`p:random-${n++}`, lookup()))
     await later(100)

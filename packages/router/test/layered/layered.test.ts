@@ -358,7 +358,10 @@ describe("a feed that is followed", () => {
     await registry.rename("misha", "anna")
     await later(1)
     for (const key of ["p:anna", "p:misha"] as const) {
-      expect(store.get(key, lookup())).toMatchObject({ status: "hit", record: { kind: key === "p:anna" ? "detached" : "redirect" } })
+      expect(store.get(key, lookup())).toMatchObject({
+        status: "hit",
+        record: { kind: key === "p:anna" ? "detached" : "redirect" },
+      })
     }
     await store.dispose()
     await followed

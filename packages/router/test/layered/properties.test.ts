@@ -29,7 +29,8 @@ const kvCache = (place: KVPlace): RouteCache => ({
     const text = await place.get(key)
     return text === null ? undefined : (JSON.parse(text) as CachedRoute)
   },
-  write: (key, entry, { ttlMs }) => place.put(key, JSON.stringify(entry), { expirationTtl: Math.max(60, ttlMs / 1_000) }),
+  write: (key, entry, { ttlMs }) =>
+    place.put(key, JSON.stringify(entry), { expirationTtl: Math.max(60, ttlMs / 1_000) }),
 })
 
 interface Registered {
@@ -39,7 +40,9 @@ interface Registered {
 
 class Registry {
   readonly changes: RouteChange[] = []
-  readonly #history = new Map<RouteKey, Registered[]>(KEYS.map((key) => [key, [{ from: -Infinity, record: undefined }]]))
+  readonly #history = new Map<RouteKey, Registered[]>(
+    KEYS.map((key) => [key, [{ from: -Infinity, record: undefined }]]),
+  )
   #version = 0
 
   write(key: RouteKey, owner: string | undefined): void {
@@ -202,9 +205,11 @@ type Step = (world: World) => Promise<void> | void
 const router = fc.nat({ max: 1 })
 const key = fc.constantFrom(...KEYS)
 const named = <A>(name: string, input: fc.Arbitrary<A>, run: (world: World, input: A) => Promise<unknown> | unknown) =>
-  input.map((given): Step => Object.assign(async (world: World) => void (await run(world, given)), {
-    [fc.toStringMethod]: () => `${name} ${JSON.stringify(given)}`,
-  }))
+  input.map((given): Step =>
+    Object.assign(async (world: World) => void (await run(world, given)), {
+      [fc.toStringMethod]: () => `${name} ${JSON.stringify(given)}`,
+    }),
+  )
 
 const look = named("look", fc.tuple(router, key, fc.boolean()), (world, [n, key]) => world.look(n, [key], false))
 const lookFirst = named("look for the first", router, (world, n) => world.look(n, KEYS.slice(2), false))
@@ -214,8 +219,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: named("refresh", fc.tuple(router, key), (world, [n, key]) => world.look(n, [key], true)) },
   {
     weight: 3,
-    arbitrary: named("write", fc.tuple(key, fc.constantFrom("org_1", "org_2", "org_3", undefined)), (world, [key, owner]) =>
-      world.registry.write(key, owner),
+    arbitrary: named(
+      "write",
+      fc.tuple(key, fc.constantFrom("org_1", "org_2", "org_3", undefined)),
+      (world, [key, owner]) => world.registry.write(key, owner),
     ),
   },
   {
@@ -227,21 +234,33 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: named(
       "authority",
-      fc.tuple(router, fc.constantFrom<Behaviour>("works", "works", "rejects", "hangs"), fc.constantFrom(0, 0, 300, 1_500)),
+      fc.tuple(
+        router,
+        fc.constantFrom<Behaviour>("works", "works", "rejects", "hangs"),
+        fc.constantFrom(0, 0, 300, 1_500),
+      ),
       (world, [n, behaviour, delayMs]) => world.routers[n]!.set(behaviour, delayMs),
     ),
   },
   {
     weight: 1,
-    arbitrary: named("near cache", fc.tuple(router, fc.constantFrom<Behaviour>("works", "rejects", "hangs")), (world, [n, does]) => {
-      world.routers[n]!.near.behaviour = does
-    }),
+    arbitrary: named(
+      "near cache",
+      fc.tuple(router, fc.constantFrom<Behaviour>("works", "rejects", "hangs")),
+      (world, [n, does]) => {
+        world.routers[n]!.near.behaviour = does
+      },
+    ),
   },
   {
     weight: 2,
-    arbitrary: named("KV", fc.constantFrom<KVFault>("none", "error", "hang", "corrupt", "truncated"), (world, fault) => {
-      world.kv.fault = fault
-    }),
+    arbitrary: named(
+      "KV",
+      fc.constantFrom<KVFault>("none", "error", "hang", "corrupt", "truncated"),
+      (world, fault) => {
+        world.kv.fault = fault
+      },
+    ),
   },
   {
     weight: 1,
@@ -265,14 +284,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 describe("two routers, two caches and KV, whatever happens to them", () => {
-  it("never serve what is older than promised or another's, never lose a route, and end at what the registry has", { timeout: 120_000 }, async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), async (steps) => {
-        const world = new World()
-        for (const run of steps) await run(world)
-        await world.settle()
-      }),
-      { numRuns: Number(process.env["LAYERED_RUNS"] ?? 60) },
-    )
-  })
+  it(
+    "never serve what is older than promised or another's, never lose a route, and end at what the registry has",
+    { timeout: 120_000 },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), async (steps) => {
+          const world = new World()
+          for (const run of steps) await run(world)
+          await world.settle()
+        }),
+        { numRuns: Number(process.env["LAYERED_RUNS"] ?? 60) },
+      )
+    },
+  )
 })

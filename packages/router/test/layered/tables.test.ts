@@ -63,7 +63,8 @@ describe("the clock table", () => {
       // Used, so that the hand passes by its own first.
       for (let back = 0; back < 40; back++) table.get(`big-${n - back}`)
     }
-    const left = (name: string) => Array.from({ length: 30 }, (_, n) => table.get(`${name}-${n}`)).filter((n) => n !== undefined)
+    const left = (name: string) =>
+      Array.from({ length: 30 }, (_, n) => table.get(`${name}-${n}`)).filter((n) => n !== undefined)
     expect([left("small").length, left("middle").length]).toEqual([30, 30])
   })
 

@@ -34,7 +34,11 @@ const ask = async (path: string, init: { readonly method?: string; readonly body
   const response = await fetch(new URL(path, url), init)
   const text = await response.text()
   if (!response.ok) return text
-  return text === "" ? undefined : text.startsWith("{") || text.startsWith("[") || /^\d/.test(text) ? JSON.parse(text) : text
+  return text === ""
+    ? undefined
+    : text.startsWith("{") || text.startsWith("[") || /^\d/.test(text)
+      ? JSON.parse(text)
+      : text
 }
 /** How often the authority was read for a key. */
 const reads = (key: string) => ask(`/authority?key=${key}`)
@@ -127,8 +131,14 @@ describe("the Cache API", () => {
 
   it.each([
     ["no JSON", "<html>"],
-    ["an entry of another key", JSON.stringify({ key: "p:x", readAt: 1, record: { kind: "removed", version: 1, epoch: 0 } })],
-    ["another format", JSON.stringify({ key: "p:odd", readAt: Date.now(), record: { kind: "removed", version: 1, epoch: 0 }, v: 2 })],
+    [
+      "an entry of another key",
+      JSON.stringify({ key: "p:x", readAt: 1, record: { kind: "removed", version: 1, epoch: 0 } }),
+    ],
+    [
+      "another format",
+      JSON.stringify({ key: "p:odd", readAt: Date.now(), record: { kind: "removed", version: 1, epoch: 0 }, v: 2 }),
+    ],
   ])("13: %s in it is not used", async (_, body) => {
     await ask("/new-isolate")
     await ask("/put?key=p:odd", { method: "POST", body })

@@ -88,7 +88,9 @@ const ORDER = [
 
 /** Without those that are `undefined`, which are not given. */
 const given = (options: LayeredStoreOptions): LayeredStoreOptions =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as LayeredStoreOptions
+  Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as LayeredStoreOptions
 
 const isStore: OptionCheck = (value) =>
   typeof value === "object" && value !== null && typeof (value as RouteStore).get === "function"

@@ -153,7 +153,12 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
         // Before anything is counted: what is not asked takes nothing from what is.
         const waitMs = authority.waitMs(group)
         if (waitMs > 0) {
-          failure = { status: "unknown", cause: paused, retryAfterMs: Math.max(PAUSE_MS, waitMs), maxAgeMs: ages.hardMs }
+          failure = {
+            status: "unknown",
+            cause: paused,
+            retryAfterMs: Math.max(PAUSE_MS, waitMs),
+            maxAgeMs: ages.hardMs,
+          }
           break
         }
         if (!mayRead(group)) {
