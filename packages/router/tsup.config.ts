@@ -6,6 +6,7 @@ export default defineConfig({
     node: "src/hosts/node.ts",
     router: "src/router.ts",
     routes: "src/routes-command.ts",
+    "stores/cloudflare-kv": "src/stores/cloudflare-kv.ts",
     "stores/d1": "src/stores/d1.ts",
     "stores/memory": "src/stores/memory.ts",
     "stores/packed": "src/stores/packed.ts",

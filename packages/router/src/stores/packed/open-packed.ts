@@ -1,4 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { LEAST_SHARE } from "../least-share.ts"
 import { isObject } from "../shape.ts"
 import { imageBytes, partsOf, verifiedHead } from "./head.ts"
 import type { Head } from "./head.ts"
@@ -17,9 +18,6 @@ export interface OpenPackedOptions {
   /** The largest image, in bytes. Default 2^31: set it lower where memory is small, as in Workers. */
   readonly maxBytes?: number
 }
-
-/** Less than this of the previous routes looks like a source that has lost some. */
-const LEAST_SHARE = 0.85
 
 /**
  * Opens an image of `packRoutes`: all at once, or as the chunks of a file or of a response come in. Compares each slice with its
