@@ -114,15 +114,16 @@ export const pagePublisher = (
   ): Promise<number> => {
     const names: (string | undefined)[] = Array.from({ length: next.pages }, (_, at) => previous?.pages[at])
     const before = new Set(previous?.pages)
-    let written = 0
+    const fresh = new Set<string>()
     let done = 0
     await inParallel(changed, async ([number, pack]) => {
       signal?.throwIfAborted()
       const bytes = await pack()
       const name = await pageName(bytes)
-      if (!before.has(name)) {
+      // Pages without a route are one and the same.
+      if (!before.has(name) && !fresh.has(name)) {
+        fresh.add(name)
         await storage.write(name, bytes)
-        written += 1
       }
       names[number] = name
       done += 1
@@ -144,7 +145,7 @@ export const pagePublisher = (
     own = undefined
     await storage.write(MANIFEST, encodeManifest(manifest))
     own = manifest
-    return written
+    return fresh.size
   }
 
   const all = async (force: boolean, signal: AbortSignal | undefined): Promise<PublishResult> => {
@@ -154,7 +155,12 @@ export const pagePublisher = (
     const records = new Map<RouteKey, RouteRecord>()
     for await (const [key, record] of routes) {
       if (isRouteKey(key)) records.set(key, record)
-      else onInvalid(String(key).slice(0, 256), { code: "RECORD_INVALID", field: "key", accepted: "a key that a hostname leads to" })
+      else
+        onInvalid(String(key).slice(0, 256), {
+          code: "RECORD_INVALID",
+          field: "key",
+          accepted: "a key that a hostname leads to",
+        })
     }
     if (!force && previous !== undefined && records.size < previous.routes * LEAST_SHARE)
       throw new PublishRefused(LAYER, "smaller", `${records.size} routes, and ${previous.routes} are stored`)
@@ -173,7 +179,8 @@ export const pagePublisher = (
       if (force || name === undefined || name === (await pageName(bytes))) return bytes
       const stored = await readPage(name, signal)
       const older = stored && olderThan(await openPacked(bytes, { force: true }), stored)
-      if (older !== undefined) throw new PublishRefused(LAYER, "older", `${older} has an earlier version than the one stored`)
+      if (older !== undefined)
+        throw new PublishRefused(LAYER, "older", `${older} has an earlier version than the one stored`)
       return bytes
     }
     const count = parts.reduce((sum, part) => sum + part.length, 0)
@@ -200,7 +207,8 @@ export const pagePublisher = (
 
     const latest = new Map<RouteKey, { readonly version: number; readonly record?: RouteRecord }>()
     for (const change of page.changes) {
-      if (isRouteKey(change.key) && (latest.get(change.key)?.version ?? 0) < change.version) latest.set(change.key, change)
+      if (isRouteKey(change.key) && (latest.get(change.key)?.version ?? 0) < change.version)
+        latest.set(change.key, change)
     }
     const byPage = Map.groupBy(latest, ([key]) => pageOf(key, manifest))
     let { routes } = manifest

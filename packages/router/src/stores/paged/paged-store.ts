@@ -122,7 +122,8 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     }
   }
 
-  const check = (waitUntil: LookupOptions["waitUntil"]): Promise<unknown> => reads.join(MANIFEST, readManifest, waitUntil)
+  const check = (waitUntil: LookupOptions["waitUntil"]): Promise<unknown> =>
+    reads.join(MANIFEST, readManifest, waitUntil)
 
   /** Resolves to why the page could not be read. */
   const readPage = async (table: Manifest, number: number): Promise<unknown> => {
@@ -153,7 +154,11 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     return slot === -1 ? { status: "miss", ...source } : { status: "hit", record: page.unpack(slot, key), ...source }
   }
 
-  const lookLater = async (key: RouteKey, mustCheck: boolean, waitUntil: LookupOptions["waitUntil"]): Promise<Lookup> => {
+  const lookLater = async (
+    key: RouteKey,
+    mustCheck: boolean,
+    waitUntil: LookupOptions["waitUntil"],
+  ): Promise<Lookup> => {
     const failure = mustCheck ? await check(waitUntil) : undefined
     const table = known
     if (table === undefined) return unknown(failure)
@@ -162,22 +167,27 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     const number = pageOf(key, table.manifest)
     const name = table.manifest.pages[number]!
     const retryAfterMs = circuit.waitMs(name)
+    // By number, too: pages without a route have one name.
     const cause =
-      retryAfterMs > 0 ? new LookupFailed("pages cannot be read") : await reads.join(name, () => readPage(table.manifest, number), waitUntil)
+      retryAfterMs > 0
+        ? new LookupFailed("pages cannot be read")
+        : await reads.join(`${number} ${name}`, () => readPage(table.manifest, number), waitUntil)
     // An image larger than the memory for all of them is never there.
-    return lookIn(key, table, true) ?? unknown(cause ?? new LookupFailed("the page is larger than maxBytes"), retryAfterMs)
+    return (
+      lookIn(key, table, true) ?? unknown(cause ?? new LookupFailed("the page is larger than maxBytes"), retryAfterMs)
+    )
   }
 
   return {
     get: (key, { refresh = false, waitUntil }) => {
       const table = known
       const sinceRead = table === undefined ? Infinity : monotonicNow() - table.readAt
-      if (table === undefined || refresh || sinceRead > revalidateMs) {
-        const isTried = !refresh && monotonicNow() - triedAt <= checkMs
+      if (table === undefined || refresh || sinceRead >= revalidateMs) {
+        const isTried = !refresh && monotonicNow() - triedAt < checkMs
         return lookLater(key, !isTried || (table === undefined && reads.isLoading(MANIFEST)), waitUntil)
       }
       // It settles by itself, and never rejects.
-      if (sinceRead > checkMs && monotonicNow() - triedAt > checkMs) void check(waitUntil)
+      if (sinceRead >= checkMs && monotonicNow() - triedAt >= checkMs) void check(waitUntil)
       return lookIn(key, table, false) ?? lookLater(key, false, waitUntil)
     },
     stats: () => ({
