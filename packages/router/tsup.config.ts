@@ -9,6 +9,7 @@ export default defineConfig({
     "stores/cloudflare-kv": "src/stores/cloudflare-kv.ts",
     "stores/d1": "src/stores/d1.ts",
     "stores/memory": "src/stores/memory.ts",
+    "stores/paged": "src/stores/paged.ts",
     "stores/packed": "src/stores/packed.ts",
     "stores/postgres": "src/stores/postgres.ts",
   },

@@ -134,7 +134,9 @@ for (const { name, missing, compares, start } of places)
         const publisher = space.publisher(few, { onEvent: (event) => events.push(event) })
         await expect(publisher.publishAll()).rejects.toMatchObject({ _tag: "PublishRefused", reason: "smaller" })
         expect(await statusOf("p:s19")).toBe("hit")
-        expect(events).toEqual([expect.objectContaining({ state: "refused", reason: expect.stringContaining("16 routes, and 20") })])
+        expect(events).toEqual([
+          expect.objectContaining({ state: "refused", reason: expect.stringContaining("16 routes, and 20") }),
+        ])
         await space.publisher(few).publishAll({ force: true })
         expect(await statusOf("p:s19")).toBe("miss")
         await expect(space.publisher(feedOf([])).publishAll()).rejects.toMatchObject({ reason: "smaller" })
@@ -192,7 +194,12 @@ for (const { name, missing, compares, start } of places)
         await space
           .publisher(feedOf(routes), { onInvalid: (key, { field }) => found.push(`${key.slice(0, 9)} ${field}`) })
           .sync()
-        expect(found).toEqual(["p:wrong machine", expect.stringMatching(/^p:cyclic self/), "p:xxxxxxx key", "P:UPPER key"])
+        expect(found).toEqual([
+          "p:wrong machine",
+          expect.stringMatching(/^p:cyclic self/),
+          "p:xxxxxxx key",
+          "P:UPPER key",
+        ])
         expect(await versionOf("p:good")).toBe(3)
         expect(await space.store().get("p:wrong", look)).toMatchObject({ status: "hit", record: { machine: 5 } })
         expect(await space.store().get("p:cyclic", look)).toMatchObject({ status: "hit", record: null })
@@ -200,7 +207,7 @@ for (const { name, missing, compares, start } of places)
 
       it("carries values of 60 000 characters of any kind", async () => {
         const { space } = await setup()
-        const metadata = { text: "\u2028é\"\\".repeat(15_000) }
+        const metadata = { text: '\u2028é"\\'.repeat(15_000) }
         await space.publisher(feedOf([["p:long", record(1, { metadata })]])).sync()
         expect(await space.store().get("p:long", look)).toMatchObject({ status: "hit", record: { metadata } })
       })
@@ -218,7 +225,9 @@ for (const { name, missing, compares, start } of places)
 
       it("stops comparing at maxRoutes", async () => {
         const { space } = await setup()
-        await expect(space.publisher(feedOf(manyRoutes(4)), { maxRoutes: 3 }).sync()).rejects.toThrow(/more than 3 routes/)
+        await expect(space.publisher(feedOf(manyRoutes(4)), { maxRoutes: 3 }).sync()).rejects.toThrow(
+          /more than 3 routes/,
+        )
       })
 
       it("runs until it is aborted, and writes each change when it is made", async () => {
@@ -279,7 +288,11 @@ for (const { name, missing, compares, start } of places)
         ["is empty", "", "the entry is not JSON"],
         ["is no object", "[1]", "the entry is no object"],
         ["has no format", `{"version":1,"readAt":1}`, "the entry has no format"],
-        ["has a later format", whole.replace(`"v":1`, `"v":2`), "the entry has format 2, and this version reads up to 1"],
+        [
+          "has a later format",
+          whole.replace(`"v":1`, `"v":2`),
+          "the entry has format 2, and this version reads up to 1",
+        ],
         ["has no version", `{"v":1,"readAt":1}`, "the entry has no version"],
         ["has no time", `{"v":1,"version":1}`, "the entry has no time"],
         ["is 60 000 characters of nothing", "x".repeat(60_000), "the entry is not JSON"],
