@@ -464,7 +464,7 @@ describe("a store of pages", () => {
     await registry.create({ name: "misha", machine: "mach_1" })
     await publisher.sync()
     const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
-    const expected = registry.get("p:misha", { signal })
+    const expected = registry.get("p:misha")
     expect(await get(store, "p:misha")).toMatchObject({
       status: "hit",
       record: (expected as { record: object }).record,
