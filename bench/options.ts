@@ -17,6 +17,7 @@ const help = `pnpm bench [options]
   --json file           every sample
 
 pnpm bench routes [count …]: the packed route table; 10000 100000 1000000
+pnpm bench pages: how often a Worker reads a page of a large table, simulated
 
 Quick: pnpm bench --only nginx,ours,bare. All peers and scenarios take about five minutes.`
 
@@ -46,8 +47,8 @@ export const readOptions = () => {
     process.exit(0)
   }
   const [subject, ...counts] = positionals
-  if (subject === "routes") {
-    const script = new URL("../packages/router/bench/routes.ts", import.meta.url).pathname
+  if (subject === "routes" || subject === "pages") {
+    const script = new URL(`../packages/router/bench/${subject}.ts`, import.meta.url).pathname
     const { status } = spawnSync(process.execPath, ["--conditions=@project-ingress/source", script, ...counts], {
       stdio: "inherit",
     })

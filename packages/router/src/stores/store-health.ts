@@ -36,7 +36,8 @@ export const storeHealth = (report: (event: StoreEvent) => void): StoreHealth =>
   }
 }
 
-const reasonOf = (cause: unknown): string => {
+/** A reason for events: an error's code or a sentence of this package, never the message of a driver. */
+export const reasonOf = (cause: unknown): string => {
   if (cause instanceof LookupFailed) return cause.message
   if (cause === undefined) return "the store cannot tell"
   return codeOf(cause) ?? "the store failed"

@@ -50,13 +50,35 @@ export const learnDictionary = async (
   const worth = (found: ReadonlyMap<string, number>, saved: number) =>
     new Map([...found].filter(([text, count]) => count > 1 && count * scale * saved > text.length))
   const kept = new Set([ANY, ...mostFrequent(new Map([...worth(bare, 32), ...worth(full, 8)]), 2)])
-  const numbers = new Map([...kept].map((template, at) => [template, at]))
+  const templates = [...kept].map((template) => JSON.parse(template) as Template)
+  return learnt({ templates, strings }, common)
+}
+
+/** What an image knows of its records, for more of them. */
+export const learntBefore = (dictionary: Pick<Learnt, "templates" | "strings">): Learnt => {
+  const common = new Set<string>()
+  for (const template of dictionary.templates) addCommon(template, common)
+  return learnt(dictionary, common)
+}
+
+const learnt = ({ templates, strings }: Pick<Learnt, "templates" | "strings">, common: ReadonlySet<string>): Learnt => {
+  const numbers = new Map(templates.map((template, at) => [JSON.stringify(template), at]))
+  const any = numbers.get(ANY) ?? 0
   return {
     strings,
     at: new Map(strings.map((text, at) => [text, at])),
-    templates: [...kept].map((template) => JSON.parse(template) as Template),
-    closest: (record) => numbers.get(templateText(record, common)) ?? numbers.get(templateText(record, none)) ?? 0,
+    templates,
+    closest: (record) => numbers.get(templateText(record, common)) ?? numbers.get(templateText(record, none)) ?? any,
   }
+}
+
+/** The strings and prefixes that a template has. */
+const addCommon = (template: Template, common: Set<string>): void => {
+  if (typeof template === "string") return
+  if ("is" in template) {
+    if (typeof template.is === "string") common.add(template.is)
+  } else if ("after" in template) common.add(template.after)
+  else for (const inner of template.values) addCommon(inner, common)
 }
 
 /** The template of whatever fits no other. */

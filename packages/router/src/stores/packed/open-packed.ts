@@ -1,4 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { LEAST_SHARE } from "../least-share.ts"
 import { isObject } from "../shape.ts"
 import { imageBytes, partsOf, verifiedHead } from "./head.ts"
 import type { Head } from "./head.ts"
@@ -17,9 +18,6 @@ export interface OpenPackedOptions {
   /** The largest image, in bytes. Default 2^31: set it lower where memory is small, as in Workers. */
   readonly maxBytes?: number
 }
-
-/** Less than this of the previous routes looks like a source that has lost some. */
-const LEAST_SHARE = 0.85
 
 /**
  * Opens an image of `packRoutes`: all at once, or as the chunks of a file or of a response come in. Compares each slice with its
@@ -47,17 +45,13 @@ export const openPacked = async (
   const { templates, strings } = dictionaryOf(bytes, head)
   const image = new PackedImage(bytes, head, templates, strings)
   if (force) return image
-  if (image.routes === 0) throw new PackedRefused("empty", "routes", "more than 0")
+  if (previous !== undefined) checkNewer(image, previous)
+  checkCount(image.routes, previous?.routes ?? 0)
   if (previous === undefined) return image
-  checkNewer(image, previous)
-  const least = Math.ceil(previous.routes * LEAST_SHARE)
-  if (image.routes < least)
-    throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${image.routes}`)
   for (let slot = 0; slot < image.slots; slot++) {
     const versions = image.versionsOf(slot, previous)
     // The builder's clock may be wrong, or its source a replica that lags: a route that goes back shows it.
-    if (versions !== undefined && versions.own < versions.other)
-      throw new PackedRefused("older", "version", `at least ${versions.other} for each key, got ${versions.own}`)
+    if (versions !== undefined) checkVersion(versions.own, versions.other)
     if (turn.isOver()) await turn.next()
   }
   return image
@@ -69,6 +63,24 @@ export const openPacked = async (
 export const checkNewer = (image: PackedImage, previous: PackedImage): void => {
   if (image.builtAt < previous.builtAt)
     throw new PackedRefused("older", "builtAt", `at least ${previous.builtAt}, got ${image.builtAt}`)
+}
+
+/**
+ * @throws {PackedRefused} for routes that look like those of a source that has lost some
+ */
+export const checkCount = (routes: number, previous: number): void => {
+  if (routes === 0) throw new PackedRefused("empty", "routes", "more than 0")
+  const least = Math.ceil(previous * LEAST_SHARE)
+  if (routes < least)
+    throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${routes}`)
+}
+
+/**
+ * @throws {PackedRefused} for a route that goes back
+ */
+export const checkVersion = (version: number, previous: number): void => {
+  if (version < previous)
+    throw new PackedRefused("older", "version", `at least ${previous} for each key, got ${version}`)
 }
 
 /** One piece of memory from chunks, allocated once the first of them say how much. */

@@ -81,6 +81,27 @@ export class PackedImage {
     }
   }
 
+  /** The version of the record in a slot that is not free. 0 if it cannot be read. */
+  versionOf(slot: number): number {
+    try {
+      this.#input.at = this.#entryAt(slot)
+      skipText(this.#input)
+      return this.#input.integer()
+    } catch {
+      return 0
+    }
+  }
+
+  /** Where the entry in a slot begins in `bytes`, -1 for a free slot. Entries lie in the order of their slots. */
+  startOf(slot: number): number {
+    return this.bytes[this.#parts.tags + slot] === 0 ? -1 : this.#entryAt(slot)
+  }
+
+  /** What the entries of the image are read with. */
+  get dictionary(): { readonly templates: readonly Template[]; readonly strings: readonly string[] } {
+    return { templates: this.#templates, strings: this.#strings }
+  }
+
   /** The version of the same key here and in another image; `undefined` if only this one has it. */
   versionsOf(slot: number, other: PackedImage): { readonly own: number; readonly other: number } | undefined {
     if (this.bytes[this.#parts.tags + slot] === 0) return undefined

@@ -1,8 +1,10 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import type { RouteKey, RouteRecord } from "../record.ts"
+import type { RouteKey } from "../record.ts"
 import type { FirstLookup, Lookup, RouteStore, StoreStats } from "../route-store.ts"
 import { checkNewer } from "./open-packed.ts"
 import { PackedImage } from "./packed-image.ts"
+import { UNPACKED, unpackedRecords } from "./unpacked-records.ts"
+import type { UnpackedRecords } from "./unpacked-records.ts"
 
 /** How a packed store is set up. */
 export interface PackedStoreOptions {
@@ -42,33 +44,18 @@ const LAYER = "packed"
  */
 export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {}): PackedStore => {
   checkOptions("packedStore", options, { unpacked: accept.integer(0, 1_048_576) })
-  const { unpacked = 16_384 } = options
+  const { unpacked = UNPACKED } = options
   let image: PackedImage | undefined
-  // In pairs, by slot: a record that was looked up takes the place of the older of two whose slots have the same rest.
-  let slots = new Uint32Array(0)
-  let records: (RouteRecord | undefined)[] = []
+  let unpack: UnpackedRecords = () => {
+    throw new Error("no image is loaded")
+  }
 
   const swap: PackedStore["swap"] = (next, given = {}) => {
     checkOptions("swap", given, { force: accept.boolean })
     if (!(next instanceof PackedImage)) throw new TypeError("swap: image must be an image of openPacked")
     if (image !== undefined && given.force !== true) checkNewer(next, image)
     image = next
-    slots = new Uint32Array(Math.floor(unpacked / 2) * 2)
-    records = Array.from({ length: slots.length }, () => undefined)
-  }
-
-  const recordAt = (current: PackedImage, slot: number, key: RouteKey): RouteRecord => {
-    if (slots.length === 0) return current.recordOf(slot, key)
-    const place = (slot % (slots.length / 2)) * 2
-    const first = records[place]
-    if (first !== undefined && slots[place] === slot) return first
-    const second = records[place + 1]
-    const record = second !== undefined && slots[place + 1] === slot ? second : current.recordOf(slot, key)
-    slots[place + 1] = slots[place]!
-    records[place + 1] = first
-    slots[place] = slot
-    records[place] = record
-    return record
+    unpack = unpackedRecords(next, unpacked)
   }
 
   const getFirst = (keys: readonly RouteKey[]): FirstLookup => {
@@ -77,7 +64,7 @@ export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {
     for (const key of keys) {
       const slot = current.find(key)
       if (slot === -1) continue
-      return { status: "hit", key, record: recordAt(current, slot, key), layer: LAYER, ageMs: ageMs(current) }
+      return { status: "hit", key, record: unpack(slot, key), layer: LAYER, ageMs: ageMs(current) }
     }
     return miss
   }
@@ -93,7 +80,7 @@ export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {
       if (current === undefined) return notLoaded
       const slot = current.find(key)
       if (slot === -1) return miss
-      return { status: "hit", record: recordAt(current, slot, key), layer: LAYER, ageMs: ageMs(current) }
+      return { status: "hit", record: unpack(slot, key), layer: LAYER, ageMs: ageMs(current) }
     },
     getFirst,
     stats: () => ({

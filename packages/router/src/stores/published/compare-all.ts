@@ -1,0 +1,100 @@
+import type { RecordProblem } from "../decode-record.ts"
+import { LEAST_SHARE } from "../least-share.ts"
+import type { RouteKey } from "../record.ts"
+import type { RouteFeed } from "../route-feed.ts"
+import { entryToWrite } from "./entry.ts"
+import type { EntryToWrite } from "./entry.ts"
+import { PublishFailed, PublishRefused } from "./publish-errors.ts"
+import type { PublishTarget } from "./publish-target.ts"
+
+/** What is compared, and how. */
+export interface Comparison {
+  readonly target: PublishTarget
+  readonly feed: RouteFeed
+  readonly maxRoutes: number
+  readonly force: boolean
+  readonly onInvalid: (key: string, problem: RecordProblem) => void
+  readonly signal: AbortSignal | undefined
+  /** Rejects if one of them was not written. */
+  readonly writeAll: (entries: readonly EntryToWrite[], signal: AbortSignal | undefined) => Promise<number>
+}
+
+/** How many entries are encoded before they are written. */
+const CHUNK = 500
+
+/**
+ * Writes of a feed's snapshot what is newer than what is stored, then removes what the snapshot does not have. What is stored is
+ * read first, so that a key which the snapshot lacks was removed since.
+ *
+ * @throws {PublishRefused} before anything is removed
+ */
+export const compareAll = async ({
+  target,
+  feed,
+  maxRoutes,
+  force,
+  onInvalid,
+  signal,
+  writeAll,
+}: Comparison): Promise<{ readonly cursor: string; readonly routes: number; readonly written: number }> => {
+  /** Versions of what is stored and was not seen in the snapshot yet; of a tombstone it is negative. */
+  const stored = new Map<RouteKey, number>()
+  let storedRoutes = 0
+  for await (const { key, version, isRemoved } of target.stored()) {
+    signal?.throwIfAborted()
+    if (stored.size === maxRoutes) throw tooMany(target, maxRoutes)
+    stored.set(key, isRemoved ? -version : version)
+    if (!isRemoved) storedRoutes += 1
+  }
+
+  const readAt = Date.now()
+  const { cursor, routes } = await feed.snapshot(signal === undefined ? {} : { signal })
+  let count = 0
+  let older = 0
+  let written = 0
+  let chunk: EntryToWrite[] = []
+  const flush = async (): Promise<void> => {
+    written += await writeAll(chunk, signal)
+    chunk = []
+  }
+  for await (const [key, record] of routes) {
+    signal?.throwIfAborted()
+    count += 1
+    if (count > maxRoutes) throw tooMany(target, maxRoutes)
+    const version = versionOf(record)
+    const had = stored.get(key)
+    stored.delete(key)
+    if (had !== undefined && !force) {
+      if (Math.abs(had) > version) older += 1
+      if (Math.abs(had) > version || had === version) continue
+    }
+    const entry = entryToWrite({ key, version, record }, readAt, onInvalid)
+    if (entry === undefined) continue
+    chunk.push(force ? { ...entry, isForced: true } : entry)
+    if (chunk.length === CHUNK) await flush()
+  }
+  await flush()
+
+  if (!force && older > 0)
+    throw new PublishRefused(target.layer, "older", `${older} of ${count} have an earlier version than the one stored`)
+  if (!force && count < storedRoutes * LEAST_SHARE)
+    throw new PublishRefused(target.layer, "smaller", `${count} routes, and ${storedRoutes} are stored`)
+  for (const [key, version] of stored) {
+    if (version < 0) continue
+    // The removal's own version is at least one more.
+    const entry = entryToWrite({ key, version: version + 1 }, readAt, onInvalid)
+    if (entry !== undefined) chunk.push(entry)
+    if (chunk.length === CHUNK) await flush()
+  }
+  await flush()
+  return { cursor, routes: count, written }
+}
+
+const tooMany = ({ layer }: PublishTarget, maxRoutes: number): PublishFailed =>
+  new PublishFailed(layer, `there are more than ${maxRoutes} routes: raise maxRoutes`)
+
+/** A record that is none has no version. */
+const versionOf = (record: { readonly version?: unknown } | null | undefined): number => {
+  const version = record?.version
+  return typeof version === "number" && Number.isSafeInteger(version) && version > 0 ? version : 1
+}

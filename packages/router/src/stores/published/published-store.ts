@@ -1,0 +1,69 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
+import type { RouteKey } from "../record.ts"
+import type { FirstLookup, Lookup, RouteStore } from "../route-store.ts"
+import { LookupFailed } from "../store-health.ts"
+import { lookupOf } from "./entry.ts"
+import { decodeMarker, MARKER_KEY } from "./marker.ts"
+
+/** Where published routes are read. */
+export interface PublishedSource {
+  readonly layer: string
+  /** The texts of some keys, in their order. */
+  readonly read: (keys: readonly string[]) => Promise<readonly (string | null | undefined)[]>
+  /** How old a publisher's last sign may be for a key that is absent to be a miss, in ms. */
+  readonly missesUntilMs: number
+}
+
+/** A store of published routes. */
+export interface PublishedStore extends RouteStore {
+  get(key: RouteKey): Promise<Lookup>
+  getFirst(keys: readonly RouteKey[]): Promise<FirstLookup>
+}
+
+/** How long a marker is taken as it was read, in ms. */
+const MARKER_KEPT_MS = 30_000
+
+/** Reads what a publisher has written. */
+export const publishedStore = ({ layer, read, missesUntilMs }: PublishedSource): PublishedStore => {
+  /** When the marker was read, by `monotonicNow`, and how old it was then. A value and no promise: requests of a Worker share none. */
+  let marker: { readonly readAt: number; readonly ageMs: number } | undefined
+
+  const isPublished = async (): Promise<boolean> => {
+    if (marker === undefined || monotonicNow() - marker.readAt > MARKER_KEPT_MS) {
+      const [text] = await read([MARKER_KEY])
+      const found = decodeMarker(text)
+      // The publisher's clock may be ahead of this one's.
+      marker = found && { readAt: monotonicNow(), ageMs: Math.max(0, Date.now() - found.at) }
+    }
+    return marker !== undefined && marker.ageMs + monotonicNow() - marker.readAt <= missesUntilMs
+  }
+
+  const getFirst = async (keys: readonly RouteKey[]): Promise<FirstLookup> => {
+    try {
+      const texts = await read(keys)
+      let absent = false
+      for (const [at, key] of keys.entries()) {
+        const text = texts[at]
+        if (typeof text === "string") {
+          const lookup = lookupOf(text, layer)
+          if (lookup.status !== "miss") {
+            // Whoever does not know whether an earlier key is there does not know that this one counts.
+            return absent && !(await isPublished()) ? notPublished(layer) : { ...lookup, key }
+          }
+        } else absent = true
+      }
+      return absent && !(await isPublished()) ? notPublished(layer) : { status: "miss", layer }
+    } catch (cause) {
+      return { status: "unknown", cause, layer }
+    }
+  }
+
+  return { get: (key) => getFirst([key]), getFirst }
+}
+
+const notPublished = (layer: string): Lookup => ({
+  status: "unknown",
+  cause: new LookupFailed("nobody has published all routes lately"),
+  retryAfterMs: 5_000,
+  layer,
+})

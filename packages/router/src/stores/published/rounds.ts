@@ -1,0 +1,80 @@
+import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { RouteSourceEvent } from "../store-event.ts"
+import { reasonOf } from "../store-health.ts"
+import { PublishFailed, PublishRefused } from "./publish-errors.ts"
+import type { PublishResult, RoutePublisher } from "./publisher.ts"
+import { pause } from "./write-queue.ts"
+
+/** What a publisher does in a round. */
+export interface RoundsSettings {
+  readonly layer: string
+  readonly onEvent: (event: RouteSourceEvent) => void
+  readonly all: (force: boolean, signal: AbortSignal | undefined) => Promise<PublishResult>
+  readonly changes: (waitMs: number, signal: AbortSignal | undefined) => Promise<PublishResult>
+}
+
+/** How long `run` waits for a change, in ms. */
+const RUN_WAIT_MS = 30_000
+/** The pauses of `run` after failures, in ms. */
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [1_000, 60_000]
+
+/** A publisher of these rounds: one at a time, and each failure reported once. */
+export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): RoutePublisher => {
+  let isBusy = false
+  let isFailing = false
+
+  /** One round at a time: two would write one name at once. */
+  const alone = async <A>(round: () => Promise<A>): Promise<A> => {
+    if (isBusy) throw new PublishFailed(layer, "another round of this publisher is running")
+    isBusy = true
+    try {
+      const result = await round()
+      if (isFailing) onEvent({ type: "route_source", layer, state: "recovered" })
+      isFailing = false
+      return result
+    } catch (cause) {
+      if (cause instanceof PublishRefused)
+        onEvent({ type: "route_source", layer, state: "refused", reason: cause.message })
+      else if (!isFailing && (cause as { readonly name?: unknown } | undefined)?.name !== "AbortError") {
+        isFailing = true
+        const reason = cause instanceof PublishFailed ? cause.message : reasonOf(cause)
+        onEvent({ type: "route_source", layer, state: "failing", reason })
+      }
+      throw cause
+    } finally {
+      isBusy = false
+    }
+  }
+  const sync: RoutePublisher["sync"] = async (given = {}) => {
+    checkOptions("sync", given, { waitMs: accept.integer(0, 60_000), signal: accept.object })
+    const { waitMs = 0, signal } = given
+    signal?.throwIfAborted()
+    return alone(() => changes(waitMs, signal))
+  }
+
+  return {
+    sync,
+    publishAll: async (given = {}) => {
+      checkOptions("publishAll", given, { force: accept.boolean, signal: accept.object })
+      const { force = false, signal } = given
+      signal?.throwIfAborted()
+      return alone(() => all(force, signal))
+    },
+    run: async (given) => {
+      checkOptions("run", given, { signal: accept.object }, { required: ["signal"] })
+      const { signal } = given
+      let failures = 0
+      while (!signal.aborted) {
+        try {
+          await sync({ waitMs: RUN_WAIT_MS, signal })
+          failures = 0
+        } catch {
+          // Reported by `alone`.
+          const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures) * (1 + Math.random() / 5)
+          failures += 1
+          await pause(ms, signal).catch(() => undefined)
+        }
+      }
+    },
+  }
+}

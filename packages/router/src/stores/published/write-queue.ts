@@ -1,0 +1,140 @@
+import { monotonicNow, startDeadline } from "@project-ingress/forward/internal"
+import type { EntryToWrite } from "./entry.ts"
+
+/** How entries are written. */
+export interface WriteQueueSettings {
+  /**
+   * Writes some entries of different keys, none in place of one of a higher version where the place can compare. Rejects if one was
+   * not written; then all of them are written again.
+   */
+  readonly write: (entries: readonly EntryToWrite[]) => Promise<void>
+  /** How many entries go into one call of `write`. */
+  readonly batch: number
+  /** How many calls of `write` are in flight at a time. */
+  readonly concurrency: number
+  /** The least time between two writes of one key, in ms. */
+  readonly keyIntervalMs: number
+}
+
+/** A write that takes longer counts as failed, in ms. */
+const WRITE_TIMEOUT_MS = 10_000
+/** How often an entry is written at most, in one round. */
+const MAX_ATTEMPTS = 5
+/** After so many failures with no success in between, the place cannot be written to: the round is over. */
+const MAX_FAILURES_IN_ROW = 20
+/** The first pause after a failure, and the longest, in ms. */
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000]
+
+/**
+ * Writes entries, of each key the one that was given last, and never one key twice within `keyIntervalMs`. A write that fails is
+ * tried again with a longer pause each time.
+ */
+export interface WriteQueue {
+  /** Writes entries of different keys. Resolves to the last failure if some of them could not be written. */
+  readonly writeAll: (
+    entries: Iterable<EntryToWrite>,
+    signal?: AbortSignal,
+  ) => Promise<{ readonly written: number; readonly failed: number; readonly cause?: unknown }>
+}
+
+interface Waiting {
+  readonly entry: EntryToWrite
+  readonly attempts: number
+  /** Not before, by `monotonicNow`. */
+  readonly dueAt: number
+}
+
+export const writeQueue = ({ write, batch, concurrency, keyIntervalMs }: WriteQueueSettings): WriteQueue => {
+  /** Keys of the last `keyIntervalMs`, in the order of their writes. */
+  const writtenAt = new Map<string, number>()
+  const remember = (key: string, now: number): void => {
+    if (keyIntervalMs === 0) return
+    writtenAt.delete(key)
+    writtenAt.set(key, now)
+    for (const [oldest, at] of writtenAt) {
+      if (now - at < keyIntervalMs) break
+      writtenAt.delete(oldest)
+    }
+  }
+  const dueAt = (key: string): number => {
+    const last = writtenAt.get(key)
+    return last === undefined ? -Infinity : last + keyIntervalMs
+  }
+
+  return {
+    writeAll: async (entries, signal) => {
+      const waiting: Waiting[] = Array.from(entries, (entry) => ({ entry, attempts: 0, dueAt: dueAt(entry.key) }))
+      let next = 0
+      let written = 0
+      let failed = 0
+      let failuresInRow = 0
+      let cause: unknown
+
+      const takeBatch = (): readonly Waiting[] => {
+        const taken = waiting.slice(next, next + batch)
+        next += taken.length
+        return taken
+      }
+      const work = async (): Promise<void> => {
+        for (;;) {
+          if (failuresInRow >= MAX_FAILURES_IN_ROW) return
+          const taken = takeBatch()
+          if (taken.length === 0) return
+          // The whole batch waits for its last one.
+          await pause(Math.max(...taken.map((each) => each.dueAt)) - monotonicNow(), signal)
+          signal?.throwIfAborted()
+          try {
+            await withinTime(write(taken.map(({ entry }) => entry)))
+            failuresInRow = 0
+            written += taken.length
+            for (const { entry } of taken) remember(entry.key, monotonicNow())
+          } catch (failure) {
+            cause = failure
+            failuresInRow += 1
+            const now = monotonicNow()
+            for (const { entry, attempts } of taken) {
+              remember(entry.key, now)
+              const again = { entry, attempts: attempts + 1, dueAt: now + pauseAfter(attempts, keyIntervalMs) }
+              if (again.attempts < MAX_ATTEMPTS) waiting.push(again)
+              else failed += 1
+            }
+          }
+        }
+      }
+      await Promise.all(Array.from({ length: concurrency }, work))
+      failed += waiting.length - next
+      return failed === 0 ? { written, failed } : { written, failed, cause }
+    },
+  }
+}
+
+/** Doubled after each failure, and up to a fifth more, so that those that failed together are not tried together. */
+const pauseAfter = (attempts: number, leastMs: number): number =>
+  Math.max(leastMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts)) * (1 + Math.random() / 5)
+
+/** Rejects where a write hangs. It may still happen later. */
+const withinTime = async (write: Promise<void>): Promise<void> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const settled = startDeadline(WRITE_TIMEOUT_MS, () =>
+    reject(new DOMException(`no result within ${WRITE_TIMEOUT_MS} ms`, "TimeoutError")),
+  )
+  try {
+    await Promise.race([write, promise])
+  } finally {
+    settled()
+  }
+}
+
+/** Waits, and rejects with the signal's reason. */
+export const pause = async (ms: number, signal: AbortSignal | undefined): Promise<void> => {
+  if (ms <= 0) return
+  signal?.throwIfAborted()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  const onAbort = (): void => resolve()
+  signal?.addEventListener("abort", onAbort)
+  await promise
+  signal?.removeEventListener("abort", onAbort)
+  clearTimeout(timer)
+  signal?.throwIfAborted()
+}

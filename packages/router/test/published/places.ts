@@ -1,0 +1,67 @@
+/** Every place where routes can be published. Each test has a prefix of its own there. */
+import { convertV4MiniflareOptions, Miniflare } from "miniflare"
+import type { RouteCache } from "../../src/stores/route-cache.ts"
+import type { RouteFeed } from "../../src/stores/route-feed.ts"
+import { kvCache, kvPublisher, kvStore } from "../../src/stores/cloudflare-kv.ts"
+import type { KvBinding, PublishedStore, PublisherOptions, RoutePublisher } from "../../src/stores/cloudflare-kv.ts"
+
+/** A part of a place that one test has for itself. */
+export interface Space {
+  readonly store: (options?: { readonly missesUntilMs?: number }) => PublishedStore
+  readonly publisher: (feed: RouteFeed, options?: PublisherOptions) => RoutePublisher
+  readonly cache: () => RouteCache
+  /** The text under a key, as others would see and change it. */
+  readonly read: (key: string) => Promise<string | null>
+  readonly put: (key: string, text: string) => Promise<unknown>
+  /** The same for keys of the cache. */
+  readonly putInCache: (key: string, text: string) => Promise<unknown>
+}
+
+export interface Place {
+  readonly name: string
+  /** Ends the name of a group that cannot run here. */
+  readonly missing: string
+  /** Whether an entry of a higher version stays, whoever writes. */
+  readonly compares: boolean
+  readonly start: () => Promise<{ readonly space: () => Space; readonly close: () => Promise<void> }>
+}
+
+/** A KV namespace in workerd. */
+export const startKv = async (): Promise<{ readonly binding: KvBinding; readonly close: () => Promise<void> }> => {
+  const worker = new Miniflare(
+    convertV4MiniflareOptions({
+      cf: false,
+      modules: true,
+      script: "export default { fetch: () => new Response() }",
+      compatibilityDate: "2026-11-01",
+      kvNamespaces: ["ROUTES"],
+    }),
+  )
+  return { binding: (await worker.getKVNamespace("ROUTES")) as KvBinding, close: () => worker.dispose() }
+}
+
+let spaces = 0
+
+export const places: readonly Place[] = [
+  {
+    name: "Workers KV",
+    missing: "",
+    compares: false,
+    start: async () => {
+      const { binding, close } = await startKv()
+      const space = (): Space => {
+        const prefix = `${(spaces += 1)}/`
+        const cachePrefix = `cache/${prefix}`
+        return {
+          store: (options) => kvStore(binding, { prefix, ...options }),
+          publisher: (feed, options) => kvPublisher(binding, feed, { prefix, ...options }),
+          cache: () => kvCache(binding, { prefix: cachePrefix }),
+          read: async (key) => binding.get(prefix + key, { type: "text", cacheTtl: 30 }),
+          put: async (key, text) => binding.put(prefix + key, text, { metadata: {} }),
+          putInCache: async (key, text) => binding.put(cachePrefix + key, text, { metadata: {} }),
+        }
+      }
+      return { space, close }
+    },
+  },
+]
