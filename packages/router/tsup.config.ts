@@ -9,6 +9,7 @@ export default defineConfig({
     "stores/d1": "src/stores/d1.ts",
     "stores/memory": "src/stores/memory.ts",
     "stores/packed": "src/stores/packed.ts",
+    "stores/polled-sql": "src/stores/polled-sql.ts",
     "stores/postgres": "src/stores/postgres.ts",
   },
   format: ["esm"],

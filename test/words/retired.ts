@@ -93,6 +93,8 @@ export const retired: readonly Retired[] = [
     except: [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
       [/\ba VM's private (?:IP|address)\b/gi, "a vendor's product, not a machine of ours"],
+      [/\bINNER JOIN vms\b/g, "EdgeProxy's documented query, byte for byte"],
+      [/\bService Unavailable - VM not responding\b/g, "EdgeProxy's documented response"],
     ],
     files: [
       ["packages/providers/src/adapters/fly/", "a field of Fly's API"],

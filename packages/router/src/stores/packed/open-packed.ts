@@ -1,12 +1,13 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { isObject } from "../shape.ts"
+import { leastRoutes } from "../shrink.ts"
 import { imageBytes, partsOf, verifiedHead } from "./head.ts"
 import type { Head } from "./head.ts"
 import { PackedImage } from "./packed-image.ts"
 import { PackedRefused } from "./refused.ts"
 import { isTemplate } from "./template.ts"
 import type { Template } from "./template.ts"
-import { turns } from "./turns.ts"
+import { turns } from "../turns.ts"
 
 /** How an image is opened. */
 export interface OpenPackedOptions {
@@ -17,9 +18,6 @@ export interface OpenPackedOptions {
   /** The largest image, in bytes. Default 2^31: set it lower where memory is small, as in Workers. */
   readonly maxBytes?: number
 }
-
-/** Less than this of the previous routes looks like a source that has lost some. */
-const LEAST_SHARE = 0.85
 
 /**
  * Opens an image of `packRoutes`: all at once, or as the chunks of a file or of a response come in. Compares each slice with its
@@ -50,7 +48,7 @@ export const openPacked = async (
   if (image.routes === 0) throw new PackedRefused("empty", "routes", "more than 0")
   if (previous === undefined) return image
   checkNewer(image, previous)
-  const least = Math.ceil(previous.routes * LEAST_SHARE)
+  const least = leastRoutes(previous.routes)
   if (image.routes < least)
     throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${image.routes}`)
   for (let slot = 0; slot < image.slots; slot++) {

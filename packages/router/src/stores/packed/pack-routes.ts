@@ -12,7 +12,7 @@ import { learnDictionary } from "./learn-dictionary.ts"
 import { MAX_KEY_LENGTH } from "./packed-image.ts"
 import { writeByTemplate } from "./template.ts"
 import { writeText } from "./text.ts"
-import { turns } from "./turns.ts"
+import { turns } from "../turns.ts"
 
 /** How an image is built. */
 export interface PackRoutesOptions {
