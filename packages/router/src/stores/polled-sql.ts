@@ -155,7 +155,7 @@ export const polledSql = (
 
   /** Why a result is not to be used; `undefined` if it is. */
   const refusal = (next: Table): string | undefined => {
-    if (next.routes === 0) return "no routes"
+    if (next.routes === 0 && table?.routes !== 0) return "no routes"
     if (table === undefined) return undefined
     const least = Math.min(leastRoutes(table.routes), table.routes - mayLose)
     return next.routes < least ? `${next.routes} routes, of ${table.routes} before` : undefined

@@ -280,6 +280,8 @@ describe("until the first result", () => {
     expect(await get("app.example.com")).toMatchObject({ status: "unknown" })
     expect(await store.load({ force: true })).toEqual({ status: "loaded", routes: 0 })
     expect(await get("app.example.com")).toMatchObject({ status: "miss" })
+    // Nothing is lost then.
+    expect(await store.load()).toEqual({ status: "loaded", routes: 0 })
   })
 })
 
