@@ -99,6 +99,7 @@ export const retired: readonly Retired[] = [
     files: [
       ["packages/providers/src/adapters/fly/", "a field of Fly's API"],
       ["docs/frameworks.md", "a command of git: http-backend"],
+      ["docs/edgeproxy.md", "EdgeProxy's documented response, as code in a page"],
       ["packages/providers/src/adapters/upstream.ts", "a vendor's own name of a machine, in an example"],
     ],
   },

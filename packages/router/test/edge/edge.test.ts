@@ -259,7 +259,7 @@ describe.skipIf(noPostgres !== "")(`the edge in EdgeProxy's mode${noPostgres}`, 
       ctx.skip(ip === undefined, "this machine has no private address")
       const target = await app(hello, ip)
       const loopback = await app(hello)
-      await pool.query(addApp({ domain: "app.example.com", ip, port: target.port }))
+      await pool.query(addApp({ domain: "app.example.com", ip: ip!, port: target.port }))
       await pool.query(addApp({ domain: "loopback.example.com", port: loopback.port }))
       await pool.query(addApp({ domain: "metadata.example.com", ip: "169.254.169.254", port: 80 }))
       const { edge, port } = await loaded({ INGRESS_EDGE_ALLOW_CIDRS: "" })

@@ -1,24 +1,13 @@
 /** `project-ingress-edge` with `INGRESS_EDGE_MODE=standard`: no health check before requests, responses of ours, redirects, certificates. */
 import * as http from "node:http"
-import * as net from "node:net"
-import { once } from "node:events"
 import pg from "pg"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { freePort } from "../../../../test/free-port.ts"
 import { noPostgres, startPostgres } from "../registry/postgres-server.ts"
 import type { PostgresServer } from "../registry/postgres-server.ts"
 import { ask, startApp, startEdge } from "./edge-process.ts"
 import type { App, EdgeProcess } from "./edge-process.ts"
 import { addApp, postgresTables } from "./edgeproxy-tables.ts"
-
-/** A port that nobody listens on: the command has to be told which one certificates are asked about on. */
-const freePort = async (): Promise<number> => {
-  const server = net.createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}
 
 describe.skipIf(noPostgres !== "")(`the edge in its standard mode${noPostgres}`, () => {
   let server: PostgresServer

@@ -1,4 +1,4 @@
-import { edgeProxyRows } from "../../stores/polled/edge-proxy-rows.ts"
+import { domainKey, edgeProxyRows, noDomain } from "../../stores/polled/edge-proxy-rows.ts"
 import type { MappedRow } from "../../stores/polled/mapped-row.ts"
 import type { SqlRow } from "../../stores/result-rows.ts"
 
@@ -13,13 +13,12 @@ export const edgeRows = (region: string): ((row: SqlRow) => MappedRow) => {
   const machines = edgeProxyRows({ region })
   return (row) => {
     if (!("redirect_to" in row)) return machines(row)
-    // The name is read as that of any other row.
-    const named = machines({ ...row, vm_private_ip: "127.0.0.1", vm_port: 1, vm_region_id: region })
-    if (named === undefined || named.problem !== undefined) return named
+    const key = domainKey(row["domain_name"])
+    if (key === undefined) return noDomain
     const to = String(row["redirect_to"])
     const status = STATUSES.find((each) => each === Number(row["redirect_status_code"])) ?? 301
     return {
-      key: named.key,
+      key,
       route: { kind: "redirect", to: /^https?:\/\//.test(to) ? to : `https://${to}`, status, visibility: "public" },
     }
   }

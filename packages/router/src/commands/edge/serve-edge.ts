@@ -115,7 +115,7 @@ const cutRequests = () => {
   return {
     over: () => void (isOver = true),
     see: (event: { readonly type: string; readonly complete?: boolean; readonly upgrade?: boolean }) => {
-      // WebSockets are told to leave (1001), as at every stop.
+      // A WebSocket ends with a close frame (1001), as at every stop.
       if (isOver && event.type === "request" && event.complete === false && event.upgrade !== true) count += 1
     },
     count: () => count,

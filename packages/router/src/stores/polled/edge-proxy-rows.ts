@@ -35,8 +35,8 @@ export interface EdgeProxyRowsOptions {
 export const edgeProxyRows = ({ region: own }: EdgeProxyRowsOptions = {}): ((row: SqlRow) => MappedRow) => {
   const ownRegion = own?.toLowerCase()
   return (row) => {
-    const key = keyOf(row["domain_name"])
-    if (key === undefined) return invalid(undefined, "domain_name", "a domain of at most 253 characters")
+    const key = domainKey(row["domain_name"])
+    if (key === undefined) return noDomain
     const region = row["vm_region_id"]
     if (typeof region !== "string" || !/^[\w-]{1,64}$/.test(region)) return invalid(key, "vm_region_id", "an id")
     const publicIp = hostOf(row["region_public_ip"])
@@ -75,16 +75,18 @@ const route = (key: RouteKey, { id, host, port, metadata }: Destination): Mapped
   },
 })
 
-const invalid = (key: RouteKey | undefined, field: string, accepted: string): MappedRow => ({
-  ...(key === undefined ? {} : { key }),
-  problem: { field, accepted },
-})
+const invalid = (key: RouteKey, field: string, accepted: string): MappedRow => ({ key, problem: { field, accepted } })
+
+/** A row with an invalid `domain_name`: no visitor can ask for it. */
+export const noDomain: MappedRow = {
+  problem: { field: "domain_name", accepted: "a domain of at most 253 characters" },
+}
 
 /** What EdgeProxy lets its users add as a domain, and internationalized top-level domains (`xn--p1ai`). No wildcard. */
 const DOMAIN = /^(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+[a-z](?:[a-z\d-]{0,61}[a-z\d])$/
 
-/** As a visitor's `Host` is read: case and one root dot make no difference. */
-const keyOf = (name: unknown): RouteKey | undefined => {
+/** The key of a domain in a row, read as a visitor's `Host` is: case and one root dot make no difference. */
+export const domainKey = (name: unknown): RouteKey | undefined => {
   // A longer one is not looked at any further.
   if (typeof name !== "string" || name.length > 254) return undefined
   const domain = name.toLowerCase().replace(/\.$/, "")
