@@ -114,6 +114,21 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./stores/packed.ts", "./commands/diff-images.ts", "node:fs", "node:util"],
     refuses: [effect, "effect", own("machine-proxy"), "undici"],
   },
+  "packages/router/src/commands/edge/serve-edge.ts": {
+    allows: [
+      "../../router.ts",
+      "../../hosts/node.ts",
+      own("forward/fetch"),
+      own("providers/upstream"),
+      "pg",
+      "node:http",
+    ],
+    refuses: [effect, "effect", own("machine-proxy"), "undici", "postgres"],
+  },
+  "packages/router/src/stores/polled/build-table.ts": {
+    allows: ["../decode-record.ts", "./mapped-row.ts", own("hostname"), own("forward/internal")],
+    refuses: ["../../program/handle.ts", "../../router.ts", "pg", "node:fs", effect],
+  },
   "packages/router/src/commands/diff-images.ts": {
     allows: ["../stores/packed.ts"],
     refuses: ["node:fs", "effect", own("machine-proxy")],

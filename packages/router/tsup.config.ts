@@ -2,6 +2,7 @@ import { defineConfig } from "tsup"
 
 export default defineConfig({
   entry: {
+    edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     node: "src/hosts/node.ts",
     router: "src/router.ts",
@@ -13,6 +14,7 @@ export default defineConfig({
     "stores/memory": "src/stores/memory.ts",
     "stores/paged": "src/stores/paged.ts",
     "stores/packed": "src/stores/packed.ts",
+    "stores/polled-sql": "src/stores/polled-sql.ts",
     "stores/postgres": "src/stores/postgres.ts",
   },
   format: ["esm"],

@@ -93,10 +93,13 @@ export const retired: readonly Retired[] = [
     except: [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
       [/\ba VM's private (?:IP|address)\b/gi, "a vendor's product, not a machine of ours"],
+      [/\bINNER JOIN vms\b/g, "EdgeProxy's documented query, byte for byte"],
+      [/\bService Unavailable - VM not responding\b/g, "EdgeProxy's documented response"],
     ],
     files: [
       ["packages/providers/src/adapters/fly/", "a field of Fly's API"],
       ["docs/frameworks.md", "a command of git: http-backend"],
+      ["docs/edgeproxy.md", "EdgeProxy's documented response, as code in a page"],
       ["packages/providers/src/adapters/upstream.ts", "a vendor's own name of a machine, in an example"],
     ],
   },

@@ -118,7 +118,7 @@ const machineProxyTarball = (file: string): Promise<void> =>
     await run("tar", ["-czf", file, "package"], folder)
   })
 
-const dockerBuild = async (context: string, tag: string, values: Readonly<Record<string, string>> = {}) => {
+export const dockerBuild = async (context: string, tag: string, values: Readonly<Record<string, string>> = {}) => {
   const given = Object.entries(values).flatMap(([name, value]) => ["--build-arg", `${name}=${value}`])
   // -h: what the links point to, so that nothing is copied to disk first.
   const tar = spawn("tar", ["-C", context, "-ch", "."], { stdio: ["ignore", "pipe", "inherit"] })
@@ -147,7 +147,7 @@ const hasImage = (name: string): Promise<boolean> =>
     () => false,
   )
 
-const inFolder = async (work: (folder: string) => Promise<void>): Promise<void> => {
+export const inFolder = async (work: (folder: string) => Promise<void>): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), "ingress-image-"))
   try {
     await work(folder)
@@ -156,5 +156,5 @@ const inFolder = async (work: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-const run = async (command: string, args: readonly string[], cwd?: string): Promise<string> =>
+export const run = async (command: string, args: readonly string[], cwd?: string): Promise<string> =>
   (await promisify(execFile)(command, args, cwd === undefined ? {} : { cwd })).stdout.trim()

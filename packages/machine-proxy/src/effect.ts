@@ -6,7 +6,7 @@
  */
 import type { AddressInfo, Server } from "node:net"
 import type { VerificationKey } from "@project-ingress/forward"
-import { defaultGraceMs } from "@project-ingress/forward/internal"
+import { defaultGraceMs, jsonLine } from "@project-ingress/forward/internal"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -21,7 +21,7 @@ import type { Config as CommandConfig } from "./config.ts"
 import { reloadableKeys, UNPROVEN_HINT, unprovenReason } from "./keys.ts"
 import { checkConfigFlags, checkLayerOptions } from "./effect/layer-options.ts"
 import { createListener, listenOptions } from "./listener.ts"
-import { line, logEntry } from "./log.ts"
+import { logEntry } from "./log.ts"
 import { createMachineProxy } from "./machine-proxy.ts"
 import type { MachineProxyOptions } from "./machine-proxy.ts"
 import { makeMeter } from "./effect/meter.ts"
@@ -173,7 +173,7 @@ const serve = Effect.fnUntraced(function* (
       meter.record(event)
       const entry = logEntry(event, log)
       // As one escaped text, because not every logger escapes what a client sent.
-      if (entry !== undefined) runSync(logAt[entry.level](line(entry.fields)))
+      if (entry !== undefined) runSync(logAt[entry.level](jsonLine(entry.fields)))
     },
     onUpgrade: meter.upgraded,
   })
@@ -183,7 +183,7 @@ const serve = Effect.fnUntraced(function* (
   )
 
   const server = createListener(proxy, tls, (cause) => {
-    if (log !== "off") runSync(logAt.warn(line({ message: "tls", cause })))
+    if (log !== "off") runSync(logAt.warn(jsonLine({ message: "tls", cause })))
   })
   yield* Effect.acquireRelease(listen(server, host, port), () =>
     Effect.promise(() => proxy.drain({ deadlineMs: drainMs, graceMs, listeners: [server] })),

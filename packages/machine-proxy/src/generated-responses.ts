@@ -52,6 +52,6 @@ export const generatedResponses = (settings: GeneratedResponseSettings): Generat
         ...(request === undefined ? {} : { method: request.head.method }),
         add: [headerNames.stamp, stamp],
       }),
-    health: (ready) => healthResponse(ready, [headerNames.stamp, UNPROVEN]),
+    health: (ready) => healthResponse(ready ? "ok" : "draining", [headerNames.stamp, UNPROVEN]),
   }
 }

@@ -1,11 +1,10 @@
+import { jsonLine } from "@project-ingress/forward/internal"
 import type { EngineEvent, RequestEvent, ErrorEvent } from "@project-ingress/forward/sockets"
 
 /** What is logged: every request, only failed requests and internal errors, or nothing. */
 export type LogLevel = "access" | "errors" | "off"
 
-const MAX_FIELD_LENGTH = 1_024
-
-type Fields = Readonly<Record<string, string | number | boolean | undefined>>
+type Fields = Parameters<typeof jsonLine>[0]
 
 /** What is logged for an event. */
 export interface LogEntry {
@@ -32,20 +31,7 @@ export const logEntry = (event: EngineEvent, level: LogLevel): LogEntry | undefi
 export const logLine = (event: EngineEvent, level: LogLevel, time: Date): string | undefined => {
   const entry = logEntry(event, level)
   if (entry === undefined) return undefined
-  return line({ time: time.toISOString(), level: entry.level, ...entry.fields })
-}
-
-/** JSON on one line, with every character escaped that a terminal or a line reader interprets. */
-export const line = (fields: Fields): string => {
-  const cut = Object.entries(fields).map(([name, value]) => [
-    name,
-    typeof value === "string" && value.length > MAX_FIELD_LENGTH ? `${value.slice(0, MAX_FIELD_LENGTH - 1)}…` : value,
-  ])
-  // JSON does not escape DEL, C1 and the two Unicode line ends: U+009B begins an escape sequence.
-  return JSON.stringify(Object.fromEntries(cut)).replaceAll(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  )
+  return jsonLine({ time: time.toISOString(), level: entry.level, ...entry.fields })
 }
 
 const requestFields = (event: RequestEvent) => ({

@@ -1,11 +1,11 @@
 import type { AddressInfo } from "node:net"
 import { setFlagsFromString } from "node:v8"
-import { defaultGraceMs } from "@project-ingress/forward/internal"
+import { defaultGraceMs, jsonLine } from "@project-ingress/forward/internal"
 import type { Config } from "./config.ts"
 import { reloadableKeys, UNPROVEN_HINT, unprovenReason } from "./keys.ts"
 import type { ReloadableKeys } from "./keys.ts"
 import { createListener, listenOptions } from "./listener.ts"
-import { line, logLine } from "./log.ts"
+import { logLine } from "./log.ts"
 import { createMachineProxy } from "./machine-proxy.ts"
 import { notifyReady } from "./ready.ts"
 import { openTlsKeyFile } from "./tls-key-file.ts"
@@ -93,9 +93,9 @@ const logUnproven = (keys: Config["proxy"]["keys"]): void => {
 }
 
 /** Writes a line about the process: errors to stderr, everything else to stdout, as requests are. */
-const log = (level: "info" | "warn" | "error", message: string, fields: Parameters<typeof line>[0]): void => {
+const log = (level: "info" | "warn" | "error", message: string, fields: Parameters<typeof jsonLine>[0]): void => {
   const stream = level === "error" ? process.stderr : process.stdout
-  stream.write(`${line({ time: new Date().toISOString(), level, message, ...fields })}\n`)
+  stream.write(`${jsonLine({ time: new Date().toISOString(), level, message, ...fields })}\n`)
 }
 
 /**

@@ -1,7 +1,8 @@
+import { jsonLine } from "@project-ingress/forward/internal"
 import type { RequestEvent } from "@project-ingress/forward/sockets"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { line, logLine } from "../src/log.ts"
+import { logLine } from "../src/log.ts"
 
 const time = new Date(0)
 const event: RequestEvent = {
@@ -67,7 +68,7 @@ describe("D08 an access line", () => {
   it("reads back as what was written", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 1_000 }), (value) => {
-        expect(JSON.parse(line({ value }))).toEqual({ value })
+        expect(JSON.parse(jsonLine({ value }))).toEqual({ value })
       }),
     )
   })

@@ -81,6 +81,11 @@ export interface NodeOptions {
    * bytes a second, unless the port's settings say another one.
    */
   readonly limits?: Partial<Limits>
+  /**
+   * Whether the host is to be given requests, for {@link healthCheckPath}: false gives 503 there. Requests are served all the same.
+   * For a store that loads its routes first. Default: until the host stops.
+   */
+  readonly isReady?: () => boolean
   /** The engine's events: one for each request when it is over, with bytes, and errors beside them. */
   readonly onEvent?: (event: EngineEvent) => void
 }
@@ -139,6 +144,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     proxyProtocol: accept.boolean,
     bounds: accept.object,
     limits: accept.object,
+    isReady: accept.function,
     onEvent: accept.function,
   })
   checkBounds("serveNode", options.bounds ?? {})
@@ -191,7 +197,8 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const engine = createEngine({
     onRequest: (request) => {
       // Before the bounds: whether this process takes requests is asked of every one that is full, too.
-      if (request.head.target === healthCheckPath && isHealthCheck(request)) return healthResponse(!engine.draining())
+      if (request.head.target === healthCheckPath && isHealthCheck(request))
+        return healthResponse(engine.draining() ? "draining" : options.isReady?.() === false ? "starting" : "ok")
       const identity = identityOf(request)
       const held = bounds.enter(identity.clientAddress, request.head.upgrade)
       if (held === undefined) return failure("ClientLimited", request)

@@ -1,6 +1,7 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { bindValues, CommitConflict } from "./sql/database.ts"
 import type { SqlDatabase, SqlRow, Statement } from "./sql/database.ts"
+import { resultRows } from "./result-rows.ts"
 import { registryOptions, registrySettings } from "./sql/registry-options.ts"
 import type { SqlRegistryOptions } from "./sql/registry-options.ts"
 import { sqlRegistry } from "./sql/sql-registry.ts"
@@ -103,10 +104,8 @@ const commitBy = async (query: PostgresQuery, [first, ...others]: readonly State
 
 const rowsOf = async (query: PostgresQuery, statement: Statement): Promise<readonly SqlRow[]> => {
   const { text, values } = bindValues(statement, "$")
-  const result: unknown = await query(text, values)
-  if (Array.isArray(result)) return result as readonly SqlRow[]
-  const { rows } = (result ?? {}) as { readonly rows?: unknown }
-  if (Array.isArray(rows)) return rows as readonly SqlRow[]
+  const rows = resultRows(await query(text, values))
+  if (rows !== undefined) return rows
   throw new TypeError("postgresRegistry: query must return rows, or an object with rows")
 }
 

@@ -29,3 +29,19 @@ export interface RouteSourceEvent {
   /** How old they are, in ms. */
   readonly ageMs?: number
 }
+
+/** Rows of a table that lead nowhere, because a value in each cannot be used. Reported when it is not the same as last time. */
+export interface InvalidRowsEvent {
+  readonly type: "invalid_rows"
+  readonly layer: string
+  /** How many there are. 0: all of them are valid again. */
+  readonly count: number
+  /** The first 20. No value of a row but its key. */
+  readonly rows: readonly {
+    readonly key?: string
+    /** The column, or a path in the record that the row was mapped to. */
+    readonly field: string
+    /** What is accepted there, as a noun phrase. */
+    readonly accepted: string
+  }[]
+}

@@ -1,6 +1,6 @@
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { PackedImage } from "./packed-image.ts"
-import { turns } from "./turns.ts"
+import { turns } from "../turns.ts"
 
 /** A key that leads elsewhere in another image. */
 export type PackedChange =

@@ -1,5 +1,5 @@
 import { PackedRefused } from "./refused.ts"
-import type { turns } from "./turns.ts"
+import type { turns } from "../turns.ts"
 
 /**
  * The bytes of an image, numbers with the lowest byte first:

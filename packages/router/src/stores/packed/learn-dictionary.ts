@@ -2,7 +2,7 @@ import { isObject } from "../shape.ts"
 import { prefixOf, templateOf } from "./template.ts"
 import type { Template } from "./template.ts"
 import type { Dictionary } from "./text.ts"
-import type { turns } from "./turns.ts"
+import type { turns } from "../turns.ts"
 
 /** How many records are looked at to find what many have in common. They come in the order of a hash: any are as good. */
 const SAMPLE = 20_000

@@ -1,13 +1,13 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import { LEAST_SHARE } from "../least-share.ts"
 import { isObject } from "../shape.ts"
+import { leastRoutes } from "../shrink.ts"
 import { imageBytes, partsOf, verifiedHead } from "./head.ts"
 import type { Head } from "./head.ts"
 import { PackedImage } from "./packed-image.ts"
 import { PackedRefused } from "./refused.ts"
 import { isTemplate } from "./template.ts"
 import type { Template } from "./template.ts"
-import { turns } from "./turns.ts"
+import { turns } from "../turns.ts"
 
 /** How an image is opened. */
 export interface OpenPackedOptions {
@@ -70,7 +70,7 @@ export const checkNewer = (image: PackedImage, previous: PackedImage): void => {
  */
 export const checkCount = (routes: number, previous: number): void => {
   if (routes === 0) throw new PackedRefused("empty", "routes", "more than 0")
-  const least = Math.ceil(previous * LEAST_SHARE)
+  const least = leastRoutes(previous)
   if (routes < least)
     throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${routes}`)
 }

@@ -6,7 +6,7 @@ import { hashOf } from "./key-hash.ts"
 import { learntBefore } from "./learn-dictionary.ts"
 import type { PackedImage } from "./packed-image.ts"
 import { skipText } from "./text.ts"
-import { turns } from "./turns.ts"
+import { turns } from "../turns.ts"
 import { writeImage } from "./write-image.ts"
 
 /**

@@ -6,7 +6,7 @@ import { entryOf, hashOfKey, isPackable, writeEntry } from "./entry.ts"
 import type { Entry } from "./entry.ts"
 import { MAX_CURSOR_BYTES } from "./head.ts"
 import { learnDictionary } from "./learn-dictionary.ts"
-import { turns } from "./turns.ts"
+import { turns } from "../turns.ts"
 import { isCursor, writeImage } from "./write-image.ts"
 
 /** How an image is built. */

@@ -2,7 +2,7 @@ import { ByteWriter } from "./bytes.ts"
 import { blankImage, MAX_CURSOR_BYTES, MAX_ENTRY_BYTES, partsOf, seal } from "./head.ts"
 import { slotOf, tagOf } from "./key-hash.ts"
 import type { Template } from "./template.ts"
-import type { turns } from "./turns.ts"
+import type { turns } from "../turns.ts"
 
 /** What an image is made of. */
 export interface ImageParts {

@@ -1,6 +1,6 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { RecordProblem } from "../decode-record.ts"
-import { LEAST_SHARE } from "../least-share.ts"
+import { leastRoutes } from "../shrink.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packChanges } from "../packed/pack-changes.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
@@ -162,7 +162,7 @@ export const pagePublisher = (
           accepted: "a key that a hostname leads to",
         })
     }
-    if (!force && previous !== undefined && records.size < previous.routes * LEAST_SHARE)
+    if (!force && previous !== undefined && records.size < leastRoutes(previous.routes))
       throw new PublishRefused(LAYER, "smaller", `${records.size} routes, and ${previous.routes} are stored`)
     const pages = options.pages ?? pagesFor(records.size, previous)
     const layout = previous?.pages.length === pages ? previous : undefined

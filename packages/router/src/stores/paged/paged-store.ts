@@ -3,7 +3,7 @@ import { makeCircuit } from "../layered/circuit.ts"
 import { makeClockTable } from "../layered/clock-table.ts"
 import { makeSharedLoads } from "../layered/shared-loads.ts"
 import { within } from "../layered/within.ts"
-import { LEAST_SHARE } from "../least-share.ts"
+import { leastRoutes } from "../shrink.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
@@ -211,7 +211,7 @@ const openPage = async (reader: PageReader, name: string, timeoutMs: number): Pr
 /** @throws {PackedRefused} for a table that looks like that of a source which has lost some */
 const checkSize = (next: Manifest, previous: Manifest): void => {
   if (next.forced) return
-  const least = Math.ceil(previous.routes * LEAST_SHARE)
+  const least = leastRoutes(previous.routes)
   if (next.routes < least)
     throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${next.routes}`)
 }

@@ -1,5 +1,5 @@
 import type { RecordProblem } from "../decode-record.ts"
-import { LEAST_SHARE } from "../least-share.ts"
+import { leastRoutes } from "../shrink.ts"
 import type { RouteKey } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import { entryToWrite } from "./entry.ts"
@@ -77,7 +77,7 @@ export const compareAll = async ({
 
   if (!force && older > 0)
     throw new PublishRefused(target.layer, "older", `${older} of ${count} have an earlier version than the one stored`)
-  if (!force && count < storedRoutes * LEAST_SHARE)
+  if (!force && count < leastRoutes(storedRoutes))
     throw new PublishRefused(target.layer, "smaller", `${count} routes, and ${storedRoutes} are stored`)
   for (const [key, version] of stored) {
     if (version < 0) continue

@@ -1,11 +1,12 @@
+import type { SqlRow } from "../result-rows.ts"
+
 /** A statement of the registry. `:name` in its text stands for a value; all values are text and are cast where they are used. */
 export interface Statement {
   readonly text: string
   readonly values: Readonly<Record<string, string>>
 }
 
-/** A row by column. Drivers differ in how they give a bigint: read it with `Number`. */
-export type SqlRow = Readonly<Record<string, unknown>>
+export type { SqlRow }
 
 /** What a registry needs of a database. */
 export interface SqlDatabase {
