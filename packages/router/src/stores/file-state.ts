@@ -71,7 +71,11 @@ const removeLeftovers = async (path: string): Promise<void> => {
 const syncFolder = async (folder: string): Promise<void> => {
   try {
     const handle = await open(folder, "r")
-    await handle.sync().finally(() => handle.close())
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
   } catch {
     // The content is on the disk in any case.
   }

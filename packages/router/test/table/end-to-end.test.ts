@@ -58,32 +58,35 @@ describe("a table of memoryRegistry", () => {
     store.dispose()
   })
 
-  it.each(["with", "without"])("situation 1: %s an authority a 421 leads to the machine that nobody told of", async (how) => {
-    const registry = await attached()
-    // Notifications are lost.
-    const feed: RouteFeed = {
-      snapshot: registry.snapshot,
-      changes: (since, given = {}) => ((given.waitMs ?? 0) > 0 ? never() : registry.changes(since, given)),
-    }
-    const store = tableStore(feed, how === "with" ? { authority: registry } : {})
-    await store.waitUntilLoaded()
-    const { router, sent } = setup({
-      store,
-      answer: ({ origin }) =>
-        origin === "http://ext-mach-2.test"
-          ? stamped()
-          : stamped("{}", { status: 421, headers: { "x-iterate-proxy-error": "MACHINE_MISMATCH" } }),
-    })
-    await registry.attach("misha", "mach_2")
-    const ask = async () => (await router.fetch(new Request("http://misha.iterate.app/")))!.status
-    expect([await ask(), await ask()]).toEqual([200, 200])
-    expect(sent.map(({ origin }) => origin)).toEqual([
-      "http://ext-mach-1.test",
-      "http://ext-mach-2.test",
-      "http://ext-mach-2.test",
-    ])
-    store.dispose()
-  })
+  it.each(["with", "without"])(
+    "situation 1: %s an authority a 421 leads to the machine that nobody reported",
+    async (how) => {
+      const registry = await attached()
+      // Notifications are lost.
+      const feed: RouteFeed = {
+        snapshot: (given) => registry.snapshot(given),
+        changes: (since, given = {}) => ((given.waitMs ?? 0) > 0 ? never() : registry.changes(since, given)),
+      }
+      const store = tableStore(feed, how === "with" ? { authority: registry } : {})
+      await store.waitUntilLoaded()
+      const { router, sent } = setup({
+        store,
+        answer: ({ origin }) =>
+          origin === "http://ext-mach-2.test"
+            ? stamped()
+            : stamped("{}", { status: 421, headers: { "x-iterate-proxy-error": "MACHINE_MISMATCH" } }),
+      })
+      await registry.attach("misha", "mach_2")
+      const ask = async () => (await router.fetch(new Request("http://misha.iterate.app/")))!.status
+      expect([await ask(), await ask()]).toEqual([200, 200])
+      expect(sent.map(({ origin }) => origin)).toEqual([
+        "http://ext-mach-1.test",
+        "http://ext-mach-2.test",
+        "http://ext-mach-2.test",
+      ])
+      store.dispose()
+    },
+  )
 })
 
 describe.skipIf(noPostgres !== "")(`a table of postgresRegistry${noPostgres}`, () => {

@@ -25,7 +25,8 @@ export const fakeFeed = (initial: readonly RouteKey[] = []) => {
   }
   const put = (key: RouteKey, fields: object = {}): number => {
     version += 1
-    return publish(key, { kind: "detached", version, epoch: 0, ...fields } as RouteRecord)
+    const record: object = { kind: "detached", version, epoch: 0, ...fields }
+    return publish(key, record as RouteRecord)
   }
   for (const key of initial) put(key)
 

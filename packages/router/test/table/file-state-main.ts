@@ -1,4 +1,4 @@
-/** Saves two images in turn to the file that it is given, for ever, and says so before each. */
+/** Saves two images in turn to the file that it is given, again and again, and says so before each. */
 import { fileState } from "../../src/stores/file-state.ts"
 
 const state = fileState(process.argv[2]!)

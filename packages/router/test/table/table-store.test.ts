@@ -136,7 +136,7 @@ describe("a table that follows a feed", () => {
     expect(events.at(-1)!.state).toBe("recovered")
   })
 
-  it("reads everything again every hour, a tenth more or less, and finds what no change told of", async () => {
+  it("reads everything again every hour, a tenth more or less, and finds what no change said", async () => {
     const feed = fakeFeed(keys(10))
     const { versionOf, states } = await loaded(feed, { random: () => 0 })
     feed.routes.delete("p:project-3")
@@ -457,18 +457,33 @@ describe("a table's state", () => {
   }
   it.each<[string, () => Promise<Uint8Array>, string]>([
     ["truncated", () => edited((bytes) => bytes.subarray(0, -1)), "state: the packed routes are refused: bytes must"],
-    ["damaged", () => edited((bytes) => void (bytes[bytes.length - 1]! ^= 1)), "state: the packed routes are refused: slice 0"],
-    ["of another version", () => edited((bytes) => void (bytes[8] = 9)), "state: the packed routes are refused: format must"],
-    ["something else", async () => new TextEncoder().encode("{}".repeat(100)), "state: the packed routes are refused: magic"],
+    [
+      "damaged",
+      () => edited((bytes) => void (bytes[bytes.length - 1]! ^= 1)),
+      "state: the packed routes are refused: slice 0",
+    ],
+    [
+      "of another version",
+      () => edited((bytes) => void (bytes[8] = 9)),
+      "state: the packed routes are refused: format must",
+    ],
+    [
+      "something else",
+      async () => new TextEncoder().encode("{}".repeat(100)),
+      "state: the packed routes are refused: magic",
+    ],
     ["empty", async () => new Uint8Array(0), "state: the packed routes are refused: bytes must be more than 0"],
     ["not to be read", () => Promise.reject(Object.assign(new Error("secret"), { code: "EACCES" })), "state: EACCES"],
-  ])("situation 16: one that is %s is refused with its reason, and the source is read instead", async (_, load, reason) => {
-    const feed = fakeFeed(keys(3))
-    const { events, versionOf } = await loaded(feed, { state: { load } })
-    expect(events).toMatchObject([{ state: "refused" }, { state: "loaded", routes: 3 }])
-    expect(events[0]!.reason).toContain(reason)
-    expect(versionOf("p:project-1")).toBe(2)
-  })
+  ])(
+    "situation 16: one that is %s is refused with its reason, and the source is read instead",
+    async (_, load, reason) => {
+      const feed = fakeFeed(keys(3))
+      const { events, versionOf } = await loaded(feed, { state: { load } })
+      expect(events).toMatchObject([{ state: "refused" }, { state: "loaded", routes: 3 }])
+      expect(events[0]!.reason).toContain(reason)
+      expect(versionOf("p:project-1")).toBe(2)
+    },
+  )
 
   it("that hangs does not keep the source from being read", async () => {
     const { store, states } = setup(fakeFeed(keys(3)), { state: { load: () => new Promise(() => undefined) } })
@@ -618,7 +633,7 @@ describe("after a machine said that it is not the one meant", () => {
     expect(await looking).toMatchObject({ status: "hit", record: { version: 1 } })
   })
 
-  it("without an authority reads the feed at once, one read for all who ask together, and one more for who comes later", async () => {
+  it("without an authority reads the feed at once, one read for all who ask together, and one more for later callers", async () => {
     const feed = fakeFeed(["p:a"])
     const { store, versionOf } = await loaded(feed)
     await vi.advanceTimersByTimeAsync(20)
@@ -627,7 +642,7 @@ describe("after a machine said that it is not the one meant", () => {
     feed.log.push({ key: "p:a", version: 7, record })
     expect(versionOf("p:a")).toBe(1)
     const before = feed.calls.changes
-    const found = await Promise.all(Array.from({ length: 50 }, () => store.get("p:a", { refresh: true })))
+    const found = await Promise.all(Array.from({ length: 50 }, async () => store.get("p:a", { refresh: true })))
     expect(found.every((each) => each.status === "hit" && each.record.version === 7)).toBe(true)
     expect(feed.calls.changes - before).toBeLessThanOrEqual(2)
   })
@@ -636,10 +651,19 @@ describe("after a machine said that it is not the one meant", () => {
 describe("a table store", () => {
   it.each<[string, () => unknown]>([
     ["tableStore: feed must be a RouteFeed", () => tableStore({} as never)],
-    ["tableStore: relist is not an option (did you mean relistMs?)", () => tableStore(fakeFeed(), { relist: 1 } as never)],
+    [
+      "tableStore: relist is not an option (did you mean relistMs?)",
+      () => tableStore(fakeFeed(), { relist: 1 } as never),
+    ],
     ["tableStore: maxAgeMs must be a number from 0 up, got -1", () => tableStore(fakeFeed(), { maxAgeMs: -1 })],
-    ["tableStore: state must be a TableState, got a string", () => tableStore(fakeFeed(), { state: "/tmp/x" as never })],
-    ["tableStore: authority must be a route store, got an object", () => tableStore(fakeFeed(), { authority: {} as never })],
+    [
+      "tableStore: state must be a TableState, got a string",
+      () => tableStore(fakeFeed(), { state: "/tmp/x" as never }),
+    ],
+    [
+      "tableStore: authority must be a route store, got an object",
+      () => tableStore(fakeFeed(), { authority: {} as never }),
+    ],
   ])("checks its options: %s", (message, make) => {
     expect(make).toThrow(new TypeError(message))
   })

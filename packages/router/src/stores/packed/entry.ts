@@ -46,7 +46,11 @@ export const entryOf = (key: string, given: unknown, onInvalid: OnInvalid | unde
   }
   if (!isObject(copy)) copy = { kind: "unreadable" }
   const { version } = copy as { readonly version?: unknown }
-  return { key, json: JSON.stringify(copy), version: Number.isSafeInteger(version) ? Math.max(0, version as number) : 0 }
+  return {
+    key,
+    json: JSON.stringify(copy),
+    version: Number.isSafeInteger(version) ? Math.max(0, version as number) : 0,
+  }
 }
 
 export const writeEntry = (out: ByteWriter, { key, version, json }: Entry, learnt: Learnt): void => {

@@ -61,10 +61,7 @@ export const learntBefore = (dictionary: Pick<Learnt, "templates" | "strings">):
   return learnt(dictionary, common)
 }
 
-const learnt = (
-  { templates, strings }: Pick<Learnt, "templates" | "strings">,
-  common: ReadonlySet<string>,
-): Learnt => {
+const learnt = ({ templates, strings }: Pick<Learnt, "templates" | "strings">, common: ReadonlySet<string>): Learnt => {
   const numbers = new Map(templates.map((template, at) => [JSON.stringify(template), at]))
   const any = numbers.get(ANY) ?? 0
   return {

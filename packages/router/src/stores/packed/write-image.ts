@@ -107,11 +107,7 @@ const place = async (image: ImageParts, turn: ReturnType<typeof turns>): Promise
   return best!
 }
 
-const fill = async (
-  { count, hashAt }: ImageParts,
-  seed: number,
-  turn: ReturnType<typeof turns>,
-): Promise<Table> => {
+const fill = async ({ count, hashAt }: ImageParts, seed: number, turn: ReturnType<typeof turns>): Promise<Table> => {
   const size = Math.ceil(count / LOAD) + 1
   const slots = new Uint32Array(size)
   const tags = new Uint8Array(size)

@@ -28,7 +28,7 @@ export const compareSnapshot = async (
     const known = next.versionOf(key)
     if (slot !== -1 && isSeen[slot] === 0) {
       isSeen[slot] = 1
-      // One that says no version fails its own hostnames, and no others.
+      // One without a version fails its own hostnames, and no others.
       if (version !== undefined) checkVersion(version, known)
     }
     if (version === undefined || version > known)

@@ -15,7 +15,7 @@ import { backOff, pause } from "./timing.ts"
 
 /** What keeps a table like its feed. */
 export interface FeedReader {
-  /** Reads for ever, until it is disposed of. */
+  /** Reads on and on, until it is disposed of. */
   readonly start: () => void
   /**
    * Reads all routes now, in place of whatever is being read. Rejects with a `PackedRefused` for a snapshot that is not used,
@@ -61,7 +61,9 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
   const source = routeSource(feed)
   const disposed = new AbortController()
   let following: AbortController | undefined
-  let reloading: { readonly controller: AbortController; readonly force: boolean; readonly done: Promise<void> } | undefined
+  let reloading:
+    | { readonly controller: AbortController; readonly force: boolean; readonly done: Promise<void> }
+    | undefined
   let wakeRelist = new AbortController()
   let isGap = true
 
@@ -198,7 +200,7 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
     }
   }
 
-  /** One read of what there is now, and the next one: a read that has begun may be too old for who asks later. */
+  /** One read of what there is now, and the next one: a read that has begun may be too old for a later caller. */
   let reading: Promise<void> | undefined
   let queued: Promise<void> | undefined
   const readNow = async (): Promise<void> => {

@@ -35,7 +35,7 @@ export const routeSource = (feed: RouteFeed): RouteSource => ({
 
 const isCursor = (cursor: unknown): boolean => typeof cursor === "string" && cursor !== ""
 
-/** The result of a call that is abandoned, and told so, when it takes too long or nobody wants it any more. */
+/** The result of a call. When it takes too long, or nobody wants it any more, its signal is aborted and it is abandoned. */
 export const within = async <A>(
   ms: number,
   signal: AbortSignal,
@@ -62,14 +62,14 @@ export const within = async <A>(
 /** The same routes; rejects when none comes for too long. One timer for all of them, because there may be a million. */
 async function* withoutStall<A>(routes: AsyncIterable<A>, signal: AbortSignal): AsyncGenerator<A> {
   // Of the route that is waited for. `Promise.race` would keep something for each route until the last one.
-  let abandon: (reason: unknown) => void = () => undefined
+  let abandon: ((reason: unknown) => void) | undefined
   let given = 0
   let seen = -1
   const watch = setInterval(() => {
-    if (given === seen) abandon(new SourceFailed(`no route of the snapshot within ${STALL_MS} ms`))
+    if (given === seen) abandon?.(new SourceFailed(`no route of the snapshot within ${STALL_MS} ms`))
     seen = given
   }, STALL_MS)
-  const onAbort = (): void => abandon(signal.reason)
+  const onAbort = (): void => abandon?.(signal.reason)
   signal.addEventListener("abort", onAbort)
   const iterator = routes[Symbol.asyncIterator]()
   let isDone = false

@@ -48,7 +48,7 @@ export const saver = (settings: SaverSettings): Saver => {
   let saved: Uint8Array | undefined
   let work: Promise<void> = Promise.resolve()
 
-  /** Packs what has changed. Undone by a table that was read anew meanwhile. */
+  /** Packs what has changed. Discarded when all routes were read again meanwhile. */
   const build = async (): Promise<void> => {
     const from = table()
     if (from === undefined || isReloading()) return
@@ -90,12 +90,8 @@ export const saver = (settings: SaverSettings): Saver => {
   }
 }
 
-/** The image of a table with its changes. Where most is new, what the records have in common is learnt anew. */
-const packed = (
-  from: RouteTable,
-  changes: ReturnType<RouteTable["changes"]>,
-  builtAt: number,
-): Promise<Uint8Array> => {
+/** The image of a table with its changes. Where most is new, what the records have in common is learnt again. */
+const packed = (from: RouteTable, changes: ReturnType<RouteTable["changes"]>, builtAt: number): Promise<Uint8Array> => {
   const { cursor } = from
   if (changes.size <= from.image.routes / 2) {
     const records = new Map([...changes].map(([key, { record }]) => [key, record]))

@@ -256,8 +256,7 @@ const unknown = (cause: string, ageMs: number): Lookup => ({
   stale: true,
 })
 
-const hasMethod = (value: unknown, name: string): boolean =>
-  isObject(value) && typeof value[name] === "function"
+const hasMethod = (value: unknown, name: string): boolean => isObject(value) && typeof value[name] === "function"
 
 /** What a promise resolves to, unless one of the signals is aborted first. */
 const orAborted = async <A>(promise: Promise<A>, signals: readonly AbortSignal[]): Promise<A> => {
