@@ -1,4 +1,4 @@
-/** Waits, or until the signal is aborted. 0 or less: not at all. Does not keep a process alive. */
+/** Waits, or until the signal is aborted. 0 or less: not at all. Keeps a process alive, which may wait for its routes. */
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted || ms <= 0) return resolve()
@@ -8,7 +8,6 @@ export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
       resolve()
     }
     const timer = setTimeout(end, ms)
-    timer.unref?.()
     signal.addEventListener("abort", end)
   })
 
