@@ -110,6 +110,14 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./head.ts", "../record.ts", "../decode-record.ts", own("hostname"), own("forward/internal")],
     refuses: ["../../program/handle.ts", "../../router.ts", "node:fs", "node:crypto", effect],
   },
+  "packages/router/src/stores/table/table-store.ts": {
+    allows: ["./feed-reader.ts", "../packed/open-packed.ts", "../route-store.ts", own("forward/internal")],
+    refuses: ["../../program/handle.ts", "../../router.ts", "../sql/sql-registry.ts", "node:fs", effect],
+  },
+  "packages/router/src/stores/file-state.ts": {
+    allows: ["./table/table-state.ts", "node:fs/promises", "node:path"],
+    refuses: ["../program/handle.ts", "../router.ts", "effect", effect, own("machine-proxy")],
+  },
   "packages/router/src/routes-command.ts": {
     allows: ["./stores/packed.ts", "./commands/diff-images.ts", "node:fs", "node:util"],
     refuses: [effect, "effect", own("machine-proxy"), "undici"],

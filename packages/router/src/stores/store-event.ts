@@ -20,8 +20,9 @@ export interface RouteSourceEvent {
    * - `refused`: what the source gave is not used (empty, much smaller, damaged, older); what was there before goes on.
    * - `failing`: the source cannot be read now.
    * - `recovered`: it can be read again.
+   * - `not_saved`: the routes could not be written to where the next start would find them.
    */
-  readonly state: "loaded" | "stale" | "refused" | "failing" | "recovered"
+  readonly state: "loaded" | "stale" | "refused" | "failing" | "recovered" | "not_saved"
   /** Why: an error's code, or a sentence of this package; never the message of a driver. */
   readonly reason?: string
   /** How many routes are served now. */

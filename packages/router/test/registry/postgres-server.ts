@@ -11,6 +11,10 @@ export interface PostgresServer {
   /** For the `host` of a client: the folder of the socket. */
   readonly host: string
   readonly user: string
+  /** Ends the server as a crash does. */
+  readonly kill: () => Promise<void>
+  /** Starts it again after that, with its data. */
+  readonly start: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -37,16 +41,27 @@ export const startPostgres = async (): Promise<PostgresServer> => {
   const [code] = (await once(made, "exit")) as [number]
   if (code !== 0) throw new Error(`initdb ended with ${code}`)
   const settings = ["listen_addresses=", `unix_socket_directories=${host}`, "fsync=off", "max_connections=200"]
-  const server = spawn(join(binaries!, "postgres"), ["-D", data, ...settings.flatMap((each) => ["-c", each])], run)
-  await untilItConnects(host, server)
+  let server: ChildProcess | undefined
+  const start = async (): Promise<void> => {
+    server = spawn(join(binaries!, "postgres"), ["-D", data, ...settings.flatMap((each) => ["-c", each])], run)
+    await untilItConnects(host, server)
+  }
+  const kill = async (): Promise<void> => {
+    if (server === undefined) return
+    const ended = once(server, "exit")
+    // SIGQUIT: at once, without a last write to disk.
+    server.kill("SIGQUIT")
+    server = undefined
+    await ended
+  }
+  await start()
   return {
     host,
     user: "ingress",
+    kill,
+    start,
     close: async () => {
-      const ended = once(server, "exit")
-      // SIGQUIT: at once, without a last write to disk.
-      server.kill("SIGQUIT")
-      await ended
+      await kill()
       rmSync(host, { recursive: true, force: true })
     },
   }

@@ -63,7 +63,7 @@ export const packChanges = async (
           ? hashOf(image.bytes, stays[at * 3]!, stays[at * 3 + 1]!, seed)
           : hashOfKey(writer, fresh[at - kept]!.key, seed),
       writeAt: (out, at) => {
-        if (at < kept) out.append(image.bytes.subarray(stays[at * 3]!, stays[at * 3 + 2]!))
+        if (at < kept) out.append(image.bytes.subarray(stays[at * 3], stays[at * 3 + 2]))
         else writeEntry(out, fresh[at - kept]!, learnt)
       },
       dictionary: image.dictionary,

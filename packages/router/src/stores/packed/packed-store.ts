@@ -45,26 +45,22 @@ const LAYER = "packed"
 export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {}): PackedStore => {
   checkOptions("packedStore", options, { unpacked: accept.integer(0, 1_048_576) })
   const { unpacked = UNPACKED } = options
-  let image: PackedImage | undefined
-  let unpack: UnpackedRecords = () => {
-    throw new Error("no image is loaded")
-  }
+  let used: { readonly image: PackedImage; readonly unpack: UnpackedRecords } | undefined
 
   const swap: PackedStore["swap"] = (next, given = {}) => {
     checkOptions("swap", given, { force: accept.boolean })
     if (!(next instanceof PackedImage)) throw new TypeError("swap: image must be an image of openPacked")
-    if (image !== undefined && given.force !== true) checkNewer(next, image)
-    image = next
-    unpack = unpackedRecords(next, unpacked)
+    if (used !== undefined && given.force !== true) checkNewer(next, used.image)
+    used = { image: next, unpack: unpackedRecords(next, unpacked) }
   }
 
   const getFirst = (keys: readonly RouteKey[]): FirstLookup => {
-    const current = image
-    if (current === undefined) return notLoaded
+    if (used === undefined) return notLoaded
+    const { image, unpack } = used
     for (const key of keys) {
-      const slot = current.find(key)
+      const slot = image.find(key)
       if (slot === -1) continue
-      return { status: "hit", key, record: unpack(slot, key), layer: LAYER, ageMs: ageMs(current) }
+      return { status: "hit", key, record: unpack(slot, key), layer: LAYER, ageMs: ageMs(image) }
     }
     return miss
   }
@@ -72,19 +68,21 @@ export const packedStore = (first?: PackedImage, options: PackedStoreOptions = {
   if (first !== undefined) swap(first)
   return {
     get image() {
-      return image
+      return used?.image
     },
     swap,
     get: (key) => {
-      const current = image
-      if (current === undefined) return notLoaded
-      const slot = current.find(key)
+      if (used === undefined) return notLoaded
+      const { image, unpack } = used
+      const slot = image.find(key)
       if (slot === -1) return miss
-      return { status: "hit", record: unpack(slot, key), layer: LAYER, ageMs: ageMs(current) }
+      return { status: "hit", record: unpack(slot, key), layer: LAYER, ageMs: ageMs(image) }
     },
     getFirst,
     stats: () => ({
-      layers: [image === undefined ? { layer: LAYER } : { layer: LAYER, routes: image.routes, ageMs: ageMs(image) }],
+      layers: [
+        used === undefined ? { layer: LAYER } : { layer: LAYER, routes: used.image.routes, ageMs: ageMs(used.image) },
+      ],
     }),
   }
 }

@@ -4,7 +4,7 @@ import type { PackedImage } from "./packed-image.ts"
 /** The record in a slot that `find` of the image gave for the key: the same object each time while it is kept. */
 export type UnpackedRecords = (slot: number, key: RouteKey) => RouteRecord
 
-/** How many records a store keeps unpacked unless it is told otherwise. */
+/** How many records a store keeps unpacked by default. */
 export const UNPACKED = 16_384
 
 /** Keeps records of an image that were looked up: at most `limit`, in pairs, so that an odd number counts as one less. */

@@ -32,6 +32,13 @@ export const sqlFeed = (
     await listening
   }
 
+  const endListening = async (): Promise<void> => {
+    const begun = listening
+    listening = undefined
+    const stop = await begun
+    await stop?.()
+  }
+
   const pageAfter = async (since: string, limit: number): Promise<FeedPage> => {
     await expire()
     const [, name, digits] = /^([\da-z]+):(\d{1,15})$/.exec(since) ?? []
@@ -75,13 +82,15 @@ export const sqlFeed = (
     changes: async (since, options) => {
       const { limit, waitMs, signal } = changesOptions(options)
       if (waitMs > 0) await beginListening()
-      return waker.readUntilChanged(() => pageAfter(since, limit), { waitMs, pollMs, signal })
+      try {
+        return await waker.readUntilChanged(() => pageAfter(since, limit), { waitMs, pollMs, signal })
+      } catch (cause) {
+        // A database that is gone has taken the connection that listens with it.
+        if (signal?.aborted !== true) void endListening().catch(() => undefined)
+        throw cause
+      }
     },
-    dispose: async () => {
-      const stop = await listening
-      listening = undefined
-      await stop?.()
-    },
+    dispose: endListening,
   }
 }
 

@@ -1,0 +1,74 @@
+import { failureCode } from "@project-ingress/forward/internal"
+import { PackedRefused } from "../packed/refused.ts"
+import type { RouteSourceEvent } from "../store-event.ts"
+
+/** A failure that was found here and not by the feed: its message is a sentence of ours. */
+export class SourceFailed extends Error {
+  override readonly name = "SourceFailed"
+}
+
+/** What came of reading a source, turned into events: one for each change. */
+export interface SourceHealth {
+  readonly failed: (cause: unknown) => void
+  readonly worked: () => void
+  /** All routes were read. */
+  readonly loaded: () => void
+  /** What was read is not used. */
+  readonly refused: (cause: PackedRefused, what?: string) => void
+  /** The state could not be read. */
+  readonly stateFailed: (cause: unknown) => void
+  /** The routes were not saved, or were again. */
+  readonly saved: (cause?: { readonly error: unknown }) => void
+  /** Whether the source could not be read when it was read last. */
+  readonly isFailing: () => boolean
+}
+
+type State = RouteSourceEvent["state"]
+
+/** `report` must not throw; `hasRoutes`: whether routes of an earlier time are served. */
+export const sourceHealth = (
+  report: (state: State, reason?: string) => void,
+  hasRoutes: () => boolean,
+): SourceHealth => {
+  let isFailing = false
+  let refusal: string | undefined
+  let isSaved = true
+  return {
+    failed: (cause) => {
+      if (isFailing) return
+      isFailing = true
+      report(hasRoutes() ? "stale" : "failing", reasonOf(cause))
+    },
+    worked: () => {
+      if (!isFailing) return
+      isFailing = false
+      report("recovered")
+    },
+    loaded: () => {
+      refusal = undefined
+      report("loaded")
+    },
+    refused: ({ message, reason }, what = "snapshot") => {
+      if (refusal === `${what} ${reason}`) return
+      refusal = `${what} ${reason}`
+      report("refused", `${what}: ${message}`)
+    },
+    stateFailed: (cause) => report("refused", `state: ${reasonOf(cause, "it could not be read")}`),
+    saved: (failure) => {
+      if ((failure === undefined) === isSaved) return
+      isSaved = failure === undefined
+      if (failure !== undefined) report("not_saved", reasonOf(failure.error, "the state failed"))
+    },
+    isFailing: () => isFailing,
+  }
+}
+
+const reasonOf = (cause: unknown, otherwise = "the source failed"): string => {
+  if (cause instanceof SourceFailed || cause instanceof PackedRefused) return cause.message
+  try {
+    return failureCode(cause) ?? otherwise
+  } catch {
+    // A getter of the error threw.
+    return otherwise
+  }
+}
