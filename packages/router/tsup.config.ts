@@ -11,6 +11,7 @@ export default defineConfig({
     "stores/memory": "src/stores/memory.ts",
     "stores/packed": "src/stores/packed.ts",
     "stores/postgres": "src/stores/postgres.ts",
+    "stores/redis": "src/stores/redis.ts",
   },
   format: ["esm"],
   platform: "neutral",

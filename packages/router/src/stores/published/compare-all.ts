@@ -2,7 +2,7 @@ import type { RecordProblem } from "../decode-record.ts"
 import { LEAST_SHARE } from "../least-share.ts"
 import type { RouteKey } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
-import { entryToWrite } from "./entry.ts"
+import { entryToWrite, versionOf } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishTarget } from "./publish-target.ts"
@@ -43,8 +43,9 @@ export const compareAll = async ({
   for await (const { key, version, isRemoved } of target.stored()) {
     signal?.throwIfAborted()
     if (stored.size === maxRoutes) throw tooMany(target, maxRoutes)
+    // A place may list one key twice.
+    if (!isRemoved && !stored.has(key)) storedRoutes += 1
     stored.set(key, isRemoved ? -version : version)
-    if (!isRemoved) storedRoutes += 1
   }
 
   const readAt = Date.now()
@@ -92,9 +93,3 @@ export const compareAll = async ({
 
 const tooMany = ({ layer }: PublishTarget, maxRoutes: number): PublishFailed =>
   new PublishFailed(layer, `there are more than ${maxRoutes} routes: raise maxRoutes`)
-
-/** A record that is none has no version. */
-const versionOf = (record: { readonly version?: unknown } | null | undefined): number => {
-  const version = record?.version
-  return typeof version === "number" && Number.isSafeInteger(version) && version > 0 ? version : 1
-}

@@ -75,7 +75,7 @@ export const cachedRouteOf = (text: string): CachedRoute | undefined => {
 
 /** An entry of a cache as text. */
 export const cachedText = ({ readAt, record }: CachedRoute): string =>
-  encodeEntry({ version: record?.version ?? 0, readAt, ...(record === undefined ? {} : { record }) })
+  encodeEntry({ version: record === undefined ? 0 : versionOf(record), readAt, ...(record === undefined ? {} : { record }) })
 
 /** What is to be written for a route, unless no hostname leads to its key. */
 export const entryToWrite = (
@@ -108,3 +108,9 @@ const textOf = (entry: Required<Entry>): string => {
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+/** A record that is none has no version, and may be replaced by any that is. */
+export const versionOf = (record: unknown): number => {
+  const version = isObject(record) ? record["version"] : undefined
+  return isCount(version) && version > 0 ? version : 1
+}

@@ -13,6 +13,7 @@ import { decodeMarker, encodeMarker, MARKER_INTERVAL_MS } from "./marker.ts"
 import type { Marker } from "./marker.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishTarget } from "./publish-target.ts"
+import { withinTime } from "./within-time.ts"
 import { pause, writeQueue } from "./write-queue.ts"
 
 /** How routes are published. */
@@ -141,14 +142,14 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     const text = encodeMarker(marker)
     own = undefined
     markedAt = monotonicNow()
-    if (!(await target.save(text, expected)))
+    if (!(await withinTime(target.save(text, expected))))
       throw new PublishFailed(layer, "what was stored is gone, or another publisher was faster")
     own = text
   }
 
   const all = async (force: boolean, signal: AbortSignal | undefined): Promise<PublishResult> => {
     const token = randomId(16)
-    await target.begin(token)
+    await withinTime(target.begin(token))
     const startedAt = Date.now()
     const compared = await compareAll({ target, feed, maxRoutes, force, onInvalid, signal, writeAll })
     await saveMarker({ cursor: compared.cursor, at: startedAt, comparedAt: startedAt }, { begunBy: token }, signal)
@@ -158,7 +159,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
 
   const round = async (waitMs: number, signal: AbortSignal | undefined): Promise<PublishResult> => {
     // Where a read may be older than the last write, what this publisher has written itself is known better.
-    if (own === undefined || target.isConsistent) own = (await target.readMarker()) ?? undefined
+    if (own === undefined || target.isConsistent) own = (await withinTime(target.readMarker())) ?? undefined
     const marker = decodeMarker(own)
     if (own === undefined || marker === undefined) return all(false, signal)
     let { comparedAt } = marker

@@ -1,5 +1,6 @@
-import { monotonicNow, startDeadline } from "@project-ingress/forward/internal"
+import { monotonicNow } from "@project-ingress/forward/internal"
 import type { EntryToWrite } from "./entry.ts"
+import { withinTime } from "./within-time.ts"
 
 /** How entries are written. */
 export interface WriteQueueSettings {
@@ -16,8 +17,6 @@ export interface WriteQueueSettings {
   readonly keyIntervalMs: number
 }
 
-/** A write that takes longer counts as failed, in ms. */
-const WRITE_TIMEOUT_MS = 10_000
 /** How often an entry is written at most, in one round. */
 const MAX_ATTEMPTS = 5
 /** After so many failures with no success in between, the place cannot be written to: the round is over. */
@@ -111,19 +110,6 @@ export const writeQueue = ({ write, batch, concurrency, keyIntervalMs }: WriteQu
 /** Doubled after each failure, and up to a fifth more, so that those that failed together are not tried together. */
 const pauseAfter = (attempts: number, leastMs: number): number =>
   Math.max(leastMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts)) * (1 + Math.random() / 5)
-
-/** Rejects where a write hangs. It may still happen later. */
-const withinTime = async (write: Promise<void>): Promise<void> => {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const settled = startDeadline(WRITE_TIMEOUT_MS, () =>
-    reject(new DOMException(`no result within ${WRITE_TIMEOUT_MS} ms`, "TimeoutError")),
-  )
-  try {
-    await Promise.race([write, promise])
-  } finally {
-    settled()
-  }
-}
 
 /** Waits, and rejects with the signal's reason. */
 export const pause = async (ms: number, signal: AbortSignal | undefined): Promise<void> => {
