@@ -149,11 +149,7 @@ export const kvCache = (binding: Omit<KvBinding, "list">, options: KvReadOptions
  *
  * @throws {TypeError} if an option is unknown or of the wrong type
  */
-export const kvPublisher = (
-  binding: KvBinding,
-  feed: RouteFeed,
-  options: KvPublisherOptions = {},
-): RoutePublisher => {
+export const kvPublisher = (binding: KvBinding, feed: RouteFeed, options: KvPublisherOptions = {}): RoutePublisher => {
   checkBinding("kvPublisher", binding, ["get", "put", "list"])
   checkFeed("kvPublisher", feed)
   checkOptions("kvPublisher", options, {

@@ -7,7 +7,13 @@ import { publishedStore } from "./published/published-store.ts"
 import type { PublishedStore } from "./published/published-store.ts"
 import { checkFeed, makePublisher, publisherChecks } from "./published/publisher.ts"
 import type { PublisherOptions, PublishResult, RoutePublisher } from "./published/publisher.ts"
-import { CACHE_ENTRY, FORGET_TOMBSTONE, SAVE_FIRST_MARKER, SAVE_MARKER, WRITE_ENTRIES } from "./published/redis-scripts.ts"
+import {
+  CACHE_ENTRY,
+  FORGET_TOMBSTONE,
+  SAVE_FIRST_MARKER,
+  SAVE_MARKER,
+  WRITE_ENTRIES,
+} from "./published/redis-scripts.ts"
 import { withinTime } from "./published/within-time.ts"
 import type { RouteKey } from "./record.ts"
 import type { RouteCache } from "./route-cache.ts"
@@ -146,7 +152,12 @@ export const redisPublisher = (
     keyIntervalMs: 0,
     isConsistent: true,
     write: async (entries) => {
-      const values = entries.flatMap(({ key, version, isForced, text }) => [key, `${version}`, isForced ? "1" : "0", text])
+      const values = entries.flatMap(({ key, version, isForced, text }) => [
+        key,
+        `${version}`,
+        isForced ? "1" : "0",
+        text,
+      ])
       await runScript(WRITE_ENTRIES, ...values)
     },
     stored,

@@ -26,8 +26,6 @@ export interface Place {
   readonly name: string
   /** Ends the name of a group that cannot run here. */
   readonly missing: string
-  /** Whether an entry of a higher version stays, whoever writes. */
-  readonly compares: boolean
   readonly start: () => Promise<{ readonly space: () => Space; readonly close: () => Promise<void> }>
 }
 
@@ -68,7 +66,6 @@ export const places: readonly Place[] = [
   {
     name: "Workers KV",
     missing: "",
-    compares: false,
     start: async () => {
       const { binding, close } = await startKv()
       const space = (): Space => {
@@ -86,32 +83,29 @@ export const places: readonly Place[] = [
       return { space, close }
     },
   },
-  ...(["redis", "ioredis"] as const).map(
-    (client): Place => ({
-      name: `Redis by ${client}`,
-      missing: noRedis,
-      compares: true,
-      start: async () => {
-        const server = await startRedis()
-        const { command, end } = await clients[client](server.path)
-        const space = (): Space => {
-          const key = `${(spaces += 1)}`
-          const prefix = `cache:${key}:`
-          return {
-            store: (options) => redisStore(command, { key, ...options }),
-            publisher: (feed, options) => redisPublisher(command, feed, { key, ...options }),
-            cache: () => redisCache(command, { prefix }),
-            read: async (field) => (await command(["HGET", key, field])) as string | null,
-            put: async (field, text) => command(["HSET", key, field, text]),
-            putInCache: async (field, text) => command(["SET", prefix + field, text]),
-          }
+  ...(["redis", "ioredis"] as const).map((client): Place => ({
+    name: `Redis by ${client}`,
+    missing: noRedis,
+    start: async () => {
+      const server = await startRedis()
+      const { command, end } = await clients[client](server.path)
+      const space = (): Space => {
+        const key = `${(spaces += 1)}`
+        const prefix = `cache:${key}:`
+        return {
+          store: (options) => redisStore(command, { key, ...options }),
+          publisher: (feed, options) => redisPublisher(command, feed, { key, ...options }),
+          cache: () => redisCache(command, { prefix }),
+          read: async (field) => (await command(["HGET", key, field])) as string | null,
+          put: async (field, text) => command(["HSET", key, field, text]),
+          putInCache: async (field, text) => command(["SET", prefix + field, text]),
         }
-        const close = async () => {
-          end()
-          await server.close()
-        }
-        return { space, close }
-      },
-    }),
-  ),
+      }
+      const close = async () => {
+        end()
+        await server.close()
+      }
+      return { space, close }
+    },
+  })),
 ]

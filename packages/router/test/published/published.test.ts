@@ -31,7 +31,7 @@ const feedOf = (routes: Iterable<readonly [RouteKey, RouteRecord]>, cursor = "a:
 const manyRoutes = (count: number, version = 1): [RouteKey, RouteRecord][] =>
   Array.from({ length: count }, (_, at) => [`p:s${at}`, record(version)])
 
-for (const { name, missing, compares, start } of places)
+for (const { name, missing, start } of places)
   describe.skipIf(missing !== "")(`in ${name}${missing}`, () => {
     let place: Awaited<ReturnType<typeof start>>
     beforeAll(async () => void (place = await start()))
@@ -134,7 +134,9 @@ for (const { name, missing, compares, start } of places)
         const publisher = space.publisher(few, { onEvent: (event) => events.push(event) })
         await expect(publisher.publishAll()).rejects.toMatchObject({ _tag: "PublishRefused", reason: "smaller" })
         expect(await statusOf("p:s19")).toBe("hit")
-        expect(events).toEqual([expect.objectContaining({ state: "refused", reason: expect.stringContaining("16 routes, and 20") })])
+        expect(events).toEqual([
+          expect.objectContaining({ state: "refused", reason: expect.stringContaining("16 routes, and 20") }),
+        ])
         await space.publisher(few).publishAll({ force: true })
         expect(await statusOf("p:s19")).toBe("miss")
         await expect(space.publisher(feedOf([])).publishAll()).rejects.toMatchObject({ reason: "smaller" })
@@ -155,7 +157,7 @@ for (const { name, missing, compares, start } of places)
         await space.publisher(feedOf(manyRoutes(20))).publishAll()
         const change = { key: "p:s3", version: 9, record: record(9) } as const
         const few: RouteFeed = {
-          snapshot: feedOf(manyRoutes(2)).snapshot,
+          ...feedOf(manyRoutes(2)),
           changes: async () => ({ status: "changes", changes: [change], cursor: "a:2", more: false }),
         }
         const marker = JSON.parse((await space.read("~published"))!)
@@ -192,7 +194,12 @@ for (const { name, missing, compares, start } of places)
         await space
           .publisher(feedOf(routes), { onInvalid: (key, { field }) => found.push(`${key.slice(0, 9)} ${field}`) })
           .sync()
-        expect(found).toEqual(["p:wrong machine", expect.stringMatching(/^p:cyclic self/), "p:xxxxxxx key", "P:UPPER key"])
+        expect(found).toEqual([
+          "p:wrong machine",
+          expect.stringMatching(/^p:cyclic self/),
+          "p:xxxxxxx key",
+          "P:UPPER key",
+        ])
         expect(await versionOf("p:good")).toBe(3)
         expect(await space.store().get("p:wrong")).toMatchObject({ status: "hit", record: { machine: 5 } })
         expect(await space.store().get("p:cyclic")).toMatchObject({ status: "hit", record: null })
@@ -200,7 +207,7 @@ for (const { name, missing, compares, start } of places)
 
       it("carries values of 60 000 characters of any kind", async () => {
         const { space } = await setup()
-        const metadata = { text: "\u2028é\"\\".repeat(15_000) }
+        const metadata = { text: '\u2028é"\\'.repeat(15_000) }
         await space.publisher(feedOf([["p:long", record(1, { metadata })]])).sync()
         expect(await space.store().get("p:long")).toMatchObject({ status: "hit", record: { metadata } })
       })
@@ -218,7 +225,9 @@ for (const { name, missing, compares, start } of places)
 
       it("stops comparing at maxRoutes", async () => {
         const { space } = await setup()
-        await expect(space.publisher(feedOf(manyRoutes(4)), { maxRoutes: 3 }).sync()).rejects.toThrow(/more than 3 routes/)
+        await expect(space.publisher(feedOf(manyRoutes(4)), { maxRoutes: 3 }).sync()).rejects.toThrow(
+          /more than 3 routes/,
+        )
       })
 
       it("runs until it is aborted, and writes each change when it is made", async () => {
@@ -279,7 +288,11 @@ for (const { name, missing, compares, start } of places)
         ["is empty", "", "the entry is not JSON"],
         ["is no object", "[1]", "the entry is no object"],
         ["has no format", `{"version":1,"readAt":1}`, "the entry has no format"],
-        ["has a later format", whole.replace(`"v":1`, `"v":2`), "the entry has format 2, and this version reads up to 1"],
+        [
+          "has a later format",
+          whole.replace(`"v":1`, `"v":2`),
+          "the entry has format 2, and this version reads up to 1",
+        ],
         ["has no version", `{"v":1,"readAt":1}`, "the entry has no version"],
         ["has no time", `{"v":1,"version":1}`, "the entry has no time"],
         ["is 60 000 characters of nothing", "x".repeat(60_000), "the entry is not JSON"],
@@ -314,21 +327,5 @@ for (const { name, missing, compares, start } of places)
         expect(await cache.read("p:a", look)).toEqual(entry)
         expect(await cache.read("p:b", look)).toEqual({ readAt: 5 })
       })
-
-      const keepsHigher = async (): Promise<void> => {
-        const { space } = await setup()
-        const cache = space.cache()
-        await cache.write("p:a", entry, ttl)
-        await cache.write("p:a", { readAt: entry.readAt + 9, record: record(4) }, ttl)
-        expect(await cache.read("p:a", look)).toEqual(entry)
-        await cache.write("p:a", { ...entry, readAt: entry.readAt + 1 }, ttl)
-        expect(await cache.read("p:a", look)).toEqual({ ...entry, readAt: entry.readAt + 1 })
-        await cache.write("p:a", { readAt: entry.readAt }, ttl)
-        expect(await cache.read("p:a", look)).toMatchObject({ record: record(5) })
-        await cache.write("p:a", { readAt: entry.readAt + 2 }, ttl)
-        expect(await cache.read("p:a", look)).toEqual({ readAt: entry.readAt + 2 })
-      }
-      // KV cannot compare.
-      if (compares) it("keeps the higher version, and of one version the later reading", keepsHigher)
     })
   })

@@ -75,7 +75,11 @@ export const cachedRouteOf = (text: string): CachedRoute | undefined => {
 
 /** An entry of a cache as text. */
 export const cachedText = ({ readAt, record }: CachedRoute): string =>
-  encodeEntry({ version: record === undefined ? 0 : versionOf(record), readAt, ...(record === undefined ? {} : { record }) })
+  encodeEntry({
+    version: record === undefined ? 0 : versionOf(record),
+    readAt,
+    ...(record === undefined ? {} : { record }),
+  })
 
 /** What is to be written for a route, unless no hostname leads to its key. */
 export const entryToWrite = (

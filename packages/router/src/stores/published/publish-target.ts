@@ -15,7 +15,10 @@ export interface PublishTarget extends WriteQueueSettings {
    * Saves the marker: false if it is another one by now, or what was stored has gone since `begin`. Where the place cannot compare,
    * always true.
    */
-  readonly save: (marker: string, expected: { readonly begunBy: string } | { readonly previous: string }) => Promise<boolean>
+  readonly save: (
+    marker: string,
+    expected: { readonly begunBy: string } | { readonly previous: string },
+  ) => Promise<boolean>
 }
 
 /** An entry that is stored. */
