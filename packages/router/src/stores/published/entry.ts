@@ -113,7 +113,7 @@ const textOf = (entry: Required<Entry>): string => {
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
-/** A record that is none has no version, and may be replaced by any that is. */
+/** Of an invalid record 1: any later one replaces it. */
 export const versionOf = (record: unknown): number => {
   const version = isObject(record) ? record["version"] : undefined
   return isCount(version) && version > 0 ? version : 1

@@ -5,6 +5,7 @@ import type { RouteKey } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import type { RouteRegistry } from "../route-registry.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "../route-store.ts"
+import { LookupFailed } from "../store-health.ts"
 import type { SqlDatabase, SqlRow } from "./database.ts"
 import { decodeRoute } from "./rows.ts"
 import { migrations } from "./schema.ts"
@@ -32,6 +33,9 @@ export interface SqlRegistrySettings extends RegistrySettings {
   readonly pollMs: number
   readonly now: () => number
 }
+
+/** How often a look-up publishes what has expired meanwhile. */
+const MAX_EXPIRIES = 10
 
 /** A registry over any database that has the statements. */
 export const sqlRegistry = (
@@ -67,12 +71,13 @@ export const sqlRegistry = (
       // Only the authority knows that there is none.
       if (lookup?.status === "hit") return lookup
     }
-    for (;;) {
+    for (let at = 0; at < MAX_EXPIRIES; at++) {
       const lookup = lookupIn(await database.read(sql.load([], keys)), keys)
       if (lookup !== undefined) return lookup.status === "hit" ? { ...lookup, ageMs: 0 } : lookup
       // Routes of machines whose project has just expired: their own settings count from now on.
       await storage.expire()
     }
+    throw new LookupFailed("what has expired is read as it was before: something caches the registry's reads")
   }
 
   return {
