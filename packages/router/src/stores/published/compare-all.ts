@@ -15,8 +15,8 @@ export interface Comparison {
   readonly force: boolean
   readonly onInvalid: (key: string, problem: RecordProblem) => void
   readonly signal: AbortSignal | undefined
-  /** Rejects if one of them was not written. */
-  readonly writeAll: (entries: readonly EntryToWrite[], signal: AbortSignal | undefined) => Promise<number>
+  /** Rejects if too many of them were not written. */
+  readonly writeAll: (entries: readonly EntryToWrite[]) => Promise<void>
 }
 
 /** How many entries are encoded before they are written. */
@@ -36,7 +36,7 @@ export const compareAll = async ({
   onInvalid,
   signal,
   writeAll,
-}: Comparison): Promise<{ readonly cursor: string; readonly routes: number; readonly written: number }> => {
+}: Comparison): Promise<{ readonly cursor: string; readonly routes: number }> => {
   /** Versions of what is stored and was not seen in the snapshot yet; of a tombstone it is negative. */
   const stored = new Map<RouteKey, number>()
   let storedRoutes = 0
@@ -52,10 +52,9 @@ export const compareAll = async ({
   const { cursor, routes } = await feed.snapshot(signal === undefined ? {} : { signal })
   let count = 0
   let older = 0
-  let written = 0
   let chunk: EntryToWrite[] = []
   const flush = async (): Promise<void> => {
-    written += await writeAll(chunk, signal)
+    await writeAll(chunk)
     chunk = []
   }
   for await (const [key, record] of routes) {
@@ -88,7 +87,7 @@ export const compareAll = async ({
     if (chunk.length === CHUNK) await flush()
   }
   await flush()
-  return { cursor, routes: count, written }
+  return { cursor, routes: count }
 }
 
 const tooMany = ({ layer }: PublishTarget, maxRoutes: number): PublishFailed =>
