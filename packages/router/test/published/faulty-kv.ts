@@ -22,6 +22,7 @@ export const faultyKv = ({ lagMs = 60_000 } = {}) => {
   let fault: (method: "get" | "put" | "list", key: string) => Fault | undefined = () => undefined
   let inFlight = 0
   let mostInFlight = 0
+  let refused = 0
 
   const asOf = (key: string, at: number): Written | undefined => {
     const found = history.get(key)?.findLast((written) => written.at <= at)
@@ -61,8 +62,10 @@ export const faultyKv = ({ lagMs = 60_000 } = {}) => {
         await failing("put", key)
         const at = Date.now()
         const earlier = history.get(key) ?? []
-        if (earlier.length > 0 && at - earlier.at(-1)!.at < 1_000)
+        if (earlier.length > 0 && at - earlier.at(-1)!.at < 1_000) {
+          refused += 1
           throw new Error("KV PUT failed: 429 Too Many Requests")
+        }
         const expiresAt = expirationTtl === undefined ? Infinity : at + expirationTtl * 1_000
         history.set(key, [...earlier, { at, value: text, metadata, expiresAt }])
         puts.push({ key, at, text, ...(expirationTtl === undefined ? {} : { expirationTtl }) })
@@ -88,5 +91,7 @@ export const faultyKv = ({ lagMs = 60_000 } = {}) => {
     /** Every call from now on. */
     setFault: (next: typeof fault) => void (fault = next),
     mostInFlight: () => mostInFlight,
+    /** How many writes came too soon after another one of their key. */
+    refused: () => refused,
   }
 }

@@ -52,6 +52,7 @@ describe("what KV allows", () => {
     }
     const times = kv.puts.filter(({ key }) => key === "p:misha").map(({ at }) => at)
     expect(times.length).toBeGreaterThan(30)
+    expect(kv.refused()).toBe(0)
     for (const [at, time] of times.slice(1).entries()) expect(time - times[at]!).toBeGreaterThanOrEqual(1_000)
     expect(lastOf("p:misha")).toBe(versionOf("p:misha"))
   })
