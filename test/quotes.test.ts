@@ -33,6 +33,7 @@ const isExcerpt = (block: string, text: string): boolean => {
 
 const readmes = [
   "README.md",
+  "docs/workers.md",
   ...readdirSync(join(root, "packages")).map((each) => `packages/${each}/README.md`),
 ].filter((file) => existsSync(join(root, file)))
 const found = readmes.flatMap((readme) =>

@@ -1,12 +1,13 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { cachedRouteOf, cachedText } from "./published/entry.ts"
 import { MARKER_KEY } from "./published/marker.ts"
+import { PublishFailed, PublishRefused } from "./published/publish-errors.ts"
 import type { PublishTarget, StoredEntry } from "./published/publish-target.ts"
 import { publishedStore } from "./published/published-store.ts"
 import type { PublishedStore } from "./published/published-store.ts"
 import { checkFeed, makePublisher, publisherChecks } from "./published/publisher.ts"
 import type { PublisherOptions, PublishResult, RoutePublisher } from "./published/publisher.ts"
-import { PublishFailed, PublishRefused } from "./published/publish-errors.ts"
+import { withinTime } from "./published/within-time.ts"
 import type { RouteKey } from "./record.ts"
 import type { RouteCache } from "./route-cache.ts"
 import type { RouteFeed } from "./route-feed.ts"
@@ -161,7 +162,7 @@ export const kvPublisher = (binding: KvBinding, feed: RouteFeed, options: KvPubl
   const stored = async function* (): AsyncGenerator<StoredEntry> {
     let cursor: string | undefined
     for (;;) {
-      const page = await binding.list({ prefix, ...(cursor === undefined ? {} : { cursor }) })
+      const page = await withinTime(binding.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }))
       for (const { name, metadata } of page.keys) {
         const key = name.slice(prefix.length)
         // Others may have keys there, too.

@@ -5,9 +5,11 @@ import type { D1Binding, D1Statement } from "../../src/stores/d1.ts"
 const script = `export default {
   fetch: async (request, { ROUTES }) => {
     try {
-      const statements = await request.json()
-      const results = await ROUTES.batch(statements.map(({ text, values }) => ROUTES.prepare(text).bind(...values)))
-      return Response.json(results.map(({ results }) => ({ results })))
+      const { constraint, statements } = await request.json()
+      const session = constraint === undefined ? ROUTES : ROUTES.withSession(constraint)
+      const results = await session.batch(statements.map(({ text, values }) => session.prepare(text).bind(...values)))
+      const bookmark = session.getBookmark?.()
+      return Response.json({ bookmark, results: results.map(({ results }) => ({ results })) })
     } catch (cause) {
       return new Response(String(cause), { status: 500 })
     }
@@ -25,7 +27,10 @@ const given = (text: string, values: readonly string[]): Given => ({
   bind: (...bound) => given(text, bound),
 })
 
-export const startD1 = async (): Promise<{ readonly binding: D1Binding; readonly close: () => Promise<void> }> => {
+export const startD1 = async (): Promise<{
+  readonly binding: Required<D1Binding>
+  readonly close: () => Promise<void>
+}> => {
   const worker = new Miniflare(
     convertV4MiniflareOptions({
       cf: false,
@@ -39,13 +44,27 @@ export const startD1 = async (): Promise<{ readonly binding: D1Binding; readonly
   )
   await worker.ready
   const url = await worker.unsafeGetDirectURL()
-  const binding: D1Binding = {
-    prepare: (text) => given(text, []),
-    batch: async (statements) => {
-      const body = JSON.stringify((statements as Given[]).map(({ text, values }) => ({ text, values })))
-      const response = await fetch(url, { method: "POST", body })
-      if (!response.ok) throw new Error(await response.text())
-      return (await response.json()) as never
+  const run = async (constraint: string | undefined, statements: readonly Given[]) => {
+    const body = { constraint, statements: statements.map(({ text, values }) => ({ text, values })) }
+    const response = await fetch(url, { method: "POST", body: JSON.stringify(body) })
+    if (!response.ok) throw new Error(await response.text())
+    return (await response.json()) as { readonly bookmark: string | null; readonly results: never }
+  }
+  const prepare = (text: string) => given(text, [])
+  const binding: Required<D1Binding> = {
+    prepare,
+    batch: async (statements) => (await run(undefined, statements as Given[])).results,
+    withSession: (constraint) => {
+      let bookmark: string | null = null
+      return {
+        prepare,
+        getBookmark: () => bookmark,
+        batch: async (statements) => {
+          const done = await run(constraint, statements as Given[])
+          ;({ bookmark } = done)
+          return done.results
+        },
+      }
     },
   }
   return { binding, close: () => worker.dispose() }

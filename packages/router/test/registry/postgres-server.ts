@@ -10,6 +10,8 @@ import pg from "pg"
 export interface PostgresServer {
   /** For the `host` of a client: the folder of the socket. */
   readonly host: string
+  /** The port of loopback, where one was asked for. */
+  readonly port?: number
   readonly user: string
   /** Ends the server as a crash does. */
   readonly kill: () => Promise<void>
@@ -28,7 +30,8 @@ const binaries = ((): string | undefined => {
 /** Why no server can be started, for the end of a group's name; empty where one can. */
 export const noPostgres: string = binaries === undefined ? ": no Postgres server is installed" : ""
 
-export const startPostgres = async (): Promise<PostgresServer> => {
+/** `port`: one of loopback to listen on as well. */
+export const startPostgres = async ({ port }: { readonly port?: number } = {}): Promise<PostgresServer> => {
   const host = mkdtempSync(join(tmpdir(), "ingress-postgres-"))
   const data = join(host, "data")
   // The server refuses to run as root.
@@ -40,11 +43,12 @@ export const startPostgres = async (): Promise<PostgresServer> => {
   const made = spawn(join(binaries!, "initdb"), ["-D", data, "-U", "ingress", "-A", "trust", "--no-sync"], run)
   const [code] = (await once(made, "exit")) as [number]
   if (code !== 0) throw new Error(`initdb ended with ${code}`)
-  const settings = ["listen_addresses=", `unix_socket_directories=${host}`, "fsync=off", "max_connections=200"]
+  const listens = port === undefined ? ["listen_addresses="] : ["listen_addresses=127.0.0.1", `port=${port}`]
+  const settings = [...listens, `unix_socket_directories=${host}`, "fsync=off", "max_connections=200"]
   let server: ChildProcess | undefined
   const start = async (): Promise<void> => {
     server = spawn(join(binaries!, "postgres"), ["-D", data, ...settings.flatMap((each) => ["-c", each])], run)
-    await untilItConnects(host, server)
+    await untilItConnects(host, port, server)
   }
   const kill = async (): Promise<void> => {
     if (server === undefined) return
@@ -57,6 +61,7 @@ export const startPostgres = async (): Promise<PostgresServer> => {
   await start()
   return {
     host,
+    ...(port === undefined ? {} : { port }),
     user: "ingress",
     kill,
     start,
@@ -67,10 +72,15 @@ export const startPostgres = async (): Promise<PostgresServer> => {
   }
 }
 
-const untilItConnects = async (host: string, server: ChildProcess): Promise<void> => {
+const untilItConnects = async (host: string, port: number | undefined, server: ChildProcess): Promise<void> => {
   for (;;) {
     if (server.exitCode !== null) throw new Error(`postgres ended with ${server.exitCode}`)
-    const client = new pg.Client({ host, user: "ingress", database: "postgres" })
+    const client = new pg.Client({
+      host,
+      user: "ingress",
+      database: "postgres",
+      ...(port === undefined ? {} : { port }),
+    })
     try {
       await client.connect()
       await client.end()

@@ -2,7 +2,7 @@ import type { RecordProblem } from "../decode-record.ts"
 import { leastRoutes } from "../shrink.ts"
 import type { RouteKey } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
-import { entryToWrite } from "./entry.ts"
+import { entryToWrite, versionOf } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishTarget } from "./publish-target.ts"
@@ -15,8 +15,8 @@ export interface Comparison {
   readonly force: boolean
   readonly onInvalid: (key: string, problem: RecordProblem) => void
   readonly signal: AbortSignal | undefined
-  /** Rejects if one of them was not written. */
-  readonly writeAll: (entries: readonly EntryToWrite[], signal: AbortSignal | undefined) => Promise<number>
+  /** Rejects if too many of them were not written. */
+  readonly writeAll: (entries: readonly EntryToWrite[]) => Promise<void>
 }
 
 /** How many entries are encoded before they are written. */
@@ -36,25 +36,25 @@ export const compareAll = async ({
   onInvalid,
   signal,
   writeAll,
-}: Comparison): Promise<{ readonly cursor: string; readonly routes: number; readonly written: number }> => {
+}: Comparison): Promise<{ readonly cursor: string; readonly routes: number }> => {
   /** Versions of what is stored and was not seen in the snapshot yet; of a tombstone it is negative. */
   const stored = new Map<RouteKey, number>()
   let storedRoutes = 0
   for await (const { key, version, isRemoved } of target.stored()) {
     signal?.throwIfAborted()
     if (stored.size === maxRoutes) throw tooMany(target, maxRoutes)
+    // A place may list one key twice.
+    if (!isRemoved && !stored.has(key)) storedRoutes += 1
     stored.set(key, isRemoved ? -version : version)
-    if (!isRemoved) storedRoutes += 1
   }
 
   const readAt = Date.now()
   const { cursor, routes } = await feed.snapshot(signal === undefined ? {} : { signal })
   let count = 0
   let older = 0
-  let written = 0
   let chunk: EntryToWrite[] = []
   const flush = async (): Promise<void> => {
-    written += await writeAll(chunk, signal)
+    await writeAll(chunk)
     chunk = []
   }
   for await (const [key, record] of routes) {
@@ -87,14 +87,8 @@ export const compareAll = async ({
     if (chunk.length === CHUNK) await flush()
   }
   await flush()
-  return { cursor, routes: count, written }
+  return { cursor, routes: count }
 }
 
 const tooMany = ({ layer }: PublishTarget, maxRoutes: number): PublishFailed =>
   new PublishFailed(layer, `there are more than ${maxRoutes} routes: raise maxRoutes`)
-
-/** A record that is none has no version. */
-const versionOf = (record: { readonly version?: unknown } | null | undefined): number => {
-  const version = record?.version
-  return typeof version === "number" && Number.isSafeInteger(version) && version > 0 ? version : 1
-}

@@ -75,7 +75,11 @@ export const cachedRouteOf = (text: string): CachedRoute | undefined => {
 
 /** An entry of a cache as text. */
 export const cachedText = ({ readAt, record }: CachedRoute): string =>
-  encodeEntry({ version: record?.version ?? 0, readAt, ...(record === undefined ? {} : { record }) })
+  encodeEntry({
+    version: record === undefined ? 0 : versionOf(record),
+    readAt,
+    ...(record === undefined ? {} : { record }),
+  })
 
 /** What is to be written for a route, unless no hostname leads to its key. */
 export const entryToWrite = (
@@ -108,3 +112,9 @@ const textOf = (entry: Required<Entry>): string => {
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+/** Of an invalid record 1: any later one replaces it. */
+export const versionOf = (record: unknown): number => {
+  const version = isObject(record) ? record["version"] : undefined
+  return isCount(version) && version > 0 ? version : 1
+}

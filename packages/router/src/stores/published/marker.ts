@@ -12,7 +12,12 @@ export interface Marker {
   readonly at: number
   /** When all routes were last compared, in ms since 1970. */
   readonly comparedAt: number
+  /** Keys that could not be written: nobody knows what they lead to. Absent: none. */
+  readonly behind?: readonly string[]
 }
+
+/** If more keys cannot be written, the marker is not: then no key that is absent is known to be. */
+export const MAX_BEHIND = 100
 
 /** Its key: no route's, which begin with a letter and a colon. */
 export const MARKER_KEY = "~published"
@@ -28,11 +33,11 @@ export const decodeMarker = (text: string | null | undefined): Marker | undefine
   try {
     const fields: unknown = JSON.parse(text)
     if (!isObject(fields)) return undefined
-    const { v, cursor, at, comparedAt } = fields
+    const { v, cursor, at, comparedAt, behind } = fields
     const isKnown = Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= ENTRY_FORMAT
     if (!isKnown || typeof cursor !== "string") return undefined
     if (typeof at !== "number" || typeof comparedAt !== "number") return undefined
-    return { cursor, at, comparedAt }
+    return Array.isArray(behind) ? { cursor, at, comparedAt, behind: behind.map(String) } : { cursor, at, comparedAt }
   } catch {
     return undefined
   }

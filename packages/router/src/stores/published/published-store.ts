@@ -26,33 +26,36 @@ const MARKER_KEPT_MS = 30_000
 /** Reads what a publisher has written. */
 export const publishedStore = ({ layer, read, missesUntilMs }: PublishedSource): PublishedStore => {
   /** When the marker was read, by `monotonicNow`, and how old it was then. A value and no promise: requests of a Worker share none. */
-  let marker: { readonly readAt: number; readonly ageMs: number } | undefined
+  let marker: { readonly readAt: number; readonly ageMs: number; readonly behind: readonly string[] } | undefined
 
-  const isPublished = async (): Promise<boolean> => {
+  const isPublished = async (absent: readonly RouteKey[]): Promise<boolean> => {
     if (marker === undefined || monotonicNow() - marker.readAt > MARKER_KEPT_MS) {
       const [text] = await read([MARKER_KEY])
       const found = decodeMarker(text)
       // The publisher's clock may be ahead of this one's.
-      marker = found && { readAt: monotonicNow(), ageMs: Math.max(0, Date.now() - found.at) }
+      const ageMs = Math.max(0, Date.now() - (found?.at ?? 0))
+      marker = found && { readAt: monotonicNow(), ageMs, behind: found.behind ?? [] }
     }
-    return marker !== undefined && marker.ageMs + monotonicNow() - marker.readAt <= missesUntilMs
+    if (marker === undefined || marker.ageMs + monotonicNow() - marker.readAt > missesUntilMs) return false
+    const { behind } = marker
+    return !absent.some((key) => behind.includes(key))
   }
 
   const getFirst = async (keys: readonly RouteKey[]): Promise<FirstLookup> => {
     try {
       const texts = await read(keys)
-      let absent = false
+      const absent: RouteKey[] = []
       for (const [at, key] of keys.entries()) {
         const text = texts[at]
         if (typeof text === "string") {
           const lookup = lookupOf(text, layer)
           if (lookup.status !== "miss") {
             // Whoever does not know whether an earlier key is there does not know that this one counts.
-            return absent && !(await isPublished()) ? notPublished(layer) : { ...lookup, key }
+            return absent.length > 0 && !(await isPublished(absent)) ? notPublished(layer) : { ...lookup, key }
           }
-        } else absent = true
+        } else absent.push(key)
       }
-      return absent && !(await isPublished()) ? notPublished(layer) : { status: "miss", layer }
+      return absent.length > 0 && !(await isPublished(absent)) ? notPublished(layer) : { status: "miss", layer }
     } catch (cause) {
       return { status: "unknown", cause, layer }
     }
@@ -63,7 +66,7 @@ export const publishedStore = ({ layer, read, missesUntilMs }: PublishedSource):
 
 const notPublished = (layer: string): Lookup => ({
   status: "unknown",
-  cause: new LookupFailed("nobody has published all routes lately"),
+  cause: new LookupFailed("the key is absent, and not all routes were published lately"),
   retryAfterMs: 5_000,
   layer,
 })

@@ -9,11 +9,12 @@ import { reasonOf } from "../store-health.ts"
 import { compareAll } from "./compare-all.ts"
 import { entryToWrite } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
-import { decodeMarker, encodeMarker, MARKER_INTERVAL_MS } from "./marker.ts"
+import { decodeMarker, encodeMarker, MARKER_INTERVAL_MS, MAX_BEHIND } from "./marker.ts"
 import type { Marker } from "./marker.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishTarget } from "./publish-target.ts"
-import { pause, writeQueue } from "./write-queue.ts"
+import { withinTime } from "./within-time.ts"
+import { pause, pauseAfter, writeQueue } from "./write-queue.ts"
 
 /** How routes are published. */
 export interface PublisherOptions {
@@ -69,6 +70,8 @@ export interface RoutePublisher {
 
 /** How long `run` waits for a change, in ms. */
 const RUN_WAIT_MS = 30_000
+/** How often the marker is written at most, in one round. */
+const MARKER_ATTEMPTS = 3
 /** The pauses of `run` after failures, in ms. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [1_000, 60_000]
 
@@ -105,7 +108,8 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     onEvent({ type: "route_source", layer, state: "refused", reason: message })
 
   /** One round at a time: two would write one key at once. */
-  const alone = async <A>(round: () => Promise<A>): Promise<A> => {
+  const alone = async <A>(signal: AbortSignal | undefined, round: () => Promise<A>): Promise<A> => {
+    signal?.throwIfAborted()
     if (isBusy) throw new PublishFailed(layer, "another round of this publisher is running")
     isBusy = true
     try {
@@ -115,7 +119,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
       return result
     } catch (cause) {
       if (cause instanceof PublishRefused) reportRefusal(cause)
-      else if (!isFailing && (cause as { readonly name?: unknown } | undefined)?.name !== "AbortError") {
+      else if (!isFailing && signal?.aborted !== true) {
         isFailing = true
         const reason = cause instanceof PublishFailed ? cause.message : reasonOf(cause)
         onEvent({ type: "route_source", layer, state: "failing", reason })
@@ -126,10 +130,29 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     }
   }
 
-  const writeAll = async (entries: readonly EntryToWrite[], signal: AbortSignal | undefined): Promise<number> => {
-    const { written, failed, cause } = await queue.writeAll(entries, signal)
-    if (failed > 0) throw new PublishFailed(layer, `${failed} of ${failed + written} entries were not written`, cause)
-    return written
+  /** Writes entries, and remembers which were not written. */
+  const makeWriter = (signal: AbortSignal | undefined) => {
+    const failed: RouteKey[] = []
+    let written = 0
+    let cause: unknown
+    const failure = (): PublishFailed =>
+      new PublishFailed(layer, `${failed.length} of ${failed.length + written} entries were not written`, cause)
+    return {
+      write: async (entries: readonly EntryToWrite[]): Promise<void> => {
+        const done = await queue.writeAll(entries, signal)
+        written += done.written
+        failed.push(...done.failed)
+        ;({ cause } = done.failed.length > 0 ? done : { cause })
+        if (failed.length > MAX_BEHIND) throw failure()
+      },
+      written: () => written,
+      behind: () => failed,
+      /** @throws {PublishFailed} if something was not written. That counts more than a marker that was not. */
+      check: (markerFailure?: unknown): void => {
+        if (failed.length > 0) throw failure()
+        if (markerFailure !== undefined) throw markerFailure
+      },
+    }
   }
 
   const saveMarker = async (
@@ -137,28 +160,49 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     expected: Parameters<PublishTarget["save"]>[1],
     signal: AbortSignal | undefined,
   ): Promise<void> => {
-    await pause(target.keyIntervalMs - (monotonicNow() - markedAt), signal)
     const text = encodeMarker(marker)
     own = undefined
-    markedAt = monotonicNow()
-    if (!(await target.save(text, expected)))
+    for (let attempt = 1; ; attempt++) {
+      await pause(target.keyIntervalMs - (monotonicNow() - markedAt), signal)
+      markedAt = monotonicNow()
+      try {
+        if (await withinTime(target.save(text, expected))) break
+      } catch (cause) {
+        if (attempt === MARKER_ATTEMPTS) throw new PublishFailed(layer, "the marker was not written", cause)
+        await pause(pauseAfter(attempt, target.keyIntervalMs), signal)
+        continue
+      }
       throw new PublishFailed(layer, "what was stored is gone, or another publisher was faster")
+    }
     own = text
   }
 
   const all = async (force: boolean, signal: AbortSignal | undefined): Promise<PublishResult> => {
     const token = randomId(16)
-    await target.begin(token)
+    await withinTime(target.begin(token))
     const startedAt = Date.now()
-    const compared = await compareAll({ target, feed, maxRoutes, force, onInvalid, signal, writeAll })
-    await saveMarker({ cursor: compared.cursor, at: startedAt, comparedAt: startedAt }, { begunBy: token }, signal)
-    onEvent({ type: "route_source", layer, state: "loaded", routes: compared.routes })
-    return { round: "all", written: compared.written, more: false }
+    const writer = makeWriter(signal)
+    const { cursor, routes } = await compareAll({
+      target,
+      feed,
+      maxRoutes,
+      force,
+      onInvalid,
+      signal,
+      writeAll: writer.write,
+    })
+    const behind = writer.behind()
+    // Where something is missing, the next round compares again.
+    const marker = behind.length === 0 ? { comparedAt: startedAt } : { comparedAt: 0, behind }
+    await saveMarker({ cursor, at: startedAt, ...marker }, { begunBy: token }, signal).catch(writer.check)
+    writer.check()
+    onEvent({ type: "route_source", layer, state: "loaded", routes })
+    return { round: "all", written: writer.written(), more: false }
   }
 
   const round = async (waitMs: number, signal: AbortSignal | undefined): Promise<PublishResult> => {
     // Where a read may be older than the last write, what this publisher has written itself is known better.
-    if (own === undefined || target.isConsistent) own = (await target.readMarker()) ?? undefined
+    if (own === undefined || target.isConsistent) own = (await withinTime(target.readMarker())) ?? undefined
     const marker = decodeMarker(own)
     if (own === undefined || marker === undefined) return all(false, signal)
     let { comparedAt } = marker
@@ -191,20 +235,23 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
       ;({ cursor, more } = page)
     }
     const entries = Array.from(latest.values(), (change) => entryToWrite(change, readAt, onInvalid))
-    const written = await writeAll(
-      entries.filter((entry) => entry !== undefined),
-      signal,
-    )
-    const isMarkerOld = Math.abs(readAt - marker.at) >= MARKER_INTERVAL_MS
-    if (cursor !== marker.cursor || comparedAt !== marker.comparedAt || isMarkerOld)
-      await saveMarker({ cursor, at: readAt, comparedAt }, { previous: own }, signal)
-    return { round: "changes", written, more }
+    const writer = makeWriter(signal)
+    await writer.write(entries.filter((entry) => entry !== undefined))
+    const behind = writer.behind()
+    const isSame = cursor === marker.cursor && comparedAt === marker.comparedAt && marker.behind === undefined
+    if (behind.length > 0 || !isSame || Math.abs(readAt - marker.at) >= MARKER_INTERVAL_MS) {
+      // The changes of what is missing are read again.
+      const next = behind.length === 0 ? { cursor } : { cursor: marker.cursor, behind }
+      await saveMarker({ ...next, at: readAt, comparedAt }, { previous: own }, signal).catch(writer.check)
+    }
+    writer.check()
+    return { round: "changes", written: writer.written(), more }
   }
+
   const sync: RoutePublisher["sync"] = async (given = {}) => {
     checkOptions("sync", given, { waitMs: accept.integer(0, 60_000), signal: accept.object })
     const { waitMs = 0, signal } = given
-    signal?.throwIfAborted()
-    return alone(() => round(waitMs, signal))
+    return alone(signal, () => round(waitMs, signal))
   }
 
   return {
@@ -212,8 +259,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     publishAll: async (given = {}) => {
       checkOptions("publishAll", given, { force: accept.boolean, signal: accept.object })
       const { force = false, signal } = given
-      signal?.throwIfAborted()
-      return alone(() => all(force, signal))
+      return alone(signal, () => all(force, signal))
     },
     run: async (given) => {
       checkOptions("run", given, { signal: accept.object }, { required: ["signal"] })

@@ -1,5 +1,7 @@
-import { monotonicNow, startDeadline } from "@project-ingress/forward/internal"
+import { monotonicNow } from "@project-ingress/forward/internal"
+import type { RouteKey } from "../record.ts"
 import type { EntryToWrite } from "./entry.ts"
+import { withinTime } from "./within-time.ts"
 
 /** How entries are written. */
 export interface WriteQueueSettings {
@@ -16,8 +18,6 @@ export interface WriteQueueSettings {
   readonly keyIntervalMs: number
 }
 
-/** A write that takes longer counts as failed, in ms. */
-const WRITE_TIMEOUT_MS = 10_000
 /** How often an entry is written at most, in one round. */
 const MAX_ATTEMPTS = 5
 /** After so many failures with no success in between, the place cannot be written to: the round is over. */
@@ -30,11 +30,16 @@ const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000]
  * tried again with a longer pause each time.
  */
 export interface WriteQueue {
-  /** Writes entries of different keys. Resolves to the last failure if some of them could not be written. */
-  readonly writeAll: (
-    entries: Iterable<EntryToWrite>,
-    signal?: AbortSignal,
-  ) => Promise<{ readonly written: number; readonly failed: number; readonly cause?: unknown }>
+  /** Writes entries of different keys. Rejects with the signal's reason only. */
+  readonly writeAll: (entries: Iterable<EntryToWrite>, signal?: AbortSignal) => Promise<Written>
+}
+
+/** What came of writing entries. */
+export interface Written {
+  readonly written: number
+  /** The keys that were not written, and why the last of them was not. */
+  readonly failed: readonly RouteKey[]
+  readonly cause?: unknown
 }
 
 interface Waiting {
@@ -66,7 +71,7 @@ export const writeQueue = ({ write, batch, concurrency, keyIntervalMs }: WriteQu
       const waiting: Waiting[] = Array.from(entries, (entry) => ({ entry, attempts: 0, dueAt: dueAt(entry.key) }))
       let next = 0
       let written = 0
-      let failed = 0
+      const failed: RouteKey[] = []
       let failuresInRow = 0
       let cause: unknown
 
@@ -96,34 +101,21 @@ export const writeQueue = ({ write, batch, concurrency, keyIntervalMs }: WriteQu
               remember(entry.key, now)
               const again = { entry, attempts: attempts + 1, dueAt: now + pauseAfter(attempts, keyIntervalMs) }
               if (again.attempts < MAX_ATTEMPTS) waiting.push(again)
-              else failed += 1
+              else failed.push(entry.key)
             }
           }
         }
       }
       await Promise.all(Array.from({ length: concurrency }, work))
-      failed += waiting.length - next
-      return failed === 0 ? { written, failed } : { written, failed, cause }
+      failed.push(...waiting.slice(next).map(({ entry }) => entry.key))
+      return failed.length === 0 ? { written, failed } : { written, failed, cause }
     },
   }
 }
 
 /** Doubled after each failure, and up to a fifth more, so that those that failed together are not tried together. */
-const pauseAfter = (attempts: number, leastMs: number): number =>
+export const pauseAfter = (attempts: number, leastMs: number): number =>
   Math.max(leastMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts)) * (1 + Math.random() / 5)
-
-/** Rejects where a write hangs. It may still happen later. */
-const withinTime = async (write: Promise<void>): Promise<void> => {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const settled = startDeadline(WRITE_TIMEOUT_MS, () =>
-    reject(new DOMException(`no result within ${WRITE_TIMEOUT_MS} ms`, "TimeoutError")),
-  )
-  try {
-    await Promise.race([write, promise])
-  } finally {
-    settled()
-  }
-}
 
 /** Waits, and rejects with the signal's reason. */
 export const pause = async (ms: number, signal: AbortSignal | undefined): Promise<void> => {

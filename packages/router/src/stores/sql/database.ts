@@ -13,6 +13,8 @@ export interface SqlDatabase {
   /** The layer that look-ups name. */
   readonly layer: "postgres" | "d1"
   readonly read: (statement: Statement) => Promise<readonly SqlRow[]>
+  /** The same from a copy that may be a little old, and is nearer. Absent where there is none. */
+  readonly readNearby?: (statement: Statement) => Promise<readonly SqlRow[]>
   /**
    * Runs statements in order in one transaction, as if no other commit ran meanwhile. Returns the rows of the first. Rejects with
    * {@link CommitConflict} where the database gave up for the sake of another transaction.

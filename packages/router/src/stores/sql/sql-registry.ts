@@ -4,8 +4,9 @@ import { randomId } from "../registry/random-id.ts"
 import type { RouteKey } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import type { RouteRegistry } from "../route-registry.ts"
-import type { FirstLookup, Lookup, RouteStore } from "../route-store.ts"
-import type { SqlDatabase } from "./database.ts"
+import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "../route-store.ts"
+import { LookupFailed } from "../store-health.ts"
+import type { SqlDatabase, SqlRow } from "./database.ts"
 import { decodeRoute } from "./rows.ts"
 import { migrations } from "./schema.ts"
 import { sqlFeed } from "./sql-feed.ts"
@@ -14,8 +15,8 @@ import { statements } from "./statements.ts"
 
 /** A registry in a database, its feed, and a store that reads a route at each look-up. */
 export interface SqlRegistry extends RouteRegistry, RouteFeed, RouteStore {
-  get(key: RouteKey): Promise<Lookup>
-  getFirst(keys: readonly RouteKey[]): Promise<FirstLookup>
+  get(key: RouteKey, options?: Pick<LookupOptions, "refresh">): Promise<Lookup>
+  getFirst(keys: readonly RouteKey[], options?: Pick<LookupOptions, "refresh">): Promise<FirstLookup>
   /** Ends listening for notifications. Connections are the caller's. */
   dispose(): Promise<void>
   /**
@@ -33,6 +34,9 @@ export interface SqlRegistrySettings extends RegistrySettings {
   readonly now: () => number
 }
 
+/** How often a look-up publishes what has expired meanwhile. */
+const MAX_EXPIRIES = 10
+
 /** A registry over any database that has the statements. */
 export const sqlRegistry = (
   database: SqlDatabase,
@@ -48,29 +52,38 @@ export const sqlRegistry = (
     now,
   })
 
-  const getFirst = async (keys: readonly RouteKey[]): Promise<FirstLookup> => {
-    for (;;) {
-      const rows = await database.read(sql.load([], keys))
-      const nextExpiry = rows.find(({ kind }) => kind === "expiry")?.["version"]
-      // Routes of machines whose project has just expired: their own settings count from now on.
-      if (typeof nextExpiry !== "object" && nextExpiry !== undefined && Number(nextExpiry) <= now()) {
-        await storage.expire()
-        continue
-      }
-      for (const key of keys) {
-        const found = rows.find(({ kind, id }) => kind === "routes" && id === key)
-        if (found === undefined) continue
-        const record = decodeRoute(Number(found["version"]), String(found["data"]))
-        if ((record.expiresAt ?? Infinity) > now()) return { status: "hit", key, record, layer, ageMs: 0 }
-      }
-      return { status: "miss", layer }
+  /** What rows say of some keys; `undefined` if a project has expired that was not published as such. */
+  const lookupIn = (rows: readonly SqlRow[], keys: readonly RouteKey[]): FirstLookup | undefined => {
+    const nextExpiry = rows.find(({ kind }) => kind === "expiry")?.["version"]
+    if (typeof nextExpiry !== "object" && nextExpiry !== undefined && Number(nextExpiry) <= now()) return undefined
+    for (const key of keys) {
+      const found = rows.find(({ kind, id }) => kind === "routes" && id === key)
+      if (found === undefined) continue
+      const record = decodeRoute(Number(found["version"]), String(found["data"]))
+      if ((record.expiresAt ?? Infinity) > now()) return { status: "hit", key, record, layer }
     }
+    return { status: "miss", layer }
+  }
+
+  const getFirst: SqlRegistry["getFirst"] = async (keys, { refresh = false } = {}) => {
+    if (!refresh && database.readNearby !== undefined) {
+      const lookup = lookupIn(await database.readNearby(sql.load([], keys)), keys)
+      // Only the authority knows that there is none.
+      if (lookup?.status === "hit") return lookup
+    }
+    for (let at = 0; at < MAX_EXPIRIES; at++) {
+      const lookup = lookupIn(await database.read(sql.load([], keys)), keys)
+      if (lookup !== undefined) return lookup.status === "hit" ? { ...lookup, ageMs: 0 } : lookup
+      // Routes of machines whose project has just expired: their own settings count from now on.
+      await storage.expire()
+    }
+    throw new LookupFailed("what has expired is read as it was before: something caches the registry's reads")
   }
 
   return {
     ...makeRegistry(storage, { grammar, resolveTxt, domainGraceMs }),
     ...sqlFeed(database, sql, { expire: storage.expire, pollMs }),
-    get: (key) => getFirst([key]),
+    get: (key, options) => getFirst([key], options),
     getFirst,
     migrate: async () => {
       for (const migration of migrations(layer, randomId(16))) await database.migrate(migration)
