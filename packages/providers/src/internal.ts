@@ -2,6 +2,7 @@
 export { providerErrors } from "./contract/error-rows.ts"
 export { makeFailureBudget } from "./machines/failure-budget.ts"
 export { checkMachinesOptions, machinesOptionChecks } from "./machines/machines-options.ts"
+export { withTimeout } from "./machines/with-timeout.ts"
 export { bodyOf, fetchAddress, fetchTransport } from "./transport/fetch-transport.ts"
 export { inboundFields, isWorkerd, knownBody } from "./transport/inbound-request.ts"
 export { machineRequestHeaders } from "./transport/request-headers.ts"

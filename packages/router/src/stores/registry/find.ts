@@ -42,7 +42,8 @@ export const readByPrefix = async <A>(
   })
   if (found !== undefined) return found
 
-  const [only, ...others] = reference === "" || externalId !== undefined ? [] : await storage.beginningWith(reference, owner)
+  const [only, ...others] =
+    reference === "" || externalId !== undefined ? [] : await storage.beginningWith(reference, owner)
   if (only === undefined) throw new NotFound({ kind: "project", reference })
   if (others.length > 0) throw new AmbiguousReference({ reference, matches: [only, ...others] })
   return storage.read((state) => present(state, findProject(state, only)), [only])
