@@ -36,7 +36,13 @@ export const startPostgres = async (): Promise<PostgresServer> => {
   const made = spawn(join(binaries!, "initdb"), ["-D", data, "-U", "ingress", "-A", "trust", "--no-sync"], run)
   const [code] = (await once(made, "exit")) as [number]
   if (code !== 0) throw new Error(`initdb ended with ${code}`)
-  const settings = ["listen_addresses=", `unix_socket_directories=${host}`, "fsync=off", "max_connections=200"]
+  const settings = [
+    "listen_addresses=",
+    `unix_socket_directories=${host}`,
+    "fsync=off",
+    "max_connections=200",
+    "autovacuum=off",
+  ]
   const server = spawn(join(binaries!, "postgres"), ["-D", data, ...settings.flatMap((each) => ["-c", each])], run)
   await untilItConnects(host, server)
   return {

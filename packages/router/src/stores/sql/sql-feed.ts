@@ -2,6 +2,7 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { RouteKey } from "../record.ts"
 import { changeWaker } from "../registry/change-waker.ts"
 import { changesOptions } from "../registry/feed-options.ts"
+import { makeListener } from "../registry/listener.ts"
 import type { FeedPage, FeedSnapshot, RouteChange, RouteFeed } from "../route-feed.ts"
 import type { SqlDatabase, SqlRow } from "./database.ts"
 import { decodeRoute } from "./rows.ts"
@@ -22,15 +23,7 @@ export const sqlFeed = (
   { expire, pollMs }: SqlFeedSettings,
 ): RouteFeed & { readonly dispose: () => Promise<void> } => {
   const waker = changeWaker()
-  let listening: Promise<(() => unknown) | undefined> | undefined
-  /** Begins to listen with the first call that waits. Where it fails, the next call tries again; polling goes on. */
-  const beginListening = async (): Promise<void> => {
-    listening ??= listen?.(waker.wake).catch(() => {
-      listening = undefined
-      return undefined
-    })
-    await listening
-  }
+  const listener = makeListener(listen, waker.wake)
 
   const pageAfter = async (since: string, limit: number): Promise<FeedPage> => {
     await expire()
@@ -74,14 +67,10 @@ export const sqlFeed = (
     },
     changes: async (since, options) => {
       const { limit, waitMs, signal } = changesOptions(options)
-      if (waitMs > 0) await beginListening()
+      if (waitMs > 0) await listener.begin()
       return waker.readUntilChanged(() => pageAfter(since, limit), { waitMs, pollMs, signal })
     },
-    dispose: async () => {
-      const stop = await listening
-      listening = undefined
-      await stop?.()
-    },
+    dispose: listener.dispose,
   }
 }
 
