@@ -2,6 +2,7 @@
 export { providerErrors } from "./contract/error-rows.ts"
 export { makeFailureBudget } from "./machines/failure-budget.ts"
 export { checkMachinesOptions, machinesOptionChecks } from "./machines/machines-options.ts"
+export { withTimeout } from "./machines/with-timeout.ts"
 export { bodyOf, fetchAddress, fetchTransport } from "./transport/fetch-transport.ts"
 export { isWorkerd } from "@project-ingress/forward/internal"
 export { inboundFields, knownBody } from "./transport/inbound-request.ts"

@@ -1,16 +1,14 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { bindValues, CommitConflict } from "./sql/database.ts"
 import type { SqlDatabase, SqlRow, Statement } from "./sql/database.ts"
-import { resultRows } from "./result-rows.ts"
+import { queryRows } from "./sql/postgres-query.ts"
+import type { PostgresListen, PostgresQuery } from "./sql/postgres-query.ts"
 import { registryOptions, registrySettings } from "./sql/registry-options.ts"
 import type { SqlRegistryOptions } from "./sql/registry-options.ts"
 import { sqlRegistry } from "./sql/sql-registry.ts"
 import type { SqlRegistry } from "./sql/sql-registry.ts"
 
-export type { SqlRegistry, SqlRegistryOptions }
-
-/** Runs one statement with `$1`, `$2` … Returns its rows, or an object that has them in `rows`. All values are strings. */
-export type PostgresQuery = (text: string, values: string[]) => PromiseLike<unknown>
+export type { PostgresListen, PostgresQuery, SqlRegistry, SqlRegistryOptions }
 
 /** What {@link postgresRegistry} accepts. */
 export interface PostgresRegistryOptions extends SqlRegistryOptions {
@@ -18,11 +16,8 @@ export interface PostgresRegistryOptions extends SqlRegistryOptions {
   readonly query: PostgresQuery
   /** Runs statements in a transaction, on one connection: commits when `run` resolves, and rolls back when it rejects. */
   readonly transaction: <A>(run: (query: PostgresQuery) => Promise<A>) => PromiseLike<A>
-  /**
-   * Listens on a channel, on a connection of its own, and calls back at each notification. Resolves to what ends that. With it, a
-   * `changes` that waits returns when another process has changed something; without, it looks every `pollMs`.
-   */
-  readonly listen?: (channel: string, notify: () => void) => PromiseLike<() => unknown>
+  /** With it, a `changes` that waits returns when another process has changed something; without, it looks every `pollMs`. */
+  readonly listen?: PostgresListen
 }
 
 /** What is notified after each commit that changed a route. */
@@ -102,11 +97,9 @@ const commitBy = async (query: PostgresQuery, [first, ...others]: readonly State
   return won
 }
 
-const rowsOf = async (query: PostgresQuery, statement: Statement): Promise<readonly SqlRow[]> => {
+const rowsOf = (query: PostgresQuery, statement: Statement): Promise<readonly SqlRow[]> => {
   const { text, values } = bindValues(statement, "$")
-  const rows = resultRows(await query(text, values))
-  if (rows !== undefined) return rows
-  throw new TypeError("postgresRegistry: query must return rows, or an object with rows")
+  return queryRows("postgresRegistry", query, text, values)
 }
 
 /** Postgres gave up for the sake of another transaction: a serialization failure or a deadlock. */

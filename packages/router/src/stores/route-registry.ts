@@ -8,13 +8,14 @@ import type { DomainProof } from "./registry/errors.ts"
  * the call rejects with a `RegistryError`. Anything else that it rejects with is a failure of the database.
  *
  * A `reference` is a project's id or its current name, never a former one. `read` alone also takes the beginning of either
- * that no other project shares: what a change would mean by it depends on the projects that there are. Names and domains are
+ * that no other project shares, since what a change would mean by it depends on the projects that there are; and the control
+ * plane's own id, as `{ externalId }`. Names and domains are
  * taken in any case and returned in lower case. Every call rejects with `NotFound` for a project or machine that is not
  * registered, and with a `TypeError` for an option that it does not have.
  */
 export interface RouteRegistry {
   /**
-   * Rejects with `NameTaken`, `ReservedName`, `InvalidInput`; for `machine`, `replicas` and `rules` also as `attach` and
+   * Rejects with `NameTaken`, `ReservedName`, `ExternalIdTaken`, `InvalidInput`; for `machine`, `replicas` and `rules` also as `attach` and
    * `configure` do.
    */
   create(project: NewProject, options?: RequestOptions): Promise<Project>
@@ -26,12 +27,13 @@ export interface RouteRegistry {
   rename(reference: string, name: string, options?: ChangeOptions): Promise<Project>
   /**
    * Removes a project. Its name and its verified domains become tombstones for the time of quarantine, private if the project
-   * or any of its ports is; its machines are detached. Its id is no longer found.
+   * or any of its ports is; its machines are detached. Its id is no longer found, and its external id is free at once: no visitor
+   * is led by it.
    */
   remove(reference: string, options?: ChangeOptions): Promise<void>
   /**
    * Changes a project: a field that is given replaces the old one, `null` clears it; `ports` and `services` are merged by port
-   * and by name. Rejects with `InvalidInput`, with `OwnerMismatch` or `NotFound` for a machine of `replicas` or `rules`, and
+   * and by name. Rejects with `InvalidInput`, with `ExternalIdTaken`, with `OwnerMismatch` or `NotFound` for a machine of `replicas` or `rules`, and
    * with `MachineTaken` for a replica that serves another project.
    *
    * ```ts
@@ -92,9 +94,12 @@ export interface RouteRegistry {
    */
   purge(): Promise<number>
 
-  /** A project by its id, its name or the beginning of one. Rejects with `NotFound` or `AmbiguousReference`. */
+  /**
+   * A project by its id, its name or the beginning of one, or by the whole of its external id, in its case. Rejects with
+   * `NotFound` or `AmbiguousReference`.
+   */
   read(
-    reference: string,
+    reference: string | { readonly externalId: string },
     options?: { /** Only among this owner's projects. */ readonly owner?: string },
   ): Promise<Project>
   /** Projects by id, in pages. Rejects with `InvalidInput` if the cursor is not one. */
@@ -158,6 +163,7 @@ export type ProjectChanges = {
 } & {
   readonly ports?: Readonly<Record<number, PortSettings | null>> | null
   readonly services?: Readonly<Record<string, number | null>> | null
+  readonly externalId?: string | null
 }
 
 /** A rule whose machines are named by id. */
@@ -179,7 +185,7 @@ export interface NewProject extends ProjectConfig {
   readonly name: string
   /** The tenant. Changes by `transfer` alone. Absent in an installation without tenants. */
   readonly owner?: string
-  /** The control plane's own id. */
+  /** The control plane's own id, 1 to 256 characters. No two projects of a registry have the same. */
   readonly externalId?: string
   /** The id of the machine attached now. Without one the project is detached. */
   readonly machine?: string

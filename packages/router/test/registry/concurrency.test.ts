@@ -61,6 +61,18 @@ for (const { name, missing, start } of shared)
       expect((await registry.list()).projects).toHaveLength(1)
     })
 
+    it("one of many creates, and then one of many projects, has the external id", async () => {
+      await setup()
+      const create = (writer: AnyRegistry, at: number) => writer.create({ name: `p-${at}`, externalId: "7" })
+      expect(await race(create)).toEqual(oneAnd("ExternalIdTaken"))
+      const [winner, ...others] = (await registry.list()).projects
+      expect(others).toEqual([])
+      expect(await registry.read({ externalId: "7" })).toEqual(winner)
+      await projects()
+      const configure = (writer: AnyRegistry, at: number) => writer.configure(`p-${at}`, { externalId: "7" })
+      expect(await race(configure)).toEqual(oneAnd("ExternalIdTaken"))
+    })
+
     it("one of many projects has the machine, the name and the domain", async () => {
       await projects()
       await registry.putMachine(machine("mach_1"))

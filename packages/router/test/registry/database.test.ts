@@ -18,6 +18,42 @@ const machine = { id: "mach_1", type: "fake", externalId: "x", metadata: {} }
 type Everything = () => Promise<unknown>
 const tables = ["registry", "rows", "routes", "changes"].map((table) => `project_ingress_${table}`)
 
+/** Two projects with one external id, as a registry of the first schema could have them. */
+const duplicates = [
+  ...["prj_a", "prj_b"].map(
+    (
+      id,
+      at,
+    ) => `insert into project_ingress_rows (kind, id, stamp, version, name, data) values ('projects', '${id}', 1, 1,
+      'p-${at}', '{"id":"${id}","name":"p-${at}","externalId":"same","epoch":0,"generation":0,"formerNames":{},"domains":{}}')`,
+  ),
+  ...["prj_a", "prj_b"].map(
+    (id, at) =>
+      `insert into project_ingress_rows (kind, id, stamp, version, data) values ('names', 'p-${at}', 1, 1, '"${id}"')`,
+  ),
+  "update project_ingress_registry set version = 1",
+]
+
+/** Brings a database that is of the first schema, and has projects, to this one's. Returns who has the id of the duplicates in the end. */
+const migratedFromFirst = async (registry: SqlRegistry, run: (text: string) => Promise<unknown>) => {
+  await registry.migrate()
+  await registry.create({ name: "misha", externalId: "7" })
+  await registry.create({ name: "anna" })
+  await run("delete from project_ingress_rows where kind = 'externalIds'")
+  await run("delete from project_ingress_migrations where version = 2")
+  for (const text of duplicates) await run(text)
+  await registry.migrate()
+  expect((await registry.read({ externalId: "7" })).name).toBe("misha")
+  await expect(registry.configure("anna", { externalId: "7" })).rejects.toMatchObject({ _tag: "ExternalIdTaken" })
+  // One of the two is found; both can be changed, and the other takes it over once it is free.
+  expect((await registry.read({ externalId: "same" })).id).toBe("prj_a")
+  for (const id of ["prj_a", "prj_b"]) await registry.configure(id, { port: 80 })
+  await registry.remove("prj_a")
+  await expect(registry.read({ externalId: "same" })).rejects.toMatchObject({ _tag: "NotFound" })
+  await registry.revoke("prj_b")
+  return (await registry.read({ externalId: "same" })).id
+}
+
 /** One of each kind of write, so that its transaction has every statement. */
 const write = async (registry: SqlRegistry) => {
   await registry.rename("misha", "anna")
@@ -42,6 +78,11 @@ describe.skipIf(noPostgres !== "")(`in Postgres${noPostgres}`, () => {
     expect((await registries[7]!.read("misha")).name).toBe("misha")
     const cursors = await Promise.all(registries.map(async (registry) => (await registry.snapshot()).cursor))
     expect(new Set(cursors).size).toBe(1)
+  })
+
+  it("is migrated where projects have external ids, even the same ones", async () => {
+    const registry = postgresRegistry({ grammar, ...server.driver })
+    expect(await migratedFromFirst(registry, (text) => server.pool.query(text))).toBe("prj_b")
   })
 
   it("leaves no row of a change whose transaction fails at any statement", async () => {
@@ -172,6 +213,15 @@ describe("in D1", () => {
       await registries[0]!.create({ name: "misha" })
       await registries[1]!.migrate()
       expect((await registries[7]!.read("misha")).name).toBe("misha")
+    } finally {
+      await stop()
+    }
+  })
+
+  it("is migrated where projects have external ids, even the same ones", async () => {
+    try {
+      const run = (text: string) => d1.binding.batch([d1.binding.prepare(text)])
+      expect(await migratedFromFirst(d1Registry(d1.binding, { grammar }), run)).toBe("prj_b")
     } finally {
       await stop()
     }

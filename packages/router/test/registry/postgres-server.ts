@@ -44,7 +44,7 @@ export const startPostgres = async ({ port }: { readonly port?: number } = {}): 
   const [code] = (await once(made, "exit")) as [number]
   if (code !== 0) throw new Error(`initdb ended with ${code}`)
   const listens = port === undefined ? ["listen_addresses="] : ["listen_addresses=127.0.0.1", `port=${port}`]
-  const settings = [...listens, `unix_socket_directories=${host}`, "fsync=off", "max_connections=200"]
+  const settings = [...listens, `unix_socket_directories=${host}`, "fsync=off", "max_connections=200", "autovacuum=off"]
   let server: ChildProcess | undefined
   const start = async (): Promise<void> => {
     server = spawn(join(binaries!, "postgres"), ["-D", data, ...settings.flatMap((each) => ["-c", each])], run)

@@ -1055,6 +1055,71 @@ for (const { name, missing, start } of engines)
       })
     })
 
+    describe("an external id", () => {
+      it("is one project's, and finds it, in its case and whole", async () => {
+        const { registry, put } = await setup()
+        await put("mach_1")
+        const { id, version } = await registry.create({ name: "misha", externalId: "Cust-7", owner: "org_1" })
+        expect(await registry.read({ externalId: "Cust-7" })).toMatchObject({ id, externalId: "Cust-7" })
+        expect(await registry.read({ externalId: "Cust-7" }, { owner: "org_1" })).toMatchObject({ id })
+        for (const [externalId, owner] of [["cust-7"], ["Cust"], ["misha"], [id], ["\0"], ["Cust-7", "org_2"]]) {
+          const options = owner === undefined ? {} : { owner }
+          expect(await failing(registry.read({ externalId: externalId! }, options))).toMatchObject({
+            _tag: "NotFound",
+            reference: externalId,
+          })
+        }
+        expect(await failing(registry.create({ name: "anna", externalId: "Cust-7" }))).toMatchObject({
+          _tag: "ExternalIdTaken",
+          externalId: "Cust-7",
+          project: id,
+        })
+        expect(await tagOf(registry.read("anna"))).toBe("NotFound")
+        expect((await registry.read(id)).version).toBe(version)
+        // A name is no external id, and the other way round.
+        await registry.create({ name: "cust-7", externalId: "misha" })
+        expect((await registry.read("misha")).id).toBe(id)
+        for (const wrong of [{}, { externalID: "Cust-7" }, { externalId: "" }, { externalId: 7 }])
+          await expect(registry.read(wrong as never)).rejects.toBeInstanceOf(TypeError)
+      })
+
+      it("stays through a rename and a transfer, and is free at once when its project is removed", async () => {
+        const { registry } = await setup()
+        const { id } = await registry.create({ name: "misha", externalId: "7", owner: "org_1" })
+        await registry.rename("misha", "anna")
+        await registry.transfer("anna", "org_2")
+        expect(await registry.read({ externalId: "7" })).toMatchObject({ id, name: "anna", owner: "org_2" })
+        await registry.remove("anna")
+        expect(await tagOf(registry.read({ externalId: "7" }))).toBe("NotFound")
+        const next = await registry.create({ name: "olga", externalId: "7" })
+        await registry.purge()
+        expect(await registry.read({ externalId: "7" })).toMatchObject({ id: next.id })
+      })
+
+      it("is given, replaced and cleared by configure, in the records too", async () => {
+        const { registry, record, put } = await setup()
+        await put("mach_1")
+        await registry.create({ name: "misha", machine: "mach_1" })
+        await registry.create({ name: "anna", externalId: "7" })
+        expect(await tagOf(registry.configure("misha", { externalId: "7", port: 80 }))).toBe("ExternalIdTaken")
+        expect(await registry.read("misha")).not.toHaveProperty("port")
+        await registry.configure("misha", { externalId: "8" })
+        await registry.configure("misha", { externalId: "8", port: 80 })
+        expect([(await record("p:misha"))?.externalId, (await record("m:mach_1"))?.externalId]).toEqual(["8", "8"])
+        await registry.configure("misha", { externalId: "9" })
+        expect(await tagOf(registry.read({ externalId: "8" }))).toBe("NotFound")
+        await registry.configure("anna", { externalId: "8" })
+        await registry.configure("misha", { externalId: null })
+        expect(await tagOf(registry.read({ externalId: "9" }))).toBe("NotFound")
+        expect(await record("m:mach_1")).not.toHaveProperty("externalId")
+        for (const wrong of ["", "x".repeat(257), "a\nb", 5, {}])
+          expect(await failing(registry.configure("misha", { externalId: wrong as string }))).toMatchObject({
+            _tag: "InvalidInput",
+            field: "externalId",
+          })
+      })
+    })
+
     describe("a list", () => {
       it("is read in pages, by owner if wanted", async () => {
         const { registry } = await setup()

@@ -9,6 +9,7 @@ export const START = 2_000_000_000_000
 
 // Small sets, so that the same names, machines and owners meet again and again.
 const name = fc.constantFrom("a", "b", "c", "d")
+const externalId = fc.constantFrom("x1", "x2")
 const machine = fc.constantFrom("mach_1", "mach_2", "mach_3", "mach_4")
 const owner = fc.constantFrom("org_1", "org_1", "org_2")
 const domain = fc.constantFrom("x.example.com", "*.example.com", "y.example.com")
@@ -41,6 +42,7 @@ const config = fc
         replicas: fc.option(fc.array(machine, { maxLength: 2 })),
         port: fc.constantFrom(80, 3000),
         // The clock of a long sequence reaches them.
+        externalId: fc.option(externalId),
         expiresAt: fc.constantFrom(null, null, START + 20 * DAY, START + 50 * DAY),
       },
       { requiredKeys: [] },

@@ -2,6 +2,7 @@
 export type RegistryError =
   | NameTaken
   | ReservedName
+  | ExternalIdTaken
   | DomainTaken
   | DomainNotVerified
   | MachineTaken
@@ -22,6 +23,20 @@ export class NameTaken extends Error {
     super(`the name ${fields.project} is ${fields.reusableAt === undefined ? "in use" : "quarantined"}`)
     this.project = fields.project
     this.reusableAt = fields.reusableAt
+  }
+}
+
+/** Another project has that external id. */
+export class ExternalIdTaken extends Error {
+  readonly _tag = "ExternalIdTaken"
+  override readonly name = "ExternalIdTaken"
+  readonly externalId: string
+  /** The id of that project. */
+  readonly project: string
+  constructor(fields: { readonly externalId: string; readonly project: string }) {
+    super(`project ${fields.project} has the external id ${fields.externalId}`)
+    this.externalId = fields.externalId
+    this.project = fields.project
   }
 }
 

@@ -16,8 +16,14 @@ export const findProject = (state: State, given: unknown): ProjectState => {
   return found
 }
 
+/** A project's external id, in its case, as `read` takes it. */
+export interface ExternalReference {
+  readonly externalId: string
+}
+
 /**
- * Reads a project by its id, its current name or the beginning of one; only among an owner's, where one is given.
+ * Reads a project by its id, its current name or the beginning of one, or by its external id; only among an owner's, where one
+ * is given.
  *
  * @throws {NotFound | AmbiguousReference}
  */
@@ -27,14 +33,17 @@ export const readByPrefix = async <A>(
   owner: string | undefined,
   present: (state: State, project: ProjectState) => A,
 ): Promise<A> => {
-  const reference = String(given).toLowerCase()
+  const externalId = isExternal(given) ? given.externalId : undefined
+  const reference = externalId ?? String(given).toLowerCase()
   const found = await storage.read((state) => {
-    const project = exact(state, reference).find((each) => owner === undefined || each.owner === owner)
+    const named = externalId === undefined ? exact(state, reference) : byExternalId(state, externalId)
+    const project = named.find((each) => owner === undefined || each.owner === owner)
     return project && present(state, project)
   })
   if (found !== undefined) return found
 
-  const [only, ...others] = reference === "" ? [] : await storage.beginningWith(reference, owner)
+  const [only, ...others] =
+    reference === "" || externalId !== undefined ? [] : await storage.beginningWith(reference, owner)
   if (only === undefined) throw new NotFound({ kind: "project", reference })
   if (others.length > 0) throw new AmbiguousReference({ reference, matches: [only, ...others] })
   return storage.read((state) => present(state, findProject(state, only)), [only])
@@ -47,6 +56,14 @@ const exact = ({ projects, names }: State, reference: string): readonly ProjectS
   return [projects.get(reference), byName?.name === reference ? byName : undefined].filter(
     (project) => project !== undefined,
   )
+}
+
+const isExternal = (given: unknown): given is ExternalReference =>
+  typeof given === "object" && given !== null && "externalId" in given && typeof given.externalId === "string"
+
+const byExternalId = ({ projects, externalIds }: State, externalId: string): readonly ProjectState[] => {
+  const project = projects.get(externalIds.get(externalId) ?? "")
+  return project === undefined ? [] : [project]
 }
 
 /**

@@ -143,7 +143,12 @@ const orNull =
   (shape: Shape): Shape =>
   (value, path) =>
     value === null ? undefined : shape(value, path)
-const changesShape = fields({ ...config, replicas: orNull(replicas), rules: orNull(rules) })
+const changesShape = fields({
+  ...config,
+  replicas: orNull(replicas),
+  rules: orNull(rules),
+  externalId: orNull(id),
+})
 const newProjectShape = fields({ ...config, replicas, rules, name: later, owner: id, externalId: id, machine: id }, [
   "name",
 ])

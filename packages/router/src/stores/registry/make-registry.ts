@@ -240,6 +240,8 @@ export const makeRegistry = (
 
     read: async (reference, options = {}) => {
       checkOwner(options, {})
+      if (typeof reference === "object")
+        checkOptions("registry", reference, { externalId: accept.string }, { required: ["externalId"] })
       return readByPrefix(storage, reference, options.owner, present)
     },
     list: async (options = {}) => {

@@ -1,5 +1,13 @@
 import type { Grammar } from "@project-ingress/hostname"
-import { InvalidInput, MachineTaken, NameTaken, NotFound, OwnerMismatch, VersionConflict } from "./errors.ts"
+import {
+  ExternalIdTaken,
+  InvalidInput,
+  MachineTaken,
+  NameTaken,
+  NotFound,
+  OwnerMismatch,
+  VersionConflict,
+} from "./errors.ts"
 import { machineId, mergeConfig, newMachine, newProject, projectChanges, projectName, redirectInput } from "./input.ts"
 import { validConfig } from "./input.ts"
 import { projectRules, verifiedDomains } from "./routes.ts"
@@ -169,13 +177,29 @@ const claimName = ({ state, now }: Change, name: string, project: string): void 
   state.projects.set(holder.id, { ...holder, formerNames })
 }
 
-/** Names, domains, machines and rules of a project, as others find them. */
+/** Makes `after` the holder of its external id. @throws {ExternalIdTaken} if it is new to the project and another has it */
+const indexExternalId = (
+  { externalIds }: State,
+  before: ProjectState | undefined,
+  after: ProjectState | undefined,
+): void => {
+  const [old, wanted] = [before?.externalId, after?.externalId]
+  if (old !== undefined && old !== wanted && externalIds.get(old) === before!.id) externalIds.set(old, undefined)
+  if (wanted === undefined) return
+  const holder = externalIds.get(wanted)
+  if (holder === undefined) externalIds.set(wanted, after!.id)
+  // Two projects may have had one id before ids were unique: both can still be changed.
+  else if (holder !== after!.id && old !== wanted) throw new ExternalIdTaken({ externalId: wanted, project: holder })
+}
+
+/** Names, external id, domains, machines and rules of a project, as others find them. */
 const index = (change: Change, before: ProjectState | undefined, after: ProjectState | undefined): void => {
   const { state } = change
   const id = (after ?? before)!.id
   // A former name may be another's by now.
   for (const name of namesOf(before)) if (state.names.get(name) === id) state.names.set(name, undefined)
   for (const name of namesOf(after)) state.names.set(name, id)
+  indexExternalId(state, before, after)
   for (const hostname of verifiedDomains(before)) state.domains.set(hostname, undefined)
   for (const hostname of verifiedDomains(after)) state.domains.set(hostname, id)
 

@@ -60,6 +60,8 @@ export interface Tables {
   readonly tombstones: Tombstone
   /** Name, or former name, of a project → its id. */
   readonly names: string
+  /** The control plane's own id → the id of the project that has it. */
+  readonly externalIds: string
   /** Domain → the id of the project that verified it. */
   readonly domains: string
   /** Id of a machine → the ids of the projects whose rules lead to it. */
@@ -78,6 +80,7 @@ export const TABLE_NAMES = [
   "machines",
   "tombstones",
   "names",
+  "externalIds",
   "domains",
   "ruleUsers",
   "proofs",

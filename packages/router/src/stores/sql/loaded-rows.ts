@@ -125,7 +125,7 @@ export const loadedRows = (
 
 /** Rows and routes that are likely to be read after one. */
 const belonging = (kind: TableName, id: string, row: Tables[TableName], follow: boolean): readonly Wanted[] => {
-  if (kind === "names") return [{ kind: "projects", id: row as string }]
+  if (kind === "names" || kind === "externalIds") return [{ kind: "projects", id: row as string }]
   if (kind === "projects") {
     const project = row as ProjectState
     const proofs = Object.keys(project.domains).map((hostname) => proofId(project.owner, hostname))
@@ -136,6 +136,7 @@ const belonging = (kind: TableName, id: string, row: Tables[TableName], follow: 
     return [
       ...own,
       ...[project.name, ...Object.keys(project.formerNames)].map((name) => ({ kind: "names", id: name }) as const),
+      ...(project.externalId === undefined ? [] : [{ kind: "externalIds", id: project.externalId } as const]),
       ...Object.keys(project.domains).map((hostname) => ({ kind: "domains", id: hostname }) as const),
       ...projectKeys(project).map((key) => ({ kind: "routes", id: key }) as const),
       ...machines.flatMap(ofMachine),

@@ -33,5 +33,17 @@ export const migrations = (layer: SqlDatabase["layer"], registryName: string): r
           seq bigint primary key, key ${text} not null, version bigint not null, record text)`,
       ],
     },
+    {
+      // External ids are unique from here on, by the primary key of `rows`. Where several projects had the same before, one of
+      // them is found by it; the others keep theirs until it is changed.
+      version: 2,
+      statements: [
+        `insert into project_ingress_rows (kind, id, stamp, version, data)
+          select 'externalIds', external_id, min(stamp), min(stamp), '"' || min(id) || '"' from (
+            select id, stamp, ${layer === "postgres" ? "cast(data as json)" : "data"} ->> 'externalId' as external_id
+            from project_ingress_rows where kind = 'projects') p
+          where external_id is not null group by external_id`,
+      ],
+    },
   ]
 }

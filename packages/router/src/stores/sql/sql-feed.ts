@@ -1,7 +1,7 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { RouteKey } from "../record.ts"
-import { changeWaker } from "../registry/change-waker.ts"
 import { changesOptions } from "../registry/feed-options.ts"
+import { makeListener } from "../registry/listener.ts"
 import type { FeedPage, FeedSnapshot, RouteChange, RouteFeed } from "../route-feed.ts"
 import type { SqlDatabase, SqlRow } from "./database.ts"
 import { decodeRoute } from "./rows.ts"
@@ -21,23 +21,7 @@ export const sqlFeed = (
   sql: Statements,
   { expire, pollMs }: SqlFeedSettings,
 ): RouteFeed & { readonly dispose: () => Promise<void> } => {
-  const waker = changeWaker()
-  let listening: Promise<(() => unknown) | undefined> | undefined
-  /** Begins to listen with the first call that waits. Where it fails, the next call tries again; polling goes on. */
-  const beginListening = async (): Promise<void> => {
-    listening ??= listen?.(waker.wake).catch(() => {
-      listening = undefined
-      return undefined
-    })
-    await listening
-  }
-
-  const endListening = async (): Promise<void> => {
-    const begun = listening
-    listening = undefined
-    const stop = await begun
-    await stop?.()
-  }
+  const listener = makeListener(listen)
 
   const pageAfter = async (since: string, limit: number): Promise<FeedPage> => {
     await expire()
@@ -81,16 +65,9 @@ export const sqlFeed = (
     },
     changes: async (since, options) => {
       const { limit, waitMs, signal } = changesOptions(options)
-      if (waitMs > 0) await beginListening()
-      try {
-        return await waker.readUntilChanged(() => pageAfter(since, limit), { waitMs, pollMs, signal })
-      } catch (cause) {
-        // A database that is gone has taken the connection that listens with it.
-        if (signal?.aborted !== true) void endListening().catch(() => undefined)
-        throw cause
-      }
+      return listener.readUntilChanged(() => pageAfter(since, limit), { waitMs, pollMs, signal })
     },
-    dispose: endListening,
+    dispose: listener.dispose,
   }
 }
 
