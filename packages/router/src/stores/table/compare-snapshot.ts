@@ -1,7 +1,7 @@
 import { isPackable } from "../packed/entry.ts"
 import type { OnInvalid } from "../packed/entry.ts"
 import { checkCount, checkVersion } from "../packed/open-packed.ts"
-import { turns } from "../packed/turns.ts"
+import { turns } from "../turns.ts"
 import type { FeedSnapshot } from "../route-feed.ts"
 import { RouteTable, usable, versionIn } from "./route-table.ts"
 
