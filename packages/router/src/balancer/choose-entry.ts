@@ -64,7 +64,7 @@ const rules: Readonly<Record<Balance, (entries: readonly Entry[], seed: string) 
 }
 
 const words: Readonly<Record<Balance, string>> = {
-  sticky: "by the visitor's address",
+  sticky: "by client address",
   "round-robin": "in turn",
   "least-requests": "for the fewest requests in flight",
 }

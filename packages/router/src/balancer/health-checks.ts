@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import { canonicalName } from "../hop/canonical-name.ts"
 import { publicOrigin } from "../hop/origin.ts"
 import { sendByFetch } from "../hosts/send-by-fetch.ts"
-import type { BalancerHost, Check } from "../program/balancing.ts"
+import type { BalancerHost, Tried } from "../program/balancing.ts"
 import type { RouteToMachine } from "../program/resolve-route.ts"
 import { sendToMachine } from "../program/send-to-machine.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
@@ -17,12 +17,19 @@ import { settingsOf } from "../stores/settings.ts"
 import type { Entry } from "./choose-entry.ts"
 import type { Entries, HealthTable } from "./health-table.ts"
 import type { MachineState } from "./machine-state.ts"
-import { RequestTries } from "./request-balance.ts"
+
+/** A visit of a route whose settings have a health check. */
+export interface Visit extends Check {
+  readonly route: RouteToMachine
+  /** The machines of the route; `undefined`: it leads to a single one. */
+  readonly of: Entries | undefined
+  readonly waitUntil: ((work: Promise<unknown>) => void) | undefined
+}
 
 /** Asks machines how they are, as their records want it. */
 export interface HealthChecks {
   /** A route has a visitor. On Workers its machines are asked now, if it is time; elsewhere until it had none for a minute. */
-  readonly visit: (check: Check) => void
+  readonly visit: (visit: Visit) => void
   readonly dispose: () => void
 }
 
@@ -38,6 +45,9 @@ const JITTER = 0.1
 const OWNER_LIMITS = { burst: 25, refillMs: 200 }
 const ALL_LIMITS = { burst: 250, refillMs: 5 }
 const ALL = { share: "all", key: "all" }
+
+/** How the router that has a visitor sends requests. */
+type Check = Pick<Tried<never, never, never>, "machines" | "send">
 
 /** Of one machine that is asked. */
 interface Subject {
@@ -80,13 +90,12 @@ export const makeHealthChecks = (table: HealthTable, host: BalancerHost): Health
   }
 
   return {
-    visit: (check) => {
+    visit: ({ route, of: known, waitUntil, machines, send }) => {
       if (isDisposed) return
-      const { route, balance } = check
+      const check = { machines, send }
       const record = route.record as MachineRoute
       const { machine, port } = route
-      const alone = [{ machine, port, weight: 1, name: machine.id }]
-      const known = balance instanceof RequestTries ? balance.among(route) : undefined
+      const alone = [{ machine, port, own: undefined, weight: 1 }]
       const of = known ?? table.of(record, alone, true)
       const now = monotonicNow()
       for (const entry of of.entries) {
@@ -101,7 +110,7 @@ export const makeHealthChecks = (table: HealthTable, host: BalancerHost): Health
         const isDue = subject.askedAt === undefined || now - subject.askedAt >= intervalOf(to)
         // There a timer ends with the request that set it.
         if (isWorkerd()) {
-          if (isDue) check.sender.waitUntil?.(ask(subject))
+          if (isDue) waitUntil?.(ask(subject))
         } else if (!subject.isFollowed && isDue) {
           subject.isFollowed = true
           void ask(subject).then(() => goOn(subject))
@@ -141,9 +150,8 @@ const problemOf = async (
   // What policies add speaks of a visitor, and here is none.
   const by = { ...send, edits: undefined }
   const sender = probeSender(host, check, route, request)
-  const exit = await Effect.runPromiseExit(sendToMachine(machines, by, request, route, origins, sender), {
-    signal: aborted.signal,
-  })
+  const asked = Effect.suspend(() => sendToMachine(machines, by, request, route, origins, sender))
+  const exit = await Effect.runPromiseExit(asked, { signal: aborted.signal })
   settled()
   if (Exit.isSuccess(exit)) {
     const { status, response, code } = exit.value

@@ -18,13 +18,12 @@ export const balancer: MakeBalancer = (host) => {
   const checks = makeHealthChecks(table, host)
   const none = new Set<never>()
   return {
-    begin: () => new RequestTries(table),
+    begin: () => new RequestTries(table, checks),
     peek: (among) => {
       const { entries } = table.of(among.record, among.candidates, false)
       const { entry, reason } = chooseEntry(entries, among, none, monotonicNow())
       return { candidate: entry, reason }
     },
-    check: checks.visit,
     dispose: checks.dispose,
   }
 }

@@ -13,6 +13,7 @@ import type { TraceStep } from "../program/trace.ts"
 import { settingsOf } from "../stores/settings.ts"
 import { chooseEntry, takeChoice } from "./choose-entry.ts"
 import type { Entry } from "./choose-entry.ts"
+import type { HealthChecks } from "./health-checks.ts"
 import type { Entries, HealthTable } from "./health-table.ts"
 import type { MachineState } from "./machine-state.ts"
 
@@ -28,18 +29,15 @@ const final: ReadonlySet<ProviderError["_tag"]> = new Set(["MachineMismatch", "U
 /** The balance of one request. */
 export class RequestTries implements RequestBalance {
   readonly #table: HealthTable
+  readonly #checks: HealthChecks
   readonly #tried = new Set<MachineState>()
   #among: Candidates | undefined
   #of: Entries | undefined
   #entry: Entry | undefined
 
-  constructor(table: HealthTable) {
+  constructor(table: HealthTable, checks: HealthChecks) {
     this.#table = table
-  }
-
-  /** The machines that a route was chosen among; `undefined`: its record leads to a single one by now. */
-  among({ machine }: RouteToMachine): Entries | undefined {
-    return this.#entry?.machine === machine ? this.#of : undefined
+    this.#checks = checks
   }
 
   choose(among: Candidates): Chosen {
@@ -53,14 +51,11 @@ export class RequestTries implements RequestBalance {
     return { candidate: choice.entry, reason: choice.reason }
   }
 
-  send<A, B, E>({
-    route,
-    sender,
-    trace,
-    attempt,
-    again,
-  }: Tried<A, B, E>): Effect.Effect<MachineResponse<A> | B, E> {
-    const of = this.among(route)
+  send<A, B, E>(tried: Tried<A, B, E>): Effect.Effect<MachineResponse<A> | B, E> {
+    const { route, sender, trace, attempt, again, machines, send } = tried
+    // A record that was looked up again may lead to one machine by now.
+    const of = this.#entry?.machine === route.machine ? this.#of : undefined
+    if (route.settings.healthCheck !== undefined) this.#checks.visit({ route, of, machines, send, waitUntil: sender.waitUntil })
     if (of === undefined) return attempt(sender)
     const entry = this.#entry!
     const { state } = entry

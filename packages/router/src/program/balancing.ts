@@ -14,8 +14,6 @@ export interface Balancer {
   readonly begin: () => RequestBalance
   /** What would be chosen now. Changes nothing. */
   readonly peek: Choose
-  /** A route whose record asks for it has a visitor: its machines are asked how they are, now or when it is time. */
-  readonly check: (check: Check) => void
   /** Asks no machine any more. */
   readonly dispose: () => void
 }
@@ -26,29 +24,22 @@ export interface RequestBalance {
   readonly choose: Choose
   /**
    * Sends the request to the machine that was chosen last, and learns from what comes of it. Where it failed and may be sent once
-   * more, another machine is chosen and `again` sends it there. A route to any other machine is a single one's.
+   * more, another machine is chosen and `again` sends it there. A route to any other machine is a single one's. Where the settings
+   * ask for it, the machines of the route are asked how they are, now or when it is time.
    */
   readonly send: <A, B, E>(tried: Tried<A, B, E>) => Effect.Effect<MachineResponse<A> | B, E>
 }
 
-/** One try of a request. */
+/** One try of a request, and what it takes to ask the machines of its route how they are. */
 export interface Tried<A, B, E> {
   readonly route: RouteToMachine
   readonly sender: Sender<A>
   readonly trace: TraceStep[]
-  readonly attempt: (sender: Sender<A>) => Effect.Effect<MachineResponse<A>, E>
-  readonly again: (route: RouteToMachine) => Effect.Effect<B, E>
-}
-
-/** What it takes to ask a route's machines how they are. */
-export interface Check {
-  readonly route: RouteToMachine
-  /** What the request knows of the machines of its route, if there are several. */
-  readonly balance: RequestBalance | undefined
   readonly machines: Machines["Service"]
   /** How the router sends requests to machines. */
   readonly send: SendSettings
-  readonly sender: Pick<Sender<unknown>, "waitUntil">
+  readonly attempt: (sender: Sender<A>) => Effect.Effect<MachineResponse<A>, E>
+  readonly again: (route: RouteToMachine) => Effect.Effect<B, E>
 }
 
 /** What a balancer has of its router. */

@@ -8,8 +8,8 @@ export interface Candidate {
   readonly port: number
   /** Above 0, relative to the others. */
   readonly weight: number
-  /** Tells two candidates of one list apart, and is the same while a machine serves the record. */
-  readonly name: string
+  /** The port, where it is the target's own and not the one that the hostname asks for. */
+  readonly own: number | undefined
 }
 
 /** What is chosen among. */
@@ -33,21 +33,23 @@ export type Choose = (among: Candidates) => Chosen
 /** By the visitor's address alone: all that a router without a balancer can do. */
 export const chooseByAddress: Choose = ({ candidates, seed, record: { balance = "sticky" } }) => ({
   candidate: pick(candidates, seed),
-  reason: balance === "sticky" ? "by the visitor's address" : `by the visitor's address: ${balance} needs a balancer`,
+  reason: "by client address" + (balance === "sticky" ? "" : `: ${balance} needs a balancer`),
 })
 
 /**
  * Chooses by weight, always the same one for the same `seed`: a session in the memory of one machine survives the visitor's next
  * request. Where a candidate is added or left out, only those move who come to it or were with it (weighted rendezvous hashing).
  */
-export const pick = <T extends Pick<Candidate, "name" | "weight">>(candidates: readonly T[], seed: string): T => {
-  let best = candidates[0]!
-  let bestScore = -1
+export const pick = <T extends Pick<Candidate, "machine" | "own" | "weight">>(candidates: readonly T[], seed: string): T => {
+  let best: T | undefined
+  let bestScore = 0
   for (const candidate of candidates) {
-    const score = candidate.weight / -Math.log(fraction(`${candidate.name} ${seed}`))
+    const { machine, own, weight } = candidate
+    // Not by the port that is asked for: all ports of an app share what a visitor does there.
+    const score = weight / -Math.log(fraction(`${machine.id} ${own} ${seed}`))
     if (score > bestScore) [best, bestScore] = [candidate, score]
   }
-  return best
+  return best!
 }
 
 /** A text as a number between 0 and 1, evenly spread: FNV-1a of 32 bits with a final mix, so that close addresses part. */
@@ -55,6 +57,6 @@ const fraction = (text: string): number => {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
   hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b)
-  return (((hash ^ (hash >>> 16)) >>> 0) + 0.5) / 0x1_0000_0000
+  // Never 0, whose logarithm no weight makes different.
+  return (((hash ^ (hash >>> 16)) >>> 0) + 1) / 0x1_0000_0001
 }

@@ -103,7 +103,7 @@ export const handle = (
     }
 
     const { balancer } = balancing
-    /** What is known of the request's tries, once there were several machines to choose from. */
+    /** What is known of the request's tries, once a record asked for more than to send it to its machine. */
     let balance: RequestBalance | undefined
     const choose = balancer && ((among: Candidates) => (balance ??= balancer.begin()).choose(among))
 
@@ -123,8 +123,10 @@ export const handle = (
         Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
           sendToMachine(machines, send, request, route, origins, by),
         )
-      if (route.settings.healthCheck !== undefined) balancer?.check({ route, balance, machines, send, sender })
-      return balance === undefined ? attempt(sender) : balance.send({ route, sender, trace, attempt, again: proceed })
+      if (route.settings.healthCheck !== undefined) balance ??= balancer?.begin()
+      return balance === undefined
+        ? attempt(sender)
+        : balance.send({ route, sender, trace, machines, send, attempt, again: proceed })
     }
     const proceed = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> =>
       Effect.flatMapEager(policy.onRoute(route), () => reach(route))

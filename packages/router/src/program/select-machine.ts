@@ -32,8 +32,8 @@ export const selectMachine = (
   trace: TraceStep[],
 ): Selection => {
   const named = namedPort(grammar, target, record)
-  const { rules = [], replicas = [] } = record
-  const matched = named !== undefined || rules.length === 0 ? undefined : matchRule(rules, request)
+  const { rules, replicas = [] } = record
+  const matched = named !== undefined || rules === undefined ? undefined : matchRule(rules, request)
   if (matched !== undefined) trace.push({ step: "rule", outcome: matched })
   const { port, reason } =
     named ??
@@ -41,46 +41,43 @@ export const selectMachine = (
       ? { port: record.port, reason: "of the record" }
       : { port: grammar.defaultPort, reason: "of the grammar" })
 
+  const targets = matched === undefined ? any : rules![matched]!.targets
   // Nearly every record leads to one machine. A service that nobody knows leads nowhere in any.
-  const found =
-    port === undefined || (matched === undefined && replicas.length === 0)
-      ? []
-      : matched === undefined
-        ? replicated(record, port)
-        : targetsOf(record, rules[matched]!, port)
-  const [first = { machine: record.machine, port, name: record.machine.id }] = found
+  const isSingle = port === undefined || (targets === any && replicas.length === 0)
+  const found = isSingle ? [] : candidatesOf(record, targets, port)
+  const [first = { machine: record.machine, port, own: undefined }] = found
   // Without an address nobody can be kept at one machine, so that each request may go to any.
   const seed = request.clientAddress ?? String(Math.random())
-  const chosen = found.length > 1 ? choose({ record, candidates: found, seed }) : { candidate: first }
+  const chosen = found.length > 1 ? choose({ record, candidates: found, seed }) : { candidate: first, reason: undefined }
   const { candidate } = chosen
-  trace.push(machineStep(record, candidate.machine, "reason" in chosen ? chosen.reason : undefined))
-  const ofRule = candidate.name !== candidate.machine.id
-  trace.push({ step: "port", outcome: candidate.port ?? "unknown", reason: ofRule ? "of the rule" : reason })
+  trace.push(machineStep(record, candidate.machine, chosen.reason))
+  const why = candidate.own === undefined ? reason : "of the rule"
+  trace.push({ step: "port", outcome: candidate.port ?? "unknown", reason: why })
   return candidate
 }
 
 /** A machine that was arrived at, and why it rather than another. */
-export const machineStep = ({ version }: MachineRoute, machine: Machine, reason?: string): TraceStep => {
-  const { id, type, externalId } = machine
-  return { step: "machine", outcome: id, type, externalId, version, ...(reason === undefined ? {} : { reason }) }
-}
+export const machineStep = (
+  { version }: MachineRoute,
+  { id, type, externalId }: Machine,
+  reason: string | undefined,
+): TraceStep => ({ step: "machine", outcome: id, type, externalId, version, reason })
 
-/** The machine attached now and its replicas. */
-const replicated = ({ machine, replicas = [] }: MachineRoute, port: number, weight = 1): readonly Candidate[] =>
-  [machine, ...replicas].map((each) => ({ machine: each, port, weight, name: each.id }))
+/** Where a record leads that has no rule for a request. */
+const any: Rule["targets"] = [{}]
 
-/** The targets of a rule that take requests. One without a machine is the record's machine and its replicas together. */
-const targetsOf = (record: MachineRoute, { targets }: Rule, port: number): readonly Candidate[] => {
-  const all = 1 + (record.replicas?.length ?? 0)
-  return targets.flatMap(({ machine, port: own, weight = 1 }) => {
-    if (weight === 0) return []
-    const found =
-      machine === undefined
-        ? replicated(record, own ?? port, weight / all)
-        : [{ machine, port: own ?? port, weight, name: machine.id }]
-    return own === undefined ? found : found.map((each) => ({ ...each, name: `${each.name} ${own}` }))
-  })
-}
+/** The machines behind targets that take requests. One that names none is the record's machine and its replicas together. */
+const candidatesOf = (record: MachineRoute, targets: Rule["targets"], port: number): readonly Candidate[] =>
+  targets.flatMap(({ machine, port: own, weight = 1 }) =>
+    weight === 0
+      ? []
+      : (machine === undefined ? [record.machine, ...(record.replicas ?? [])] : [machine]).map((each, _, { length }) => ({
+          machine: each,
+          port: own ?? port,
+          own,
+          weight: weight / length,
+        })),
+  )
 
 /** The port of a hostname that names a port or a service; a service of the record wins over the grammar's. */
 export const namedPort = (
