@@ -165,7 +165,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     run,
     report,
     failed,
-    explain: (hostname, request) => Effect.runPromiseWith(services)(explain(options, hostname, request, balancing.balancer?.peek)),
+    explain: (hostname, request) =>
+      Effect.runPromiseWith(services)(explain(options, hostname, request, balancing.balancer?.peek)),
     balancing,
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }

@@ -55,7 +55,8 @@ export class RequestTries implements RequestBalance {
     const { route, sender, trace, attempt, again, machines, send } = tried
     // A record that was looked up again may lead to one machine by now.
     const of = this.#entry?.machine === route.machine ? this.#of : undefined
-    if (route.settings.healthCheck !== undefined) this.#checks.visit({ route, of, machines, send, waitUntil: sender.waitUntil })
+    if (route.settings.healthCheck !== undefined)
+      this.#checks.visit({ route, of, machines, send, waitUntil: sender.waitUntil })
     if (of === undefined) return attempt(sender)
     const entry = this.#entry!
     const { state } = entry

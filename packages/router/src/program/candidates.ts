@@ -40,7 +40,10 @@ export const chooseByAddress: Choose = ({ candidates, seed, record: { balance = 
  * Chooses by weight, always the same one for the same `seed`: a session in the memory of one machine survives the visitor's next
  * request. Where a candidate is added or left out, only those move who come to it or were with it (weighted rendezvous hashing).
  */
-export const pick = <T extends Pick<Candidate, "machine" | "own" | "weight">>(candidates: readonly T[], seed: string): T => {
+export const pick = <T extends Pick<Candidate, "machine" | "own" | "weight">>(
+  candidates: readonly T[],
+  seed: string,
+): T => {
   let best: T | undefined
   let bestScore = 0
   for (const candidate of candidates) {

@@ -48,7 +48,8 @@ export const selectMachine = (
   const [first = { machine: record.machine, port, own: undefined }] = found
   // Without an address nobody can be kept at one machine, so that each request may go to any.
   const seed = request.clientAddress ?? String(Math.random())
-  const chosen = found.length > 1 ? choose({ record, candidates: found, seed }) : { candidate: first, reason: undefined }
+  const chosen =
+    found.length > 1 ? choose({ record, candidates: found, seed }) : { candidate: first, reason: undefined }
   const { candidate } = chosen
   trace.push(machineStep(record, candidate.machine, chosen.reason))
   const why = candidate.own === undefined ? reason : "of the rule"
@@ -71,12 +72,14 @@ const candidatesOf = (record: MachineRoute, targets: Rule["targets"], port: numb
   targets.flatMap(({ machine, port: own, weight = 1 }) =>
     weight === 0
       ? []
-      : (machine === undefined ? [record.machine, ...(record.replicas ?? [])] : [machine]).map((each, _, { length }) => ({
-          machine: each,
-          port: own ?? port,
-          own,
-          weight: weight / length,
-        })),
+      : (machine === undefined ? [record.machine, ...(record.replicas ?? [])] : [machine]).map(
+          (each, _, { length }) => ({
+            machine: each,
+            port: own ?? port,
+            own,
+            weight: weight / length,
+          }),
+        ),
   )
 
 /** The port of a hostname that names a port or a service; a service of the record wins over the grammar's. */
