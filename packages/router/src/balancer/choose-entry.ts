@@ -60,7 +60,7 @@ const inTurn = (entries: readonly Entry[]): Entry => {
 const rules: Readonly<Record<Balance, (entries: readonly Entry[], seed: string) => Entry>> = {
   sticky: pick,
   "round-robin": inTurn,
-  "least-requests": (entries) => inTurn(least(entries, ({ state, weight }) => state.inFlight / weight)),
+  "least-requests": (entries) => inTurn(least(entries, ({ state, weight }) => state.open / weight)),
 }
 
 const words: Readonly<Record<Balance, string>> = {

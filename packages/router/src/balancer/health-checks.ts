@@ -34,8 +34,8 @@ export interface HealthChecks {
 }
 
 const DEFAULT_INTERVAL_MS = 10_000
-/** The longest that an answer may take, in ms. */
-const MAX_ANSWER_MS = 5_000
+/** The longest that a response may take, in ms. */
+const MAX_RESPONSE_MS = 5_000
 /** For how long machines are asked after the last visitor, in ms; at least for three intervals. */
 const VISITED_MS = 60_000
 /** Machines are not all asked at once. */
@@ -55,7 +55,7 @@ interface Subject {
   visitedAt: number
   askedAt: number | undefined
   latest: { readonly check: Check; readonly of: Entries; readonly entry: Entry; readonly route: RouteToMachine }
-  /** Whether a timer asks it again, or its answer is waited for. */
+  /** Whether a timer asks it again, or its response is waited for. */
   isFollowed: boolean
 }
 
@@ -141,13 +141,13 @@ const problemOf = async (
 ): Promise<string | undefined | "unknown"> => {
   const health = route.settings.healthCheck!
   const aborted = new AbortController()
-  const answerMs = Math.min(MAX_ANSWER_MS, intervalOf(route))
-  const settled = startDeadline(answerMs, () => aborted.abort())
+  const waitMs = Math.min(MAX_RESPONSE_MS, intervalOf(route))
+  const settled = startDeadline(waitMs, () => aborted.abort())
   const { machines, send } = check
   const request = probeRequest(canonicalName(send.grammar, route.key), health, aborted.signal)
   const own = publicOrigin(request)
   const origins = { own, ports: new Map([[own, route.port]]) }
-  // What policies add speaks of a visitor, and here is none.
+  // What policies add speaks of a visitor, and nobody visits here.
   const by = { ...send, edits: undefined }
   const sender = probeSender(host, check, route, request)
   const asked = Effect.suspend(() => sendToMachine(machines, by, request, route, origins, sender))
@@ -159,9 +159,9 @@ const problemOf = async (
     if (isHealthy(health, status)) return undefined
     return `health check: ${code ?? `status ${status}`}`
   }
-  if (aborted.signal.aborted) return `health check: no answer in ${answerMs} ms`
+  if (aborted.signal.aborted) return `health check: no response in ${waitMs} ms`
   const error = Cause.squash(exit.cause)
-  // What is no failure of the machine is one of ours, as a limit of tickets.
+  // Any other failure is one of ours, as a limit of tickets.
   return isProviderError(error) && !silent.has(error._tag) ? `health check: ${error._tag}` : "unknown"
 }
 
@@ -190,6 +190,6 @@ const probeSender = (
     sendByFetch({ transport, headerNames, headersTimeoutMs: 0 }, { request, body: () => null }, machineRequest),
   discard: fetchTransport.discard,
   replayable: () => true,
-  // Nobody is to be woken by a question. One that every request starts was started by the visitor.
+  // A health check starts no machine. One that every request starts was started by the visitor.
   ...(machines.provider(route.machine.type)?.capabilities.wake === "request" ? {} : { wake: false }),
 })

@@ -1,7 +1,7 @@
 /** What is known of one port of one machine. Plain data that requests share. Times by `monotonicNow`. */
 export interface MachineState {
   /** Requests that were sent there and whose responses have not ended. */
-  inFlight: number
+  open: number
   /** How often it was its turn, by weight; `undefined` before the first time. */
   turns: number | undefined
   /** Failures in a row. */
@@ -31,12 +31,12 @@ export const CHECKS_THAT_COUNT = 2
 const EJECTED_MS = 5_000
 const MAX_EJECTED_MS = 300_000
 /** How long after an ejection another one counts as the next in a row, in ms. */
-const SAME_TROUBLE_MS = 60_000
+const SAME_OUTAGE_MS = 60_000
 /** Machines that were ejected together are not tried together. */
 const JITTER = 0.25
 
 export const newMachineState = (): MachineState => ({
-  inFlight: 0,
+  open: 0,
   turns: undefined,
   failures: 0,
   ejections: 0,
@@ -68,9 +68,9 @@ export const failed = (state: MachineState, reason: string, others: boolean, now
   state.reason = reason
   const isOver = state.onTrial || state.until <= now
   state.onTrial = false
-  // What was sent before it was ejected fails later, and is the same trouble.
+  // What was sent before it was ejected fails later, and says nothing new.
   if (state.failures < MAX_FAILURES || !others || !isOver) return
-  state.ejections = state.ejections > 0 && now - state.until > SAME_TROUBLE_MS ? 1 : state.ejections + 1
+  state.ejections = state.ejections > 0 && now - state.until > SAME_OUTAGE_MS ? 1 : state.ejections + 1
   const ms = Math.min(EJECTED_MS * 2 ** (state.ejections - 1), MAX_EJECTED_MS)
   state.until = now + ms * (1 - JITTER + 2 * JITTER * Math.random())
 }

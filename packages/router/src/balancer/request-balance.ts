@@ -90,10 +90,10 @@ export class RequestTries implements RequestBalance {
     }
 
     return Effect.suspend(() => {
-      state.inFlight++
+      state.open++
       let isOver = false
       const end = (): void => {
-        if (!isOver) state.inFlight--
+        if (!isOver) state.open--
         isOver = true
       }
       const attempted = Effect.onExit(attempt(watched), ({ _tag }) =>

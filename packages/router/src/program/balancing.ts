@@ -30,7 +30,7 @@ export interface RequestBalance {
   readonly send: <A, B, E>(tried: Tried<A, B, E>) => Effect.Effect<MachineResponse<A> | B, E>
 }
 
-/** One try of a request, and what it takes to ask the machines of its route how they are. */
+/** One attempt of a request, and what it takes to ask the machines of its route how they are. */
 export interface Tried<A, B, E> {
   readonly route: RouteToMachine
   readonly sender: Sender<A>

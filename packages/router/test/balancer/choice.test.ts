@@ -152,6 +152,20 @@ describe("ejection", () => {
     expect(first.state.until - 200_000).toBeLessThanOrEqual(6_250)
   })
 
+  it("ends with one request that finds out: until that has ended, or for 5 s, the others go elsewhere", () => {
+    for (const balance of ["sticky", "round-robin", "least-requests"] as const) {
+      const of = entries([1, 1])
+      const [first, second] = of as [Entry, Entry]
+      failTimes(of, first, 5, 0)
+      const goTo = (now: number) => Array.from({ length: 40 }, (_, at) => choose(of, balance, String(at), now))
+      expect(goTo(7_000).filter((entry) => entry === first).length).toBe(1)
+      expect(goTo(11_000)).not.toContain(first)
+      expect(goTo(12_500).filter((entry) => entry === first).length).toBe(1)
+      succeeded(first.state)
+      expect(new Set(goTo(12_500))).toEqual(new Set([first, second]))
+    }
+  })
+
   it("is not for a machine whose health check fails: that one comes back by its checks alone", () => {
     const of = entries([1, 1])
     const [first] = of as [Entry, Entry]
@@ -205,11 +219,11 @@ describe("the choice", () => {
 
   it("by requests in flight is the one with the fewest for its weight, and in turn where they are equal", () => {
     const of = entries([1, 2, 1])
-    of[0]!.state.inFlight = 3
-    of[1]!.state.inFlight = 4
-    of[2]!.state.inFlight = 3
+    of[0]!.state.open = 3
+    of[1]!.state.open = 4
+    of[2]!.state.open = 3
     expect(choose(of, "least-requests", "", 0)).toBe(of[1])
-    for (const { state } of of) state.inFlight = 0
+    for (const { state } of of) state.open = 0
     expect(countOf(entries([1, 1, 1]), "least-requests", 9)).toEqual([3, 3, 3])
   })
 

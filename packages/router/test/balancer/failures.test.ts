@@ -164,28 +164,53 @@ it("is reported once a second for a machine at most, however many ports a visito
 
 it("a client that leaves says nothing of the machine, and is no longer in flight", async () => {
   const left = new AbortController()
-  const least = { ...both, balance: "least-requests" } as const
-  const { router, events } = balanced(
-    ({ signal, origin }) =>
-      origin.includes("mach-1")
-        ? new Promise((_, reject) => {
-            const fail = () => reject(new SendFailure("other", "maybe", undefined))
-            if (signal.aborted) fail()
-            else signal.addEventListener("abort", fail)
-          })
-        : stamped(),
-    { store: memoryStore({ "p:misha": least }) },
+  const reached = Promise.withResolvers<void>()
+  const { router, events, ask } = balanced(
+    (to) => {
+      if (!isFirst(to)) return stamped("mach_2")
+      reached.resolve()
+      return new Promise((_, reject) => {
+        to.signal.addEventListener("abort", () => reject(new SendFailure("other", "maybe", undefined)))
+      })
+    },
+    { store: memoryStore({ "p:misha": { ...both, balance: "least-requests" } }) },
   )
-  const leaving = Array.from({ length: 12 }, () =>
-    router.fetch(new Request("http://misha.iterate.app/", { signal: left.signal })),
-  )
+  const leaving = ask({ signal: left.signal })
+  await reached.promise
+  expect(await (await ask()).text()).toBe("mach_2")
   left.abort()
-  expect((await Promise.all(leaving)).map((response) => response?.status)).toContain(499)
+  expect((await leaving).status).toBe(499)
   expect(events).toEqual([])
-  // Were they still counted, the other one would be chosen.
+  // Both had a turn: were it still counted, the other one would be chosen.
+  expect((await router.explain("misha.iterate.app")).machine?.id).toBe("mach_1")
+})
+
+it("a response that ends is heard of by whoever waits for it, also by the provider's keepAlive", async () => {
+  vi.useFakeTimers({ toFake: ["performance", "setInterval", "clearInterval"] })
+  onTestFinished(() => void vi.useRealTimers())
+  let used = 0
+  const { ask, router } = balanced(() => stamped("body"), {
+    store: memoryStore({ "p:misha": { ...both, balance: "least-requests" } }),
+    providers: [fake({ keepAlive: async () => void used++ })],
+  })
+  const [first, second] = [await ask(), await ask()]
+  expect([await first.text(), await second.text(), used]).toEqual(["body", "body", 2])
+  vi.advanceTimersByTime(300_000)
+  expect(used).toBe(2)
+  // Neither is in flight any more.
   const { machine } = await router.explain("misha.iterate.app")
-  const { machine: next } = await router.explain("misha.iterate.app")
-  expect([machine?.id, next?.id]).toEqual(["mach_1", "mach_1"])
+  expect([machine?.id, (await ask()).status, (await router.explain("misha.iterate.app")).machine?.id]).toEqual([
+    "mach_1",
+    200,
+    "mach_2",
+  ])
+})
+
+it("explain makes nothing be forgotten, however many ports are asked about", async () => {
+  const { times, router } = balanced((to) => (isFirst(to) ? generated(502, "PORT_CLOSED") : stamped()))
+  await times(20)
+  for (let port = 10_000; port < 15_100; port++) await router.explain(`${port}__misha.iterate.app`)
+  expect((await router.explain("misha.iterate.app")).steps.join()).toContain("without mach_1 (PORT_CLOSED)")
 })
 
 it("a router that is given no function for a balancer does not start", () => {

@@ -39,6 +39,7 @@ const config = fc
         ports: fc.option(portMap),
         rules: fc.option(rules),
         replicas: fc.option(fc.array(machine, { maxLength: 2 })),
+        balance: fc.constantFrom("sticky", "least-requests", null),
         port: fc.constantFrom(80, 3000),
         // The clock of a long sequence reaches them.
         expiresAt: fc.constantFrom(null, null, START + 20 * DAY, START + 50 * DAY),
