@@ -140,6 +140,18 @@ describe("ejection", () => {
     }
   })
 
+  it("does not come to the last one that is well, however often it fails, before another one is", () => {
+    const of = entries([1, 1, 1])
+    const [first, second, last] = of as [Entry, Entry, Entry]
+    failTimes(of, first, 5, 0)
+    failTimes(of, second, 5, 0)
+    failTimes(of, last, 50, 0)
+    expect(of.map((entry) => isEjected(entry, 1_000))).toEqual([true, true, false])
+    succeeded(second.state)
+    failTimes(of, last, 1, 1_000)
+    expect(of.map((entry) => isEjected(entry, 2_000))).toEqual([true, false, true])
+  })
+
   it("begins anew for a machine that was well for a minute", () => {
     const of = entries([1, 1])
     const [first] = of as [Entry, Entry]
