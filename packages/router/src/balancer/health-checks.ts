@@ -72,8 +72,8 @@ export const makeHealthChecks = (table: HealthTable, host: BalancerHost): Health
     const now = monotonicNow()
     subject.askedAt = now
     if (!ofOwner.take({ share: of.share, key: "" }, now) || !ofAll.take(ALL, now)) return
-    const found = await problemOf(host, check, route)
-    if (found !== "unknown") table.checked(of, entry, found)
+    const found = await findingOf(host, check, route)
+    if (found !== undefined) table.checked(of, entry, found.problem)
   }
 
   /** Asks a machine again and again while its route has visitors. */
@@ -133,12 +133,13 @@ const silent: ReadonlySet<ProviderError["_tag"]> = new Set([
   "ProviderRateLimited",
 ])
 
-/** What is wrong with a machine, by one request; `undefined`: nothing. */
-const problemOf = async (
-  host: BalancerHost,
-  check: Check,
-  route: RouteToMachine,
-): Promise<string | undefined | "unknown"> => {
+/** What a health check found: the problem, if there is one. */
+interface Finding {
+  readonly problem: string | undefined
+}
+
+/** Asks a machine once. `undefined`: nothing can be said of it. */
+const findingOf = async (host: BalancerHost, check: Check, route: RouteToMachine): Promise<Finding | undefined> => {
   const health = route.settings.healthCheck!
   const aborted = new AbortController()
   const waitMs = Math.min(MAX_RESPONSE_MS, intervalOf(route))
@@ -156,13 +157,12 @@ const problemOf = async (
   if (Exit.isSuccess(exit)) {
     const { status, response, code } = exit.value
     fetchTransport.discard(response)
-    if (isHealthy(health, status)) return undefined
-    return `health check: ${code ?? `status ${status}`}`
+    return { problem: isHealthy(health, status) ? undefined : `health check: ${code ?? `status ${status}`}` }
   }
-  if (aborted.signal.aborted) return `health check: no response in ${waitMs} ms`
+  if (aborted.signal.aborted) return { problem: `health check: no response in ${waitMs} ms` }
   const error = Cause.squash(exit.cause)
   // Any other failure is one of ours, as a limit of tickets.
-  return isProviderError(error) && !silent.has(error._tag) ? `health check: ${error._tag}` : "unknown"
+  return isProviderError(error) && !silent.has(error._tag) ? { problem: `health check: ${error._tag}` } : undefined
 }
 
 const isHealthy = ({ statuses }: HealthCheck, status: number): boolean =>

@@ -170,7 +170,7 @@ it("a client that leaves says nothing of the machine, and is no longer in flight
       if (!isFirst(to)) return stamped("mach_2")
       reached.resolve()
       return new Promise((_, reject) => {
-        to.signal.addEventListener("abort", () => reject(new SendFailure("other", "maybe", undefined)))
+        to.signal!.addEventListener("abort", () => reject(new SendFailure("other", "maybe", undefined)))
       })
     },
     { store: memoryStore({ "p:misha": { ...both, balance: "least-requests" } }) },

@@ -38,7 +38,7 @@ const checkedRouter = (options: Partial<RouterOptions> = {}) => {
       if (found === "refused") throw new SendFailure("refused", "no", undefined)
       if (found !== "silent") return stamped(null, { status: found })
       return new Promise((_, reject) => {
-        outgoing.signal.addEventListener("abort", () => reject(new SendFailure("other", "maybe", undefined)))
+        outgoing.signal!.addEventListener("abort", () => reject(new SendFailure("other", "maybe", undefined)))
       })
     },
     ...options,
@@ -216,7 +216,7 @@ describe("a health check", () => {
 
   describe("in a Worker", () => {
     beforeEach(() => {
-      vi.stubGlobal("WebSocketPair", class {})
+      vi.stubGlobal("WebSocketPair", () => {})
       onTestFinished(() => void vi.unstubAllGlobals())
     })
     it("runs with a request's waitUntil, once an interval, and by no timer", async () => {
