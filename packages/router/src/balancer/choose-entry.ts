@@ -57,7 +57,7 @@ const inTurn = (entries: readonly Entry[]): Entry => {
   return least(entries, ({ state }) => state.turns ?? from)[0]!
 }
 
-const rules: Readonly<Record<Balance, (entries: readonly Entry[], seed: string) => Entry>> = {
+const rules: Readonly<Record<Balance, (entries: readonly Entry[], seed: string | undefined) => Entry>> = {
   sticky: pick,
   "round-robin": inTurn,
   "least-requests": (entries) => inTurn(least(entries, ({ state, weight }) => state.open / weight)),

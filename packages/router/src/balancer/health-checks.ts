@@ -1,4 +1,10 @@
-import { makeBudget, monotonicNow, startDeadline } from "@project-ingress/forward/internal"
+import {
+  failureCode,
+  makeBudget,
+  monotonicNow,
+  PIN_NOT_SUPPORTED,
+  startDeadline,
+} from "@project-ingress/forward/internal"
 import { isProviderError } from "@project-ingress/providers"
 import type { ProviderError } from "@project-ingress/providers"
 import { fetchTransport, isWorkerd } from "@project-ingress/providers/internal"
@@ -36,7 +42,7 @@ export interface HealthChecks {
 const DEFAULT_INTERVAL_MS = 10_000
 /** The longest that a response may take, in ms. */
 const MAX_RESPONSE_MS = 5_000
-/** For how long machines are asked after the last visitor, in ms; at least for three intervals. */
+/** For how long machines are asked after the last visitor, in ms: one that sleeps when nobody asks it is let sleep. */
 const VISITED_MS = 60_000
 /** Machines are not all asked at once. */
 const JITTER = 0.1
@@ -79,10 +85,9 @@ export const makeHealthChecks = (table: HealthTable, host: BalancerHost): Health
   /** Asks a machine again and again while its route has visitors. */
   const goOn = (subject: Subject): void => {
     const { of, entry, route } = subject.latest
-    const intervalMs = intervalOf(route)
-    const delay = intervalMs * (1 - JITTER + 2 * JITTER * Math.random())
+    const delay = intervalOf(route) * (1 - JITTER + 2 * JITTER * Math.random())
     const timer = setTimeout(() => {
-      const isVisited = monotonicNow() - subject.visitedAt < Math.max(VISITED_MS, 3 * intervalMs)
+      const isVisited = monotonicNow() - subject.visitedAt < VISITED_MS
       subject.isFollowed = !isDisposed && isVisited && table.holds(of, entry)
       if (subject.isFollowed) void ask(subject).then(() => goOn(subject))
     }, delay)
@@ -161,8 +166,10 @@ const findingOf = async (host: BalancerHost, check: Check, route: RouteToMachine
   }
   if (aborted.signal.aborted) return { problem: `health check: no response in ${waitMs} ms` }
   const error = Cause.squash(exit.cause)
-  // Any other failure is one of ours, as a limit of tickets.
-  return isProviderError(error) && !silent.has(error._tag) ? { problem: `health check: ${error._tag}` } : undefined
+  // Any other failure is one of ours, as a limit of tickets. A pin that this runtime's fetch cannot check is, too.
+  if (!isProviderError(error) || silent.has(error._tag) || failureCode(error.cause) === PIN_NOT_SUPPORTED)
+    return undefined
+  return { problem: `health check: ${error._tag}` }
 }
 
 const isHealthy = ({ statuses }: HealthCheck, status: number): boolean =>

@@ -17,8 +17,8 @@ export interface Candidates {
   readonly record: MachineRoute
   /** Two or more. */
   readonly candidates: readonly Candidate[]
-  /** Who stays with a machine: the visitor's address. */
-  readonly seed: string
+  /** The visitor's address, where it is known: who stays with a machine. */
+  readonly seed: string | undefined
 }
 
 /** The candidate that a request goes to, and why, for the trace. */
@@ -42,10 +42,11 @@ export const chooseByAddress: Choose = ({ candidates, seed, record: { balance = 
  */
 export const pick = <T extends Pick<Candidate, "machine" | "own" | "weight">>(
   candidates: readonly T[],
-  seed: string,
+  // Nobody can be kept at one machine without an address, so that each request may go to any.
+  seed = String(Math.random()),
 ): T => {
   let best: T | undefined
-  let bestScore = 0
+  let bestScore = -1
   for (const candidate of candidates) {
     const { machine, own, weight } = candidate
     // Not by the port that is asked for: all ports of an app share what a visitor does there.
@@ -55,11 +56,10 @@ export const pick = <T extends Pick<Candidate, "machine" | "own" | "weight">>(
   return best!
 }
 
-/** A text as a number between 0 and 1, evenly spread: FNV-1a of 32 bits with a final mix, so that close addresses part. */
+/** A text as a number from 0 up to 1, evenly spread: FNV-1a of 32 bits with a final mix, so that close addresses part. */
 const fraction = (text: string): number => {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
   hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b)
-  // Never 0, whose logarithm no weight makes different.
-  return (((hash ^ (hash >>> 16)) >>> 0) + 1) / 0x1_0000_0001
+  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000
 }

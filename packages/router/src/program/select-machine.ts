@@ -46,10 +46,10 @@ export const selectMachine = (
   const isSingle = port === undefined || (targets === any && replicas.length === 0)
   const found = isSingle ? [] : candidatesOf(record, targets, port)
   const [first = { machine: record.machine, port, own: undefined }] = found
-  // Without an address nobody can be kept at one machine, so that each request may go to any.
-  const seed = request.clientAddress ?? String(Math.random())
   const chosen =
-    found.length > 1 ? choose({ record, candidates: found, seed }) : { candidate: first, reason: undefined }
+    found.length > 1
+      ? choose({ record, candidates: found, seed: request.clientAddress })
+      : { candidate: first, reason: undefined }
   const { candidate } = chosen
   trace.push(machineStep(record, candidate.machine, chosen.reason))
   const why = candidate.own === undefined ? reason : "of the rule"

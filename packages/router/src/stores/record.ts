@@ -149,7 +149,7 @@ export interface PortSettings {
 export interface HealthCheck {
   /** Path and query, beginning with `/`. */
   readonly path: string
-  /** How often, in ms, from 1 000 up. Default 10 000. A response must begin within that time, and within 5 000. */
+  /** How often, in ms, 1 000 to 86 400 000. Default 10 000. A response must begin within that time, and within 5 000. */
   readonly intervalMs?: number
   /** The statuses of a healthy app. Default 200 to 399. */
   readonly statuses?: readonly number[]
