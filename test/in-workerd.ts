@@ -3,7 +3,9 @@ import type { BuildOptions } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 
 /** What a Worker responds to one request, as JSON. `input`: its entry or its source, for esbuild. */
-export const inWorkerd = async (input: Pick<BuildOptions, "entryPoints" | "stdin">): Promise<unknown> => {
+export const inWorkerd = async (
+  input: Pick<BuildOptions, "entryPoints" | "stdin" | "conditions" | "external">,
+): Promise<unknown> => {
   const bundle = await build({ ...input, bundle: true, format: "esm", write: false })
   const script = bundle.outputFiles[0]?.text ?? ""
   const options = { modules: true, script, compatibilityDate: "2026-11-01", cf: false } as const

@@ -2,6 +2,7 @@ import { defineConfig } from "tsup"
 
 export default defineConfig({
   entry: {
+    balancer: "src/balancer.ts",
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     node: "src/hosts/node.ts",

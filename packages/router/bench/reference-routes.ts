@@ -37,7 +37,7 @@ export function* referenceRoutes(count: number): Generator<readonly [key: RouteK
         owner: `org_${owner(below(count / 10))}`,
         kind: "machine",
         machine: attached,
-        ...(random() < 0.01 ? { replicas: [machine(), machine()] } : {}),
+        ...(random() < 0.01 ? { replicas: [machine(), machine()], balance: "least-requests" } : {}),
         ...(random() < 0.1
           ? { services: { web: 3000, api: 8000 + below(100), [pick(SERVICES)]: 1024 + below(60_000) } }
           : {}),

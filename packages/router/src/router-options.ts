@@ -3,6 +3,7 @@ import type { MachineProvider, MachinesEvent, MachinesOptions } from "@project-i
 import type { ErrorResponses } from "./error-response.ts"
 import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
+import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -17,6 +18,11 @@ export interface RouterOptions extends RouterSettings {
   readonly providers: readonly MachineProvider[]
   /** How machines are reached: waking, time-outs and bounds. Defaults as of `makeMachines`. */
   readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent">
+  /**
+   * Chooses between the machines of a route by how they are: `balancer` of `@project-ingress/router/balancer`. Default: none, and each
+   * visitor of replicas stays with one, well or not; on `serveNode` that one.
+   */
+  readonly balancer?: MakeBalancer
   /** How long a response's head may take, in ms; 0 disables the time-out. A body has no limit. Default 120 000. */
   readonly headersTimeoutMs?: number
   /**
@@ -62,6 +68,7 @@ export type RouterEvent =
   | CookieIsolatedEvent
   | BoundEvent
   | ClientBoundsEvent
+  | MachineHealthEvent
   | MachinesEvent
   | StoreEvent
 

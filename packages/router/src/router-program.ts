@@ -17,6 +17,7 @@ import type { RouterError } from "./errors.ts"
 import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
 import { PolicyMistake } from "./policies/policy-error.ts"
+import type { Balancer } from "./program/balancing.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
@@ -59,6 +60,8 @@ export interface RouterProgram {
   readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
   readonly watch: (signal: AbortSignal) => Promise<void>
+  /** What chooses between machines from now on; set by whoever has one. */
+  readonly balancing: { balancer?: Balancer | undefined }
 }
 
 /** Long enough for a development server that compiles, short enough that somebody learns why. In ms. */
@@ -82,7 +85,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
     Context.add(Machines, machines),
   )
-  const program = handle(options, onEvent && isolationEvents(report))
+  const balancing: RouterProgram["balancing"] = {}
+  const program = handle(options, onEvent && isolationEvents(report), balancing)
   const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {
@@ -161,7 +165,9 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     run,
     report,
     failed,
-    explain: (hostname, request) => Effect.runPromiseWith(services)(explain(options, hostname, request)),
+    explain: (hostname, request) =>
+      Effect.runPromiseWith(services)(explain(options, hostname, request, balancing.balancer?.peek)),
+    balancing,
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }
 }

@@ -34,6 +34,7 @@ export type { HeaderEdit } from "./policies/header-edit.ts"
 export type { Outcome, Policy, PolicyInput, PolicyRequest, ResponseSummary, Route } from "./policies/policy.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
+export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 export type { ExplainedRequest, Explanation } from "./program/explain.ts"
 export type { TraceStep } from "./program/trace.ts"
 export type {
@@ -66,11 +67,14 @@ export const createRouter = (options: RouterOptions): Router => {
   const problem = validateSigningKey(options.signingKey)
   if (problem !== undefined) throw new TypeError(`createRouter: signingKey: ${problem}`)
   const program = makeProgram(options)
+  const { balancing } = program
+  balancing.balancer = options.balancer?.(program)
   const router: Router = {
     fetch: fetchHandler(program),
     explain: program.explain,
     watch: ({ signal }) => program.watch(signal),
     dispose: async () => {
+      balancing.balancer?.dispose()
       await options.store.dispose?.()
     },
   }
@@ -119,6 +123,7 @@ const checks = {
   unprovenMachines: accept.boolean,
   machines: accept.object,
   policies: accept.array(),
+  balancer: accept.function,
   headerNames: validHeaderNames,
   isolateCookies: isCookieIsolation,
   filterResponseHeaders: isFilterOption,

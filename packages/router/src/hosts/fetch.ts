@@ -100,6 +100,7 @@ const fetchSender = (
   sent: { onEnd: () => void },
 ): Sender<Response> => {
   let used = false
+  let closed: Promise<void> | undefined
   // Found out when first sent: a request that is not ours is not touched.
   let known: ReturnType<typeof knownBody> | undefined
   const send: Sender<Response>["send"] = Effect.fnUntraced(function* (machineRequest) {
@@ -117,7 +118,7 @@ const fetchSender = (
     readPrefix: fetchTransport.readPrefix,
     replayable: (sent) => !used && (sent === "no" || isSafe(visitor.method)),
     waitUntil: (work) => context?.waitUntil?.(work),
-    closed: () => new Promise<void>((resolve) => (sent.onEnd = resolve)),
+    closed: () => (closed ??= new Promise<void>((resolve) => (sent.onEnd = resolve))),
   }
 }
 

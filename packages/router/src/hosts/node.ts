@@ -16,6 +16,7 @@ import {
 } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
+import { balancer } from "../balancer.ts"
 import type { AskedRequest } from "../error-response.ts"
 import { routerErrors } from "../error-rows.ts"
 import type { Router } from "../router-options.ts"
@@ -152,6 +153,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   if (problem !== undefined) throw new TypeError(`serveNode: ${problem}`)
   const { trustedProxies, forwardedHeaders, proxyProtocol = false } = options
   const program = programOf(router)
+  program.balancing.balancer ??= balancer(program)
   const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts)
   const { headerNames, errors } = program
   const report = (tag: ForwardErrorTag, cause: unknown): void => {

@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import type { PolicyInput } from "../policies/policy.ts"
 import { Routes } from "../stores/routes.ts"
 import { decidesVisibility, namedPolicies } from "./authorize.ts"
+import type { Choose } from "./candidates.ts"
 import { resolveRoute } from "./resolve-route.ts"
 import { sentence } from "./trace.ts"
 import type { TraceStep } from "./trace.ts"
@@ -43,17 +44,19 @@ export interface ExplainedRequest {
 
 /**
  * Follows a hostname up to the machine by the very program of a request, without touching the machine. Policies depend on the
- * request, so they are named and not evaluated: nothing that they count or consume is used up. Never fails.
+ * request, so they are named and not evaluated: nothing that they count or consume is used up. `choose` is how one of several
+ * machines would be chosen. Never fails.
  */
 export const explain = Effect.fnUntraced(function* (
   settings: { readonly grammar: Grammar; readonly policies?: readonly PolicyInput[] },
   hostname: string,
   asked: ExplainedRequest = {},
+  choose?: Choose,
 ): Effect.fn.Return<Explanation, never, Routes | Machines> {
   const trace: TraceStep[] = []
   const { method = "GET", path = "/", headers = {}, clientAddress, localPort } = asked
   const request = { host: hostname, method, path, headers: Object.entries(headers).flat(), clientAddress, localPort }
-  const options = { trace, whenOurs: () => Effect.void }
+  const options = { trace, choose, whenOurs: () => Effect.void }
   const resolved = yield* Effect.result(resolveRoute(yield* Routes, settings.grammar, request, options))
   if (Result.isSuccess(resolved)) {
     const policies = namedPolicies(settings.policies ?? [])

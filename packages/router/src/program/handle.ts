@@ -18,6 +18,8 @@ import type { PolicyInput, Route } from "../policies/policy.ts"
 import { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
+import type { Balancer, RequestBalance } from "./balancing.ts"
+import type { Candidates } from "./candidates.ts"
 import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
@@ -62,9 +64,14 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
 /**
  * The program: one request from its head to its response. Fails with everything that a router answers with an error response,
  * and with `HostnameForeign` for a hostname that is not ours. Needs no more than what it is given: a test gives it fakes.
- * Every decision is added to `trace`; `onIsolated` hears of each cookie that an app does not get to set as it meant to.
+ * Every decision is added to `trace`; `onIsolated` hears of each cookie that an app does not get to set as it meant to. Without a
+ * balancer, which is looked for at each request, one of several machines is chosen by the visitor's address.
  */
-export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIsolated"]) => {
+export const handle = (
+  settings: RouterSettings,
+  onIsolated?: CookieSource["onIsolated"],
+  balancing: { readonly balancer?: Balancer | undefined } = {},
+) => {
   const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
   const send = {
@@ -95,8 +102,14 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
       return policy.onRequest()
     }
 
+    const { balancer } = balancing
+    /** What is known of the request's tries, once a record asked for more than to send it to its machine. */
+    let balance: RequestBalance | undefined
+    const choose = balancer && ((among: Candidates) => (balance ??= balancer.begin()).choose(among))
+
     const resolve = (refresh: boolean) =>
       resolveRoute(routes, grammar, request, {
+        choose,
         refresh,
         trace,
         waitUntil: sender.waitUntil,
@@ -106,11 +119,17 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
       const refused = sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
-      return Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-        sendToMachine(machines, send, request, route, origins, sender),
-      )
+      const attempt = (by: Sender<A>) =>
+        Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
+          sendToMachine(machines, send, request, route, origins, by),
+        )
+      if (route.settings.healthCheck !== undefined) balance ??= balancer?.begin()
+      return balance === undefined
+        ? attempt(sender)
+        : balance.send({ route, sender, trace, machines, send, attempt, again: proceed })
     }
-    const proceed = (route: Route) => Effect.flatMapEager(policy.onRoute(route), () => reach(route))
+    const proceed = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> =>
+      Effect.flatMapEager(policy.onRoute(route), () => reach(route))
     const proceedElsewhere = (moved: MachineMismatch) =>
       // Looked up even if this request is lost: the next one then finds the machine. Past every cache only as often as its
       // budget allows, because the machine gave that response, and may forever.

@@ -8,6 +8,8 @@ import type { Route } from "../policies/policy.ts"
 import type { PortSettings, RouteKey, RouteRecord } from "../stores/record.ts"
 import type { FoundRoute, Routes } from "../stores/routes.ts"
 import { settingsOf } from "../stores/settings.ts"
+import { chooseByAddress } from "./candidates.ts"
+import type { Choose } from "./candidates.ts"
 import { namedPort, selectMachine } from "./select-machine.ts"
 import { joinedHeader } from "./sender.ts"
 import type { VisitorRequest } from "./sender.ts"
@@ -20,6 +22,8 @@ export type RouteRequest = Pick<VisitorRequest, "host" | "method" | "path" | "he
 export interface ResolveOptions<E> {
   /** Every decision is added here, as data. */
   readonly trace: TraceStep[]
+  /** How one of several machines is chosen. Default: by the visitor's address. */
+  readonly choose?: Choose | undefined
   /** True: ask the authority, past every cache. Default false. */
   readonly refresh?: boolean
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
@@ -58,7 +62,7 @@ export const resolveRoute = <E>(
   const keys = found.map(({ key }) => key)
   const routeOf = (known: KnownRoute) =>
     Effect.mapEager(recordOf(routes, known, options), ({ key, record }) =>
-      routeTo(grammar, request, key, record, known.target, trace),
+      routeTo(grammar, request, key, record, known.target, options),
     )
   // A name under the grammar's own domains is ours whatever the store says; any other one only if the store knows it.
   if (first.target.domain !== undefined) {
@@ -85,14 +89,14 @@ const routeTo = (
   key: RouteKey,
   record: RouteRecord,
   target: Target,
-  trace: TraceStep[],
+  { choose = chooseByAddress, trace }: Pick<ResolveOptions<never>, "choose" | "trace">,
 ): Route => {
   const { version, epoch, kind } = record
   trace.push({ step: "record", outcome: kind, version, epoch })
   if (kind !== "machine") return { key, target, record, settings: visibilityOf(record) }
   const { method, path, clientAddress } = request
   const asked = { method, path, clientAddress, header: (lower: string) => joinedHeader(request.headers, lower) }
-  const { machine, port } = selectMachine(grammar, target, record, asked, trace)
+  const { machine, port } = selectMachine(grammar, target, record, asked, choose, trace)
   // No such service. The policies decide all the same, so that nobody learns which services a private project has.
   if (port === undefined) return { key, target, record, settings: visibilityOf(record) }
   return { key, target, record, machine, port, settings: settingsOf(record, machine.id, port) }

@@ -1,7 +1,8 @@
 import { portOf } from "@project-ingress/hostname"
 import type { Grammar, Target } from "@project-ingress/hostname"
 import type { Machine } from "@project-ingress/providers"
-import type { MachineRoute } from "../stores/record.ts"
+import type { MachineRoute, Rule } from "../stores/record.ts"
+import type { Candidate, Choose } from "./candidates.ts"
 import { matchRule } from "./match-rule.ts"
 import type { RuleRequest } from "./match-rule.ts"
 import type { TraceStep } from "./trace.ts"
@@ -20,45 +21,66 @@ export interface SelectionRequest extends RuleRequest {
 
 /**
  * Where a record leads for one request. A hostname's own port or service counts before everything else, then a rule, then the
- * record's port, then the grammar's. Replicas are chosen by the visitor's address.
+ * record's port, then the grammar's. `choose` decides between the targets of a rule, and between replicas.
  */
 export const selectMachine = (
   grammar: Grammar,
   target: Target,
   record: MachineRoute,
   request: SelectionRequest,
+  choose: Choose,
   trace: TraceStep[],
 ): Selection => {
-  // Without an address nobody can be kept at one entry, so that each request may go to any.
-  const seed = request.clientAddress ?? String(Math.random())
   const named = namedPort(grammar, target, record)
-  const rules = named === undefined ? (record.rules ?? []) : []
-  const matched = rules.length === 0 ? undefined : matchRule(rules, request)
-  const chosen = matched === undefined ? undefined : pick(rules[matched]!.targets, seed)
+  const { rules, replicas = [] } = record
+  const matched = named !== undefined || rules === undefined ? undefined : matchRule(rules, request)
   if (matched !== undefined) trace.push({ step: "rule", outcome: matched })
-
-  const machine = chosen?.machine ?? replicaOf(record, seed)
-  const { id, type, externalId } = machine
-  trace.push({ step: "machine", outcome: id, type, externalId, version: record.version })
-
   const { port, reason } =
     named ??
-    (chosen?.port !== undefined
-      ? { port: chosen.port, reason: "of the rule" }
-      : record.port !== undefined
-        ? { port: record.port, reason: "of the record" }
-        : { port: grammar.defaultPort, reason: "of the grammar" })
-  trace.push({ step: "port", outcome: port ?? "unknown", reason })
-  return { machine, port }
+    (record.port !== undefined
+      ? { port: record.port, reason: "of the record" }
+      : { port: grammar.defaultPort, reason: "of the grammar" })
+
+  const targets = matched === undefined ? any : rules![matched]!.targets
+  // Nearly every record leads to one machine. A service that nobody knows leads nowhere in any.
+  const isSingle = port === undefined || (targets === any && replicas.length === 0)
+  const found = isSingle ? [] : candidatesOf(record, targets, port)
+  const [first = { machine: record.machine, port, own: undefined }] = found
+  const chosen =
+    found.length > 1
+      ? choose({ record, candidates: found, seed: request.clientAddress })
+      : { candidate: first, reason: undefined }
+  const { candidate } = chosen
+  trace.push(machineStep(record, candidate.machine, chosen.reason))
+  const why = candidate.own === undefined ? reason : "of the rule"
+  trace.push({ step: "port", outcome: candidate.port ?? "unknown", reason: why })
+  return candidate
 }
 
-const replicaOf = ({ machine, replicas = [] }: MachineRoute, seed: string): Machine =>
-  replicas.length === 0
-    ? machine
-    : pick(
-        [machine, ...replicas].map((each) => ({ machine: each, weight: 1 })),
-        seed,
-      )!.machine
+/** A machine that was arrived at, and why it rather than another. */
+export const machineStep = (
+  { version }: MachineRoute,
+  { id, type, externalId }: Machine,
+  reason: string | undefined,
+): TraceStep => ({ step: "machine", outcome: id, type, externalId, version, reason })
+
+/** Where a record leads that has no rule for a request. */
+const any: Rule["targets"] = [{}]
+
+/** The machines behind targets that take requests. One that names none is the record's machine and its replicas together. */
+const candidatesOf = (record: MachineRoute, targets: Rule["targets"], port: number): readonly Candidate[] =>
+  targets.flatMap(({ machine, port: own, weight = 1 }) =>
+    weight === 0
+      ? []
+      : (machine === undefined ? [record.machine, ...(record.replicas ?? [])] : [machine]).map(
+          (each, _, { length }) => ({
+            machine: each,
+            port: own ?? port,
+            own,
+            weight: weight / length,
+          }),
+        ),
+  )
 
 /** The port of a hostname that names a port or a service; a service of the record wins over the grammar's. */
 export const namedPort = (
@@ -72,29 +94,4 @@ export const namedPort = (
   // Own properties only: a hostname may say `constructor`.
   const own = services !== undefined && Object.hasOwn(services, service)
   return { port: own ? services[service] : portOf(grammar, target), reason: `of the service ${service}` }
-}
-
-/**
- * Chooses one of several weighted entries, always the same one for the same `seed` while the entries stay: a session in the
- * memory of one replica survives the visitor's next request.
- */
-const pick = <T extends { readonly weight?: number | undefined }>(
-  entries: readonly T[],
-  seed: string,
-): T | undefined => {
-  const total = entries.reduce((sum, { weight = 1 }) => sum + weight, 0)
-  let left = fraction(seed) * total
-  for (const entry of entries) {
-    left -= entry.weight ?? 1
-    if (left < 0) return entry
-  }
-  return undefined
-}
-
-/** A text as a number from 0 up to 1, evenly spread: FNV-1a of 32 bits with a final mix, so that close addresses part. */
-const fraction = (text: string): number => {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b)
-  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000
 }

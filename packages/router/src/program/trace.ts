@@ -47,6 +47,8 @@ export type TraceStep =
       readonly type: string
       readonly externalId: string
       readonly version: number
+      /** Why this one of several. */
+      readonly reason?: string | undefined
     }
   | { readonly step: "port"; readonly outcome: number | "unknown"; readonly reason: string }
   /** `outcome` is the policy's name. `explain` cannot know what it would decide. */
@@ -82,7 +84,7 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "rule":
       return `rule ${step.outcome} chooses`
     case "machine":
-      return `attached to machine ${step.outcome}, version ${step.version}`
+      return `attached to machine ${step.outcome}, version ${step.version}${step.reason ? `, ${step.reason}` : ""}`
     case "port":
       return step.outcome === "unknown" ? `no port: ${step.reason}` : `port ${step.outcome}`
     case "policy":

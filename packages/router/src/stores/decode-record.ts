@@ -58,7 +58,6 @@ const notSupported: { readonly [Field in keyof PortSettings | "region"]?: (value
   tls: () => true,
   wake: (value) => value === "visitors",
   embed: () => true,
-  healthCheck: () => true,
   allowCidrs: () => true,
   requireHeader: () => true,
   responseHeaders: () => true,
@@ -135,7 +134,7 @@ const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
   tls: fields({ verify: flag, serverName: text(/^[a-z\d.-]+$/i, "a hostname") }, ["verify"]),
   wake: oneOf("visitors", "any", "never"),
   embed: list(text(/^[\x21-\x7e]+$/, "an origin")),
-  healthCheck: fields({ path, intervalMs: integer(1), statuses: list(integer(100, 599), 1) }, ["path"]),
+  healthCheck: fields({ path, intervalMs: integer(1_000, 86_400_000), statuses: list(integer(100, 599), 1) }, ["path"]),
   minBodyRate: being((value) => typeof value === "number" && value >= 0, "a number of bytes a second, 0 for none"),
   allowCidrs: list(text(/^[\da-f:.]+\/\d{1,3}$/i, "a network in CIDR notation")),
   requireHeader: fields(
@@ -193,6 +192,7 @@ const kinds = {
       ...machineSettings,
       machine,
       replicas: list(machine),
+      balance: oneOf("sticky", "round-robin", "least-requests"),
       port,
       services: map(
         (name) => slug.test(name) && name.length <= 63,

@@ -34,6 +34,8 @@ export interface MachineRoute extends Versioned, MachineSettings {
   readonly machine: Machine
   /** More machines that serve the same app. They have the record's owner and its settings. */
   readonly replicas?: readonly Machine[]
+  /** How a request's machine is chosen where there are replicas. Default `sticky`. */
+  readonly balance?: Balance
   /** The port of a hostname that names none, 1 to 65535. Default: the grammar's. */
   readonly port?: number
   /** Ports by service name; they win over the grammar's. */
@@ -48,6 +50,15 @@ export interface MachineRoute extends Versioned, MachineSettings {
   /** The region of the machines. */
   readonly region?: string
 }
+
+/**
+ * - `sticky`: a visitor, by IP address, stays with one machine while it is well, and returns to it afterwards.
+ * - `round-robin`: one machine after the other.
+ * - `least-requests`: the machine with the fewest requests in flight; a stream or a WebSocket counts until it ends.
+ *
+ * The last two need a balancer, which `serveNode` has and `createRouter` is given; without one it is `sticky`.
+ */
+export type Balance = "sticky" | "round-robin" | "least-requests"
 
 /** The project exists and no machine is attached: 503 `MACHINE_DETACHED`. */
 export interface DetachedRoute extends Versioned {
@@ -115,7 +126,11 @@ export interface PortSettings {
   readonly wake?: "visitors" | "any" | "never"
   /** Not supported yet. Origins whose pages may frame this port. */
   readonly embed?: readonly string[]
-  /** Not supported yet. */
+  /**
+   * Asks each machine of the route now and then whether its app is well, while the route has visitors; one that is not gets no
+   * requests while another is well. A route's only machine gets all of them whatever it answers. Needs a balancer, which
+   * `serveNode` has and `createRouter` is given. Default: only requests show how a machine is.
+   */
   readonly healthCheck?: HealthCheck
   /**
    * The slowest request body that is let through, in bytes a second after 5 s: on average, and until the response begins. 0: as slow as
@@ -130,11 +145,11 @@ export interface PortSettings {
   readonly responseHeaders?: HeaderRules
 }
 
-/** A request that tells whether an app is well. */
+/** A `GET` that tells whether an app is well. Two in a row count, either way. */
 export interface HealthCheck {
   /** Path and query, beginning with `/`. */
   readonly path: string
-  /** In ms. */
+  /** How often, in ms, 1 000 to 86 400 000. Default 10 000. A response must begin within that time, and within 5 000. */
   readonly intervalMs?: number
   /** The statuses of a healthy app. Default 200 to 399. */
   readonly statuses?: readonly number[]

@@ -1,4 +1,4 @@
-import type { Machine, MachineSettings, PortSettings, RedirectRoute, Rule } from "./record.ts"
+import type { Balance, Machine, MachineSettings, PortSettings, RedirectRoute, Rule } from "./record.ts"
 import type { DomainProof } from "./registry/errors.ts"
 
 /**
@@ -147,6 +147,8 @@ export interface ProjectConfig extends MachineSettings {
   readonly services?: Readonly<Record<string, number>>
   /** Ids of further machines of the same owner that serve the same app. Only beside an attached machine. */
   readonly replicas?: readonly string[]
+  /** How a request's machine is chosen where there are replicas. Default `sticky`. */
+  readonly balance?: Balance
   /** The first rule that matches chooses the machine, which has the project's owner, and the port. */
   readonly rules?: readonly ProjectRule[]
   /**

@@ -39,6 +39,7 @@ export const arbitraryRoute: fc.Arbitrary<Readonly<Record<string, unknown>>> = f
       owner: text,
       visibility: fc.constantFrom("public", "private"),
       replicas: fc.array(machine, { maxLength: 2 }),
+      balance: fc.constantFrom("sticky", "round-robin", "least-requests"),
       port,
       services: fc.dictionary(label, port, { maxKeys: 3 }),
       ports: fc.dictionary(port.map(String), fc.record({ visibility: fc.constant("public") }), { maxKeys: 3 }),

@@ -272,6 +272,8 @@ for (const { name, missing, start } of engines)
         ["rules.0.match.method", { rules: [{ match: { method: "get" }, targets: [{}] }] }],
         ["rules.0.targets.0.machine", { rules: [{ match: {}, targets: [{ machine: 5 }] }] }],
         ["replicas", { replicas: ["mach_1"] }],
+        ["balance", { balance: "random" }],
+        ["healthCheck.intervalMs", { healthCheck: { path: "/", intervalMs: 10 } }],
         ["owner", { owner: "" }],
         ["expiresAt", { expiresAt: 5 }],
         ["metadata.run", { metadata: { run: () => 1 } }],
@@ -320,6 +322,24 @@ for (const { name, missing, start } of engines)
         const cleared = await registry.configure("misha", { services: null, ports: { 1: null, 2: null } })
         expect(cleared).not.toHaveProperty("services")
         expect(cleared).not.toHaveProperty("ports")
+      })
+
+      it("says how a request's machine is chosen, which reaches every key of the project", async () => {
+        const { registry, record, put } = await setup()
+        for (const id of ["mach_1", "mach_2"]) await put(id)
+        const healthCheck = { path: "/healthz" }
+        await registry.create({
+          name: "misha",
+          machine: "mach_1",
+          replicas: ["mach_2"],
+          balance: "round-robin",
+          healthCheck,
+        })
+        expect(await record("p:misha")).toMatchObject({ balance: "round-robin", healthCheck })
+        expect(await record("m:mach_2")).toMatchObject({ healthCheck })
+        expect(await registry.configure("misha", { balance: null, healthCheck: null })).not.toHaveProperty("balance")
+        expect(await record("p:misha")).not.toHaveProperty("balance")
+        expect(await record("m:mach_2")).not.toHaveProperty("healthCheck")
       })
 
       it("cannot reach what is no configuration", async () => {

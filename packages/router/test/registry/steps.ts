@@ -40,6 +40,7 @@ const config = fc
         ports: fc.option(portMap),
         rules: fc.option(rules),
         replicas: fc.option(fc.array(machine, { maxLength: 2 })),
+        balance: fc.constantFrom("sticky", "least-requests", null),
         port: fc.constantFrom(80, 3000),
         // The clock of a long sequence reaches them.
         externalId: fc.option(externalId),

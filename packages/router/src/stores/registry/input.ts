@@ -138,7 +138,7 @@ const rules = list(
     ["match", "targets"],
   ),
 )
-const config = { ...settingFields, port: later, services: later, expiresAt: later, metadata: later }
+const config = { ...settingFields, port: later, services: later, balance: later, expiresAt: later, metadata: later }
 const orNull =
   (shape: Shape): Shape =>
   (value, path) =>

@@ -95,12 +95,13 @@ const projectRecord = (project: ProjectState, state: State, now: number): Unvers
   const row = project.machine === undefined ? undefined : state.machines.get(project.machine)
   if (row === undefined) return { ...common, kind: "detached", ...visibilityOf(project.visibility) }
   const rules = projectRules(project, state)
-  const { port, services, replicas } = project
+  const { port, services, replicas, balance } = project
   return defined({
     ...common,
     kind: "machine",
     machine: row.machine,
     replicas: replicas?.map((id) => state.machines.get(id)!.machine),
+    balance,
     port,
     services,
     rules: rules.length === 0 ? undefined : rules,
