@@ -4,6 +4,7 @@ export default defineConfig({
   entry: {
     effect: "src/effect.ts",
     node: "src/hosts/node.ts",
+    regions: "src/regions.ts",
     router: "src/router.ts",
     routes: "src/routes-command.ts",
     "stores/d1": "src/stores/d1.ts",

@@ -1,5 +1,5 @@
 import { base64url } from "jose"
-import { framed } from "./framed.ts"
+import { derivedBytes, hmacKey } from "./derived-key.ts"
 import { validateSigningKey } from "./ticket-keys.ts"
 import type {
   EdDsaSigningKey,
@@ -45,13 +45,5 @@ export const secretOfKey = async (key: VerificationKey, machine: string): Promis
   return key.machineSecret === undefined ? undefined : hmacKey(new Uint8Array(base64url.decode(key.machineSecret)))
 }
 
-const derive = async (key: SigningKey, machine: string): Promise<Uint8Array<ArrayBuffer>> => {
-  const input = new Uint8Array(base64url.decode(key.kty === "oct" ? key.k : key.d))
-  const material = await crypto.subtle.importKey("raw", input, "HKDF", false, ["deriveBits"])
-  const info = framed("project-ingress/machine-secret/1", key.kid, machine)
-  const algorithm = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info }
-  return new Uint8Array(await crypto.subtle.deriveBits(algorithm, material, 256))
-}
-
-const hmacKey = (secret: Uint8Array<ArrayBuffer>): Promise<CryptoKey> =>
-  crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign"])
+const derive = (key: SigningKey, machine: string): Promise<Uint8Array<ArrayBuffer>> =>
+  derivedBytes(key, "project-ingress/machine-secret/1", machine)

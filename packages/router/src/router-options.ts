@@ -5,6 +5,8 @@ import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
+import type { RegionEvent } from "./program/arrived-hop.ts"
+import type { Regions } from "./program/region-hops.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RouteStore } from "./stores/route-store.ts"
 import type { StoreEvent } from "./stores/store-event.ts"
@@ -15,6 +17,11 @@ export interface RouterOptions extends RouterSettings {
   readonly store: RouteStore
   /** Who runs the machines, one provider of each type. */
   readonly providers: readonly MachineProvider[]
+  /**
+   * What `regions` of `@project-ingress/router/regions` returns: a request for a record of another region goes to that region's load
+   * balancer. Default: every machine is reached from here, whatever region its record names.
+   */
+  readonly regions?: Regions
   /** How machines are reached: waking, time-outs and bounds. Defaults as of `makeMachines`. */
   readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent">
   /** How long a response's head may take, in ms; 0 disables the time-out. A body has no limit. Default 120 000. */
@@ -63,6 +70,7 @@ export type RouterEvent =
   | BoundEvent
   | ClientBoundsEvent
   | MachinesEvent
+  | RegionEvent
   | StoreEvent
 
 /** A client, a project or a machine has as many as it may have of a host, and something was refused for it alone. */

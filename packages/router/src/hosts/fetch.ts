@@ -1,3 +1,4 @@
+import { headerValue } from "@project-ingress/forward"
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { isSafe, nextRequestId } from "@project-ingress/forward/internal"
 import { fetchTransport, inboundFields, isWorkerd, knownBody, observedBody } from "@project-ingress/providers/internal"
@@ -5,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
 import { LengthRequired, ProxyFailed } from "../errors.ts"
 import { clientAddressOf, endRequest } from "../program/sender.ts"
+import type { RegionHops } from "../program/region-hops.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -17,7 +19,7 @@ type Context = Parameters<Router["fetch"]>[1]
 /** The host for Fetch: from a `Request` to a `Response` over the platform's own HTTP client. */
 export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
-    const visitor = visitorRequest(request, program)
+    const visitor = await arrivedRequest(visitorRequest(request, program), program.hops)
     const sent = { onEnd: ignore }
     const sender = fetchSender(program, request, visitor, context, sent)
     return program.run(
@@ -27,7 +29,7 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
       (outcome) => {
         if (outcome._tag === "NotOurs") return undefined
         if (outcome._tag === "Machine") {
-          const response = visitorResponse(outcome, program.headerNames)
+          const response = visitorResponse(outcome, program.headerNames, visitor.hop !== undefined)
           return sent.onEnd === ignore ? response : observedBody(response, sent.onEnd)
         }
         // Nobody reads it. 499 is nginx's number for a client that left.
@@ -68,6 +70,22 @@ const visitorRequest = (
     upgrade: upgrade && (isWorkerd() ? true : "unsupported"),
     signal: request.signal,
   }
+}
+
+/** The request as its visitor sent it, if another region's router sent it on. */
+const arrivedRequest = (
+  request: VisitorRequest & AskedRequest,
+  hops: RegionHops | undefined,
+): (VisitorRequest & AskedRequest) | Promise<VisitorRequest & AskedRequest> => {
+  const { method, path, headers } = request
+  const header = (lowerName: string) => headerValue(headers, lowerName)
+  const arrived = hops?.arrived({ method, path, header })
+  if (arrived === undefined) return request
+  return arrived.then((hop) => {
+    if (hop === undefined) return request
+    const { from: _, hops: __, ...asked } = hop
+    return { ...request, ...asked, headers: withHostField(hops!.restored(headers), hop.host), hop }
+  })
 }
 
 /**

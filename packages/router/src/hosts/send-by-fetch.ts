@@ -1,3 +1,4 @@
+import type { HeaderList } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { fetchAddress, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
@@ -18,7 +19,7 @@ export interface FetchSource {
 export const sendByFetch = (
   { transport, headersTimeoutMs, headerNames }: Pick<RouterProgram, "transport" | "headersTimeoutMs" | "headerNames">,
   { request, body, inbound }: FetchSource,
-  { endpoint, headers, stamps }: MachineRequest,
+  { endpoint, headers, stamps, toRouter }: MachineRequest,
 ): Effect.Effect<AttemptResponse<Response>, SendFailure> =>
   Effect.tryPromise({
     try: async (ended) => {
@@ -26,7 +27,9 @@ export const sendByFetch = (
         ...fetchAddress(endpoint, headerNames),
         target: request.path,
         method: request.method,
-        headers,
+        // Not the visitor's name: most runtimes write it from the URL, and undici takes the name of a certificate from it. The hop says it.
+        headers: toRouter === undefined ? headers : withoutHost(headers),
+        ...(toRouter?.ca === undefined ? {} : { ca: toRouter.ca }),
         body: body(),
         ...(inbound === undefined ? {} : { inbound }),
         // The fibre's signal ends with the response's head, the request's with its client: a quiet stream must end then, too.
@@ -38,3 +41,6 @@ export const sendByFetch = (
     },
     catch: SendFailure.from,
   })
+
+const withoutHost = (headers: HeaderList): HeaderList =>
+  headers.filter((_, i) => headers[i - (i % 2)]!.toLowerCase() !== "host")

@@ -18,6 +18,7 @@ import type { PolicyInput, Route } from "../policies/policy.ts"
 import { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
+import type { RegionHops } from "./region-hops.ts"
 import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
@@ -62,9 +63,10 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
 /**
  * The program: one request from its head to its response. Fails with everything that a router answers with an error response,
  * and with `HostnameForeign` for a hostname that is not ours. Needs no more than what it is given: a test gives it fakes.
- * Every decision is added to `trace`; `onIsolated` hears of each cookie that an app does not get to set as it meant to.
+ * Every decision is added to `trace`; `onIsolated` hears of each cookie that an app does not get to set as it meant to; `hops`
+ * sends on what belongs to another region.
  */
-export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIsolated"]) => {
+export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIsolated"], hops?: RegionHops) => {
   const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
   const send = {
@@ -89,8 +91,8 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
 
     /** What is decided without the route, once it is known that the hostname is ours. */
     const whenOurs = (): Effect.Effect<void, RouterError | Decided> => {
-      const hops = timesPassed(headerValues(request.headers, "via"))
-      if (hops > maxHops) return Effect.fail(new LoopDetected({ hops }))
+      const passed = timesPassed(headerValues(request.headers, "via"))
+      if (passed > maxHops) return Effect.fail(new LoopDetected({ hops: passed }))
       if (request.upgrade === "unsupported") return Effect.fail(new UpgradeUnsupported())
       return policy.onRequest()
     }
@@ -106,6 +108,7 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
       const refused = sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
+      if (hops?.isElsewhere(route.record, trace)) return hops.send(request, route, sender)
       return Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
         sendToMachine(machines, send, request, route, origins, sender),
       )

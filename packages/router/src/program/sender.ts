@@ -5,6 +5,7 @@ import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@projec
 import * as Effect from "effect/Effect"
 import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed } from "../errors.ts"
 import type { RouteRecord } from "../stores/record.ts"
+import type { ArrivedHop } from "./arrived-hop.ts"
 
 /** The head of a request as it arrived, by whatever host. */
 export interface VisitorRequest {
@@ -19,6 +20,8 @@ export interface VisitorRequest {
   readonly clientAddress?: string | undefined
   /** Names the request in events and generated responses, the machine's included. Default: the machine's has an id of its own. */
   readonly requestId?: string
+  /** What another region's router says of the request that it sent on. `undefined` for a client's own. */
+  readonly hop?: ArrivedHop | undefined
   /** The port of the listening socket, where there is one: never the `Host` field's. */
   readonly localPort?: number | undefined
   /** True for a WebSocket handshake; `unsupported` if the host could not pass its response on. */
@@ -46,6 +49,8 @@ export interface MachineRequest {
   readonly changes: ResponseChanges
   /** What the response's stamp must be; `undefined` for an app without a machine proxy, which was sent no ticket. */
   readonly stamps: ExpectedStamps | undefined
+  /** Present for a router of another region, whose response is passed on as it came. `ca`: whom its certificate must lead to. */
+  readonly toRouter?: { readonly ca: string | undefined } | undefined
 }
 
 /** What is changed in the fields of a machine's response for its visitor. */
@@ -94,6 +99,10 @@ export class RequestEnded {
     this.end = end
   }
 }
+
+/** A request that may have been ended while it was sent: its end is then its failure. */
+export const withRequestEnd = <A, E>(sent: Effect.Effect<A, E>): Effect.Effect<A, E | RequestEnd> =>
+  Effect.catchDefect(sent, (defect) => (defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect)))
 
 /**
  * For a `Sender`: ends the request for a reason that does not concern its machine. A defect on its way through the machines, because from a

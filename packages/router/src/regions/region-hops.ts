@@ -1,0 +1,189 @@
+import { requestHeaders } from "@project-ingress/forward"
+import type { HeaderList, SigningKey } from "@project-ingress/forward"
+import { headerValues, isTimedOut, failureCode, repeatedReport } from "@project-ingress/forward/internal"
+import type { SendFailure } from "@project-ingress/forward/fetch"
+import type { Endpoint, Machine } from "@project-ingress/providers"
+import * as Effect from "effect/Effect"
+import { LoopDetected, ProxyFailed } from "../errors.ts"
+import type { RouterError } from "../errors.ts"
+import { pseudonym } from "../hop/loop.ts"
+import type { RegionEvent } from "../program/arrived-hop.ts"
+import type { RegionHops, RegionSetup } from "../program/region-hops.ts"
+import type { RouteToMachine } from "../program/resolve-route.ts"
+import { withRequestEnd } from "../program/sender.ts"
+import type { VisitorRequest } from "../program/sender.ts"
+import { projectShare } from "../stores/project-share.ts"
+import type { RouteRecord } from "../stores/record.ts"
+import type { KnownBalancer } from "./balancers.ts"
+import { timesInCdnLoop } from "./cdn-loop.ts"
+import { hopField, MAX_HOPS } from "./hop-field.ts"
+import type { HopRefusal } from "./hop-field.ts"
+import { RegionUnreachable } from "./region-unreachable.ts"
+
+/** The region hops of one router. Throws a `TypeError` without keys that only routers know. */
+export const regionHops = (
+  self: string,
+  balancers: ReadonlyMap<string, KnownBalancer>,
+  keys: readonly SigningKey[] | undefined,
+  { signingKey, headerNames, onEvent }: RegionSetup,
+): RegionHops => {
+  if (keys === undefined && signingKey.kty === "oct") {
+    throw new TypeError("createRouter: regions: keys must be given: every machine has the signingKey, a shared secret")
+  }
+  const field = hopField(keys ?? [signingKey])
+  const report = repeatedReport<Pick<RegionEvent, "outcome" | "reason">>((event, count) =>
+    onEvent({ type: "region", ...event, count }),
+  )
+
+  const arrived: RegionHops["arrived"] = (request) => {
+    const value = request.header(headerNames.regionHop)
+    if (value === undefined) return undefined
+    return field.verify(value, self, request).then((hop) => {
+      if (typeof hop !== "string") return hop
+      report(hop, { outcome: "hop_refused", reason: refusals[hop] })
+      return undefined
+    })
+  }
+
+  const isElsewhere: RegionHops["isElsewhere"] = (record, trace) => {
+    const region = regionOf(record)
+    if (region === undefined) return false
+    const decision = region === self ? "here" : balancers.has(region) ? "hop" : "none"
+    trace.push({ step: "region", outcome: region, decision, reason: decisions[decision](region) })
+    return decision !== "here"
+  }
+
+  /** Why a request is not sent to another region, if it is not. */
+  const refusal = (request: VisitorRequest, region: string, hops: number): RouterError | undefined => {
+    if (request.hop !== undefined) {
+      const { from } = request.hop
+      const reason = `a request came from region ${from}, and the record here names region ${region}: ${from === region ? 508 : 502}`
+      report(JSON.stringify([from, region]), { outcome: "disagreement", reason })
+      // Sent back it would go round between the two. In a third region it might be served, but nobody knows which of the records is
+      // right, and one hop is what a request gets.
+      return from === region
+        ? new LoopDetected({ hops: request.hop.hops + 1 })
+        : new RegionUnreachable({ region, reason })
+    }
+    if (hops > MAX_HOPS) return new LoopDetected({ hops })
+    if (balancers.has(region)) return undefined
+    return new RegionUnreachable({ region, reason: "no load balancer of this region is configured" })
+  }
+
+  /** As the client sent them, and what the other router has to know. */
+  const hopHeaders = async (request: VisitorRequest, region: string, hops: number): Promise<HeaderList> => {
+    const { host, scheme, clientAddress, localPort, requestId = "unnamed", upgrade, expect, trailers } = request
+    const signed = { from: self, to: region, hops, host, scheme, clientAddress, localPort, requestId }
+    return requestHeaders(request.headers, {
+      headerNames,
+      pseudonym,
+      trusted: false,
+      host,
+      upgrade: upgrade === true,
+      expect: expect === true,
+      trailers: trailers === true,
+      add: ["CDN-Loop", pseudonym, headerNames.regionHop, await field.sign(signed, request)],
+    })
+  }
+
+  const send: RegionHops["send"] = (request, route, sender) => {
+    const region = regionOf(route.record)!
+    const hops = timesInCdnLoop(headerValues(request.headers, "cdn-loop"), pseudonym) + 1
+    const refused = refusal(request, region, hops)
+    if (refused !== undefined) return Effect.fail(refused)
+    const { origin, ca, pin } = balancers.get(region)!
+    const endpoint: Endpoint = { origin, epoch: "", ttlMs: 0, ...(pin === undefined ? {} : { pin }) }
+    const headers = Effect.tryPromise({
+      try: () => hopHeaders(request, region, hops),
+      catch: (cause) => new ProxyFailed({ cause }),
+    })
+    const sent = Effect.flatMap(headers, (headers) =>
+      Effect.mapError(
+        sender.send({
+          endpoint,
+          machine: connectionOwner(region, route),
+          headers,
+          minBodyRate: route.settings.minBodyRate,
+          changes: unchanged,
+          stamps: undefined,
+          toRouter: { ca },
+        }),
+        (failure) => unreachable(region, failure),
+      ),
+    )
+    return Effect.map(withRequestEnd(sent), ({ response, status }) => ({
+      _tag: "Machine",
+      response,
+      status,
+      stamped: true,
+      byRouter: true,
+      // The other router has replaced its error responses by itself.
+      code: undefined,
+      route,
+      edgeCookies: undefined,
+      changes: unchanged,
+      redirectsToItself: false,
+    }))
+  }
+
+  const restored = (headers: HeaderList): HeaderList => {
+    const { tunnel } = headerNames
+    const hidden = headers.filter((name, i) => i % 2 === 0 && name.toLowerCase().startsWith(tunnel))
+    const names = hidden
+      .map((name) => name.slice(tunnel.length).toLowerCase())
+      .filter((name) => uncached.includes(name))
+    if (names.length === 0) return headers
+    const out: string[] = []
+    for (let i = 0; i < headers.length; i += 2) {
+      const lower = headers[i]!.toLowerCase()
+      const value = headers[i + 1]!
+      if (names.includes(lower)) continue
+      const own = lower.startsWith(tunnel) ? lower.slice(tunnel.length) : undefined
+      if (own === undefined || !names.includes(own)) out.push(headers[i]!, value)
+      // An empty one says that the client sent none.
+      else if (value !== "") out.push(own, value)
+    }
+    return out
+  }
+
+  return { arrived, restored, isElsewhere, send }
+}
+
+const regionOf = (record: RouteRecord): string | undefined => (record.kind === "machine" ? record.region : undefined)
+
+/** The fields that a Worker hides from the caches of its platform, as towards a machine's proxy. */
+const uncached = ["cache-control", "pragma"]
+
+/**
+ * Whose connections these are: only requests of one owner follow each other on one, and no owner takes more than a pool of them.
+ */
+const connectionOwner = (region: string, { record, machine }: RouteToMachine): Machine => ({
+  id: JSON.stringify(["region", region, projectShare(record, machine.id)]),
+  type: "region",
+  externalId: region,
+  metadata: {},
+})
+
+const unchanged = { rewrite: () => {}, edit: undefined }
+
+const unreachable = (region: string, failure: SendFailure): RegionUnreachable =>
+  new RegionUnreachable({
+    region,
+    reason: failureCode(failure) ?? failure.kind,
+    timedOut: failure.kind === "timeout" || isTimedOut(failure),
+    cause: failure,
+  })
+
+const refusals: Readonly<Record<HopRefusal, string>> = {
+  malformed: "a request has a hop field that no router of ours wrote, and is served as its client's own",
+  unsigned:
+    "a hop is not signed by a key of this router for its method and path: the keys differ, the way changes paths, or it is forged",
+  expired: "a hop is older than 30 s, or newer than now: the clocks of two regions differ, or it is repeated",
+  misdirected: "a hop is for another region than this one: a region's load balancer leads to another region",
+}
+
+const decisions = {
+  here: (region: string) => `in this region, ${region}`,
+  hop: (region: string) => `sent to the load balancer of region ${region}`,
+  none: (region: string) => `in region ${region}, which has no load balancer here: 502`,
+}
