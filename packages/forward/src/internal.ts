@@ -32,7 +32,7 @@ export { A_PUBLIC_KEY_PIN, isPublicKeyPin, PIN_MISMATCH, PIN_NOT_SUPPORTED } fro
 export { validErrorDocs } from "./error-docs.ts"
 export { errorRow } from "./error-row.ts"
 export { upstreamErrors } from "./upstream-errors.ts"
-export { derivedBytes, hmacKey } from "./derived-key.ts"
+export { derivedBytes, hmacKey } from "./machine-secret.ts"
 export { base64url } from "jose"
 export { framed } from "./framed.ts"
 export { isRequestId, nextRequestId } from "./request-id.ts"

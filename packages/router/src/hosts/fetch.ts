@@ -19,7 +19,9 @@ type Context = Parameters<Router["fetch"]>[1]
 /** The host for Fetch: from a `Request` to a `Response` over the platform's own HTTP client. */
 export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
-    const visitor = await arrivedRequest(visitorRequest(request, program), program.hops)
+    const asked = visitorRequest(request, program)
+    const { hops } = program
+    const visitor = hops === undefined ? asked : await arrivedRequest(asked, hops)
     const sent = { onEnd: ignore }
     const sender = fetchSender(program, request, visitor, context, sent)
     return program.run(
@@ -75,16 +77,16 @@ const visitorRequest = (
 /** The request as its visitor sent it, if another region's router sent it on. */
 const arrivedRequest = (
   request: VisitorRequest & AskedRequest,
-  hops: RegionHops | undefined,
+  hops: RegionHops,
 ): (VisitorRequest & AskedRequest) | Promise<VisitorRequest & AskedRequest> => {
   const { method, path, headers } = request
   const header = (lowerName: string) => headerValue(headers, lowerName)
-  const arrived = hops?.arrived({ method, path, header })
+  const arrived = hops.arrived({ method, path, header })
   if (arrived === undefined) return request
   return arrived.then((hop) => {
     if (hop === undefined) return request
     const { from: _, hops: __, ...asked } = hop
-    return { ...request, ...asked, headers: withHostField(hops!.restored(headers), hop.host), hop }
+    return { ...request, ...asked, headers: withHostField(hops.restored(headers), hop.host), hop }
   })
 }
 

@@ -24,7 +24,8 @@ import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
 import { sendToMachine } from "./send-to-machine.ts"
 import type { MachineResponse } from "./send-to-machine.ts"
-import type { Sender, VisitorRequest } from "./sender.ts"
+import { RequestEnded } from "./sender.ts"
+import type { RequestEnd, Sender, VisitorRequest } from "./sender.ts"
 import type { TraceStep } from "./trace.ts"
 
 /** What a router is made of beside the services `Routes` and `Machines`. */
@@ -113,7 +114,8 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
         sendToMachine(machines, send, request, route, origins, sender),
       )
     }
-    const proceed = (route: Route) => Effect.flatMapEager(policy.onRoute(route), () => reach(route))
+    const proceed = (route: Route) =>
+      Effect.flatMapEager(policy.onRoute(route), () => Effect.catchDefect(reach(route), endOf))
     const proceedElsewhere = (moved: MachineMismatch) =>
       // Looked up even if this request is lost: the next one then finds the machine. Past every cache only as often as its
       // budget allows, because the machine gave that response, and may forever.
@@ -135,6 +137,10 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
       run(Context.get(services, Routes), Context.get(services, Machines), request, sender, trace),
     )
 }
+
+/** How a request ended while it was sent. */
+const endOf = (defect: unknown): Effect.Effect<never, RequestEnd> =>
+  defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect)
 
 // By its class's own tag: a policy may give its errors any tag.
 const isMismatch = (error: RouterError | Decided | HostnameForeign): error is MachineMismatch =>

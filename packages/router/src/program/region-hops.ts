@@ -5,7 +5,7 @@ import type { RouteRecord } from "../stores/record.ts"
 import type { ArrivedHop, HopRequest, RegionEvent } from "./arrived-hop.ts"
 import type { MachineResponse } from "./send-to-machine.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
-import type { RequestEnd, Sender, VisitorRequest } from "./sender.ts"
+import type { Sender, VisitorRequest } from "./sender.ts"
 import type { TraceStep } from "./trace.ts"
 
 /** What `regions` of `./regions` returns: where the other regions of a platform are. */
@@ -36,5 +36,5 @@ export interface RegionHops {
     request: VisitorRequest,
     route: RouteToMachine,
     sender: Sender<A>,
-  ) => Effect.Effect<MachineResponse<A>, RouterError | RequestEnd>
+  ) => Effect.Effect<MachineResponse<A>, RouterError>
 }

@@ -18,8 +18,8 @@ import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewri
 import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { HeaderEdits } from "./header-edits.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
-import { endRequest, withRequestEnd } from "./sender.ts"
-import type { RequestEnd, ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
+import { endRequest } from "./sender.ts"
+import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
 
 /** A response that came from a machine. */
 export interface MachineResponse<A> {
@@ -62,7 +62,7 @@ export const sendToMachine = <A>(
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
-): Effect.Effect<MachineResponse<A>, RouterError | RequestEnd> => {
+): Effect.Effect<MachineResponse<A>, RouterError> => {
   const { key, machine, port, settings, target, record } = route
   const { scheme, host } = request
   const { minBodyRate } = settings
@@ -120,7 +120,7 @@ export const sendToMachine = <A>(
 
   const wake = sender.wake !== false && settings.wake !== "never"
   const reached = machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner: record.owner, wake })
-  return Effect.map(withRequestEnd(reached), ({ response, status, stamped, header }) => ({
+  return Effect.map(reached, ({ response, status, stamped, header }) => ({
     _tag: "Machine",
     response,
     status,

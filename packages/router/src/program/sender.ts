@@ -92,17 +92,13 @@ export type RequestEnd =
   | TicketsLimited
   | { readonly _tag: "Decided"; readonly response: GeneratedResponse }
 
-/** What `endRequest` dies with; `sendToMachine` fails with its `end`. */
+/** What `endRequest` dies with; `handle` fails with its `end`. */
 export class RequestEnded {
   readonly end: RequestEnd
   constructor(end: RequestEnd) {
     this.end = end
   }
 }
-
-/** A request that may have been ended while it was sent: its end is then its failure. */
-export const withRequestEnd = <A, E>(sent: Effect.Effect<A, E>): Effect.Effect<A, E | RequestEnd> =>
-  Effect.catchDefect(sent, (defect) => (defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect)))
 
 /**
  * For a `Sender`: ends the request for a reason that does not concern its machine. A defect on its way through the machines, because from a

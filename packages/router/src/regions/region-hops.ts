@@ -10,7 +10,6 @@ import { pseudonym } from "../hop/loop.ts"
 import type { RegionEvent } from "../program/arrived-hop.ts"
 import type { RegionHops, RegionSetup } from "../program/region-hops.ts"
 import type { RouteToMachine } from "../program/resolve-route.ts"
-import { withRequestEnd } from "../program/sender.ts"
 import type { VisitorRequest } from "../program/sender.ts"
 import { projectShare } from "../stores/project-share.ts"
 import type { RouteRecord } from "../stores/record.ts"
@@ -111,7 +110,7 @@ export const regionHops = (
         (failure) => unreachable(region, failure),
       ),
     )
-    return Effect.map(withRequestEnd(sent), ({ response, status }) => ({
+    return Effect.map(sent, ({ response, status }) => ({
       _tag: "Machine",
       response,
       status,
