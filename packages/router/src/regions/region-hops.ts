@@ -2,8 +2,10 @@ import { requestHeaders } from "@project-ingress/forward"
 import type { HeaderList, SigningKey } from "@project-ingress/forward"
 import { headerValues, isTimedOut, failureCode, repeatedReport } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
+import { MachineMismatch } from "@project-ingress/providers"
 import type { Endpoint, Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
+import { routerErrors } from "../error-rows.ts"
 import { LoopDetected, ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { pseudonym } from "../hop/loop.ts"
@@ -13,6 +15,7 @@ import type { RouteToMachine } from "../program/resolve-route.ts"
 import type { VisitorRequest } from "../program/sender.ts"
 import { projectShare } from "../stores/project-share.ts"
 import type { RouteRecord } from "../stores/record.ts"
+import { regionErrors } from "./error-rows.ts"
 import type { KnownBalancer } from "./balancers.ts"
 import { timesInCdnLoop } from "./cdn-loop.ts"
 import { hopField, MAX_HOPS } from "./hop-field.ts"
@@ -53,9 +56,16 @@ export const regionHops = (
   }
 
   /** Why a request is not sent to another region, if it is not. */
-  const refusal = (request: VisitorRequest, region: string, hops: number): RouterError | undefined => {
+  const refusal = (
+    request: VisitorRequest,
+    route: RouteToMachine,
+    region: string,
+    hops: number,
+  ): RouterError | undefined => {
     if (request.hop !== undefined) {
       const { from } = request.hop
+      // The hop itself says that one of the records is behind.
+      if (isFirstTime(request)) return misplaced(route)
       const reason = `a request came from region ${from}, and the record here names region ${region}: ${from === region ? 508 : 502}`
       report(JSON.stringify([from, region]), { outcome: "disagreement", reason })
       // Sent back it would go round between the two. In a third region it might be served, but nobody knows which of the records is
@@ -88,7 +98,7 @@ export const regionHops = (
   const send: RegionHops["send"] = (request, route, sender) => {
     const region = regionOf(route.record)!
     const hops = timesInCdnLoop(headerValues(request.headers, "cdn-loop"), pseudonym) + 1
-    const refused = refusal(request, region, hops)
+    const refused = refusal(request, route, region, hops)
     if (refused !== undefined) return Effect.fail(refused)
     const { origin, ca, pin } = balancers.get(region)!
     const endpoint: Endpoint = { origin, epoch: "", ttlMs: 0, ...(pin === undefined ? {} : { pin }) }
@@ -110,19 +120,23 @@ export const regionHops = (
         (failure) => unreachable(region, failure),
       ),
     )
-    return Effect.map(sent, ({ response, status }) => ({
-      _tag: "Machine",
-      response,
-      status,
-      stamped: true,
-      byRouter: true,
-      // The other router has replaced its error responses by itself.
-      code: undefined,
-      route,
-      edgeCookies: undefined,
-      changes: unchanged,
-      redirectsToItself: false,
-    }))
+    return Effect.flatMap(sent, ({ response, status, header }) => {
+      // Of a request that went round already, one that sends it on twice would make eight of three.
+      if (hops === 1 && isDisputed(header(headerNames.error)) && isFirstTime(request)) {
+        sender.discard(response)
+        return Effect.fail(misplaced(route))
+      }
+      return Effect.succeed({ _tag: "Machine", response, status, route, ...asItCame })
+    })
+  }
+
+  // What a region says against a record here is as good as a machine's 421: the record is looked up past every cache, as often as
+  // its budget allows, and the request decided once more.
+  const decidedAgain = new WeakSet<VisitorRequest>()
+  const isFirstTime = (request: VisitorRequest): boolean => {
+    if (decidedAgain.has(request)) return false
+    decidedAgain.add(request)
+    return true
   }
 
   const restored = (headers: HeaderList): HeaderList => {
@@ -164,6 +178,23 @@ const connectionOwner = (region: string, { record, machine }: RouteToMachine): M
 })
 
 const unchanged = { rewrite: () => {}, edit: undefined }
+
+const misplaced = ({ machine: { type, externalId } }: RouteToMachine): MachineMismatch =>
+  new MachineMismatch({ provider: type, machine: externalId })
+
+/** Another router's response: it has replaced its error responses, isolated cookies and applied the policies' edits by itself. */
+const asItCame = {
+  stamped: true,
+  byRouter: true,
+  code: undefined,
+  edgeCookies: undefined,
+  changes: unchanged,
+  redirectsToItself: false,
+} as const
+
+/** Whether the other router refused the request because its record names a region that is not its own. */
+const isDisputed = (code: string | undefined): boolean =>
+  code === routerErrors.LoopDetected.code || code === regionErrors.RegionUnreachable.code
 
 const unreachable = (region: string, failure: SendFailure): RegionUnreachable =>
   new RegionUnreachable({

@@ -56,13 +56,7 @@ export const startWorker = (
   machinePort: number,
   options: WorkerdOptions = {},
 ): Promise<RunningHost & { readonly edgePort: number }> =>
-  startInWorkerd(
-    new URL("worker.ts", import.meta.url),
-    { machine, port: machinePort, signingKey: { ...signing } },
-    options,
-  )
-
-type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
+  startInWorkerd(new URL("worker.ts", import.meta.url), { machine, port: machinePort, signingKey: signing }, options)
 
 export interface WorkerdOptions {
   readonly compatibilityDate?: string
@@ -74,7 +68,7 @@ export interface WorkerdOptions {
  */
 export const startInWorkerd = async (
   entry: URL,
-  setup: { readonly [name: string]: Json },
+  setup: object,
   { compatibilityDate = "2026-11-01" }: WorkerdOptions = {},
 ): Promise<RunningHost & { readonly edgePort: number }> => {
   if (!bundles.has(entry.href)) bundles.set(entry.href, bundled(entry))
@@ -86,7 +80,7 @@ export const startInWorkerd = async (
       script: await bundles.get(entry.href)!,
       compatibilityDate,
       compatibilityFlags: ["enable_request_signal"],
-      bindings: { SETUP: setup },
+      bindings: { SETUP: JSON.parse(JSON.stringify(setup)) },
       unsafeDirectSockets: [{ host: "127.0.0.1" }],
     }),
   )

@@ -28,9 +28,9 @@ beforeAll(async () => {
   closing.push(() => app.close(), balancer.close)
   for (const self of ["fra", "iad"] as const) {
     const balancers = { fra: `http://127.0.0.1:${balancer.port}` }
-    const setup: RouterSetup = { self, balancers, machinePort: app.port, signingKey: { ...keys.signing } }
+    const setup: RouterSetup = { self, balancers, machinePort: app.port, signingKey: keys.signing }
     const sockets = await serveNode(regionRouter(setup)).listen({ hostname: "127.0.0.1" })
-    const worker = await startInWorkerd(new URL("worker.ts", import.meta.url), { ...setup })
+    const worker = await startInWorkerd(new URL("worker.ts", import.meta.url), setup)
     ports[self].set("sockets", sockets.port).set("workerd", worker.port)
     closing.push(() => sockets.close({ deadlineMs: 0 }), worker.close)
   }

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { WebSocket } from "ws"
 import { selfSigned } from "../../../../test/apps/certificate.ts"
 import { AccessDenied } from "../../src/router.ts"
-import type { Policy, PolicyRequest } from "../../src/router.ts"
+import type { Policy, PolicyRequest, RouteStore } from "../../src/router.ts"
 import { startMachine } from "../machine.ts"
 import type { StampedServer } from "../machine.ts"
 import { ask, machineAt, startBalancer, startRegion } from "./regions.ts"
@@ -70,6 +70,8 @@ const codeOf = ({ status, headers }: { readonly status: number; readonly headers
 
 const reasonsOf = ({ events }: TestRegion, outcome: string): string[] =>
   events.flatMap((event) => (event.type === "region" && event.outcome === outcome ? [event.reason] : []))
+
+const requestsIn = ({ sent }: TestBalancer): number => sent.match(/^[A-Z]+ \S+ HTTP\/1\.1\r$/gm)?.length ?? 0
 
 const requestsOf = ({ events }: TestRegion) => events.filter((event) => event.type === "request")
 
@@ -270,7 +272,8 @@ describe("regions whose records disagree", () => {
     const toIad = { "p:misha": { machine: machineAt(app.port), region: "iad" } }
     const { fra, iad, balancers } = await twoRegions({ fra: { records: toIad } })
     expect(codeOf(await ask(iad.port))).toBe("508 LOOP_DETECTED")
-    expect([balancers.fra.connections, balancers.iad.connections]).toEqual([1, 0])
+    // Each of the two was asked past its caches: the request is decided twice, and each time ends after one hop.
+    expect([requestsIn(balancers.fra), requestsIn(balancers.iad)]).toEqual([2, 0])
     expect(reasonsOf(fra, "disagreement")).toEqual([
       "a request came from region iad, and the record here names region iad: 508",
     ])
@@ -290,7 +293,8 @@ describe("regions whose records disagree", () => {
     const toIad = { "p:misha": { machine: machineAt(app.port), region: "iad" } }
     const { fra, iad, balancers } = await twoRegions({ fra: { records: toIad, hopKeys: [signing] } })
     expect(codeOf(await ask(iad.port))).toBe("508 LOOP_DETECTED")
-    expect([balancers.fra.connections, balancers.iad.connections]).toEqual([2, 1])
+    // Decided twice by the first: two hops there and one back, each time.
+    expect([requestsIn(balancers.fra), requestsIn(balancers.iad)]).toEqual([2 * 2, 2 * 1])
     expect(reasonsOf(fra, "hop_refused")[0]).toMatch(/^a hop is not signed by a key of this router/)
   })
 
@@ -299,8 +303,47 @@ describe("regions whose records disagree", () => {
     const { iad } = await twoRegions({ iad: { balancers: { fra: urlOf(back) } } })
     back.to = iad.port
     expect(codeOf(await ask(iad.port))).toBe("508 LOOP_DETECTED")
-    expect(back.sent.match(/^CDN-Loop: /gm)).toHaveLength(1 + 2 + 3)
+    expect(back.sent.match(/^CDN-Loop: /gm)).toHaveLength(2 * (1 + 2 + 3))
+    expect(requestsIn(back)).toBe(2 * 3)
     expect(reasonsOf(iad, "hop_refused")).toContainEqual(expect.stringMatching(/^a hop is for another region/))
+  })
+
+  /** A store whose cache is behind: what is new is known only past it. */
+  const behind = (cached: string, now: string) => {
+    const asked: boolean[] = []
+    const store: RouteStore = {
+      get: (_, { refresh = false }) => {
+        asked.push(refresh)
+        const region = refresh ? now : cached
+        return {
+          status: "hit",
+          record: { kind: "machine", version: 1, epoch: 1, owner: "org_1", machine: machineAt(app.port), region },
+        }
+      },
+    }
+    return { store, asked }
+  }
+
+  it("agree at once where the first one's cache is behind: the machine has moved there", async () => {
+    const { store, asked } = behind("fra", "iad")
+    const toIad = { "p:misha": { machine: machineAt(app.port), region: "iad" } }
+    const { iad, balancers } = await twoRegions({ fra: { records: toIad }, iad: { store } })
+    expect((await ask(iad.port)).status).toBe(200)
+    expect([requestsIn(balancers.fra), asked]).toEqual([1, [false, true]])
+  })
+
+  it("agree at once where the second one's cache is behind: the machine has moved there", async () => {
+    const { store, asked } = behind("iad", "fra")
+    const { iad, balancers } = await twoRegions({ fra: { store } })
+    expect((await ask(iad.port)).status).toBe(200)
+    expect([requestsIn(balancers.fra), asked]).toEqual([1, [false, true]])
+  })
+
+  it("are looked up past caches as often as the machine's budget allows, however many requests there are", async () => {
+    const { store, asked } = behind("iad", "iad")
+    const { iad } = await twoRegions({ fra: { store } })
+    for (let i = 0; i < 30; i++) expect((await ask(iad.port)).status).toBe(508)
+    expect(asked.filter((refresh) => refresh).length).toBeLessThan(20)
   })
 
   it("serve the request as soon as they agree", async () => {
@@ -360,6 +403,16 @@ describe("a load balancer", () => {
     const { iad, tls } = await secure(() => given)
     expect(codeOf(await ask(iad.port))).toBe("502 REGION_UNREACHABLE")
     expect(tls.sent).toBe("")
+  })
+
+  it("over https is verified by its ca in router.fetch, too", async () => {
+    const { iad, fra } = await secure(({ cert }) => ({ ca: cert }))
+    const url = "http://misha.iterate.app/"
+    expect((await iad.router.fetch(new Request(url)))?.status).toBe(200)
+    expect(requestsOf(fra)).toHaveLength(1)
+    const untrusted = await secure(() => ({}))
+    expect((await untrusted.iad.router.fetch(new Request(url)))?.status).toBe(502)
+    expect(untrusted.tls.sent).toBe("")
   })
 
   it("over https under another name than its certificate's gets no byte", async () => {
