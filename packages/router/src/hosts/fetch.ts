@@ -1,4 +1,3 @@
-import { headerValue } from "@project-ingress/forward"
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { isSafe, nextRequestId } from "@project-ingress/forward/internal"
 import { fetchTransport, inboundFields, isWorkerd, knownBody, observedBody } from "@project-ingress/providers/internal"
@@ -6,7 +5,6 @@ import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
 import { LengthRequired, ProxyFailed } from "../errors.ts"
 import { clientAddressOf, endRequest } from "../program/sender.ts"
-import type { RegionHops } from "../program/region-hops.ts"
 import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -21,7 +19,7 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
     const asked = visitorRequest(request, program)
     const { hops } = program
-    const visitor = hops === undefined ? asked : await arrivedRequest(asked, hops)
+    const visitor = hops === undefined ? asked : await hops.asSent(asked)
     const sent = { onEnd: ignore }
     const sender = fetchSender(program, request, visitor, context, sent)
     return program.run(
@@ -72,22 +70,6 @@ const visitorRequest = (
     upgrade: upgrade && (isWorkerd() ? true : "unsupported"),
     signal: request.signal,
   }
-}
-
-/** The request as its visitor sent it, if another region's router sent it on. */
-const arrivedRequest = (
-  request: VisitorRequest & AskedRequest,
-  hops: RegionHops,
-): (VisitorRequest & AskedRequest) | Promise<VisitorRequest & AskedRequest> => {
-  const { method, path, headers } = request
-  const header = (lowerName: string) => headerValue(headers, lowerName)
-  const arrived = hops.arrived({ method, path, header })
-  if (arrived === undefined) return request
-  return arrived.then((hop) => {
-    if (hop === undefined) return request
-    const { from: _, hops: __, ...asked } = hop
-    return { ...request, ...asked, headers: withHostField(hops.restored(headers), hop.host), hop }
-  })
 }
 
 /**

@@ -1,4 +1,3 @@
-import type { HeaderList } from "@project-ingress/forward"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import { fetchAddress, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
@@ -27,8 +26,7 @@ export const sendByFetch = (
         ...fetchAddress(endpoint, headerNames),
         target: request.path,
         method: request.method,
-        // Not the visitor's name: most runtimes write it from the URL, and undici takes the name of a certificate from it. The hop says it.
-        headers: toRouter === undefined ? headers : withoutHost(headers),
+        headers,
         ...(toRouter?.ca === undefined ? {} : { ca: toRouter.ca }),
         body: body(),
         ...(inbound === undefined ? {} : { inbound }),
@@ -41,6 +39,3 @@ export const sendByFetch = (
     },
     catch: SendFailure.from,
   })
-
-const withoutHost = (headers: HeaderList): HeaderList =>
-  headers.filter((_, i) => headers[i - (i % 2)]!.toLowerCase() !== "host")

@@ -44,6 +44,7 @@ export const upstreamAddress = (request: MachineRequest): UpstreamAddress => pla
 /** The fields with `Host` first (RFC 9110 §7.2): an edge routes by its own name, unless the fields say another. */
 export const withHost = (request: MachineRequest): HeaderList => {
   const { headers } = request
+  if (request.toRouter !== undefined) return ["Host", request.toRouter.host, ...headers]
   const own = headerValue(headers, "host")
   if (own === undefined) return ["Host", placeOf(request).authority, ...headers]
   const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "host")

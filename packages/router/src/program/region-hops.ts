@@ -27,6 +27,8 @@ export interface RegionSetup {
 export interface RegionHops {
   /** What a request's hop says; `undefined` if it has none, or one that is not valid. Never rejects. */
   readonly arrived: (request: HopRequest) => Promise<ArrivedHop | undefined> | undefined
+  /** A request as its visitor sent it, if it came by a valid hop; else the request itself. Never rejects. */
+  readonly asSent: <R extends VisitorRequest>(request: R) => R | Promise<R>
   /** The fields of a request that came by a hop, as its client sent them. */
   readonly restored: (headers: HeaderList) => HeaderList
   /** Whether a record's machines are in another region. Adds that to the trace, where the record names a region. */

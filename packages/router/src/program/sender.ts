@@ -49,8 +49,11 @@ export interface MachineRequest {
   readonly changes: ResponseChanges
   /** What the response's stamp must be; `undefined` for an app without a machine proxy, which was sent no ticket. */
   readonly stamps: ExpectedStamps | undefined
-  /** Present for a router of another region, whose response is passed on as it came. `ca`: whom its certificate must lead to. */
-  readonly toRouter?: { readonly ca: string | undefined } | undefined
+  /**
+   * Present for a router of another region, whose response is passed on as it came. `ca`: whom its certificate must lead to. `host`: the
+   * `Host` to send over a socket; by Fetch it is the URL's, which most runtimes write, and for which undici verifies the certificate.
+   */
+  readonly toRouter?: { readonly ca: string | undefined; readonly host: string } | undefined
 }
 
 /** What is changed in the fields of a machine's response for its visitor. */

@@ -1,6 +1,6 @@
-import { requestHeaders } from "@project-ingress/forward"
+import { headerValue, requestHeaders } from "@project-ingress/forward"
 import type { HeaderList, SigningKey } from "@project-ingress/forward"
-import { headerValues, isTimedOut, failureCode, repeatedReport } from "@project-ingress/forward/internal"
+import { failureCode, headerValues, isTimedOut, nextRequestId, repeatedReport } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import { MachineMismatch } from "@project-ingress/providers"
 import type { Endpoint, Machine } from "@project-ingress/providers"
@@ -9,7 +9,8 @@ import { routerErrors } from "../error-rows.ts"
 import { LoopDetected, ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { pseudonym } from "../hop/loop.ts"
-import type { RegionEvent } from "../program/arrived-hop.ts"
+import { withHostField } from "../hosts/public-authority.ts"
+import type { ArrivedHop, RegionEvent } from "../program/arrived-hop.ts"
 import type { RegionHops, RegionSetup } from "../program/region-hops.ts"
 import type { RouteToMachine } from "../program/resolve-route.ts"
 import type { VisitorRequest } from "../program/sender.ts"
@@ -68,7 +69,7 @@ export const regionHops = (
       if (isFirstTime(request)) return misplaced(route)
       const reason = `a request came from region ${from}, and the record here names region ${region}: ${from === region ? 508 : 502}`
       report(JSON.stringify([from, region]), { outcome: "disagreement", reason })
-      // Sent back it would go round between the two. In a third region it might be served, but nobody knows which of the records is
+      // Sent back, it would go to and fro between the two. In a third region it might be served, but nobody knows which of the records is
       // right, and one hop is what a request gets.
       return from === region
         ? new LoopDetected({ hops: request.hop.hops + 1 })
@@ -81,13 +82,12 @@ export const regionHops = (
 
   /** As the client sent them, and what the other router has to know. */
   const hopHeaders = async (request: VisitorRequest, region: string, hops: number): Promise<HeaderList> => {
-    const { host, scheme, clientAddress, localPort, requestId = "unnamed", upgrade, expect, trailers } = request
+    const { host, scheme, clientAddress, localPort, requestId = nextRequestId(), upgrade, expect, trailers } = request
     const signed = { from: self, to: region, hops, host, scheme, clientAddress, localPort, requestId }
     return requestHeaders(request.headers, {
       headerNames,
       pseudonym,
       trusted: false,
-      host,
       upgrade: upgrade === true,
       expect: expect === true,
       trailers: trailers === true,
@@ -115,13 +115,13 @@ export const regionHops = (
           minBodyRate: route.settings.minBodyRate,
           changes: unchanged,
           stamps: undefined,
-          toRouter: { ca },
+          toRouter: { ca, host: request.host },
         }),
         (failure) => unreachable(region, failure),
       ),
     )
     return Effect.flatMap(sent, ({ response, status, header }) => {
-      // Of a request that went round already, one that sends it on twice would make eight of three.
+      // Of the first hop only: if each of three routers sent it twice, three hops would be eight.
       if (hops === 1 && isDisputed(header(headerNames.error)) && isFirstTime(request)) {
         sender.discard(response)
         return Effect.fail(misplaced(route))
@@ -159,7 +159,19 @@ export const regionHops = (
     return out
   }
 
-  return { arrived, restored, isElsewhere, send }
+  const asSent: RegionHops["asSent"] = (request) => {
+    const { method, path, headers } = request
+    const valid = arrived({ method, path, header: (lowerName) => headerValue(headers, lowerName) })
+    return valid === undefined ? request : valid.then((hop) => (hop === undefined ? request : asked(request, hop)))
+  }
+
+  const asked = <R extends VisitorRequest>(request: R, hop: ArrivedHop): R => {
+    const { host, scheme, clientAddress, localPort, requestId } = hop
+    const headers = withHostField(restored(request.headers), host)
+    return { ...request, host, scheme, clientAddress, localPort, requestId, headers, hop }
+  }
+
+  return { arrived, asSent, restored, isElsewhere, send }
 }
 
 const regionOf = (record: RouteRecord): string | undefined => (record.kind === "machine" ? record.region : undefined)
