@@ -96,7 +96,7 @@ const acceptedHop = (claims: Readonly<Record<string, unknown>>, self: string): A
     host,
     scheme,
     clientAddress: clientAddressOf(clientAddress),
-    localPort: localPort as number | undefined,
+    localPort,
     requestId,
   }
 }

@@ -395,7 +395,7 @@ describe("a load balancer", () => {
   })
 
   it.each([
-    ["no authority that is known", () => ({})],
+    ["no authority that is known", async () => ({})],
     ["another authority", async () => ({ ca: (await selfSigned(["localhost"])).cert })],
     ["another pin", async () => ({ pin: `sha256//${(await selfSigned(["localhost"])).spki}` })],
   ])("over https whose certificate has %s gets no byte", async (_, trusted) => {
