@@ -65,18 +65,22 @@ describe.each(ways)("from a region on $iad to one on $fra", ({ iad, fra }) => {
 
   it("the visitor sees what the app and the other router say", async () => {
     const { direct, hop } = use()
-    const seen = async (port: number, path: string, host?: string) => {
-      const { status, headers } = await ask(port, path, host === undefined ? {} : { host })
-      return [
-        status,
-        headers["location"],
-        headers["cache-control"],
-        headers["x-iterate-proxy-error"],
-        headers["set-cookie"],
-      ]
+    const looked = ["location", "cache-control", "set-cookie", "x-iterate-proxy-error", "proxy-status"]
+    const seen = async (port: number, path: string, host = "misha.iterate.app") => {
+      const { status, headers } = await ask(port, path, { host })
+      return [status, ...looked.map((name) => headers[name])]
     }
     for (const path of ["/", "/redirect", "/closed"]) expect(await seen(hop, path)).toEqual(await seen(direct, path))
-    expect((await seen(hop, "/", "nobody.iterate.app"))[3]).toBe("ROUTE_NOT_FOUND")
+    const gone = await seen(hop, "/", "gone.iterate.app")
+    expect(gone).toEqual(await seen(direct, "/", "gone.iterate.app"))
+    expect(gone.slice(-2)).toEqual(["ROUTE_NOT_FOUND", "ingress-router; error=destination_not_found"])
+  })
+
+  it("no cache between may keep a response", async () => {
+    const { hop } = use()
+    balancer.received = ""
+    await ask(hop)
+    expect(balancer.received).toMatch(/\r\ncache-control: private, no-store\r\n/i)
   })
 
   it("a body is streamed", async () => {

@@ -106,17 +106,19 @@ describe("a hop field", () => {
   })
 
   it("of a ticket, or of a machine's secret, is not one: each key is for one purpose", async () => {
-    const ticket = String(
-      app.requests.at(-1)?.headers["x-iterate-proxy-ticket"] ??
-        (await send(await signed()), app.requests[0]!.headers["x-iterate-proxy-ticket"]),
-    )
+    await send(await signed())
+    const ticket = String(app.requests[0]!.headers["x-iterate-proxy-ticket"])
     seen.length = 0
     await send(ticket.split(".").slice(1).join("."))
     expect(seen).toEqual([own])
   })
 
   it("with the clock of the other region 4 s off is valid", async () => {
-    for (const ms of [-34_000, 4_000]) await send(await at(ms))
+    for (const ms of [-34_000, 4_000]) {
+      const value = await at(ms)
+      vi.useFakeTimers({ toFake: ["Date"], now })
+      await send(value)
+    }
     expect(seen).toEqual([signedFor, signedFor])
   })
 

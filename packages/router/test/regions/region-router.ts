@@ -6,7 +6,7 @@ import { createRouter } from "../../src/router.ts"
 import type { Router, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 
-/** Where the one machine is, which is in fra, and where the regions' balancers are. */
+/** Where the one machine is, which is in fra, and where the regions' balancers are. `gone` is a project that fra has forgotten. */
 export interface RouterSetup {
   readonly self: string
   readonly balancers: Readonly<Record<string, string>>
@@ -22,7 +22,10 @@ export const regionRouter = (
   const machine = { id: "mach_1", type: "local", externalId: "dev", metadata: { port: machinePort } }
   return createRouter({
     grammar: defineGrammar({ domains: ["iterate.app"] }),
-    store: memoryStore({ "p:misha": { owner: "org_1", machine, region: "fra" } }),
+    store: memoryStore({
+      "p:misha": { owner: "org_1", machine, region: "fra" },
+      ...(self === "fra" ? {} : { "p:gone": { owner: "org_1", machine, region: "fra" } }),
+    }),
     providers: [local()],
     signingKey,
     unprovenMachines: true,

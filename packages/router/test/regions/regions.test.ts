@@ -212,6 +212,15 @@ describe("a hop", () => {
     expect(balancers.fra.connections).toBe(1)
   })
 
+  it("says on which port the visitor came, for rules of a listening port", async () => {
+    const { fra, iad } = await twoRegions()
+    for (const { routes } of [fra, iad]) {
+      routes.attach(`d:${iad.port}:www.example.com`, { machine: machineAt(app.port), region: "fra" })
+    }
+    const host = { host: "www.example.com" }
+    expect([(await ask(iad.port, "/", host)).status, (await ask(fra.port, "/", host)).status]).toEqual([200, 404])
+  })
+
   it("shares its connections with requests of the same owner only", async () => {
     const records = Object.fromEntries(
       ["misha", "second", "anna"].map((name) => [
