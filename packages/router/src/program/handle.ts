@@ -109,7 +109,10 @@ export const handle = (settings: RouterSettings, onIsolated?: CookieSource["onIs
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
       const refused = sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
-      if (hops?.isElsewhere(route.record, trace)) return hops.send(request, route, sender)
+      if (hops?.isElsewhere(route.record, trace)) {
+        const { type: provider, externalId: machine } = route.machine
+        return hops.send(request, route, sender, () => resolve(refreshes.take(entryOf({ provider, machine }))))
+      }
       return Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
         sendToMachine(machines, send, request, route, origins, sender),
       )
@@ -146,7 +149,7 @@ const endOf = (defect: unknown): Effect.Effect<never, RequestEnd> =>
 const isMismatch = (error: RouterError | Decided | HostnameForeign): error is MachineMismatch =>
   error._tag === "MachineMismatch" && "machine" in error
 
-const entryOf = ({ provider, machine }: MachineMismatch) => ({
+const entryOf = ({ provider, machine }: Pick<MachineMismatch, "provider" | "machine">) => ({
   share: provider,
   key: JSON.stringify([provider, machine]),
 })

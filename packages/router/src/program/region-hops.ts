@@ -33,10 +33,11 @@ export interface RegionHops {
   readonly restored: (headers: HeaderList) => HeaderList
   /** Whether a record's machines are in another region. Adds that to the trace, where the record names a region. */
   readonly isElsewhere: (record: RouteRecord, trace: TraceStep[]) => boolean
-  /** Sends a request to the region of its route. */
+  /** Sends a request to the region of its route. `lookAgain` looks its record up past every cache, if its budget allows. */
   readonly send: <A>(
     request: VisitorRequest,
     route: RouteToMachine,
     sender: Sender<A>,
+    lookAgain: () => Effect.Effect<unknown, unknown>,
   ) => Effect.Effect<MachineResponse<A>, RouterError>
 }

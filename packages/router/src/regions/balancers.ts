@@ -1,4 +1,5 @@
 import type { SigningKey } from "@project-ingress/forward"
+import type { Endpoint } from "@project-ingress/providers"
 import {
   A_PUBLIC_KEY_PIN,
   accept,
@@ -23,7 +24,7 @@ export interface Balancer {
 
 /** What {@link regions} takes. */
 export interface RegionsOptions {
-  /** The region of this router: `fra`, as records name it. */
+  /** The region of this router, as records name it: `fra`. 1 to 64 characters. */
   readonly self: string
   /** The load balancers of the other regions, by name. One of this region may be among them and is not used. */
   readonly balancers: Readonly<Record<string, string | Balancer>>
@@ -36,9 +37,8 @@ export interface RegionsOptions {
 
 /** A balancer by which requests are sent. */
 export interface KnownBalancer {
-  readonly origin: string
+  readonly endpoint: Endpoint
   readonly ca: string | undefined
-  readonly pin: string | undefined
 }
 
 /** The balancers, by region. Throws a `TypeError` that names the option that is invalid, and never a key. */
@@ -69,13 +69,13 @@ const checkedBalancer = (region: string, given: string | Balancer): KnownBalance
   const { origin, protocol } = new URL(url)
   if (protocol === "http:" && (ca !== undefined || pin !== undefined))
     throw new TypeError(`regions: ${at}.url must be https:// beside ca and pin`)
-  return { origin, ca, pin }
+  return { endpoint: { origin, epoch: "", ttlMs: 0, ...(pin === undefined ? {} : { pin }) }, ca }
 }
 
 const isRegion = (value: unknown): string | undefined =>
-  typeof value === "string" && /^[^\p{Cc}\p{Cs}]{1,256}$/u.test(value)
+  typeof value === "string" && /^[^\p{Cc}\p{Cs}]{1,64}$/u.test(value)
     ? undefined
-    : "a region's name of 1 to 256 characters"
+    : "a region's name of 1 to 64 characters"
 
 // Before any parser sees it: a path, credentials or a `\` would send requests elsewhere.
 const isOrigin = (value: unknown): string | undefined =>

@@ -3,7 +3,7 @@ import type { HeaderList, SigningKey } from "@project-ingress/forward"
 import { failureCode, headerValues, isTimedOut, nextRequestId, repeatedReport } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import { MachineMismatch } from "@project-ingress/providers"
-import type { Endpoint, Machine } from "@project-ingress/providers"
+import type { Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import { routerErrors } from "../error-rows.ts"
 import { LoopDetected, ProxyFailed } from "../errors.ts"
@@ -95,13 +95,12 @@ export const regionHops = (
     })
   }
 
-  const send: RegionHops["send"] = (request, route, sender) => {
+  const send: RegionHops["send"] = (request, route, sender, lookAgain) => {
     const region = regionOf(route.record)!
     const hops = timesInCdnLoop(headerValues(request.headers, "cdn-loop"), pseudonym) + 1
     const refused = refusal(request, route, region, hops)
     if (refused !== undefined) return Effect.fail(refused)
-    const { origin, ca, pin } = balancers.get(region)!
-    const endpoint: Endpoint = { origin, epoch: "", ttlMs: 0, ...(pin === undefined ? {} : { pin }) }
+    const { endpoint, ca } = balancers.get(region)!
     const headers = Effect.tryPromise({
       try: () => hopHeaders(request, region, hops),
       catch: (cause) => new ProxyFailed({ cause }),
@@ -121,12 +120,13 @@ export const regionHops = (
       ),
     )
     return Effect.flatMap(sent, ({ response, status, header }) => {
+      const received = Effect.succeed({ _tag: "Machine", response, status, route, ...asItCame } as const)
       // Of the first hop only: if each of three routers sent it twice, three hops would be eight.
-      if (hops === 1 && isDisputed(header(headerNames.error)) && isFirstTime(request)) {
-        sender.discard(response)
-        return Effect.fail(misplaced(route))
-      }
-      return Effect.succeed({ _tag: "Machine", response, status, route, ...asItCame })
+      if (hops > 1 || !isDisputed(header(headerNames.error)) || !isFirstTime(request)) return received
+      // Lost with its body, but the next request then finds the machine.
+      if (!sender.replayable("no")) return Effect.andThen(Effect.ignore(lookAgain()), received)
+      sender.discard(response)
+      return Effect.fail(misplaced(route))
     })
   }
 

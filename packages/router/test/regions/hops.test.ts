@@ -156,11 +156,13 @@ describe("a hop field", () => {
     )
   })
 
-  it("is at most 2 kB, whatever the visitor's host", async () => {
+  it("is at most 2 kB, whatever the host and the names of regions", async () => {
     const longest = `${"a".repeat(63)}.`.repeat(3) + "b".repeat(61)
-    const value = await signed({ host: `${longest}:65535`, from: "r".repeat(256), to: "fra" })
+    const name = "\u{1f30d}".repeat(64)
+    const address = "2001:db8:1111:2222:3333:4444:5555:6666"
+    const value = await signed({ host: `${longest}:65535`, from: name, to: name, clientAddress: address })
     expect(value.length).toBeLessThan(2_048)
-    expect(await hopField([keys.signing]).verify(value, "fra", get)).toMatchObject({ host: `${longest}:65535` })
+    expect(await hopField([keys.signing]).verify(value, name, get)).toMatchObject({ host: `${longest}:65535` })
   })
 })
 

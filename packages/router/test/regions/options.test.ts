@@ -13,8 +13,13 @@ const PEM = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 describe("regions", () => {
   it.each<readonly [unknown, string]>([
     [undefined, "regions: options must be an object, got undefined"],
-    [{ balancers: {} }, "regions: self must be a region's name of 1 to 256 characters, got undefined"],
-    [{ ...good, self: "" }, "regions: self must be a region's name of 1 to 256 characters, got an empty string"],
+    [{ balancers: {} }, "regions: self must be a region's name of 1 to 64 characters, got undefined"],
+    [{ ...good, self: "" }, "regions: self must be a region's name of 1 to 64 characters, got an empty string"],
+    [{ ...good, self: "r".repeat(65) }, "regions: self must be a region's name of 1 to 64 characters, got a string"],
+    [
+      { ...good, balancers: { "": "https://a" } },
+      "regions: balancers must be by a region's name of 1 to 64 characters",
+    ],
     [{ self: "iad" }, "regions: balancers must be an object, got undefined"],
     [{ ...good, balancer: {} }, "regions: balancer is not an option (did you mean balancers?)"],
     ...[

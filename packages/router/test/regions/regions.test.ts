@@ -355,6 +355,27 @@ describe("regions whose records disagree", () => {
     expect(asked.filter((refresh) => refresh).length).toBeLessThan(20)
   })
 
+  it("lose a request whose body is on its way, and send the next one where the machine is", async () => {
+    const { store, asked } = behind("fra", "iad")
+    const known: RouteStore = {
+      // What was learned past the cache is in it from then on.
+      get: (key, options) => store.get(key, { ...options, refresh: options.refresh === true || asked.includes(true) }),
+    }
+    const toIad = { "p:misha": { machine: machineAt(app.port), region: "iad" } }
+    const { iad } = await twoRegions({ fra: { records: toIad }, iad: { store: known } })
+    const post = async () => {
+      const headers = { host: "misha.iterate.app" }
+      const posted = request({ port: iad.port, host: "127.0.0.1", method: "POST", headers })
+      posted.on("error", () => undefined).write("part of it")
+      const [response] = (await once(posted, "response")) as [IncomingMessage]
+      posted.destroy()
+      return `${response.statusCode} ${String(response.headers["x-iterate-proxy-error"])}`
+    }
+    expect(await post()).toBe("508 LOOP_DETECTED")
+    expect(app.requests).toEqual([])
+    expect(await post()).toBe("200 undefined")
+  })
+
   it("serve the request as soon as they agree", async () => {
     const toIad = { "p:misha": { machine: machineAt(app.port), region: "iad" } }
     const { fra, iad } = await twoRegions({ fra: { records: toIad } })
