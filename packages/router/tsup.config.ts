@@ -7,6 +7,7 @@ export default defineConfig({
     effect: "src/effect.ts",
     node: "src/hosts/node.ts",
     "replace-machine": "src/replace-machine.ts",
+    regions: "src/regions.ts",
     router: "src/router.ts",
     routes: "src/routes-command.ts",
     "stores/cache-api": "src/stores/cache-api.ts",

@@ -128,14 +128,25 @@ export const routerPages: CodePages = {
   },
   LOOP_DETECTED: {
     cause:
-      "The request passes the same proxy again and again: an app forwards to its own public hostname, the hostname names the port of the machine proxy itself, or a custom domain points at a proxy that forwards to the router. A router refuses it after ten passes, a machine proxy at the second.",
+      "The request passes the same proxy again and again: an app forwards to its own public hostname, the hostname names the port of the machine proxy itself, or a custom domain points at a proxy that forwards to the router. A router refuses it after ten passes, a machine proxy at the second. Between regions: the records of two regions each name the other, or the load balancer of a region leads back; a router refuses what came by a hop and would go back, and what was sent from region to region three times.",
     fix: [
       "Let the app call its neighbour by `http://localhost:<port>` and not by the public hostname that leads back to itself.",
       "Name the app's port in the hostname, not the port of the machine proxy (8080 by default).",
       "Check what `Via` says of the way that the request took.",
+      'With several regions: the event `{ type: "region" }` says which regions disagree. A store that is behind catches up by itself; else correct `region` in the record, or the option `regions`.',
     ],
     command: ask("misha.example.com", `-H "Via: $(printf '1.1 ingress-router, %.0s' 1 2 3 4 5 6 7 8 9 10 11)1.1 end"`),
     reproduces: true,
+  },
+  REGION_UNREACHABLE: {
+    cause:
+      "The project's machine is in another region than the router, and the request could not be sent there: the load balancer of that region refuses connections, has a certificate that is not valid, or does not respond (then 504); none is configured for the region that the record names; or the request came from another region already, and the record here names a third one.",
+    fix: [
+      "Wait a second; the page reloads by itself.",
+      "The router's event has the region and the reason (`ECONNREFUSED`, `CERT_HAS_EXPIRED`). Check that region's load balancer by `curl -v` from this one.",
+      "Compare `region` in the record with the names in the option `regions` of `createRouter`.",
+    ],
+    command: ask("misha.example.com"),
   },
   UPGRADE_UNSUPPORTED: {
     cause:

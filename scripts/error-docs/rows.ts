@@ -2,6 +2,7 @@ import { forwardErrors } from "../../packages/forward/src/error-rows.ts"
 import type { ErrorRow } from "../../packages/forward/src/error-row.ts"
 import { machineProxyErrors } from "../../packages/machine-proxy/src/error-rows.ts"
 import { providerErrors } from "../../packages/providers/src/contract/error-rows.ts"
+import { regionErrors } from "../../packages/router/src/regions/error-rows.ts"
 import { routerErrors } from "../../packages/router/src/error-rows.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
 import { LoginRequired } from "../../packages/router/src/policies/login-required.ts"
@@ -28,7 +29,7 @@ const ownErrors = Object.fromEntries(Object.entries(machineProxyErrors).filter((
 
 /** The rows of every package. A row that two tables share is here once. */
 export const knownRows: readonly KnownRow[] = [
-  ...of(["router"], { ...routerErrors, ...policyErrors, ...providerErrors }),
+  ...of(["router"], { ...routerErrors, ...regionErrors, ...policyErrors, ...providerErrors }),
   ...of(["machine proxy"], ownErrors),
   ...of(["router", "machine proxy"], forwardErrors),
 ].filter(({ row }, at, all) => all.findLastIndex((other) => other.row === row) === at)

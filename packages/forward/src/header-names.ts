@@ -24,6 +24,8 @@ export interface HopHeaderNames {
    * dropped.
    */
   readonly requestId: string
+  /** To a router of another region: who asked, and how often the request was sent on, signed. Of a client it is dropped. */
+  readonly regionHop: string
   /** To the machine: names of the headers that were for the provider's edge alone, which the machine proxy takes off: `a, b`. */
   readonly edgeHeaders: string
   /** To the machine: prefix of headers that the provider's edge would intercept; the machine proxy restores them. */
@@ -50,6 +52,7 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
     error: `${prefix}-error`,
     publicOrigin: `${prefix}-public-origin`,
     requestId: `${prefix}-request-id`,
+    regionHop: `${prefix}-region-hop`,
     edgeHeaders: `${prefix}-edge-headers`,
     tunnel: `${prefix}-fwd-`,
   }

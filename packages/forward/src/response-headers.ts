@@ -31,6 +31,8 @@ export interface ResponseHop {
    * neither the app's port nor its name: the fields about caching are tunnelled, and {@link UNCACHED} stands in their place.
    */
   readonly uncached?: boolean
+  /** True of another router of ours, which is believed what it says of itself in `Proxy-Status`. Then it counts as stamped. */
+  readonly byRouter?: boolean
   /** Names of cookies that a platform on the way sets for itself: dropped. */
   readonly edgeCookies?: readonly string[] | undefined
   /** Changes fields before `edit`, so that an edit sees what the client gets. Called for interim responses, too. */
@@ -97,7 +99,8 @@ export const responseHeaders = (inbound: HeaderList, hop: ResponseHop, shape: Re
     }
     if (isServerDirective(lower, rule) || isAlias(lower, names)) continue
     if (rule === PROXY_STATUS) {
-      const others = withoutOwnStatus(inbound[i + 1]!, hop.stamped ? pseudonyms.machineProxy : undefined)
+      const value = inbound[i + 1]!
+      const others = hop.byRouter ? value : withoutOwnStatus(value, hop.stamped ? pseudonyms.machineProxy : undefined)
       if (others !== undefined) out.push(name, others)
       continue
     }

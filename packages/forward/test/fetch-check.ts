@@ -95,6 +95,7 @@ export const check = async (
     pinned: await failure(send("/", { pin })),
     pinnedTls: await failure(send("/", { pin, origin: closedOrigin.replace("http:", "https:") })),
     pinnedGiven: await failure(send("/", { pin, fetch: async () => new Response() })),
+    caGiven: await failure(send("/", { ca: "PEM", fetch: async () => new Response() })),
     nameNotAllowed: await failure(send("/", { origin: named, addresses: {} })),
     nameNotListed: await failure(send("/", { origin: named, addresses: { ...loopback, allowHosts: ["a.test"] } })),
     nameAllowed: await (

@@ -100,6 +100,7 @@ const expected = {
   pinned: "unsupported no",
   pinnedTls: "unsupported no",
   pinnedGiven: "unsupported no",
+  caGiven: "unsupported no",
   nameNotAllowed: "other no",
   nameNotListed: "other no",
   nameAllowed: "path /",

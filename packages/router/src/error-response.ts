@@ -147,7 +147,7 @@ const subjectOf = (grammar: Grammar, host: string, arrivedAt: number | undefined
 }
 
 const rowOf = (error: RouterError): ErrorRow => {
-  if (error instanceof PolicyError) return error.row
+  if ("row" in error) return error.row
   if (error._tag === "ProviderUnavailable" && error.timedOut) return providerErrors.ProviderTimeout
   if (error._tag === "RouteInvalid" && error.problem.code === "NOT_SUPPORTED") return routerErrors.RouteNotSupported
   if (error._tag === "RouteNotFound" && error.service !== undefined) return serviceNotFound

@@ -2,6 +2,7 @@ import type { TicketsLimited } from "@project-ingress/forward"
 import type { HostnameMalformed, RouteKey } from "@project-ingress/hostname"
 import type { ProviderError } from "@project-ingress/providers"
 import type { PolicyError } from "./policies/policy-error.ts"
+import type { RegionUnreachable } from "./regions/region-unreachable.ts"
 import { problemMessage } from "./stores/decode-record.ts"
 import type { RecordProblem } from "./stores/decode-record.ts"
 
@@ -144,4 +145,4 @@ export type OwnError =
   | ProxyFailed
 
 /** Everything that a router answers with an error response. Distinguished by `_tag`; a `PolicyError` may have any other tag. */
-export type RouterError = OwnError | ProviderError | PolicyError
+export type RouterError = OwnError | ProviderError | PolicyError | RegionUnreachable

@@ -6,6 +6,8 @@ import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
+import type { RegionEvent } from "./program/arrived-hop.ts"
+import type { Regions } from "./program/region-hops.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RouteStore } from "./stores/route-store.ts"
 import type { StoreEvent } from "./stores/store-event.ts"
@@ -16,6 +18,11 @@ export interface RouterOptions extends RouterSettings {
   readonly store: RouteStore
   /** Who runs the machines, one provider of each type. */
   readonly providers: readonly MachineProvider[]
+  /**
+   * What `regions` of `@project-ingress/router/regions` returns: a request for a record of another region goes to that region's load
+   * balancer. Default: every machine is reached from here, whatever region its record names.
+   */
+  readonly regions?: Regions
   /** How machines are reached: waking, time-outs and bounds. Defaults as of `makeMachines`. */
   readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent">
   /**
@@ -70,6 +77,7 @@ export type RouterEvent =
   | ClientBoundsEvent
   | MachineHealthEvent
   | MachinesEvent
+  | RegionEvent
   | StoreEvent
 
 /** A client, a project or a machine has as many as it may have of a host, and something was refused for it alone. */

@@ -21,6 +21,7 @@ import type { Balancer } from "./program/balancing.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
+import type { RegionHops } from "./program/region-hops.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RedirectLoopEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
@@ -44,6 +45,8 @@ export interface RouterProgram {
   readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
   readonly publicPorts: readonly number[] | undefined
   readonly errors: Pick<ErrorResponder, "forRow">
+  /** How requests get from region to region; `undefined` where there is one region. */
+  readonly hops: RegionHops | undefined
   /**
    * Runs the program for one request and makes the host's response of what it came to; then the request's event is reported.
    * If `respond` throws, it is called once more, with a failure. `original` is for `onError` and is called only when needed.
@@ -86,7 +89,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     Context.add(Machines, machines),
   )
   const balancing: RouterProgram["balancing"] = {}
-  const program = handle(options, onEvent && isolationEvents(report), balancing)
+  const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
+  const program = handle(options, onEvent && isolationEvents(report), { balancing, hops })
   const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {
@@ -162,11 +166,12 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     clientAddress: options.clientAddress,
     publicPorts: options.publicPorts && [...options.publicPorts],
     errors,
+    hops,
     run,
     report,
     failed,
     explain: (hostname, request) =>
-      Effect.runPromiseWith(services)(explain(options, hostname, request, balancing.balancer?.peek)),
+      Effect.runPromiseWith(services)(explain({ ...options, hops }, hostname, request, balancing.balancer?.peek)),
     balancing,
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }

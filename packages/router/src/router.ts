@@ -36,6 +36,8 @@ export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
 export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 export type { ExplainedRequest, Explanation } from "./program/explain.ts"
+export type { RegionEvent } from "./program/arrived-hop.ts"
+export type { Regions } from "./program/region-hops.ts"
 export type { TraceStep } from "./program/trace.ts"
 export type {
   BoundEvent,
@@ -122,6 +124,7 @@ const checks = {
   signingKey: (value: unknown) => (isThenable(value) ? "a key and no promise: await it" : accept.object(value)),
   unprovenMachines: accept.boolean,
   machines: accept.object,
+  regions: (value: unknown) => (has(value, "hops") ? undefined : "what regions returns"),
   policies: accept.array(),
   balancer: accept.function,
   headerNames: validHeaderNames,

@@ -187,7 +187,6 @@ describe("a field that nothing carries out yet", () => {
   it.each(Object.keys(settings))("is invalid if it would never be valid: %s", (field) => {
     expect(problemOf({ ...base, [field]: { nonsense: 1 } })).toMatch(/^RECORD_INVALID /)
   })
-  it("is also a region", () => expect(problemOf({ ...base, region: "fra" })).toBe("NOT_SUPPORTED region"))
 })
 
 describe("a hostile record", () => {

@@ -93,10 +93,14 @@ export const forwardConnect = async (handshake: Handshake): Promise<HandshakeRes
 }
 
 /** How connections are opened: by a rule for addresses, to the owner of a key, both or neither. */
-type Peer = Pick<OutgoingRequest, "addresses" | "pin">
+type Peer = Pick<OutgoingRequest, "addresses" | "pin" | "ca">
 
-const makeAgent = ({ addresses, pin }: Peer): Agent => {
-  const connect = { timeout: 10_000, ...(addresses === undefined ? {} : { lookup: checkedLookup(addresses) }) }
+const makeAgent = ({ addresses, pin, ca }: Peer): Agent => {
+  const connect = {
+    timeout: 10_000,
+    ...(addresses === undefined ? {} : { lookup: checkedLookup(addresses) }),
+    ...(ca === undefined ? {} : { ca }),
+  }
   return new Agent({
     allowH2: false,
     // The head has a timer of its own, exact and chosen for each request; a body may pause for as long as it likes (SSE).
@@ -135,17 +139,18 @@ const agents = new Map<string, Agent>()
 const MAX_AGENTS = 1_024
 
 /** The agent for a request. Throws a `SendFailure` when the origin is an IP address that its rule does not allow. */
-const agentFor = ({ origin, addresses, pin }: Pick<OutgoingRequest, "origin"> & Peer): Agent => {
+const agentFor = ({ origin, addresses, pin, ca }: Pick<OutgoingRequest, "origin"> & Peer): Agent => {
   if (addresses !== undefined) {
     // An address is connected to without a look-up. The URL has read every notation of it.
     const refused = refusedLiteral(new URL(origin).hostname.replace(/^\[(.*)\]$/, "$1"), addresses)
     if (refused !== undefined) throw new SendFailure("other", "no", refused)
   }
-  // Nearly all requests have neither.
-  const key = addresses === undefined && pin === undefined ? "" : JSON.stringify([addresses, pin])
+  // Nearly all requests have none.
+  const none = addresses === undefined && pin === undefined && ca === undefined
+  const key = none ? "" : JSON.stringify([addresses, pin, ca])
   let agent = agents.get(key)
   if (agent === undefined) {
-    agent = makeAgent({ addresses, pin })
+    agent = makeAgent({ addresses, pin, ca })
     agents.set(key, agent)
     // Its requests go on; its free connections end by their time-out.
     if (agents.size > MAX_AGENTS) agents.delete(agents.keys().next().value!)

@@ -47,6 +47,11 @@ export interface OutgoingRequest {
    */
   readonly pin?: string | undefined
   /**
+   * Certificates in PEM that an https peer's own must lead to, in place of the runtime's. Checked on Node; on other runtimes the request is a
+   * `SendFailure` of kind `unsupported`.
+   */
+  readonly ca?: string | undefined
+  /**
    * Takes the request instead of the runtime's own client: a Durable Object's stub, a binding. A rejection is a failure that
    * may have reached somebody, unless it is a `SendFailure`, which says so itself.
    */
@@ -143,9 +148,9 @@ export const checkHost = ({ origin, addresses }: Pick<OutgoingRequest, "origin" 
   if (reason !== undefined) throw new SendFailure("other", "no", addressNotAllowed(reason))
 }
 
-/** Throws for a request with a pin, on runtimes whose client shows nobody the peer's key, and to a function. */
-export const refusePin = ({ pin }: Pick<OutgoingRequest, "pin">): void => {
-  if (pin === undefined) return
+/** Throws for a request with a pin or a CA of its own, on runtimes whose client shows nobody the peer's key, and to a function. */
+export const refusePin = ({ pin, ca }: Pick<OutgoingRequest, "pin" | "ca">): void => {
+  if (pin === undefined && ca === undefined) return
   const cause = new Error("no key can be checked here")
   throw new SendFailure("unsupported", "no", Object.assign(cause, { code: PIN_NOT_SUPPORTED }))
 }

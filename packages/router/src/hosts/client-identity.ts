@@ -2,6 +2,7 @@ import { headerValue } from "@project-ingress/forward"
 import type { HeaderList } from "@project-ingress/forward"
 import type { IncomingRequest } from "@project-ingress/forward/sockets"
 import { cidrMatcher, headerValues, isAuthority } from "@project-ingress/forward/internal"
+import type { ArrivedHop } from "../program/arrived-hop.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import { publicAuthority } from "./public-authority.ts"
 import type { PublicPorts } from "./public-authority.ts"
@@ -14,6 +15,8 @@ export interface ClientIdentity {
   readonly scheme: "http" | "https"
   /** `undefined` where nobody that is trusted says it. */
   readonly clientAddress: string | undefined
+  /** Where all of it comes from, if another region's router sent the request. */
+  readonly hop?: ArrivedHop
 }
 
 const xForwarded = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"] as const

@@ -17,7 +17,9 @@ type Context = Parameters<Router["fetch"]>[1]
 /** The host for Fetch: from a `Request` to a `Response` over the platform's own HTTP client. */
 export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
   const respond = async (request: Request, context: Context): Promise<Response | undefined> => {
-    const visitor = visitorRequest(request, program)
+    const asked = visitorRequest(request, program)
+    const { hops } = program
+    const visitor = hops === undefined ? asked : await hops.asSent(asked)
     const sent = { onEnd: ignore }
     const sender = fetchSender(program, request, visitor, context, sent)
     return program.run(
@@ -27,7 +29,7 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
       (outcome) => {
         if (outcome._tag === "NotOurs") return undefined
         if (outcome._tag === "Machine") {
-          const response = visitorResponse(outcome, program.headerNames)
+          const response = visitorResponse(outcome, program.headerNames, visitor.hop !== undefined)
           return sent.onEnd === ignore ? response : observedBody(response, sent.onEnd)
         }
         // Nobody reads it. 499 is nginx's number for a client that left.

@@ -2,7 +2,7 @@
 import { createServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { Server as TlsServer } from "node:tls"
-import { forwardErrors } from "@project-ingress/forward"
+import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import {
   accept,
@@ -15,7 +15,7 @@ import {
   nextRequestId,
 } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
-import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
+import type { Decision, Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
 import { balancer } from "../balancer.ts"
 import type { AskedRequest } from "../error-response.ts"
 import { routerErrors } from "../error-rows.ts"
@@ -196,16 +196,26 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     }
   }
 
+  const serve = (request: IncomingRequest, identity: ClientIdentity): Decision | Promise<Decision> => {
+    const held = bounds.enter(identity.clientAddress, request.head.upgrade)
+    if (held === undefined) return failure("ClientLimited", request)
+    request.onOver(() => held.release())
+    return serveExchange(program, request, identity, held, { failure, fallback })
+  }
+
   const engine = createEngine({
     onRequest: (request) => {
       // Before the bounds: whether this process takes requests is asked of every one that is full, too.
       if (request.head.target === healthCheckPath && isHealthCheck(request))
         return healthResponse(engine.draining() ? "draining" : options.isReady?.() === false ? "starting" : "ok")
-      const identity = identityOf(request)
-      const held = bounds.enter(identity.clientAddress, request.head.upgrade)
-      if (held === undefined) return failure("ClientLimited", request)
-      request.onOver(() => held.release())
-      return serveExchange(program, request, identity, held, { failure, fallback })
+      const arrived = program.hops?.arrived({
+        method: request.head.method,
+        path: request.head.target,
+        header: (lowerName) => headerValue(request.head.headers, lowerName),
+      })
+      return arrived === undefined
+        ? serve(request, identityOf(request))
+        : arrived.then((hop) => serve(request, hop === undefined ? identityOf(request) : { ...hop, hop }))
     },
     failure: (tag, request, _, unread) => failure(tag, request, unread),
     admission: {

@@ -24,13 +24,17 @@ export const headersFrom = (list: HeaderList): Headers => {
   return headers
 }
 
-/** The fields of a machine's response for its visitor. Throws what a policy's edit throws. */
-export const visitorFields = (machine: MachineResponse<Response>, headerNames: HopHeaderNames): HeaderList => {
-  const { response, status, stamped, edgeCookies, changes } = machine
+/** The fields of a machine's response for its visitor; `uncached`: for a router of another region. Throws what a policy's edit throws. */
+export const visitorFields = (
+  machine: MachineResponse<Response>,
+  headerNames: HopHeaderNames,
+  uncached = false,
+): HeaderList => {
+  const { response, status, stamped, byRouter = false, edgeCookies, changes } = machine
   const value = (lowerName: string) => response.headers.get(lowerName) ?? undefined
   const header = (lowerName: string) => appValue(value, lowerName, stamped ? headerNames : undefined)
   const edit = changes.edit && ((fields: HeaderList) => changes.edit!({ status, header }, fields))
-  const hop = { headerNames, stamped, edgeCookies, rewrite: changes.rewrite, edit, add: [] }
+  const hop = { headerNames, stamped, byRouter, uncached, edgeCookies, rewrite: changes.rewrite, edit, add: [] }
   return responseHeaders(listFrom(response.headers), hop, { status, chunked: false })
 }
 
@@ -42,9 +46,13 @@ export const isResponse = (value: unknown): value is Response =>
 export const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
 
 /** The machine's response for the visitor. */
-export const visitorResponse = (machine: MachineResponse<Response>, headerNames: HopHeaderNames): Response => {
+export const visitorResponse = (
+  machine: MachineResponse<Response>,
+  headerNames: HopHeaderNames,
+  uncached: boolean,
+): Response => {
   const { response, status } = machine
-  const headers = headersFrom(visitorFields(machine, headerNames))
+  const headers = headersFrom(visitorFields(machine, headerNames, uncached))
   const { statusText, webSocket = null } = response as Response & { readonly webSocket?: unknown }
   if (status === 101) {
     // A Worker's 101 is nothing without its socket, and its runtime writes the fields of the connection.

@@ -18,7 +18,7 @@ export interface FetchSource {
 export const sendByFetch = (
   { transport, headersTimeoutMs, headerNames }: Pick<RouterProgram, "transport" | "headersTimeoutMs" | "headerNames">,
   { request, body, inbound }: FetchSource,
-  { endpoint, headers, stamps }: MachineRequest,
+  { endpoint, headers, stamps, toRouter }: MachineRequest,
 ): Effect.Effect<AttemptResponse<Response>, SendFailure> =>
   Effect.tryPromise({
     try: async (ended) => {
@@ -27,6 +27,7 @@ export const sendByFetch = (
         target: request.path,
         method: request.method,
         headers,
+        ...(toRouter?.ca === undefined ? {} : { ca: toRouter.ca }),
         body: body(),
         ...(inbound === undefined ? {} : { inbound }),
         // The fibre's signal ends with the response's head, the request's with its client: a quiet stream must end then, too.

@@ -16,6 +16,8 @@ import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
 import { endRequest } from "../program/sender.ts"
+import type { ArrivedHop } from "../program/arrived-hop.ts"
+import type { RegionHops } from "../program/region-hops.ts"
 import type { MachineRequest, ResponseEdit, Sender, VisitorRequest } from "../program/sender.ts"
 import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
@@ -46,7 +48,7 @@ export const serveExchange = (
   held: Held,
   { failure, fallback }: HostResponses,
 ): Decision | Promise<Decision> => {
-  const visitor = new SocketVisitor(request, identity)
+  const visitor = new SocketVisitor(request, identity, program.hops)
   const sender = socketSender(program, request, visitor, held)
   return program.run<HostResponse, Decision>(
     visitor,
@@ -57,7 +59,9 @@ export const serveExchange = (
       // A client that left reads nothing; the engine only has to be given something.
       if (outcome._tag === "ClientLeft") return failure("ProxyFailed", request)
       if (outcome._tag !== "Machine") return "replaced" in outcome ? responseOf(outcome.replaced) : outcome.response
-      return "fetched" in outcome.response ? fetchedResponse(program, outcome, outcome.response.fetched) : "relay"
+      return "fetched" in outcome.response
+        ? fetchedResponse(program, outcome, outcome.response.fetched, visitor.hop !== undefined)
+        : "relay"
     },
   )
 }
@@ -71,21 +75,28 @@ class SocketVisitor implements VisitorRequest, AskedRequest {
   readonly scheme: "http" | "https"
   readonly clientAddress: string | undefined
   readonly requestId: string
+  readonly hop: ArrivedHop | undefined
   readonly localPort: number | undefined
   readonly upgrade: boolean
   readonly expect: boolean
   readonly trailers = true
   readonly #request: IncomingRequest
 
-  constructor(request: IncomingRequest, { host, scheme, clientAddress }: ClientIdentity) {
-    const { head, localPort } = request
+  constructor(
+    request: IncomingRequest,
+    { host, scheme, clientAddress, hop }: ClientIdentity,
+    hops: RegionHops | undefined,
+  ) {
+    const { head } = request
+    const localPort = hop === undefined ? request.localPort : hop.localPort
     this.method = head.method
     this.host = host
     this.path = head.target
-    this.headers = withHostField(head.headers, host)
+    this.headers = withHostField(hop === undefined ? head.headers : hops!.restored(head.headers), host)
     this.scheme = scheme
     this.clientAddress = clientAddress
-    this.requestId = request.id
+    this.requestId = hop === undefined ? request.id : hop.requestId
+    this.hop = hop
     this.localPort = localPort === 0 ? undefined : localPort
     this.upgrade = head.upgrade
     this.expect = head.expect
@@ -123,12 +134,15 @@ const socketSender = (
           minBodyRate: machineRequest.minBodyRate,
           response: (head) => {
             // Nobody but the machine that the ticket was for may speak in our name; an app without a machine proxy never.
-            const stamped = stamps !== undefined && isStamped(head, stamps, headerNames)
+            const byRouter = machineRequest.toRouter !== undefined
+            const stamped = byRouter || (stamps !== undefined && isStamped(head, stamps, headerNames))
             if (!stamped && stamps !== undefined && head.status < 200 && head.status !== 101) return undefined
             const { rewrite, edit } = machineRequest.changes
             return {
               headerNames,
               stamped,
+              byRouter,
+              uncached: visitor.hop !== undefined,
               edgeCookies: machineRequest.edgeCookies,
               rewrite,
               edit: edit && editOf(edit, head, stamped ? headerNames : undefined),
@@ -203,8 +217,9 @@ const fetchedResponse = (
   { headerNames }: RouterProgram,
   machine: MachineResponse<HostResponse>,
   response: Response,
+  isHop: boolean,
 ): GeneratedResponse => {
-  const headers = [...visitorFields({ ...machine, response }, headerNames)]
+  const headers = [...visitorFields({ ...machine, response }, headerNames, isHop)]
   const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === "content-length")
   if (at >= 0 && !/^\d{1,15}$/.test(headers[at + 1]!)) headers.splice(at, 2)
   return { status: machine.status, headers, body: bodyOf(response) }

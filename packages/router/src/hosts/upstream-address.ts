@@ -15,17 +15,18 @@ interface Place {
 // Endpoints are cached by the providers, so most requests meet one that was read before.
 const places = new WeakMap<Endpoint, Place>()
 
-const placeOf = ({ endpoint, machine }: Pick<MachineRequest, "endpoint" | "machine">): Place => {
+const placeOf = ({ endpoint, machine, toRouter }: Pick<MachineRequest, "endpoint" | "machine" | "toRouter">): Place => {
+  const ca = toRouter?.ca
   const known = places.get(endpoint)
   if (known?.machine === machine.id) return known
   const { protocol, hostname, port, host: authority } = new URL(endpoint.origin)
   const tls = protocol === "https:"
   const address: UpstreamAddress = {
     // Unambiguous: an id or an epoch is any text.
-    pool: JSON.stringify([machine.id, endpoint.epoch, endpoint.origin, endpoint.pin]),
+    pool: JSON.stringify([machine.id, endpoint.epoch, endpoint.origin, endpoint.pin, ca]),
     host: hostname.replace(/^\[(.*)\]$/, "$1"),
     port: port === "" ? (tls ? 443 : 80) : Number(port),
-    ...(tls ? { tls: { ALPNProtocols: ["http/1.1"] } } : {}),
+    ...(tls ? { tls: { ALPNProtocols: ["http/1.1"], ...(ca === undefined ? {} : { ca }) } } : {}),
     ...(endpoint.addresses === undefined ? {} : { addresses: endpoint.addresses }),
     ...(endpoint.pin === undefined ? {} : { pin: endpoint.pin }),
   }
@@ -43,6 +44,7 @@ export const upstreamAddress = (request: MachineRequest): UpstreamAddress => pla
 /** The fields with `Host` first (RFC 9110 §7.2): an edge routes by its own name, unless the fields say another. */
 export const withHost = (request: MachineRequest): HeaderList => {
   const { headers } = request
+  if (request.toRouter !== undefined) return ["Host", request.toRouter.host, ...headers]
   const own = headerValue(headers, "host")
   if (own === undefined) return ["Host", placeOf(request).authority, ...headers]
   const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "host")

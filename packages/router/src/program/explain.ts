@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { PolicyInput } from "../policies/policy.ts"
 import { Routes } from "../stores/routes.ts"
+import type { RegionHops } from "./region-hops.ts"
 import { decidesVisibility, namedPolicies } from "./authorize.ts"
 import type { Choose } from "./candidates.ts"
 import { resolveRoute } from "./resolve-route.ts"
@@ -48,7 +49,11 @@ export interface ExplainedRequest {
  * machines would be chosen. Never fails.
  */
 export const explain = Effect.fnUntraced(function* (
-  settings: { readonly grammar: Grammar; readonly policies?: readonly PolicyInput[] },
+  settings: {
+    readonly grammar: Grammar
+    readonly policies?: readonly PolicyInput[]
+    readonly hops?: Pick<RegionHops, "isElsewhere"> | undefined
+  },
   hostname: string,
   asked: ExplainedRequest = {},
   choose?: Choose,
@@ -64,7 +69,7 @@ export const explain = Effect.fnUntraced(function* (
     const { machine, settings: port } = resolved.success
     if (port.visibility === "private" && !decidesVisibility(policies))
       trace.push({ step: "visibility", outcome: "closed" })
-    if (machine !== undefined) {
+    if (machine !== undefined && settings.hops?.isElsewhere(resolved.success.record, trace) !== true) {
       const machines = yield* Machines
       const configured = machines.provider(machine.type) !== undefined
       trace.push({ step: "provider", outcome: machine.type, configured })

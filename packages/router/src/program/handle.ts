@@ -20,12 +20,14 @@ import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import type { Balancer, RequestBalance } from "./balancing.ts"
 import type { Candidates } from "./candidates.ts"
+import type { RegionHops } from "./region-hops.ts"
 import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
 import { sendToMachine } from "./send-to-machine.ts"
 import type { MachineResponse } from "./send-to-machine.ts"
-import type { Sender, VisitorRequest } from "./sender.ts"
+import { RequestEnded } from "./sender.ts"
+import type { RequestEnd, Sender, VisitorRequest } from "./sender.ts"
 import type { TraceStep } from "./trace.ts"
 
 /** What a router is made of beside the services `Routes` and `Machines`. */
@@ -58,6 +60,13 @@ export interface RouterSettings {
   readonly filterResponseHeaders?: boolean | readonly FilteredField[]
 }
 
+/** What a router may have beside its settings. */
+export interface HandleParts {
+  /** Looked into at each request: a host may bring a balancer. */
+  readonly balancing?: { readonly balancer?: Balancer | undefined }
+  readonly hops?: RegionHops | undefined
+}
+
 /** A request's response: a machine's, or one that a policy or the record asked for. */
 export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; readonly response: GeneratedResponse }
 
@@ -65,12 +74,13 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
  * The program: one request from its head to its response. Fails with everything that a router answers with an error response,
  * and with `HostnameForeign` for a hostname that is not ours. Needs no more than what it is given: a test gives it fakes.
  * Every decision is added to `trace`; `onIsolated` hears of each cookie that an app does not get to set as it meant to. Without a
- * balancer, which is looked for at each request, one of several machines is chosen by the visitor's address.
+ * balancer, which is looked for at each request, one of several machines is chosen by the visitor's address; `hops` sends on what
+ * belongs to another region.
  */
 export const handle = (
   settings: RouterSettings,
   onIsolated?: CookieSource["onIsolated"],
-  balancing: { readonly balancer?: Balancer | undefined } = {},
+  { balancing = {}, hops }: HandleParts = {},
 ) => {
   const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
@@ -96,8 +106,8 @@ export const handle = (
 
     /** What is decided without the route, once it is known that the hostname is ours. */
     const whenOurs = (): Effect.Effect<void, RouterError | Decided> => {
-      const hops = timesPassed(headerValues(request.headers, "via"))
-      if (hops > maxHops) return Effect.fail(new LoopDetected({ hops }))
+      const passed = timesPassed(headerValues(request.headers, "via"))
+      if (passed > maxHops) return Effect.fail(new LoopDetected({ hops: passed }))
       if (request.upgrade === "unsupported") return Effect.fail(new UpgradeUnsupported())
       return policy.onRequest()
     }
@@ -119,9 +129,17 @@ export const handle = (
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
       const refused = sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
+      if (hops?.isElsewhere(route.record, trace)) {
+        const { type: provider, externalId: machine } = route.machine
+        const again = () => resolve(refreshes.take(entryOf({ provider, machine })))
+        return Effect.catchDefect(hops.send(request, route, sender, again), endOf)
+      }
       const attempt = (by: Sender<A>) =>
-        Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-          sendToMachine(machines, send, request, route, origins, by),
+        Effect.catchDefect(
+          Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
+            sendToMachine(machines, send, request, route, origins, by),
+          ),
+          endOf,
         )
       if (route.settings.healthCheck !== undefined) balance ??= balancer?.begin()
       return balance === undefined
@@ -152,11 +170,15 @@ export const handle = (
     )
 }
 
+/** How a request ended while it was sent. */
+const endOf = (defect: unknown): Effect.Effect<never, RequestEnd> =>
+  defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect)
+
 // By its class's own tag: a policy may give its errors any tag.
 const isMismatch = (error: RouterError | Decided | HostnameForeign): error is MachineMismatch =>
   error._tag === "MachineMismatch" && "machine" in error
 
-const entryOf = ({ provider, machine }: MachineMismatch) => ({
+const entryOf = ({ provider, machine }: Pick<MachineMismatch, "provider" | "machine">) => ({
   share: provider,
   key: JSON.stringify([provider, machine]),
 })

@@ -18,16 +18,18 @@ import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewri
 import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { HeaderEdits } from "./header-edits.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
-import { endRequest, RequestEnded } from "./sender.ts"
-import type { RequestEnd, ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
+import { endRequest } from "./sender.ts"
+import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
 
 /** A response that came from a machine. */
 export interface MachineResponse<A> {
   readonly _tag: "Machine"
   readonly response: A
   readonly status: number
-  /** True if the machine's own proxy gave it, which it proves by its stamp. */
+  /** True if the machine's own proxy gave it, which it proves by its stamp; or a router of another region. */
   readonly stamped: boolean
+  /** True if a router of another region gave it. */
+  readonly byRouter?: boolean
   /** The code of a failure for which the machine's proxy generated the response. */
   readonly code: string | undefined
   readonly route: RouteToMachine
@@ -60,7 +62,7 @@ export const sendToMachine = <A>(
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
-): Effect.Effect<MachineResponse<A>, RouterError | RequestEnd> => {
+): Effect.Effect<MachineResponse<A>, RouterError> => {
   const { key, machine, port, settings, target, record } = route
   const { scheme, host } = request
   const { minBodyRate } = settings
@@ -118,23 +120,18 @@ export const sendToMachine = <A>(
 
   const wake = sender.wake !== false && settings.wake !== "never"
   const reached = machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner: record.owner, wake })
-  return Effect.map(
-    Effect.catchDefect(reached, (defect) =>
-      defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect),
-    ),
-    ({ response, status, stamped, header }) => ({
-      _tag: "Machine",
-      response,
-      status,
-      stamped,
-      code: stamped && status >= 400 ? header(headerNames.error) : undefined,
-      route,
-      edgeCookies,
-      // What was reached was sent.
-      changes: sent!.changes,
-      redirectsToItself: isRedirectLoop(request, { status, header }, sent!.rewritten),
-    }),
-  )
+  return Effect.map(reached, ({ response, status, stamped, header }) => ({
+    _tag: "Machine",
+    response,
+    status,
+    stamped,
+    code: stamped && status >= 400 ? header(headerNames.error) : undefined,
+    route,
+    edgeCookies,
+    // What was reached was sent.
+    changes: sent!.changes,
+    redirectsToItself: isRedirectLoop(request, { status, header }, sent!.rewritten),
+  }))
 }
 
 type SendResult<A> = ReturnType<Sender<A>["send"]>

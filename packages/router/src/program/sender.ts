@@ -5,6 +5,7 @@ import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@projec
 import * as Effect from "effect/Effect"
 import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed } from "../errors.ts"
 import type { RouteRecord } from "../stores/record.ts"
+import type { ArrivedHop } from "./arrived-hop.ts"
 
 /** The head of a request as it arrived, by whatever host. */
 export interface VisitorRequest {
@@ -19,6 +20,8 @@ export interface VisitorRequest {
   readonly clientAddress?: string | undefined
   /** Names the request in events and generated responses, the machine's included. Default: the machine's has an id of its own. */
   readonly requestId?: string
+  /** What another region's router says of the request that it sent on. `undefined` for a client's own. */
+  readonly hop?: ArrivedHop | undefined
   /** The port of the listening socket, where there is one: never the `Host` field's. */
   readonly localPort?: number | undefined
   /** True for a WebSocket handshake; `unsupported` if the host could not pass its response on. */
@@ -46,6 +49,11 @@ export interface MachineRequest {
   readonly changes: ResponseChanges
   /** What the response's stamp must be; `undefined` for an app without a machine proxy, which was sent no ticket. */
   readonly stamps: ExpectedStamps | undefined
+  /**
+   * Present for a router of another region, whose response is passed on as it came. `ca`: whom its certificate must lead to. `host`: the
+   * `Host` to send over a socket; by Fetch it is the URL's, which most runtimes write, and for which undici verifies the certificate.
+   */
+  readonly toRouter?: { readonly ca: string | undefined; readonly host: string } | undefined
 }
 
 /** What is changed in the fields of a machine's response for its visitor. */
@@ -87,7 +95,7 @@ export type RequestEnd =
   | TicketsLimited
   | { readonly _tag: "Decided"; readonly response: GeneratedResponse }
 
-/** What `endRequest` dies with; `sendToMachine` fails with its `end`. */
+/** What `endRequest` dies with; `handle` fails with its `end`. */
 export class RequestEnded {
   readonly end: RequestEnd
   constructor(end: RequestEnd) {

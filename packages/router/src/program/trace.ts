@@ -57,6 +57,13 @@ export type TraceStep =
       readonly outcome: string
       readonly decision: "denied" | "redirected" | "responded" | "failed" | "not evaluated"
     }
+  /** `outcome` is the region that the record names. */
+  | {
+      readonly step: "region"
+      readonly outcome: string
+      readonly decision: "here" | "hop" | "none"
+      readonly reason: string
+    }
   /** `outcome` is the provider's type. */
   | { readonly step: "provider"; readonly outcome: string; readonly configured: boolean }
 
@@ -78,6 +85,7 @@ export const sentence = (step: TraceStep): string | undefined => {
       if (step.outcome === "machine") return undefined
       return `${recordSentences[step.outcome]}, version ${step.version}`
     case "refused":
+    case "region":
       return step.reason
     case "visibility":
       return "the port is private, and no policy decides about visibility: 403"

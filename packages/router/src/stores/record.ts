@@ -47,7 +47,7 @@ export interface MachineRoute extends Versioned, MachineSettings {
    * nor listed here is private on every port.
    */
   readonly machines?: Readonly<Record<string, MachineSettings>>
-  /** The region of the machines. */
+  /** The region of the machines, 1 to 256 characters. A router that has `regions` sends requests there; any other reaches the machines itself. */
   readonly region?: string
 }
 

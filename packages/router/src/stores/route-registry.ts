@@ -43,7 +43,8 @@ export interface RouteRegistry {
   configure(reference: string, changes: ProjectChanges, options?: ChangeOptions): Promise<Project>
   /**
    * Points a project at a machine, in place of the one before, and ends a redirect. Raises the epoch. Rejects with
-   * `NotFound`, `OwnerMismatch`, or `MachineTaken` if the machine serves another project.
+   * `NotFound`, `OwnerMismatch`, `MachineTaken` if the machine serves another project, or `InvalidInput` if replicas or rules lead to
+   * machines of another region.
    */
   attach(reference: string, machine: string, options?: ChangeOptions): Promise<Project>
   /** Takes the machine and all replicas away from a project, and ends a redirect. Raises the epoch, even if there was none. */
@@ -65,7 +66,8 @@ export interface RouteRegistry {
 
   /**
    * Registers a machine, or replaces what is known of it, but for its owner (`OwnerMismatch`). While the machine serves
-   * a project, that project's settings count and those given here wait.
+   * a project, that project's settings count and those given here wait. Rejects with `InvalidInput` for another region than that of the
+   * project's other machines.
    */
   putMachine(machine: NewMachine, options?: ChangeOptions): Promise<RegisteredMachine>
   /** Forgets a machine. Rejects with `MachineTaken` while a project uses it. */
@@ -221,6 +223,8 @@ export interface Domain {
 export interface NewMachine extends Machine, MachineSettings {
   /** The tenant. Changes when the project that it serves is transferred. */
   readonly owner?: string
+  /** The region that it runs in, 1 to 256 characters, for routers that have `regions`. All machines of one project have one region. */
+  readonly region?: string
 }
 
 /** A machine as registered. */

@@ -37,11 +37,11 @@ export const startNode = async (machinePort: number): Promise<RunningHost> => {
   return { port, close: () => close({ deadlineMs: 0 }) }
 }
 
-let bundle: Promise<string> | undefined
+const bundles = new Map<string, Promise<string>>()
 
-const bundled = async (): Promise<string> => {
+const bundled = async (entry: URL): Promise<string> => {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("worker.ts", import.meta.url))],
+    entryPoints: [fileURLToPath(entry)],
     bundle: true,
     format: "esm",
     write: false,
@@ -51,23 +51,36 @@ const bundled = async (): Promise<string> => {
   return outputFiles[0]!.text
 }
 
+/** The router in workerd, as {@link startInWorkerd}. */
+export const startWorker = (
+  machinePort: number,
+  options: WorkerdOptions = {},
+): Promise<RunningHost & { readonly edgePort: number }> =>
+  startInWorkerd(new URL("worker.ts", import.meta.url), { machine, port: machinePort, signingKey: signing }, options)
+
+export interface WorkerdOptions {
+  readonly compatibilityDate?: string
+}
+
 /**
- * The router in workerd. `port` leads to workerd itself, `edgePort` through miniflare's imitation of Cloudflare's edge, which
+ * A module in workerd, with `env.SETUP`. `port` leads to workerd itself, `edgePort` through miniflare's imitation of Cloudflare's edge, which
  * replaces `Accept-Encoding`.
  */
-export const startWorker = async (
-  machinePort: number,
-  { compatibilityDate = "2026-11-01" }: { readonly compatibilityDate?: string } = {},
+export const startInWorkerd = async (
+  entry: URL,
+  setup: object,
+  { compatibilityDate = "2026-11-01" }: WorkerdOptions = {},
 ): Promise<RunningHost & { readonly edgePort: number }> => {
+  if (!bundles.has(entry.href)) bundles.set(entry.href, bundled(entry))
   const worker = new Miniflare(
     convertV4MiniflareOptions({
       cf: false,
       host: "127.0.0.1",
       modules: true,
-      script: await (bundle ??= bundled()),
+      script: await bundles.get(entry.href)!,
       compatibilityDate,
       compatibilityFlags: ["enable_request_signal"],
-      bindings: { SETUP: { machine, port: machinePort, signingKey: { ...signing } } },
+      bindings: { SETUP: JSON.parse(JSON.stringify(setup)) },
       unsafeDirectSockets: [{ host: "127.0.0.1" }],
     }),
   )

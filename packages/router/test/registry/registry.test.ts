@@ -520,6 +520,51 @@ for (const { name, missing, start } of engines)
       })
     })
 
+    describe("a region", () => {
+      it("of a machine is that of every record which leads to it, and follows the machine that is attached", async () => {
+        const { registry, record, put, own } = await setup()
+        await put("mach_1", { region: "fra" })
+        await put("mach_2", { region: "iad" })
+        await registry.create({ name: "misha", machine: "mach_1" })
+        await own("misha", "www.example.com")
+        const regions = async () =>
+          Promise.all((["p:misha", "d:www.example.com", "m:mach_1", "m:mach_2"] as const).map(record)).then((all) =>
+            all.map((each) => each?.kind === "machine" && each.region),
+          )
+        expect(await regions()).toEqual(["fra", "fra", "fra", "iad"])
+        await registry.attach("misha", "mach_2")
+        expect(await regions()).toEqual(["iad", "iad", "fra", "iad"])
+        expect(await put("mach_2", { region: "syd" })).toMatchObject({ region: "syd" })
+        expect(await regions()).toEqual(["syd", "syd", "fra", "syd"])
+        await put("mach_2")
+        expect(await record("p:misha")).not.toHaveProperty("region")
+        expect(await registry.readMachine("mach_2")).not.toHaveProperty("region")
+      })
+
+      it("is one for all machines of a project, and whatever would make it two is refused whole", async () => {
+        const { registry, record, put } = await setup()
+        await put("mach_1", { region: "fra" })
+        await put("mach_2", { region: "fra" })
+        await put("mach_3", { region: "iad" })
+        const rules = [{ match: {}, targets: [{ machine: "mach_2" }] }]
+        await registry.create({ name: "misha", machine: "mach_1", replicas: ["mach_2"], rules })
+        const before = await record("p:misha")
+        const refused = async (work: Promise<unknown>) =>
+          expect(await failing(work)).toMatchObject({ _tag: "InvalidInput" })
+        await refused(registry.configure("misha", { replicas: ["mach_3"] }))
+        await refused(registry.configure("misha", { rules: [{ match: {}, targets: [{}, { machine: "mach_3" }] }] }))
+        await refused(registry.attach("misha", "mach_3"))
+        await refused(put("mach_2", { region: "iad" }))
+        await refused(put("mach_1"))
+        await refused(registry.putMachine({ id: "mach_4", type: "fake", externalId: "", metadata: {}, region: "" }))
+        expect(await record("p:misha")).toEqual(before)
+        expect(await registry.readMachine("mach_2")).toMatchObject({ region: "fra" })
+        // Without a machine of its own, a project's rules lead nowhere.
+        await registry.detach("misha")
+        expect(await put("mach_2", { region: "iad" })).toMatchObject({ region: "iad" })
+      })
+    })
+
     describe("a rename", () => {
       it("redirects the old name with its port for the time of quarantine, and keeps it from others", async () => {
         const { registry, record, clock } = await setup()

@@ -67,10 +67,11 @@ export const redirectInput = (input: Redirect): Required<Redirect> => {
 
 /** A machine, decoded. @throws {InvalidInput} */
 export const newMachine = (grammar: Grammar, input: NewMachine): NewMachine => {
-  const { owner, id, type, externalId, metadata, ...settings } = checked(input, newMachineShape) as NewMachine
+  const { owner, region, id, type, externalId, metadata, ...settings } = checked(input, newMachineShape) as NewMachine
   const machine = { id: machineId(grammar, id), type, externalId, metadata }
   validRoute({ ...settings, machine, owner })
-  return { ...machine, ...settings, ...(owner === undefined ? {} : { owner }) }
+  const place = { ...(owner === undefined ? {} : { owner }), ...(region === undefined ? {} : { region }) }
+  return { ...machine, ...settings, ...place }
 }
 
 /** A project's configuration after changes: fields replaced, `ports` and `services` merged, `null` taken out. */
@@ -159,5 +160,6 @@ const newMachineShape = fields({
   externalId: later,
   metadata: later,
   owner: id,
+  region: id,
 })
 const redirectShape = fields({ to: later, status: later }, ["to"])

@@ -292,12 +292,13 @@ const domainOf = (state: State, { owner, domains, failing = {} }: ProjectState, 
 }
 
 const presentMachine = (state: State, id: string): RegisteredMachine => {
-  const { machine, owner, settings, version, project } = operations.findMachine(state, id)
+  const { machine, owner, region, settings, version, project } = operations.findMachine(state, id)
   return {
     ...machine,
     ...settings,
     version,
     ...(owner === undefined ? {} : { owner }),
+    ...(region === undefined ? {} : { region }),
     ...(project === undefined ? {} : { project }),
   }
 }

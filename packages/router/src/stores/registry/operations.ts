@@ -115,18 +115,23 @@ export const transferProject = (change: Change, project: ProjectState, owner: st
 
 export const putMachine = (change: Change, input: NewMachine, ifVersion: number | undefined): MachineState => {
   if (ifVersion !== undefined) requireVersion(findMachine(change.state, input.id), ifVersion)
-  const { id, type, externalId, metadata, owner, ...settings } = newMachine(change.grammar, input)
+  const { id, type, externalId, metadata, owner, region, ...settings } = newMachine(change.grammar, input)
   const before = change.state.machines.get(id)
   if (before !== undefined && before.owner !== owner) throw new OwnerMismatch({ field: "owner" })
+  const { region: _, ...kept } = before ?? {}
   const row: MachineState = {
     epoch: 0,
-    ...before,
+    ...kept,
     machine: { id, type, externalId, metadata },
     settings,
     version: change.nextVersion(),
     ...(owner === undefined ? {} : { owner }),
+    ...(region === undefined ? {} : { region }),
   }
   change.state.machines.set(id, row)
+  for (const user of [row.project ?? [], change.state.ruleUsers.get(id) ?? []].flat()) {
+    requireOneRegion(change.state.projects.get(user)!, change.state)
+  }
   return row
 }
 
@@ -159,7 +164,27 @@ export const saveProject = (change: Change, before: ProjectState | undefined, dr
   index(change, before, after)
   state.projects.set(after.id, after)
   validConfig(after, projectRules(after, state))
+  requireOneRegion(after, state)
   return after
+}
+
+/**
+ * A record has one region, so that whoever reads it knows where all that it leads to is reached.
+ *
+ * @throws {InvalidInput} naming the replica or the rule's machine that is in another region than the attached machine
+ */
+const requireOneRegion = (project: ProjectState, { machines }: State): void => {
+  if (project.machine === undefined) return
+  const region = machines.get(project.machine)?.region
+  const others = [
+    ...(project.replicas ?? []).map((id, at) => [`replicas.${at}`, id] as const),
+    ...(project.rules ?? []).flatMap(({ targets }, rule) =>
+      targets.map(({ machine }, at) => [`rules.${rule}.targets.${at}.machine`, machine] as const),
+    ),
+  ]
+  const misplaced = others.find(([, id]) => id !== undefined && machines.get(id)?.region !== region)
+  if (misplaced === undefined) return
+  throw new InvalidInput({ field: misplaced[0], accepted: "a machine of the same region as the attached one" })
 }
 
 /** Makes a name free for a project. @throws {NameTaken} if another has it, or its quarantine is not over */

@@ -59,6 +59,7 @@ export const machineRoute = (row: MachineState, state: State, now: number): Unve
     expiresAt,
     metadata,
     port,
+    region: row.region,
     ...settingsOfMachine(row, state, now),
   })
 }
@@ -106,6 +107,7 @@ const projectRecord = (project: ProjectState, state: State, now: number): Unvers
     services,
     rules: rules.length === 0 ? undefined : rules,
     machines: settingsOfOthers(project, rules, state, now),
+    region: row.region,
     ...settingsFields(project),
   })
 }

@@ -24,6 +24,7 @@ export interface ProjectState extends ProjectConfig {
 export interface MachineState {
   readonly machine: Machine
   readonly owner?: string
+  readonly region?: string
   readonly settings: MachineSettings
   readonly version: number
   /** Raised when it is attached, detached or made a replica. */
