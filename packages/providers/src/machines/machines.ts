@@ -13,6 +13,7 @@ import { makeKeepAlive } from "./keep-alive.ts"
 import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
 import { checkMachinesOptions } from "./machines-options.ts"
 import type { MachinesOptions } from "./machines-options.ts"
+import { pause } from "./pause.ts"
 import { makeProviderClient } from "./provider-client.ts"
 import { probeByFetch } from "./readiness-probe.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
@@ -115,7 +116,7 @@ export const makeMachines = (options: MachinesOptions): Machines => {
       if (monotonicNow() + delay > deadline) {
         return yield* Effect.fail(stillStarting(to.machine, error))
       }
-      yield* Effect.sleep(delay)
+      yield* pause(delay)
     }
   })
 

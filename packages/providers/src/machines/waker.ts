@@ -14,7 +14,7 @@ import { isReady } from "./readiness-probe.ts"
 import type { ReadinessProbe } from "./readiness-probe.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
-import { TimedOut } from "./with-timeout.ts"
+import { TimedOut, withTimeout } from "./with-timeout.ts"
 
 type WaitUntil = AttemptRequest<unknown>["waitUntil"]
 
@@ -112,8 +112,10 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
         if ((waiting ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
         const failed = waiting === undefined ? client.startFailure(to) : undefined
         if (failed !== undefined) return Effect.fail(failed)
-        return fromPromise("Machines.wake", machine, (signal) => join(to, waitUntil, signal)).pipe(
-          Effect.timeoutOrElse({ duration: wakeTimeoutMs + 100, orElse: () => Effect.fail(stillStarting(machine)) }),
+        return fromPromise("Machines.wake", machine, (signal) =>
+          withTimeout(wakeTimeoutMs + 100, signal, (ended) => join(to, waitUntil, ended)).catch((cause) => {
+            throw cause instanceof TimedOut ? stillStarting(machine) : cause
+          }),
         )
       }),
     startInBackground: (to, waitUntil) => {

@@ -3,6 +3,7 @@ import type { BackgroundEvents } from "./background-events.ts"
 import { ProviderUnavailable } from "../contract/errors.ts"
 import type { MachineChange, MachineProvider } from "../contract/machine-provider.ts"
 import { providerError } from "./from-promise.ts"
+import { pause } from "./pause.ts"
 
 /** Between two watches, in ms: a provider that ended one may be unavailable for a while. */
 const FIRST_DELAY_MS = 1_000
@@ -45,7 +46,7 @@ export const followChanges = (
     })
     for (;;) {
       yield* watchOnce
-      yield* Effect.sleep(delay * (0.75 + Math.random() / 2))
+      yield* pause(delay * (0.75 + Math.random() / 2))
       delay = Math.min(delay * 2, MAX_DELAY_MS)
     }
   })
