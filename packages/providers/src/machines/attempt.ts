@@ -96,7 +96,7 @@ export const makeAttempt = (
     const mayRetry = (failed: AttemptFailure): boolean => looksLikeStartup(failed) && request.replayable(failed.sent)
     for (const ms of young ? STARTUP_PAUSES_MS : []) {
       if (!mayRetry(failed)) break
-      yield* pause(ms)
+      yield* Effect.promise((signal) => pause(ms, signal))
       result = yield* send(endpoint)
       if (Result.isSuccess(result)) return result.success
       failed = result.failure

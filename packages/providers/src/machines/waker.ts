@@ -7,7 +7,8 @@ import { portlessKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { MachineStarting, machineRef } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
-import { fromPromise, providerError } from "./from-promise.ts"
+import { providerError } from "./from-promise.ts"
+import type { FromPromise } from "./from-promise.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
 import type { ProviderClient } from "./provider-client.ts"
 import { isReady } from "./readiness-probe.ts"
@@ -30,6 +31,7 @@ export interface Waker {
 
 /** How machines are started; see `MachinesOptions`. */
 export interface WakerOptions {
+  readonly fromPromise: FromPromise
   readonly headerNames: HopHeaderNames
   readonly startupGraceMs: number
   readonly wakeTimeoutMs: number
@@ -39,7 +41,7 @@ export interface WakerOptions {
 }
 
 export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker => {
-  const { headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events } = options
+  const { fromPromise, headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events } = options
   // A start goes on when the request that asked for it is gone: a browser that gave up comes back in a second.
   const starts = makeSingleFlight<void>({ abortWhenAbandoned: false })
 
