@@ -1,6 +1,9 @@
 import { fileURLToPath } from "node:url"
 import type { SigningKey } from "@project-ingress/forward"
+import { defineGrammar } from "@project-ingress/hostname"
 import type { RouteKey } from "@project-ingress/router"
+import { d1Registry } from "@project-ingress/router/stores/d1"
+import type { D1Binding, D1Statement } from "@project-ingress/router/stores/d1"
 import type { MachineInput } from "@project-ingress/router/stores/memory"
 import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
@@ -24,10 +27,12 @@ export interface WorkerSetup {
   readonly tls?: { readonly key: string; readonly cert: string }
 }
 
+/** What the control plane's callers bear in tests. */
+export const API_TOKEN = "a-token-of-the-tests"
+
 // miniflare's own type needs Cloudflare's, which do not go with the DOM's.
-interface Namespace {
-  readonly put: (key: string, value: string) => Promise<void>
-  readonly delete: (key: string) => Promise<void>
+interface Database extends D1Binding {
+  prepare(query: string): D1Statement & { bind(...values: readonly unknown[]): D1Statement & { run(): Promise<unknown> } }
 }
 
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
@@ -54,20 +59,28 @@ export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> =>
       port,
       ...(tls === undefined ? {} : { httpsKey: tls.key, httpsCert: tls.cert }),
       cf: false,
-      kvNamespaces: ["ROUTES"],
-      bindings: { DOMAIN: domain, SIGNING_KEY: JSON.stringify(signing) },
+      d1Databases: ["DB"],
+      bindings: { DOMAIN: domain, SIGNING_KEY: JSON.stringify(signing), INGRESS_PROXY_API_TOKEN: API_TOKEN },
     }),
   )
   const { port: bound } = await miniflare.ready
-  const routes = (await miniflare.getKVNamespace("ROUTES")) as unknown as Namespace
+  const url = `${tls === undefined ? "http" : "https"}://127.0.0.1:${bound}`
+  const database = (await miniflare.getD1Database("DB")) as unknown as Database
+  await d1Registry(database, { grammar: defineGrammar({ domains: [domain] }) }).migrate()
   let epoch = 0
   return {
-    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${bound}`,
-    attach: (key, record) => {
+    url,
+    // Below the registry: any key, of a machine that may run anywhere.
+    attach: async (key, record) => {
       epoch += 1
-      return routes.put(key, JSON.stringify({ kind: "machine", ...record, version: epoch, epoch }))
+      await database
+        .prepare("insert or replace into project_ingress_routes (key, version, record) values (?, ?, ?)")
+        .bind(key, epoch, JSON.stringify({ kind: "machine", ...record, epoch }))
+        .run()
     },
-    detach: (key) => routes.delete(key),
+    detach: async (key) => {
+      await database.prepare("delete from project_ingress_routes where key = ?").bind(key).run()
+    },
     dispose: () => miniflare.dispose(),
   }
 }
