@@ -35,7 +35,9 @@ const operationOf = (registry: SqlRegistry, request: Request): (() => Promise<un
     .split("/")
     .map(decodeURIComponent)
   if (rest.length > 0) return undefined
-  switch (`${request.method} ${kind}${reference === undefined ? "" : "/:"}${action === undefined ? "" : `/${action}`}`) {
+  switch (
+    `${request.method} ${kind}${reference === undefined ? "" : "/:"}${action === undefined ? "" : `/${action}`}`
+  ) {
     case "POST migrate":
       return () => registry.migrate()
     case "PUT machines/:":
@@ -58,7 +60,8 @@ const operationOf = (registry: SqlRegistry, request: Request): (() => Promise<un
 /** The fields of a body; what is in them is checked by the registry. */
 const bodyOf = async (request: Request): Promise<Readonly<Record<string, unknown>>> => {
   const body: unknown = await request.json().catch(() => undefined)
-  if (typeof body !== "object" || body === null || Array.isArray(body)) throw new BadRequest("the body must be an object")
+  if (typeof body !== "object" || body === null || Array.isArray(body))
+    throw new BadRequest("the body must be an object")
   return body as Readonly<Record<string, unknown>>
 }
 
@@ -87,4 +90,5 @@ const responseOf = (cause: unknown): Response => {
   return refused(503, "REGISTRY_UNAVAILABLE", "the registry did not answer; whether it changed anything is not known")
 }
 
-const refused = (status: number, error: string, message: string): Response => Response.json({ error, message }, { status })
+const refused = (status: number, error: string, message: string): Response =>
+  Response.json({ error, message }, { status })

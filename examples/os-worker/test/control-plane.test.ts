@@ -31,9 +31,14 @@ const visited = async (host: string) => {
 
 describe("the control plane", () => {
   it("attaches a machine to a project and detaches it", async () => {
-    expect(await call("POST /api/projects", { name: "misha", ports: { 3000: { visibility: "public" } } })).toMatchObject([200, { name: "misha" }])
+    expect(
+      await call("POST /api/projects", { name: "misha", ports: { 3000: { visibility: "public" } } }),
+    ).toMatchObject([200, { name: "misha" }])
     expect(await visited("misha.iterate.app")).toEqual([503, "MACHINE_DETACHED"])
-    expect(await call("POST /api/projects/misha/attach", { machine: "mach_1" })).toMatchObject([200, { machine: "mach_1" }])
+    expect(await call("POST /api/projects/misha/attach", { machine: "mach_1" })).toMatchObject([
+      200,
+      { machine: "mach_1" },
+    ])
     expect(await visited("misha.iterate.app")).toBe("the app")
     expect(await call("GET /api/projects/misha")).toMatchObject([200, { name: "misha", machine: "mach_1" }])
     expect(await call("POST /api/projects/misha/detach")).toMatchObject([200, { name: "misha" }])
@@ -50,7 +55,10 @@ describe("the control plane", () => {
     ["an empty token", ""],
   ])("refuses %s by 401, whatever is asked for", async (_, token) => {
     for (const operation of ["POST /api/projects", "GET /api/nothing"] as const) {
-      const [status, body] = await callControlPlane(worker.url, operation, { ...(token === undefined ? {} : { token }), body: { name: "x" } })
+      const [status, body] = await callControlPlane(worker.url, operation, {
+        ...(token === undefined ? {} : { token }),
+        body: { name: "x" },
+      })
       expect([status, body]).toMatchObject([401, { error: "UNAUTHORIZED" }])
     }
     expect((await call("GET /api/projects/x"))[0]).toBe(404)
@@ -59,7 +67,10 @@ describe("the control plane", () => {
   it("is on the platform's own host and on no other", async () => {
     for (const host of ["example.com", "iterate.app.example.com"]) {
       const asked = { token: API_TOKEN, host, body: { name: "elsewhere" } }
-      expect(await callControlPlane(worker.url, "POST /api/projects", asked)).toEqual([200, "the OS itself: /api/projects"])
+      expect(await callControlPlane(worker.url, "POST /api/projects", asked)).toEqual([
+        200,
+        "the OS itself: /api/projects",
+      ])
     }
     const asked = { token: API_TOKEN, host: "misha.iterate.app" }
     expect((await callControlPlane(worker.url, "POST /api/projects", asked))[0]).not.toBe(200)
@@ -72,7 +83,10 @@ describe("the control plane", () => {
     expect(await call("POST /api/projects", { name: "no name" })).toMatchObject([400, { error: "BAD_REQUEST" }])
     expect(await call("POST /api/projects")).toMatchObject([400, { error: "BAD_REQUEST" }])
     expect(await call("POST /api/projects/taken/attach", {})).toMatchObject([400, { error: "BAD_REQUEST" }])
-    expect(await call("POST /api/projects/taken/attach", { machine: "mach_9" })).toMatchObject([404, { error: "NOT_FOUND" }])
+    expect(await call("POST /api/projects/taken/attach", { machine: "mach_9" })).toMatchObject([
+      404,
+      { error: "NOT_FOUND" },
+    ])
     expect(await call("GET /api/projects/%E0")).toMatchObject([400, { error: "BAD_REQUEST" }])
     expect(await call("POST /api/projects/taken/explode")).toMatchObject([404, { error: "NOT_FOUND" }])
   })
@@ -81,7 +95,8 @@ describe("the control plane", () => {
 it("is closed to everybody where no token is configured", async () => {
   const asked = (authorization: string) => new Request("https://iterate.app/", { headers: { authorization } })
   for (const token of [undefined, ""]) {
-    for (const borne of ["Bearer ", "Bearer undefined", "Bearer x"]) expect(await bears(asked(borne), token)).toBe(false)
+    for (const borne of ["Bearer ", "Bearer undefined", "Bearer x"])
+      expect(await bears(asked(borne), token)).toBe(false)
   }
   expect(await bears(asked("bearer x"), "x")).toBe(true)
   expect(await bears(asked("Basic x"), "x")).toBe(false)

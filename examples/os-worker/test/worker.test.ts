@@ -69,7 +69,10 @@ describe("the Worker in workerd", () => {
   ])("answers %s with %i", async (host, status, code) => {
     const response = await open("/", { host, headers: { accept: "application/json" } })
     const requestId = response.headers["x-iterate-proxy-request-id"]
-    expect([response.statusCode, JSON.parse(await textOf(response))]).toMatchObject([status, { error: code, requestId }])
+    expect([response.statusCode, JSON.parse(await textOf(response))]).toMatchObject([
+      status,
+      { error: code, requestId },
+    ])
   })
 
   it("passes coded octets as they are, empty answers, redirects and the app's own failures", async () => {

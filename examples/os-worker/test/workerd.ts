@@ -32,7 +32,9 @@ export const API_TOKEN = "a-token-of-the-tests"
 
 // miniflare's own type needs Cloudflare's, which do not go with the DOM's.
 interface Database extends D1Binding {
-  prepare(query: string): D1Statement & { bind(...values: readonly unknown[]): D1Statement & { run(): Promise<unknown> } }
+  prepare(
+    query: string,
+  ): D1Statement & { bind(...values: readonly unknown[]): D1Statement & { run(): Promise<unknown> } }
 }
 
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
