@@ -17,8 +17,15 @@ const help = `pnpm bench [options]
   --json file           every sample
 
 pnpm bench routes [count …]: the packed route table; 10000 100000 1000000
+pnpm bench worker [rounds]: the router in workerd beside a proxy of one line, and when it starts; 12
 
 Quick: pnpm bench --only nginx,ours,bare. All peers and scenarios take about five minutes.`
+
+/** Measured by scripts of their own. */
+const scripts = new Map([
+  ["routes", "../packages/router/bench/routes.ts"],
+  ["worker", "worker/run.ts"],
+])
 
 /** Ends the run with a message. */
 export const give = (message: string): never => {
@@ -46,8 +53,9 @@ export const readOptions = () => {
     process.exit(0)
   }
   const [subject, ...counts] = positionals
-  if (subject === "routes") {
-    const script = new URL("../packages/router/bench/routes.ts", import.meta.url).pathname
+  const own = scripts.get(subject ?? "")
+  if (own !== undefined) {
+    const script = new URL(own, import.meta.url).pathname
     const { status } = spawnSync(process.execPath, ["--conditions=@project-ingress/source", script, ...counts], {
       stdio: "inherit",
     })
