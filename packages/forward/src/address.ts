@@ -1,5 +1,6 @@
 import { firstOf, ipv6Groups, isFirst, isInRange, isIpv4Mapped, parseIpAddress, unmapped } from "./ip-address.ts"
 import type { IpAddress, IpRange } from "./ip-address.ts"
+import { remembered } from "./remembered.ts"
 import { notPublic } from "./special-addresses.ts"
 
 /**
@@ -111,22 +112,11 @@ export const cidrMatcher = (option: string, cidrs: readonly string[]): ((ip: str
     if (range.bits === 0) throw new TypeError(`${option}: ${shown(cidr)} holds every address`)
     return range
   })
-  // The same few addresses are asked for again and again, and reading one takes longer than all else that is done with it.
-  const known = new Map<string, boolean>()
-  return (ip) => {
-    let held = known.get(ip)
-    if (held !== undefined) return held
+  return remembered((ip) => {
     const address = parseIpAddress(ip)
-    held = address !== undefined && isIn(ranges, unmapped(address))
-    if (known.size >= MAX_KNOWN) known.clear()
-    known.set(ip, held)
-    return held
-  }
+    return address !== undefined && isIn(ranges, unmapped(address))
+  })
 }
-
-const MAX_KNOWN = 1_024
-
-const networks = new Map<string, string>()
 
 /**
  * Whom a client is counted as, by its address in the notation of `canonicalAddress`: an IPv4 address itself, of an IPv6 address its
@@ -135,13 +125,10 @@ const networks = new Map<string, string>()
 export const clientNetwork = (address: string | undefined): string => {
   if (address === undefined) return "unknown"
   if (!address.includes(":")) return address
-  let network = networks.get(address)
-  if (network !== undefined) return network
-  network = `${ipv6Groups(address).slice(0, 4).join(":")}::/64`
-  if (networks.size >= MAX_KNOWN) networks.clear()
-  networks.set(address, network)
-  return network
+  return ipv6Network(address)
 }
+
+const ipv6Network = /* @__PURE__ */ remembered((address) => `${ipv6Groups(address).slice(0, 4).join(":")}::/64`)
 
 /**
  * An IP address in one notation, so that equal addresses are equal texts: IPv6 as of RFC 5952, IPv4 as four decimal numbers, also

@@ -4,6 +4,7 @@ import type { HopHeaderNames } from "../header-names.ts"
 import { addressNotAllowed, hostChecker } from "../address.ts"
 import { failureCode } from "../failure-code.ts"
 import { PIN_NOT_SUPPORTED } from "../public-key-pin.ts"
+import { remembered } from "../remembered.ts"
 import { startDeadline } from "../start-deadline.ts"
 
 /** One request as it is sent, with everything that an intermediary decides. */
@@ -111,20 +112,13 @@ interface ReadOrigin {
   readonly hostname: string
 }
 
-const readOrigins = new Map<string, ReadOrigin>()
-const MAX_READ_ORIGINS = 1_024
-
 /** Reads an origin: a machine's is the same for all its requests. Throws a `TypeError` for what is not an http(s) origin. */
-const readOrigin = (text: string): ReadOrigin => {
-  const known = readOrigins.get(text)
-  if (known !== undefined) return known
+const readOrigin = /* @__PURE__ */ remembered((text): ReadOrigin => {
   // Before any parser sees it: a path, credentials, or the `\` that a URL parser takes for a `/`.
   if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(text)) throw new TypeError("origin must be http(s)://host[:port]")
   const { origin, hostname } = new URL(text)
-  if (readOrigins.size >= MAX_READ_ORIGINS) readOrigins.clear()
-  readOrigins.set(text, { origin, hostname })
   return { origin, hostname }
-}
+})
 
 /** The origin, normalised. Throws a `TypeError` for what is not an http(s) origin. */
 export const checkedOrigin = (origin: string): string => readOrigin(origin).origin
@@ -147,7 +141,7 @@ export const requestUrl = (origin: string, target: string): string =>
   checkedOrigin(origin) + checkedTarget(target).replaceAll(/[#\u0080-\u00ff]/g, escapeByte)
 
 /** A provider gives one rule for all its endpoints. */
-const hostCheckers = new WeakMap<AddressRule, ReturnType<typeof hostChecker>>()
+const hostCheckers = new WeakMap<AddressRule, (host: string) => string | undefined>()
 
 /**
  * Checks the host of a request with a rule for addresses, on runtimes whose client resolves names by itself. Throws a
@@ -157,7 +151,7 @@ export const checkHost = ({ origin, addresses }: Pick<OutgoingRequest, "origin" 
   if (addresses === undefined) return
   let check = hostCheckers.get(addresses)
   if (check === undefined) {
-    check = hostChecker(addresses)
+    check = remembered(hostChecker(addresses))
     hostCheckers.set(addresses, check)
   }
   const reason = check(readOrigin(origin).hostname)
