@@ -1,5 +1,5 @@
-import { firstOf, ipv6Groups, isFirst, isInRange, isIpv4Mapped, parseIpAddress, unmapped } from "./ip-address.ts"
-import type { IpAddress, IpRange } from "./ip-address.ts"
+import { firstOf, ipv6Groups, isFirst, isInOneOf, parseIpAddress } from "./ip-address.ts"
+import type { IpRange } from "./ip-address.ts"
 import { remembered } from "./remembered.ts"
 import { notPublic } from "./special-addresses.ts"
 
@@ -39,13 +39,12 @@ export const addressChecker = (
 ): ((ip: string) => string | undefined) => {
   const allowed = (rule.allowCidrs ?? []).map((cidr) => parseCidr("allowCidrs", cidr))
   return (ip) => {
-    const written = parseIpAddress(ip)
-    if (written === undefined) return `${shown(ip)} is not an IP address in its usual form`
-    const address = unmapped(written)
-    if (isIn(allowed, address)) return undefined
-    const range = address === written ? notPublic(address) : "IPv4-mapped"
-    if (range !== undefined) return `${written.text} is not a public address (${range})`
-    const { text } = address
+    const address = parseIpAddress(ip)
+    if (address === undefined) return `${shown(ip)} is not an IP address in its usual form`
+    if (isInOneOf(allowed, address)) return undefined
+    const { text, mapped } = address
+    const range = mapped ? "IPv4-mapped" : notPublic(address)
+    if (range !== undefined) return `${mapped ? "::ffff:" : ""}${text} is not a public address (${range})`
     return own().some((each) => parseIpAddress(each)?.text === text) ? `${text} is an address of this host` : undefined
   }
 }
@@ -114,7 +113,7 @@ export const cidrMatcher = (option: string, cidrs: readonly string[]): ((ip: str
   })
   return remembered((ip) => {
     const address = parseIpAddress(ip)
-    return address !== undefined && isIn(ranges, unmapped(address))
+    return address !== undefined && isInOneOf(ranges, address)
   })
 }
 
@@ -137,8 +136,7 @@ const ipv6Network = /* @__PURE__ */ remembered((address) => `${ipv6Groups(addres
  */
 export const canonicalAddress = (text: string): string | undefined => {
   if (FOUR_PARTS.test(text)) return text
-  const address = text.includes(":") ? parseIpAddress(text) : undefined
-  return address && unmapped(address).text
+  return text.includes(":") ? parseIpAddress(text)?.text : undefined
 }
 
 const FOUR_PARTS = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
@@ -151,7 +149,7 @@ const parseCidr = (option: string, cidr: unknown): IpRange => {
     const network = parseIpAddress(text!)
     const most = network?.bytes.length === 4 ? 32 : 128
     if (network !== undefined && rest.length === 0 && /^\d{1,3}$/.test(bits ?? "") && Number(bits) <= most) {
-      if (!isIpv4Mapped(network)) {
+      if (!network.mapped) {
         const range = { network, bits: Number(bits) }
         if (isFirst(range)) return range
         // One address, or the whole range? Whoever wrote it knows, and only one of the two is safe.
@@ -163,9 +161,6 @@ const parseCidr = (option: string, cidr: unknown): IpRange => {
   }
   throw new TypeError(`${option}: ${shown(cidr)} is not a range such as 10.0.0.0/8, 192.0.2.1/32 or fd00::/8`)
 }
-
-const isIn = (ranges: readonly IpRange[], address: IpAddress): boolean =>
-  ranges.some((range) => isInRange(address, range))
 
 const withoutDot = (host: string): string => (host.endsWith(".") ? host.slice(0, -1) : host)
 

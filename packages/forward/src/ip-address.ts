@@ -4,6 +4,8 @@ export interface IpAddress {
   readonly bytes: readonly number[]
   /** IPv4 as four decimal numbers, IPv6 as of RFC 5952. */
   readonly text: string
+  /** True for an IPv4 address that was written within IPv6, as a socket on `::` shows an IPv4 peer (RFC 4291 §2.5.5.2). */
+  readonly mapped: boolean
 }
 
 /** The addresses that share their first `bits` bits with one. */
@@ -23,7 +25,7 @@ export const parseIpAddress = (text: string): IpAddress | undefined => {
   if (OCTAL.test(text)) return undefined
   if (IPV4.test(text)) {
     const host = hostOf(text)
-    return host === undefined ? undefined : ipv4(host.split(".").map(Number))
+    return host === undefined ? undefined : ipv4(host.split(".").map(Number), false)
   }
   const host = IPV6.test(text) ? hostOf(`[${text}]`) : undefined
   if (host === undefined) return undefined
@@ -32,7 +34,7 @@ export const parseIpAddress = (text: string): IpAddress | undefined => {
     const number = Number.parseInt(group, 16)
     return [number >> 8, number & 0xff]
   })
-  return { bytes, text: written }
+  return isMapped(bytes) ? ipv4(bytes.slice(12), true) : { bytes, text: written, mapped: false }
 }
 
 /** The eight groups of an IPv6 address as of RFC 5952, without its `::`. */
@@ -44,18 +46,13 @@ export const ipv6Groups = (text: string): string[] => {
   return [...groups, ...Array.from({ length: 8 - groups.length - after.length }, () => "0"), ...after]
 }
 
-/** Whether it is an IPv4 address within IPv6, as a socket on `::` shows an IPv4 peer (RFC 4291 §2.5.5.2). */
-export const isIpv4Mapped = ({ bytes }: IpAddress): boolean =>
-  bytes.length === 16 && bytes.every((byte, at) => at >= 12 || byte === (at < 10 ? 0 : 0xff))
-
-/** The IPv4 address of an IPv4-mapped one, and any other address itself. */
-export const unmapped = (address: IpAddress): IpAddress =>
-  isIpv4Mapped(address) ? ipv4(address.bytes.slice(12)) : address
-
-/** Whether an address is in a range. One of IPv4 is in none of IPv6. */
-export const isInRange = (address: IpAddress, { network, bits }: IpRange): boolean =>
-  address.bytes.length === network.bytes.length &&
-  network.bytes.every((byte, at) => ((byte ^ address.bytes[at]!) & maskOf(bits, at)) === 0)
+/** Whether an address is in one of some ranges. One of IPv4 is in none of IPv6. */
+export const isInOneOf = (ranges: readonly IpRange[], { bytes }: IpAddress): boolean =>
+  ranges.some(
+    ({ network, bits }) =>
+      bytes.length === network.bytes.length &&
+      network.bytes.every((byte, at) => ((byte ^ bytes[at]!) & maskOf(bits, at)) === 0),
+  )
 
 /** Whether the address is the first of its range: has no bit set beyond the range's own. */
 export const isFirst = ({ network, bits }: IpRange): boolean =>
@@ -72,7 +69,10 @@ export const firstOf = ({ network, bits }: IpRange): string => {
 /** Which bits of the byte at a place belong to a range. */
 const maskOf = (bits: number, at: number): number => (0xff00 >> Math.min(8, Math.max(0, bits - 8 * at))) & 0xff
 
-const ipv4 = (bytes: readonly number[]): IpAddress => ({ bytes, text: bytes.join(".") })
+const ipv4 = (bytes: readonly number[], mapped: boolean): IpAddress => ({ bytes, text: bytes.join("."), mapped })
+
+const isMapped = (bytes: readonly number[]): boolean =>
+  bytes.every((byte, at) => at >= 12 || byte === (at < 10 ? 0 : 0xff))
 
 /** A number of IPv4 with a leading zero. A group of IPv6 may have one. */
 const OCTAL = /^0\d+$|(?:^|[.:])0\d+\.|\.0\d/

@@ -1,9 +1,9 @@
-import { isInRange, parseIpAddress } from "./ip-address.ts"
+import { isInOneOf, parseIpAddress } from "./ip-address.ts"
 import type { IpAddress, IpRange } from "./ip-address.ts"
 
 /** What kind of address it is, when it is not a global unicast one: `private`, `loopback`. `undefined` for a public address. */
 export const notPublic = (address: IpAddress): string | undefined => {
-  for (const [kind, ranges] of specialRanges()) if (ranges.some((range) => isInRange(address, range))) return kind
+  for (const [kind, ranges] of specialRanges()) if (isInOneOf(ranges, address)) return kind
   // Only 2000::/3 is assigned as global unicast (RFC 4291 §2.4, IANA's registry).
   return address.bytes.length === 4 || address.bytes[0]! >> 5 === 1 ? undefined : "reserved"
 }
