@@ -1,5 +1,5 @@
 // pnpm bench worker: what the router costs workerd for each request beside a proxy of one line, and when it starts. See ../README.md.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"

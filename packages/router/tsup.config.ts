@@ -7,6 +7,7 @@ export default defineConfig({
     router: "src/router.ts",
     routes: "src/routes-command.ts",
     "stores/d1": "src/stores/d1.ts",
+    "stores/d1-routes": "src/stores/d1-routes.ts",
     "stores/memory": "src/stores/memory.ts",
     "stores/packed": "src/stores/packed.ts",
     "stores/postgres": "src/stores/postgres.ts",

@@ -3,7 +3,7 @@ import type { SigningKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import type { RouteKey } from "@project-ingress/router"
 import { d1Registry } from "@project-ingress/router/stores/d1"
-import type { D1Binding, D1Statement } from "@project-ingress/router/stores/d1"
+import type { D1Binding } from "@project-ingress/router/stores/d1"
 import type { MachineInput } from "@project-ingress/router/stores/memory"
 import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
@@ -29,13 +29,6 @@ export interface WorkerSetup {
 
 /** What the control plane's callers bear in tests. */
 export const API_TOKEN = "a-token-of-the-tests"
-
-// miniflare's own type needs Cloudflare's, which do not go with the DOM's.
-interface Database extends D1Binding {
-  prepare(
-    query: string,
-  ): D1Statement & { bind(...values: readonly unknown[]): D1Statement & { run(): Promise<unknown> } }
-}
 
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
 export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> => {
@@ -67,21 +60,26 @@ export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> =>
   )
   const { port: bound } = await miniflare.ready
   const url = `${tls === undefined ? "http" : "https"}://127.0.0.1:${bound}`
-  const database = (await miniflare.getD1Database("DB")) as unknown as Database
+  // miniflare's own type needs Cloudflare's, which do not go with the DOM's.
+  const database = (await miniflare.getD1Database("DB")) as unknown as D1Binding
   await d1Registry(database, { grammar: defineGrammar({ domains: [domain] }) }).migrate()
   let epoch = 0
+  const run = (query: string, ...values: string[]) => database.batch([database.prepare(query).bind(...values)])
   return {
     url,
     // Below the registry: any key, of a machine that may run anywhere.
     attach: async (key, record) => {
       epoch += 1
-      await database
-        .prepare("insert or replace into project_ingress_routes (key, version, record) values (?, ?, ?)")
-        .bind(key, epoch, JSON.stringify({ kind: "machine", ...record, epoch }))
-        .run()
+      const routed = JSON.stringify({ kind: "machine", ...record, epoch })
+      await run(
+        "insert or replace into project_ingress_routes values (?1, cast(?2 as integer), ?3)",
+        key,
+        `${epoch}`,
+        routed,
+      )
     },
     detach: async (key) => {
-      await database.prepare("delete from project_ingress_routes where key = ?").bind(key).run()
+      await run("delete from project_ingress_routes where key = ?1", key)
     },
     dispose: () => miniflare.dispose(),
   }

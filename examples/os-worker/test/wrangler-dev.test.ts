@@ -17,7 +17,6 @@ beforeAll(async () => {
   const [, ...args] = manifest.scripts.dev.split(" ")
   const secrets = { SIGNING_KEY: JSON.stringify(machine.signing), INGRESS_PROXY_API_TOKEN: API_TOKEN }
   worker = await startWranglerDev(args, secrets)
-  expect(await call("POST /api/migrate")).toEqual([204, undefined])
 }, 60_000)
 afterAll(async () => {
   await worker.stop()
@@ -41,6 +40,7 @@ const open = async (label: string, path = "/") => {
 
 describe("the Worker in wrangler dev", () => {
   it("serves what the control plane attaches, by name and port and by WebSocket, until it detaches it", async () => {
+    expect(await call("POST /api/migrate")).toEqual([204, undefined])
     await call("PUT /api/machines/mach_1", { type: "local", externalId: "dev", metadata: { port: machine.port } })
     const publicPorts = { 3000: { visibility: "public" }, 4096: { visibility: "public" } }
     await call("POST /api/projects", { name: "misha", ports: publicPorts })

@@ -8,10 +8,20 @@ import type { SqlRegistry } from "./sql/sql-registry.ts"
 
 export type { SqlRegistry, SqlRegistryOptions }
 
-/** A D1 database, as a Worker's binding gives it. */
-export interface D1Binding {
+/** A D1 database, as a Worker's binding gives it. Without `withSession` everything is read at the primary. */
+export interface D1Binding extends D1Connection {
+  withSession?(constraintOrBookmark: string): D1Session
+}
+
+/** What runs statements. */
+export interface D1Connection {
   prepare(query: string): D1Statement
   batch(statements: D1Statement[]): Promise<readonly { readonly results: readonly unknown[] }[]>
+}
+
+/** Statements that see what those before them have seen. */
+export interface D1Session extends D1Connection {
+  getBookmark(): string | null
 }
 
 /** A prepared statement of D1. */
