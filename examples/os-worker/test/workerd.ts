@@ -23,6 +23,8 @@ export interface WorkerSetup {
   readonly port?: number
   /** What projects live under. Default `localhost`: browsers resolve every name under it to this computer. */
   readonly domain?: string
+  /** The Worker's file. Default: the example's. */
+  readonly entry?: string
   /** Terminates TLS by this key and certificate, in PEM. Default: plain HTTP. */
   readonly tls?: { readonly key: string; readonly cert: string }
 }
@@ -33,8 +35,9 @@ export const API_TOKEN = "a-token-of-the-tests"
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
 export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> => {
   const { signing, port = 0, domain = "localhost", tls } = setup
+  const { entry = fileURLToPath(new URL("../src/index.ts", import.meta.url)) } = setup
   const bundle = await build({
-    entryPoints: [fileURLToPath(new URL("../src/index.ts", import.meta.url))],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     format: "esm",
