@@ -18,8 +18,16 @@ const help = `pnpm bench [options]
 
 pnpm bench routes [count …]: the packed route table; 10000 100000 1000000
 pnpm bench pages: how often a Worker reads a page of a large table, simulated
+pnpm bench worker [rounds]: the router in workerd beside a proxy of one line, and when it starts; 12
 
 Quick: pnpm bench --only nginx,ours,bare. All peers and scenarios take about five minutes.`
+
+/** Measured by scripts of their own. */
+const scripts = new Map([
+  ["routes", "../packages/router/bench/routes.ts"],
+  ["pages", "../packages/router/bench/pages.ts"],
+  ["worker", "worker/run.ts"],
+])
 
 /** Ends the run with a message. */
 export const give = (message: string): never => {
@@ -47,8 +55,9 @@ export const readOptions = () => {
     process.exit(0)
   }
   const [subject, ...counts] = positionals
-  if (subject === "routes" || subject === "pages") {
-    const script = new URL(`../packages/router/bench/${subject}.ts`, import.meta.url).pathname
+  const own = scripts.get(subject ?? "")
+  if (own !== undefined) {
+    const script = new URL(own, import.meta.url).pathname
     const { status } = spawnSync(process.execPath, ["--conditions=@project-ingress/source", script, ...counts], {
       stdio: "inherit",
     })

@@ -38,7 +38,7 @@ const budgets: readonly Import[] = [
       export { createRouter } from "@project-ingress/router"
       export { memoryStore } from "@project-ingress/router/stores/memory"
       export { local } from "@project-ingress/providers/local"`,
-    budget: 71_000,
+    budget: 57_000,
   },
 ]
 

@@ -32,7 +32,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
       "../../router/src/router.ts",
     ],
   },
-  "packages/forward/src/address.ts": { allows: ["ipaddr.js"], refuses: ["node:net", "undici", effect] },
+  "packages/forward/src/address.ts": {
+    allows: ["./ip-address.ts"],
+    refuses: ["ipaddr.js", "node:net", "undici", effect],
+  },
   "packages/forward/src/http1/head.ts": { allows: ["../names.ts"], refuses: ["node:buffer", effect, "undici"] },
   "packages/forward/src/sockets/engine.ts": {
     allows: ["node:net", "node:timers/promises", "../http1.ts"],

@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import type { Command } from "../peer.ts"
 
-export const httpOrigin = (directory: string, port: number, openFiles: number): Command => {
+/** `directives`: more of nginx's, for all responses. */
+export const httpOrigin = (directory: string, port: number, openFiles: number, directives = ""): Command => {
   const home = `${directory}/origin`
   mkdirSync(`${home}/files`, { recursive: true })
   writeFileSync(`${home}/files/14`, "hello, ingress")
@@ -20,6 +21,7 @@ http {
   client_body_temp_path ${home}/body;
   client_body_buffer_size 1m;
   client_max_body_size 64m;
+  ${directives}
   server {
     listen 127.0.0.1:${port} backlog=4096;
     location / { root ${home}/files; }

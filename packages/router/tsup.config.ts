@@ -13,6 +13,7 @@ export default defineConfig({
     "stores/cache-api": "src/stores/cache-api.ts",
     "stores/cloudflare-kv": "src/stores/cloudflare-kv.ts",
     "stores/d1": "src/stores/d1.ts",
+    "stores/d1-routes": "src/stores/d1-routes.ts",
     "stores/file-state": "src/stores/file-state.ts",
     "stores/layered": "src/stores/layered.ts",
     "stores/memory": "src/stores/memory.ts",

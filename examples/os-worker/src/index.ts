@@ -2,24 +2,20 @@ import type { SigningKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { local } from "@project-ingress/providers/local"
 import { createRouter } from "@project-ingress/router"
-import type { Router } from "@project-ingress/router"
-import { kvRoutes } from "./kv-routes.ts"
-import type { KV } from "./kv-routes.ts"
-
-interface Env {
-  readonly DOMAIN: string
-  readonly ROUTES: KV
-  readonly SIGNING_KEY: string
-}
+import { d1Registry } from "@project-ingress/router/stores/d1"
+import { controlPlane } from "./control-plane.ts"
+import type { Env } from "./env.ts"
 
 interface Context {
   waitUntil(work: Promise<unknown>): void
 }
 
-const routerFor = (env: Env): Router =>
-  createRouter({
-    grammar: defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } }),
-    store: kvRoutes(env.ROUTES),
+const osFor = (env: Env) => {
+  const grammar = defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } })
+  const registry = d1Registry(env.DB, { grammar })
+  const router = createRouter({
+    grammar,
+    store: registry,
     providers: [local()],
     signingKey: JSON.parse(env.SIGNING_KEY) as SigningKey,
     // The OS's own session: no project gets it, and none can set it.
@@ -27,15 +23,21 @@ const routerFor = (env: Env): Router =>
     filterResponseHeaders: true,
     clientAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined,
   })
+  return { router, api: controlPlane(registry, env.INGRESS_PROXY_API_TOKEN) }
+}
 
 /** The platform's own app: everything that is no project and no machine. */
 const app = (request: Request): Response => new Response(`the OS itself: ${new URL(request.url).pathname}`)
 
-let router: Router | undefined
+let os: ReturnType<typeof osFor> | undefined
 
 export default {
   async fetch(request: Request, env: Env, context: Context): Promise<Response> {
-    router ??= routerFor(env)
-    return (await router.fetch(request, context)) ?? app(request)
+    os ??= osFor(env)
+    const routed = await os.router.fetch(request, context)
+    if (routed !== undefined) return routed
+    const { hostname, pathname } = new URL(request.url)
+    // On the OS's own host and on no other: a hostname that anybody may point here is none of its.
+    return hostname === env.DOMAIN && pathname.startsWith("/api/") ? os.api(request) : app(request)
   },
 }

@@ -1,30 +1,21 @@
-import { createServer, request as httpRequest } from "node:http"
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import { gzipSync } from "node:zlib"
-import { generateTicketKeys, machineKey, ticketVerifier } from "@project-ingress/forward"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { WebSocket, WebSocketServer } from "ws"
+import { startMachine } from "./machine.ts"
+import type { TestMachine } from "./machine.ts"
+import { bytesOf, echoOf, openSocket, textOf, visit } from "./visitor.ts"
+import type { Visit } from "./visitor.ts"
 import { startWorker } from "./workerd.ts"
 import type { RunningWorker } from "./workerd.ts"
 
-const keys = await generateTicketKeys("worker-test")
-const machineKeys = [await machineKey(keys.signing, "mach_1")]
-const verify = ticketVerifier(() => machineKeys, "mach_1")
-/** What a machine's proxy proves itself with. */
-const stampFor = async ({ headers }: IncomingMessage): Promise<string> => {
-  const verified = await verify(headers["x-iterate-proxy-ticket"] as string)
-  return "refusal" in verified ? "refused" : verified.stamps!.response
-}
 const zipped = gzipSync("zipped ".repeat(1_000))
-let machine: Server
+let machine: TestMachine
 let worker: RunningWorker
 let seen: IncomingMessage
 let eventsClosed: Promise<void>
 
-const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+const respond = (request: IncomingMessage, response: ServerResponse): void => {
   seen = request
-  response.setHeader("x-iterate-proxy-stamp", await stampFor(request))
   response.setHeader("set-cookie", ["a=1", "b=2, still b"])
   if (request.url === "/events") {
     response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n")
@@ -38,75 +29,36 @@ const respond = async (request: IncomingMessage, response: ServerResponse): Prom
   else request.pipe(response)
 }
 
-const startMachine = async (): Promise<Server> => {
-  const server = createServer((request, response) => void respond(request, response))
-  const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "echo" })
-  const stamps = new WeakMap<IncomingMessage, string>()
-  server.on("upgrade", (request: IncomingMessage, socket, head) => {
-    void stampFor(request).then((stamp) => {
-      stamps.set(request, stamp)
-      sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit("connection", opened))
-    })
-  })
-  sockets.on("headers", (headers, request) => headers.push(`x-iterate-proxy-stamp: ${stamps.get(request)}`))
-  sockets.on("connection", (socket) => {
-    socket.on("message", (data, binary) => socket.send(data, { binary }))
-    socket.on("close", (code) => socket.close(code === 1005 ? undefined : code))
-  })
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve))
-  return server
-}
-
 beforeAll(async () => {
-  machine = await startMachine()
-  worker = await startWorker({ signing: keys.signing, domain: "iterate.app" })
+  machine = await startMachine(respond)
+  worker = await startWorker({ signing: machine.signing, domain: "iterate.app" })
   await attach("misha")
 })
 afterAll(async () => {
   await worker.dispose()
-  machine.closeAllConnections()
-  await new Promise((resolve) => machine.close(resolve))
+  await machine.close()
 })
 
 const attach = (slug: string) => {
-  const { port } = machine.address() as AddressInfo
+  const { port } = machine
   return worker.attach(`p:${slug}`, { machine: { id: "mach_1", type: "local", externalId: "dev", metadata: { port } } })
 }
-
-interface Asked {
-  readonly host?: string
-  readonly method?: string
-  readonly body?: string
-  readonly headers?: Record<string, string>
-}
-const open = (path: string, { host = "misha.iterate.app", method = "GET", body, headers }: Asked = {}) =>
-  new Promise<IncomingMessage>((resolve, reject) => {
-    const { hostname, port } = new URL(worker.url)
-    httpRequest({ hostname, port, path, method, headers: { host, ...headers }, agent: false }, resolve)
-      .on("error", reject)
-      .end(body)
-  })
-const bytes = async (response: IncomingMessage) => {
-  const all: Buffer[] = []
-  for await (const chunk of response) all.push(chunk as Buffer)
-  return Buffer.concat(all)
-}
-const text = async (response: IncomingMessage) => (await bytes(response)).toString()
+const open = (path: string, asked?: Visit) => visit(worker.url, path, asked)
 
 describe("the Worker in workerd", () => {
   it("passes a body both ways, with a ticket and without a trace of the hop", async () => {
     const response = await open("/a//b?q=%20", { method: "POST", body: "hello", host: "4096__misha.iterate.app" })
-    expect([response.statusCode, await text(response)]).toEqual([200, "hello"])
+    expect([response.statusCode, await textOf(response)]).toEqual([200, "hello"])
     expect(response.headers["set-cookie"]).toEqual(["a=1", "b=2, still b"])
     expect(Object.keys(response.headers).filter((name) => name.startsWith("x-iterate"))).toEqual([])
     expect([seen.method, seen.url]).toEqual(["POST", "/a//b?q=%20"])
     expect(seen.headers["x-iterate-proxy-target-host"]).toBe("4096__misha.iterate.app")
-    expect(await verify(seen.headers["x-iterate-proxy-ticket"] as string)).not.toHaveProperty("refusal")
+    expect(await machine.verify(seen.headers["x-iterate-proxy-ticket"] as string)).not.toHaveProperty("refusal")
   })
 
   it("leaves foreign hostnames to its own app", async () => {
     for (const host of ["iterate.app", "example.com"]) {
-      expect(await text(await open("/home", { host }))).toBe("the OS itself: /home")
+      expect(await textOf(await open("/home", { host }))).toBe("the OS itself: /home")
     }
   })
 
@@ -117,18 +69,21 @@ describe("the Worker in workerd", () => {
   ])("answers %s with %i", async (host, status, code) => {
     const response = await open("/", { host, headers: { accept: "application/json" } })
     const requestId = response.headers["x-iterate-proxy-request-id"]
-    expect([response.statusCode, JSON.parse(await text(response))]).toMatchObject([status, { error: code, requestId }])
+    expect([response.statusCode, JSON.parse(await textOf(response))]).toMatchObject([
+      status,
+      { error: code, requestId },
+    ])
   })
 
   it("passes coded octets as they are, empty answers, redirects and the app's own failures", async () => {
     const coded = await open("/gzip", { headers: { "accept-encoding": "gzip" } })
     expect(coded.headers["content-encoding"]).toBe("gzip")
-    expect((await bytes(coded)).equals(zipped)).toBe(true)
+    expect((await bytesOf(coded)).equals(zipped)).toBe(true)
     expect((await open("/empty")).resume().statusCode).toBe(204)
     const redirect = (await open("/redirect")).resume()
     expect([redirect.statusCode, redirect.headers.location]).toEqual([307, "/elsewhere"])
     const broken = await open("/broken")
-    expect([broken.statusCode, await text(broken)]).toEqual([500, "the app's own"])
+    expect([broken.statusCode, await textOf(broken)]).toEqual([500, "the app's own"])
   })
 
   it("streams events as they come and ends with the client", async () => {
@@ -140,13 +95,10 @@ describe("the Worker in workerd", () => {
   })
 
   it("passes a WebSocket with its protocol", async () => {
-    const socket = new WebSocket(worker.url.replace("http", "ws"), ["echo"], { headers: { host: "misha.iterate.app" } })
-    await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject))
+    const socket = await openSocket(worker.url)
     expect(socket.protocol).toBe("echo")
     for (const message of ["one", "two".repeat(50_000)]) {
-      const echoed = new Promise((resolve) => socket.once("message", (data: Buffer) => resolve(data.toString())))
-      socket.send(message)
-      expect(await echoed).toBe(message)
+      expect(await echoOf(socket, message)).toBe(message)
     }
     const closed = new Promise((resolve) => socket.once("close", resolve))
     socket.close(4_000)
@@ -158,7 +110,7 @@ describe("the Worker in workerd", () => {
     const answers = await Promise.all(
       Array.from({ length: 100 }, async (_, at) => {
         const response = await open("/", { host: "crowd.iterate.app", method: "POST", body: String(at) })
-        return text(response)
+        return textOf(response)
       }),
     )
     expect(answers).toEqual(Array.from({ length: 100 }, (_, at) => String(at)))

@@ -1,6 +1,9 @@
 import { fileURLToPath } from "node:url"
 import type { SigningKey } from "@project-ingress/forward"
+import { defineGrammar } from "@project-ingress/hostname"
 import type { RouteKey } from "@project-ingress/router"
+import { d1Registry } from "@project-ingress/router/stores/d1"
+import type { D1Binding } from "@project-ingress/router/stores/d1"
 import type { MachineInput } from "@project-ingress/router/stores/memory"
 import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
@@ -20,21 +23,21 @@ export interface WorkerSetup {
   readonly port?: number
   /** What projects live under. Default `localhost`: browsers resolve every name under it to this computer. */
   readonly domain?: string
+  /** The Worker's file. Default: the example's. */
+  readonly entry?: string
   /** Terminates TLS by this key and certificate, in PEM. Default: plain HTTP. */
   readonly tls?: { readonly key: string; readonly cert: string }
 }
 
-// miniflare's own type needs Cloudflare's, which do not go with the DOM's.
-interface Namespace {
-  readonly put: (key: string, value: string) => Promise<void>
-  readonly delete: (key: string) => Promise<void>
-}
+/** What the control plane's callers bear in tests. */
+export const API_TOKEN = "a-token-of-the-tests"
 
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
 export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> => {
   const { signing, port = 0, domain = "localhost", tls } = setup
+  const { entry = fileURLToPath(new URL("../src/index.ts", import.meta.url)) } = setup
   const bundle = await build({
-    entryPoints: [fileURLToPath(new URL("../src/index.ts", import.meta.url))],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     format: "esm",
@@ -54,20 +57,33 @@ export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> =>
       port,
       ...(tls === undefined ? {} : { httpsKey: tls.key, httpsCert: tls.cert }),
       cf: false,
-      kvNamespaces: ["ROUTES"],
-      bindings: { DOMAIN: domain, SIGNING_KEY: JSON.stringify(signing) },
+      d1Databases: ["DB"],
+      bindings: { DOMAIN: domain, SIGNING_KEY: JSON.stringify(signing), INGRESS_PROXY_API_TOKEN: API_TOKEN },
     }),
   )
   const { port: bound } = await miniflare.ready
-  const routes = (await miniflare.getKVNamespace("ROUTES")) as unknown as Namespace
+  const url = `${tls === undefined ? "http" : "https"}://127.0.0.1:${bound}`
+  // miniflare's own type needs Cloudflare's, which do not go with the DOM's.
+  const database = (await miniflare.getD1Database("DB")) as unknown as D1Binding
+  await d1Registry(database, { grammar: defineGrammar({ domains: [domain] }) }).migrate()
   let epoch = 0
+  const run = (query: string, ...values: string[]) => database.batch([database.prepare(query).bind(...values)])
   return {
-    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${bound}`,
-    attach: (key, record) => {
+    url,
+    // Below the registry: any key, of a machine that may run anywhere.
+    attach: async (key, record) => {
       epoch += 1
-      return routes.put(key, JSON.stringify({ kind: "machine", ...record, version: epoch, epoch }))
+      const routed = JSON.stringify({ kind: "machine", ...record, epoch })
+      await run(
+        "insert or replace into project_ingress_routes values (?1, cast(?2 as integer), ?3)",
+        key,
+        `${epoch}`,
+        routed,
+      )
     },
-    detach: (key) => routes.delete(key),
+    detach: async (key) => {
+      await run("delete from project_ingress_routes where key = ?1", key)
+    },
     dispose: () => miniflare.dispose(),
   }
 }

@@ -1,4 +1,7 @@
-import ipaddr from "ipaddr.js"
+import { firstOf, ipv6Groups, isFirst, isInOneOf, parseIpAddress } from "./ip-address.ts"
+import type { IpRange } from "./ip-address.ts"
+import { remembered } from "./remembered.ts"
+import { notPublic } from "./special-addresses.ts"
 
 /**
  * Which addresses may be connected to when a stored record or a visitor has a say in where a request goes. `{}` allows the
@@ -20,10 +23,6 @@ export interface AddressRule {
   readonly allowHosts?: readonly string[]
 }
 
-type Address = ipaddr.IPv4 | ipaddr.IPv6
-/** A network and how many of its leading bits count. */
-type Range = readonly [network: Address, bits: number]
-
 /**
  * A check of IP addresses by a rule. It gives `undefined` for an address that may be connected to and otherwise the reason,
  * for logs: `10.0.0.1 is not a public address (private)`. Text that is no IP address, is written ambiguously (`010.0.0.1`) or has a zone
@@ -40,14 +39,13 @@ export const addressChecker = (
 ): ((ip: string) => string | undefined) => {
   const allowed = (rule.allowCidrs ?? []).map((cidr) => parseCidr("allowCidrs", cidr))
   return (ip) => {
-    const written = parse(ip)
-    if (written === undefined) return `${shown(ip)} is not an IP address in its usual form`
-    const address = unmapped(written)
-    if (isIn(allowed, address)) return undefined
-    const range = address === written ? notPublic(address) : "IPv4-mapped"
-    if (range !== undefined) return `${written.toString()} is not a public address (${range})`
-    const text = address.toString()
-    return own().some((each) => parse(each)?.toString() === text) ? `${text} is an address of this host` : undefined
+    const address = parseIpAddress(ip)
+    if (address === undefined) return `${shown(ip)} is not an IP address in its usual form`
+    if (isInOneOf(allowed, address)) return undefined
+    const { text, mapped } = address
+    const range = mapped ? "IPv4-mapped" : notPublic(address)
+    if (range !== undefined) return `${mapped ? "::ffff:" : ""}${text} is not a public address (${range})`
+    return own().some((each) => parseIpAddress(each)?.text === text) ? `${text} is an address of this host` : undefined
   }
 }
 
@@ -110,25 +108,14 @@ export const addressNotAllowed = (reason: string): Error =>
 export const cidrMatcher = (option: string, cidrs: readonly string[]): ((ip: string) => boolean) => {
   const ranges = cidrs.map((cidr) => {
     const range = parseCidr(option, cidr)
-    if (range[1] === 0) throw new TypeError(`${option}: ${shown(cidr)} holds every address`)
+    if (range.bits === 0) throw new TypeError(`${option}: ${shown(cidr)} holds every address`)
     return range
   })
-  // The same few addresses are asked for again and again, and reading one takes longer than all else that is done with it.
-  const known = new Map<string, boolean>()
-  return (ip) => {
-    let held = known.get(ip)
-    if (held !== undefined) return held
-    const address = parse(ip)
-    held = address !== undefined && isIn(ranges, unmapped(address))
-    if (known.size >= MAX_KNOWN) known.clear()
-    known.set(ip, held)
-    return held
-  }
+  return remembered((ip) => {
+    const address = parseIpAddress(ip)
+    return address !== undefined && isInOneOf(ranges, address)
+  })
 }
-
-const MAX_KNOWN = 1_024
-
-const networks = new Map<string, string>()
 
 /**
  * Whom a client is counted as, by its address in the notation of `canonicalAddress`: an IPv4 address itself, of an IPv6 address its
@@ -137,19 +124,10 @@ const networks = new Map<string, string>()
 export const clientNetwork = (address: string | undefined): string => {
   if (address === undefined) return "unknown"
   if (!address.includes(":")) return address
-  let network = networks.get(address)
-  if (network !== undefined) return network
-  const [left = "", right] = address.split("::")
-  const groups = left === "" ? [] : left.split(":")
-  if (right !== undefined) {
-    const after = right === "" ? [] : right.split(":")
-    while (groups.length + after.length < 8) groups.push("0")
-  }
-  network = `${groups.slice(0, 4).join(":")}::/64`
-  if (networks.size >= MAX_KNOWN) networks.clear()
-  networks.set(address, network)
-  return network
+  return ipv6Network(address)
 }
+
+const ipv6Network = /* @__PURE__ */ remembered((address) => `${ipv6Groups(address).slice(0, 4).join(":")}::/64`)
 
 /**
  * An IP address in one notation, so that equal addresses are equal texts: IPv6 as of RFC 5952, IPv4 as four decimal numbers, also
@@ -158,79 +136,30 @@ export const clientNetwork = (address: string | undefined): string => {
  */
 export const canonicalAddress = (text: string): string | undefined => {
   if (FOUR_PARTS.test(text)) return text
-  const address = text.includes(":") ? parse(text) : undefined
-  return address && unmapped(address).toString()
+  return text.includes(":") ? parseIpAddress(text)?.text : undefined
 }
 
 const FOUR_PARTS = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
 
 const NAME = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i
 
-const parseCidr = (option: string, cidr: unknown): Range => {
+const parseCidr = (option: string, cidr: unknown): IpRange => {
   if (typeof cidr === "string") {
     const [text, bits, ...rest] = cidr.split("/")
-    const network = parse(text!)
-    const most = network?.kind() === "ipv4" ? 32 : 128
+    const network = parseIpAddress(text!)
+    const most = network?.bytes.length === 4 ? 32 : 128
     if (network !== undefined && rest.length === 0 && /^\d{1,3}$/.test(bits ?? "") && Number(bits) <= most) {
-      if (!(network instanceof ipaddr.IPv6) || !network.isIPv4MappedAddress()) {
-        const first = firstOf(network, Number(bits))
-        if (first.toString() === network.toString()) return [network, Number(bits)]
+      if (!network.mapped) {
+        const range = { network, bits: Number(bits) }
+        if (isFirst(range)) return range
         // One address, or the whole range? Whoever wrote it knows, and only one of the two is safe.
-        const whole = `${first.toString()}/${bits}`
         throw new TypeError(
-          `${option}: ${shown(cidr)} has bits set beyond /${bits}: the range is ${whole}, the address ${network.toString()}/${most}`,
+          `${option}: ${shown(cidr)} has bits set beyond /${bits}: the range is ${firstOf(range)}/${bits}, the address ${network.text}/${most}`,
         )
       }
     }
   }
   throw new TypeError(`${option}: ${shown(cidr)} is not a range such as 10.0.0.0/8, 192.0.2.1/32 or fd00::/8`)
-}
-
-/** The first address of the range that one is in. */
-const firstOf = (address: Address, bits: number): Address => {
-  const bytes = address.toByteArray().map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, bits - 8 * at))))
-  return ipaddr.fromByteArray(bytes)
-}
-
-const isIn = (ranges: readonly Range[], address: Address): boolean =>
-  ranges.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits))
-
-const unmapped = (address: Address): Address =>
-  address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address
-
-/** A number of IPv4 with a leading zero: octal for some resolvers and decimal for others. A group of IPv6 may have one. */
-const OCTAL = /^0\d+$|(?:^|[.:])0\d+\.|\.0\d/
-
-/** Hexadecimal, short and decimal forms are read; what two readers could read differently is refused. */
-const parse = (text: string): Address | undefined => {
-  // A zone means something on one host only.
-  if (OCTAL.test(text) || text.includes("%")) return undefined
-  return ipaddr.isValid(text) ? ipaddr.parse(text) : undefined
-}
-
-/** What kind of address it is, when it is not a global unicast one. */
-const notPublic = (address: Address): string | undefined => {
-  const range = address.range()
-  if (range !== "unicast") return names[range] ?? "reserved"
-  // Only 2000::/3 is assigned as global unicast (RFC 4291 §2.4, IANA's registry).
-  if (address instanceof ipaddr.IPv6) return address.parts[0]! >> 13 === 1 ? undefined : "reserved"
-  // The one address outside of the reserved ranges by which a cloud (Azure) serves credentials to its machines.
-  return address.toString() === "168.63.129.16" ? "cloud metadata" : undefined
-}
-
-const names: Readonly<Record<string, string>> = {
-  private: "private",
-  loopback: "loopback",
-  linkLocal: "link-local",
-  multicast: "multicast",
-  broadcast: "broadcast",
-  unspecified: "unspecified",
-  uniqueLocal: "unique local",
-  carrierGradeNat: "carrier-grade NAT",
-  rfc6052: "NAT64",
-  rfc6145: "IPv4-translated",
-  "6to4": "6to4",
-  teredo: "Teredo",
 }
 
 const withoutDot = (host: string): string => (host.endsWith(".") ? host.slice(0, -1) : host)

@@ -1,4 +1,4 @@
-import { base64url, SignJWT } from "jose"
+import { base64url } from "jose"
 import { importSigningKey } from "./ticket-keys.ts"
 import type { SigningKey } from "./ticket-keys.ts"
 
@@ -32,13 +32,22 @@ export const signTicket = async (key: SigningKey, claims: TicketClaims): Promise
   if (!isTicketPort(port)) throw new TypeError("port must be an integer, 1 to 65535")
   if (!isTicketName(name)) throw new TypeError("name must be a text of 1 to 253 characters")
   const now = Math.floor(Date.now() / 1000)
-  return new SignJWT({ port, name })
-    .setProtectedHeader({ alg: key.alg, kid: key.kid, typ: TICKET_TYPE })
-    .setAudience(machine)
-    .setJti(id)
-    .setIssuedAt(now)
-    .setExpirationTime(now + Math.ceil(validForMs / 1000))
-    .sign(await importSigningKey(key))
+  return compactJws(
+    key,
+    { alg: key.alg, kid: key.kid, typ: TICKET_TYPE },
+    { port, name, aud: machine, jti: id, iat: now, exp: now + Math.ceil(validForMs / 1000) },
+  )
+}
+
+/**
+ * A JWS in its compact form (RFC 7515 §7.1). Three lines of WebCrypto, where jose's `SignJWT` would be 4 kB in each Worker; what reads
+ * tickets, which others may have written, is jose.
+ */
+const compactJws = async (key: SigningKey, header: object, claims: object): Promise<string> => {
+  const input = [header, claims].map((part) => base64url.encode(JSON.stringify(part))).join(".")
+  const algorithm = key.alg === "EdDSA" ? "Ed25519" : "HMAC"
+  const signature = await crypto.subtle.sign(algorithm, await importSigningKey(key), new TextEncoder().encode(input))
+  return `${input}.${base64url.encode(new Uint8Array(signature))}`
 }
 
 export const newTicketId = (): string => base64url.encode(crypto.getRandomValues(new Uint8Array(16)))

@@ -1,4 +1,5 @@
 import * as fc from "fast-check"
+import ipaddr from "ipaddr.js"
 import { describe, expect, it } from "vitest"
 import { addressChecker, canonicalAddress, cidrMatcher, hostChecker } from "../src/internal.ts"
 
@@ -47,7 +48,7 @@ describe("without allowCidrs", () => {
     ["::1", "loopback"],
     ["0:0:0:0:0:0:0:1", "loopback"],
     ["::7f00:1", "reserved"],
-    ["::127.0.0.1", "IPv4-mapped"],
+    ["::127.0.0.1", "reserved"],
     ["::ffff:127.0.0.1", "IPv4-mapped"],
     ["::ffff:7f00:1", "IPv4-mapped"],
     ["0:0:0:0:0:ffff:7f00:0001", "IPv4-mapped"],
@@ -102,6 +103,44 @@ it("an embedded IPv4 address decides nothing: of any private one, every IPv6 for
       return true
     }),
     { numRuns: 200 },
+  )
+})
+
+it("gives the verdict of a well-kept library for every address, and calls it by the same text", () => {
+  const byte = fc.integer({ min: 0, max: 255 })
+  const edges = fc.constantFrom(
+    "2001:",
+    "2002:",
+    "64:ff9b:",
+    "fe80:",
+    "fec0:",
+    "3fff:",
+    "2620:4f:8000:",
+    "2001:db8:",
+    "::",
+    "ff02:",
+  )
+  const near = fc
+    .tuple(
+      edges,
+      fc.integer({ min: 0, max: 0xffff }).map((low) => low.toString(16)),
+    )
+    .map(([from, low]) => `${from.replace(/:$/, "")}::${low}`)
+  const special = fc
+    .tuple(fc.constantFrom(0, 10, 100, 127, 169, 172, 192, 198, 203, 224, 240, 255), byte, byte, byte)
+    .map((each) => each.join("."))
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), near, special), (text) => {
+      // ipaddr.js takes the deprecated `::192.0.2.1` (RFC 4291 §2.5.5.1) for `::ffff:192.0.2.1`; no other reader does.
+      if (!ipaddr.isValid(text) || /^::(?:\d+\.){3}\d+$/.test(text)) return
+      const known = ipaddr.process(text)
+      if (known.toString() === "168.63.129.16") return
+      expect(canonicalAddress(text)).toBe(known.toString())
+      const isPublic = known.range() === "unicast" && (!(known instanceof ipaddr.IPv6) || known.parts[0]! >> 13 === 1)
+      const isMapped = text.includes(":") && known.kind() === "ipv4"
+      expect(check(text) === undefined, text).toBe(isPublic && !isMapped)
+    }),
+    { numRuns: 3_000 },
   )
 })
 

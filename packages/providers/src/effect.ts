@@ -6,6 +6,7 @@ import { makeMachines } from "./machines/machines.ts"
 import type { Machines as Service } from "./machines/machines.ts"
 import { checkMachinesOptions } from "./machines/machines-options.ts"
 import type { MachinesOptions } from "./machines/machines-options.ts"
+import { effectSpans } from "./machines/spans.ts"
 
 export type { AttemptRequest, AttemptResponse, ReachedResponse } from "./machines/attempt-request.ts"
 export type { MachinesEvent, ProofEvent, ProviderEvent } from "./machines/background-events.ts"
@@ -17,7 +18,7 @@ export class Machines extends Context.Service<Machines, Service>()("@project-ing
 
 /**
  * Machines with one cache of endpoints for all users of the layer. Follows the changes that providers report as long as the
- * layer lives.
+ * layer lives. Each call to a provider is a span of the tracer.
  *
  * @throws {TypeError} naming the option that is unknown or invalid, as `makeMachines` does
  */
@@ -26,7 +27,7 @@ export const layer = (options: MachinesOptions): Layer.Layer<Machines> => {
   return Layer.effect(
     Machines,
     Effect.gen(function* () {
-      const machines = makeMachines(options)
+      const machines = makeMachines(options, effectSpans)
       yield* Effect.forkScoped(machines.watch)
       return machines
     }),

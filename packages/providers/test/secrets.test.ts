@@ -13,6 +13,7 @@ import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 import type { FetcherOptions } from "../src/transport/machine-fetcher.ts"
 import type { Endpoint, Machine, MachineProvider, MachineStatus } from "../src/contract/machine-provider.ts"
 import { makeMachines } from "../src/machines/machines.ts"
+import { effectSpans } from "../src/machines/spans.ts"
 
 const canary = "c4n4ry-s3cr3t"
 const machine: Machine = { id: "mach_1", type: "fake", externalId: "m1", metadata: { token: canary } }
@@ -147,7 +148,7 @@ describe("a secret of an endpoint, a record or a ticket is not told by", () => {
       },
     })
     const { headersTimeoutMs: _, ...options } = scene.options ?? {}
-    const machines = makeMachines({ providers: [providerOf(scene)], ...options })
+    const machines = makeMachines({ providers: [providerOf(scene)], ...options }, effectSpans)
     const failed = machines
       .reach(machine, 3000, {
         send: () => Effect.fail(new SendFailure("reset", "maybe")),

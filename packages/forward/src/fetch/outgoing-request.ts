@@ -4,6 +4,7 @@ import type { HopHeaderNames } from "../header-names.ts"
 import { addressNotAllowed, hostChecker } from "../address.ts"
 import { failureCode } from "../failure-code.ts"
 import { PIN_NOT_SUPPORTED } from "../public-key-pin.ts"
+import { remembered } from "../remembered.ts"
 import { startDeadline } from "../start-deadline.ts"
 
 /** One request as it is sent, with everything that an intermediary decides. */
@@ -110,12 +111,22 @@ export const toHeaders = (list: HeaderList): Headers => {
   return headers
 }
 
-/** The origin, normalised. Throws a `TypeError` for what is not an http(s) origin. */
-export const checkedOrigin = (origin: string): string => {
-  // Before any parser sees it: a path, credentials, or the `\` that a URL parser takes for a `/`.
-  if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(origin)) throw new TypeError("origin must be http(s)://host[:port]")
-  return new URL(origin).origin
+/** An origin, normalised, and its host. */
+interface ReadOrigin {
+  readonly origin: string
+  readonly hostname: string
 }
+
+/** Reads an origin: a machine's is the same for all its requests. Throws a `TypeError` for what is not an http(s) origin. */
+const readOrigin = /* @__PURE__ */ remembered((text): ReadOrigin => {
+  // Before any parser sees it: a path, credentials, or the `\` that a URL parser takes for a `/`.
+  if (!/^https?:\/\/[^/\\?#@\s]+$/i.test(text)) throw new TypeError("origin must be http(s)://host[:port]")
+  const { origin, hostname } = new URL(text)
+  return { origin, hostname }
+})
+
+/** The origin, normalised. Throws a `TypeError` for what is not an http(s) origin. */
+export const checkedOrigin = (origin: string): string => readOrigin(origin).origin
 
 /** The target, when it is in origin-form and fits on a request line. Throws a `TypeError` otherwise. */
 export const checkedTarget = (target: string): string => {
@@ -128,15 +139,14 @@ export const checkedTarget = (target: string): string => {
 
 /**
  * The URL of a request for runtimes whose `fetch` takes nothing else. The target is appended, never resolved: `//evil` and
- * `/\evil` stay paths. What a URL cannot hold is escaped; dot segments are folded by the URL itself, which no `fetch` avoids.
+ * `/\evil` stay paths, because an authority ends at the first `/` (WHATWG URL). What a URL cannot hold is escaped; dot segments are
+ * folded by the `fetch` that reads the URL.
  */
-export const requestUrl = (origin: string, target: string): string => {
-  const base = checkedOrigin(origin)
-  const escaped = checkedTarget(target).replaceAll(/[#\u0080-\u00ff]/g, escapeByte)
-  const url = new URL(base + escaped)
-  if (url.origin !== base) throw new TypeError("target must not change the origin")
-  return url.href
-}
+export const requestUrl = (origin: string, target: string): string =>
+  checkedOrigin(origin) + checkedTarget(target).replaceAll(/[#\u0080-\u00ff]/g, escapeByte)
+
+/** A provider gives one rule for all its endpoints. */
+const hostCheckers = new WeakMap<AddressRule, (host: string) => string | undefined>()
 
 /**
  * Checks the host of a request with a rule for addresses, on runtimes whose client resolves names by itself. Throws a
@@ -144,7 +154,12 @@ export const requestUrl = (origin: string, target: string): string => {
  */
 export const checkHost = ({ origin, addresses }: Pick<OutgoingRequest, "origin" | "addresses">): void => {
   if (addresses === undefined) return
-  const reason = hostChecker(addresses)(new URL(origin).hostname)
+  let check = hostCheckers.get(addresses)
+  if (check === undefined) {
+    check = remembered(hostChecker(addresses))
+    hostCheckers.set(addresses, check)
+  }
+  const reason = check(readOrigin(origin).hostname)
   if (reason !== undefined) throw new SendFailure("other", "no", addressNotAllowed(reason))
 }
 

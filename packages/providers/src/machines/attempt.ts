@@ -1,6 +1,5 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import { monotonicNow } from "@project-ingress/forward/internal"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import {
@@ -21,6 +20,7 @@ import type { ProofReport } from "./background-events.ts"
 import type { Destination } from "./destination.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
+import { pause } from "./pause.ts"
 import type { ProviderClient } from "./provider-client.ts"
 import { withTimeout } from "./with-timeout.ts"
 
@@ -41,7 +41,7 @@ export type Attempt = <A>(
 ) => Effect.Effect<ReachedResponse<A>, AttemptError>
 
 // A machine that just started resets connections for some 70 ms (docker); a request may wait about a second for it.
-const startupRetries = Schedule.min([Schedule.exponential(50), Schedule.spaced(250)]).pipe(Schedule.upTo({ times: 6 }))
+const STARTUP_PAUSES_MS = [50, 50, 100, 200, 250, 250, 250]
 
 export const makeAttempt = (
   client: ProviderClient,
@@ -94,13 +94,10 @@ export const makeAttempt = (
       isYoung(endpoint.uptimeMs === undefined ? undefined : endpoint.uptimeMs + now - resolvedAt) ||
       (wokenAt !== undefined && isYoung(now - wokenAt))
     const mayRetry = (failed: AttemptFailure): boolean => looksLikeStartup(failed) && request.replayable(failed.sent)
-    if (young && mayRetry(failed)) {
-      result = yield* Effect.suspend(() => send(endpoint)).pipe(
-        Effect.flatMap(Effect.fromResult),
-        Effect.retry({ schedule: startupRetries, while: mayRetry }),
-        Effect.delay(50),
-        Effect.result,
-      )
+    for (const ms of young ? STARTUP_PAUSES_MS : []) {
+      if (!mayRetry(failed)) break
+      yield* Effect.promise((signal) => pause(ms, signal))
+      result = yield* send(endpoint)
       if (Result.isSuccess(result)) return result.success
       failed = result.failure
     }

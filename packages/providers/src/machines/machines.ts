@@ -9,12 +9,16 @@ import { destinationOf } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
+import { makeFromPromise } from "./from-promise.ts"
 import { makeKeepAlive } from "./keep-alive.ts"
-import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
+import type { Machine, MachineChange, MachineProvider } from "../contract/machine-provider.ts"
 import { checkMachinesOptions } from "./machines-options.ts"
 import type { MachinesOptions } from "./machines-options.ts"
+import { pause } from "./pause.ts"
 import { makeProviderClient } from "./provider-client.ts"
 import { probeByFetch } from "./readiness-probe.ts"
+import { noSpans } from "./spans.ts"
+import type { Spans } from "./spans.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
 import { validProviders } from "../contract/validate.ts"
 import { makeWaker } from "./waker.ts"
@@ -44,11 +48,12 @@ export interface Machines {
 
 /**
  * Sends requests to machines, whoever runs them. Retries, waking, caching and the meaning of failures are decided here once,
- * so that no adapter needs any of it. Opens nothing and starts nothing.
+ * so that no adapter needs any of it. Opens nothing and starts nothing. `spans` puts calls to providers into spans of a tracer, as
+ * `layer` of `./effect` does; there are none by default.
  *
  * @throws {TypeError} naming the option that is unknown or invalid, an invalid provider, or the second one of a type
  */
-export const makeMachines = (options: MachinesOptions): Machines => {
+export const makeMachines = (options: MachinesOptions, spans: Spans = noSpans): Machines => {
   checkMachinesOptions("makeMachines", options)
   const providers = validProviders(options.providers)
   const {
@@ -60,9 +65,10 @@ export const makeMachines = (options: MachinesOptions): Machines => {
   const { wake = true, wakeTimeoutMs = 30_000, wakeQueue = 1_000 } = options
   const { readinessProbe = probeByFetch(headerNames) } = options
   const events = makeBackgroundEvents(options.onEvent)
-  const client = makeProviderClient({ timeoutMs: resolveTimeoutMs, callsPerMinute })
+  const fromPromise = makeFromPromise(spans)
+  const client = makeProviderClient({ fromPromise, timeoutMs: resolveTimeoutMs, callsPerMinute })
   const keepAlive = makeKeepAlive({ timeoutMs: resolveTimeoutMs, events })
-  const wakerOptions = { headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events }
+  const wakerOptions = { fromPromise, headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events }
   const waker = makeWaker(client, wakerOptions)
   const attempt = makeAttempt(client, { headerNames, startupGraceMs, onProof: events.proof })
 
@@ -115,15 +121,17 @@ export const makeMachines = (options: MachinesOptions): Machines => {
       if (monotonicNow() + delay > deadline) {
         return yield* Effect.fail(stillStarting(to.machine, error))
       }
-      yield* Effect.sleep(delay)
+      yield* Effect.promise((signal) => pause(delay, signal))
     }
   })
 
-  const watch = Effect.forEach(
-    [...providers.values()].filter((provider) => provider.watch !== undefined),
-    (provider) => followChanges(provider, ({ externalId }) => client.forgetMachine(provider.type, externalId), events),
-    { concurrency: "unbounded", discard: true },
-  ).pipe(Effect.andThen(Effect.never))
+  const watch = Effect.callback<never>((_resume, signal) => {
+    for (const provider of providers.values()) {
+      if (provider.watch === undefined) continue
+      const forget = ({ externalId }: MachineChange): void => client.forgetMachine(provider.type, externalId)
+      void followChanges(provider, forget, events, signal)
+    }
+  })
 
   return { provider: (type) => providers.get(type), reach, forget: client.forgetMachine, watch }
 }

@@ -7,7 +7,8 @@ import { endpointKeyPrefix, machineEntry } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { makeEndpointCache } from "./endpoint-cache.ts"
 import type { ProviderError } from "../contract/errors.ts"
-import { fromPromise, providerError } from "./from-promise.ts"
+import { providerError } from "./from-promise.ts"
+import type { FromPromise } from "./from-promise.ts"
 import { makeRecentFailures } from "./recent-failures.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import type { Endpoint, MachineStatus } from "../contract/machine-provider.ts"
@@ -53,10 +54,11 @@ export interface ProviderClient {
 
 /** `timeoutMs`: how long one call may take. `callsPerMinute`: of each provider. */
 export const makeProviderClient = (options: {
+  readonly fromPromise: FromPromise
   readonly timeoutMs: number
   readonly callsPerMinute: number
 }): ProviderClient => {
-  const { timeoutMs } = options
+  const { fromPromise, timeoutMs } = options
   const limits = makeVendorLimits(options)
   const endpoints = makeEndpointCache()
   const failures = makeRecentFailures()

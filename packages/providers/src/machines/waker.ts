@@ -7,14 +7,15 @@ import { portlessKey } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 import { MachineStarting, machineRef } from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
-import { fromPromise, providerError } from "./from-promise.ts"
+import { providerError } from "./from-promise.ts"
+import type { FromPromise } from "./from-promise.ts"
 import type { Endpoint } from "../contract/machine-provider.ts"
 import type { ProviderClient } from "./provider-client.ts"
 import { isReady } from "./readiness-probe.ts"
 import type { ReadinessProbe } from "./readiness-probe.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
-import { TimedOut } from "./with-timeout.ts"
+import { TimedOut, withTimeout } from "./with-timeout.ts"
 
 type WaitUntil = AttemptRequest<unknown>["waitUntil"]
 
@@ -30,6 +31,7 @@ export interface Waker {
 
 /** How machines are started; see `MachinesOptions`. */
 export interface WakerOptions {
+  readonly fromPromise: FromPromise
   readonly headerNames: HopHeaderNames
   readonly startupGraceMs: number
   readonly wakeTimeoutMs: number
@@ -39,7 +41,7 @@ export interface WakerOptions {
 }
 
 export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker => {
-  const { headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events } = options
+  const { fromPromise, headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events } = options
   // A start goes on when the request that asked for it is gone: a browser that gave up comes back in a second.
   const starts = makeSingleFlight<void>({ abortWhenAbandoned: false })
 
@@ -112,8 +114,10 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
         if ((waiting ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
         const failed = waiting === undefined ? client.startFailure(to) : undefined
         if (failed !== undefined) return Effect.fail(failed)
-        return fromPromise("Machines.wake", machine, (signal) => join(to, waitUntil, signal)).pipe(
-          Effect.timeoutOrElse({ duration: wakeTimeoutMs + 100, orElse: () => Effect.fail(stillStarting(machine)) }),
+        return fromPromise("Machines.wake", machine, (signal) =>
+          withTimeout(wakeTimeoutMs + 100, signal, (ended) => join(to, waitUntil, ended)).catch((cause) => {
+            throw cause instanceof TimedOut ? stillStarting(machine) : cause
+          }),
         )
       }),
     startInBackground: (to, waitUntil) => {

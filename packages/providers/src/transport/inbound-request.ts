@@ -29,13 +29,20 @@ const withCookieSeparators = (value: string): string =>
 /**
  * The body of a request as far as it can be sent. Fetch knows no GET or HEAD with a body; workerd sends one of a known length with
  * the request that it came with, and drops any other. So one of no bytes is `null`, and one of unknown length is
- * `"unknown length"`. Reads nothing unless it must, and then the first piece.
+ * `"unknown length"`. Reads nothing unless it must, and then the first piece; a promise only then.
  */
-export const knownBody = async (request: Request): Promise<ReadableStream<Uint8Array> | null | "unknown length"> => {
+export const knownBody = (request: Request): KnownBody | Promise<KnownBody> => {
   const { body, headers, method } = request
   if (body === null || (method !== "GET" && method !== "HEAD")) return body
   const length = headers.get("content-length")
   if (length !== null) return /^0+$/.test(length) ? null : body
+  return withFirstPiece(body)
+}
+
+/** A body that can be sent. */
+export type KnownBody = ReadableStream<Uint8Array> | null | "unknown length"
+
+const withFirstPiece = async (body: ReadableStream<Uint8Array>): Promise<KnownBody> => {
   const reader = body.getReader()
   const { done } = await reader.read()
   if (done) return null

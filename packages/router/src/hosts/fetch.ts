@@ -106,7 +106,8 @@ const fetchSender = (
   // Found out when first sent: a request that is not ours is not touched.
   let known: ReturnType<typeof knownBody> | undefined
   const send: Sender<Response>["send"] = Effect.fnUntraced(function* (machineRequest) {
-    const body = yield* Effect.promise(() => (known ??= knownBody(request)))
+    const reading = (known ??= knownBody(request))
+    const body = reading instanceof Promise ? yield* Effect.promise(() => reading) : reading
     if (body === "unknown length") return yield* endRequest(new LengthRequired())
     const take = () => {
       used ||= body !== null

@@ -2,6 +2,7 @@ import { candidates, routeKey } from "@project-ingress/hostname"
 import type { Candidate, Grammar } from "@project-ingress/hostname"
 import { headerValue } from "@project-ingress/forward"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { originIn, publicOrigin } from "../hop/origin.ts"
 import { requestUrlFields } from "../hop/rewrite-origins.ts"
 import type { ProjectOrigins } from "../hop/rewrite-origins.ts"
@@ -74,8 +75,8 @@ const portBehind = Effect.fnUntraced(function* (
   if (port.port === undefined || at === 0) return port.port
   // On a custom domain a more exact name may be another project's.
   const [first, ...rest] = found.slice(0, at + 1).map(({ key }) => key)
-  const known = yield* Effect.option(routes.lookup([first!, ...rest], { refresh: false }))
-  return known._tag === "Some" && known.value.key === found[at]!.key ? port.port : undefined
+  const known = yield* Effect.result(routes.lookup([first!, ...rest], { refresh: false }))
+  return Result.isSuccess(known) && known.success.key === found[at]!.key ? port.port : undefined
 })
 
 const leadsTo = ({ key, target }: Candidate, route: RouteToMachine): boolean =>

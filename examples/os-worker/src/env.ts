@@ -1,0 +1,13 @@
+import type { D1Binding } from "@project-ingress/router/stores/d1"
+
+/** What `wrangler.jsonc` binds, and the Worker's secrets. */
+export interface Env {
+  /** What projects live under. The name itself is the OS's own host, with its app and its control plane. */
+  readonly DOMAIN: string
+  /** The registry: who writes, and where every look-up ends. */
+  readonly DB: D1Binding
+  /** A JSON Web Key, as `generateTicketKeys` makes it. */
+  readonly SIGNING_KEY: string
+  /** What callers of the control plane bear. Without one it is closed. */
+  readonly INGRESS_PROXY_API_TOKEN?: string
+}
