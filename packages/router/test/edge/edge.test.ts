@@ -106,20 +106,25 @@ describe.skipIf(noPostgres !== "")(`the edge in EdgeProxy's mode${noPostgres}`, 
       expect(await edge.logged("health check passed")).toMatchObject({ level: "debug", status: 200 })
     })
 
-    it.each<[string, http.RequestListener]>([
-      ["404", (_, response) => response.writeHead(404).end()],
-      ["500", (_, response) => response.writeHead(500).end()],
-      ["401, as of an app with a login", (_, response) => response.writeHead(401).end()],
-      ["nothing for 2 s", () => {}],
-      ["a broken connection", (request) => request.socket.destroy()],
-    ])("1-03: whose health check gives %s is 503, and is not sent", async (_, handler) => {
+    it.each<[string, http.RequestListener, string]>([
+      ["404", (_, response) => response.writeHead(404).end(), "status 404"],
+      ["500", (_, response) => response.writeHead(500).end(), "status 500"],
+      ["401, as of an app with a login", (_, response) => response.writeHead(401).end(), "status 401"],
+      ["nothing for 2 s", () => {}, "no response within 2000 ms"],
+      [
+        "a broken connection",
+        (request) => request.socket.destroy(),
+        "the request has no response: reset (UND_ERR_SOCKET)",
+      ],
+    ])("1-03: whose health check gives %s is 503, and is not sent", async (_, handler, reason) => {
       const target = await app(handler)
       await pool.query(addApp({ domain: "app.example.com", port: target.port }))
       const { edge, port } = await loaded()
       const response = await ask(port, "app.example.com", { path: "/x" })
       expect(response).toMatchObject({ status: 503, body: "Service Unavailable - VM not responding\n" })
       expect(target.requests.map(({ url }) => url)).toEqual(["/"])
-      expect(await edge.logged("health check failed")).toMatchObject({ level: "warn", domain: "app.example.com" })
+      const failed = await edge.logged("health check failed")
+      expect(failed).toMatchObject({ level: "warn", domain: "app.example.com", reason })
     })
 
     it.each([301, 302, 308])(
@@ -255,15 +260,18 @@ describe.skipIf(noPostgres !== "")(`the edge in EdgeProxy's mode${noPostgres}`, 
       const isPrivate = (text: string) =>
         /^(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))\./.test(text) || /^f[cd]/.test(text)
       const own = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
-      const ip = own.map(({ address }) => address).find(isPrivate)
-      ctx.skip(ip === undefined, "this machine has no private address")
-      const target = await app(hello, ip)
+      const addresses = own.map(({ address }) => address).filter(isPrivate)
+      ctx.skip(addresses.length === 0, "this machine has no private address")
+      for (const [at, ip] of addresses.entries()) {
+        const target = await app(hello, ip)
+        await pool.query(addApp({ domain: `app${at}.example.com`, ip, port: target.port }))
+      }
       const loopback = await app(hello)
-      await pool.query(addApp({ domain: "app.example.com", ip: ip!, port: target.port }))
       await pool.query(addApp({ domain: "loopback.example.com", port: loopback.port }))
       await pool.query(addApp({ domain: "metadata.example.com", ip: "169.254.169.254", port: 80 }))
       const { edge, port } = await loaded({ INGRESS_EDGE_ALLOW_CIDRS: "" })
-      expect(await ask(port, "app.example.com", { path: "/x" })).toMatchObject({ status: 200 })
+      for (const at of addresses.keys())
+        expect(await ask(port, `app${at}.example.com`, { path: "/x" })).toMatchObject({ status: 200 })
       for (const host of ["loopback.example.com", "metadata.example.com"]) {
         expect(await ask(port, host)).toMatchObject({ status: 503 })
         expect(await edge.logged("health check failed", { domain: host })).toMatchObject({

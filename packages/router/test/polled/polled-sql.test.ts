@@ -489,9 +489,12 @@ describe("polls", () => {
     const { query } = source
     source.query = () => new Promise(() => {})
     void get("app.example.com", given)
+    await vi.advanceTimersByTimeAsync(0)
     source.query = query
     const follower = get("app.example.com", given)
-    await vi.advanceTimersByTimeAsync(250)
+    await vi.advanceTimersByTimeAsync(249)
+    expect(source.calls).toBe(1)
+    await vi.advanceTimersByTimeAsync(1)
     expect(await follower).toMatchObject({ status: "hit" })
   })
 
