@@ -22,7 +22,8 @@ const within = async (ms: number, looked: unknown) => {
   const began = Date.now()
   const settled: { result?: unknown } = {}
   void Promise.resolve(looked).then((value) => (settled.result = value))
-  for (let passed = 0; !("result" in settled) && passed <= ms; passed += 10) await later(10)
+  const isSettled = () => "result" in settled
+  for (let passed = 0; !isSettled() && passed <= ms; passed += 10) await later(10)
   return { result: settled.result, tookMs: Date.now() - began }
 }
 

@@ -112,12 +112,12 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
 
     const learnHit = (key: RouteKey, heard: KnownRoute): void => {
       const before = known(key)
-      const isCached =
-        before?.version === heard.version &&
-        before?.cachedAt !== undefined &&
-        heard.heardAt - before.cachedAt < ages.revalidateMs / 2
-      const counts = learn(key, { ...heard, cachedAt: isCached ? before.cachedAt : heard.heardAt })
-      if (isCached || counts.version === undefined || counts.heardAt !== heard.heardAt) return
+      const counts = learn(key, heard)
+      if (counts.version === undefined || counts.heardAt !== heard.heardAt) return
+      const isSame = before?.record === counts.record
+      counts.cachedAt = isSame ? before?.cachedAt : undefined
+      if (counts.cachedAt !== undefined && heard.heardAt - counts.cachedAt < ages.revalidateMs / 2) return
+      counts.cachedAt = heard.heardAt
       writeThrough(caches, key, counts, { ages, ...context })
     }
 
