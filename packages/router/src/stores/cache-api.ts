@@ -31,7 +31,7 @@ export interface CacheApiOptions {
  * const store = layeredStore({ authority, caches: [cacheApi(caches.default)] })
  * ```
  *
- * @throws {TypeError} if the cache is none, or an option is unknown or of the wrong type
+ * @throws {TypeError} if the cache is invalid, or an option is unknown or of the wrong type
  */
 export const cacheApi = (cache: CacheBinding, options: CacheApiOptions = {}): RouteCache => {
   if (!isCache(cache)) throw new TypeError("cacheApi: cache must be a cache, such as caches.default")
@@ -42,7 +42,7 @@ export const cacheApi = (cache: CacheBinding, options: CacheApiOptions = {}): Ro
   const read = async (key: RouteKey): Promise<CachedRoute | undefined> => {
     const response = await cache.match(urlOf(key))
     if (response === undefined) return undefined
-    // Checked by whoever reads it; an entry of another key is none of this one.
+    // Checked by whoever reads it; an entry of another key is not used.
     const entry: unknown = await response.json()
     if (!isObject(entry) || entry["key"] !== key) throw new TypeError("an entry of another key")
     return entry as unknown as CachedRoute

@@ -47,7 +47,7 @@ export interface LayeredStore extends RouteStore {
 const MAX_UNKNOWN_LOADS = 1_024
 
 /**
- * Routes from memory, else from caches that routers share, else from the authority. A key that is in memory is answered at once, with
+ * Routes from memory, else from caches that routers share, else from the authority. A key that is in memory is found at once, with
  * the same record object each time.
  *
  * ```ts
@@ -134,14 +134,14 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
       }),
     stats: () => {
       const now = monotonicNow()
-      const sources = [...caches.map(({ layer, readAt }) => ({ layer, at: readAt() }))]
-      const last = [...sources.map(({ at }) => at), authority.answeredAt()].filter((at) => at !== undefined)
+      const sources = caches.map(({ layer, readAt }) => ({ layer, at: readAt() }))
+      const last = [...sources.map(({ at }) => at), authority.readAt()].filter((at) => at !== undefined)
       const age = (at: number | undefined) => (at === undefined ? {} : { ageMs: now - at })
       return {
         layers: [
           { layer: MEMORY, routes: memory.routes(), ...age(last.length === 0 ? undefined : Math.max(...last)) },
           ...sources.map(({ layer, at }) => ({ layer, ...age(at) })),
-          ...(source.stats?.().layers ?? [{ layer: "authority", ...age(authority.answeredAt()) }]),
+          ...(source.stats?.().layers ?? [{ layer: "authority", ...age(authority.readAt()) }]),
         ],
       }
     },

@@ -20,11 +20,11 @@ const start = (options: Partial<LayeredStoreOptions> = {}) => {
 /** The result, and how long it took by the clock of the test; `undefined` when it is not there within `ms`. */
 const within = async (ms: number, looked: unknown) => {
   const began = Date.now()
-  let result: unknown
-  const settled = Promise.resolve(looked).then((value) => (result = value))
-  for (let passed = 0; result === undefined && passed <= ms; passed += 10) await later(10)
-  if (result !== undefined) await settled
-  return { result, tookMs: Date.now() - began }
+  const settled: { result?: unknown } = {}
+  void Promise.resolve(looked).then((value) => (settled.result = value))
+  const isSettled = () => "result" in settled
+  for (let passed = 0; !isSettled() && passed <= ms; passed += 10) await later(10)
+  return { result: settled.result, tookMs: Date.now() - began }
 }
 
 describe("an authority that is down", () => {

@@ -40,6 +40,17 @@ describe("memory", () => {
     expect("record" in cold && "record" in again && cold.record === again.record).toBe(true)
   })
 
+  it("gives a route that changed, even if its version did not", async () => {
+    const cache = new FakeCache()
+    const { authority, store } = start({ caches: [cache] })
+    await store.get("p:misha", lookup())
+    authority.routes.set("p:misha", record(1, { machine: "mach_2" }))
+    const looked = await store.get("p:misha", lookup({ refresh: true }))
+    expect(looked).toMatchObject({ record: { machine: { id: "mach_2" } } })
+    await later(0)
+    expect(cache.entries.get("p:misha")).toContain("mach_2")
+  })
+
   it("says what it holds, by layer", async () => {
     const { store } = start({ caches: [new FakeCache("kv")] })
     expect(store.stats()).toEqual({ layers: [{ layer: "memory", routes: 0 }, { layer: "kv" }, { layer: "authority" }] })

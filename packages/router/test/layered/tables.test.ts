@@ -22,12 +22,12 @@ describe("the clock table", () => {
             table.set(key, n, { share, weight })
             stored.set(key, n)
             weights.set(key, weight)
-            expect(table.get(key)).toBe(n)
           } else if (does === "delete") {
             table.delete(key)
             stored.delete(key)
-            expect(table.get(key)).toBeUndefined()
-          } else expect([undefined, stored.get(key)]).toContain(table.get(key))
+          }
+          const allowed = does === "get" ? [undefined, stored.get(key)] : [stored.get(key)]
+          expect(allowed).toContain(table.get(key))
           const kept = [...stored.keys()].filter((each) => table.get(each) !== undefined)
           expect(table.size()).toBe(kept.length)
           expect(table.weight()).toBe(kept.reduce((sum, each) => sum + weights.get(each)!, 0))

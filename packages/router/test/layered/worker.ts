@@ -50,7 +50,7 @@ export default {
         void memoryOnly.get(key, options)
         return new Response("left")
       case "/stampede": {
-        const looked = await Promise.all(Array.from({ length: 1_000 }, () => memoryOnly.get(key, options)))
+        const looked = await Promise.all(Array.from({ length: 1_000 }, async () => memoryOnly.get(key, options)))
         return Response.json([...new Set(looked.map(({ status }) => status))])
       }
       case "/get":

@@ -8,7 +8,7 @@ import { makeCircuit } from "./circuit.ts"
 import { within } from "./within.ts"
 
 /** What the authority said of some keys, in turn. */
-export type Answer =
+export type Reading =
   | { readonly status: "hit"; readonly key: RouteKey; readonly record: RouteRecord; readonly layer: string }
   | { readonly status: "miss"; readonly layer: string }
   | { readonly status: "unknown"; readonly cause: unknown; readonly retryAfterMs: number }
@@ -16,11 +16,11 @@ export type Answer =
 /** The store that knows. Never rejects. */
 export interface Authority {
   /** One key, or several where the store takes several at once. */
-  readonly ask: (keys: readonly RouteKey[], options: Pick<LookupOptions, "refresh" | "waitUntil">) => Promise<Answer>
+  readonly ask: (keys: readonly RouteKey[], options: Pick<LookupOptions, "refresh" | "waitUntil">) => Promise<Reading>
   /** In how many ms it makes sense to ask for keys; 0: now. */
   readonly waitMs: (keys: readonly RouteKey[]) => number
-  /** When it last answered, by `monotonicNow`; `undefined`: never. */
-  readonly answeredAt: () => number | undefined
+  /** When it was last read, by `monotonicNow`; `undefined`: never. */
+  readonly readAt: () => number | undefined
 }
 
 /** How the authority is asked. */
@@ -36,7 +36,7 @@ const RETRY_AFTER_MS = 1_000
 export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Authority => {
   const { timeoutMs, health, random } = options
   const circuit = makeCircuit(random)
-  let answeredAt: number | undefined
+  let readAt: number | undefined
 
   const lookup = async (keys: readonly RouteKey[], asked: LookupOptions): Promise<FirstLookup> =>
     keys.length > 1 && store.getFirst !== undefined
@@ -44,7 +44,7 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
       : { ...(await store.get(keys[0]!, asked)), key: keys[0]! }
 
   return {
-    answeredAt: () => answeredAt,
+    readAt: () => readAt,
     waitMs: (keys) => circuit.waitMs(nameOf(keys)),
     ask: async (keys, { refresh = false, waitUntil }) => {
       const name = nameOf(keys)
@@ -53,16 +53,16 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
         const looked = await within(timeoutMs, (signal) =>
           lookup(keys, { refresh, signal, ...(waitUntil === undefined ? {} : { waitUntil }) }),
         )
-        const answer = answerOf(looked, keys)
-        if (answer.status === "unknown") {
+        const reading = readingOf(looked, keys)
+        if (reading.status === "unknown") {
           circuit.failed(name)
-          health.failed(answer.cause)
-          return answer
+          health.failed(reading.cause)
+          return reading
         }
         circuit.worked()
         health.worked()
-        answeredAt = monotonicNow()
-        return answer
+        readAt = monotonicNow()
+        return reading
       } catch (cause) {
         circuit.failed(name)
         health.failed(cause)
@@ -75,7 +75,7 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
 const nameOf = (keys: readonly RouteKey[]): string => keys.join(" ")
 
 /** The store's author may have given anything. */
-const answerOf = (looked: FirstLookup | undefined, keys: readonly RouteKey[]): Answer => {
+const readingOf = (looked: FirstLookup | undefined, keys: readonly RouteKey[]): Reading => {
   const given = looked?.layer
   const layer = typeof given === "string" ? given : "authority"
   if (looked?.status === "miss") return { status: "miss", layer }

@@ -15,7 +15,7 @@ export interface ClockTable<V> {
   readonly weight: () => number
 }
 
-/** How many entries are looked at, at most, to find one that was not used lately. What is at hand then is removed. */
+/** How many entries are looked at, at most, to find one that was not used lately. What is under the hand then is removed. */
 const MAX_STEPS = 256
 
 /**
@@ -27,6 +27,8 @@ export const makeClockTable = <V>(maxWeight: number): ClockTable<V> => {
   const shares = new Map<string, Share<V>>()
   const all: Ring<V> = { entries: [], hand: 0 }
   let total = 0
+
+  const hasRoom = (weight: number): boolean => total + weight <= maxWeight
 
   const remove = (entry: Entry<V>): void => {
     entries.delete(entry.key)
@@ -40,7 +42,7 @@ export const makeClockTable = <V>(maxWeight: number): ClockTable<V> => {
   /** The next entry to go when one of `share` comes. The table is not empty. */
   const victim = (share: Share<V>): Entry<V> => {
     for (let step = 0; step < MAX_STEPS; step++) {
-      const entry = atHand(all)
+      const entry = underHand(all)
       // Of a share that has less: it stays, used or not.
       if (entry.share !== share && entry.share.weight < share.weight) {
         all.hand++
@@ -51,12 +53,12 @@ export const makeClockTable = <V>(maxWeight: number): ClockTable<V> => {
       all.hand++
     }
     const { ring } = share
-    if (ring.entries.length === 0) return atHand(all)
-    for (let step = 0; step < MAX_STEPS && atHand(ring).isUsed; step++) {
-      atHand(ring).isUsed = false
+    if (ring.entries.length === 0) return underHand(all)
+    for (let step = 0; step < MAX_STEPS && underHand(ring).isUsed; step++) {
+      underHand(ring).isUsed = false
       ring.hand++
     }
-    return atHand(ring)
+    return underHand(ring)
   }
 
   return {
@@ -75,7 +77,7 @@ export const makeClockTable = <V>(maxWeight: number): ClockTable<V> => {
       if (before !== undefined) remove(before)
       if (weight > maxWeight) return
       const share = shares.get(name) ?? { name, weight: 0, ring: { entries: [], hand: 0 } }
-      while (total + weight > maxWeight) remove(victim(share))
+      while (!hasRoom(weight)) remove(victim(share))
       // It may have been removed with its last entry.
       shares.set(name, share)
       const { ring } = share
@@ -125,7 +127,7 @@ interface Ring<V> {
   hand: number
 }
 
-const atHand = <V>(ring: Ring<V>): Entry<V> => {
+const underHand = <V>(ring: Ring<V>): Entry<V> => {
   if (ring.hand >= ring.entries.length) ring.hand = 0
   return ring.entries[ring.hand]!
 }

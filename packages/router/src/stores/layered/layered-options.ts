@@ -11,10 +11,10 @@ export interface LayeredStoreOptions {
   readonly authority: RouteStore
   /** Caches that routers share, the nearest first. Default: none. */
   readonly caches?: readonly RouteCache[]
-  /** Older routes are used, and read anew in the background. Default 5 000. */
+  /** Older routes are used, and read again in the background. Default 5 000. */
   readonly softMs?: number
   /**
-   * Older routes are read anew before they are used: while the authority answers, a route that was withdrawn, removed or transferred
+   * Older routes are read again before they are used: while the authority can be read, a route that was withdrawn, removed or transferred
    * is served no longer than this. From `softMs` up. Default 30 000.
    */
   readonly revalidateMs?: number
@@ -43,7 +43,7 @@ export interface LayeredStoreOptions {
   readonly misses?: number
   /** How many names are remembered to exist, in 4 bytes each, when their routes are no longer kept: half of it at least. Default 131 072. */
   readonly names?: number
-  /** Told when the authority or a cache begins to fail, and when it works again. Must not throw. */
+  /** Called when the authority or a cache begins to fail, and when it works again. Must not throw. */
   readonly onEvent?: (event: RouteSourceEvent) => void
   /** A number from 0 up to 1, for jitter. Default `Math.random`. */
   readonly random?: () => number
@@ -97,9 +97,8 @@ const isStore: OptionCheck = (value) =>
     ? undefined
     : "a route store"
 const isCache: OptionCheck = (value) => {
-  if (typeof value !== "object" || value === null) return "a route cache"
-  const { layer, read, write } = value as RouteCache
-  return typeof layer === "string" && typeof read === "function" && typeof write === "function"
+  const cache = (typeof value === "object" && value !== null ? value : {}) as Partial<RouteCache>
+  return typeof cache.layer === "string" && typeof cache.read === "function" && typeof cache.write === "function"
     ? undefined
     : "a route cache"
 }

@@ -1,4 +1,4 @@
-/** Remembers names in a few bits each: those that it was told of lately, and by mistake about one of a thousand others. */
+/** Remembers names in a few bits each: those that were added lately, and by mistake about one of a thousand others. */
 export interface NameFilter {
   readonly add: (name: string) => void
   readonly has: (name: string) => boolean

@@ -4,7 +4,7 @@ import { projectShare } from "../project-share.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { FirstLookup, LookupOptions } from "../route-store.ts"
 import { LookupFailed } from "../store-health.ts"
-import type { Answer, Authority } from "./authority.ts"
+import type { Reading, Authority } from "./authority.ts"
 import type { CacheLayer } from "./cache-layer.ts"
 import { stateOf } from "./known-route.ts"
 import type { KnownRoute, KnownRoutes, RouteAges } from "./known-route.ts"
@@ -45,7 +45,7 @@ const PAUSE_MS = 1_000
 /** How much older than `revalidateMs` a route may become while the authority works and may not be read more often: times as old. */
 const LIMITED_AGES = 10
 
-type Failure = Extract<Answer, { readonly status: "unknown" }> & { readonly maxAgeMs: number }
+type Failure = Extract<Reading, { readonly status: "unknown" }> & { readonly maxAgeMs: number }
 
 export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
   const { memory, caches, authority, takesMany, limits, ages, random } = parts
@@ -112,12 +112,12 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
 
     const learnHit = (key: RouteKey, heard: KnownRoute): void => {
       const before = known(key)
-      const isCached =
-        before?.version === heard.version &&
-        before?.cachedAt !== undefined &&
-        heard.heardAt - before.cachedAt < ages.revalidateMs / 2
-      const counts = learn(key, { ...heard, cachedAt: isCached ? before.cachedAt : heard.heardAt })
-      if (isCached || counts.version === undefined || counts.heardAt !== heard.heardAt) return
+      const counts = learn(key, heard)
+      if (counts.version === undefined || counts.heardAt !== heard.heardAt) return
+      const isSame = before?.record === counts.record
+      counts.cachedAt = isSame ? before?.cachedAt : undefined
+      if (counts.cachedAt !== undefined && heard.heardAt - counts.cachedAt < ages.revalidateMs / 2) return
+      counts.cachedAt = heard.heardAt
       writeThrough(caches, key, counts, { ages, ...context })
     }
 
@@ -167,17 +167,17 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
           break
         }
         const heardAt = monotonicNow()
-        const answer = await authority.ask(group, { refresh, ...context })
-        if (answer.status === "unknown") {
-          failure = { ...answer, maxAgeMs: ages.hardMs }
+        const reading = await authority.ask(group, { refresh, ...context })
+        if (reading.status === "unknown") {
+          failure = { ...reading, maxAgeMs: ages.hardMs }
           break
         }
-        const { layer } = answer
-        const end = answer.status === "hit" ? group.indexOf(answer.key) : group.length
+        const { layer } = reading
+        const end = reading.status === "hit" ? group.indexOf(reading.key) : group.length
         for (const key of group.slice(0, end)) missed.push({ key, heardAt, layer })
-        if (answer.status === "miss") continue
-        found = routeOf(answer.key, answer.record, layer, heardAt)
-        learnHit(answer.key, found)
+        if (reading.status === "miss") continue
+        found = routeOf(reading.key, reading.record, layer, heardAt)
+        learnHit(reading.key, found)
         break
       }
       for (const { key, heardAt, layer } of missed) learnMiss(key, layer, heardAt, found)

@@ -1,4 +1,4 @@
-import type { RouteKey } from "../record.ts"
+import type { RouteKey, RouteRecord } from "../record.ts"
 import { makeClockTable } from "./clock-table.ts"
 import { supersedes } from "./known-route.ts"
 import type { KnownRoute } from "./known-route.ts"
@@ -52,8 +52,9 @@ export const makeRouteMemory = (limits: RouteMemoryLimits, random: () => number)
         return heard
       }
       misses.delete(key)
-      // The same object as long as it is the same version: the router decodes each one once.
-      const isSame = known?.record !== undefined && known.version !== undefined && known.version === heard.version
+      // The same object as long as nothing changes: the router decodes each one once. Not by the version alone, which an author's
+      // store may leave as it is.
+      const isSame = known?.record !== undefined && heard.version !== undefined && isEqual(known.record, record)
       const kept = isSame ? { ...heard, record: known.record } : heard
       routes.set(key, kept, { share, weight: weigh(kept.record, limits.routes) })
       names.add(key)
@@ -69,3 +70,7 @@ export const makeRouteMemory = (limits: RouteMemoryLimits, random: () => number)
     routes: routes.size,
   }
 }
+
+/** Of records in the same order of fields, as one source gives them. */
+const isEqual = (one: RouteRecord, other: RouteRecord): boolean =>
+  one === other || (one.version === other.version && JSON.stringify(one) === JSON.stringify(other))

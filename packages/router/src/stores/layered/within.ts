@@ -14,7 +14,7 @@ export const within = <A>(ms: number, work: (signal: AbortSignal) => A | Promise
       try {
         resolve(await work(controller.signal))
       } catch (cause) {
-        reject(cause as Error)
+        reject(cause)
       } finally {
         settled()
       }
