@@ -618,6 +618,19 @@ describe("after a machine said that it is not the one meant", () => {
     }
   })
 
+  it("situation 2: what the authority said stays, although everything is read again from a feed that lags behind", async () => {
+    const feed = fakeFeed(["p:a", "p:b", "p:c"])
+    const authority: RouteStore = {
+      get: async (key) => (key === "p:a" ? { status: "hit", record: removed(9) } : { status: "miss" }),
+    }
+    const { store, versionOf } = await loaded(feed, { authority })
+    await store.get("p:a", { refresh: true })
+    await store.get("p:b", { refresh: true })
+    await store.reload()
+    expect([versionOf("p:a"), versionOf("p:b"), versionOf("p:c")]).toEqual([9, "miss", 3])
+    expect(store.stats().layers[0]).toMatchObject({ routes: 2 })
+  })
+
   it.each<[string, RouteStore["get"]]>([
     ["throws", () => Promise.reject(new Error("down"))],
     ["hangs", () => new Promise(() => undefined)],
