@@ -14,19 +14,13 @@ if (given.some((count) => !Number.isSafeInteger(count) || count < 1_000)) {
 }
 const counts = given.length > 0 ? given : [10_000, 100_000, 1_000_000]
 const measure = async (count: number): Promise<Record<string, number>> => {
-  const keys: RouteKey[] = []
-  function* routes(): ReturnType<typeof referenceRoutes> {
-    for (const route of referenceRoutes(count)) {
-      keys.push(route[0])
-      yield route
-    }
-  }
-  const packing = await paused(() => packRoutes(routes()))
+  const packing = await paused(() => packRoutes(referenceRoutes(count)))
   const bytes = packing.result
   const opening = await paused(() => openPacked(bytes))
   const image = opening.result
   const store = packedStore(image)
 
+  const keys = Array.from(referenceRoutes(count), ([key]): RouteKey => key)
   // Every key of a table once, in no order: nothing is in a cache of the processor, nothing unpacked.
   const step = Math.max(1, Math.floor(keys.length / LOOKUPS))
   const spread = keys.filter((_, at) => at % step === 0)

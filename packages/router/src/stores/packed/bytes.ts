@@ -1,3 +1,5 @@
+const encoder = new TextEncoder()
+
 /** Bytes that are written one after the other. */
 export class ByteWriter {
   bytes = new Uint8Array(256)
@@ -26,6 +28,13 @@ export class ByteWriter {
     if (this.at + given.length > this.bytes.length) this.#grow(given.length)
     this.bytes.set(given, this.at)
     this.at += given.length
+  }
+
+  /** Text in UTF-8, whose length in bytes the reader knows. */
+  utf8(text: string): void {
+    const most = text.length * 3
+    if (this.at + most > this.bytes.length) this.#grow(most)
+    this.at += encoder.encodeInto(text, this.bytes.subarray(this.at)).written
   }
 
   /** What was written, until the next write. */

@@ -12,7 +12,7 @@ import { MAX_KEY_LENGTH } from "./packed-image.ts"
 import { writeByTemplate } from "./template.ts"
 import { writeText } from "./text.ts"
 
-/** A record as JSON: strings cost the garbage collector less than objects. */
+/** A route with its record as JSON. */
 export interface Entry {
   readonly key: string
   readonly version: number

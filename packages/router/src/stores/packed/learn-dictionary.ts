@@ -5,7 +5,7 @@ import type { Dictionary } from "./text.ts"
 import type { turns } from "../turns.ts"
 
 /** How many records are looked at to find what many have in common. They come in the order of a hash: any are as good. */
-const SAMPLE = 20_000
+export const SAMPLE = 20_000
 /** At most so many templates, and so many strings: the dictionary is read in one piece when an image is opened. */
 const MOST = 4_096
 
@@ -16,14 +16,14 @@ export interface Learnt extends Dictionary {
   readonly closest: (record: unknown) => number
 }
 
-/** Looks at a sample of records, as JSON. */
+/** Looks at a sample of `total` records, as JSON. */
 export const learnDictionary = async (
-  records: readonly { readonly json: string }[],
+  sample: readonly string[],
+  total: number,
   turn: ReturnType<typeof turns>,
 ): Promise<Learnt> => {
-  const sample = records.slice(0, SAMPLE)
   const counts = new Map<string, number>()
-  for (const { json } of sample) {
+  for (const json of sample) {
     countStrings(JSON.parse(json), counts)
     if (turn.isOver()) await turn.next()
   }
@@ -39,14 +39,14 @@ export const learnDictionary = async (
 
   const full = new Map<string, number>()
   const bare = new Map<string, number>()
-  for (const { json } of sample) {
+  for (const json of sample) {
     const record: unknown = JSON.parse(json)
     add(full, templateText(record, common))
     add(bare, templateText(record, none))
     if (turn.isOver()) await turn.next()
   }
   // A template is kept if it saves more bytes than it has: with its strings some for each record, without them the names.
-  const scale = records.length / sample.length
+  const scale = total / sample.length
   const worth = (found: ReadonlyMap<string, number>, saved: number) =>
     new Map([...found].filter(([text, count]) => count > 1 && count * scale * saved > text.length))
   const kept = new Set([ANY, ...mostFrequent(new Map([...worth(bare, 32), ...worth(full, 8)]), 2)])

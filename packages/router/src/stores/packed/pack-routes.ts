@@ -1,11 +1,10 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { RecordProblem } from "../decode-record.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
-import { ByteWriter } from "./bytes.ts"
-import { entryOf, hashOfKey, isPackable, writeEntry } from "./entry.ts"
-import type { Entry } from "./entry.ts"
+import { entryOf, isPackable, writeEntry } from "./entry.ts"
+import { EntryList } from "./entry-list.ts"
 import { MAX_CURSOR_BYTES } from "./head.ts"
-import { learnDictionary } from "./learn-dictionary.ts"
+import { learnDictionary, SAMPLE } from "./learn-dictionary.ts"
 import { turns } from "../turns.ts"
 import { isCursor, writeImage } from "./write-image.ts"
 
@@ -49,46 +48,27 @@ export const packRoutes = async (routes: RouteSource, options: PackRoutesOptions
   if (cursor !== undefined && !isCursor(cursor))
     throw new TypeError(`packRoutes: cursor must be at most ${MAX_CURSOR_BYTES} bytes`)
   const turn = turns()
-  const entries = await collect(routes, onInvalid, turn)
-  const learnt = await learnDictionary(entries, turn)
-  const writer = new ByteWriter()
+  const entries = new EntryList()
+  for await (const [key, given] of routes) {
+    if (isPackable(key, onInvalid)) entries.add(entryOf(key, given, onInvalid))
+    if (turn.isOver()) await turn.next()
+  }
+  const order = await entries.order(turn)
+  const sample: string[] = []
+  for (const at of order.subarray(0, SAMPLE)) {
+    sample.push(entries.jsonAt(at))
+    if (turn.isOver()) await turn.next()
+  }
+  const learnt = await learnDictionary(sample, order.length, turn)
   return writeImage(
     {
-      count: entries.length,
-      hashAt: (at, seed) => hashOfKey(writer, entries[at]!.key, seed),
-      writeAt: (out, at) => writeEntry(out, entries[at]!, learnt),
+      count: order.length,
+      hashAt: (at, seed) => entries.hashAt(order[at]!, seed),
+      writeAt: (out, at) => writeEntry(out, entries.entryAt(order[at]!), learnt),
       dictionary: learnt,
       cursor,
       builtAt,
     },
     turn,
   )
-}
-
-const BUCKETS = 1_024
-
-/** All entries, one for each key, in an order that depends on nothing but the keys. */
-const collect = async (
-  routes: RouteSource,
-  onInvalid: PackRoutesOptions["onInvalid"],
-  turn: ReturnType<typeof turns>,
-): Promise<readonly Entry[]> => {
-  // Many small sorts instead of one that holds everything up.
-  const buckets: Entry[][] = Array.from({ length: BUCKETS }, () => [])
-  const writer = new ByteWriter()
-  for await (const [key, given] of routes) {
-    if (isPackable(key, onInvalid)) {
-      buckets[hashOfKey(writer, key, 0) % BUCKETS]!.push(entryOf(key, given, onInvalid))
-    }
-    if (turn.isOver()) await turn.next()
-  }
-  const entries: Entry[] = []
-  for (const bucket of buckets) {
-    // Stable: of equal versions the later one comes last.
-    bucket.sort((one, other) => (one.key < other.key ? -1 : one.key > other.key ? 1 : one.version - other.version))
-    for (const [at, entry] of bucket.entries()) if (bucket[at + 1]?.key !== entry.key) entries.push(entry)
-    bucket.length = 0
-    if (turn.isOver()) await turn.next()
-  }
-  return entries
 }

@@ -108,7 +108,8 @@ export class RouteTable {
   keepNewer(before: RouteTable): void {
     for (const [key, known] of before.#changes) {
       if (this.find(key) === undefined) this.#raise(key, known.version - Number(known.record !== undefined))
-      else if (known.version > this.versionOf(key)) this.put(key, known)
+      // A removal counts for changes of its own version, too.
+      else if (known.version >= this.versionOf(key) + Number(known.record !== undefined)) this.put(key, known)
     }
     for (const [key, version] of before.#removed) {
       if (this.find(key) === undefined) this.#raise(key, version)
