@@ -152,6 +152,27 @@ describe.skipIf(noRedis !== "")(`Redis${noRedis}`, () => {
     expect(await redisStore(command, { key }).get("p:s7")).toMatchObject({ status: "hit" })
   })
 
+  it("counts a route once that Redis lists twice, as it may", async () => {
+    const { key } = await setup()
+    const twice: RedisCommand = async (words) => {
+      const reply = await command(words)
+      if (words[0] !== "HSCAN") return reply
+      const [cursor, fields] = reply as [string, string[]]
+      return [cursor, [...fields, ...fields]]
+    }
+    const feed = (count: number): RouteFeed => ({
+      ...feedOf(),
+      snapshot: async () => ({
+        cursor: "a:1",
+        routes: (async function* () {
+          for (let at = 0; at < count; at++) yield [`p:s${at}`, record(1)] as const
+        })(),
+      }),
+    })
+    await redisPublisher(twice, feed(20), { key }).publishAll()
+    expect(await redisPublisher(twice, feed(18), { key }).publishAll()).toMatchObject({ written: 2 })
+  })
+
   describe("as a cache", () => {
     const entry = { readAt: 1_700_000_000_000, record: record(5) }
     const ttl = { ...look, ttlMs: 120_000 }
