@@ -6,7 +6,8 @@ import type { PublishTarget, StoredEntry } from "./published/publish-target.ts"
 import { publishedStore } from "./published/published-store.ts"
 import type { PublishedStore } from "./published/published-store.ts"
 import { checkFeed, makePublisher, publisherChecks } from "./published/publisher.ts"
-import type { PublisherOptions, PublishResult, RoutePublisher } from "./published/publisher.ts"
+import type { PublisherOptions } from "./published/publisher.ts"
+import type { PublishResult, RoutePublisher } from "./published/route-publisher.ts"
 import {
   CACHE_ENTRY,
   FORGET_TOMBSTONE,

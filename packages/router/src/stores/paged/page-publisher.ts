@@ -8,7 +8,7 @@ import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { PublishFailed, PublishRefused } from "../published/publish-errors.ts"
 import { checkFeed } from "../published/publisher.ts"
-import type { PublishResult, RoutePublisher } from "../published/publisher.ts"
+import type { PublishResult, RoutePublisher } from "../published/route-publisher.ts"
 import { publisherOf } from "../published/rounds.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
@@ -156,7 +156,7 @@ export const pagePublisher = (
     for await (const [key, record] of routes) {
       if (isRouteKey(key)) records.set(key, record)
       else
-        onInvalid(String(key).slice(0, 256), {
+        onInvalid((key as string).slice(0, 256), {
           code: "RECORD_INVALID",
           field: "key",
           accepted: "a key that a hostname leads to",

@@ -1,11 +1,10 @@
-import { accept, checkOptions, monotonicNow } from "@project-ingress/forward/internal"
+import { accept, monotonicNow } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import type { RecordProblem } from "../decode-record.ts"
 import type { RouteKey } from "../record.ts"
 import { randomId } from "../registry/random-id.ts"
 import type { RouteChange, RouteFeed } from "../route-feed.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-import { reasonOf } from "../store-health.ts"
 import { compareAll } from "./compare-all.ts"
 import { entryToWrite } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
@@ -13,6 +12,8 @@ import { decodeMarker, encodeMarker, MARKER_INTERVAL_MS, MAX_BEHIND } from "./ma
 import type { Marker } from "./marker.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishTarget } from "./publish-target.ts"
+import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
+import { publisherOf, reportRefusal } from "./rounds.ts"
 import { withinTime } from "./within-time.ts"
 import { pause, pauseAfter, writeQueue } from "./write-queue.ts"
 
@@ -32,48 +33,6 @@ export interface PublisherOptions {
   /** All routes were published (`loaded`), were refused, or publishing fails and works again. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
-
-/** What a round has done. */
-export interface PublishResult {
-  /** `all`: all routes were compared with what is stored. `changes`: changes since the last round. */
-  readonly round: "all" | "changes"
-  /** How many entries were written, removals among them. */
-  readonly written: number
-  /** True when more can be published at once. */
-  readonly more: boolean
-}
-
-/**
- * Keeps the routes of a feed where routers read them. How far it has come is stored beside them, once they are written: a publisher
- * that dies in between, or never comes back, loses nothing, and the next one goes on.
- */
-export interface RoutePublisher {
-  /**
-   * One round: what has changed, or all routes where the feed has a gap, nothing is published yet, or `compareMs` are over. For a
-   * Worker's schedule. `waitMs`: how long to wait for a change while there is none, at most 60 000; default 0.
-   *
-   * @throws {PublishFailed} if something could not be written, after retries. The rest was; the next round tries the same again
-   * @throws {PublishRefused} as `publishAll` does
-   * @throws whatever the feed rejects with, and the signal's reason
-   */
-  sync(options?: { readonly waitMs?: number; readonly signal?: AbortSignal }): Promise<PublishResult>
-  /**
-   * Compares all routes with what is stored: writes what is newer and removes what is no longer there.
-   *
-   * @throws {PublishRefused} if the feed has less than 85 % of the routes that are stored, or earlier versions of some: then
-   * nothing is removed. `force: true` publishes it nevertheless
-   */
-  publishAll(options?: { readonly force?: boolean; readonly signal?: AbortSignal }): Promise<PublishResult>
-  /** Rounds until the signal is aborted, with a pause after one that fails: for a process. Then it resolves. */
-  run(options: { readonly signal: AbortSignal }): Promise<void>
-}
-
-/** How long `run` waits for a change, in ms. */
-const RUN_WAIT_MS = 30_000
-/** How often the marker is written at most, in one round. */
-const MARKER_ATTEMPTS = 3
-/** The pauses of `run` after failures, in ms. */
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [1_000, 60_000]
 
 /** How the options are checked. */
 export const publisherChecks: Readonly<Record<keyof PublisherOptions, OptionCheck>> = {
@@ -101,34 +60,6 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
   let own: string | undefined
   /** When it did, by `monotonicNow`: the marker is a key as any other. */
   let markedAt = -Infinity
-  let isBusy = false
-  let isFailing = false
-
-  const reportRefusal = ({ message }: PublishRefused): void =>
-    onEvent({ type: "route_source", layer, state: "refused", reason: message })
-
-  /** One round at a time: two would write one key at once. */
-  const alone = async <A>(signal: AbortSignal | undefined, round: () => Promise<A>): Promise<A> => {
-    signal?.throwIfAborted()
-    if (isBusy) throw new PublishFailed(layer, "another round of this publisher is running")
-    isBusy = true
-    try {
-      const result = await round()
-      if (isFailing) onEvent({ type: "route_source", layer, state: "recovered" })
-      isFailing = false
-      return result
-    } catch (cause) {
-      if (cause instanceof PublishRefused) reportRefusal(cause)
-      else if (!isFailing && signal?.aborted !== true) {
-        isFailing = true
-        const reason = cause instanceof PublishFailed ? cause.message : reasonOf(cause)
-        onEvent({ type: "route_source", layer, state: "failing", reason })
-      }
-      throw cause
-    } finally {
-      isBusy = false
-    }
-  }
 
   /** Writes entries, and remembers which were not written. */
   const makeWriter = (signal: AbortSignal | undefined) => {
@@ -212,7 +143,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
       } catch (cause) {
         if (!(cause instanceof PublishRefused)) throw cause
         // Changes are right nevertheless; compared again when it is due again.
-        reportRefusal(cause)
+        reportRefusal(layer, onEvent, cause)
         comparedAt = Date.now()
       }
     }
@@ -248,34 +179,5 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     return { round: "changes", written: writer.written(), more }
   }
 
-  const sync: RoutePublisher["sync"] = async (given = {}) => {
-    checkOptions("sync", given, { waitMs: accept.integer(0, 60_000), signal: accept.object })
-    const { waitMs = 0, signal } = given
-    return alone(signal, () => round(waitMs, signal))
-  }
-
-  return {
-    sync,
-    publishAll: async (given = {}) => {
-      checkOptions("publishAll", given, { force: accept.boolean, signal: accept.object })
-      const { force = false, signal } = given
-      return alone(signal, () => all(force, signal))
-    },
-    run: async (given) => {
-      checkOptions("run", given, { signal: accept.object }, { required: ["signal"] })
-      const { signal } = given
-      let failures = 0
-      while (!signal.aborted) {
-        try {
-          await sync({ waitMs: RUN_WAIT_MS, signal })
-          failures = 0
-        } catch {
-          // Reported by `alone`.
-          const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures) * (1 + Math.random() / 5)
-          failures += 1
-          await pause(ms, signal).catch(() => undefined)
-        }
-      }
-    },
-  }
+  return publisherOf({ layer, onEvent, all, changes: round })
 }

@@ -2,7 +2,7 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { reasonOf } from "../store-health.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
-import type { PublishResult, RoutePublisher } from "./publisher.ts"
+import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
 import { pause } from "./write-queue.ts"
 
 /** What a publisher does in a round. */
@@ -18,13 +18,18 @@ const RUN_WAIT_MS = 30_000
 /** The pauses of `run` after failures, in ms. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [1_000, 60_000]
 
+/** Reports that routes were refused. */
+export const reportRefusal = (layer: string, onEvent: RoundsSettings["onEvent"], { message }: PublishRefused): void =>
+  onEvent({ type: "route_source", layer, state: "refused", reason: message })
+
 /** A publisher of these rounds: one at a time, and each failure reported once. */
 export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): RoutePublisher => {
   let isBusy = false
   let isFailing = false
 
   /** One round at a time: two would write one name at once. */
-  const alone = async <A>(round: () => Promise<A>): Promise<A> => {
+  const alone = async <A>(signal: AbortSignal | undefined, round: () => Promise<A>): Promise<A> => {
+    signal?.throwIfAborted()
     if (isBusy) throw new PublishFailed(layer, "another round of this publisher is running")
     isBusy = true
     try {
@@ -33,9 +38,8 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
       isFailing = false
       return result
     } catch (cause) {
-      if (cause instanceof PublishRefused)
-        onEvent({ type: "route_source", layer, state: "refused", reason: cause.message })
-      else if (!isFailing && (cause as { readonly name?: unknown } | undefined)?.name !== "AbortError") {
+      if (cause instanceof PublishRefused) reportRefusal(layer, onEvent, cause)
+      else if (!isFailing && signal?.aborted !== true) {
         isFailing = true
         const reason = cause instanceof PublishFailed ? cause.message : reasonOf(cause)
         onEvent({ type: "route_source", layer, state: "failing", reason })
@@ -48,8 +52,7 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
   const sync: RoutePublisher["sync"] = async (given = {}) => {
     checkOptions("sync", given, { waitMs: accept.integer(0, 60_000), signal: accept.object })
     const { waitMs = 0, signal } = given
-    signal?.throwIfAborted()
-    return alone(() => changes(waitMs, signal))
+    return alone(signal, () => changes(waitMs, signal))
   }
 
   return {
@@ -57,8 +60,7 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
     publishAll: async (given = {}) => {
       checkOptions("publishAll", given, { force: accept.boolean, signal: accept.object })
       const { force = false, signal } = given
-      signal?.throwIfAborted()
-      return alone(() => all(force, signal))
+      return alone(signal, () => all(force, signal))
     },
     run: async (given) => {
       checkOptions("run", given, { signal: accept.object }, { required: ["signal"] })
