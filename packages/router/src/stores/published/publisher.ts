@@ -34,6 +34,9 @@ export interface PublisherOptions {
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
 
+/** How often the marker is written at most, in one round. */
+const MARKER_ATTEMPTS = 3
+
 /** How the options are checked. */
 export const publisherChecks: Readonly<Record<keyof PublisherOptions, OptionCheck>> = {
   compareMs: accept.integer(60_000),

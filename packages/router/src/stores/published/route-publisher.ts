@@ -32,6 +32,3 @@ export interface RoutePublisher {
   /** Rounds until the signal is aborted, with a pause after one that fails: for a process. Then it resolves. */
   run(options: { readonly signal: AbortSignal }): Promise<void>
 }
-
-/** How often the marker is written at most, in one round. */
-const MARKER_ATTEMPTS = 3
