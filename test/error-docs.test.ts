@@ -65,6 +65,7 @@ describe("a code", () => {
       PORT_CLOSED: ["PortClosed", "PortClosed"],
       // The status, or `Proxy-Status`, tells them apart.
       PROVIDER_UNAVAILABLE: ["ProviderTimeout", "ProviderUnavailable"],
+      REGION_UNREACHABLE: ["RegionUnreachable", "RegionTimeout"],
       UPSTREAM_FAILED: ["UpstreamFailed", "UpstreamMalformed"],
     })
   })

@@ -1,4 +1,4 @@
-/** An app that says where it runs, and who asks: `pnpm run app fra 4101`. */
+/** An app that names its region and its client: `pnpm run app fra 4101`. */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 

@@ -119,6 +119,41 @@ describe("a request for a machine", () => {
   })
 })
 
+describe("three regions", () => {
+  it("serve every project from each of them, by one hop at most", async () => {
+    const names = ["fra", "iad", "syd"] as const
+    const balancers = new Map<string, TestBalancer>()
+    const machines = new Map<string, StampedServer>()
+    for (const name of names) {
+      balancers.set(name, await balancer())
+      const machine = await startMachine(name)
+      machines.set(name, machine)
+      closing.push(() => machine.close())
+    }
+    const urls = Object.fromEntries([...balancers].map(([name, each]) => [name, urlOf(each)]))
+    const records = Object.fromEntries(
+      names.map((name) => [`p:in-${name}`, { machine: machineAt(machines.get(name)!.port, name), region: name }]),
+    ) as RegionSetup["records"]
+    const routers = new Map<string, TestRegion>()
+    for (const self of names) {
+      routers.set(self, await start({ self, balancers: urls, records }))
+      balancers.get(self)!.to = routers.get(self)!.port
+    }
+    for (const [self, { port }] of routers) {
+      for (const name of names) {
+        const got = await ask(port, `/from-${self}`, { host: `in-${name}.iterate.app`, from: "127.0.0.9" })
+        expect([self, got.status, got.headers["x-machine"]]).toEqual([self, 200, name])
+      }
+    }
+    expect([...balancers.values()].map(requestsIn)).toEqual([2, 2, 2])
+    for (const { requests } of machines.values()) {
+      expect(requests.map(({ url }) => url)).toEqual(["/from-fra", "/from-iad", "/from-syd"])
+      const clients = requests.map(({ headers }) => headers["x-iterate-proxy-fwd-x-forwarded-for"])
+      expect(new Set(clients)).toEqual(new Set(["127.0.0.9"]))
+    }
+  })
+})
+
 /** Fields that name one request, or say how it came. */
 const ofTheWay = ["x-iterate-proxy-ticket", "x-iterate-proxy-request-id", "via", "cdn-loop"]
 
