@@ -140,6 +140,27 @@ describe.skipIf(noPostgres !== "")(`the edge in its standard mode${noPostgres}`,
     expect(await ask(askPort, "x", post)).toMatchObject({ status: 404 })
   })
 
+  it("does not start where the certificates' port is in use, and names it", async () => {
+    const { exited, err } = startEdge({
+      EDGEPROXY_DATABASE_URL: "postgres:///postgres",
+      INGRESS_EDGE_MODE: "standard",
+      INGRESS_EDGE_ASK_ADDR: `127.0.0.1:${askPort}`,
+    })
+    expect(await exited).toBe(1)
+    expect(err()).toContain(`cannot listen on 127.0.0.1 port ${askPort}: EADDRINUSE`)
+  })
+
+  it("does not start where its own port is in use, and names it", async () => {
+    const { exited, err } = startEdge({
+      EDGEPROXY_DATABASE_URL: "postgres:///postgres",
+      EDGEPROXY_HTTP_ADDR: `127.0.0.1:${port}`,
+      INGRESS_EDGE_MODE: "standard",
+      INGRESS_EDGE_ASK_ADDR: "127.0.0.1:0",
+    })
+    expect(await exited).toBe(1)
+    expect(err()).toContain(`cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`)
+  })
+
   it("ends with 0 by SIGTERM, with a keep-alive connection to the certificates' port", async () => {
     const { edge, askPort } = await start()
     const agent = new http.Agent({ keepAlive: true })
