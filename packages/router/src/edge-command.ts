@@ -4,7 +4,7 @@ import { parseArgs } from "node:util"
 import { edgeVariables, readEdgeConfig } from "./commands/edge/edge-config.ts"
 import { edgeLog } from "./commands/edge/edge-log.ts"
 import { openDatabase } from "./commands/edge/open-database.ts"
-import { reasonOf, serveEdge } from "./commands/edge/serve-edge.ts"
+import { serveEdge, startProblem } from "./commands/edge/serve-edge.ts"
 import type { Edge } from "./commands/edge/serve-edge.ts"
 
 const NAME = "project-ingress-edge"
@@ -37,19 +37,15 @@ const start = async (): Promise<void> => {
   if ("problems" in read) return read.problems.forEach((problem) => refuse(edgeLog("error", print), problem))
   const { config } = read
   const log = edgeLog(config.logLevel, print)
-  const { mode, region, intervalMs, listen } = config
+  const { mode, region, intervalMs } = config
   log.write("info", "starting edgeproxy", { mode, region, intervalMs })
   let edge: Edge
   try {
     edge = await serveEdge(config, await openDatabase(config.databaseUrl, 5_000), log)
   } catch (cause) {
-    const code = reasonOf(cause)
-    return refuse(
-      log,
-      code === "ERR_MODULE_NOT_FOUND"
-        ? "the package pg is not installed: npm install pg"
-        : `cannot listen on ${listen.hostname ?? "all addresses"} port ${listen.port}: ${code}`,
-    )
+    refuse(log, startProblem(cause))
+    // Of two listeners one may be open.
+    return void process.stdout.write("", () => process.exit(1))
   }
   log.write("info", "edgeproxy listening", { port: edge.port, pid: process.pid })
 

@@ -4,7 +4,6 @@ import { once } from "node:events"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
-import { expect } from "vitest"
 import { REGION } from "./edgeproxy-tables.ts"
 
 const command = join(import.meta.dirname, "../../src/edge-command.ts")
@@ -50,10 +49,30 @@ export const startEdge = (environment: Readonly<Record<string, string>>): EdgePr
       .split("\n")
       .slice(0, -1)
       .map((line) => JSON.parse(line) as LogLine)
-  const logged = async (message: string, fields: object = {}): Promise<LogLine> => {
-    const found = () => log().findLast((line) => line.message === message && matches(line, fields))
-    await expect.poll(() => found() ?? `${out}\n${err}`, { timeout: 30_000 }).toBeTypeOf("object")
-    return found()!
+  const logged = (message: string, fields: object = {}): Promise<LogLine> => {
+    const find = () => log().findLast((line) => line.message === message && matches(line, fields))
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = find()
+        if (found === undefined) return
+        settle()
+        resolve(found)
+      }
+      const fail = (why: string) => (): void => {
+        settle()
+        reject(new Error(`${why}, and had not logged ${message}:\n${out}\n${err}`))
+      }
+      const over = setTimeout(fail("60 s have passed"), 60_000)
+      const ended = fail("the process has ended")
+      const settle = (): void => {
+        clearTimeout(over)
+        child.stdout.off("data", look)
+        child.off("close", ended)
+      }
+      child.stdout.on("data", look)
+      child.once("close", ended)
+      look()
+    })
   }
   return {
     child,

@@ -1,7 +1,7 @@
 /** `project-ingress-edge` with `INGRESS_EDGE_MODE=standard`: no health check before requests, responses of ours, redirects, certificates. */
 import * as http from "node:http"
 import pg from "pg"
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { freePort } from "../../../../test/free-port.ts"
 import { noPostgres, startPostgres } from "../registry/postgres-server.ts"
 import type { PostgresServer } from "../registry/postgres-server.ts"
@@ -43,16 +43,18 @@ describe.skipIf(noPostgres !== "")(`the edge in its standard mode${noPostgres}`,
         "insert into domains (name, verified_at, redirect_to, redirect_status_code) values ($1, now(), $2, $3)",
         [name, to, status],
       )
+    ;({ askPort, edge, port } = await start())
   }, 60_000)
   afterAll(async () => {
+    edge.child.kill("SIGKILL")
+    await edge.exited
     await target.close()
     await pool.end()
     await server.close()
   })
-  beforeEach(async () => {
-    target.requests.length = 0
-    askPort = await freePort()
-    edge = startEdge({
+  const start = async () => {
+    const askPort = await freePort()
+    const edge = startEdge({
       EDGEPROXY_DATABASE_URL: `postgres:///postgres?host=${server.host}&user=${server.user}`,
       EDGEPROXY_UPDATE_INTERVAL: "50ms",
       INGRESS_EDGE_MODE: "standard",
@@ -60,12 +62,12 @@ describe.skipIf(noPostgres !== "")(`the edge in its standard mode${noPostgres}`,
       INGRESS_EDGE_REDIRECTS_SQL:
         "select name as domain_name, redirect_to, redirect_status_code from domains where verified_at is not null and redirect_to is not null",
     })
-    port = await edge.port()
+    const port = await edge.port()
     await edge.logged("routes updated")
-  })
-  afterEach(async () => {
-    edge.child.kill("SIGKILL")
-    await edge.exited
+    return { askPort, edge, port }
+  }
+  beforeEach(() => {
+    target.requests.length = 0
   })
 
   it("sends a request to an app whose / is 404, without a health check", async () => {
@@ -138,7 +140,29 @@ describe.skipIf(noPostgres !== "")(`the edge in its standard mode${noPostgres}`,
     expect(await ask(askPort, "x", post)).toMatchObject({ status: 404 })
   })
 
+  it("does not start where the certificates' port is in use, and names it", async () => {
+    const { exited, err } = startEdge({
+      EDGEPROXY_DATABASE_URL: "postgres:///postgres",
+      INGRESS_EDGE_MODE: "standard",
+      INGRESS_EDGE_ASK_ADDR: `127.0.0.1:${askPort}`,
+    })
+    expect(await exited).toBe(1)
+    expect(err()).toContain(`cannot listen on 127.0.0.1 port ${askPort}: EADDRINUSE`)
+  })
+
+  it("does not start where its own port is in use, and names it", async () => {
+    const { exited, err } = startEdge({
+      EDGEPROXY_DATABASE_URL: "postgres:///postgres",
+      EDGEPROXY_HTTP_ADDR: `127.0.0.1:${port}`,
+      INGRESS_EDGE_MODE: "standard",
+      INGRESS_EDGE_ASK_ADDR: "127.0.0.1:0",
+    })
+    expect(await exited).toBe(1)
+    expect(err()).toContain(`cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`)
+  })
+
   it("ends with 0 by SIGTERM, with a keep-alive connection to the certificates' port", async () => {
+    const { edge, askPort } = await start()
     const agent = new http.Agent({ keepAlive: true })
     await ask(askPort, "x", { path: "/?domain=app.example.com", agent })
     edge.child.kill("SIGTERM")

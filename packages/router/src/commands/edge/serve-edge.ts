@@ -75,15 +75,13 @@ export const serveEdge = async (config: EdgeConfig, database: EdgeDatabase, log:
       log.onEngineEvent(event)
     },
   })
-  const listening = await host.listen(config.listen)
   const ask = config.ask === undefined ? undefined : askServer(store, log)
   if (ask !== undefined) {
-    ask.listen({
-      port: config.ask!.port,
-      ...(config.ask!.hostname === undefined ? {} : { host: config.ask!.hostname }),
-    })
+    const { port, hostname } = config.ask!
+    ask.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) })
     await once(ask, "listening")
   }
+  const listening = await host.listen(config.listen)
   // Whatever comes of it: a database that is down now may be up later.
   void store.load()
   return {
@@ -130,5 +128,11 @@ const drain = async (listening: Listening, drainMs: number, cut: ReturnType<type
   return cut.count() === 0
 }
 
-/** Why something failed, without a driver's words. */
-export const reasonOf = (error: unknown): string => failureCode(error) ?? "it failed"
+/** Why the start failed, without a driver's words: the error's code, and the address where there is one. */
+export const startProblem = (error: unknown): string => {
+  const { address, port } = (error ?? {}) as { readonly address?: unknown; readonly port?: unknown }
+  const code = failureCode(error) ?? "an error without a code"
+  if (code === "ERR_MODULE_NOT_FOUND") return "the package pg is not installed: npm install pg"
+  if (typeof port !== "number") return `cannot start: ${code}`
+  return `cannot listen on ${typeof address === "string" ? address : "all addresses"} port ${port}: ${code}`
+}
