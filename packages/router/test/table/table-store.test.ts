@@ -342,6 +342,14 @@ describe("what a source gives that looks wrong", () => {
     expect(events.at(-1)).toMatchObject({ state: "loaded" })
   })
 
+  it("of a route that comes twice the higher version counts, in any order", async () => {
+    const older = (entries: [RouteKey, RouteRecord][]) =>
+      entries.map(([key, record]): [RouteKey, RouteRecord] => [key, { ...record, version: 0 }])
+    const { store, versionOf } = await refusing((entries) => [...older(entries), ...entries, ...older(entries)])
+    await store.reload()
+    expect(keys(20).map((key) => versionOf(key))).toEqual(Array.from({ length: 20 }, (_, at) => at + 1))
+  })
+
   it("situation 15: 15 % fewer are taken, and so is any number that changes remove one by one", async () => {
     const { feed, store, versionOf } = await refusing((entries) => entries.slice(0, 17))
     await store.reload()
