@@ -13,7 +13,11 @@ export const arbitraryKey: fc.Arbitrary<RouteKey> = fc.oneof(
 )
 
 // As JSON has it: no -0, no `undefined`.
-const json = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown)
+const json = fc
+  .jsonValue({ maxDepth: 4 })
+  // A name that no field may have: such a record cannot be packed as it is.
+  .filter((value) => !JSON.stringify(value).includes("__proto__"))
+  .map((value) => JSON.parse(JSON.stringify(value)) as unknown)
 const text = fc.oneof(
   fc.string(),
   fc.string({ unit: "binary" }),

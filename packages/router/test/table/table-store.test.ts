@@ -148,6 +148,25 @@ describe("a table that follows a feed", () => {
     expect([versionOf("p:project-3"), versionOf("p:silent"), versionOf("p:project-4")]).toEqual(["miss", 99, 5])
   })
 
+  it("reads everything again a moment later when that failed, and an hour later when it was refused", async () => {
+    const feed = fakeFeed(keys(10))
+    const { states } = await loaded(feed)
+    feed.editSnapshot(() => {
+      throw new Error("down")
+    })
+    await vi.advanceTimersByTimeAsync(HOUR)
+    const failed = feed.calls.snapshot
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(feed.calls.snapshot).toBeGreaterThan(failed + 3)
+    feed.editSnapshot(() => [])
+    await passUntil(() => states().includes("refused"))
+    const refused = feed.calls.snapshot
+    await vi.advanceTimersByTimeAsync(50 * MINUTE)
+    expect(feed.calls.snapshot).toBe(refused)
+    await vi.advanceTimersByTimeAsync(20 * MINUTE)
+    expect(feed.calls.snapshot).toBe(refused + 1)
+  })
+
   it("goes on with changes while everything is read again, and loses none of them", async () => {
     const feed = fakeFeed(keys(10))
     const { store, versionOf } = await loaded(feed)
@@ -321,6 +340,14 @@ describe("what a source gives that looks wrong", () => {
     await store.reload({ force: true })
     expect(store.stats().layers[0]).toMatchObject({ routes: edit([...feed.routes]).length })
     expect(events.at(-1)).toMatchObject({ state: "loaded" })
+  })
+
+  it("of a route that comes twice the higher version counts, in any order", async () => {
+    const older = (entries: [RouteKey, RouteRecord][]) =>
+      entries.map(([key, record]): [RouteKey, RouteRecord] => [key, { ...record, version: 0 }])
+    const { store, versionOf } = await refusing((entries) => [...older(entries), ...entries, ...older(entries)])
+    await store.reload()
+    expect(keys(20).map((key) => versionOf(key))).toEqual(Array.from({ length: 20 }, (_, at) => at + 1))
   })
 
   it("situation 15: 15 % fewer are taken, and so is any number that changes remove one by one", async () => {
@@ -538,6 +565,19 @@ describe("a table's state", () => {
     await passUntil(() => saves.length === 2)
     expect(states()).toEqual(["loaded", "loaded"])
     expect((await image()).builtAt - builtAt).toBeGreaterThan(HOUR - 10 * MINUTE)
+  })
+
+  it("is saved every hour also where the routes are read again but once a day", async () => {
+    const { state, saves, image } = memoryState()
+    const { states } = await loaded(fakeFeed(keys(3)), { state, relistMs: 24 * HOUR })
+    await passUntil(() => saves.length === 1)
+    const { builtAt } = await image()
+    await vi.advanceTimersByTimeAsync(HOUR - MINUTE)
+    expect(saves).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(2 * MINUTE)
+    await until(() => saves.length === 2)
+    expect((await image()).builtAt - builtAt).toBeGreaterThanOrEqual(HOUR)
+    expect(states()).toEqual(["loaded"])
   })
 
   it("is as old as the table is, also where it is saved while the source is down", async () => {

@@ -28,14 +28,17 @@ export const learnDictionary = async (
     if (turn.isOver()) await turn.next()
   }
   const strings = mostFrequent(counts, Math.max(3, sample.length / 5_000))
-  const often = new Map([...counts].filter(([, count]) => count >= Math.max(3, sample.length / 500)))
+  const often = new Set<string>()
   const prefixes = new Map<string, number>()
   for (const [text, count] of counts) {
-    const prefix = often.has(text) ? undefined : prefixOf(text)
+    const isOften = count >= Math.max(3, sample.length / 500)
+    if (isOften) often.add(text)
+    const prefix = isOften ? undefined : prefixOf(text)
     if (prefix !== undefined) add(prefixes, prefix, count)
+    if (turn.isOver()) await turn.next()
   }
   // A prefix makes more templates, so it has to be the beginning of much.
-  const common = new Set([...often.keys(), ...mostFrequent(prefixes, Math.max(3, sample.length / 10))])
+  const common = new Set([...often, ...mostFrequent(prefixes, Math.max(3, sample.length / 10))])
 
   const full = new Map<string, number>()
   const bare = new Map<string, number>()

@@ -20,20 +20,25 @@ export const compareSnapshot = async (
   const { image } = table
   const next = new RouteTable(image, cursor, table)
   const isSeen = new Uint8Array(image.slots)
+  /** The version that came for a slot whose own is higher: of a key that comes twice the higher one counts. */
+  const earlier = new Map<number, number>()
   for await (const [key, record] of routes) {
     if (turn.isOver()) await turn.next()
     if (!isPackable(key, onInvalid)) continue
     const slot = image.find(key)
     const version = versionIn(record)
     const known = next.versionOf(key)
-    if (slot !== -1 && isSeen[slot] === 0) {
-      isSeen[slot] = 1
+    if (slot !== -1) {
       // One without a version fails its own hostnames, and no others.
-      if (version !== undefined) checkVersion(version, known)
+      const isEarlier = version !== undefined && version < image.versionOf(slot)
+      if (!isEarlier) earlier.delete(slot)
+      else if (isSeen[slot] === 0) earlier.set(slot, version)
+      isSeen[slot] = 1
     }
     if (version === undefined || version > known)
       next.put(key, { version: version ?? Math.max(known, 0), record: usable(key, record, onInvalid) })
   }
+  for (const [slot, version] of earlier) checkVersion(version, image.versionOf(slot))
   for (let slot = 0; slot < image.slots; slot++) {
     const key = isSeen[slot] === 0 ? image.keyOf(slot) : undefined
     // Less one: a source that lagged behind brings it back with the change of its own version.

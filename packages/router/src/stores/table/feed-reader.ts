@@ -181,8 +181,9 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
   const keepLoaded = async (): Promise<void> => {
     const { signal } = disposed
     const retry = backOff(random)
+    let hasFailed = false
     while (!signal.aborted) {
-      if (!isGap) {
+      if (!isGap && !hasFailed) {
         wakeRelist = new AbortController()
         // With jitter, so that routers that started together do not read everything together.
         const woken = AbortSignal.any([signal, wakeRelist.signal])
@@ -191,8 +192,11 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
       }
       try {
         await reload(false)
+        hasFailed = false
         retry.reset()
       } catch (cause) {
+        // What was refused is the same a moment later; a table that is followed can wait for the next time.
+        hasFailed = !(cause instanceof PackedRefused)
         const isEmpty = cause instanceof PackedRefused && cause.reason === "empty"
         const wait = retry.next()
         await pause(isEmpty ? Math.min(wait, EMPTY_RETRY_MS) : wait, signal)

@@ -12,6 +12,8 @@ import { debounced } from "./timing.ts"
 export interface Saver {
   /** The table has changed. */
   readonly changed: () => void
+  /** The table is known to be what the source has. */
+  readonly heard: () => void
   readonly dispose: () => void
 }
 
@@ -81,6 +83,10 @@ export const saver = (settings: SaverSettings): Saver => {
       if (now === undefined || disposed.signal.aborted) return
       if (now.changed > Math.max(FEW, now.image.routes * MOST_CHANGED)) building.call()
       if (state?.save !== undefined) saving.call()
+    },
+    heard: () => {
+      const now = table()
+      if (state?.save !== undefined && now !== undefined && asOf() - now.image.builtAt > 2 * OLD_MS) saving.call()
     },
     dispose: () => {
       disposed.abort(new Error("the store was disposed of"))

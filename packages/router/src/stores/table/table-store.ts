@@ -161,6 +161,7 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
       asOf = monotonicNow()
       isBehind = false
       setLoaded()
+      images.heard()
     },
     changed: images.changed,
   })
