@@ -50,7 +50,7 @@ export default {
       const expiresAt = searchParams.get("expiresAt")
       const taken = await registry
         .create({ name, visibility: "public", ...(expiresAt === null ? {} : { expiresAt: Number(expiresAt) }) })
-        .catch((cause: { readonly _tag?: string }) => cause._tag ?? String(cause))
+        .catch((cause: Error & { readonly _tag?: string }) => cause._tag ?? cause.message)
       return Response.json(typeof taken === "string" ? taken : taken.name)
     }
     if (pathname === "/changes") {
