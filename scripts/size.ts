@@ -40,6 +40,16 @@ const budgets: readonly Import[] = [
       export { local } from "@project-ingress/providers/local"`,
     budget: 57_000,
   },
+  {
+    name: "a Worker that routes: D1, two policies",
+    from: "router",
+    code: `
+      export { defineGrammar } from "@project-ingress/hostname"
+      export { AccessDenied, createRouter, LoginRequired, rateLimit } from "@project-ingress/router"
+      export { d1Routes } from "@project-ingress/router/stores/d1-routes"
+      export { local } from "@project-ingress/providers/local"`,
+    budget: 60_000,
+  },
 ]
 
 /** Every entry alone, with all that it exports. */

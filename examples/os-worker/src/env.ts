@@ -4,7 +4,7 @@ import type { D1Binding } from "@project-ingress/router/stores/d1"
 export interface Env {
   /** What projects live under. The name itself is the OS's own host, with its app and its control plane. */
   readonly DOMAIN: string
-  /** The registry: who writes, and where every look-up ends. */
+  /** The registry: what the control plane writes, and where every look-up ends. */
   readonly DB: D1Binding
   /** A JSON Web Key, as `generateTicketKeys` makes it. */
   readonly SIGNING_KEY: string

@@ -37,7 +37,7 @@ export default {
     const routed = await os.router.fetch(request, context)
     if (routed !== undefined) return routed
     const { hostname, pathname } = new URL(request.url)
-    // On the OS's own host and on no other: a hostname that anybody may point here is none of its.
+    // On the OS's own host and on no other: anybody may point a hostname here.
     return hostname === env.DOMAIN && pathname.startsWith("/api/") ? os.api(request) : app(request)
   },
 }

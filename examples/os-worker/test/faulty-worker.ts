@@ -4,9 +4,9 @@ import type { Env } from "../src/env.ts"
 
 let isDown = false
 
-const faulty = ({ prepare, batch }: Env["DB"], database: Env["DB"]): Env["DB"] => ({
-  prepare: (query) => prepare.call(database, query),
-  batch: (statements) => (isDown ? Promise.reject(new Error("D1 is down")) : batch.call(database, statements)),
+const faulty = (database: Env["DB"]): Env["DB"] => ({
+  prepare: (query) => database.prepare(query),
+  batch: (statements) => (isDown ? Promise.reject(new Error("D1 is down")) : database.batch(statements)),
 })
 
 let env: Env | undefined
@@ -18,7 +18,7 @@ export default {
       isDown = searchParams.has("down")
       return new Response(null, { status: 204 })
     }
-    env ??= { ...given, DB: faulty(given.DB, given.DB) }
+    env ??= { ...given, DB: faulty(given.DB) }
     return worker.fetch(request, env, context)
   },
 }

@@ -36,7 +36,7 @@ const query = `select t.key, t.version, t.record, (
  * const store = d1Routes(env.DB)
  * ```
  *
- * @throws {TypeError} if the binding is none, or an option is unknown or of the wrong type
+ * @throws {TypeError} if the binding is no D1 database, or an option is unknown or of the wrong type
  */
 export const d1Routes = (binding: D1Binding, options: D1RoutesOptions = {}): D1Routes => {
   if (typeof binding?.batch !== "function") throw new TypeError("d1Routes: the binding must be a D1 database")
