@@ -1,6 +1,6 @@
 /**
  * What a user gets, checked as a user gets it: the five packages are built and packed, the tarballs are linted, installed
- * in an empty folder, and every TypeScript block of the READMEs is type-checked and, where marked `ts run`, run there.
+ * in an empty folder, and every TypeScript block of the READMEs and of `docs` is type-checked and, where marked `ts run`, run there.
  *
  *     pnpm check:packages
  *
@@ -67,15 +67,16 @@ export const publint = (tarball: string): Promise<string> => run(bin("publint"),
 /** Types resolve for every entry as for an importer; ESM only, so what CommonJS and `node10` see is left out. */
 export const attw = (tarball: string): Promise<string> => run(bin("attw"), [tarball, "--profile", "esm-only"], root)
 
-/** An empty folder's project with nothing but the tarballs, their peer `effect` and Node's types. */
+/** An empty folder's project with nothing but the tarballs, their peers `effect` and `pg`, and types of `pg` and Node. */
 export const install = async (tarballs: ReadonlyMap<string, string>, consumer: string): Promise<void> => {
   const catalog = await readFile(join(root, "pnpm-workspace.yaml"), "utf8")
   const pinned = (name: string) => new RegExp(`^  "?${name}"?: (\\S+)$`, "m").exec(catalog)?.[1] ?? "*"
+  const beside = ["effect", "pg", "@types/pg", "@types/node"]
   const own = Object.fromEntries([...tarballs].map(([name, tarball]) => [name, `file:${tarball}`]))
   const manifest = {
     private: true,
     type: "module",
-    dependencies: { ...own, effect: pinned("effect"), "@types/node": pinned("@types/node") },
+    dependencies: { ...own, ...Object.fromEntries(beside.map((name) => [name, pinned(name)])) },
     // The tarballs need each other by version, and that version may not be published yet.
     overrides: Object.fromEntries([...tarballs.keys()].map((name) => [name, `$${name}`])),
   }
@@ -84,9 +85,11 @@ export const install = async (tarballs: ReadonlyMap<string, string>, consumer: s
   await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], consumer)
 }
 
-/** Every `ts` block of the READMEs. A block is a module of its own; `ts run` marks one that also runs. */
+/** Every `ts` block of the READMEs and of the pages in `docs`. A block is a module of its own; `ts run` marks one that also runs. */
 export const readmeBlocks = async (): Promise<Block[]> => {
-  const files = ["README.md", ...(await packages()).map(({ folder }) => join(relative(root, folder), "README.md"))]
+  const readmes = (await packages()).map(({ folder }) => join(relative(root, folder), "README.md"))
+  const pages = (await readdir(join(root, "docs"))).filter((name) => name.endsWith(".md")).toSorted()
+  const files = ["README.md", ...readmes, ...pages.map((name) => join("docs", name))]
   const found = files
     .filter((file) => existsSync(join(root, file)))
     .map(async (file) => {

@@ -33,7 +33,9 @@ const isExcerpt = (block: string, text: string): boolean => {
 
 const readmes = [
   "README.md",
-  "docs/workers.md",
+  ...readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
   ...readdirSync(join(root, "packages")).map((each) => `packages/${each}/README.md`),
 ].filter((file) => existsSync(join(root, file)))
 const found = readmes.flatMap((readme) =>

@@ -93,7 +93,7 @@ export const pagePublisher = (
     try {
       return decodeManifest(bytes)
     } catch (cause) {
-      // Damaged, or of another version: everything is published anew.
+      // Damaged, or of another version: everything is published again.
       if (cause instanceof PackedRefused) return undefined
       throw cause
     }

@@ -8,7 +8,7 @@ export interface Listener extends Pick<ChangeWaker, "readUntilChanged"> {
 }
 
 /**
- * Listens from the first read that waits on. Where it fails, the next one tries again; polling goes on. `listen` calls back at each
+ * Listens from the first read that waits on. Where it fails, the next read begins again; polling goes on. `listen` calls back at each
  * notification and resolves to what ends that. Absent: nobody notifies.
  */
 export const makeListener = (listen: ((notify: () => void) => PromiseLike<() => unknown>) | undefined): Listener => {
