@@ -11,6 +11,7 @@ export default defineConfig({
     "stores/memory": "src/stores/memory.ts",
     "stores/packed": "src/stores/packed.ts",
     "stores/postgres": "src/stores/postgres.ts",
+    testing: "src/testing.ts",
     "stores/postgres-feed": "src/stores/postgres-feed.ts",
   },
   format: ["esm"],

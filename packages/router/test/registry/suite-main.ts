@@ -1,0 +1,12 @@
+// Run by suite.test.ts with `node --test`: the laws in another runner than vitest.
+import { test } from "node:test"
+import { memoryRegistry } from "../../src/stores/memory.ts"
+import { routeRegistrySuite } from "../../src/testing.ts"
+import type { AnyRegistry } from "../../src/testing.ts"
+
+let registry: AnyRegistry | undefined
+routeRegistrySuite(test, {
+  open: ({ pollMs: _, ...options }) => (registry ??= memoryRegistry(options)),
+  empty: () => (registry = undefined) as never,
+  notifies: true,
+})
