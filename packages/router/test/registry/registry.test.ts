@@ -1,5 +1,5 @@
 /** The laws of registries, in every place where a registry can be. */
-import { afterAll, beforeAll, describe, it } from "vitest"
+import { afterAll, beforeAll, describe, it, vi } from "vitest"
 import { everything } from "../../../../test/requirements.ts"
 import { registryLaws, routeRegistrySuite } from "../../src/testing.ts"
 import type { RegistryFixture } from "../../src/testing.ts"
@@ -8,6 +8,7 @@ import type { Engine } from "./engines.ts"
 
 /** 200 writers on D1 take long where other tests run beside them. */
 const LAW_TIMEOUT_MS = 300_000
+vi.setConfig({ testTimeout: LAW_TIMEOUT_MS })
 
 for (const { name, notifies, missing, start } of engines)
   describe.skipIf(missing !== "")(`in ${name}${missing}`, () => {
@@ -18,8 +19,5 @@ for (const { name, notifies, missing, start } of engines)
     // PGlite has a single connection: what would be many writers at once is one after the other.
     const races = Object.keys(registryLaws).filter((law) => name === "PGlite" && law.startsWith("race."))
     const skip = Object.fromEntries(races.map((law) => [law, "one connection has no races"]))
-    const test = Object.assign((law: string, run: () => Promise<void>) => it(law, run, LAW_TIMEOUT_MS), {
-      skip: it.skip,
-    })
-    routeRegistrySuite(test, fixture, { writers: everything ? 200 : 30, skip, lawTimeoutMs: LAW_TIMEOUT_MS })
+    routeRegistrySuite(it, fixture, { writers: everything ? 200 : 30, skip, lawTimeoutMs: LAW_TIMEOUT_MS })
   })

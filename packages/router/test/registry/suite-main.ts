@@ -6,7 +6,12 @@ import type { AnyRegistry } from "../../src/testing.ts"
 
 let registry: AnyRegistry | undefined
 routeRegistrySuite(test, {
-  open: ({ pollMs: _, ...options }) => (registry ??= memoryRegistry(options)),
-  empty: () => (registry = undefined) as never,
+  open: (options) => {
+    const { pollMs: _, ...accepted } = options
+    return (registry ??= memoryRegistry(accepted))
+  },
+  empty: () => {
+    registry = undefined
+  },
   notifies: true,
 })

@@ -9,14 +9,18 @@ import type { AnyRegistry, RegistryFixture, RegistryLawName, RegistrySuiteOption
 /** A registry in memory; `spoil` breaks it. */
 const fixtureOf = (spoil: (registry: AnyRegistry) => Partial<AnyRegistry> = () => ({})): RegistryFixture => {
   let registry: AnyRegistry | undefined
-  const open: RegistryFixture["open"] = ({ pollMs: _, ...options }) => {
+  const open: RegistryFixture["open"] = (options) => {
     if (registry === undefined) {
-      const sound = memoryRegistry(options)
+      const { pollMs: _, ...accepted } = options
+      const sound = memoryRegistry(accepted)
       registry = { ...sound, ...spoil(sound) }
     }
     return registry
   }
-  return { open, empty: () => (registry = undefined) as never, notifies: true }
+  const empty = () => {
+    registry = undefined
+  }
+  return { open, empty, notifies: true }
 }
 
 /** The laws that do not hold. */
@@ -46,7 +50,7 @@ describe("the laws of registries", () => {
     [
       "lists every owner's projects",
       ["list.pages"],
-      (sound) => ({ list: ({ owner: _, ...rest } = {}) => sound.list(rest) }),
+      (sound) => ({ list: (options = {}) => sound.list("owner" in options ? {} : options) }),
     ],
     [
       "reads another owner's project",
@@ -77,7 +81,7 @@ describe("the laws of registries", () => {
     [
       "repeats what is asked for again",
       ["request.concurrent"],
-      (sound) => ({ detach: (reference, { requestKey: _, ...rest } = {}) => sound.detach(reference, rest) }),
+      (sound) => ({ detach: (reference) => sound.detach(reference) }),
     ],
     [
       "believes every domain",

@@ -88,14 +88,14 @@ export const lawContext = (fixture: RegistryFixture, count: number) => ({
     await fixture.empty()
     const proofs: string[] = []
     const resolveTxt = async () => proofs
-    const all = await Promise.all(Array.from({ length: count }, () => fixture.open({ grammar, resolveTxt })))
+    const all = await Promise.all(Array.from({ length: count }, async () => fixture.open({ grammar, resolveTxt })))
     /** Has every writer do the same at once. Returns how often each came about. */
     const race = async (act: (registry: AnyRegistry, at: number) => Promise<unknown>) => {
       const outcomes = await Promise.all(
         all.map((writer, at) =>
           act(writer, at).then(
             () => "done",
-            (cause: { readonly _tag?: string }) => cause._tag ?? String(cause),
+            (cause: Error & { readonly _tag?: string }) => cause._tag ?? `${cause}`,
           ),
         ),
       )

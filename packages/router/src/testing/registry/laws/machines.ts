@@ -83,7 +83,7 @@ export const machines = {
         ["port", { port: 80 }],
       ],
       async ([field, rest]) => {
-        claim(await failing((await setup()).put("mach_1", rest as never))).toMatchObject({
+        claim(await failing((await setup()).put("mach_1", rest))).toMatchObject({
           _tag: "InvalidInput",
           field,
         })

@@ -60,7 +60,7 @@ export const names = {
         ["all of it is public", { visibility: "public", ports: { 4096: { appOrigin: "public" } } }, "public"],
         ["nobody said anything", {}, undefined],
       ],
-      async ([_, config, visibility]) => {
+      async ([, config, visibility]) => {
         const { registry, record } = await setup()
         await registry.create({ name: "old", ...(config as object) })
         await registry.rename("old", "new")

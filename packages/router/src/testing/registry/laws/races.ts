@@ -14,14 +14,16 @@ export const races = {
     "one of many creates, and then one of many projects, has the external id",
     async ({ writers }) => {
       const r = await writers()
-      const create = (writer: AnyRegistry, at: number) => writer.create({ name: `p-${at}`, externalId: "7" })
-      claim(await r.race(create)).toEqual(r.oneAnd("ExternalIdTaken"))
+      claim(await r.race((writer, at) => writer.create({ name: `p-${at}`, externalId: "7" }))).toEqual(
+        r.oneAnd("ExternalIdTaken"),
+      )
       const [winner, ...others] = (await r.registry.list()).projects
       claim(others).toEqual([])
       claim(await r.registry.read({ externalId: "7" })).toEqual(winner)
       const each = await writers("with a project each")
-      const configure = (writer: AnyRegistry, at: number) => writer.configure(`p-${at}`, { externalId: "7" })
-      claim(await each.race(configure)).toEqual(each.oneAnd("ExternalIdTaken"))
+      claim(await each.race((writer, at) => writer.configure(`p-${at}`, { externalId: "7" }))).toEqual(
+        each.oneAnd("ExternalIdTaken"),
+      )
     },
   ),
   "race.project": law("one of many projects has the machine, the name and the domain", async ({ writers }) => {
@@ -37,10 +39,11 @@ export const races = {
   }),
   "race.machine": law("one of many owners has the machine's id", async ({ writers }) => {
     const r = await writers()
-    const put = (writer: AnyRegistry, at: number) => writer.putMachine(testMachine("mach_1", `org_${at}`))
-    claim(await r.race(put)).toEqual(r.oneAnd("OwnerMismatch"))
+    claim(await r.race((writer, at) => writer.putMachine(testMachine("mach_1", `org_${at}`)))).toEqual(
+      r.oneAnd("OwnerMismatch"),
+    )
   }),
-  "race.version": law("one of many writers that have seen the same version may", async ({ writers }) => {
+  "race.version": law("one of many writers that have seen the same version may change it", async ({ writers }) => {
     await inEachCase<[string, (registry: AnyRegistry, options: { readonly ifVersion: number }) => Promise<unknown>]>(
       [
         ["configure", (writer, options) => writer.configure("misha", { port: 80 }, options)],
@@ -51,7 +54,7 @@ export const races = {
         ["addDomain", (writer, options) => writer.addDomain("misha", "a.example.com", options)],
         ["rename", (writer, options) => writer.rename("misha", "anna", options)],
       ],
-      async ([_, act]) => {
+      async ([, act]) => {
         const r = await writers()
         await r.registry.putMachine(testMachine("mach_1"))
         const { id, version } = await r.registry.create({ name: "misha" })

@@ -61,7 +61,7 @@ export const references = {
         ["wildcards", "%_"],
         ["long", "x".repeat(60_000)],
       ],
-      async ([_, text]) => {
+      async ([, text]) => {
         const { registry } = await setup()
         await registry.create({ name: "misha", owner: "org_1" })
         claim(await tagOf(registry.read(text))).toBe("NotFound")

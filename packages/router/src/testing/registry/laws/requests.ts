@@ -2,13 +2,14 @@ import { claim } from "../../claim.ts"
 import { DAY, failing, tagOf } from "../law-context.ts"
 import { law } from "../law.ts"
 
+const key = (requestKey: string) => ({ requestKey })
+
 /** Calls that are made again, and what time makes useless. */
 export const requests = {
   "request.again": law(
     "a call that is made again with its key changes nothing, and returns what is registered now",
     async ({ setup }) => {
       const { registry, put, dns } = await setup()
-      const key = (requestKey: string) => ({ requestKey })
       const created = await registry.create({ name: "misha" }, key("a"))
       claim(await registry.create({ name: "misha" }, key("a"))).toEqual(created)
       const machine = { id: "mach_1", type: "fake", externalId: "x", metadata: {} }
