@@ -5,6 +5,13 @@ export class LawBroken extends Error {
   }
 }
 
+/** What a law throws that cannot be checked here, as it turns out: the test is skipped. */
+export class NotApplicable extends Error {
+  override get name(): string {
+    return "NotApplicable"
+  }
+}
+
 /** Claims about a value. Each throws a {@link LawBroken} where it does not hold. */
 export interface Claims {
   readonly toBe: (expected: unknown) => void

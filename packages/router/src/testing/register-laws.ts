@@ -1,4 +1,4 @@
-import { LawBroken } from "./claim.ts"
+import { LawBroken, NotApplicable } from "./claim.ts"
 
 /** What registers a test in the caller's runner: vitest's `it`, `test` of node:test or of bun:test, `Deno.test`. */
 export interface TestRunner {
@@ -40,23 +40,28 @@ export const registerLaws = <Name extends string>(
     const reason = skip[name]
     if (reason === undefined) {
       tried.push(name)
-      test(title, () => {
+      test(title, async (...args: unknown[]) => {
         // A runner that starts all tests at once must not run two laws on the same rows.
         const checked = previous.then(() => within(lawTimeoutMs, check(), name))
         previous = checked.catch(() => {})
-        return checked
+        try {
+          await checked
+        } catch (cause) {
+          if (!(cause instanceof NotApplicable)) throw cause
+          skipTest(args, cause.message)
+        }
       })
     } else {
       skipped[name] = reason
-      const skipItself = async (...args: unknown[]): Promise<void> => {
-        // Vitest and node:test give each test a context that can skip it for a reason.
-        ;(args[0] as { skip?: (reason: string) => void } | undefined)?.skip?.(reason)
-      }
-      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, skipItself)
+      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, async (...args: unknown[]) => skipTest(args, reason))
     }
   }
   return { tried, skipped }
 }
+
+/** Vitest and node:test give each test a context that can skip it for a reason. */
+const skipTest = ([context]: readonly unknown[], reason: string): void =>
+  (context as { skip?: (reason: string) => void } | undefined)?.skip?.(reason)
 
 /** Rejects when the promise takes longer than so many ms. */
 const within = async (ms: number, work: Promise<void>, name: string): Promise<void> => {

@@ -5,9 +5,6 @@ import type { FeedPage } from "../../stores/route-feed.ts"
 import type { NewMachine } from "../../stores/route-registry.ts"
 import type { AnyRegistry, RegistryFixture } from "./registry-fixture.ts"
 
-/** Half of a surrogate pair, which JavaScript has and UTF-8 has not. As an escape, Node's own reader of TypeScript refuses it. */
-export const HALF_OF_A_PAIR: string = String.fromCharCode(0xd800)
-
 /** In ms. */
 export const DAY = 86_400_000
 

@@ -1,5 +1,6 @@
 import { anyNumber, claim } from "../../claim.ts"
-import { HALF_OF_A_PAIR, failing, tagOf } from "../law-context.ts"
+import { HALF_OF_A_PAIR } from "../../half-of-a-pair.ts"
+import { failing, tagOf } from "../law-context.ts"
 import type { AnyRegistry } from "../registry-fixture.ts"
 import { inEachCase, law } from "../law.ts"
 import { RECORD_LIMITS } from "../../../stores/frozen-json.ts"

@@ -1,5 +1,6 @@
 import { claim } from "../../claim.ts"
-import { HALF_OF_A_PAIR, failing, tagOf } from "../law-context.ts"
+import { HALF_OF_A_PAIR } from "../../half-of-a-pair.ts"
+import { failing, tagOf } from "../law-context.ts"
 import { inEachCase, law } from "../law.ts"
 
 /** How projects are found. */
