@@ -21,6 +21,7 @@ export default defineConfig({
     "stores/packed": "src/stores/packed.ts",
     "stores/polled-sql": "src/stores/polled-sql.ts",
     "stores/postgres": "src/stores/postgres.ts",
+    testing: "src/testing.ts",
     "stores/postgres-feed": "src/stores/postgres-feed.ts",
     "stores/redis": "src/stores/redis.ts",
     "stores/table": "src/stores/table.ts",

@@ -5,6 +5,7 @@ import { local } from "@project-ingress/providers/local"
 import { startMachine } from "@project-ingress/providers/testing"
 import type { ProcessMachine } from "@project-ingress/providers/testing"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { everything } from "../../../test/requirements.ts"
 import { createMachineProxy } from "../../machine-proxy/src/machine-proxy.ts"
 import { serveNode } from "../src/hosts/node.ts"
 import { createRouter } from "../src/router.ts"
@@ -211,7 +212,7 @@ describe("the old machine is kept", () => {
 })
 
 describe("while requests arrive", () => {
-  const REQUESTS = 10_000
+  const REQUESTS = everything ? 10_000 : 1_000
 
   it(`none of ${REQUESTS} fails while a project goes to and fro, and each old machine is stopped`, async () => {
     const port = machineOf("mach_1").appPort
@@ -234,7 +235,8 @@ describe("while requests arrive", () => {
         }).on("error", (cause) => done(`${cause}`))
       })
     let sent = 0
-    const more = () => sent < REQUESTS
+    let switches = 0
+    const more = () => sent < REQUESTS || switches < 4
     const client = async () => {
       while (more()) {
         sent += 1
@@ -247,7 +249,6 @@ describe("while requests arrive", () => {
     const clients = Promise.all(Array.from({ length: 16 }, client))
     // Every request that may have been sent to the old machine is over: what was sent since goes to the new one.
     const drain = () => Promise.all(running)
-    let switches = 0
     let kept = 0
     try {
       for (let at = 0; more(); at++) {
@@ -274,10 +275,10 @@ describe("while requests arrive", () => {
     }
     const counted = [...outcomes.values()].reduce((sum, count) => sum + count, 0)
     expect([...outcomes.keys()].toSorted()).toEqual(["200 mach_1", "200 mach_2"])
-    expect(counted).toBe(REQUESTS)
-    expect(switches).toBeGreaterThan(2)
+    expect(counted).toBe(sent)
+    expect(counted).toBeGreaterThanOrEqual(REQUESTS)
     expect(kept).toBe(2 * switches)
-  }, 120_000)
+  }, 600_000)
 })
 
 const isKept = (cause: unknown): boolean =>

@@ -1,0 +1,200 @@
+import type { RouteKey, RouteRecord } from "../../stores/record.ts"
+import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "../../stores/route-store.ts"
+import { isObject } from "../../stores/shape.ts"
+import { claim, LawBroken, NotApplicable } from "../claim.ts"
+import type { StoreFault, StoreFixture, Undo } from "./store-fixture.ts"
+
+/** What a law works with. */
+export type StoreContext = ReturnType<typeof storeContext>
+
+/** How a law looks. */
+export interface LookHow {
+  readonly refresh?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** How long a store is asked again while it cannot tell, in ms. */
+const PATIENCE_MS = 30_000
+/** Between two look-ups of one that cannot tell, in ms. */
+const PAUSE_MS = 20
+
+export const pause = (ms = PAUSE_MS): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** The fixture with what all laws do. One for each law: `close` ends its faults and disposes of its stores. */
+export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run: string) => {
+  const opened: RouteStore[] = []
+  const undone: Undo[] = []
+  let names = 0
+  let version = 0
+
+  const settle = async (store: RouteStore): Promise<void> => void (await fixture.settle?.(store))
+
+  /** A name that no other law, and no other run, has used. */
+  const name = (): string => `${run}-${(names += 1)}`
+
+  const record = (fields: Partial<RouteRecord> = {}): RouteRecord => {
+    version += 1
+    const machine = { id: `mach_${version}`, type: "fake", externalId: `ext-${version}`, metadata: { nth: version } }
+    return { kind: "machine", machine, owner: `org_${version % 3}`, ...fields, version, epoch: version } as RouteRecord
+  }
+
+  /** Puts a route; gives the record that look-ups must give. */
+  const put = async (key: RouteKey, given: RouteRecord = record()): Promise<RouteRecord> => {
+    const kept = await fixture.put(key, given)
+    return isObject(kept) && "kind" in kept && "version" in kept ? (kept as unknown as RouteRecord) : given
+  }
+
+  /** As a router looks: what throws, rejects or takes too long is unknown. */
+  const ask = async <Found extends Lookup>(
+    given: AbortSignal | undefined,
+    start: (signal: AbortSignal) => Found | PromiseLike<Found>,
+  ): Promise<Found | { readonly status: "unknown"; readonly cause: unknown }> => {
+    const left = new AbortController()
+    const signal = given === undefined ? left.signal : AbortSignal.any([given, left.signal])
+    const { promise: late, resolve } = Promise.withResolvers<"late">()
+    const timer = setTimeout(() => resolve("late"), lookupTimeoutMs)
+    try {
+      const found = await Promise.race([new Promise<Found>((settled) => settled(start(signal))), late])
+      if (found === "late") return { status: "unknown", cause: `no result within ${lookupTimeoutMs} ms` }
+      return checkedLookup(found)
+    } catch (cause) {
+      if (cause instanceof LawBroken) throw cause
+      return { status: "unknown", cause }
+    } finally {
+      clearTimeout(timer)
+      left.abort()
+    }
+  }
+  const optionsOf = ({ refresh }: LookHow, signal: AbortSignal): LookupOptions => ({
+    signal,
+    ...(refresh === undefined ? {} : { refresh }),
+  })
+  const look = (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> =>
+    ask<Lookup>(how.signal, (signal) => store.get(key, optionsOf(how, signal)))
+  const lookFirst = (store: RouteStore, keys: readonly RouteKey[], how: LookHow = {}): Promise<FirstLookup> =>
+    ask<FirstLookup>(how.signal, (signal) => store.getFirst!(keys, optionsOf(how, signal)))
+
+  /** The first look-up that is not unknown. */
+  const told = async (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> => {
+    await settle(store)
+    const start = Date.now()
+    for (;;) {
+      const found = await look(store, key, how)
+      if (found.status !== "unknown") return found
+      if (Date.now() - start > PATIENCE_MS) {
+        throw new LawBroken(`${key} is unknown, and its source works: ${String(found.cause)}`)
+      }
+      await pause()
+      await settle(store)
+    }
+  }
+
+  /** The same of `getFirst`. */
+  const toldFirst = async (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> => {
+    await settle(store)
+    for (const start = Date.now(); ; await pause()) {
+      const found = await lookFirst(store, keys)
+      if (found.status !== "unknown" || Date.now() - start > PATIENCE_MS) return found
+    }
+  }
+
+  return {
+    fixture,
+    settle,
+    told,
+    toldFirst,
+    /** What `getFirst` must equal. */
+    firstInTurn: async (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> => {
+      for (const key of keys) {
+        const found = await told(store, key)
+        if (found.status !== "miss") return { ...found, key }
+      }
+      return { status: "miss" }
+    },
+    /** Looks until it holds. */
+    eventually: async (store: RouteStore, key: RouteKey, holds: (found: Lookup) => boolean): Promise<void> => {
+      for (const start = Date.now(); ; await pause()) {
+        await settle(store)
+        const found = await look(store, key)
+        if (holds(found)) return
+        if (Date.now() - start > PATIENCE_MS) throw new LawBroken(`${key} is ${found.status} for ${PATIENCE_MS} ms, or an old record`)
+      }
+    },
+    needsGetFirst: (store: RouteStore): void => {
+      if (store.getFirst === undefined) throw new NotApplicable("the store has no getFirst")
+    },
+    needsStats: (store: RouteStore): void => {
+      if (store.stats === undefined) throw new NotApplicable("the store has no stats")
+    },
+    needsDispose: (store: RouteStore): void => {
+      if (store.dispose === undefined) throw new NotApplicable("the store has no dispose")
+    },
+    /** How many timers and connections keep the process alive, where the runtime tells. */
+    keepingAlive: (): number => {
+      const { process } = globalThis as { process?: { getActiveResourcesInfo?: () => readonly string[] } }
+      const resources = process?.getActiveResourcesInfo?.()
+      if (resources === undefined) throw new NotApplicable("the runtime does not tell what keeps it alive")
+      return resources.filter((each) => each === "Timeout" || each.startsWith("TCP") || each.startsWith("Pipe")).length
+    },
+    name,
+    project: (): RouteKey => `p:${name()}`,
+    record,
+    put,
+    remove: async (key: RouteKey): Promise<void> => void (await fixture.remove(key, (version += 1))),
+    look,
+    lookFirst,
+    /** The store of a router that has just started. */
+    open: async (): Promise<RouteStore> => {
+      const store = await fixture.open()
+      opened.push(store)
+      return store
+    },
+    /** Begins a fault. */
+    begin: async (fault: Exclude<StoreFault, "corrupt" | "truncated" | "foreign">): Promise<Undo> => {
+      const undo = await fixture.faults![fault]!()
+      undone.push(undo)
+      return undo
+    },
+    damage: async (how: "corrupt" | "truncated" | "foreign", key: RouteKey): Promise<void> =>
+      void (await fixture.faults![how]!(key)),
+    /** The key leads to the record, once the store has caught up. */
+    mustHave: async (store: RouteStore, key: RouteKey, expected: RouteRecord, how: LookHow = {}): Promise<RouteRecord> =>
+      recordOf(await told(store, key, how), key, expected),
+    /** The key leads nowhere, once the store has caught up. */
+    mustMiss: async (store: RouteStore, key: RouteKey): Promise<void> =>
+      claim((await told(store, key)).status).toBe("miss"),
+    close: async (): Promise<void> => {
+      for (const undo of undone.reverse()) await undo()
+      for (const store of opened) await store.dispose?.()
+    },
+  }
+}
+
+/** The record of a hit, if it is the expected one. */
+export const recordOf = (found: Lookup, key: RouteKey, expected: RouteRecord): RouteRecord => {
+  if (found.status !== "hit") throw new LawBroken(`${key} is ${found.status}, and was put`)
+  claim(found.record).toEqual(expected)
+  return found.record
+}
+
+/** Of a known key while its source fails: the record that was put last, or unknown. */
+export const mustBeKnown = (found: Lookup, key: RouteKey, expected: RouteRecord): void => {
+  if (found.status !== "unknown") recordOf(found, key, expected)
+}
+
+const checkedLookup = <Found extends Lookup>(found: Found): Found => {
+  const given: unknown = found
+  if (!isObject(given)) throw new LawBroken(`the store gave no look-up, but ${String(given)}`)
+  const { status, layer, ageMs, stale, retryAfterMs } = given
+  if (status !== "hit" && status !== "miss" && status !== "unknown")
+    throw new LawBroken(`the status of a look-up is ${String(status)}`)
+  if (status === "hit" && !("record" in given)) throw new LawBroken("a hit has no record")
+  if (layer !== undefined && (typeof layer !== "string" || layer === ""))
+    throw new LawBroken(`the layer of a look-up is ${String(layer)}`)
+  if (stale !== undefined && typeof stale !== "boolean") throw new LawBroken(`stale is ${String(stale)}`)
+  for (const [field, ms] of Object.entries({ ageMs, retryAfterMs })) {
+    if (ms !== undefined && !(typeof ms === "number" && ms >= 0 && ms < Infinity))
+      throw new LawBroken(`${field} of a look-up is ${String(ms)}`)
+  }
+  return found
+}
