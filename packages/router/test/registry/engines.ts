@@ -38,6 +38,8 @@ const TABLES = ["rows", "routes", "changes"].map((table) => `project_ingress_${t
 const reset = "update project_ingress_registry set version = 0, seq = 0, last_commit = ''"
 const grammar = defineGrammar({ domains: ["iterate.app"] })
 
+const ignore = () => undefined
+
 export const startPg = async () => {
   const server = await startPostgres()
   const connection = { host: server.host, user: server.user, database: "postgres" }
@@ -47,6 +49,8 @@ export const startPg = async () => {
   const driver: Pick<PostgresRegistryOptions, "query" | "transaction" | "listen"> = {
     listen: async (channel, notify) => {
       const client = new pg.Client(connection)
+      // Where a test kills the server: the registry listens anew.
+      client.on("error", () => undefined)
       await client.connect()
       client.on("notification", notify)
       await client.query(`listen ${channel}`)
@@ -55,6 +59,8 @@ export const startPg = async () => {
     query: (text, values) => pool.query(text, values),
     transaction: async (run) => {
       const client = await pool.connect()
+      // The pool listens to idle clients only: where the server ends in a transaction, this would end the process.
+      client.on("error", ignore)
       try {
         await client.query("begin")
         const result = await run((text, values) => client.query(text, values))
@@ -64,6 +70,7 @@ export const startPg = async () => {
         await client.query("rollback")
         throw cause
       } finally {
+        client.off("error", ignore)
         client.release()
       }
     },
@@ -74,7 +81,7 @@ export const startPg = async () => {
     await pool.end()
     await server.close()
   }
-  return { connection, pool, driver, empty, close }
+  return { server, connection, pool, driver, empty, close }
 }
 
 export const startPglite = async () => {
