@@ -38,14 +38,14 @@ const TABLES = ["rows", "routes", "changes"].map((table) => `project_ingress_${t
 const reset = "update project_ingress_registry set version = 0, seq = 0, last_commit = ''"
 const grammar = defineGrammar({ domains: ["iterate.app"] })
 
-const ignore = () => undefined
-
 export const startPg = async () => {
   const server = await startPostgres()
   const connection = { host: server.host, user: server.user, database: "postgres" }
   const pool = new pg.Pool({ ...connection, max: 20 })
   // Connections that the server ends at the very end.
   pool.on("error", () => undefined)
+  // A pool listens to idle ones only: without this, one that breaks in a transaction ends the process.
+  pool.on("connect", (client) => void client.on("error", () => undefined))
   const driver: Pick<PostgresRegistryOptions, "query" | "transaction" | "listen"> = {
     listen: async (channel, notify) => {
       const client = new pg.Client(connection)
@@ -59,8 +59,6 @@ export const startPg = async () => {
     query: (text, values) => pool.query(text, values),
     transaction: async (run) => {
       const client = await pool.connect()
-      // The pool listens to idle clients only: where the server ends in a transaction, this would end the process.
-      client.on("error", ignore)
       try {
         await client.query("begin")
         const result = await run((text, values) => client.query(text, values))
@@ -70,7 +68,6 @@ export const startPg = async () => {
         await client.query("rollback")
         throw cause
       } finally {
-        client.off("error", ignore)
         client.release()
       }
     },

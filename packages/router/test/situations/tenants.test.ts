@@ -61,7 +61,8 @@ const verdict = ({ kind, tenant, host }: Visit, { status, code, location, body }
     return isOwn ? `${kind} 308` : `wrong: ${host} redirects to ${location}`
   }
   if (status === 503 && code === "MACHINE_DETACHED") return `${kind} detached`
-  if (status !== 200) return [404, 410, 503].includes(status) ? `${kind} ${status}` : `wrong: ${host} is ${status} ${body}`
+  if (status !== 200)
+    return [404, 410, 503].includes(status) ? `${kind} ${status}` : `wrong: ${host} is ${status} ${body}`
   const { machine, target, cookie } = JSON.parse(body) as Seen
   const [, ranBy] = /^mach_(\d+)x\d$/.exec(machine)!
   const port = kind === "port" ? "4096" : "3000"
@@ -233,7 +234,9 @@ describe.each([
           // And when nothing moves any more, every key leads where the registry says.
           const { signal } = new AbortController()
           const led = async (from: RouteStore) => {
-            const all = await Promise.all(tenants.keys().map(async (key) => [key, await from.get(key, { signal })] as const))
+            const all = await Promise.all(
+              tenants.keys().map(async (key) => [key, await from.get(key, { signal })] as const),
+            )
             return all.map(([key, found]) => [key, found.status, found.status === "hit" ? found.record.version : 0])
           }
           const expected = await led(place.control)

@@ -133,11 +133,15 @@ export class Tenants {
       },
       () => this.#proven(() => registry.transfer(id, owner === `org_${tenant}` ? `org_${tenant}b` : `org_${tenant}`)),
       () => registry.remove(id),
-      () => (has(domainOf(tenant)) ? registry.removeDomain(id, domainOf(tenant)) : this.verify(tenant, domainOf(tenant))),
+      () =>
+        has(domainOf(tenant)) ? registry.removeDomain(id, domainOf(tenant)) : this.verify(tenant, domainOf(tenant)),
       async () => {
         if (!has(shopOf(tenant))) return
         await registry.removeDomain(id, shopOf(tenant))
-        await this.verify(ownersOf(tenant).find((each) => each !== tenant)!, shopOf(tenant))
+        await this.verify(
+          ownersOf(tenant).find((each) => each !== tenant)!,
+          shopOf(tenant),
+        )
       },
       async () => {
         // Whoever is first has it; the other one is refused.
