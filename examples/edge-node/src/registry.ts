@@ -13,6 +13,8 @@ export const openRegistry = (connectionString: string): OpenRegistry => {
   const pool = new pg.Pool({ connectionString })
   // A connection that breaks while nobody uses it is replaced.
   pool.on("error", () => undefined)
+  // And without this, one that breaks in a transaction ends the process: a pool listens to idle ones only.
+  pool.on("connect", (client) => void client.on("error", () => undefined))
   const registry = postgresRegistry({
     grammar,
     query: (text, values) => pool.query(text, values),

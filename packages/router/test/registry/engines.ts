@@ -44,9 +44,13 @@ export const startPg = async () => {
   const pool = new pg.Pool({ ...connection, max: 20 })
   // Connections that the server ends at the very end.
   pool.on("error", () => undefined)
+  // A pool listens to idle ones only: without this, one that breaks in a transaction ends the process.
+  pool.on("connect", (client) => void client.on("error", () => undefined))
   const driver: Pick<PostgresRegistryOptions, "query" | "transaction" | "listen"> = {
     listen: async (channel, notify) => {
       const client = new pg.Client(connection)
+      // Where a test kills the server: the registry listens anew.
+      client.on("error", () => undefined)
       await client.connect()
       client.on("notification", notify)
       await client.query(`listen ${channel}`)
@@ -74,7 +78,7 @@ export const startPg = async () => {
     await pool.end()
     await server.close()
   }
-  return { connection, pool, driver, empty, close }
+  return { server, connection, pool, driver, empty, close }
 }
 
 export const startPglite = async () => {
