@@ -9,14 +9,16 @@ export interface OpenRegistry {
   readonly close: () => Promise<void>
 }
 
-export const openRegistry = (connectionString: string): OpenRegistry => {
-  const pool = new pg.Pool({ connectionString })
+/** `pollMs`: how often a process that follows the routes looks for changes that it was not notified of. */
+export const openRegistry = (connectionString: string, pollMs = 1_000): OpenRegistry => {
+  const pool = new pg.Pool({ connectionString, connectionTimeoutMillis: 5_000 })
   // A connection that breaks while nobody uses it is replaced.
   pool.on("error", () => undefined)
   // And without this, one that breaks in a transaction ends the process: a pool listens to idle ones only.
   pool.on("connect", (client) => void client.on("error", () => undefined))
   const registry = postgresRegistry({
     grammar,
+    pollMs,
     query: (text, values) => pool.query(text, values),
     transaction: async (run) => {
       const client = await pool.connect()
@@ -32,6 +34,19 @@ export const openRegistry = (connectionString: string): OpenRegistry => {
         client.release()
       }
     },
+    // An edge sees each change a few ms after its commit. When this connection is lost the registry opens another one.
+    listen: async (channel, notify) => {
+      const client = new pg.Client({ connectionString, connectionTimeoutMillis: 5_000 })
+      client.on("error", () => undefined)
+      client.on("notification", notify)
+      await client.connect()
+      await client.query(`listen ${channel}`)
+      return () => client.end()
+    },
   })
-  return { registry, close: () => pool.end() }
+  const close = async (): Promise<void> => {
+    await registry.dispose?.()
+    await pool.end()
+  }
+  return { registry, close }
 }
