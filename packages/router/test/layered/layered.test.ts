@@ -95,6 +95,34 @@ describe("while the authority answers", () => {
     }
   })
 
+  it.each([
+    ["takes one key", FakeAuthority],
+    ["takes several", ManyAuthority],
+  ])("counts what was just read, whatever the ages are, from an authority that %s", async (_, Authority) => {
+    for (const ages of [
+      { softMs: 0, revalidateMs: 1, missMs: 1 },
+      { softMs: 0, revalidateMs: 0, missMs: 0 },
+    ]) {
+      const authority = new Authority()
+      // Longer than everything may be old.
+      authority.delayMs = 20
+      const store = layeredStore({ authority, caches: [new FakeCache()], ...ages, random: () => 0 })
+      const keys = ["p:misha", "m:misha"] as const
+      const look = async () => {
+        const looked = store.getFirst(keys, lookup())
+        await later(100)
+        return looked
+      }
+      for (let version = 1; version < 4; version++) {
+        expect(await look()).toMatchObject({ status: "miss" })
+        authority.routes.set("m:misha", record(version))
+        expect(await look()).toMatchObject({ status: "hit", key: "m:misha", record: { version } })
+        authority.routes.delete("m:misha")
+      }
+      expect(await look()).toMatchObject({ status: "miss" })
+    }
+  })
+
   it("4: it waits a second for an authority that is slow, and serves the old route only then", async () => {
     const { authority, store } = start()
     await store.get("p:misha", lookup())

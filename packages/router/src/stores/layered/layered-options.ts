@@ -15,12 +15,12 @@ export interface LayeredStoreOptions {
   readonly softMs?: number
   /**
    * Older routes are read again before they are used: while the authority can be read, a route that was withdrawn, removed or transferred
-   * is served no longer than this. From `softMs` up. Default 30 000.
+   * is served no longer than this. From `softMs` up; 0: each look-up reads the authority. Default 30 000.
    */
   readonly revalidateMs?: number
   /** Older routes are not used, even if the authority cannot be read. From `revalidateMs` up. Default 24 hours. */
   readonly hardMs?: number
-  /** How long a key that leads nowhere is not asked for again; twice as long each time. Default 2 000. */
+  /** How long a key that leads nowhere is not asked for again; twice as long each time. 0: it is asked for with each look-up. Default 2 000. */
   readonly missMs?: number
   /** The longest such time. From `missMs` up. Default 30 000. */
   readonly maxMissMs?: number
@@ -118,8 +118,8 @@ const check = (options: unknown): void =>
       softMs: accept.number(0),
       revalidateMs: accept.number(0),
       hardMs: accept.number(0),
-      missMs: accept.number(1),
-      maxMissMs: accept.number(1),
+      missMs: accept.number(0),
+      maxMissMs: accept.number(0),
       waitMs: accept.number(0, 4_000),
       authorityTimeoutMs: accept.number(1, 4_000),
       cacheTimeoutMs: accept.number(1, 1_000),

@@ -55,10 +55,17 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
   const load: RouteLoader["load"] = async (keys, { refresh = false, isBackground = false, waitUntil }) => {
     // What was loaded here is used even if the memory keeps nothing of it.
     const seen = new Map<RouteKey, KnownRoute>()
+    /** Keys that the authority was read for here. Not those of which more is known than it said. */
+    const answered = new Set<RouteKey>()
     const known: KnownRoutes = (key) => seen.get(key) ?? memory.get(key)
     const learn = (key: RouteKey, heard: KnownRoute): KnownRoute => {
       const counts = memory.learn(key, heard)
       seen.set(key, counts)
+      return counts
+    }
+    const learnAnswer = (key: RouteKey, heard: KnownRoute): KnownRoute => {
+      const counts = learn(key, heard)
+      if (counts.heardAt === heard.heardAt && counts.version === heard.version) answered.add(key)
       return counts
     }
     const context = waitUntil === undefined ? {} : { waitUntil }
@@ -66,7 +73,7 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
     /** What is known now, as a result; or the keys to ask for. */
     const settled = (accepts: "fresh" | "soft"): FirstLookup | readonly RouteKey[] => {
       const now = monotonicNow()
-      const found = search(keys, known, { ages, now, accepts })
+      const found = search(keys, known, { ages, now, accepts, answered })
       if (found.status === "hit") return hitOf(found.key, found.known, now)
       if (found.status === "miss") return { status: "miss", layer: known(keys[0]!)?.layer ?? "memory" }
       return keys.slice(found.at).filter((key) => {
@@ -112,7 +119,7 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
 
     const learnHit = (key: RouteKey, heard: KnownRoute): void => {
       const before = known(key)
-      const counts = learn(key, heard)
+      const counts = learnAnswer(key, heard)
       if (counts.version === undefined || counts.heardAt !== heard.heardAt) return
       const isSame = before?.record === counts.record
       counts.cachedAt = isSame ? before?.cachedAt : undefined
@@ -128,10 +135,10 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
       const wasRoute = before?.record !== undefined || (before === undefined && memory.isRemembered(key))
       if (of !== undefined) {
         const { missMs: _, ...rest } = route
-        learn(key, { ...rest, freshUntil: heardAt + jittered(ages.softMs), share: of.share })
+        learnAnswer(key, { ...rest, freshUntil: heardAt + jittered(ages.softMs), share: of.share })
       } else {
         const missMs = Math.min(ages.maxMissMs, before?.missMs === undefined ? ages.missMs : before.missMs * 2)
-        learn(key, { ...route, freshUntil: heardAt + jittered(missMs), missMs })
+        learnAnswer(key, { ...route, freshUntil: heardAt + jittered(missMs), missMs })
       }
       // Only what may be in a cache: a flood of unknown names writes nothing.
       if (wasRoute) writeThrough(caches, key, known(key)!, { ages, ...context })

@@ -10,16 +10,25 @@ export type Found =
   /** Of the key at that place nothing is known that may be used now. */
   | { readonly status: "undecided"; readonly at: number }
 
+/** What may be used of what is known. */
+export interface SearchOptions {
+  readonly ages: RouteAges
+  readonly now: number
+  readonly accepts: "fresh" | "soft"
+  /** Keys that the authority has just been read for: what it said counts, however short the ages are. */
+  readonly answered?: ReadonlySet<RouteKey>
+}
+
 /** Looks at keys in turn. `isAged`: something on the way is used, and a newer one is to be asked for; never so for `fresh`. */
 export const search = (
   keys: readonly RouteKey[],
   known: KnownRoutes,
-  { ages, now, accepts }: { readonly ages: RouteAges; readonly now: number; readonly accepts: "fresh" | "soft" },
+  { ages, now, accepts, answered }: SearchOptions,
 ): Found => {
   let isAged = false
   for (const [at, key] of keys.entries()) {
     const found = known(key)
-    const state = found === undefined ? "overdue" : stateOf(found, ages, now)
+    const state = found === undefined ? "overdue" : answered?.has(key) ? "fresh" : stateOf(found, ages, now)
     if (found === undefined || state === "overdue" || (state === "soft" && accepts === "fresh")) {
       return { status: "undecided", at }
     }
