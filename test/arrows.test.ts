@@ -113,6 +113,14 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./head.ts", "../record.ts", "../decode-record.ts", own("hostname"), own("forward/internal")],
     refuses: ["../../program/handle.ts", "../../router.ts", "node:fs", "node:crypto", effect],
   },
+  "packages/router/src/stores/reading/within.ts": {
+    allows: ["./pause.ts", "../store-health.ts", own("forward/internal")],
+    refuses: ["../record.ts", "../layered.ts", "../table/table-store.ts", "../../router.ts", "node:timers", effect],
+  },
+  "packages/router/src/stores/paged/page-publisher.ts": {
+    allows: ["../reading/circuit.ts", "../packed/open-packed.ts", "../published/rounds.ts", "../route-feed.ts"],
+    refuses: ["../layered/search.ts", "../table/table-store.ts", "../../router.ts", "node:fs", effect],
+  },
   "packages/router/src/stores/table/table-store.ts": {
     allows: ["./feed-reader.ts", "../packed/open-packed.ts", "../route-store.ts", own("forward/internal")],
     refuses: ["../../program/handle.ts", "../../router.ts", "../sql/sql-registry.ts", "node:fs", effect],

@@ -1,5 +1,5 @@
 // pnpm bench pages: how often a Worker reads a page of a large table, by simulation with pages of measured sizes.
-import { makeClockTable } from "../src/stores/layered/clock-table.ts"
+import { makeClockTable } from "../src/stores/reading/clock-table.ts"
 import { openPacked, packRoutes } from "../src/stores/packed.ts"
 import { referenceRoutes } from "./reference-routes.ts"
 

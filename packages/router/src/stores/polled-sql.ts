@@ -1,4 +1,4 @@
-import { accept, checkOptions, monotonicNow, startDeadline } from "@project-ingress/forward/internal"
+import { accept, checkOptions, monotonicNow } from "@project-ingress/forward/internal"
 import type { Grammar } from "@project-ingress/hostname"
 import { isGrammar } from "./is-grammar.ts"
 import { buildTable } from "./polled/build-table.ts"
@@ -6,12 +6,14 @@ import type { Table } from "./polled/build-table.ts"
 import { edgeProxyRows, edgeProxySql } from "./polled/edge-proxy-rows.ts"
 import type { MappedRow } from "./polled/mapped-row.ts"
 import { sourceReport } from "./polled/source-report.ts"
+import { pause } from "./reading/pause.ts"
+import { within } from "./reading/within.ts"
 import type { RouteKey } from "./record.ts"
 import type { Lookup, LookupOptions, RouteStore, StoreStats } from "./route-store.ts"
 import { leastRoutes } from "./shrink.ts"
 import { resultRows } from "./result-rows.ts"
 import type { SqlRow } from "./result-rows.ts"
-import { codeOf, LookupFailed } from "./store-health.ts"
+import { LookupFailed, reasonOf } from "./store-health.ts"
 import type { InvalidRowsEvent, RouteSourceEvent } from "./store-event.ts"
 
 export { edgeProxyRows, edgeProxySql }
@@ -130,27 +132,16 @@ export const polledSql = (
   )
 
   const ask = (number: number): Promise<readonly SqlRow[]> =>
-    new Promise((resolve, reject) => {
-      const settled = startDeadline(timeoutMs, () => reject(new LookupFailed(`no result within ${timeoutMs} ms`)))
+    within(timeoutMs, async () => {
       unsettled.set(number, monotonicNow())
-      const ended = (): void => {
+      try {
+        const rows = resultRows(await query(sql))
+        if (rows === undefined) throw new LookupFailed("the query gave no rows")
+        return rows
+      } finally {
+        // Later than `timeoutMs` as well.
         unsettled.delete(number)
-        settled()
       }
-      Promise.resolve()
-        .then(() => query(sql))
-        .then(
-          (result) => {
-            ended()
-            const rows = resultRows(result)
-            if (rows === undefined) reject(new LookupFailed("the query gave no rows"))
-            else resolve(rows)
-          },
-          (cause: unknown) => {
-            ended()
-            reject(cause)
-          },
-        )
     })
 
   /** Why a result is not to be used; `undefined` if it is. */
@@ -197,7 +188,7 @@ export const polledSql = (
         return outcome("loaded")
       }
     } catch (cause) {
-      const reason = cause instanceof LookupFailed ? cause.message : (codeOf(cause) ?? "the query failed")
+      const reason = reasonOf(cause, "the query failed")
       if (number < heard || isDisposed) return outcome("superseded")
       failures += 1
       isStale = table !== undefined
@@ -265,7 +256,7 @@ export const polledSql = (
       return look(key)
     }
     // workerd ends what a request has begun when it is over, and then this poll never ends.
-    const isOver = await Promise.race([poll.result.then(() => true), afterMs(FOLLOWER_MS)])
+    const isOver = await Promise.race([poll.result.then(() => true), pause(FOLLOWER_MS)])
     if (isOver === true || table !== undefined) return look(key)
     const own = begin()
     waitUntil(own)
@@ -295,8 +286,6 @@ export const polledSql = (
     },
   }
 }
-
-const afterMs = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 const notRead = new LookupFailed("the routes have not been read yet")
 const tooOld = new LookupFailed("the routes are too old, and no newer ones can be read")

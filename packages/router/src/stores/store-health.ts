@@ -37,14 +37,14 @@ export const storeHealth = (report: (event: StoreEvent) => void): StoreHealth =>
 }
 
 /** A reason for events: an error's code or a sentence of this package, never the message of a driver. */
-export const reasonOf = (cause: unknown): string => {
+export const reasonOf = (cause: unknown, otherwise = "the store failed"): string => {
   if (cause instanceof LookupFailed) return cause.message
   if (cause === undefined) return "the store cannot tell"
-  return codeOf(cause) ?? "the store failed"
+  return codeOf(cause) ?? otherwise
 }
 
 /** The `code` of an error, or of what caused it: of Node, or of a database. */
-export const codeOf = (error: unknown): string | undefined => {
+const codeOf = (error: unknown): string | undefined => {
   try {
     for (let at = error, depth = 0; depth < 4 && typeof at === "object" && at !== null; depth++) {
       const { code, cause } = at as { readonly code?: unknown; readonly cause?: unknown }

@@ -1,7 +1,7 @@
 /** What the layered store keeps its memory in. */
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { makeClockTable } from "../../src/stores/layered/clock-table.ts"
+import { makeClockTable } from "../../src/stores/reading/clock-table.ts"
 import { makeNameFilter } from "../../src/stores/layered/name-filter.ts"
 
 describe("the clock table", () => {

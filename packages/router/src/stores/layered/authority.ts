@@ -4,8 +4,8 @@ import type { FirstLookup, LookupOptions, RouteStore } from "../route-store.ts"
 import { isObject } from "../shape.ts"
 import { LookupFailed } from "../store-health.ts"
 import type { StoreHealth } from "../store-health.ts"
-import { makeCircuit } from "./circuit.ts"
-import { within } from "./within.ts"
+import { makeCircuit } from "../reading/circuit.ts"
+import { within } from "../reading/within.ts"
 
 /** What the authority said of some keys, in turn. */
 export type Reading =

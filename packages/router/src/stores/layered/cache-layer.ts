@@ -5,8 +5,8 @@ import type { CachedRoute, RouteCache, RouteCacheOptions } from "../route-cache.
 import { isObject } from "../shape.ts"
 import { LookupFailed } from "../store-health.ts"
 import type { StoreHealth } from "../store-health.ts"
-import { makeCircuit } from "./circuit.ts"
-import { within } from "./within.ts"
+import { makeCircuit } from "../reading/circuit.ts"
+import { within } from "../reading/within.ts"
 
 /** A cache that routers share. Whatever it does, it never fails a look-up. */
 export interface CacheLayer {

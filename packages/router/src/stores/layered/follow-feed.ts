@@ -1,3 +1,6 @@
+import { backOffMs } from "../reading/back-off.ts"
+import type { BackOff } from "../reading/back-off.ts"
+import { pause } from "../reading/pause.ts"
 import type { RouteChange, RouteFeed } from "../route-feed.ts"
 import type { StoreHealth } from "../store-health.ts"
 import type { RouteMemory } from "./route-memory.ts"
@@ -14,15 +17,14 @@ export interface FollowFeedParts {
 const WAIT_MS = 30_000
 /** Between calls that gave nothing: a feed may not wait, though it is asked to. */
 const IDLE_MS = 100
-/** After a failure; twice as long each time. */
-const FIRST_PAUSE_MS = 1_000
-const LAST_PAUSE_MS = 30_000
+/** After a failure. */
+const BACK_OFF: BackOff = { firstMs: 1_000, longestMs: 30_000 }
 
 /** Follows a feed until the signal is aborted. Never rejects. */
 export const followFeed = async (feed: RouteFeed, signal: AbortSignal, parts: FollowFeedParts): Promise<void> => {
   const { memory, apply, health, random } = parts
   let cursor: string | undefined
-  let pauseMs = 0
+  let failures = 0
   while (!signal.aborted) {
     try {
       if (cursor === undefined) {
@@ -38,26 +40,13 @@ export const followFeed = async (feed: RouteFeed, signal: AbortSignal, parts: Fo
       if (!isGap) apply(page.changes)
       cursor = isGap ? undefined : page.cursor
       health.worked()
-      pauseMs = 0
-      if (isGap) await pause(FIRST_PAUSE_MS * (1 + random()), signal)
+      failures = 0
+      if (isGap) await pause(backOffMs(0, BACK_OFF, random), signal)
       else if (page.changes.length === 0) await pause(IDLE_MS, signal)
     } catch (cause) {
       if (signal.aborted) return
       health.failed(cause)
-      pauseMs = Math.min(LAST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pauseMs * 2))
-      await pause(pauseMs * (0.8 + random() * 0.4), signal)
+      await pause(backOffMs(failures++, BACK_OFF, random), signal)
     }
   }
 }
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener("abort", end)
-      resolve()
-    }
-    const timer = setTimeout(end, ms)
-    signal.addEventListener("abort", end)
-    if (signal.aborted) end()
-  })

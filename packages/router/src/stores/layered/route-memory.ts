@@ -1,5 +1,5 @@
 import type { RouteKey, RouteRecord } from "../record.ts"
-import { makeClockTable } from "./clock-table.ts"
+import { makeClockTable } from "../reading/clock-table.ts"
 import { supersedes } from "./known-route.ts"
 import type { KnownRoute } from "./known-route.ts"
 import { makeNameFilter } from "./name-filter.ts"

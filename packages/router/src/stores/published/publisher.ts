@@ -14,8 +14,9 @@ import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishTarget } from "./publish-target.ts"
 import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
 import { publisherOf, reportRefusal } from "./rounds.ts"
+import { pause } from "../reading/pause.ts"
 import { withinTime } from "./within-time.ts"
-import { pause, pauseAfter, writeQueue } from "./write-queue.ts"
+import { pauseAfter, writeQueue } from "./write-queue.ts"
 
 /** How routes are published. */
 export interface PublisherOptions {
@@ -98,6 +99,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     own = undefined
     for (let attempt = 1; ; attempt++) {
       await pause(target.keyIntervalMs - (monotonicNow() - markedAt), signal)
+      signal?.throwIfAborted()
       markedAt = monotonicNow()
       try {
         if (await withinTime(target.save(text, expected))) break

@@ -1,9 +1,11 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { backOffMs } from "../reading/back-off.ts"
+import type { BackOff } from "../reading/back-off.ts"
+import { pause } from "../reading/pause.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { reasonOf } from "../store-health.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
-import { pause } from "./write-queue.ts"
 
 /** What a publisher does in a round. */
 export interface RoundsSettings {
@@ -15,8 +17,8 @@ export interface RoundsSettings {
 
 /** How long `run` waits for a change, in ms. */
 const RUN_WAIT_MS = 30_000
-/** The pauses of `run` after failures, in ms. */
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [1_000, 60_000]
+/** The pauses of `run` after failures. */
+const BACK_OFF: BackOff = { firstMs: 1_000, longestMs: 60_000 }
 
 /** Reports that routes were refused. */
 export const reportRefusal = (layer: string, onEvent: RoundsSettings["onEvent"], { message }: PublishRefused): void =>
@@ -72,9 +74,7 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
           failures = 0
         } catch {
           // Reported by `alone`.
-          const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures) * (1 + Math.random() / 5)
-          failures += 1
-          await pause(ms, signal).catch(() => undefined)
+          await pause(backOffMs(failures++, BACK_OFF), signal)
         }
       }
     },

@@ -1,4 +1,7 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
+import { backOffMs } from "../reading/back-off.ts"
+import type { BackOff } from "../reading/back-off.ts"
+import { pause } from "../reading/pause.ts"
 import type { RouteKey } from "../record.ts"
 import type { EntryToWrite } from "./entry.ts"
 import { withinTime } from "./within-time.ts"
@@ -22,8 +25,8 @@ export interface WriteQueueSettings {
 const MAX_ATTEMPTS = 5
 /** After so many failures with no success in between, the place cannot be written to: the round is over. */
 const MAX_FAILURES_IN_ROW = 20
-/** The first pause after a failure, and the longest, in ms. */
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000]
+/** The pauses after failures. */
+const BACK_OFF: BackOff = { firstMs: 500, longestMs: 10_000 }
 
 /**
  * Writes entries, of each key the one that was given last, and never one key twice within `keyIntervalMs`. A write that fails is
@@ -113,20 +116,6 @@ export const writeQueue = ({ write, batch, concurrency, keyIntervalMs }: WriteQu
   }
 }
 
-/** Doubled after each failure, and up to a fifth more, so that those that failed together are not tried together. */
-export const pauseAfter = (attempts: number, leastMs: number): number =>
-  Math.max(leastMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts)) * (1 + Math.random() / 5)
-
-/** Waits, and rejects with the signal's reason. */
-export const pause = async (ms: number, signal: AbortSignal | undefined): Promise<void> => {
-  if (ms <= 0) return
-  signal?.throwIfAborted()
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, ms)
-  const onAbort = (): void => resolve()
-  signal?.addEventListener("abort", onAbort)
-  await promise
-  signal?.removeEventListener("abort", onAbort)
-  clearTimeout(timer)
-  signal?.throwIfAborted()
-}
+/** At least so long: one key is not written more often. */
+export const pauseAfter = (failures: number, leastMs: number): number =>
+  Math.max(leastMs, backOffMs(failures, BACK_OFF))

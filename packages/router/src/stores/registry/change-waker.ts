@@ -1,3 +1,4 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
 import type { FeedPage } from "../route-feed.ts"
 
 /** Lets readers of a feed wait for the next change. */
@@ -23,13 +24,13 @@ export const changeWaker = (): ChangeWaker => {
       for (const resolve of waiting) resolve()
     },
     readUntilChanged: async (read, { waitMs, pollMs, signal }) => {
-      const start = Date.now()
+      const start = monotonicNow()
       for (;;) {
         // Before the page is read: what happens meanwhile is not missed.
         const before = wakes
         const page = await read()
         signal?.throwIfAborted()
-        const left = start + waitMs - Date.now()
+        const left = start + waitMs - monotonicNow()
         if (page.status === "gap" || page.changes.length > 0 || left <= 0) return page
         if (wakes !== before) continue
         const { promise, resolve } = Promise.withResolvers<void>()

@@ -1,4 +1,4 @@
-import { startDeadline } from "@project-ingress/forward/internal"
+import { within } from "../reading/within.ts"
 import { DomainNotVerified, DomainTaken, NotFound } from "./errors.ts"
 import type { DomainProof } from "./errors.ts"
 import { baseDomain, domainName } from "./input.ts"
@@ -101,17 +101,11 @@ export const proofId = (owner: string | undefined, hostname: string): string =>
  * @throws {DomainNotVerified} if no record has the value, or the resolver fails or takes longer than 5 s
  */
 export const requireProof = async (resolveTxt: ResolveTxt, hostname: string, proof: DomainProof): Promise<void> => {
-  const timeout = Promise.withResolvers<never>()
-  const settled = startDeadline(RESOLVE_TIMEOUT_MS, () =>
-    timeout.reject(new Error(`no result within ${RESOLVE_TIMEOUT_MS} ms`)),
-  )
   let found: readonly unknown[]
   try {
-    found = await Promise.race([resolveTxt(proof.name), timeout.promise])
+    found = await within(RESOLVE_TIMEOUT_MS, () => resolveTxt(proof.name))
   } catch (cause) {
     throw new DomainNotVerified({ hostname, proof, cause })
-  } finally {
-    settled()
   }
   const texts = Array.isArray(found) ? found.map((record) => (Array.isArray(record) ? record.join("") : record)) : []
   if (!texts.includes(proof.value)) throw new DomainNotVerified({ hostname, proof })

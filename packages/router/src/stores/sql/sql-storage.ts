@@ -1,3 +1,4 @@
+import { pause } from "../reading/pause.ts"
 import type { Committed } from "../registry/drafts.ts"
 import { newDrafts } from "../registry/drafts.ts"
 import type { Change } from "../registry/operations.ts"
@@ -99,7 +100,7 @@ export const sqlStorage = (database: SqlDatabase, sql: Statements, setting: SqlS
       ).catch(lostIfConflict)
       if ("result" in again) return again.result
       loaded = again.loaded
-      if (at > 0) await pause(at)
+      if (at > 0) await pauseAfter(at)
     }
     throw new Error(`the registry's rows were changed by others ${MAX_ATTEMPTS} times`)
   }
@@ -119,7 +120,7 @@ export const sqlStorage = (database: SqlDatabase, sql: Statements, setting: SqlS
       }
       // Once: whoever loses finds that another has done it.
       const done = await attempt(database, publish, false, []).catch(lostIfConflict)
-      if (!("result" in done)) await pause(at)
+      if (!("result" in done)) await pauseAfter(at)
     }
   }
 
@@ -175,8 +176,7 @@ const lostIfConflict = (cause: unknown): { readonly loaded: readonly Wanted[] } 
 }
 
 /** Longer after each attempt, and never the same for all who wait. In ms, at most half a second. */
-const pause = (attempts: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(500, 4 * 2 ** attempts)))
+const pauseAfter = (attempts: number): Promise<void> => pause(Math.random() * Math.min(500, 4 * 2 ** attempts))
 
 const idsOf = (rows: readonly SqlRow[]): readonly string[] => rows.map(({ id }) => String(id))
 

@@ -1,6 +1,6 @@
 import type { RouteKey } from "../record.ts"
+import { within } from "../reading/within.ts"
 import type { FirstLookup, LookupOptions, RouteStore } from "../route-store.ts"
-import { within } from "./route-source.ts"
 import { usable, versionIn } from "./route-table.ts"
 import type { RouteTable } from "./route-table.ts"
 
@@ -20,8 +20,10 @@ export const askAuthority = async (
   const before = keys.map((key) => table().versionOf(key))
   let found: FirstLookup
   try {
-    found = await within(TIMEOUT_MS, signal, (inner) =>
-      first(authority, keys, { refresh: true, signal: inner, ...(waitUntil && { waitUntil }) }),
+    found = await within(
+      TIMEOUT_MS,
+      (inner) => first(authority, keys, { refresh: true, signal: inner, ...(waitUntil && { waitUntil }) }),
+      signal,
     )
   } catch {
     return false

@@ -3,15 +3,17 @@ import type { OnInvalid } from "../packed/entry.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
 import { PackedRefused } from "../packed/refused.ts"
+import { backOffMs } from "../reading/back-off.ts"
+import type { BackOff } from "../reading/back-off.ts"
+import { pause } from "../reading/pause.ts"
+import { LookupFailed } from "../store-health.ts"
 import { turns } from "../turns.ts"
 import type { FeedPage, RouteFeed } from "../route-feed.ts"
 import { compareSnapshot } from "./compare-snapshot.ts"
 import { decodeChange, RouteTable } from "./route-table.ts"
 import type { DecodedChange } from "./route-table.ts"
 import { routeSource, TIMEOUT_MS } from "./route-source.ts"
-import { SourceFailed } from "./source-health.ts"
 import type { SourceHealth } from "./source-health.ts"
-import { backOff, pause } from "./timing.ts"
 
 /** What keeps a table like its feed. */
 export interface FeedReader {
@@ -55,6 +57,8 @@ const READ_GAP_MS = 20
 const EMPTY_GAP_MS = 250
 /** A source without routes may get its first one soon, and is read at no cost. */
 const EMPTY_RETRY_MS = 1_000
+/** Between attempts to read a source that fails. */
+const BACK_OFF: BackOff = { firstMs: 100, longestMs: 30_000 }
 
 export const feedReader = (settings: FeedReaderSettings): FeedReader => {
   const { feed, health, onInvalid, random, relistMs, unpacked, table, install } = settings
@@ -68,7 +72,7 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
   let isGap = true
 
   const follow = async (signal: AbortSignal): Promise<void> => {
-    const retry = backOff(random)
+    let failures = 0
     // The first time at once, to know how things are.
     let waitMs = 0
     while (!signal.aborted) {
@@ -85,7 +89,7 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
         // A reader that was replaced meanwhile has nothing more to say.
         if (signal.aborted) return
         take(table()!, page, changes)
-        retry.reset()
+        failures = 0
         const isEmpty = page.changes.length === 0 && (page.cursor === cursor || !page.more)
         if (!page.more) settings.heard()
         health.worked()
@@ -97,7 +101,7 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
         if (signal.aborted) return
         waitMs = 0
         health.failed(cause)
-        await pause(retry.next(), signal)
+        await pause(backOffMs(failures++, BACK_OFF, random), signal)
       }
     }
   }
@@ -118,7 +122,7 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
       const page = await source.changes(into.cursor, 0, signal)
       if (page.status === "gap") {
         if (into.cursor === snapshot)
-          throw new SourceFailed("the feed keeps its changes for less time than a snapshot takes")
+          throw new LookupFailed("the feed keeps its changes for less time than a snapshot takes")
         into.cursor = snapshot
         continue
       }
@@ -180,7 +184,7 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
 
   const keepLoaded = async (): Promise<void> => {
     const { signal } = disposed
-    const retry = backOff(random)
+    let failures = 0
     let hasFailed = false
     while (!signal.aborted) {
       if (!isGap && !hasFailed) {
@@ -193,12 +197,12 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
       try {
         await reload(false)
         hasFailed = false
-        retry.reset()
+        failures = 0
       } catch (cause) {
         // What was refused is the same a moment later; a table that is followed can wait for the next time.
         hasFailed = !(cause instanceof PackedRefused)
         const isEmpty = cause instanceof PackedRefused && cause.reason === "empty"
-        const wait = retry.next()
+        const wait = backOffMs(failures++, BACK_OFF, random)
         await pause(isEmpty ? Math.min(wait, EMPTY_RETRY_MS) : wait, signal)
       }
     }

@@ -1,7 +1,7 @@
-import { startDeadline } from "@project-ingress/forward/internal"
 import type { FeedPage, FeedSnapshot, RouteFeed } from "../route-feed.ts"
+import { within } from "../reading/within.ts"
 import { isObject } from "../shape.ts"
-import { SourceFailed } from "./source-health.ts"
+import { LookupFailed } from "../store-health.ts"
 
 /** A feed as a table reads it: nothing hangs, and a page is one. Everything rejects with the signal's reason once it is aborted. */
 export interface RouteSource {
@@ -18,46 +18,24 @@ const PAGE = 1_000
 
 export const routeSource = (feed: RouteFeed): RouteSource => ({
   snapshot: async (signal) => {
-    const snapshot = await within(STALL_MS, signal, (inner) => feed.snapshot({ signal: inner }))
+    const snapshot = await within(STALL_MS, (inner) => feed.snapshot({ signal: inner }), signal)
     if (!isObject(snapshot) || !isCursor(snapshot.cursor) || typeof snapshot.routes !== "object")
-      throw new SourceFailed("the feed gave no snapshot")
+      throw new LookupFailed("the feed gave no snapshot")
     return { cursor: snapshot.cursor, routes: withoutStall(snapshot.routes, signal) }
   },
   changes: async (since, waitMs, signal) => {
-    const page = await within(waitMs + TIMEOUT_MS, signal, (inner) =>
-      feed.changes(since, { limit: PAGE, waitMs, signal: inner }),
+    const page = await within(
+      waitMs + TIMEOUT_MS,
+      (inner) => feed.changes(since, { limit: PAGE, waitMs, signal: inner }),
+      signal,
     )
     const isPage = isObject(page) && page.status === "changes" && Array.isArray(page.changes) && isCursor(page.cursor)
-    if (!isPage && page?.status !== "gap") throw new SourceFailed("the feed gave no page of changes")
+    if (!isPage && page?.status !== "gap") throw new LookupFailed("the feed gave no page of changes")
     return page
   },
 })
 
 const isCursor = (cursor: unknown): boolean => typeof cursor === "string" && cursor !== ""
-
-/** The result of a call. When it takes too long, or nobody wants it any more, its signal is aborted and it is abandoned. */
-export const within = async <A>(
-  ms: number,
-  signal: AbortSignal,
-  call: (signal: AbortSignal) => PromiseLike<A> | A,
-): Promise<A> => {
-  signal.throwIfAborted()
-  const { promise, reject } = Promise.withResolvers<never>()
-  const controller = new AbortController()
-  const abandon = (reason: unknown): void => {
-    reject(reason)
-    controller.abort(reason)
-  }
-  const settled = startDeadline(ms, () => abandon(new SourceFailed(`no result within ${ms} ms`)))
-  const onAbort = (): void => abandon(signal.reason)
-  signal.addEventListener("abort", onAbort)
-  try {
-    return await Promise.race([promise, (async () => call(controller.signal))()])
-  } finally {
-    settled()
-    signal.removeEventListener("abort", onAbort)
-  }
-}
 
 /** The same routes; rejects when none comes for too long. One timer for all of them, because there may be a million. */
 async function* withoutStall<A>(routes: AsyncIterable<A>, signal: AbortSignal): AsyncGenerator<A> {
@@ -66,7 +44,7 @@ async function* withoutStall<A>(routes: AsyncIterable<A>, signal: AbortSignal): 
   let given = 0
   let seen = -1
   const watch = setInterval(() => {
-    if (given === seen) abandon?.(new SourceFailed(`no route of the snapshot within ${STALL_MS} ms`))
+    if (given === seen) abandon?.(new LookupFailed(`no route of the snapshot within ${STALL_MS} ms`))
     seen = given
   }, STALL_MS)
   const onAbort = (): void => abandon?.(signal.reason)

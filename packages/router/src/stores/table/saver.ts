@@ -2,11 +2,11 @@ import { openPacked } from "../packed/open-packed.ts"
 import { packChanges } from "../packed/pack-changes.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
-import { within } from "./route-source.ts"
+import { within } from "../reading/within.ts"
+import { debounced } from "./debounced.ts"
 import type { RouteTable } from "./route-table.ts"
 import type { SourceHealth } from "./source-health.ts"
 import type { TableState } from "./table-state.ts"
-import { debounced } from "./timing.ts"
 
 /** Builds a new image when many routes have changed, and saves the image that is in use. */
 export interface Saver {
@@ -65,7 +65,7 @@ export const saver = (settings: SaverSettings): Saver => {
     const bytes = table()?.image.bytes
     if (bytes === undefined || bytes === saved || disposed.signal.aborted) return
     try {
-      await within(SAVE_TIMEOUT_MS, disposed.signal, () => state!.save!(bytes))
+      await within(SAVE_TIMEOUT_MS, () => state!.save!(bytes), disposed.signal)
       saved = bytes
       health.saved()
     } catch (error) {

@@ -1,11 +1,6 @@
-import { failureCode } from "@project-ingress/forward/internal"
 import { PackedRefused } from "../packed/refused.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-
-/** A failure that was found here and not by the feed: its message is a sentence of ours. */
-export class SourceFailed extends Error {
-  override readonly name = "SourceFailed"
-}
+import { reasonOf as failureReason } from "../store-health.ts"
 
 /** What came of reading a source, turned into events: one for each change. */
 export interface SourceHealth {
@@ -63,12 +58,5 @@ export const sourceHealth = (
   }
 }
 
-const reasonOf = (cause: unknown, otherwise = "the source failed"): string => {
-  if (cause instanceof SourceFailed || cause instanceof PackedRefused) return cause.message
-  try {
-    return failureCode(cause) ?? otherwise
-  } catch {
-    // A getter of the error threw.
-    return otherwise
-  }
-}
+const reasonOf = (cause: unknown, otherwise = "the source failed"): string =>
+  cause instanceof PackedRefused ? cause.message : failureReason(cause, otherwise)

@@ -4,13 +4,13 @@ import { openPacked } from "../packed/open-packed.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { UNPACKED } from "../packed/unpacked-records.ts"
 import type { RouteKey } from "../record.ts"
+import { within } from "../reading/within.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
 import { isObject } from "../shape.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { askAuthority } from "./ask-authority.ts"
 import { feedReader, FRESH_MS } from "./feed-reader.ts"
-import { within } from "./route-source.ts"
 import { RouteTable } from "./route-table.ts"
 import { saver } from "./saver.ts"
 import { sourceHealth } from "./source-health.ts"
@@ -168,10 +168,14 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
 
   const restore = async (from: TableState): Promise<void> => {
     try {
-      const image = await within(STATE_TIMEOUT_MS, disposed.signal, async () => {
-        const bytes = await from.load()
-        return bytes === undefined ? undefined : openPacked(bytes)
-      })
+      const image = await within(
+        STATE_TIMEOUT_MS,
+        async () => {
+          const bytes = await from.load()
+          return bytes === undefined ? undefined : openPacked(bytes)
+        },
+        disposed.signal,
+      )
       // What was loaded meanwhile is newer.
       if (image === undefined || table !== undefined) return
       table = new RouteTable(image, image.cursor ?? "", unpacked)
@@ -210,7 +214,7 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
   const refreshed = async (keys: readonly RouteKey[], given: Partial<LookupOptions>): Promise<FirstLookup> => {
     const { signal = new AbortController().signal } = given
     if (authority === undefined || table === undefined)
-      await within(CATCH_UP_MS, signal, reader.catchUp).catch(() => undefined)
+      await within(CATCH_UP_MS, reader.catchUp, signal).catch(() => undefined)
     else if (await askAuthority(authority, () => table!, keys, given)) images.changed()
     return look(keys)
   }

@@ -1,4 +1,6 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
+import { backOffMs } from "./back-off.ts"
+import type { BackOff } from "./back-off.ts"
 
 /** Whether something that fails is asked again. */
 export interface Circuit {
@@ -13,9 +15,8 @@ export interface Circuit {
 
 /** How many different keys must fail in a row: one that always fails says nothing of the source, and waits alone. */
 const KEYS = 3
-/** How long nobody asks, in ms; twice as long each time. */
-const FIRST_PAUSE_MS = 1_000
-const LAST_PAUSE_MS = 8_000
+/** How long nobody asks. */
+const BACK_OFF: BackOff = { firstMs: 1_000, longestMs: 10_000 }
 /** How long one key that failed is not asked for, in ms. */
 const KEY_PAUSE_MS = 1_000
 /** How many keys that failed are kept. */
@@ -25,6 +26,7 @@ const MAX_KEYS = 1_000
 export const makeCircuit = (random: () => number): Circuit => {
   const inARow = new Set<string>()
   const keysUntil = new Map<string, number>()
+  let pauses = 0
   let pauseMs = 0
   let openUntil: number | undefined
   let isTrying = false
@@ -41,7 +43,7 @@ export const makeCircuit = (random: () => number): Circuit => {
     },
     worked: () => {
       inARow.clear()
-      pauseMs = 0
+      pauses = 0
       openUntil = undefined
     },
     failed: (key) => {
@@ -54,8 +56,8 @@ export const makeCircuit = (random: () => number): Circuit => {
       // One of those that were on their way when the others failed: no new attempt.
       if (openUntil !== undefined && !isTrying) return
       isTrying = false
-      pauseMs = Math.min(LAST_PAUSE_MS, pauseMs === 0 ? FIRST_PAUSE_MS : pauseMs * 2)
-      openUntil = now + pauseMs * (0.8 + random() * 0.4)
+      pauseMs = backOffMs(pauses++, BACK_OFF, random)
+      openUntil = now + pauseMs
     },
   }
 }
