@@ -11,7 +11,7 @@ const good: Written = { key: "p:good", record: { kind: "machine", machine, ...ba
 const long = "a".repeat(60_000)
 
 /** What is wrong, the record, and its text where that is not JSON. */
-const records: readonly (readonly [string, unknown, string?])[] = [
+const records: readonly (readonly [what: string, record: unknown, text?: string])[] = [
   ["is null", null],
   ["is a number", 7],
   ["is a list", []],
@@ -49,7 +49,7 @@ describe.each(storeKinds)("$name", ({ name, missing = "", start }) => {
     })
     afterAll(() => kind?.close?.())
 
-    it.each(records)("whose record %s", async (_, record, text) => {
+    it.each<(typeof records)[number]>(records)("whose record %s", async (...[, record, text]) => {
       const bad: Written = { key: "p:bad", record, ...(text === undefined ? {} : { text }) }
       const { ask, events } = visit(await fill(bad, good))
       const status = await ask("bad")
