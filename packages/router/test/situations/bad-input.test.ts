@@ -11,7 +11,7 @@ const good: Written = { key: "p:good", record: { kind: "machine", machine, ...ba
 const long = "a".repeat(60_000)
 
 /** What is wrong, the record, and its text where that is not JSON. */
-const records: readonly (readonly [string, unknown, string?])[] = [
+const records: readonly (readonly [what: string, record: unknown, text?: string])[] = [
   ["is null", null],
   ["is a number", 7],
   ["is a list", []],
@@ -49,13 +49,14 @@ describe.each(storeKinds)("$name", ({ name, missing = "", start }) => {
     })
     afterAll(() => kind?.close?.())
 
-    it.each(records)("whose record %s", async (_, record, text) => {
+    it.each<(typeof records)[number]>(records)("whose record %s", async (...[, record, text]) => {
       const bad: Written = { key: "p:bad", record, ...(text === undefined ? {} : { text }) }
       const { ask, events } = visit(await fill(bad, good))
       const status = await ask("bad")
       expect(await ask("good")).toBe(200)
+      const reasons = events.flatMap((event) => (event.type === "request" ? [event.reason] : []))
       // Never a 404, which would say that there is no such route.
-      const said = [status, ...events.slice(0, 1).map((event) => event.type === "request" && event.reason)]
+      const said = [status, reasons[0]]
       const invalid = [500, expect.stringMatching(/^the record of p:bad is invalid: [a-z.]+ must be /)]
       const unknown = [503, "the route store cannot tell where p:bad leads"]
       // What has no version is nobody's to compare; and a cache is passed over for an authority, which is down here.

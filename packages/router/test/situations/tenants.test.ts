@@ -95,7 +95,7 @@ const inMemory = async (tenants: Tenants): Promise<Place> => {
   const down = () => (calls++ % 2 === 0 ? fails() : never())
   const read: AnyRegistry = {
     ...registry,
-    get: (key, options) => (isDown ? down() : registry.get(key, options)),
+    get: (key) => (isDown ? down() : registry.get(key)),
     snapshot: async (options) => (isDown ? fails() : registry.snapshot(options)),
     changes: async (since, options) => (isDown ? fails() : registry.changes(since, options)),
   }

@@ -14,6 +14,7 @@ import type { RouteKey, RouteRecord } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import { isRouteKey } from "../route-key.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
+import { routeSource } from "../table/route-source.ts"
 import { decodeManifest, encodeManifest, MANIFEST, MAX_PAGES, pageName, pageOf } from "./manifest.ts"
 import type { Manifest } from "./manifest.ts"
 import type { PageStorage } from "./page-storage.ts"
@@ -84,10 +85,11 @@ export const pagePublisher = (
   /** The manifest as this publisher has written it last: a read of an eventual storage may be older. */
   let own: Manifest | undefined
 
-  const read = async (name: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> =>
-    storage.read(name, { fresh: true, signal: signal ?? new AbortController().signal })
+  const source = routeSource(feed)
+  const read = async (name: string, signal: AbortSignal): Promise<Uint8Array | undefined> =>
+    storage.read(name, { fresh: true, signal })
 
-  const readManifest = async (signal: AbortSignal | undefined): Promise<Manifest | undefined> => {
+  const readManifest = async (signal: AbortSignal): Promise<Manifest | undefined> => {
     const bytes = await read(MANIFEST, signal)
     if (bytes === undefined) return undefined
     try {
@@ -100,7 +102,7 @@ export const pagePublisher = (
   }
 
   /** A page as it is stored; `undefined` if it is gone or damaged. */
-  const readPage = async (name: string, signal: AbortSignal | undefined): Promise<PackedImage | undefined> => {
+  const readPage = async (name: string, signal: AbortSignal): Promise<PackedImage | undefined> => {
     const bytes = await read(name, signal)
     return bytes !== undefined && (await pageName(bytes)) === name ? openPacked(bytes, { force: true }) : undefined
   }
@@ -110,14 +112,14 @@ export const pagePublisher = (
     previous: Manifest | undefined,
     next: Pick<Manifest, "seed" | "routes" | "asOf" | "cursor" | "forced"> & { readonly pages: number },
     changed: readonly (readonly [number: number, pack: () => Promise<Uint8Array>])[],
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): Promise<number> => {
     const names: (string | undefined)[] = Array.from({ length: next.pages }, (_, at) => previous?.pages[at])
     const before = new Set(previous?.pages)
     const fresh = new Set<string>()
     let done = 0
     await inParallel(changed, async ([number, pack]) => {
-      signal?.throwIfAborted()
+      signal.throwIfAborted()
       const bytes = await pack()
       const name = await pageName(bytes)
       // Pages without a route are one and the same.
@@ -148,10 +150,10 @@ export const pagePublisher = (
     return fresh.size
   }
 
-  const all = async (force: boolean, signal: AbortSignal | undefined): Promise<PublishResult> => {
+  const all = async (force: boolean, signal: AbortSignal): Promise<PublishResult> => {
     const previous = await readManifest(signal)
     const asOf = Math.max(Date.now(), previous?.asOf ?? 0)
-    const { cursor, routes } = await feed.snapshot(signal === undefined ? {} : { signal })
+    const { cursor, routes } = await source.snapshot(signal)
     const records = new Map<RouteKey, RouteRecord>()
     for await (const [key, record] of routes) {
       if (isRouteKey(key)) records.set(key, record)
@@ -191,15 +193,11 @@ export const pagePublisher = (
     return { round: "all", written, more: false }
   }
 
-  const changes = async (waitMs: number, signal: AbortSignal | undefined): Promise<PublishResult> => {
+  const changes = async (waitMs: number, signal: AbortSignal): Promise<PublishResult> => {
     const manifest = own ?? (await readManifest(signal))
     if (manifest === undefined) return all(false, signal)
     const asOf = Math.max(Date.now(), manifest.asOf)
-    const page = await feed.changes(manifest.cursor, {
-      limit: Math.min(10_000, maxChanges),
-      ...(waitMs > 0 ? { waitMs } : {}),
-      ...(signal === undefined ? {} : { signal }),
-    })
+    const page = await source.changes(manifest.cursor, waitMs, signal, Math.min(10_000, maxChanges))
     if (page.status === "gap") return all(false, signal)
     const { cursor, more } = page
     if (page.changes.length === 0 && cursor === manifest.cursor && asOf - manifest.asOf < signMs)

@@ -1,7 +1,7 @@
 import type { RecordProblem } from "../decode-record.ts"
 import { leastRoutes } from "../shrink.ts"
 import type { RouteKey } from "../record.ts"
-import type { RouteFeed } from "../route-feed.ts"
+import type { RouteSource } from "../table/route-source.ts"
 import { entryToWrite, versionOf } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
@@ -10,11 +10,11 @@ import type { PublishTarget } from "./publish-target.ts"
 /** What is compared, and how. */
 export interface Comparison {
   readonly target: PublishTarget
-  readonly feed: RouteFeed
+  readonly source: RouteSource
   readonly maxRoutes: number
   readonly force: boolean
   readonly onInvalid: (key: string, problem: RecordProblem) => void
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignal
   /** Rejects if too many of them were not written. */
   readonly writeAll: (entries: readonly EntryToWrite[]) => Promise<void>
 }
@@ -30,7 +30,7 @@ const CHUNK = 500
  */
 export const compareAll = async ({
   target,
-  feed,
+  source,
   maxRoutes,
   force,
   onInvalid,
@@ -41,7 +41,7 @@ export const compareAll = async ({
   const stored = new Map<RouteKey, number>()
   let storedRoutes = 0
   for await (const { key, version, isRemoved } of target.stored()) {
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
     if (stored.size === maxRoutes) throw tooMany(target, maxRoutes)
     // A place may list one key twice.
     if (!isRemoved && !stored.has(key)) storedRoutes += 1
@@ -49,7 +49,7 @@ export const compareAll = async ({
   }
 
   const readAt = Date.now()
-  const { cursor, routes } = await feed.snapshot(signal === undefined ? {} : { signal })
+  const { cursor, routes } = await source.snapshot(signal)
   let count = 0
   let older = 0
   let chunk: EntryToWrite[] = []
@@ -58,7 +58,7 @@ export const compareAll = async ({
     chunk = []
   }
   for await (const [key, record] of routes) {
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
     count += 1
     if (count > maxRoutes) throw tooMany(target, maxRoutes)
     const version = versionOf(record)

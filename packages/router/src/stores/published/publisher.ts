@@ -5,6 +5,7 @@ import type { RouteKey } from "../record.ts"
 import { randomId } from "../registry/random-id.ts"
 import type { RouteChange, RouteFeed } from "../route-feed.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
+import { routeSource } from "../table/route-source.ts"
 import { compareAll } from "./compare-all.ts"
 import { entryToWrite } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
@@ -59,6 +60,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
   const { onInvalid = () => undefined, onEvent = () => undefined } = options
   const { layer } = target
 
+  const source = routeSource(feed)
   const queue = writeQueue(target)
   /** The marker as this publisher has written it last. */
   let own: string | undefined
@@ -66,7 +68,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
   let markedAt = -Infinity
 
   /** Writes entries, and remembers which were not written. */
-  const makeWriter = (signal: AbortSignal | undefined) => {
+  const makeWriter = (signal: AbortSignal) => {
     const failed: RouteKey[] = []
     let written = 0
     let cause: unknown
@@ -93,7 +95,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
   const saveMarker = async (
     marker: Marker,
     expected: Parameters<PublishTarget["save"]>[1],
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): Promise<void> => {
     const text = encodeMarker(marker)
     own = undefined
@@ -113,14 +115,14 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     own = text
   }
 
-  const all = async (force: boolean, signal: AbortSignal | undefined): Promise<PublishResult> => {
+  const all = async (force: boolean, signal: AbortSignal): Promise<PublishResult> => {
     const token = randomId(16)
     await withinTime(target.begin(token))
     const startedAt = Date.now()
     const writer = makeWriter(signal)
     const { cursor, routes } = await compareAll({
       target,
-      feed,
+      source,
       maxRoutes,
       force,
       onInvalid,
@@ -136,7 +138,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     return { round: "all", written: writer.written(), more: false }
   }
 
-  const round = async (waitMs: number, signal: AbortSignal | undefined): Promise<PublishResult> => {
+  const round = async (waitMs: number, signal: AbortSignal): Promise<PublishResult> => {
     // Where a read may be older than the last write, what this publisher has written itself is known better.
     if (own === undefined || target.isConsistent) own = (await withinTime(target.readMarker())) ?? undefined
     const marker = decodeMarker(own)
@@ -158,12 +160,8 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
     let { cursor } = marker
     let more = true
     while (more && latest.size < maxChanges) {
-      const wait = waitMs > 0 && latest.size === 0 && cursor === marker.cursor ? { waitMs } : {}
-      const page = await feed.changes(cursor, {
-        limit: Math.min(1_000, maxChanges - latest.size),
-        ...wait,
-        ...(signal === undefined ? {} : { signal }),
-      })
+      const wait = latest.size === 0 && cursor === marker.cursor ? waitMs : 0
+      const page = await source.changes(cursor, wait, signal, Math.min(1_000, maxChanges - latest.size))
       if (page.status === "gap") return all(false, signal)
       for (const change of page.changes) {
         if ((latest.get(change.key)?.version ?? 0) < change.version) latest.set(change.key, change)

@@ -4,6 +4,7 @@ import type { BackOff } from "../reading/back-off.ts"
 import { pause } from "../reading/pause.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { reasonOf } from "../store-health.ts"
+import { SourceFailed } from "../table/source-health.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
 
@@ -11,8 +12,8 @@ import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
 export interface RoundsSettings {
   readonly layer: string
   readonly onEvent: (event: RouteSourceEvent) => void
-  readonly all: (force: boolean, signal: AbortSignal | undefined) => Promise<PublishResult>
-  readonly changes: (waitMs: number, signal: AbortSignal | undefined) => Promise<PublishResult>
+  readonly all: (force: boolean, signal: AbortSignal) => Promise<PublishResult>
+  readonly changes: (waitMs: number, signal: AbortSignal) => Promise<PublishResult>
 }
 
 /** How long `run` waits for a change, in ms. */
@@ -30,8 +31,8 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
   let isFailing = false
 
   /** One round at a time: two would write one name at once. */
-  const alone = async <A>(signal: AbortSignal | undefined, round: () => Promise<A>): Promise<A> => {
-    signal?.throwIfAborted()
+  const alone = async <A>(signal: AbortSignal, round: () => Promise<A>): Promise<A> => {
+    signal.throwIfAborted()
     if (isBusy) throw new PublishFailed(layer, "another round of this publisher is running")
     isBusy = true
     try {
@@ -41,9 +42,10 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
       return result
     } catch (cause) {
       if (cause instanceof PublishRefused) reportRefusal(layer, onEvent, cause)
-      else if (!isFailing && signal?.aborted !== true) {
+      else if (!isFailing && !signal.aborted) {
         isFailing = true
-        const reason = cause instanceof PublishFailed ? cause.message : reasonOf(cause)
+        const isOurs = cause instanceof PublishFailed || cause instanceof SourceFailed
+        const reason = isOurs ? cause.message : reasonOf(cause)
         onEvent({ type: "route_source", layer, state: "failing", reason })
       }
       throw cause
@@ -53,7 +55,7 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
   }
   const sync: RoutePublisher["sync"] = async (given = {}) => {
     checkOptions("sync", given, { waitMs: accept.integer(0, 60_000), signal: accept.object })
-    const { waitMs = 0, signal } = given
+    const { waitMs = 0, signal = new AbortController().signal } = given
     return alone(signal, () => changes(waitMs, signal))
   }
 
@@ -61,7 +63,7 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
     sync,
     publishAll: async (given = {}) => {
       checkOptions("publishAll", given, { force: accept.boolean, signal: accept.object })
-      const { force = false, signal } = given
+      const { force = false, signal = new AbortController().signal } = given
       return alone(signal, () => all(force, signal))
     },
     run: async (given) => {

@@ -3,17 +3,17 @@ import { within } from "../reading/within.ts"
 import { isObject } from "../shape.ts"
 import { LookupFailed } from "../store-health.ts"
 
-/** A feed as a table reads it: nothing hangs, and a page is one. Everything rejects with the signal's reason once it is aborted. */
+/** A feed as tables and publishers read it: nothing hangs, and a page is one. Everything rejects with the signal's reason once it is aborted. */
 export interface RouteSource {
   readonly snapshot: (signal: AbortSignal) => Promise<FeedSnapshot>
-  readonly changes: (since: string, waitMs: number, signal: AbortSignal) => Promise<FeedPage>
+  readonly changes: (since: string, waitMs: number, signal: AbortSignal, limit?: number) => Promise<FeedPage>
 }
 
 /** How long a read may take beyond the time that it waits, in ms. */
 export const TIMEOUT_MS = 5_000
 /** How long a snapshot may take until its beginning, and then without giving a route, in ms: a database sorts a million rows first. */
 const STALL_MS = 30_000
-/** How many changes are read at once. */
+/** How many changes are read at once where nobody says. */
 const PAGE = 1_000
 
 export const routeSource = (feed: RouteFeed): RouteSource => ({
@@ -23,10 +23,10 @@ export const routeSource = (feed: RouteFeed): RouteSource => ({
       throw new LookupFailed("the feed gave no snapshot")
     return { cursor: snapshot.cursor, routes: withoutStall(snapshot.routes, signal) }
   },
-  changes: async (since, waitMs, signal) => {
+  changes: async (since, waitMs, signal, limit = PAGE) => {
     const page = await within(
       waitMs + TIMEOUT_MS,
-      (inner) => feed.changes(since, { limit: PAGE, waitMs, signal: inner }),
+      (inner) => feed.changes(since, { limit, waitMs, signal: inner }),
       signal,
     )
     const isPage = isObject(page) && page.status === "changes" && Array.isArray(page.changes) && isCursor(page.cursor)
