@@ -1,3 +1,4 @@
+import { monotonicNow } from "@project-ingress/forward/internal"
 import type { RouteKey, RouteRecord } from "../../stores/record.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "../../stores/route-store.ts"
 import { isObject } from "../../stores/shape.ts"
@@ -74,29 +75,30 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
   const lookFirst = (store: RouteStore, keys: readonly RouteKey[], how: LookHow = {}): Promise<FirstLookup> =>
     ask<FirstLookup>(how.signal, (signal) => store.getFirst!(keys, optionsOf(how, signal)))
 
-  /** The first look-up that is not unknown. */
-  const told = async (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> => {
-    await settle(store)
-    const start = Date.now()
-    for (;;) {
-      const found = await look(store, key, how)
-      if (found.status !== "unknown") return found
-      if (Date.now() - start > PATIENCE_MS) {
-        throw new LawBroken(`${key} is unknown, and its source works: ${String(found.cause)}`)
-      }
+  /** The first look-up that holds; the last one, if none has for a long time. */
+  const until = async <Found extends Lookup>(
+    store: RouteStore,
+    ask: () => Promise<Found>,
+    holds: (found: Found) => boolean,
+  ): Promise<Found> => {
+    for (const start = monotonicNow(); ; ) {
+      const found = await ask()
+      if (holds(found) || monotonicNow() - start > PATIENCE_MS) return found
       await pause()
       await settle(store)
     }
   }
+  const isTold = ({ status }: Lookup): boolean => status !== "unknown"
 
-  /** The same of `getFirst`. */
-  const toldFirst = async (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> => {
-    await settle(store)
-    for (const start = Date.now(); ; await pause()) {
-      const found = await lookFirst(store, keys)
-      if (found.status !== "unknown" || Date.now() - start > PATIENCE_MS) return found
-    }
+  /** What the store says of a key: of a store whose source works it must not be unknown for long. */
+  const told = async (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> => {
+    const found = await until(store, () => look(store, key, how), isTold)
+    if (found.status !== "unknown") return found
+    throw new LawBroken(`${key} is unknown, and its source works: ${String(found.cause)}`)
   }
+
+  const toldFirst = (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> =>
+    until(store, () => lookFirst(store, keys), isTold)
 
   return {
     fixture,
@@ -113,12 +115,8 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
     },
     /** Looks until it holds. */
     eventually: async (store: RouteStore, key: RouteKey, holds: (found: Lookup) => boolean): Promise<void> => {
-      for (const start = Date.now(); ; await pause()) {
-        await settle(store)
-        const found = await look(store, key)
-        if (holds(found)) return
-        if (Date.now() - start > PATIENCE_MS) throw new LawBroken(`${key} is ${found.status} for ${PATIENCE_MS} ms, or an old record`)
-      }
+      const found = await until(store, () => look(store, key), holds)
+      if (!holds(found)) throw new LawBroken(`${key} is ${found.status} for ${PATIENCE_MS} ms, or an old record`)
     },
     needsGetFirst: (store: RouteStore): void => {
       if (store.getFirst === undefined) throw new NotApplicable("the store has no getFirst")
@@ -158,11 +156,15 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
     damage: async (how: "corrupt" | "truncated" | "foreign", key: RouteKey): Promise<void> =>
       void (await fixture.faults![how]!(key)),
     /** The key leads to the record, once the store has caught up. */
-    mustHave: async (store: RouteStore, key: RouteKey, expected: RouteRecord, how: LookHow = {}): Promise<RouteRecord> =>
-      recordOf(await told(store, key, how), key, expected),
+    mustHave: async (store: RouteStore, key: RouteKey, expected: RouteRecord, how: LookHow = {}): Promise<RouteRecord> => {
+      await settle(store)
+      return recordOf(await told(store, key, how), key, expected)
+    },
     /** The key leads nowhere, once the store has caught up. */
-    mustMiss: async (store: RouteStore, key: RouteKey): Promise<void> =>
-      claim((await told(store, key)).status).toBe("miss"),
+    mustMiss: async (store: RouteStore, key: RouteKey): Promise<void> => {
+      await settle(store)
+      claim((await told(store, key)).status).toBe("miss")
+    },
     close: async (): Promise<void> => {
       for (const undo of undone.reverse()) await undo()
       for (const store of opened) await store.dispose?.()
