@@ -22,7 +22,8 @@ export interface IpRange {
  * The notations are those of the platform's own URL parser (WHATWG URL), by which `fetch` reads them, too.
  */
 export const parseIpAddress = (text: string): IpAddress | undefined => {
-  if (OCTAL.test(text)) return undefined
+  // Who sent a request may have written it, and the patterns below take time that grows with the square of a length.
+  if (text.length > MAX_LENGTH || OCTAL.test(text)) return undefined
   if (IPV4.test(text)) {
     const host = hostOf(text)
     return host === undefined ? undefined : ipv4(host.split(".").map(Number), false)
@@ -73,6 +74,9 @@ const ipv4 = (bytes: readonly number[], mapped: boolean): IpAddress => ({ bytes,
 
 const isMapped = (bytes: readonly number[]): boolean =>
   bytes.every((byte, at) => at >= 12 || byte === (at < 10 ? 0 : 0xff))
+
+/** No notation of an address is longer: eight groups of four digits and an IPv4 address in decimal have 45 characters. */
+const MAX_LENGTH = 64
 
 /** A number of IPv4 with a leading zero. A group of IPv6 may have one. */
 const OCTAL = /^0\d+$|(?:^|[.:])0\d+\.|\.0\d/

@@ -331,3 +331,12 @@ describe("an address in one notation", () => {
     )
   })
 })
+
+it("reads no text that is longer than any address, however its writer repeats the marks of one", () => {
+  expect(canonicalAddress("1111:2222:3333:4444:5555:6666:255.255.255.255")).toBe(
+    "1111:2222:3333:4444:5555:6666:ffff:ffff",
+  )
+  // Without a bound 20 s: each of the colons is looked at once for each one before it.
+  expect(canonicalAddress(`${":".repeat(2 ** 17)}x`)).toBeUndefined()
+  expect(check(`0x${"0".repeat(80)}7f000001`)).toMatch(/is not an IP address in its usual form$/)
+})

@@ -54,9 +54,9 @@ export const makeHealthTable = (report: BalancerHost["report"]): HealthTable => 
       const share = projectShare(record, record.kind)
       const entries = candidates.map((candidate) => {
         const of = entryKey(share, candidate)
-        const known = states.get(of)
-        const state = known ?? newMachineState()
-        if (known === undefined && keep) states.set(of, state)
+        const state = states.get(of) ?? newMachineState()
+        // Each time, as the newest: visitors choose ports, and those that nobody else asks for are to be forgotten first.
+        if (keep) states.set(of, state)
         return { ...candidate, state }
       })
       return { entries, share, owner: record.owner }

@@ -60,8 +60,8 @@ export const d1Routes = (binding: D1Binding, options: D1RoutesOptions = {}): D1R
   const getFirst: D1Routes["getFirst"] = async (keys, { refresh = false } = {}) => {
     if (!refresh && binding.withSession !== undefined) {
       const found = await search(binding.withSession("first-unconstrained"), keys)
-      // Only the primary knows that there is none.
-      if (found.status !== "miss") return found
+      // Only the primary knows that there is none: a later key, as a wildcard, may be another tenant's.
+      if (found.status === "unknown" || (found.status === "hit" && found.key === keys[0])) return found
     }
     const found = await search(binding.withSession?.("first-primary") ?? binding, keys)
     return found.status === "hit" ? { ...found, ageMs: 0 } : found

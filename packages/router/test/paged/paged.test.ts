@@ -379,6 +379,49 @@ describe("a store of pages", () => {
     expect(await get(store, "p:a")).toMatchObject({ record: removed(2) })
   })
 
+  it("goes on with pages of an earlier layout until new ones can be read, and says of no other key that it is absent", async () => {
+    const pages = memoryPages()
+    const feed = feedOf(routes)
+    await publisherOf(pages, feed, { pages: 4 }).publishAll()
+    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
+    for (const [key] of routes) expect((await get(store, key)).status).toBe("hit")
+    // Published in more pages, as when a table has grown, and none of them can be read yet.
+    feed.put("p:new", removed(1))
+    await publisherOf(pages, feed, { pages: 8 }).publishAll()
+    pages.fault = (call, name) => {
+      if (call === "read" && name !== "manifest") throw new Error("not there yet")
+    }
+    for (const [key, record] of routes)
+      expect(await get(store, key)).toMatchObject({ status: "hit", record, stale: true })
+    expect((await get(store, "p:new")).status).toBe("unknown")
+    pages.fault = undefined
+    vi.advanceTimersByTime(10_000)
+    for (const [key] of [...routes, ["p:new"] as const]) expect((await get(store, key)).stale).toBeUndefined()
+    expect((await get(store, "p:new")).status).toBe("hit")
+  })
+
+  it("does not serve an earlier page for longer than maxAgeMs, however new the manifest is", async () => {
+    const pages = memoryPages()
+    const feed = feedOf([["p:a", removed(1)]])
+    const publisher = publisherOf(pages, feed, { signMs: 0 })
+    await publisher.sync()
+    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
+    await get(store, "p:a")
+    feed.put("p:a", removed(2))
+    await publisher.sync()
+    pages.fault = (call, name) => {
+      if (call === "read" && name !== "manifest") throw new Error("lost")
+    }
+    vi.advanceTimersByTime(3_500_000)
+    await publisher.sync()
+    expect(await get(store, "p:a")).toMatchObject({ record: removed(1), stale: true, ageMs: 3_500_000 })
+    // Of a key that the new page may have.
+    expect((await get(store, "p:b")).status).toBe("unknown")
+    vi.advanceTimersByTime(200_000)
+    await publisher.sync()
+    expect((await get(store, "p:a")).status).toBe("unknown")
+  })
+
   it("does not go back to an earlier manifest, which a replica that lags may give (situation 2)", async () => {
     const pages = memoryPages()
     const feed = feedOf([["p:a", removed(1)]])

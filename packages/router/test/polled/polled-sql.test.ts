@@ -119,6 +119,8 @@ describe("a row that cannot be used fails only its own hostname, and is reported
     ["an address with its prefix length", row("bad.example.com", { vm_private_ip: "10.0.0.5/32" }), "vm_private_ip"],
     ["an address with a leading zero", row("bad.example.com", { vm_private_ip: "010.0.0.1" }), "vm_private_ip"],
     ["a name for an address", row("bad.example.com", { vm_private_ip: "localhost" }), "vm_private_ip"],
+    ["AWS's metadata service", row("bad.example.com", { vm_private_ip: "fd00:0ec2:0::254" }), "vm_private_ip"],
+    ["Alibaba's", row("bad.example.com", { vm_private_ip: "::ffff:100.100.100.200" }), "vm_private_ip"],
     ["port 0", row("bad.example.com", { vm_port: 0 }), "vm_port"],
     ["port 65536", row("bad.example.com", { vm_port: 65_536 }), "vm_port"],
     ["no port", row("bad.example.com", { vm_port: null }), "vm_port"],

@@ -172,8 +172,12 @@ describe("CDN-Loop", () => {
     [["ingress-router"], 1],
     [["ingress-router, other", 'x; a="ingress-router, ingress-router", Ingress-Router;v=1'], 2],
     [['"ingress-router'], 0],
-    [["ingress-router-2", "ingress-routers", "my-ingress-router"], 0],
+    [['x; a="\\", ingress-router, ingress-router'], 2],
   ])("%j names us %i times", (lines, times) => expect(timesInCdnLoop(lines, "ingress-router")).toBe(times))
+
+  it("is read in time that grows with its length, whatever a client writes: a quarter of a megabyte of quotation marks without an end", () => {
+    expect(timesInCdnLoop([`${'"\\'.repeat(2 ** 17)}, ingress-router`], "ingress-router")).toBe(1)
+  })
 
   it("that names us three times already is 508, and nothing is sent", async () => {
     const balancer = await startBalancer()

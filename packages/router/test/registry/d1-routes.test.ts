@@ -110,8 +110,8 @@ describe("routes read in D1", () => {
   })
 
   it("reject where D1 does, which a router takes for unknown", async () => {
-    const { withSession: _, ...primary } = d1.binding
-    const broken: D1Binding = { ...primary, batch: () => Promise.reject(new Error("D1_ERROR")) }
+    const failing = { ...d1.binding, batch: () => Promise.reject(new Error("D1_ERROR")), getBookmark: () => null }
+    const broken: D1Binding = { ...failing, withSession: () => failing }
     await expect(d1Routes(broken).get("p:misha")).rejects.toThrow("D1_ERROR")
   })
 

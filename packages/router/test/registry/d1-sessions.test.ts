@@ -1,6 +1,7 @@
 import { defineGrammar } from "@project-ingress/hostname"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { d1Registry } from "../../src/stores/d1.ts"
+import { d1Routes } from "../../src/stores/d1-routes.ts"
 import { startReplicatedD1 } from "./d1-replica.ts"
 import { startD1 } from "./d1-worker.ts"
 
@@ -74,6 +75,16 @@ describe("look-ups in D1 with a replica", () => {
     database.reads()
     expect(await router.getFirst(["p:nobody-1", "p:nobody-2"])).toEqual({ status: "miss", layer: "d1" })
     expect(database.reads().at(-1)).toBe("primary")
+  })
+
+  it("lead to a later key only if the primary has no earlier one: what a replica lacks may be another tenant's", async () => {
+    const { control, router, name } = await setup()
+    const later = `exact-${names}`
+    await control.create({ name: later, owner: "org_2" })
+    const keys = [`p:${later}`, `p:${name}`] as const
+    expect(await d1Routes(database.binding).getFirst(keys)).toMatchObject({ key: keys[0], record: { owner: "org_2" } })
+    expect(await router.getFirst(keys)).toMatchObject({ key: keys[0], record: { owner: "org_2" } })
+    await database.catchUp()
   })
 
   it("end although the replica does not know yet that an expired project was published as such", async () => {

@@ -78,7 +78,8 @@ describe("a state in a file", () => {
       const ended = once(child, "exit")
       let saves = 0
       for await (const _ of createInterface({ input: child.stdout })) if (++saves === 3 + (round % 3)) break
-      // At another place of the third, fourth or fifth save each time.
+      // As soon as the next save has begun to write, and a little later each time.
+      while (!(await readdir(join(path, ".."))).some((name) => name.endsWith(".tmp")));
       for (let at = 0; at < round; at++) await stat(path)
       child.kill("SIGKILL")
       await ended

@@ -58,8 +58,14 @@ export const decodeManifest = (bytes: Uint8Array): Manifest => {
   return { seed, pages, routes, asOf, cursor, forced, retired }
 }
 
+/** How keys are spread over pages: a page is that of its number in one layout only. */
+export interface Layout {
+  readonly seed: number
+  readonly pages: { readonly length: number }
+}
+
 /** The number of the page that holds a key, if any does. */
-export const pageOf = (key: string, { seed, pages }: Pick<Manifest, "seed" | "pages">): number => {
+export const pageOf = (key: string, { seed, pages }: Layout): number => {
   writer.at = 0
   writeText(writer, key)
   return slotOf(hashOf(writer.bytes, 0, writer.at, seed), pages.length)

@@ -170,8 +170,7 @@ export const pagePublisher = (
     const layout = previous?.pages.length === pages ? previous : undefined
     const seed = layout?.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
     const parts = Array.from({ length: pages }, (): [RouteKey, RouteRecord][] => [])
-    const places = { seed, pages: parts as readonly unknown[] as readonly string[] }
-    for (const [key, record] of records) parts[pageOf(key, places)]!.push([key, record])
+    for (const [key, record] of records) parts[pageOf(key, { seed, pages: parts })]!.push([key, record])
     records.clear()
 
     const pack = async (number: number): Promise<Uint8Array> => {

@@ -14,7 +14,7 @@ import type { Lookup, LookupOptions, RouteStore, StoreStats } from "../route-sto
 import type { RouteSourceEvent } from "../store-event.ts"
 import { LookupFailed, reasonOf } from "../store-health.ts"
 import { decodeManifest, MANIFEST, pageName, pageOf } from "./manifest.ts"
-import type { Manifest } from "./manifest.ts"
+import type { Layout, Manifest } from "./manifest.ts"
 import type { PageReader } from "./page-storage.ts"
 
 /** How pages are read and kept. Times in ms. */
@@ -47,6 +47,8 @@ const MIB = 1 << 20
 
 interface KnownTable {
   readonly manifest: Manifest
+  /** How the table before was laid out, if otherwise: its pages are what there is until this one's can be read. */
+  readonly earlier: Layout | undefined
   /** When it was read, by `monotonicNow`. */
   readonly readAt: number
   /** How old it was then. */
@@ -57,6 +59,8 @@ interface LoadedPage {
   readonly name: string
   readonly image: PackedImage
   readonly unpack: UnpackedRecords
+  /** When the table that it was last seen to be a page of was as the feed said, by `monotonicNow`. */
+  asOf: number
 }
 
 /**
@@ -107,7 +111,12 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       // A publisher's clock may be ahead of this one's.
       known = isOlder
         ? { ...known!, readAt: monotonicNow(), ageMs: ageOf(known!) }
-        : { manifest, readAt: monotonicNow(), ageMs: Math.max(0, Date.now() - manifest.asOf) }
+        : {
+            manifest,
+            earlier: known && earlierLayout(manifest, known),
+            readAt: monotonicNow(),
+            ageMs: Math.max(0, Date.now() - manifest.asOf),
+          }
       if (isFirst) onEvent({ type: "route_source", layer: LAYER, state: "loaded", routes: manifest.routes })
       else if (isFailing) onEvent({ type: "route_source", layer: LAYER, state: "recovered" })
       isFailing = false
@@ -126,12 +135,14 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     reads.join(MANIFEST, readManifest, waitUntil)
 
   /** Resolves to why the page could not be read. */
-  const readPage = async (table: Manifest, number: number): Promise<unknown> => {
-    const name = table.pages[number]!
+  const readPage = async (table: KnownTable, number: number): Promise<unknown> => {
+    const { manifest, readAt, ageMs } = table
+    const name = manifest.pages[number]!
     try {
       const image = await openPage(reader, name, timeoutMs)
       const unpack = unpackedRecords(image, UNPACKED_OF_PAGE)
-      pages.set(String(number), { name, image, unpack }, { share: "", weight: image.bytes.length })
+      const page = { name, image, unpack, asOf: readAt - ageMs }
+      pages.set(placeOf(number, manifest), page, { share: "", weight: image.bytes.length })
       circuit.worked()
       return undefined
     } catch (cause) {
@@ -140,18 +151,33 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     }
   }
 
-  /** What the page in memory says; `undefined` if it is not there. `anyName`: also a page of an earlier table. */
-  const lookIn = (key: RouteKey, table: KnownTable, anyName: boolean): Lookup | undefined => {
-    const number = pageOf(key, table.manifest)
-    const page = pages.get(String(number))
-    if (page === undefined) return undefined
-    const isOld = page.name !== table.manifest.pages[number]
-    if (isOld && !anyName) return undefined
+  /** What the page in memory says; `undefined` if it is not there. */
+  const lookIn = (key: RouteKey, table: KnownTable): Lookup | undefined => {
+    const { manifest } = table
+    const number = pageOf(key, manifest)
+    const page = pages.get(placeOf(number, manifest))
+    if (page === undefined || page.name !== manifest.pages[number]) return undefined
+    page.asOf = table.readAt - table.ageMs
     const ageMs = ageOf(table)
     const slot = page.image.find(key)
     if (ageMs > (slot === -1 ? missesUntilMs : maxAgeMs)) return noSign
-    const source = { layer: LAYER, ageMs, ...(isOld || ageMs > missesUntilMs ? { stale: true } : {}) }
+    const source = { layer: LAYER, ageMs, ...(ageMs > missesUntilMs ? { stale: true } : {}) }
     return slot === -1 ? { status: "miss", ...source } : { status: "hit", record: page.unpack(slot, key), ...source }
+  }
+
+  /**
+   * What a page of an earlier table says, where the one in its place cannot be read. Never a miss: the key may be what that one has
+   * more, and of another layout a page in its place has other keys.
+   */
+  const lookInEarlier = (key: RouteKey, { manifest, earlier }: KnownTable): Lookup | undefined => {
+    for (const layout of [manifest, earlier]) {
+      const page = layout && pages.get(placeOf(pageOf(key, layout), layout))
+      const slot = page?.image.find(key) ?? -1
+      if (page === undefined || slot === -1) continue
+      const ageMs = monotonicNow() - page.asOf
+      if (ageMs <= maxAgeMs) return { status: "hit", record: page.unpack(slot, key), layer: LAYER, ageMs, stale: true }
+    }
+    return undefined
   }
 
   const lookLater = async (
@@ -162,19 +188,21 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     const failure = mustCheck ? await check(waitUntil) : undefined
     const table = known
     if (table === undefined) return unknown(failure)
-    const now = lookIn(key, table, false)
+    const now = lookIn(key, table)
     if (now !== undefined) return now
     const number = pageOf(key, table.manifest)
     const name = table.manifest.pages[number]!
     const retryAfterMs = circuit.waitMs(name)
-    // By number, too: pages without a route have one name.
+    // By its place, too: pages without a route have one name.
     const cause =
       retryAfterMs > 0
         ? new LookupFailed("pages cannot be read")
-        : await reads.join(`${number} ${name}`, () => readPage(table.manifest, number), waitUntil)
+        : await reads.join(`${placeOf(number, table.manifest)} ${name}`, () => readPage(table, number), waitUntil)
     // An image larger than the memory for all of them is never there.
     return (
-      lookIn(key, table, true) ?? unknown(cause ?? new LookupFailed("the page is larger than maxBytes"), retryAfterMs)
+      lookIn(key, table) ??
+      lookInEarlier(key, table) ??
+      unknown(cause ?? new LookupFailed("the page is larger than maxBytes"), retryAfterMs)
     )
   }
 
@@ -188,7 +216,7 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       }
       // It settles by itself, and never rejects.
       if (sinceRead >= checkMs && monotonicNow() - triedAt >= checkMs) void check(waitUntil)
-      return lookIn(key, table, false) ?? lookLater(key, false, waitUntil)
+      return lookIn(key, table) ?? lookLater(key, false, waitUntil)
     },
     stats: () => ({
       layers: [
@@ -197,6 +225,14 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     }),
   }
 }
+
+/** Where a page is kept: under its number, in place of the one before. */
+const placeOf = (number: number, { seed, pages }: Layout): string => `${seed} ${pages.length} ${number}`
+
+const earlierLayout = ({ seed, pages }: Manifest, { manifest, earlier }: KnownTable): Layout | undefined =>
+  seed === manifest.seed && pages.length === manifest.pages.length
+    ? earlier
+    : { seed: manifest.seed, pages: { length: manifest.pages.length } }
 
 /** Reads a page, and once more past all caches if it is damaged there. */
 const openPage = async (reader: PageReader, name: string, timeoutMs: number): Promise<PackedImage> => {

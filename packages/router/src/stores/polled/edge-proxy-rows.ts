@@ -54,7 +54,7 @@ export const edgeProxyRows = ({ region: own }: EdgeProxyRowsOptions = {}): ((row
   }
 }
 
-const AN_ADDRESS = "an IP address, without a prefix length"
+const AN_ADDRESS = "an IP address, without a prefix length, of no cloud's metadata service"
 
 interface Destination {
   readonly id: string
@@ -93,9 +93,16 @@ export const domainKey = (name: unknown): RouteKey | undefined => {
   return domain.length <= 253 && DOMAIN.test(domain) ? `d:${domain}` : undefined
 }
 
+/**
+ * Where clouds serve a host its own credentials, in ranges that private addresses of machines are in, too: AWS (EC2, EKS), Google and
+ * Alibaba. No machine ever has one. Those that are link-local or reserved are in no range that anybody allows for machines.
+ */
+const METADATA: ReadonlySet<string> = new Set(["fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "100.100.100.200"])
+
 /** The host of a URL: an address, in brackets where it is of IPv6. */
 const hostOf = (address: unknown): string | undefined => {
   const text = typeof address === "string" ? canonicalAddress(address) : undefined
+  if (text !== undefined && METADATA.has(text)) return undefined
   return text?.includes(":") === true ? `[${text}]` : text
 }
 

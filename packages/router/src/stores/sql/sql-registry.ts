@@ -68,8 +68,8 @@ export const sqlRegistry = (
   const getFirst: SqlRegistry["getFirst"] = async (keys, { refresh = false } = {}) => {
     if (!refresh && database.readNearby !== undefined) {
       const lookup = lookupIn(await database.readNearby(sql.load([], keys)), keys)
-      // Only the authority knows that there is none.
-      if (lookup?.status === "hit") return lookup
+      // Only the authority knows that there is none: a later key, as a wildcard, may be another tenant's.
+      if (lookup?.status === "hit" && lookup.key === keys[0]) return lookup
     }
     for (let at = 0; at < MAX_EXPIRIES; at++) {
       const lookup = lookupIn(await database.read(sql.load([], keys)), keys)
