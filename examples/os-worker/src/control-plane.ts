@@ -1,6 +1,8 @@
 import type { SqlRegistry } from "@project-ingress/router/stores/d1"
 import type { NewMachine, NewProject, RegistryError } from "@project-ingress/router/stores/memory"
 import { bears } from "./bearer.ts"
+import { changing } from "./routes.ts"
+import type { Routes } from "./routes.ts"
 
 /**
  * Attaches machines to projects, for whoever bears the token. Bodies are JSON.
@@ -16,18 +18,22 @@ import { bears } from "./bearer.ts"
  * | `DELETE /api/projects/<name>`        | removes it; its name is kept for 30 days                         |
  */
 export const controlPlane =
-  (registry: SqlRegistry, token: string | undefined) =>
+  (routes: Routes, token: string | undefined) =>
   async (request: Request): Promise<Response> => {
     if (!(await bears(request, token))) return refused(401, "UNAUTHORIZED", "a bearer token is required")
     try {
-      const operation = operationOf(registry, request)
+      const operation = operationOf(routes.registry, request)
       if (operation === undefined) return refused(404, "NOT_FOUND", "there is no such operation")
-      const result = await operation()
+      const result = await (changesRoutes(request) ? changing(routes, operation) : operation())
       return result === undefined ? new Response(null, { status: 204 }) : Response.json(result)
     } catch (cause) {
       return responseOf(cause)
     }
   }
+
+/** Reading changes nothing, and before the tables are made there is nothing to read. */
+const changesRoutes = ({ method, url }: Request): boolean =>
+  method !== "GET" && new URL(url).pathname !== "/api/migrate"
 
 const operationOf = (registry: SqlRegistry, request: Request): (() => Promise<unknown>) | undefined => {
   const [kind, reference, action, ...rest] = new URL(request.url).pathname

@@ -2,9 +2,9 @@ import type { SigningKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { local } from "@project-ingress/providers/local"
 import { createRouter } from "@project-ingress/router"
-import { d1Registry } from "@project-ingress/router/stores/d1"
 import { controlPlane } from "./control-plane.ts"
 import type { Env } from "./env.ts"
+import { routesOf } from "./routes.ts"
 
 interface Context {
   waitUntil(work: Promise<unknown>): void
@@ -12,10 +12,10 @@ interface Context {
 
 const osFor = (env: Env) => {
   const grammar = defineGrammar({ domains: [env.DOMAIN], services: { opencode: 4096 } })
-  const registry = d1Registry(env.DB, { grammar })
+  const routes = routesOf(env, grammar)
   const router = createRouter({
     grammar,
-    store: registry,
+    store: routes.store,
     providers: [local()],
     signingKey: JSON.parse(env.SIGNING_KEY) as SigningKey,
     // The OS's own session: no project gets it, and none can set it.
@@ -23,7 +23,7 @@ const osFor = (env: Env) => {
     filterResponseHeaders: true,
     clientAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined,
   })
-  return { router, api: controlPlane(registry, env.INGRESS_PROXY_API_TOKEN) }
+  return { router, api: controlPlane(routes, env.INGRESS_PROXY_API_TOKEN) }
 }
 
 /** The platform's own app: everything that is no project and no machine. */

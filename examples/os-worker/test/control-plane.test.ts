@@ -11,7 +11,7 @@ let worker: RunningWorker
 
 beforeAll(async () => {
   machine = await startMachine((_, response) => response.end("the app"))
-  worker = await startWorker({ signing: machine.signing, domain: "iterate.app" })
+  worker = await startWorker({ signing: machine.signing, domain: "iterate.app", routeMaxAgeMs: 30_000 })
   await put("mach_1")
 })
 afterAll(async () => {

@@ -1,13 +1,30 @@
-/** The example's Worker, with a D1 that fails when a test says so: `POST http://faults.test/?down`. */
+/**
+ * The example's Worker, with a D1, a KV and a cache that fail when a test says so: `POST http://faults.test/?d1&kv` names those that
+ * fail from now on, and gives the names of those that were written to.
+ */
 import worker from "../src/index.ts"
 import type { Env } from "../src/env.ts"
 
-let isDown = false
+const failing = new Set<string>()
+const written = new Set<string>()
 
-const faulty = (database: Env["DB"]): Env["DB"] => ({
-  prepare: (query) => database.prepare(query),
-  batch: (statements) => (isDown ? Promise.reject(new Error("D1 is down")) : database.batch(statements)),
-})
+/** An object whose calls reject while `name` fails. */
+const faulty = <A extends object>(name: string, target: A): A =>
+  new Proxy(target, {
+    get: (_, member) => {
+      const value: unknown = Reflect.get(target, member, target)
+      if (typeof value !== "function") return value
+      return (...args: unknown[]): unknown => {
+        // What asks nobody yet.
+        if (member === "withSession") return faulty(name, value.apply(target, args) as object)
+        if (member === "prepare" || member === "getBookmark") return value.apply(target, args)
+        if (failing.has(name)) return Promise.reject(new Error(`${name} is down`))
+        const result: unknown = value.apply(target, args)
+        if (member === "put") void Promise.resolve(result).then(() => written.add(name))
+        return result
+      }
+    },
+  })
 
 let env: Env | undefined
 
@@ -15,10 +32,15 @@ export default {
   fetch: (request: Request, given: Env, context: { waitUntil(work: Promise<unknown>): void }) => {
     const { hostname, searchParams } = new URL(request.url)
     if (hostname === "faults.test") {
-      isDown = searchParams.has("down")
-      return new Response(null, { status: 204 })
+      failing.clear()
+      for (const name of searchParams.keys()) failing.add(name)
+      return Response.json([...written])
     }
-    env ??= { ...given, DB: faulty(given.DB) }
+    if (env === undefined) {
+      env = { ...given, DB: faulty("d1", given.DB), ROUTES: faulty("kv", given.ROUTES) }
+      const { default: cache } = caches as unknown as { readonly default: object }
+      Object.defineProperty(caches, "default", { value: faulty("cache", cache) })
+    }
     return worker.fetch(request, env, context)
   },
 }

@@ -23,6 +23,10 @@ export interface WorkerSetup {
   readonly port?: number
   /** What projects live under. Default `localhost`: browsers resolve every name under it to this computer. */
   readonly domain?: string
+  /** How old a route may be, in ms. Default 0: `attach` and `detach` write below the router, which sees them at once. */
+  readonly routeMaxAgeMs?: number
+  /** A folder with what D1, KV and the cache hold, so that another Worker finds it. Default: kept in memory. */
+  readonly state?: string
   /** The Worker's file. Default: the example's. */
   readonly entry?: string
   /** Terminates TLS by this key and certificate, in PEM. Default: plain HTTP. */
@@ -34,7 +38,7 @@ export const API_TOKEN = "a-token-of-the-tests"
 
 /** Bundles the Worker as `wrangler deploy` would and starts it. */
 export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> => {
-  const { signing, port = 0, domain = "localhost", tls } = setup
+  const { signing, port = 0, domain = "localhost", routeMaxAgeMs = 0, state, tls } = setup
   const { entry = fileURLToPath(new URL("../src/index.ts", import.meta.url)) } = setup
   const bundle = await build({
     entryPoints: [entry],
@@ -58,7 +62,14 @@ export const startWorker = async (setup: WorkerSetup): Promise<RunningWorker> =>
       ...(tls === undefined ? {} : { httpsKey: tls.key, httpsCert: tls.cert }),
       cf: false,
       d1Databases: ["DB"],
-      bindings: { DOMAIN: domain, SIGNING_KEY: JSON.stringify(signing), INGRESS_PROXY_API_TOKEN: API_TOKEN },
+      kvNamespaces: ["ROUTES"],
+      ...(state === undefined ? {} : { resourcePersistencePath: state }),
+      bindings: {
+        DOMAIN: domain,
+        SIGNING_KEY: JSON.stringify(signing),
+        INGRESS_PROXY_API_TOKEN: API_TOKEN,
+        ROUTE_MAX_AGE_MS: String(routeMaxAgeMs),
+      },
     }),
   )
   const { port: bound } = await miniflare.ready
