@@ -63,7 +63,7 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
       seen.set(key, counts)
       return counts
     }
-    const learnAnswer = (key: RouteKey, heard: KnownRoute): KnownRoute => {
+    const learnResult = (key: RouteKey, heard: KnownRoute): KnownRoute => {
       const counts = learn(key, heard)
       if (counts.heardAt === heard.heardAt && counts.version === heard.version) answered.add(key)
       return counts
@@ -119,7 +119,7 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
 
     const learnHit = (key: RouteKey, heard: KnownRoute): void => {
       const before = known(key)
-      const counts = learnAnswer(key, heard)
+      const counts = learnResult(key, heard)
       if (counts.version === undefined || counts.heardAt !== heard.heardAt) return
       const isSame = before?.record === counts.record
       counts.cachedAt = isSame ? before?.cachedAt : undefined
@@ -135,10 +135,10 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
       const wasRoute = before?.record !== undefined || (before === undefined && memory.isRemembered(key))
       if (of !== undefined) {
         const { missMs: _, ...rest } = route
-        learnAnswer(key, { ...rest, freshUntil: heardAt + jittered(ages.softMs), share: of.share })
+        learnResult(key, { ...rest, freshUntil: heardAt + jittered(ages.softMs), share: of.share })
       } else {
         const missMs = Math.min(ages.maxMissMs, before?.missMs === undefined ? ages.missMs : before.missMs * 2)
-        learnAnswer(key, { ...route, freshUntil: heardAt + jittered(missMs), missMs })
+        learnResult(key, { ...route, freshUntil: heardAt + jittered(missMs), missMs })
       }
       // Only what may be in a cache: a flood of unknown names writes nothing.
       if (wasRoute) writeThrough(caches, key, known(key)!, { ages, ...context })

@@ -4,7 +4,6 @@ import type { BackOff } from "../reading/back-off.ts"
 import { pause } from "../reading/pause.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { reasonOf } from "../store-health.ts"
-import { SourceFailed } from "../table/source-health.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
 import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
 
@@ -44,8 +43,7 @@ export const publisherOf = ({ layer, onEvent, all, changes }: RoundsSettings): R
       if (cause instanceof PublishRefused) reportRefusal(layer, onEvent, cause)
       else if (!isFailing && !signal.aborted) {
         isFailing = true
-        const isOurs = cause instanceof PublishFailed || cause instanceof SourceFailed
-        const reason = isOurs ? cause.message : reasonOf(cause)
+        const reason = cause instanceof PublishFailed ? cause.message : reasonOf(cause)
         onEvent({ type: "route_source", layer, state: "failing", reason })
       }
       throw cause

@@ -1,5 +1,5 @@
 import type { FeedPage, FeedSnapshot, RouteFeed } from "../route-feed.ts"
-import { within } from "../reading/within.ts"
+import { within } from "./within.ts"
 import { isObject } from "../shape.ts"
 import { LookupFailed } from "../store-health.ts"
 
