@@ -140,6 +140,28 @@ describe("a flood of unknown names", () => {
     }
   })
 
+  it("below the wildcards of several owners makes no other owner's route stale", async () => {
+    const authority = new ManyAuthority()
+    const wildcards = [1, 2, 3].map((n): RouteKey => `d:*.wild-${n}.example`)
+    for (const key of wildcards) authority.routes.set(key, record(1, { owner: key }))
+    authority.routes.set("p:misha", record(1, { owner: "org_2" }))
+    const limits = { knownReads: { perSecond: 10, burst: 20 }, unknownReads: { perSecond: 10, burst: 20 } }
+    const store = layeredStore({ authority, random: () => 0, ...limits, revalidateMs: 5_000 })
+    for (const key of [...wildcards, "p:misha" as const]) await store.get(key, lookup())
+    for (let s = 0; s < 60; s++) {
+      for (let n = 0; n < 300; n++) {
+        const key = wildcards[n % 3]!
+        void store.getFirst([key.replace("*", `${s}-${n}`) as RouteKey, key], lookup())
+      }
+      // In the midst of it: the flood has taken all that it may by then.
+      await later(1)
+      const looked = await store.get("p:misha", lookup())
+      expect(looked).toMatchObject({ status: "hit" })
+      expect(looked).not.toHaveProperty("stale")
+      await later(1_000)
+    }
+  })
+
   it("below a known wildcard costs its owner, and no other", async () => {
     const authority = new ManyAuthority()
     authority.routes.set("d:*.example.com", record(1, { owner: "org_wild" }))

@@ -147,6 +147,8 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
     /** Counts a read of the authority. False: not now. */
     const mayRead = (asked: readonly RouteKey[]): boolean => {
       const route = asked.map(known).find((each) => each?.record !== undefined)
+      // A name that nobody has asked for yet, though it is one of a wildcard that is known: visitors can make as many as they like.
+      if (known(asked[0]!) === undefined && !memory.isRemembered(asked[0]!)) return limits.takeUnknown(asked[0]!)
       return route !== undefined || asked.some(memory.isRemembered)
         ? limits.takeKnown(route?.share, isBackground)
         : limits.takeUnknown(asked[0]!)
