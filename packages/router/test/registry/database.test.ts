@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { d1Registry } from "../../src/stores/d1.ts"
 import type { D1Binding, SqlRegistry } from "../../src/stores/d1.ts"
 import { postgresRegistry } from "../../src/stores/postgres.ts"
+import { reasonOf } from "../../src/stores/store-health.ts"
 import type { PostgresQuery, PostgresRegistryOptions } from "../../src/stores/postgres.ts"
 import { startPg } from "./engines.ts"
 import { startD1 } from "./d1-worker.ts"
@@ -169,6 +170,19 @@ describe.skipIf(noPostgres !== "")(`in Postgres${noPostgres}`, () => {
     await registry.create({ name: "misha" })
     const page = await reading
     expect(page.status === "changes" && page.changes.map(({ key }) => key)).toEqual(["p:misha"])
+  })
+
+  it("says what is missing before the first migration, also where a router reports it", async () => {
+    const registry = postgresRegistry({ grammar, ...server.driver })
+    const message = "postgresRegistry: the tables are not there: call migrate() first"
+    await server.pool.query(`drop table if exists ${[...tables, "project_ingress_migrations"].join(", ")} cascade`)
+    await expect(registry.create({ name: "misha" })).rejects.toThrow(message)
+    await expect(registry.snapshot()).rejects.toThrow(message)
+    const cause: unknown = await Promise.resolve(registry.get("p:misha")).then(
+      (found) => (found.status === "unknown" ? found.cause : undefined),
+      (failure: unknown) => failure,
+    )
+    expect(reasonOf(cause)).toBe(message)
   })
 
   it("says what is wrong with a query function that gives no rows", async () => {
