@@ -1,11 +1,11 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { orMissingTables } from "./missing-tables.ts"
 import { bindValues, CommitConflict } from "./sql/database.ts"
 import type { SqlDatabase, SqlRow, Statement } from "./sql/database.ts"
 import { queryRows } from "./sql/postgres-query.ts"
 import type { PostgresListen, PostgresQuery } from "./sql/postgres-query.ts"
 import { registryOptions, registrySettings } from "./sql/registry-options.ts"
 import type { SqlRegistryOptions } from "./sql/registry-options.ts"
-import { codeOf, LookupFailed } from "./store-health.ts"
 import { sqlRegistry } from "./sql/sql-registry.ts"
 import type { SqlRegistry } from "./sql/sql-registry.ts"
 
@@ -103,13 +103,9 @@ const rowsOf = async (query: PostgresQuery, statement: Statement): Promise<reado
   try {
     return await queryRows("postgresRegistry", query, text, values)
   } catch (cause) {
-    if (codeOf(cause) !== UNDEFINED_TABLE) throw cause
-    throw new LookupFailed("postgresRegistry: the tables are not there: call migrate() first", { cause })
+    throw orMissingTables(cause)
   }
 }
-
-/** The SQLSTATE of Postgres for a table that does not exist. */
-const UNDEFINED_TABLE = "42P01"
 
 /** Postgres gave up for the sake of another transaction: a serialization failure or a deadlock. */
 const conflictOr = async <A>(work: Promise<A>): Promise<A> => {
