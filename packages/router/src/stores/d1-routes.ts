@@ -1,5 +1,6 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { D1Binding, D1Connection } from "./d1.ts"
+import { orMissingTables } from "./missing-tables.ts"
 import type { RouteKey } from "./record.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "./route-store.ts"
 import { decodeRoute } from "./sql/rows.ts"
@@ -44,7 +45,9 @@ export const d1Routes = (binding: D1Binding, options: D1RoutesOptions = {}): D1R
   const { now = Date.now } = options
 
   const search = async (database: D1Connection, keys: readonly RouteKey[]): Promise<FirstLookup> => {
-    const [result] = await database.batch([database.prepare(query).bind(JSON.stringify(keys))])
+    const [result] = await database.batch([database.prepare(query).bind(JSON.stringify(keys))]).catch((cause) => {
+      throw orMissingTables(cause)
+    })
     // Rows are objects by column.
     const rows = (result?.results ?? []) as readonly Readonly<Record<string, unknown>>[]
     for (const key of keys) {

@@ -1,4 +1,5 @@
 import { checkOptions } from "@project-ingress/forward/internal"
+import { orMissingTables } from "./missing-tables.ts"
 import { bindValues } from "./sql/database.ts"
 import type { SqlDatabase, SqlRow, Statement } from "./sql/database.ts"
 import { registryOptions, registrySettings } from "./sql/registry-options.ts"
@@ -90,12 +91,16 @@ export const d1Registry = (binding: D1Binding, options: SqlRegistryOptions): Sql
 }
 
 const runBatch = async (connection: D1Connection, statements: readonly Statement[]): Promise<readonly SqlRow[][]> => {
-  const results = await connection.batch(
-    statements.map((statement) => {
-      const { text, values } = bindValues(statement, "?")
-      return connection.prepare(text).bind(...values)
-    }),
-  )
-  // Rows are objects by column.
-  return results.map((result) => result.results as SqlRow[])
+  try {
+    const results = await connection.batch(
+      statements.map((statement) => {
+        const { text, values } = bindValues(statement, "?")
+        return connection.prepare(text).bind(...values)
+      }),
+    )
+    // Rows are objects by column.
+    return results.map((result) => result.results as SqlRow[])
+  } catch (cause) {
+    throw orMissingTables(cause)
+  }
 }

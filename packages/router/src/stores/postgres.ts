@@ -1,4 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { orMissingTables } from "./missing-tables.ts"
 import { bindValues, CommitConflict } from "./sql/database.ts"
 import type { SqlDatabase, SqlRow, Statement } from "./sql/database.ts"
 import { queryRows } from "./sql/postgres-query.ts"
@@ -97,9 +98,13 @@ const commitBy = async (query: PostgresQuery, [first, ...others]: readonly State
   return won
 }
 
-const rowsOf = (query: PostgresQuery, statement: Statement): Promise<readonly SqlRow[]> => {
+const rowsOf = async (query: PostgresQuery, statement: Statement): Promise<readonly SqlRow[]> => {
   const { text, values } = bindValues(statement, "$")
-  return queryRows("postgresRegistry", query, text, values)
+  try {
+    return await queryRows("postgresRegistry", query, text, values)
+  } catch (cause) {
+    throw orMissingTables(cause)
+  }
 }
 
 /** Postgres gave up for the sake of another transaction: a serialization failure or a deadlock. */

@@ -44,7 +44,7 @@ export const reasonOf = (cause: unknown, otherwise = "the store failed"): string
 }
 
 /** The `code` of an error, or of what caused it: of Node, or of a database. */
-const codeOf = (error: unknown): string | undefined => {
+export const codeOf = (error: unknown): string | undefined => {
   try {
     for (let at = error, depth = 0; depth < 4 && typeof at === "object" && at !== null; depth++) {
       const { code, cause } = at as { readonly code?: unknown; readonly cause?: unknown }

@@ -5,12 +5,15 @@ import postgres from "postgres"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { d1Registry } from "../../src/stores/d1.ts"
 import type { D1Binding, SqlRegistry } from "../../src/stores/d1.ts"
+import { d1Routes } from "../../src/stores/d1-routes.ts"
 import { postgresRegistry } from "../../src/stores/postgres.ts"
+import { reasonOf } from "../../src/stores/store-health.ts"
 import type { PostgresQuery, PostgresRegistryOptions } from "../../src/stores/postgres.ts"
 import { startPg } from "./engines.ts"
 import { startD1 } from "./d1-worker.ts"
 import { noPostgres } from "./postgres-server.ts"
 
+const MISSING_TABLES = "the registry's tables are not there: call its migrate() first"
 const grammar = defineGrammar({ domains: ["iterate.app"] })
 const machine = { id: "mach_1", type: "fake", externalId: "x", metadata: {} }
 
@@ -171,6 +174,18 @@ describe.skipIf(noPostgres !== "")(`in Postgres${noPostgres}`, () => {
     expect(page.status === "changes" && page.changes.map(({ key }) => key)).toEqual(["p:misha"])
   })
 
+  it("says what is missing before the first migration, also where a router reports it", async () => {
+    const registry = postgresRegistry({ grammar, ...server.driver })
+    await server.pool.query(`drop table if exists ${[...tables, "project_ingress_migrations"].join(", ")} cascade`)
+    await expect(registry.create({ name: "misha" })).rejects.toThrow(MISSING_TABLES)
+    await expect(registry.snapshot()).rejects.toThrow(MISSING_TABLES)
+    const cause: unknown = await Promise.resolve(registry.get("p:misha")).then(
+      (found) => (found.status === "unknown" ? found.cause : undefined),
+      (failure: unknown) => failure,
+    )
+    expect(reasonOf(cause)).toBe(MISSING_TABLES)
+  })
+
   it("says what is wrong with a query function that gives no rows", async () => {
     const registry = postgresRegistry({ grammar, ...server.driver, query: async () => undefined })
     await expect(registry.read("misha")).rejects.toThrow(
@@ -205,6 +220,18 @@ describe("in D1", () => {
   let d1: Awaited<ReturnType<typeof startD1>>
   beforeEach(async () => void (d1 = await startD1()))
   const stop = () => d1.close()
+
+  it("says what is missing before the first migration, to a Worker that only routes as well", async () => {
+    try {
+      await expect(d1Registry(d1.binding, { grammar }).create({ name: "misha" })).rejects.toThrow(MISSING_TABLES)
+      const cause: unknown = await Promise.resolve(d1Routes(d1.binding).get("p:misha")).catch(
+        (failure: unknown) => failure,
+      )
+      expect(reasonOf(cause)).toBe(MISSING_TABLES)
+    } finally {
+      await stop()
+    }
+  })
 
   it("is migrated by one of several processes at once, and is the same for all", async () => {
     try {
