@@ -7,7 +7,8 @@ import type { Target, TargetInput } from "../src/hostname.ts"
 const grammar = defineGrammar({
   domains: ["iterate.app", "dev-x.dev.iterate.app", "dev-jonas-os.dev.iterate.com"],
   services: { opencode: 4096 },
-  reserved: ["org", "prj"],
+  // A domain below another one is below a reserved label of it.
+  reserved: ["org", "prj", "dev"],
 })
 const described = (target: Target) =>
   [
