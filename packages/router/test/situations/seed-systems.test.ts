@@ -33,11 +33,14 @@ describe("S0: the worker's answers", () => {
     expect([response.status, code]).toEqual([503, "MACHINE_DETACHED"])
   })
 
-  it("0-48: a provider that throws is 502 or 503, without a word of what it said", async () => {
-    for (const cause of [new Error("hunter2"), new ProviderUnavailable({ provider: "fake", cause: "hunter2" })]) {
+  it("0-48: a provider that throws is 502, without a word of what it said", async () => {
+    for (const cause of [
+      new Error("hunter2"),
+      new ProviderUnavailable({ provider: "fake", machine: "mach_1", reason: "hunter2" }),
+    ]) {
       const providers = [fake({ resolve: () => Promise.reject(cause) })]
       const { response, text } = await visit(setup({ providers }), "misha.iterate.app")
-      expect([500, 502, 503]).toContain(response.status)
+      expect(response.status).toBe(502)
       expect(text + JSON.stringify([...response.headers])).not.toContain("hunter2")
     }
   })
