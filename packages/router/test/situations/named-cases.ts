@@ -16,7 +16,7 @@ const published: (claim: string) => NamedTest = (claim) => [`${router}/published
 const kv: (claim: string) => NamedTest = (claim) => [`${router}/published/kv-faults.test.ts`, claim]
 const redis: (claim: string) => NamedTest = (claim) => [`${router}/published/redis.test.ts`, claim]
 const feed: (claim: string) => NamedTest = (claim) => [`${router}/registry/postgres-feed.test.ts`, claim]
-const registry: (claim: string) => NamedTest = (claim) => [`${router}/registry/registry.test.ts`, claim]
+const handed: (claim: string) => NamedTest = (claim) => [`${router}/situations/names.test.ts`, claim]
 const regions: (claim: string) => NamedTest = (claim) => [`${router}/regions/regions.test.ts`, claim]
 const moved: (claim: string) => NamedTest = (claim) => [`${router}/situations/moved-machines.test.ts`, claim]
 const cases: (claim: string) => NamedTest = (claim) => [`${router}/situations/seed-systems.test.ts`, claim]
@@ -142,16 +142,15 @@ export const situations: Readonly<Record<string, Shown>> = {
   ],
   31: [["packages/hostname/test/security.test.ts", "cannot take each other's name when formatted"]],
   32: [
-    registry("redirects the old name with its port for the time of quarantine, and keeps it from others"),
-    registry("leads every former name to the current one, and may go back"),
+    handed("situation 32: a former name redirects (308), is nobody else's in its quarantine, and may be taken back"),
     [`${router}/registry-router.test.ts`, "the new name after a rename, with the port of the old hostname"],
   ],
   33: [
-    registry("leads nowhere before its owner has proven it"),
+    handed("situation 33: a domain that is not verified leads nowhere"),
     [`${router}/registry-router.test.ts`, "a custom domain only once its proof was found"],
   ],
   34: [
-    registry("of a removed project is a tombstone, and is taken over with a proof of the new owner alone"),
+    handed("situation 34: the domain of a removed project is 410"),
     layered("34: a removed name is not brought back by what a cache still has"),
   ],
   // OURS: a machine does not know to whom it is attached: it misdirects what is meant for another one.
@@ -220,9 +219,8 @@ export const edgeProxyCases: Readonly<Record<string, Shown>> = {
     ],
   ],
   "1-22": [regions("end with 508 where each names the other: after one hop, with an event that names both")],
-  "1-23": {
-    instead: "the chain of CNAMEs is the DNS's own: a domain is proven by its TXT record, whatever it points to",
-  },
+  // OURS: a domain is proven by its TXT record alone, whatever its CNAMEs lead to.
+  "1-23": [handed("and one of several TXT records verifies it")],
   "1-24": [cases("1-24: %s as a domain: %s")],
   "1-27": [
     [

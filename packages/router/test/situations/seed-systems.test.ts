@@ -165,8 +165,10 @@ describe("S1: EdgeProxy", () => {
   ])("1-24: %s as a domain: %s", async (hostname, isOne) => {
     const registry = memoryRegistry({ grammar: hostnames })
     await registry.create({ name: "misha" })
-    const added = registry.addDomain("misha", hostname)
-    if (isOne) expect(await added).toMatchObject({ hostname, verified: false })
-    else await expect(added).rejects.toMatchObject({ _tag: "InvalidInput" })
+    const added = await registry.addDomain("misha", hostname).then(
+      () => true,
+      (cause: { readonly _tag?: string }) => cause._tag,
+    )
+    expect(added).toBe(isOne || "InvalidInput")
   })
 })
