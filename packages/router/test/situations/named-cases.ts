@@ -60,13 +60,9 @@ export const situations: Readonly<Record<string, Shown>> = {
     kv("is a key that was asked for before it was there, after the same time"),
   ],
   5: [feed("is not lost, though a later one was there first: both are shown once it has ended")],
-  6: [
-    table("situation 6: duplicates, replays and changes in another order do no harm; what was removed stays so"),
-    layered("6: applied twice, and in the wrong order, they come to the same"),
-  ],
+  6: [table("situation 6: duplicates, replays and changes in another order do no harm; what was removed stays so")],
   7: [
     table("situation 7: reads everything again when the feed no longer keeps the changes, and goes on from there"),
-    layered("7: with a gap is read from the beginning, and forgets what led nowhere"),
     feed("finds a gap with a cursor of another database, of the future or of nobody"),
   ],
   9: [table("situation 9: is saved while changes never stop, at the latest after saveMs")],
