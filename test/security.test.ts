@@ -1,17 +1,13 @@
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, it } from "vitest"
+import { missingTests } from "./named-tests.ts"
 
 const root = join(import.meta.dirname, "..")
 
 /** Tests that a page names, as `- \`file\`: claim`, and that are not in that file. */
 const missing = (page: string): string[] =>
-  [...page.matchAll(/^- `([^`]+\.test\.ts)`: (.+)$/gm)]
-    .filter(([, file, claim]) => {
-      const path = join(root, file!)
-      return !existsSync(path) || !readFileSync(path, "utf8").includes(claim!)
-    })
-    .map(([, file, claim]) => `${file}: ${claim}`)
+  missingTests([...page.matchAll(/^- `([^`]+\.test\.ts)`: (.+)$/gm)].map(([, file, claim]) => [file!, claim!] as const))
 
 it("the page on security names only tests that exist", () => {
   const page = readFileSync(join(root, "docs/security.md"), "utf8")

@@ -7,7 +7,8 @@ import type { Target, TargetInput } from "../src/hostname.ts"
 const grammar = defineGrammar({
   domains: ["iterate.app", "dev-x.dev.iterate.app", "dev-jonas-os.dev.iterate.com"],
   services: { opencode: 4096 },
-  reserved: ["org", "prj"],
+  // A domain below another one is below a reserved label of it.
+  reserved: ["org", "prj", "dev"],
 })
 const described = (target: Target) =>
   [
@@ -15,6 +16,7 @@ const described = (target: Target) =>
     target.port ?? target.service ?? "implicit",
     target.customDomain ?? target.domain,
   ].join(" ")
+const href = (made: unknown) => (made instanceof URL ? made.href : made)
 const read = (outcome: ReturnType<typeof parse> | ReturnType<typeof parseCustomDomain>): string =>
   outcome._tag === "HostnameForeign"
     ? "foreign"
@@ -130,11 +132,11 @@ describe("S0: a URL", () => {
       "/trace/abc",
       "https://16686__mach_123.machines.iterate.app/trace/abc",
     ],
-  ])("%s", (_, target, path, expected) => expect(String(url(grammar, target, path))).toBe(expected))
+  ])("%s", (_, target, path, expected) => expect(href(url(grammar, target, path))).toBe(expected))
 
   it("0-33: of a local domain", () => {
     const own = defineGrammar({ domains: ["iterate.app.localhost"] })
-    expect(String(url(own, { ...project, port: 4096 }))).toBe("https://4096__my-proj.iterate.app.localhost/")
+    expect(href(url(own, { ...project, port: 4096 }))).toBe("https://4096__my-proj.iterate.app.localhost/")
   })
 
   it("0-35: of the project is in the machine's environment", () => {

@@ -88,7 +88,9 @@ const who = (name: string): Promise<string> =>
       response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk))
       response.on("end", () =>
         resolve(
-          response.statusCode === 200 ? body : `${response.statusCode} ${response.headers["x-iterate-proxy-error"]}`,
+          response.statusCode === 200
+            ? body
+            : `${response.statusCode} ${String(response.headers["x-iterate-proxy-error"])}`,
         ),
       )
     }).on("error", reject)

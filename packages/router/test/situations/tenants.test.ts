@@ -230,7 +230,7 @@ describe.each([
           }
           // A table has every route, and loses none with its source; layers do not know what nobody has asked for.
           const lost = [...outcomes.keys()].filter((outcome) => outcome.endsWith(" 503"))
-          if (name === "a table") expect(lost, `seed ${seed}`).toEqual([])
+          expect(name === "a table" ? lost : [], `seed ${seed}`).toEqual([])
           // And when nothing moves any more, every key leads where the registry says.
           const { signal } = new AbortController()
           const led = async (from: RouteStore) => {
