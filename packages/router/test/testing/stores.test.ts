@@ -76,7 +76,10 @@ describe("tableStore", () => {
         const key: RouteKey = `p:mark-${(marks += 1)}`
         put(key, { kind: "detached", version: 1, epoch: 1 })
         const { signal } = new AbortController()
-        await vi.waitUntil(async () => (await store.get(key, { signal })).status === "hit", { timeout: 30_000, interval: 5 })
+        await vi.waitUntil(async () => (await store.get(key, { signal })).status === "hit", {
+          timeout: 30_000,
+          interval: 5,
+        })
       },
       faults: { ...faults, foreign },
       reads,

@@ -81,7 +81,7 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
     ask: () => Promise<Found>,
     holds: (found: Found) => boolean,
   ): Promise<Found> => {
-    for (const start = monotonicNow(); ; ) {
+    for (const start = monotonicNow(); ;) {
       const found = await ask()
       if (holds(found) || monotonicNow() - start > PATIENCE_MS) return found
       await pause()
@@ -156,7 +156,12 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
     damage: async (how: "corrupt" | "truncated" | "foreign", key: RouteKey): Promise<void> =>
       void (await fixture.faults![how]!(key)),
     /** The key leads to the record, once the store has caught up. */
-    mustHave: async (store: RouteStore, key: RouteKey, expected: RouteRecord, how: LookHow = {}): Promise<RouteRecord> => {
+    mustHave: async (
+      store: RouteStore,
+      key: RouteKey,
+      expected: RouteRecord,
+      how: LookHow = {},
+    ): Promise<RouteRecord> => {
       await settle(store)
       return recordOf(await told(store, key, how), key, expected)
     },
