@@ -1,4 +1,5 @@
-import { claim, LawBroken } from "../../claim.ts"
+import type { RouteKey, RouteRecord } from "../../../stores/record.ts"
+import { claim, LawBroken, shown } from "../../claim.ts"
 import { isObject } from "../../../stores/shape.ts"
 import { mustBeKnown, pause } from "../store-context.ts"
 import { storeLaw } from "../store-law.ts"
@@ -8,7 +9,7 @@ export const use = {
   "concurrent.own-record": storeLaw(
     "of a thousand look-ups at once each gives the record of its own key",
     async (context) => {
-      const all = []
+      const all: (readonly [RouteKey, RouteRecord | undefined])[] = []
       for (let nth = 0; nth < 40; nth++) {
         const key = context.project()
         all.push([key, nth % 4 === 3 ? undefined : await context.put(key)] as const)
@@ -78,9 +79,9 @@ export const use = {
           const { layer, routes, ageMs } = isObject(each) ? each : {}
           if (typeof layer !== "string" || layer === "") throw new LawBroken("a layer has no name")
           if (routes !== undefined && !(Number.isSafeInteger(routes) && (routes as number) >= 0))
-            throw new LawBroken(`the routes of a layer are ${String(routes)}`)
+            throw new LawBroken(`the routes of a layer are ${shown(routes)}`)
           if (ageMs !== undefined && !(typeof ageMs === "number" && ageMs >= 0 && ageMs < Infinity))
-            throw new LawBroken(`the age of a layer is ${String(ageMs)}`)
+            throw new LawBroken(`the age of a layer is ${shown(ageMs)}`)
         }
       }
       context.needsStats(store)
