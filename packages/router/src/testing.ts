@@ -10,6 +10,15 @@ export { damagedEntries, damagedText } from "./testing/store/damaged-entries.ts"
 export type { Damage, EntryTexts } from "./testing/store/damaged-entries.ts"
 export { faultySource } from "./testing/store/faulty-source.ts"
 export type { FaultySource, SourceFault } from "./testing/store/faulty-source.ts"
-export type { BeginFault, DamageEntry, StoreFault, StoreFaults, StoreFixture, Undo } from "./testing/store/store-fixture.ts"
+export type {
+  BeginFault,
+  DamageEntry,
+  StoreFault,
+  StoreFaults,
+  StoreFixture,
+  Undo,
+} from "./testing/store/store-fixture.ts"
 export { routeStoreSuite, storeLaws } from "./testing/store/suite.ts"
 export type { StoreLawName, StoreSuiteOptions } from "./testing/store/suite.ts"
+export { FaultyKV } from "./testing/faulty-kv.ts"
+export type { KVFault, KVKeys, KVMethod, KVPlace, KVWrite } from "./testing/faulty-kv.ts"

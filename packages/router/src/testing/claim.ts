@@ -103,8 +103,8 @@ const isLike = (actual: unknown, expected: unknown, whole: boolean): boolean => 
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** At most 1 000 characters. */
-const shown = (value: unknown): string => {
+/** A value in a message, in at most 1 000 characters. */
+export const shown = (value: unknown): string => {
   if (value instanceof Error) {
     const { _tag } = value as { readonly _tag?: unknown }
     return `${typeof _tag === "string" ? _tag : value.name}: ${value.message}`.slice(0, 1_000)

@@ -2,7 +2,7 @@
 import * as fc from "fast-check"
 import { afterEach, beforeEach, describe, it, vi } from "vitest"
 import { everything } from "../../../../test/requirements.ts"
-import type { KVFault } from "../kits/faulty-kv.ts"
+import type { KVFault } from "../../src/testing/faulty-kv.ts"
 import { holdTime, later } from "./fixtures.ts"
 import type { Behaviour } from "./fixtures.ts"
 import { KEYS, World } from "./world.ts"

@@ -4,7 +4,7 @@ import { kvCache, kvPublisher, kvStore } from "../../src/stores/cloudflare-kv.ts
 import type { KvPublisherOptions } from "../../src/stores/cloudflare-kv.ts"
 import { memoryRegistry } from "../../src/stores/memory.ts"
 import type { RouteKey } from "../../src/stores/record.ts"
-import { faultyKv } from "./faulty-kv.ts"
+import { FaultyKV } from "../../src/testing.ts"
 
 const grammar = defineGrammar({ domains: ["iterate.app"] })
 const look = { signal: new AbortController().signal }
@@ -26,8 +26,19 @@ const isPending = async (work: Promise<unknown>): Promise<boolean> => {
   return (await Promise.race([work.catch(() => undefined), Promise.resolve(pending)])) === pending
 }
 
-const setup = async (options: { readonly lagMs?: number } = {}) => {
-  const kv = faultyKv(options)
+type Decide = (method: "get" | "put" | "delete" | "list", key: string) => "429" | "500" | "hang" | undefined
+/** What comes of each call from now on. */
+const set = (kv: FaultyKV, decide: Decide): void => {
+  const faults = { "429": "limited", "500": "error", hang: "hang" } as const
+  kv.faultOf = (method, key) => {
+    const how = decide(method, key)
+    return how === undefined ? undefined : faults[how]
+  }
+}
+
+const setup = async ({ lagMs = 60_000 }: { readonly lagMs?: number } = {}) => {
+  const kv = new FaultyKV()
+  kv.delayMs = lagMs
   const registry = memoryRegistry({ grammar })
   await registry.create({ name: "misha" })
   const binding = kv.place()
@@ -36,9 +47,9 @@ const setup = async (options: { readonly lagMs?: number } = {}) => {
   await settled(first.sync())
   const versionIn = (text: string): number => JSON.parse(text).version
   /** The version that KV will have everywhere in the end. */
-  const lastOf = (key: RouteKey) => versionIn(kv.puts.findLast((put) => put.key === key)!.text)
+  const lastOf = (key: RouteKey) => versionIn(kv.log.findLast((put) => put.key === key)!.value!)
   const versionOf = (key: RouteKey) => (registry.get(key) as { record?: { version: number } }).record?.version
-  const markers = () => kv.puts.filter(({ key }) => key === "~published").map(({ text }) => JSON.parse(text).cursor)
+  const markers = () => kv.log.filter(({ key }) => key === "~published").map(({ value }) => JSON.parse(value!).cursor)
   return { kv, registry, publisher, first, lastOf, versionOf, markers }
 }
 
@@ -50,9 +61,9 @@ describe("what KV allows", () => {
       if (at % 3 === 0) await registry.transfer("misha", `other_${at}`)
       await settled(first.sync())
     }
-    const times = kv.puts.filter(({ key }) => key === "p:misha").map(({ at }) => at)
+    const times = kv.log.filter(({ key }) => key === "p:misha").map(({ at }) => at)
     expect(times.length).toBeGreaterThan(30)
-    expect(kv.refused()).toBe(0)
+    expect(kv.refused).toBe(0)
     for (const [at, time] of times.slice(1).entries()) expect(time - times[at]!).toBeGreaterThanOrEqual(1_000)
     expect(lastOf("p:misha")).toBe(versionOf("p:misha"))
   })
@@ -61,7 +72,7 @@ describe("what KV allows", () => {
     const { kv, registry, first } = await setup()
     for (let at = 0; at < 40; at++) await registry.create({ name: `s-${at}` })
     await settled(first.sync())
-    expect(kv.mostInFlight()).toBe(6)
+    expect(kv.mostInFlight).toBe(6)
   })
 
   it("keeps a tombstone for a day, which is a miss", async () => {
@@ -70,7 +81,7 @@ describe("what KV allows", () => {
     await settled(first.sync())
     await registry.removeMachine("mach_1")
     await settled(first.sync())
-    expect(kv.puts.findLast(({ key }) => key === "m:mach_1")).toMatchObject({ expirationTtl: 86_400 })
+    expect(kv.log.findLast(({ key }) => key === "m:mach_1")).toMatchObject({ expirationTtl: 86_400 })
     // Of the tombstone alone: this data centre has no marker yet.
     expect(await kvStore(kv.place()).get("m:mach_1")).toEqual({ status: "miss", layer: "kv" })
   })
@@ -82,7 +93,7 @@ describe("a write that fails", () => {
     await registry.create({ name: "anna" })
     await registry.create({ name: "bert" })
     let left = 3
-    kv.setFault((method, key) => (method === "put" && key === "p:anna" && left-- > 0 ? how : undefined))
+    set(kv, (method, key) => (method === "put" && key === "p:anna" && left-- > 0 ? how : undefined))
     await settled(first.sync())
     expect(left).toBeLessThan(1)
     for (const key of ["p:anna", "p:bert"] as const) expect(lastOf(key)).toBe(versionOf(key))
@@ -93,12 +104,12 @@ describe("a write that fails", () => {
     const before = markers()
     await registry.create({ name: "anna" })
     await registry.create({ name: "bert" })
-    kv.setFault((_, key) => (key === "p:anna" ? "500" : undefined))
+    set(kv, (_, key) => (key === "p:anna" ? "500" : undefined))
     const failed = await settled(first.sync().catch((cause: unknown) => cause))
     expect(failed).toMatchObject({ _tag: "PublishFailed", layer: "kv", message: "kv: 1 of 2 entries were not written" })
     expect(lastOf("p:bert")).toBe(versionOf("p:bert"))
     expect(new Set(markers())).toEqual(new Set(before))
-    kv.setFault(() => undefined)
+    set(kv, () => undefined)
     // Another one, for the first has died.
     await settled(publisher().sync())
     expect(lastOf("p:anna")).toBe(versionOf("p:anna"))
@@ -108,7 +119,7 @@ describe("a write that fails", () => {
   it("makes that key unknown and no other, however long it fails", async () => {
     const { kv, registry, publisher } = await setup({ lagMs: 0 })
     await registry.create({ name: "anna" })
-    kv.setFault((method, key) => (method === "put" && key === "p:anna" ? "429" : undefined))
+    set(kv, (method, key) => (method === "put" && key === "p:anna" ? "429" : undefined))
     for (let minute = 0; minute < 30; minute++) {
       await settled(
         publisher()
@@ -122,7 +133,7 @@ describe("a write that fails", () => {
     expect(await store.get("p:nobody")).toMatchObject({ status: "miss" })
     expect(await store.getFirst(["p:anna", "p:misha"])).toMatchObject({ status: "unknown" })
     expect(await store.get("p:misha")).toMatchObject({ status: "hit" })
-    kv.setFault(() => undefined)
+    set(kv, () => undefined)
     await settled(publisher().sync())
     expect(await kvStore(kv.place()).get("p:anna")).toMatchObject({ status: "hit" })
   })
@@ -131,13 +142,13 @@ describe("a write that fails", () => {
     const { kv, registry, publisher } = await setup({ lagMs: 0 })
     await registry.create({ name: "anna" })
     await registry.create({ name: "bert" })
-    kv.setFault((method, key) => (method === "put" && key === "p:anna" ? "500" : undefined))
+    set(kv, (method, key) => (method === "put" && key === "p:anna" ? "500" : undefined))
     await expect(settled(publisher().publishAll())).rejects.toMatchObject({ _tag: "PublishFailed" })
     const store = kvStore(kv.place())
     expect(await store.get("p:bert")).toMatchObject({ status: "hit" })
     expect(await store.get("p:anna")).toMatchObject({ status: "unknown" })
     expect(await store.get("p:nobody")).toMatchObject({ status: "miss" })
-    kv.setFault(() => undefined)
+    set(kv, () => undefined)
     await vi.advanceTimersByTimeAsync(60_000)
     expect(await settled(publisher().sync())).toMatchObject({ round: "all", written: 1 })
     expect(await kvStore(kv.place()).get("p:anna")).toMatchObject({ status: "hit" })
@@ -147,7 +158,7 @@ describe("a write that fails", () => {
     const { kv, registry, first, lastOf, versionOf } = await setup()
     for (let at = 0; at < 200; at++) await registry.create({ name: `s-${at}` })
     let tried = 0
-    kv.setFault((method) => {
+    set(kv, (method) => {
       if (method === "put") tried += 1
       return "hang"
     })
@@ -155,7 +166,7 @@ describe("a write that fails", () => {
     await expect(settled(first.sync())).rejects.toThrow(/200 of 200 entries were not written/)
     expect(tried).toBeLessThan(30)
     expect(Date.now() - start).toBeLessThan(60_000)
-    kv.setFault(() => undefined)
+    set(kv, () => undefined)
     await settled(first.sync())
     for (let at = 0; at < 200; at++) expect(lastOf(`p:s-${at}`)).toBe(versionOf(`p:s-${at}`))
   })
@@ -164,7 +175,7 @@ describe("a write that fails", () => {
     const { kv, registry, publisher, lastOf, versionOf } = await setup()
     const events: string[] = []
     const stop = new AbortController()
-    kv.setFault((method) => (method === "put" ? "500" : undefined))
+    set(kv, (method) => (method === "put" ? "500" : undefined))
     await registry.create({ name: "anna" })
     await vi.advanceTimersByTimeAsync(120_000)
     const running = publisher({ onEvent: ({ state, reason }) => events.push(`${state} ${reason ?? ""}`.trim()) }).run({
@@ -172,7 +183,7 @@ describe("a write that fails", () => {
     })
     await vi.advanceTimersByTimeAsync(300_000)
     expect(events).toEqual(["failing kv: 1 of 1 entries were not written"])
-    kv.setFault(() => undefined)
+    set(kv, () => undefined)
     await vi.advanceTimersByTimeAsync(120_000)
     expect(events.slice(1)).toEqual(["recovered"])
     expect(lastOf("p:anna")).toBe(versionOf("p:anna"))
@@ -222,14 +233,14 @@ describe("what a data centre sees", () => {
   })
 
   it("may be an old cursor for a publisher that begins: it writes changes again, and ends at the same versions", async () => {
-    const { registry, first, lastOf, versionOf, publisher } = await setup()
+    const { kv, registry, first, lastOf, versionOf } = await setup()
     await vi.advanceTimersByTimeAsync(90_000)
     await registry.transfer("misha", "org_1")
     await settled(first.sync())
     await registry.transfer("misha", "org_2")
     await settled(first.sync())
     // What it reads of the marker is a minute old.
-    expect(await settled(publisher().sync())).toMatchObject({ round: "changes", written: 1 })
+    expect(await settled(kvPublisher(kv.place(), registry).sync())).toMatchObject({ round: "changes", written: 1 })
     expect(lastOf("p:misha")).toBe(versionOf("p:misha"))
   })
 })
@@ -239,7 +250,7 @@ describe("a KV that fails", () => {
     "with %s makes look-ups unknown, and a cache without the entry for whoever asks",
     async (how) => {
       const { kv } = await setup()
-      kv.setFault(() => how)
+      set(kv, () => how)
       const place = kv.place()
       expect(await kvStore(place).get("p:misha")).toMatchObject({ status: "unknown", layer: "kv" })
       expect(await kvStore(place).getFirst(["p:a", "p:misha"])).toMatchObject({ status: "unknown" })
@@ -249,7 +260,7 @@ describe("a KV that fails", () => {
 
   it("only for the marker makes absent keys unknown, and others are served", async () => {
     const { kv } = await setup({ lagMs: 0 })
-    kv.setFault((_, key) => (key === "~published" ? "500" : undefined))
+    set(kv, (_, key) => (key === "~published" ? "500" : undefined))
     const store = kvStore(kv.place())
     expect(await store.get("p:misha")).toMatchObject({ status: "hit" })
     expect(await store.get("p:anna")).toMatchObject({ status: "unknown" })
@@ -257,7 +268,7 @@ describe("a KV that fails", () => {
 })
 
 describe("options", () => {
-  const binding = faultyKv().place()
+  const binding = new FaultyKV().place()
   it.each([
     [() => kvStore(binding, { cacheTtlMs: 29_999 }), "kvStore: cacheTtlMs must be an integer from 30000 up, got 29999"],
     [() => kvStore({} as never), "kvStore: the binding must be a KV namespace"],

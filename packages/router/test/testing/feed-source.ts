@@ -11,15 +11,14 @@ export const feedSource = () => {
   const routes = new Map<RouteKey, RouteRecord>()
   const log: RouteChange[] = []
   const waiting = new Set<() => void>()
-  const source = faultySource(
-    async (call: "snapshot" | "changes", from: number, limit: number): Promise<Call> =>
-      call === "snapshot"
-        ? { cursor: `${log.length}`, routes: [...routes] }
-        : {
-            changes: log.slice(from, from + limit),
-            cursor: `${Math.min(log.length, from + limit)}`,
-            more: from + limit < log.length,
-          },
+  const source = faultySource(async (call: "snapshot" | "changes", from: number, limit: number): Promise<Call> =>
+    call === "snapshot"
+      ? { cursor: `${log.length}`, routes: [...routes] }
+      : {
+          changes: log.slice(from, from + limit),
+          cursor: `${Math.min(log.length, from + limit)}`,
+          more: from + limit < log.length,
+        },
   )
   const change = (next: RouteChange): void => {
     if (next.record === undefined) routes.delete(next.key)
@@ -41,7 +40,12 @@ export const feedSource = () => {
   const feed: RouteFeed = {
     snapshot: async () => {
       const { cursor, routes: found } = (await source.call("snapshot", 0, 0)) as Extract<Call, { routes: unknown }>
-      return { cursor, routes: (async function* () { yield* found })() }
+      return {
+        cursor,
+        routes: (async function* () {
+          yield* found
+        })(),
+      }
     },
     changes: async (since, { limit = 1_000, waitMs = 0, signal } = {}) => {
       if (waitMs > 0 && Number(since) === log.length) await untilChanged(waitMs, signal)

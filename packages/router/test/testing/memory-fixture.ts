@@ -50,7 +50,10 @@ export const simpleStore = (read: Read): RouteStore => {
 /** The same without any memory: it gives what the source has, earlier versions as well. */
 export const plainStore = (read: Read): RouteStore => {
   const sound = (): RouteStore => simpleStore(read)
-  return { get: (key, options) => sound().get(key, options), getFirst: (keys, options) => sound().getFirst!(keys, options) }
+  return {
+    get: (key, options) => sound().get(key, options),
+    getFirst: (keys, options) => sound().getFirst!(keys, options),
+  }
 }
 
 export const simpleFixture = (make: (read: Read) => RouteStore = simpleStore): StoreFixture => {

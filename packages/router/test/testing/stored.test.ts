@@ -12,7 +12,7 @@ import { encodeEntry } from "../../src/stores/published/entry.ts"
 import { encodeMarker, MARKER_KEY } from "../../src/stores/published/marker.ts"
 import type { RouteKey, RouteRecord } from "../../src/stores/record.ts"
 import { redisStore } from "../../src/stores/redis.ts"
-import { damagedEntries, faultySource, routeStoreSuite } from "../../src/testing.ts"
+import { damagedEntries, faultySource, FaultyKV, routeStoreSuite } from "../../src/testing.ts"
 import type { StoreFixture, StoreLawName } from "../../src/testing.ts"
 import { clients, startKv } from "../published/places.ts"
 import { noRedis, startRedis } from "../published/redis-server.ts"
@@ -21,7 +21,7 @@ import { startPg, startPglite } from "../registry/engines.ts"
 import { noPostgres } from "../registry/postgres-server.ts"
 
 const grammar = defineGrammar({ domains: ["iterate.app"] })
-const lookupTimeoutMs = 3_000
+const lookupTimeoutMs = 1_500
 vi.setConfig({ testTimeout: 60_000 })
 
 /** Entries as publishers write them. */
@@ -32,23 +32,72 @@ const published = (write: (key: string, text: string) => Promise<unknown>) => ({
   remove: (key: RouteKey, version: number) => write(key, encodeEntry({ version, readAt: Date.now() })),
 })
 
+/** What a store reads of KV, made to fail. One function has no overloads. */
+const faultyKv = (binding: () => KvReader) => {
+  const source = faultySource(async (keys: string & string[], how: { type: "text"; cacheTtl: number }) =>
+    binding().get(keys, how),
+  )
+  return { ...source, binding: { get: source.call } as unknown as KvReader }
+}
+
 describe("kvStore in workerd", async () => {
   const { binding, close } = await startKv()
   afterAll(close)
   const write = async (key: string, text: string) => binding.put(key, text, { metadata: {} })
   const { marker, put, remove } = published(write)
   await marker()
-  const read = faultySource(async (keys: string | string[], how: { type: "text"; cacheTtl: number }) =>
-    binding.get(keys as string, how),
-  )
-  const damage = damagedEntries({ read: (key) => binding.get(key, { type: "text", cacheTtl: 30 }) as Promise<string>, write })
+  const read = faultyKv(() => binding)
+  const damage = damagedEntries({
+    read: (key) => binding.get(key, { type: "text", cacheTtl: 30 }) as Promise<string>,
+    write,
+  })
   routeStoreSuite(
     it,
     {
-      open: () => kvStore({ get: read.call } as KvReader),
+      open: () => kvStore(read.binding),
       put,
       remove,
       faults: { ...read.faults, ...damage },
+      reads: read.reads,
+    },
+    { lookupTimeoutMs, skip: readsEachTime("KV") },
+  )
+})
+
+describe("kvStore in the model of KV, in another data centre", () => {
+  const clock = { ms: 0 }
+  const kv = new FaultyKV(() => clock.ms)
+  const here = kv.place()
+  const write = async (key: string, text: string) => {
+    // One write of a key a second.
+    clock.ms += 1_000
+    await here.put(key, text)
+  }
+  const { marker, put, remove } = published(write)
+  const afterDelay =
+    <Args extends readonly unknown[]>(change: (...args: Args) => unknown) =>
+    async (...args: Args) => {
+      await change(...args)
+      // A store that is opened then finds it: past the delay, and what this place has kept.
+      clock.ms += 90_000
+    }
+  let there = kv.place()
+  const read = faultyKv(() => there)
+  routeStoreSuite(
+    it,
+    {
+      open: async () => {
+        await marker()
+        clock.ms += 90_000
+        there = kv.place()
+        return kvStore(read.binding)
+      },
+      put: afterDelay(put),
+      remove: afterDelay(remove),
+      faults: {
+        ...read.faults,
+        ...damagedEntries({ read: (key) => kv.settled(key), write: afterDelay(write) }),
+      },
       reads: read.reads,
     },
     { lookupTimeoutMs, skip: readsEachTime("KV") },
@@ -135,9 +184,7 @@ describe("D1", async () => {
   await d1Registry(binding, { grammar }).migrate()
   const inD1 = (open: (binding: D1Binding) => ReturnType<StoreFixture["open"]>): StoreFixture => {
     const { put, remove, damage } = rowsBy(async (text, values) => {
-      const [result] = await binding.batch([
-        binding.prepare(text.replaceAll(/\$(\d)/g, "?$1")).bind(...values),
-      ])
+      const [result] = await binding.batch([binding.prepare(text.replaceAll(/\$(\d)/g, "?$1")).bind(...values)])
       return result!.results as never
     })
     const read = faultySource((statements: Parameters<D1Binding["batch"]>[0]) => binding.batch(statements))
@@ -150,10 +197,18 @@ describe("D1", async () => {
     }
   }
   describe("d1Registry", () => {
-    routeStoreSuite(it, inD1((binding) => d1Registry(binding, { grammar })), { lookupTimeoutMs, skip: readsEachTime("D1") })
+    routeStoreSuite(
+      it,
+      inD1((binding) => d1Registry(binding, { grammar })),
+      { lookupTimeoutMs, skip: readsEachTime("D1") },
+    )
   })
   describe("d1Routes", () => {
-    routeStoreSuite(it, inD1((binding) => d1Routes(binding)), { lookupTimeoutMs, skip: readsEachTime("D1") })
+    routeStoreSuite(
+      it,
+      inD1((binding) => d1Routes(binding)),
+      { lookupTimeoutMs, skip: readsEachTime("D1") },
+    )
   })
 })
 

@@ -27,7 +27,7 @@ describe("a store of a few lines", () => {
 
 describe("memoryStore", () => {
   const store = memoryStore()
-  const put = (key: RouteKey, record: RouteRecord) => store.attach(key, record as RouteInput)
+  const put = (key: RouteKey, record: RouteRecord) => store.attach(key, record)
   const skip = { "version.older": "it counts versions itself: the last write is the newest" }
   routeStoreSuite(it, { open: () => store, put, remove: store.detach }, { lookupTimeoutMs, skip })
 })
@@ -76,7 +76,10 @@ describe("tableStore", () => {
         const key: RouteKey = `p:mark-${(marks += 1)}`
         put(key, { kind: "detached", version: 1, epoch: 1 })
         const { signal } = new AbortController()
-        await vi.waitUntil(async () => (await store.get(key, { signal })).status === "hit", { timeout: 30_000, interval: 5 })
+        await vi.waitUntil(async () => (await store.get(key, { signal })).status === "hit", {
+          timeout: 30_000,
+          interval: 5,
+        })
       },
       faults: { ...faults, foreign },
       reads,

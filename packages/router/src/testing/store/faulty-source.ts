@@ -55,7 +55,7 @@ export const faultySource = <Args extends readonly unknown[], Result>(
     return result
   }
   const release = (): void => {
-    const waiting = gathered.reverse()
+    const waiting = gathered.toReversed()
     gathered = []
     for (const each of waiting) each()
   }

@@ -2,7 +2,7 @@ import { monotonicNow } from "@project-ingress/forward/internal"
 import type { RouteKey, RouteRecord } from "../../stores/record.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "../../stores/route-store.ts"
 import { isObject } from "../../stores/shape.ts"
-import { claim, LawBroken, NotApplicable } from "../claim.ts"
+import { claim, LawBroken, NotApplicable, shown } from "../claim.ts"
 import type { StoreFault, StoreFixture, Undo } from "./store-fixture.ts"
 
 /** What a law works with. */
@@ -33,10 +33,14 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
   /** A name that no other law, and no other run, has used. */
   const name = (): string => `${run}-${(names += 1)}`
 
+  /** A record of a version above all before: of a machine, unless the fields say another kind. */
   const record = (fields: Partial<RouteRecord> = {}): RouteRecord => {
     version += 1
-    const machine = { id: `mach_${version}`, type: "fake", externalId: `ext-${version}`, metadata: { nth: version } }
-    return { kind: "machine", machine, owner: `org_${version % 3}`, ...fields, version, epoch: version } as RouteRecord
+    const id = `mach_${version}`
+    const machine = { id, type: "fake", externalId: `ext-${version}`, metadata: { nth: version } }
+    const kind = fields.kind === undefined ? { kind: "machine", machine } : {}
+    // Its kind and that kind's fields come from one of two places.
+    return { ...kind, owner: `org_${version % 3}`, ...fields, version, epoch: version } as RouteRecord
   }
 
   /** Puts a route; gives the record that look-ups must give. */
@@ -66,10 +70,6 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
       left.abort()
     }
   }
-  const optionsOf = ({ refresh }: LookHow, signal: AbortSignal): LookupOptions => ({
-    signal,
-    ...(refresh === undefined ? {} : { refresh }),
-  })
   const look = (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> =>
     ask<Lookup>(how.signal, (signal) => store.get(key, optionsOf(how, signal)))
   const lookFirst = (store: RouteStore, keys: readonly RouteKey[], how: LookHow = {}): Promise<FirstLookup> =>
@@ -81,20 +81,19 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
     ask: () => Promise<Found>,
     holds: (found: Found) => boolean,
   ): Promise<Found> => {
-    for (const start = monotonicNow(); ; ) {
+    for (const start = monotonicNow(); ;) {
       const found = await ask()
       if (holds(found) || monotonicNow() - start > PATIENCE_MS) return found
       await pause()
       await settle(store)
     }
   }
-  const isTold = ({ status }: Lookup): boolean => status !== "unknown"
 
   /** What the store says of a key: of a store whose source works it must not be unknown for long. */
   const told = async (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> => {
     const found = await until(store, () => look(store, key, how), isTold)
     if (found.status !== "unknown") return found
-    throw new LawBroken(`${key} is unknown, and its source works: ${String(found.cause)}`)
+    throw new LawBroken(`${key} is unknown, and its source works: ${shown(found.cause)}`)
   }
 
   const toldFirst = (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> =>
@@ -156,7 +155,12 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
     damage: async (how: "corrupt" | "truncated" | "foreign", key: RouteKey): Promise<void> =>
       void (await fixture.faults![how]!(key)),
     /** The key leads to the record, once the store has caught up. */
-    mustHave: async (store: RouteStore, key: RouteKey, expected: RouteRecord, how: LookHow = {}): Promise<RouteRecord> => {
+    mustHave: async (
+      store: RouteStore,
+      key: RouteKey,
+      expected: RouteRecord,
+      how: LookHow = {},
+    ): Promise<RouteRecord> => {
       await settle(store)
       return recordOf(await told(store, key, how), key, expected)
     },
@@ -166,11 +170,18 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
       claim((await told(store, key)).status).toBe("miss")
     },
     close: async (): Promise<void> => {
-      for (const undo of undone.reverse()) await undo()
+      for (const undo of undone.toReversed()) await undo()
       for (const store of opened) await store.dispose?.()
     },
   }
 }
+
+const optionsOf = ({ refresh }: LookHow, signal: AbortSignal): LookupOptions => ({
+  signal,
+  ...(refresh === undefined ? {} : { refresh }),
+})
+
+const isTold = ({ status }: Lookup): boolean => status !== "unknown"
 
 /** The record of a hit, if it is the expected one. */
 export const recordOf = (found: Lookup, key: RouteKey, expected: RouteRecord): RouteRecord => {
@@ -186,17 +197,17 @@ export const mustBeKnown = (found: Lookup, key: RouteKey, expected: RouteRecord)
 
 const checkedLookup = <Found extends Lookup>(found: Found): Found => {
   const given: unknown = found
-  if (!isObject(given)) throw new LawBroken(`the store gave no look-up, but ${String(given)}`)
+  if (!isObject(given)) throw new LawBroken(`the store gave no look-up, but ${shown(given)}`)
   const { status, layer, ageMs, stale, retryAfterMs } = given
   if (status !== "hit" && status !== "miss" && status !== "unknown")
-    throw new LawBroken(`the status of a look-up is ${String(status)}`)
+    throw new LawBroken(`the status of a look-up is ${shown(status)}`)
   if (status === "hit" && !("record" in given)) throw new LawBroken("a hit has no record")
   if (layer !== undefined && (typeof layer !== "string" || layer === ""))
-    throw new LawBroken(`the layer of a look-up is ${String(layer)}`)
-  if (stale !== undefined && typeof stale !== "boolean") throw new LawBroken(`stale is ${String(stale)}`)
+    throw new LawBroken(`the layer of a look-up is ${shown(layer)}`)
+  if (stale !== undefined && typeof stale !== "boolean") throw new LawBroken(`stale is ${shown(stale)}`)
   for (const [field, ms] of Object.entries({ ageMs, retryAfterMs })) {
     if (ms !== undefined && !(typeof ms === "number" && ms >= 0 && ms < Infinity))
-      throw new LawBroken(`${field} of a look-up is ${String(ms)}`)
+      throw new LawBroken(`${field} of a look-up is ${shown(ms)}`)
   }
   return found
 }

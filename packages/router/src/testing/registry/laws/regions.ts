@@ -36,8 +36,6 @@ export const regions = {
       const rules = [{ match: {}, targets: [{ machine: "mach_2" }] }]
       await registry.create({ name: "misha", machine: "mach_1", replicas: ["mach_2"], rules })
       const before = await record("p:misha")
-      const refused = async (work: Promise<unknown>) =>
-        claim(await failing(work)).toMatchObject({ _tag: "InvalidInput" })
       await refused(registry.configure("misha", { replicas: ["mach_3"] }))
       await refused(registry.configure("misha", { rules: [{ match: {}, targets: [{}, { machine: "mach_3" }] }] }))
       await refused(registry.attach("misha", "mach_3"))
@@ -52,3 +50,6 @@ export const regions = {
     },
   ),
 }
+
+const refused = async (work: Promise<unknown>): Promise<void> =>
+  claim(await failing(work)).toMatchObject({ _tag: "InvalidInput" })

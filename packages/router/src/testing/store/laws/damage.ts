@@ -8,9 +8,15 @@ import { storeLaw } from "../store-law.ts"
 
 /** Entries that are damaged. */
 export const damage = {
-  "damage.corrupt": storeLaw("an entry that is not in its format fails only its own key", "faults.corrupt", (context) => damaged(context, "corrupt")),
-  "damage.truncated": storeLaw("an entry that is cut short fails only its own key", "faults.truncated", (context) => damaged(context, "truncated")),
-  "damage.foreign": storeLaw("an entry of a later format fails only its own key", "faults.foreign", (context) => damaged(context, "foreign")),
+  "damage.corrupt": storeLaw("an entry that is not in its format fails only its own key", "faults.corrupt", (context) =>
+    damaged(context, "corrupt"),
+  ),
+  "damage.truncated": storeLaw("an entry that is cut short fails only its own key", "faults.truncated", (context) =>
+    damaged(context, "truncated"),
+  ),
+  "damage.foreign": storeLaw("an entry of a later format fails only its own key", "faults.foreign", (context) =>
+    damaged(context, "foreign"),
+  ),
 }
 
 const damaged = async (context: StoreContext, how: "corrupt" | "truncated" | "foreign"): Promise<void> => {
@@ -30,7 +36,8 @@ const damaged = async (context: StoreContext, how: "corrupt" | "truncated" | "fo
     if (store.getFirst === undefined) continue
     // Whoever cannot tell whether the first key is there does not know that the second one counts.
     const found = await context.lookFirst(store, [key, other])
-    if (found.status === "hit" && found.key === other) throw new LawBroken("a damaged entry was passed over for the next key")
+    if (found.status === "hit" && found.key === other)
+      throw new LawBroken("a damaged entry was passed over for the next key")
     mustFail(found, before)
     recordOf(await context.toldFirst(store, [other, key]), other, expected)
   }

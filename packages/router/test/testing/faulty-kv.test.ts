@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { FaultyKV } from "./faulty-kv.ts"
+import { FaultyKV } from "../../src/testing/faulty-kv.ts"
 
 const start = () => {
   const clock = { ms: 0 }
