@@ -6,6 +6,7 @@ import { failureCode } from "../failure-code.ts"
 import { PIN_NOT_SUPPORTED } from "../public-key-pin.ts"
 import { remembered } from "../remembered.ts"
 import { startDeadline } from "../start-deadline.ts"
+import { escapedTarget } from "./escaped-target.ts"
 
 /** One request as it is sent, with everything that an intermediary decides. */
 export interface OutgoingRequest {
@@ -143,7 +144,7 @@ export const checkedTarget = (target: string): string => {
  * folded by the `fetch` that reads the URL.
  */
 export const requestUrl = (origin: string, target: string): string =>
-  checkedOrigin(origin) + checkedTarget(target).replaceAll(/[#\u0080-\u00ff]/g, escapeByte)
+  checkedOrigin(origin) + escapedTarget(checkedTarget(target))
 
 /** A provider gives one rule for all its endpoints. */
 const hostCheckers = new WeakMap<AddressRule, (host: string) => string | undefined>()
@@ -296,5 +297,3 @@ const fetchInit = (outgoing: OutgoingRequest, signal: AbortSignal | undefined): 
   // `duplex`: a streamed body, as Fetch asks for it; not in every library's types.
   ...(outgoing.body === null ? {} : { body: outgoing.body, duplex: "half" }),
 })
-
-const escapeByte = (byte: string): string => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`

@@ -5,6 +5,7 @@ import {
   PIN_NOT_SUPPORTED,
   startDeadline,
 } from "@project-ingress/forward/internal"
+import type { Grammar } from "@project-ingress/hostname"
 import { isProviderError } from "@project-ingress/providers"
 import type { ProviderError } from "@project-ingress/providers"
 import { fetchTransport, isWorkerd } from "@project-ingress/providers/internal"
@@ -105,7 +106,8 @@ export const makeHealthChecks = (table: HealthTable, host: BalancerHost): Health
       const now = monotonicNow()
       for (const entry of of.entries) {
         const settings = settingsOf(record, entry.machine.id, entry.port)
-        if (settings.healthCheck === undefined) continue
+        // A visitor may name any port: those would leave the owner's health checks none for the ones that matter.
+        if (settings.healthCheck === undefined || !isNamed(entry, record, send.grammar)) continue
         const to = { ...route, machine: entry.machine, port: entry.port, settings }
         const latest = { check, of, entry, route: to }
         const subject = subjects.get(entry.state) ?? { visitedAt: now, askedAt: undefined, latest, isFollowed: false }
@@ -126,6 +128,20 @@ export const makeHealthChecks = (table: HealthTable, host: BalancerHost): Health
       isDisposed = true
     },
   }
+}
+
+/** Whether a port is the record's or the grammar's choice, and not the visitor's alone. */
+const isNamed = ({ machine, port }: Entry, record: MachineRoute, { defaultPort, services = {} }: Grammar): boolean => {
+  const { ports = {}, rules = [], machines = {} } = record
+  const others = Object.hasOwn(machines, machine.id) ? machines[machine.id]!.ports : undefined
+  return (
+    port === (record.port ?? defaultPort) ||
+    Object.hasOwn(ports, port) ||
+    (others !== undefined && Object.hasOwn(others, port)) ||
+    Object.values(record.services ?? {}).includes(port) ||
+    Object.values(services).includes(port) ||
+    rules.some(({ targets }) => targets.some((target) => target.port === port))
+  )
 }
 
 const intervalOf = ({ settings }: RouteToMachine): number => settings.healthCheck?.intervalMs ?? DEFAULT_INTERVAL_MS

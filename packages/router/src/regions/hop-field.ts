@@ -1,5 +1,5 @@
 import type { SigningKey } from "@project-ingress/forward"
-import { base64url, derivedBytes, framed, hmacKey, isAuthority, isRequestId } from "@project-ingress/forward/internal"
+import { base64url, derivedBytes, escapedTarget, framed, hmacKey, isAuthority, isRequestId } from "@project-ingress/forward/internal"
 import { clientAddressOf } from "../program/sender.ts"
 import type { ArrivedHop, HopRequest } from "../program/arrived-hop.ts"
 
@@ -104,9 +104,9 @@ const acceptedHop = (claims: Readonly<Record<string, unknown>>, self: string): A
 const signedText = (claims: string, { method, path }: Pick<HopRequest, "method" | "path">): Uint8Array<ArrayBuffer> =>
   framed(PURPOSE, claims, method, canonicalPath(path))
 
-/** A path as a URL has it, because a runtime whose `fetch` takes nothing else sends it so. */
+/** A path as `fetch` sends it on runtimes that have nothing else, escaped where a URL cannot hold it: each character is a byte. */
 const canonicalPath = (path: string): string => {
-  const url = `http://invalid${path}`
+  const url = `http://invalid${escapedTarget(path)}`
   if (!path.startsWith("/") || !URL.canParse(url)) return path
   const { pathname, search } = new URL(url)
   return pathname + search

@@ -4,7 +4,7 @@ import { orMissingTables } from "./missing-tables.ts"
 import type { RouteKey } from "./record.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "./route-store.ts"
 import { decodeRoute } from "./sql/rows.ts"
-import { LookupFailed } from "./store-health.ts"
+import { KeyFailed } from "./store-health.ts"
 
 /** What {@link d1Routes} accepts. */
 export interface D1RoutesOptions {
@@ -78,6 +78,6 @@ const LAYER = "d1"
 const expired: FirstLookup = {
   status: "unknown",
   layer: LAYER,
-  cause: new LookupFailed("the machine's project has expired, which no registry has published yet"),
+  cause: new KeyFailed("the machine's project has expired, which no registry has published yet"),
   retryAfterMs: 1_000,
 }

@@ -128,8 +128,9 @@ export interface PortSettings {
   readonly embed?: readonly string[]
   /**
    * Asks each machine of the route now and then whether its app is well, while the route has visitors; one that is not gets no
-   * requests while another is well. A route's only machine gets all of them whatever it answers. Needs a balancer, which
-   * `serveNode` has and `createRouter` is given. Default: only requests show how a machine is.
+   * requests while another is well. A route's only machine gets all of them whatever it answers. Of the ports that the record or the
+   * grammar names: its default one, those of services, `ports` and targets of `rules`. Needs a balancer, which `serveNode` has and
+   * `createRouter` is given. Default: only requests show how a machine is.
    */
   readonly healthCheck?: HealthCheck
   /**

@@ -14,6 +14,9 @@ export class LookupFailed extends Error {
   override readonly name = "LookupFailed"
 }
 
+/** A failure of one key, in a store that was read: it says nothing of the others. */
+export class KeyFailed extends LookupFailed {}
+
 /** How long no look-up may fail, in ms, until a store counts as working again: one that fails now and then is one event. */
 const CALM_MS = 5_000
 

@@ -214,6 +214,26 @@ describe("a health check", () => {
     expect(probes().filter((each) => idOf(each) === "mach_2").length).toBe(1)
   })
 
+  it("is of the ports that the record or the grammar names, and of none that only a visitor does", async () => {
+    const record = {
+      machine: machine("mach_1"),
+      healthCheck,
+      port: 4000,
+      services: { docs: 4001 },
+      ports: { 4002: { visibility: "public" } },
+      rules: [{ match: { method: "PUT" }, targets: [{ port: 4003 }, { machine: machine("mach_2") }] }],
+      machines: { mach_2: { healthCheck, ports: { 4004: {} } } },
+    } as const satisfies RouteInput
+    const { router, probes } = checkedRouter({ store: memoryStore({ "p:misha": record }) })
+    for (const port of [4001, 4002, 4003, 5000, 5001, 5002])
+      await router.fetch(new Request(`http://${port}__misha.iterate.app/`))
+    await router.fetch(new Request("http://misha.iterate.app/"))
+    for (let port = 6000; port < 6100; port++) await router.fetch(new Request(`http://${port}__misha.iterate.app/`))
+    await pass(1)
+    expect(probes().length).toBe(4)
+    expect((await router.explain("6000__misha.iterate.app")).port).toBe(6000)
+  })
+
   describe("in a Worker", () => {
     beforeEach(() => {
       vi.stubGlobal("WebSocketPair", () => {})

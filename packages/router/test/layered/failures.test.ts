@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { RouteKey } from "../../src/router.ts"
 import { layeredStore } from "../../src/stores/layered.ts"
 import type { LayeredStoreOptions, RouteSourceEvent } from "../../src/stores/layered.ts"
-import { FakeAuthority, FakeCache, holdTime, later, lookup, record } from "./fixtures.ts"
+import { encodeEntry } from "../../src/stores/published/entry.ts"
+import { publishedStore } from "../../src/stores/published/published-store.ts"
+import { FakeAuthority, FakeCache, holdTime, later, lookup, ManyAuthority, record } from "./fixtures.ts"
 import type { Behaviour } from "./fixtures.ts"
 
 beforeEach(holdTime)
@@ -128,6 +130,35 @@ describe("an authority that is down", () => {
       for (let again = 0; again < 5; again++) await store.get("p:poison", lookup())
     }
     expect(authority.asked.filter((key) => key === "p:poison")).toHaveLength(1)
+  })
+
+  it("a wildcard that fails is one key, under however many names it is asked for", async () => {
+    const authority = new ManyAuthority()
+    authority.failing.add("d:*.example.com")
+    const store = layeredStore({ authority, random: () => 0 })
+    for (let n = 0; n < 20; n++) {
+      const keys: RouteKey[] = [`d:${n}.example.com`, "d:*.example.com", "d:*.com"]
+      expect((await store.getFirst(keys, lookup())).status).toBe("unknown")
+      authority.routes.set(`p:cold-${n}`, record(1))
+      if (n % 5 === 4) expect((await store.get(`p:cold-${n}`, lookup())).status).toBe("hit")
+    }
+  })
+
+  it("custom domains of one top-level domain are several keys", async () => {
+    const authority = new ManyAuthority()
+    const store = layeredStore({ authority, random: () => 0 })
+    authority.behaviour = "rejects"
+    for (let n = 0; n < 20; n++) await store.getFirst([`d:www.of-${n}.com`, `d:*.of-${n}.com`, "d:*.com"], lookup())
+    expect(authority.calls).toBe(3)
+  })
+
+  it("keys of which a store says that they fail alone are no failure of the store", async () => {
+    const read = async (keys: readonly string[]) => keys.map((key) => (key === "p:well" ? entry : "damaged"))
+    const entry = encodeEntry({ version: 1, readAt: Date.now(), record: record(1) })
+    const authority = publishedStore({ layer: "kv", read, missesUntilMs: 60_000 })
+    const store = layeredStore({ authority, random: () => 0 })
+    for (let n = 0; n < 20; n++) expect((await store.get(`p:damaged-${n}`, lookup())).status).toBe("unknown")
+    expect((await store.get("p:well", lookup())).status).toBe("hit")
   })
 
   it("a refresh gives what is known when it cannot be read, and says that it is stale", async () => {

@@ -1,6 +1,7 @@
 /** The reader of a registry in a real D1: what it gives is what the registry gives. */
 import { defineGrammar } from "@project-ingress/hostname"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { decodeRecord } from "../../src/stores/decode-record.ts"
 import { d1Registry } from "../../src/stores/d1.ts"
 import type { D1Binding } from "../../src/stores/d1.ts"
 import { d1Routes } from "../../src/stores/d1-routes.ts"
@@ -108,6 +109,25 @@ describe("routes read in D1", () => {
     await d1Routes(binding, { now }).get("p:misha", { refresh: true })
     expect(asked).toEqual(["first-primary"])
   })
+
+  it.each(["{", "null", '"text"', "[7]"])(
+    "a record that is %s is refused by the router: only its own hostname fails",
+    async (text) => {
+      const name = `spoilt-${text.length}`
+      const key: RouteKey = `p:${name}`
+      await registry.create({ name })
+      const update = "update project_ingress_routes set record = ?1 where key = ?2"
+      await d1.binding.batch([d1.binding.prepare(update).bind(text, key)])
+      for (const store of [d1Routes(d1.binding, { now }), registry]) {
+        const found = await store.getFirst([key, "p:misha"])
+        expect(found).toMatchObject({ status: "hit", key: key })
+        expect(decodeRecord((found as { readonly record?: unknown }).record)).toMatchObject({
+          problem: { field: "kind" },
+        })
+        expect(await store.getFirst(["p:nobody", "p:misha"])).toMatchObject({ status: "hit", key: "p:misha" })
+      }
+    },
+  )
 
   it("reject where D1 does, which a router takes for unknown", async () => {
     const failing = { ...d1.binding, batch: () => Promise.reject(new Error("D1_ERROR")), getBookmark: () => null }

@@ -2,7 +2,7 @@ import { monotonicNow } from "@project-ingress/forward/internal"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { FirstLookup, LookupOptions, RouteStore } from "../route-store.ts"
 import { isObject } from "../shape.ts"
-import { LookupFailed } from "../store-health.ts"
+import { KeyFailed, LookupFailed } from "../store-health.ts"
 import type { StoreHealth } from "../store-health.ts"
 import { makeCircuit } from "../reading/circuit.ts"
 import { within } from "../reading/within.ts"
@@ -48,6 +48,7 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
     waitMs: (keys) => circuit.waitMs(nameOf(keys)),
     ask: async (keys, { refresh = false, waitUntil }) => {
       const name = nameOf(keys)
+      const shared = sharedOf(keys)
       circuit.begin()
       try {
         const looked = await within(timeoutMs, (signal) =>
@@ -55,7 +56,8 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
         )
         const reading = readingOf(looked, keys)
         if (reading.status === "unknown") {
-          circuit.failed(name)
+          if (reading.cause instanceof KeyFailed) circuit.keyFailed(name)
+          else circuit.failed(name, shared)
           health.failed(reading.cause)
           return reading
         }
@@ -64,7 +66,7 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
         readAt = monotonicNow()
         return reading
       } catch (cause) {
-        circuit.failed(name)
+        circuit.failed(name, shared)
         health.failed(cause)
         return { status: "unknown", cause, retryAfterMs: RETRY_AFTER_MS }
       }
@@ -73,6 +75,12 @@ export const makeAuthority = (store: RouteStore, options: AuthorityOptions): Aut
 }
 
 const nameOf = (keys: readonly RouteKey[]): string => keys.join(" ")
+
+/**
+ * What names below a wildcard have in common: visitors make as many as they like, and its record may be what fails. Not `*.com`, which
+ * all of a top-level domain have: if they all fail, it is the authority.
+ */
+const sharedOf = (keys: readonly RouteKey[]): RouteKey => keys.findLast((key) => !/^d:\*\.[^.]*$/.test(key)) ?? keys[0]!
 
 /** The store's author may have given anything. */
 const readingOf = (looked: FirstLookup | undefined, keys: readonly RouteKey[]): Reading => {

@@ -3,7 +3,7 @@ import { decodeRecord } from "../decode-record.ts"
 import type { RouteKey } from "../record.ts"
 import type { CachedRoute, RouteCache, RouteCacheOptions } from "../route-cache.ts"
 import { isObject } from "../shape.ts"
-import { LookupFailed } from "../store-health.ts"
+import { KeyFailed } from "../store-health.ts"
 import type { StoreHealth } from "../store-health.ts"
 import { makeCircuit } from "../reading/circuit.ts"
 import { within } from "../reading/within.ts"
@@ -54,7 +54,7 @@ export const makeCacheLayer = (cache: RouteCache, options: CacheLayerOptions): C
         return cached
       } catch (cause) {
         // What is damaged is that of one key: it says nothing of the others.
-        if (!(cause instanceof Damaged)) reading.failed(key)
+        if (!(cause instanceof KeyFailed)) reading.failed(key)
         health.failed(cause)
         return undefined
       }
@@ -73,23 +73,20 @@ export const makeCacheLayer = (cache: RouteCache, options: CacheLayerOptions): C
   }
 }
 
-/** An entry that was read and cannot be used. */
-class Damaged extends LookupFailed {}
-
 /** Keys of an entry: one with others is of a later format. */
 const FIELDS = new Set(["key", "readAt", "record"])
 
 /** Checks what anybody may have written. A record that is not valid, or of another format, is not used. */
 const validEntry = (entry: unknown, key: RouteKey): CachedRoute => {
   if (!isObject(entry) || Object.keys(entry).some((name) => !FIELDS.has(name))) {
-    throw new Damaged("an entry of another format")
+    throw new KeyFailed("an entry of another format")
   }
   const { readAt, record } = entry
-  if (entry["key"] !== undefined && entry["key"] !== key) throw new Damaged("an entry of another key")
-  if (typeof readAt !== "number" || !Number.isFinite(readAt)) throw new Damaged("an entry without a time")
+  if (entry["key"] !== undefined && entry["key"] !== key) throw new KeyFailed("an entry of another key")
+  if (typeof readAt !== "number" || !Number.isFinite(readAt)) throw new KeyFailed("an entry without a time")
   if (record === undefined) return { readAt }
   const decoded = decodeRecord(record)
-  if (decoded.record === undefined) throw new Damaged("an entry whose record is not valid")
+  if (decoded.record === undefined) throw new KeyFailed("an entry whose record is not valid")
   return { readAt, record: decoded.record }
 }
 

@@ -5,7 +5,7 @@ import type { CachedRoute } from "../route-cache.ts"
 import { isRouteKey } from "../route-key.ts"
 import type { Lookup } from "../route-store.ts"
 import { isObject } from "../shape.ts"
-import { LookupFailed } from "../store-health.ts"
+import { KeyFailed } from "../store-health.ts"
 
 /**
  * The format that this version writes. A reader takes every format up to its own and leaves out fields that it does not know, so
@@ -61,7 +61,7 @@ export const decodeEntry = (text: string): Entry | string => {
 /** What a store says of an entry. */
 export const lookupOf = (text: string, layer: string): Lookup => {
   const entry = decodeEntry(text)
-  if (typeof entry === "string") return { status: "unknown", cause: new LookupFailed(entry), layer }
+  if (typeof entry === "string") return { status: "unknown", cause: new KeyFailed(entry), layer }
   return entry.record === undefined ? { status: "miss", layer } : { status: "hit", record: entry.record, layer }
 }
 

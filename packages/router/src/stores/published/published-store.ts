@@ -1,7 +1,7 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
 import type { RouteKey } from "../record.ts"
 import type { FirstLookup, Lookup, RouteStore } from "../route-store.ts"
-import { LookupFailed } from "../store-health.ts"
+import { KeyFailed } from "../store-health.ts"
 import { lookupOf } from "./entry.ts"
 import { decodeMarker, MARKER_KEY } from "./marker.ts"
 
@@ -66,7 +66,7 @@ export const publishedStore = ({ layer, read, missesUntilMs }: PublishedSource):
 
 const notPublished = (layer: string): Lookup => ({
   status: "unknown",
-  cause: new LookupFailed("the key is absent, and not all routes were published lately"),
+  cause: new KeyFailed("the key is absent, and not all routes were published lately"),
   retryAfterMs: 5_000,
   layer,
 })

@@ -9,8 +9,10 @@ export interface Circuit {
   /** It is asked now. Where it failed for a while, others wait for what comes of it. */
   readonly begin: () => void
   readonly worked: () => void
-  /** What was asked for when it failed. */
-  readonly failed: (key: string) => void
+  /** What was asked for when it failed. `of`: what counts as one and the same in other keys, too; default the key. */
+  readonly failed: (key: string, of?: string) => void
+  /** It works, and one key fails: that is not asked for now. */
+  readonly keyFailed: (key: string) => void
 }
 
 /** How many different keys must fail in a row: one that always fails says nothing of the source, and waits alone. */
@@ -31,6 +33,17 @@ export const makeCircuit = (random: () => number): Circuit => {
   let openUntil: number | undefined
   let isTrying = false
 
+  const pauseKey = (key: string, now: number): void => {
+    keysUntil.delete(key)
+    if (keysUntil.size >= MAX_KEYS) keysUntil.delete(keysUntil.keys().next().value!)
+    keysUntil.set(key, now + KEY_PAUSE_MS)
+  }
+  const worked = (): void => {
+    inARow.clear()
+    pauses = 0
+    openUntil = undefined
+  }
+
   return {
     waitMs: (key) => {
       const now = monotonicNow()
@@ -41,17 +54,15 @@ export const makeCircuit = (random: () => number): Circuit => {
       openUntil = monotonicNow() + pauseMs
       isTrying = true
     },
-    worked: () => {
-      inARow.clear()
-      pauses = 0
-      openUntil = undefined
+    worked,
+    keyFailed: (key) => {
+      worked()
+      pauseKey(key, monotonicNow())
     },
-    failed: (key) => {
+    failed: (key, of = key) => {
       const now = monotonicNow()
-      keysUntil.delete(key)
-      if (keysUntil.size >= MAX_KEYS) keysUntil.delete(keysUntil.keys().next().value!)
-      keysUntil.set(key, now + KEY_PAUSE_MS)
-      if (inARow.size < KEYS) inARow.add(key)
+      pauseKey(key, now)
+      if (inARow.size < KEYS) inARow.add(of)
       if (inARow.size < KEYS) return
       // One of those that were on their way when the others failed: no new attempt.
       if (openUntil !== undefined && !isTrying) return

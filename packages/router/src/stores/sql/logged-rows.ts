@@ -1,5 +1,6 @@
 import type { RouteKey, RouteRecord } from "../record.ts"
 import { isRouteKey } from "../route-key.ts"
+import { unreadable } from "./unreadable.ts"
 
 /** A row of a platform's own that is not what it should be. It fails alone. */
 export interface BadRow {
@@ -39,7 +40,7 @@ export const loggedRoute = (
     return { status: "route", key, record: { ...fields, version } as RouteRecord }
   }
   bad(fields)
-  return { status: "route", key, record: { kind: "unreadable", epoch: 0, version } as never }
+  return { status: "route", key, record: unreadable(version) }
 }
 
 /** Longer than any hostname can make one. */

@@ -2,6 +2,7 @@ import type { RouteRecord } from "../record.ts"
 import type { RouteChange } from "../route-feed.ts"
 import { purgeTime } from "../registry/purge.ts"
 import type { ProjectState, TableName, Tables } from "../registry/state.ts"
+import { unreadable } from "./unreadable.ts"
 
 /**
  * Numbers from here up are counted from the registry's version at the commit, which nobody knows before. `nextVersion` gives them
@@ -68,8 +69,13 @@ export const encodeRoute = ({ key, version, record }: RouteChange, index: number
   return { key, at: index + 1, step: version - PROVISIONAL, record: record === undefined ? null : JSON.stringify(rest) }
 }
 
-/** A record as stored. Whatever else is found there is for the router's decoder to refuse. */
+/** A record as stored. Whatever else is found there is for the router's decoder to refuse: it fails its own hostnames alone. */
 export const decodeRoute = (version: number, record: string): RouteRecord => {
-  const fields: unknown = JSON.parse(record)
-  return (typeof fields === "object" && fields !== null ? { version, ...fields } : fields) as RouteRecord
+  try {
+    const fields: unknown = JSON.parse(record)
+    if (typeof fields === "object" && fields !== null) return { version, ...fields } as RouteRecord
+  } catch {
+    // Text that is not JSON, as somebody's own statement may have left there.
+  }
+  return unreadable(version)
 }
