@@ -1,12 +1,11 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { isSafe, nextRequestId } from "@project-ingress/forward/internal"
 import { fetchTransport, inboundFields, isWorkerd, knownBody, observedBody } from "@project-ingress/providers/internal"
-import type { KnownBody } from "@project-ingress/providers/internal"
 import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
 import { LengthRequired, ProxyFailed } from "../errors.ts"
 import { clientAddressOf, endRequest } from "../program/sender.ts"
-import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
+import type { Sender, VisitorRequest } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import type { RouterProgram } from "../router-program.ts"
 import { publicAuthority, withHostField } from "./public-authority.ts"
@@ -106,24 +105,16 @@ const fetchSender = (
   let closed: Promise<void> | undefined
   // Found out when first sent: a request that is not ours is not touched.
   let known: ReturnType<typeof knownBody> | undefined
-  const sendWith = (body: KnownBody, machineRequest: MachineRequest) => {
-    if (body === "unknown length") return endRequest(new LengthRequired())
+  const send: Sender<Response>["send"] = Effect.fnUntraced(function* (machineRequest) {
+    const reading = (known ??= knownBody(request))
+    const body = reading instanceof Promise ? yield* Effect.promise(() => reading) : reading
+    if (body === "unknown length") return yield* endRequest(new LengthRequired())
     const take = () => {
       used ||= body !== null
       return body
     }
-    return sendByFetch(program, { request: visitor, body: take, inbound: request }, machineRequest)
-  }
-  const send: Sender<Response>["send"] = (machineRequest) =>
-    Effect.suspend(() => {
-      const reading = (known ??= knownBody(request))
-      return reading instanceof Promise
-        ? Effect.flatMap(
-            Effect.promise(() => reading),
-            (body) => sendWith(body, machineRequest),
-          )
-        : sendWith(reading, machineRequest)
-    })
+    return yield* sendByFetch(program, { request: visitor, body: take, inbound: request }, machineRequest)
+  })
   return {
     send,
     discard: fetchTransport.discard,
