@@ -50,6 +50,20 @@ const budgets: readonly Import[] = [
       export { local } from "@project-ingress/providers/local"`,
     budget: 60_000,
   },
+  {
+    // To be 60 kB. Of these effect has 11, the layered store 6, KV, D1 and the Cache API 1.7 together.
+    name: "the same with layers, KV, Cache API",
+    from: "router",
+    code: `
+      export { defineGrammar } from "@project-ingress/hostname"
+      export { AccessDenied, createRouter, LoginRequired, rateLimit } from "@project-ingress/router"
+      export { cacheApi } from "@project-ingress/router/stores/cache-api"
+      export { kvCache } from "@project-ingress/router/stores/cloudflare-kv"
+      export { d1Routes } from "@project-ingress/router/stores/d1-routes"
+      export { layeredStore } from "@project-ingress/router/stores/layered"
+      export { local } from "@project-ingress/providers/local"`,
+    budget: 65_500,
+  },
 ]
 
 /** Every entry alone, with all that it exports. */
