@@ -1,5 +1,5 @@
-import { failureCode } from "@project-ingress/forward/internal"
 import { PackedRefused } from "../packed/refused.ts"
+import { codeOf } from "../store-health.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 
 /** A failure that was found here and not by the feed: its message is a sentence of ours. */
@@ -65,10 +65,5 @@ export const sourceHealth = (
 
 const reasonOf = (cause: unknown, otherwise = "the source failed"): string => {
   if (cause instanceof SourceFailed || cause instanceof PackedRefused) return cause.message
-  try {
-    return failureCode(cause) ?? otherwise
-  } catch {
-    // A getter of the error threw.
-    return otherwise
-  }
+  return codeOf(cause) ?? otherwise
 }
