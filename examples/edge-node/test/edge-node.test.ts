@@ -123,7 +123,7 @@ describe.skipIf(noPostgres !== "")(`two regions over one Postgres${noPostgres}`,
   })
 
   it("both see an attach at once, by a notification, and show the app where it runs, for the visitor's own address", async () => {
-    expect(await listeners()).toBe(2)
+    await expect.poll(listeners, { timeout: 30_000 }).toBe(2)
     await registry("attach", "misha", "mach_fra")
     await bothGet("GET / in fra, for 127.0.0.9")
     expect([balancers.fra.connections, balancers.iad.connections]).toEqual([1, 0])
@@ -159,6 +159,7 @@ describe.skipIf(noPostgres !== "")(`two regions over one Postgres${noPostgres}`,
     await bothGet("GET / in fra, for 127.0.0.9")
     await registry("attach", "misha", "mach_iad")
     await bothGet("GET / in iad, for 127.0.0.9")
+    await expect.poll(listeners, { timeout: 60_000 }).toBe(2)
   }, 120_000)
 
   it("a region that is down is 502 in the other one, and the log says why; it stops by SIGTERM", async () => {

@@ -1,18 +1,21 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { generateTicketKeys } from "@project-ingress/forward"
 import { edgeVariables, readEdgeConfig } from "./commands/edge/edge-config.ts"
 import { edgeLog } from "./commands/edge/edge-log.ts"
 import { openDatabase } from "./commands/edge/open-database.ts"
 import { serveEdge, startProblem } from "./commands/edge/serve-edge.ts"
 import type { Edge } from "./commands/edge/serve-edge.ts"
+import { changeLogSchema } from "./stores/postgres-feed.ts"
 
 const NAME = "project-ingress-edge"
 
-const help = (): string => `${NAME} [--help] [--version]
+const help = (): string => `${NAME} [--help] [--version] [--generate-key] [--change-log]
 
 Routes domains to machines by the tables of EdgeProxy in Postgres, and stands in for it: the same environment, statuses and bodies.
 SIGTERM and SIGINT stop it when requests in flight are over; SIGHUP reads the routes and takes whatever the tables hold.
+--generate-key prints a key for INGRESS_EDGE_SIGNING_KEY. --change-log prints the SQL that INGRESS_EDGE_SOURCE=feed needs, for psql.
 Exit code: 0; 1 if it cannot start, or if requests were cut off when it stopped.
 
 ${Object.entries(edgeVariables)
@@ -37,8 +40,8 @@ const start = async (): Promise<void> => {
   if ("problems" in read) return read.problems.forEach((problem) => refuse(edgeLog("error", print), problem))
   const { config } = read
   const log = edgeLog(config.logLevel, print)
-  const { mode, region, intervalMs } = config
-  log.write("info", "starting edgeproxy", { mode, region, intervalMs })
+  const { mode, source, region, intervalMs } = config
+  log.write("info", "starting edgeproxy", { mode, source, region, intervalMs })
   let edge: Edge
   try {
     edge = await serveEdge(config, await openDatabase(config.databaseUrl, 5_000), log)
@@ -75,7 +78,14 @@ const main = async (): Promise<void> => {
   process.stderr.on("error", () => {})
   let flags
   try {
-    flags = parseArgs({ options: { help: { type: "boolean" }, version: { type: "boolean" } } }).values
+    flags = parseArgs({
+      options: {
+        help: { type: "boolean" },
+        version: { type: "boolean" },
+        "generate-key": { type: "boolean" },
+        "change-log": { type: "boolean" },
+      },
+    }).values
   } catch (error) {
     process.stderr.write(`${NAME}: ${(error as Error).message}. Settings are environment variables: see --help\n`)
     process.exitCode = 1
@@ -83,6 +93,11 @@ const main = async (): Promise<void> => {
   }
   if (flags.help === true) return void process.stdout.write(help())
   if (flags.version === true) return print(version())
+  if (flags["change-log"] === true) return changeLogSchema.forEach((statement) => print(`${statement};`))
+  if (flags["generate-key"] === true) {
+    const { signing } = await generateTicketKeys(new Date().toISOString().slice(0, 10))
+    return print(JSON.stringify(signing))
+  }
   await start()
 }
 

@@ -147,10 +147,13 @@ export const postgresFeed = (options: PostgresFeedOptions): PostgresFeed => {
 /** Values are text for every driver. */
 const CURSOR = "(cast(cast($1 as text) as xid8), cast(cast($2 as text) as bigint))"
 
-/** One row at least. All of it is of one moment, because it is one statement. */
+/**
+ * One row at least. All of it is of one moment, because it is one statement. `id = 1` tells the planner that there is one row: of a table that
+ * was never analyzed it expects a thousand, and compiles each of these queries for half a second (`jit_above_cost`).
+ */
 const changesAfter = (limit: number): string => `
   with head as (
-    select name, deleted_xid, deleted_seq, pg_snapshot_xmin(pg_current_snapshot()) as xmin from route_feed),
+    select name, deleted_xid, deleted_seq, pg_snapshot_xmin(pg_current_snapshot()) as xmin from route_feed where id = 1),
   page as (
     select c.xid, c.seq, c.route_key from route_changes c, head h
     where (c.xid, c.seq) > ${CURSOR} and c.xid < h.xmin order by c.xid, c.seq limit ${limit})

@@ -1,12 +1,16 @@
 /** The command's environment: EdgeProxy's variables with their defaults, and start errors that name variable and what is accepted. */
+import { generateTicketKeys } from "@project-ingress/forward"
 import { describe, expect, it } from "vitest"
 import { edgeVariables, readEdgeConfig } from "../../src/commands/edge/edge-config.ts"
 import { parseGoDuration } from "../../src/commands/edge/go-duration.ts"
 import { parseListenAddress } from "../../src/commands/edge/listen-address.ts"
-import { REGION } from "./edgeproxy-tables.ts"
+import { OTHER_REGION, REGION } from "./edgeproxy-tables.ts"
 
 const url = "postgres://user:hunter2@localhost:5432/zeitwork"
 const required = { EDGEPROXY_DATABASE_URL: url, EDGEPROXY_REGION_ID: REGION }
+const standard = { ...required, INGRESS_EDGE_MODE: "standard" }
+const fed = { ...standard, INGRESS_EDGE_SOURCE: "feed" }
+const KEY = JSON.stringify((await generateTicketKeys("test")).signing)
 const problemsOf = (environment: Record<string, string>): readonly string[] => {
   const read = readEdgeConfig(environment)
   return "problems" in read ? read.problems : []
@@ -67,6 +71,7 @@ describe("the configuration", () => {
       listen: { port: 8080 },
       databaseUrl: url,
       region: REGION,
+      source: "sql",
       intervalMs: 10_000,
       logLevel: "info",
       drainMs: 30_000,
@@ -120,8 +125,93 @@ describe("the configuration", () => {
       { ...required, INGRESS_EDGE_ASK_ADDR: ":9180" },
       /^INGRESS_EDGE_ASK_ADDR: is set without INGRESS_EDGE_MODE=standard/,
     ],
+    [
+      "a bad source",
+      { ...standard, INGRESS_EDGE_SOURCE: "push" },
+      /^INGRESS_EDGE_SOURCE: "push" .*sql, registry or feed/,
+    ],
+    [
+      "a source in EdgeProxy's mode",
+      { ...required, INGRESS_EDGE_SOURCE: "sql" },
+      /^INGRESS_EDGE_SOURCE: is set without INGRESS_EDGE_MODE=standard/,
+    ],
+    [
+      "a state file of polled tables",
+      { ...standard, INGRESS_EDGE_STATE: "routes.packed" },
+      /^INGRESS_EDGE_STATE: is set without INGRESS_EDGE_SOURCE=registry or feed/,
+    ],
+    [
+      "domains of polled tables",
+      { ...standard, INGRESS_EDGE_DOMAINS: "iterate.app" },
+      /^INGRESS_EDGE_DOMAINS: is set without INGRESS_EDGE_SOURCE=registry or feed/,
+    ],
+    ["no domain", { ...fed, INGRESS_EDGE_DOMAINS: "https://iterate.app" }, /^INGRESS_EDGE_DOMAINS: "https/],
+    [
+      "redirects of a feed",
+      { ...fed, INGRESS_EDGE_REDIRECTS_SQL: "select 1" },
+      /^INGRESS_EDGE_REDIRECTS_SQL: is set without INGRESS_EDGE_SOURCE=sql/,
+    ],
+    [
+      "a feed that is looked at too seldom",
+      { ...fed, EDGEPROXY_UPDATE_INTERVAL: "61s" },
+      /^EDGEPROXY_UPDATE_INTERVAL: "61s" is not accepted/,
+    ],
+    [
+      "a key without regions",
+      { ...standard, INGRESS_EDGE_SIGNING_KEY: KEY },
+      /^INGRESS_EDGE_SIGNING_KEY: is set without INGRESS_EDGE_BALANCERS/,
+    ],
+    [
+      "regions without a key",
+      { ...standard, INGRESS_EDGE_BALANCERS: `${OTHER_REGION}=http://10.0.0.1` },
+      /^INGRESS_EDGE_BALANCERS: is set without INGRESS_EDGE_SIGNING_KEY/,
+    ],
+    ...["fra=http://10.0.0.1", `${OTHER_REGION}=10.0.0.1`, `${OTHER_REGION}=http://10.0.0.1/path`, OTHER_REGION].map(
+      (balancers): [string, Record<string, string>, RegExp] => [
+        `the balancers ${balancers}`,
+        { ...standard, INGRESS_EDGE_SIGNING_KEY: KEY, INGRESS_EDGE_BALANCERS: balancers },
+        /^INGRESS_EDGE_BALANCERS: .* is not accepted; expected .*fra\.example\.com/,
+      ],
+    ),
+    [
+      "one region twice",
+      {
+        ...standard,
+        INGRESS_EDGE_SIGNING_KEY: KEY,
+        INGRESS_EDGE_BALANCERS: `${OTHER_REGION}=http://10.0.0.1,${OTHER_REGION.toUpperCase()}=http://10.0.0.2`,
+      },
+      /^INGRESS_EDGE_BALANCERS: .* is not accepted/,
+    ],
   ])("is refused with %s", (_, environment, problem) => {
     expect(problemsOf(environment)).toEqual([expect.stringMatching(problem)])
+  })
+
+  it.each([
+    "hunter2",
+    JSON.stringify({ kty: "oct", alg: "HS256", kid: "hunter2", k: "A".repeat(43) }),
+    KEY.replace('"d"', '"D"'),
+  ])("is refused with a key that is no pair, and does not show it", (key) => {
+    const balancers = { INGRESS_EDGE_BALANCERS: `${OTHER_REGION}=http://10.0.0.1` }
+    expect(problemsOf({ ...standard, ...balancers, INGRESS_EDGE_SIGNING_KEY: key })).toEqual([
+      expect.stringMatching(/^INGRESS_EDGE_SIGNING_KEY: is not accepted; expected .*--generate-key/),
+    ])
+  })
+
+  it("has a name for a region, and 1 s, where the source is a feed", () => {
+    expect(configOf({ ...fed, EDGEPROXY_REGION_ID: "fra" })).toMatchObject({
+      source: "feed",
+      region: "fra",
+      intervalMs: 1_000,
+    })
+  })
+
+  it("reads where the edges of other regions are, by their ids as tables have them", () => {
+    const INGRESS_EDGE_BALANCERS = ` ${OTHER_REGION.toUpperCase()}=https://fra.example.com , {${REGION}}=http://10.0.0.5:8080`
+    const { hops } = configOf({ ...standard, INGRESS_EDGE_SIGNING_KEY: KEY, INGRESS_EDGE_BALANCERS })
+    expect(hops).toEqual({
+      signingKey: JSON.parse(KEY),
+      balancers: { [OTHER_REGION]: "https://fra.example.com", [REGION]: "http://10.0.0.5:8080" },
+    })
   })
 
   it("is refused with all problems at once, and shows no password", () => {

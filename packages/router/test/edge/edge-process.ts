@@ -6,7 +6,12 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { REGION } from "./edgeproxy-tables.ts"
 
-const command = join(import.meta.dirname, "../../src/edge-command.ts")
+/** The command's sources, as arguments of Node. */
+export const command: readonly string[] = [
+  "--conditions=@project-ingress/source",
+  "--no-warnings",
+  join(import.meta.dirname, "../../src/edge-command.ts"),
+]
 
 export interface LogLine {
   readonly level: string
@@ -28,7 +33,7 @@ export interface EdgeProcess {
 }
 
 export const startEdge = (environment: Readonly<Record<string, string>>): EdgeProcess => {
-  const child = spawn(process.execPath, ["--conditions=@project-ingress/source", "--no-warnings", command], {
+  const child = spawn(process.execPath, command, {
     env: {
       PATH: process.env["PATH"] ?? "",
       EDGEPROXY_HTTP_ADDR: "127.0.0.1:0",

@@ -105,6 +105,21 @@ describe.skipIf(noPostgres !== "")(`in Postgres${noPostgres}`, () => {
     expect(await basics((text) => run(text), { query })).toEqual(basic)
   })
 
+  it("changes are read by a plan that Postgres does not compile, though its tables were never analyzed", async () => {
+    const { cursor } = await setup()
+    let cost = Number.NaN
+    const feed = postgresFeed({
+      query: async (text, values) => {
+        const { rows } = await server.pool.query(`explain (format json) ${text}`, values)
+        cost = rows[0]["QUERY PLAN"][0].Plan["Total Cost"]
+        return query(text, values)
+      },
+    })
+    await feed.changes(cursor)
+    // `jit_above_cost` of Postgres.
+    expect(cost).toBeLessThan(100_000)
+  })
+
   it("every driver reads it: postgres", async () => {
     const sql = postgres({ ...server.connection, max: 2 })
     try {

@@ -58,13 +58,15 @@ export const edgeLog = (
 
 /** Tags of errors that are the client's, or the host's own bounds. */
 const refused = new Set(["LoopDetected", "ClientLimited", "ProjectLimited", "MachineLimited", "RouteUnknown"])
+/** Events of the router that somebody should look at. */
+const warnings = new Set<RouterEvent["type"]>(["client_bounds", "bound_reached", "machine_health", "region"])
 const missing = new Set(["RouteNotFound", "HostnameMalformed", "DomainNotExact"])
 
 const routerEntry = (event: RouterEvent): LogEntry | undefined => {
   if (event.type !== "request") {
     const { type, ...fields } = event
     return {
-      level: type === "client_bounds" || type === "bound_reached" ? "warn" : "debug",
+      level: warnings.has(type) ? "warn" : "debug",
       message: type,
       fields: flat(fields),
     }
@@ -117,11 +119,23 @@ const sourceEntry = (event: RouteSourceEvent | InvalidRowsEvent): LogEntry => {
     return { level: count === 0 ? "info" : "warn", message: "invalid rows", fields: { count, rows: named } }
   }
   const { state, reason, routes, ageMs } = event
-  const fields = { reason, routes, ageMs }
+  const hint = reason === undefined ? undefined : hints[reason]
+  const fields = { reason, hint, routes, ageMs: ageMs === undefined ? undefined : Math.round(ageMs) }
   if (state === "loaded") return { level: "info", message: "routes updated", fields }
   if (state === "recovered") return { level: "info", message: "database recovered", fields }
   if (state === "refused") return { level: "error", message: "routes refused, the previous ones stay", fields }
+  if (state === "not_saved") return { level: "error", message: "failed to save routes", fields }
   return { level: "error", message: "failed to read routes", fields }
+}
+
+/** What somebody can do about an error of the database, or of the way to it. */
+const hints: Readonly<Record<string, string>> = {
+  "28P01": "the password is not the right one",
+  "3D000": "there is no such database",
+  "42P01": "a table or view that is read is not there, see docs/edgeproxy.md",
+  "42703": "a column that is read is not there, see docs/edgeproxy.md",
+  "42501": "the user may not read a table",
+  ECONNREFUSED: "nothing listens at the address of the database",
 }
 
 /** Values of events that a line can hold. */

@@ -1,6 +1,6 @@
 import type { ErrorRow } from "@project-ingress/forward"
 import { SendFailure, forwardFetch } from "@project-ingress/forward/fetch"
-import { monotonicNow, startDeadline } from "@project-ingress/forward/internal"
+import { failureCode, monotonicNow, startDeadline } from "@project-ingress/forward/internal"
 import type { AddressRule } from "@project-ingress/forward/internal"
 import { routerErrors } from "../../error-rows.ts"
 import { PolicyError } from "../../policies/policy-error.ts"
@@ -70,6 +70,9 @@ const regionOf = ({ record }: Route): unknown => {
   return typeof region?.id === "string" ? region.id.toLowerCase() : undefined
 }
 
+/** Said by name, because whoever tries the edge on one machine finds it first. */
+const NOT_ALLOWED = "the machine's address is neither public nor in INGRESS_EDGE_ALLOW_CIDRS (ADDRESS_NOT_ALLOWED)"
+
 interface Checked {
   readonly status?: number
   /** Why the machine is not healthy; absent if it is. */
@@ -105,7 +108,8 @@ const check = async (origin: string, addresses: AddressRule, left: AbortSignal):
   } catch (cause) {
     if (over.signal.aborted) return { reason: `no response within ${HEALTH_CHECK_MS} ms` }
     if (left.aborted) return { reason: "the client left" }
-    return { reason: cause instanceof SendFailure ? cause.message : "the request failed" }
+    if (!(cause instanceof SendFailure)) return { reason: "the request failed" }
+    return { reason: failureCode(cause) === "ADDRESS_NOT_ALLOWED" ? NOT_ALLOWED : cause.message }
   } finally {
     settled()
   }

@@ -1,16 +1,30 @@
 /** What the command needs of a driver's connections. */
 export interface EdgeDatabase {
-  readonly query: (text: string) => Promise<unknown>
+  readonly query: (text: string, values?: string[]) => Promise<unknown>
+  /** Runs statements on one connection: commits when `run` resolves, and rolls back when it rejects. */
+  readonly transaction: <A>(run: (query: EdgeDatabase["query"]) => Promise<A>) => Promise<A>
+  /** Listens on a connection of its own. Resolves to what ends that. */
+  readonly listen: (channel: string, notify: () => void) => Promise<() => Promise<void>>
   readonly close: () => Promise<void>
 }
 
 /** The part of `pg` that is used. */
 interface Pg {
   readonly Pool: new (options: object) => {
-    query(text: string): Promise<unknown>
+    query(text: string, values?: string[]): Promise<unknown>
+    connect(): Promise<PgConnection & { release(cause?: boolean): void }>
     end(): Promise<void>
     on(event: "error", listener: () => void): unknown
   }
+  readonly Client: new (options: object) => PgConnection & {
+    connect(): Promise<unknown>
+    end(): Promise<void>
+    on(event: "error" | "notification", listener: () => void): unknown
+  }
+}
+
+interface PgConnection {
+  query(text: string, values?: string[]): Promise<unknown>
 }
 
 /**
@@ -20,16 +34,43 @@ interface Pg {
  */
 export const openDatabase = async (connectionString: string, timeoutMs: number): Promise<EdgeDatabase> => {
   const { default: pg } = (await import("pg")) as unknown as { readonly default: Pg }
-  const pool = new pg.Pool({
+  const connection = {
     connectionString,
-    max: 2,
     connectionTimeoutMillis: timeoutMs,
     // The driver gives up a little after the store does, so that no connection is lost to a query that hangs.
     query_timeout: timeoutMs + 1_000,
     keepAlive: true,
     application_name: "project-ingress-edge",
-  })
+  }
+  const pool = new pg.Pool({ ...connection, max: 4 })
   // An idle connection that the server ended: the next query opens another one, and reports it if that fails.
   pool.on("error", () => undefined)
-  return { query: (text) => pool.query(text), close: () => pool.end() }
+  return {
+    query: (text, values) => pool.query(text, values),
+    transaction: async (run) => {
+      const client = await pool.connect()
+      let isBroken = false
+      try {
+        await client.query("begin")
+        const result = await run((text, values) => client.query(text, values))
+        await client.query("commit")
+        return result
+      } catch (cause) {
+        await client.query("rollback").catch(() => (isBroken = true))
+        throw cause
+      } finally {
+        client.release(isBroken)
+      }
+    },
+    listen: async (channel, notify) => {
+      const client = new pg.Client(connection)
+      // The feed finds out by its next query, and listens again.
+      client.on("error", () => undefined)
+      client.on("notification", notify)
+      await client.connect()
+      await client.query(`listen ${channel}`)
+      return () => client.end()
+    },
+    close: () => pool.end(),
+  }
 }

@@ -5,15 +5,13 @@ import { defineGrammar } from "@project-ingress/hostname"
 import { upstream } from "@project-ingress/providers/upstream"
 import { serveNode } from "../../hosts/node.ts"
 import type { Listening, NodeHost } from "../../hosts/node.ts"
+import { regions } from "../../regions.ts"
 import { createRouter } from "../../router.ts"
-import { edgeProxySql, polledSql } from "../../stores/polled-sql.ts"
-import type { PolledSqlStore } from "../../stores/polled-sql.ts"
-import { resultRows } from "../../stores/result-rows.ts"
 import { askServer } from "./ask-server.ts"
 import type { EdgeConfig } from "./edge-config.ts"
 import type { EdgeLog } from "./edge-log.ts"
 import { exactDomains, healthChecks } from "./edge-policies.ts"
-import { edgeRows } from "./edge-rows.ts"
+import { edgeStore } from "./edge-store.ts"
 import { edgeproxyResponses } from "./edgeproxy-responses.ts"
 import type { EdgeDatabase } from "./open-database.ts"
 
@@ -26,50 +24,32 @@ export interface Edge {
   readonly stop: () => Promise<boolean>
 }
 
-/**
- * How many routes may go at once, whatever part of them that is: people remove a handful of domains, and one that was removed must
- * not go on being served. More than that and 15 % at once is held for an accident, until SIGHUP.
- */
-const MAY_LOSE = 10
-
-/** How long a query may take, in ms. */
-const QUERY_MS = 10_000
-
 /** Rejects if it cannot listen. */
 export const serveEdge = async (config: EdgeConfig, database: EdgeDatabase, log: EdgeLog): Promise<Edge> => {
-  const { mode, region, intervalMs, allowCidrs, redirectsSql } = config
-  // No domain of the grammar leads anywhere here; `invalid` is nobody's (RFC 6761 §6.4).
-  const grammar = defineGrammar({ domains: ["edge.invalid"] })
-  const store: PolledSqlStore = polledSql((text) => readRows(database, text, redirectsSql), {
-    sql: edgeProxySql,
-    map: edgeRows(region),
-    grammar,
-    intervalMs,
-    timeoutMs: QUERY_MS,
-    mayLose: MAY_LOSE,
-    onEvent: (event) => {
-      // Tables that are empty at the start are those of a new platform: then every domain is not found.
-      const isEmpty = event.type === "route_source" && event.state === "refused" && event.routes === undefined
-      if (isEmpty) void store.load({ force: true })
-      else log.onSourceEvent(event)
-    },
-  })
+  const { mode, region, source, allowCidrs, hops } = config
+  // Without domains of the platform none of the grammar leads anywhere; `invalid` is nobody's (RFC 6761 §6.4).
+  const grammar = defineGrammar({ domains: config.domains ?? ["edge.invalid"] })
+  const routes = edgeStore(config, database, grammar, log)
+  const { store } = routes
   const addresses = { allowCidrs }
   // Machines without a machine proxy get no ticket, so that nobody has to know the key.
-  const { signing } = await generateTicketKeys("edge")
+  const { signing } = hops === undefined ? await generateTicketKeys("edge") : { signing: hops.signingKey }
+  // Names below a domain are ports and services of a registry's projects; a table of domains has none.
+  const exact = source === "sql" ? [exactDomains] : []
   const router = createRouter({
     grammar,
     store,
     providers: [upstream(addresses)],
     signingKey: signing,
-    policies: mode === "edgeproxy" ? [exactDomains, healthChecks(region, addresses, log)] : [exactDomains],
+    policies: mode === "edgeproxy" ? [...exact, healthChecks(region, addresses, log)] : exact,
+    ...(hops === undefined ? {} : { regions: regions({ self: region, balancers: hops.balancers }) }),
     ...(mode === "edgeproxy" ? { errorResponses: edgeproxyResponses } : {}),
     onEvent: log.onRouterEvent,
   })
   const cut = cutRequests()
   const host: NodeHost = serveNode(router, {
     ...(config.trustedProxies === undefined ? {} : { trustedProxies: config.trustedProxies }),
-    isReady: () => store.stats().layers[0]!.routes !== undefined,
+    isReady: routes.isLoaded,
     onEvent: (event) => {
       cut.see(event)
       log.onEngineEvent(event)
@@ -82,28 +62,18 @@ export const serveEdge = async (config: EdgeConfig, database: EdgeDatabase, log:
     await once(ask, "listening")
   }
   const listening = await host.listen(config.listen)
-  // Whatever comes of it: a database that is down now may be up later.
-  void store.load()
+  routes.begin()
   return {
     port: listening.port,
-    reload: () => store.load({ force: true }),
+    reload: routes.reload,
     stop: async () => {
       ask?.close()
       const isDrained = await drain(listening, config.drainMs, cut)
-      store.dispose()
+      await routes.dispose().catch(() => undefined)
       await database.close().catch(() => undefined)
       return isDrained
     },
   }
-}
-
-/** The rows of both queries, as one result. */
-const readRows = async (database: EdgeDatabase, text: string, redirectsSql: string | undefined): Promise<unknown> => {
-  const [routes, redirects] = await Promise.all([
-    database.query(text),
-    redirectsSql === undefined ? [] : database.query(redirectsSql),
-  ])
-  return [...(resultRows(routes) ?? []), ...(resultRows(redirects) ?? [])]
 }
 
 /** Requests that ended early after the drain was over: nobody but us has ended them. */
