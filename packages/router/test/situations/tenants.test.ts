@@ -248,7 +248,7 @@ describe.each([
           await store.dispose?.()
         }
       },
-      180_000,
+      300_000,
     )
   })
 })
