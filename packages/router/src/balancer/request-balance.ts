@@ -20,8 +20,16 @@ import type { MachineState } from "./machine-state.ts"
 /** How many machines one request is sent to at most. */
 const MAX_TRIES = 3
 
-/** Failures that say nothing of the machine: of its vendor, or that it is about to be there. */
-const silent: ReadonlySet<ProviderError["_tag"]> = new Set(["ProviderAuth", "ProviderRateLimited", "MachineStarting"])
+/**
+ * Failures that say nothing of the machine: of its vendor, that it is about to be there, or that the app got the request and is slow. A
+ * visitor may ask for what takes long as often as he likes. A connection that is not made in time is another failure.
+ */
+const silent: ReadonlySet<ProviderError["_tag"]> = new Set([
+  "ProviderAuth",
+  "ProviderRateLimited",
+  "MachineStarting",
+  "UpstreamTimeout",
+])
 
 /** Failures after which no other machine is asked: it is looked up where the first one is, or it may be slow for good reason. */
 const final: ReadonlySet<ProviderError["_tag"]> = new Set(["MachineMismatch", "UpstreamTimeout"])
@@ -121,10 +129,11 @@ export class RequestTries implements RequestBalance {
             this.#table.succeeded(of, entry)
             return Effect.sync(keep)
           }
-          this.#table.failed(of, entry, code)
+          const isSlow = code === providerErrors.UpstreamTimeout.code
+          if (!isSlow) this.#table.failed(of, entry, code)
           // Behind a closed port nobody got the request.
           const reached = code === providerErrors.PortClosed.code ? sent : "maybe"
-          const maySend = code !== providerErrors.UpstreamTimeout.code && sender.replayable(reached)
+          const maySend = !isSlow && sender.replayable(reached)
           return elsewhere(maySend, Effect.sync(keep), () => {
             end()
             sender.discard(received.response)

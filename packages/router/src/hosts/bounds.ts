@@ -9,6 +9,7 @@ import type { BoundEvent, RouterEvent } from "../router-options.ts"
 import { projectShare } from "../stores/project-share.ts"
 import type { Machine, RouteRecord } from "../stores/record.ts"
 import type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
+import type { ClientIdentity } from "./client-identity.ts"
 import { UnnamedBalancer } from "./unnamed-balancer.ts"
 
 /** What one request has of the bounds. */
@@ -21,8 +22,8 @@ export interface Held {
 
 /** The bounds of one host. */
 export interface HostBounds extends ConnectionAdmission {
-  /** Counts a request for its client; `undefined` if that may have no more. */
-  readonly enter: (clientAddress: string | undefined, webSocket: boolean) => Held | undefined
+  /** Counts a request for its client, or of a client whom another region's router names; `undefined` if that may have no more. */
+  readonly enter: (client: Pick<ClientIdentity, "clientAddress" | "hop">, webSocket: boolean) => Held | undefined
 }
 
 /** What bounds depend on beside their options. */
@@ -68,8 +69,9 @@ export const hostBounds = (options: Bounds, { limits, isProxy, report }: HostFac
       const key = connectionKey(remoteAddress)
       if (key !== undefined) connections.give(key)
     },
-    enter: (clientAddress, webSocket) => {
-      balancer?.see(clientAddress ?? "an unknown address")
+    enter: ({ clientAddress, hop }, webSocket) => {
+      // A hop says who asks, whatever stands before this host: many would hide a load balancer that nobody named.
+      if (hop === undefined) balancer?.see(clientAddress ?? "an unknown address")
       const of = webSocket ? "webSockets" : "requests"
       const key = clientNetwork(clientAddress)
       if (!ofClient[of].take(key, enforced())) return undefined

@@ -197,7 +197,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   }
 
   const serve = (request: IncomingRequest, identity: ClientIdentity): Decision | Promise<Decision> => {
-    const held = bounds.enter(identity.clientAddress, request.head.upgrade)
+    const held = bounds.enter(identity, request.head.upgrade)
     if (held === undefined) return failure("ClientLimited", request)
     request.onOver(() => held.release())
     return serveExchange(program, request, identity, held, { failure, fallback })

@@ -40,7 +40,6 @@ describe("what the machine's proxy generates", () => {
     [502, "PORT_CLOSED"],
     [502, "UPSTREAM_FAILED"],
     [503, "OVERLOADED"],
-    [504, "UPSTREAM_TIMEOUT"],
   ])("%i %s counts", async (status, code) => {
     const { times, events } = balanced((to) => (isFirst(to) ? generated(status, code) : stamped()))
     await times(20)
@@ -53,9 +52,39 @@ describe("what the machine's proxy generates", () => {
     expect(events).toEqual([])
   })
 
+  it("a 504 UPSTREAM_TIMEOUT does not: the app got the request", async () => {
+    const { times, events } = balanced((to) => (isFirst(to) ? generated(504, "UPSTREAM_TIMEOUT") : stamped()))
+    expect(new Set(await times(20))).toEqual(new Set([200, 504]))
+    expect(events).toEqual([])
+  })
+
   it("an app's own 503 that its proxy stamps does not", async () => {
     const { times, events } = balanced((to) => (isFirst(to) ? stamped("busy", { status: 503 }) : stamped()))
     expect(new Set(await times(20))).toEqual(new Set([200, 503]))
+    expect(events).toEqual([])
+  })
+})
+
+describe("a connection", () => {
+  it.each([
+    ["refused", "no"],
+    ["timeout", "no"],
+    ["reset", "maybe"],
+  ] as const)("that ends as %s, sent %s, counts", async (kind, sent) => {
+    const { times, events } = balanced((to) => {
+      if (isFirst(to)) throw new SendFailure(kind, sent, undefined)
+      return stamped()
+    })
+    await times(20)
+    expect(events).toMatchObject([{ state: "ejected", machine: "mach_1" }])
+  })
+
+  it("on which the response does not begin in time does not: visitors may ask for what is slow", async () => {
+    const { times, events } = balanced((to) => {
+      if (isFirst(to)) throw new SendFailure("timeout", "maybe", undefined)
+      return stamped()
+    })
+    expect(new Set(await times(20))).toEqual(new Set([200, 504]))
     expect(events).toEqual([])
   })
 })

@@ -162,6 +162,28 @@ describe("a flood of unknown names", () => {
     }
   })
 
+  it("below the wildcards of several owners takes nothing from other owners' routes by names that were heard before", async () => {
+    const authority = new ManyAuthority()
+    const wildcards = [1, 2, 3, 4].map((n): RouteKey => `d:*.wild-${n}.example`)
+    for (const key of wildcards) authority.routes.set(key, record(1, { owner: key }))
+    authority.routes.set("p:misha", record(1, { owner: "org_2" }))
+    const limits = { knownReads: { perSecond: 10, burst: 20 }, unknownReads: { perSecond: 1e6, burst: 100_000 } }
+    const store = layeredStore({ authority, random: () => 0, ...limits, softMs: 1_000, revalidateMs: 2_000 })
+    await store.get("p:misha", lookup())
+    const below = wildcards.flatMap((key) =>
+      Array.from({ length: 100 }, (_, n) => [key.replace("*", String(n)) as RouteKey, key] as const),
+    )
+    for (const keys of below) expect(await status(store.getFirst(keys, lookup()))).toBe("hit")
+    for (let s = 0; s < 60; s++) {
+      for (const keys of below) void store.getFirst(keys, lookup())
+      await later(1)
+      const looked = await store.get("p:misha", lookup())
+      expect(looked).toMatchObject({ status: "hit" })
+      expect(looked).not.toHaveProperty("stale")
+      await later(1_000)
+    }
+  })
+
   it("below a known wildcard costs its owner, and no other", async () => {
     const authority = new ManyAuthority()
     authority.routes.set("d:*.example.com", record(1, { owner: "org_wild" }))

@@ -198,3 +198,17 @@ describe("CDN-Loop", () => {
     expect(app.requests[0]!.headers["cdn-loop"]).toBe("cdn.example.com; v=2")
   })
 })
+
+describe("bounds per client", () => {
+  it("are decided by who connects: hops have no vote on whether there is an unnamed load balancer", async () => {
+    const warnings = () => fra.events.filter(({ type }) => type === "client_bounds")
+    for (let at = 0; at < 260; at++) await send(await signed({ clientAddress: "10.0.0.7" }))
+    expect(warnings()).toEqual([])
+    // Two hops of many visitors for each request of the balancer's.
+    for (let at = 0; at < 260; at++) {
+      for (const from of [at, at + 1_000]) await send(await signed({ clientAddress: `203.0.113.${from % 250}` }))
+      await ask(fra.port, "/", { from: "127.0.0.9" })
+    }
+    expect(warnings()).toMatchObject([{ active: false }])
+  })
+})

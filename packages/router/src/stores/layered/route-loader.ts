@@ -146,12 +146,13 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
 
     /** Counts a read of the authority. False: not now. */
     const mayRead = (asked: readonly RouteKey[]): boolean => {
+      const first = asked[0]!
+      const heard = known(first)
       const route = asked.map(known).find((each) => each?.record !== undefined)
-      // A name that nobody has asked for yet, though it is one of a wildcard that is known: visitors can make as many as they like.
-      if (known(asked[0]!) === undefined && !memory.isRemembered(asked[0]!)) return limits.takeUnknown(asked[0]!)
-      return route !== undefined || asked.some(memory.isRemembered)
-        ? limits.takeKnown(route?.share, isBackground)
-        : limits.takeUnknown(asked[0]!)
+      if (heard?.record !== undefined || memory.isRemembered(first)) return limits.takeKnown(route?.share, isBackground)
+      // A name that nobody has asked for yet, though it may be one of a wildcard that is known: visitors can make as many as they like.
+      const isBelow = heard !== undefined && (route !== undefined || asked.some(memory.isRemembered))
+      return isBelow ? limits.takeBelow(route?.share, isBackground) : limits.takeUnknown(first)
     }
 
     const askAuthority = async (asked: readonly RouteKey[]): Promise<Failure | undefined> => {
