@@ -34,7 +34,7 @@ export const openRegistry = (connectionString: string, pollMs = 1_000): OpenRegi
         client.release()
       }
     },
-    // An edge sees each change a few ms after its commit. When this connection is lost the registry opens another one.
+    // An edge sees each change within about 100 ms of its commit. When this connection is lost the registry opens another one.
     listen: async (channel, notify) => {
       const client = new pg.Client({ connectionString, connectionTimeoutMillis: 5_000 })
       client.on("error", () => undefined)

@@ -79,10 +79,12 @@ describe.skipIf(noPostgres !== "")(`a response that goes on${noPostgres}`, () =>
       response.setEncoding("utf8").on("data", (text: string) => (received += text))
       await once(response, "data")
       vi.advanceTimersByTime(120_000)
-      // Had anything been cut, these would not come.
-      send("data: 2\n\n")
-      await vi.waitUntil(() => received.includes("data: 2"), { timeout: 10_000 })
-      expect(received).toBe("data: 1\n\ndata: 2\n\n")
+      // Had anything been cut, not all of these would come: each begins when the one before it was here.
+      for (const event of ["data: 2\n\n", "data: 3\n\n", "data: 4\n\n"]) {
+        send(event)
+        await vi.waitUntil(() => received.endsWith(event), { timeout: 10_000 })
+      }
+      expect(received).toBe("data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n")
       expect(response.complete).toBe(false)
       request.destroy()
     },
