@@ -1,7 +1,7 @@
 import type { RecordProblem } from "../decode-record.ts"
 import { leastRoutes } from "../shrink.ts"
 import type { RouteKey } from "../record.ts"
-import type { RouteSource } from "../reading/route-source.ts"
+import type { RouteSource } from "../route-source.ts"
 import { entryToWrite, versionOf } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"

@@ -12,7 +12,7 @@ import type { FeedPage, RouteFeed } from "../route-feed.ts"
 import { compareSnapshot } from "./compare-snapshot.ts"
 import { decodeChange, RouteTable } from "./route-table.ts"
 import type { DecodedChange } from "./route-table.ts"
-import { routeSource, TIMEOUT_MS } from "../reading/route-source.ts"
+import { routeSource, TIMEOUT_MS } from "../route-source.ts"
 import type { SourceHealth } from "./source-health.ts"
 
 /** What keeps a table like its feed. */

@@ -1,7 +1,7 @@
-import type { FeedPage, FeedSnapshot, RouteFeed } from "../route-feed.ts"
-import { within } from "./within.ts"
-import { isObject } from "../shape.ts"
-import { LookupFailed } from "../store-health.ts"
+import type { FeedPage, FeedSnapshot, RouteFeed } from "./route-feed.ts"
+import { within } from "./reading/within.ts"
+import { isObject } from "./shape.ts"
+import { LookupFailed } from "./store-health.ts"
 
 /** A feed as tables and publishers read it: nothing hangs, and a page is one. Everything rejects with the signal's reason once it is aborted. */
 export interface RouteSource {
