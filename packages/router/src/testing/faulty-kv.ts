@@ -25,8 +25,8 @@ export class FaultyKV {
   writes = 0
   refused = 0
   /** How many calls there were at once, at most. */
-  mostInFlight = 0
-  #inFlight = 0
+  mostConcurrent = 0
+  #running = 0
   readonly #now: () => number
   readonly #keys = new Map<string, StoredWrite[]>()
 
@@ -113,13 +113,13 @@ export class FaultyKV {
   }
 
   async #call(method: KVMethod, key: string): Promise<void> {
-    this.#inFlight++
-    this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight)
+    this.#running++
+    this.mostConcurrent = Math.max(this.mostConcurrent, this.#running)
     // So that calls overlap.
     await Promise.resolve()
     const fault = this.faultOf(method, key) ?? this.fault
     if (fault === "hang") await new Promise(() => undefined)
-    this.#inFlight--
+    this.#running--
     const failed = `KV ${method.toUpperCase()} failed`
     if (fault === "error") throw new Error(`${failed}: 500 Internal Server Error`)
     if (fault === "limited") throw new Error(`${failed}: 429 Too Many Requests`)

@@ -72,7 +72,7 @@ describe("what KV allows", () => {
     const { kv, registry, first } = await setup()
     for (let at = 0; at < 40; at++) await registry.create({ name: `s-${at}` })
     await settled(first.sync())
-    expect(kv.mostInFlight).toBe(6)
+    expect(kv.mostConcurrent).toBe(6)
   })
 
   it("keeps a tombstone for a day, which is a miss", async () => {

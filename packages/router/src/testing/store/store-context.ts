@@ -90,24 +90,24 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
   }
 
   /** What the store says of a key: of a store whose source works it must not be unknown for long. */
-  const told = async (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> => {
-    const found = await until(store, () => look(store, key, how), isTold)
+  const lookUntilKnown = async (store: RouteStore, key: RouteKey, how: LookHow = {}): Promise<Lookup> => {
+    const found = await until(store, () => look(store, key, how), isKnown)
     if (found.status !== "unknown") return found
     throw new LawBroken(`${key} is unknown, and its source works: ${shown(found.cause)}`)
   }
 
-  const toldFirst = (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> =>
-    until(store, () => lookFirst(store, keys), isTold)
+  const lookFirstUntilKnown = (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> =>
+    until(store, () => lookFirst(store, keys), isKnown)
 
   return {
     fixture,
     settle,
-    told,
-    toldFirst,
+    lookUntilKnown,
+    lookFirstUntilKnown,
     /** What `getFirst` must equal. */
     firstInTurn: async (store: RouteStore, keys: readonly RouteKey[]): Promise<FirstLookup> => {
       for (const key of keys) {
-        const found = await told(store, key)
+        const found = await lookUntilKnown(store, key)
         if (found.status !== "miss") return { ...found, key }
       }
       return { status: "miss" }
@@ -162,12 +162,12 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
       how: LookHow = {},
     ): Promise<RouteRecord> => {
       await settle(store)
-      return recordOf(await told(store, key, how), key, expected)
+      return recordOf(await lookUntilKnown(store, key, how), key, expected)
     },
     /** The key leads nowhere, once the store has caught up. */
     mustMiss: async (store: RouteStore, key: RouteKey): Promise<void> => {
       await settle(store)
-      claim((await told(store, key)).status).toBe("miss")
+      claim((await lookUntilKnown(store, key)).status).toBe("miss")
     },
     close: async (): Promise<void> => {
       for (const undo of undone.toReversed()) await undo()
@@ -181,7 +181,7 @@ const optionsOf = ({ refresh }: LookHow, signal: AbortSignal): LookupOptions => 
   ...(refresh === undefined ? {} : { refresh }),
 })
 
-const isTold = ({ status }: Lookup): boolean => status !== "unknown"
+const isKnown = ({ status }: Lookup): boolean => status !== "unknown"
 
 /** The record of a hit, if it is the expected one. */
 export const recordOf = (found: Lookup, key: RouteKey, expected: RouteRecord): RouteRecord => {

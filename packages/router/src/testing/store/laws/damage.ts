@@ -39,7 +39,7 @@ const damaged = async (context: StoreContext, how: "corrupt" | "truncated" | "fo
     if (found.status === "hit" && found.key === other)
       throw new LawBroken("a damaged entry was passed over for the next key")
     mustFail(found, before)
-    recordOf(await context.toldFirst(store, [other, key]), other, expected)
+    recordOf(await context.lookFirstUntilKnown(store, [other, key]), other, expected)
   }
   const mended = await context.put(key)
   for (const store of [warm, await context.open()]) {

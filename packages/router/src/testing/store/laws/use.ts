@@ -16,7 +16,7 @@ export const use = {
       }
       const store = await context.open()
       // The first look-up of a store that loads is not the subject.
-      await context.told(store, all[0]![0])
+      await context.lookUntilKnown(store, all[0]![0])
       const asked = Array.from({ length: 1_000 }, (_, nth) => all[(nth * 7) % all.length]!)
       const found = await Promise.all(asked.map(([key]) => context.look(store, key)))
       for (const [nth, [key, expected]] of asked.entries()) {
