@@ -70,7 +70,7 @@ export const hostBounds = (options: Bounds, { limits, isProxy, report }: HostFac
       if (key !== undefined) connections.give(key)
     },
     enter: ({ clientAddress, hop }, webSocket) => {
-      // A hop says who asks, whatever stands before this host: many would hide a load balancer that nobody named.
+      // A hop says who it is, whatever stands before this host: many would hide a load balancer that nobody named.
       if (hop === undefined) balancer?.see(clientAddress ?? "an unknown address")
       const of = webSocket ? "webSockets" : "requests"
       const key = clientNetwork(clientAddress)

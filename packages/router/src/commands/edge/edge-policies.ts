@@ -70,7 +70,7 @@ const regionOf = ({ record }: Route): unknown => {
   return typeof region?.id === "string" ? region.id.toLowerCase() : undefined
 }
 
-/** Said by name, because whoever tries the edge on one machine finds it first. */
+/** Names the cause, because whoever tries the edge on one machine finds it first. */
 const NOT_ALLOWED = "the machine's address is neither public nor in INGRESS_EDGE_ALLOW_CIDRS (ADDRESS_NOT_ALLOWED)"
 
 interface Checked {
