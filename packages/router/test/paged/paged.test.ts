@@ -312,6 +312,19 @@ describe("a store of pages", () => {
     expect(events.at(-1)).toMatchObject({ state: "loaded", routes: 1 })
   })
 
+  it("takes the last sign of a publisher whose clock was ahead for as old as it has been known", async () => {
+    const pages = memoryPages()
+    vi.setSystemTime(Date.now() + 3_600_000)
+    await publisherOf(pages, feedOf(routes), { pages: 1 }).sync()
+    vi.setSystemTime(Date.now() - 3_600_000)
+    const store = pagedStore(pages)
+    for (let minute = 0; minute <= 15; minute++) {
+      expect((await get(store, "p:nobody")).status).toBe("miss")
+      vi.advanceTimersByTime(60_000)
+    }
+    expect((await get(store, "p:nobody")).status).toBe("unknown")
+  })
+
   it("serves what it has for 24 h while nothing can be read, and is unknown then (situation 11)", async () => {
     const pages = memoryPages()
     await publisherOf(pages, feedOf(routes), { pages: 1 }).sync()

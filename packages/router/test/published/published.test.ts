@@ -1,9 +1,11 @@
 import { defineGrammar } from "@project-ingress/hostname"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest"
 import { memoryRegistry } from "../../src/stores/memory.ts"
 import type { RouteFeed } from "../../src/stores/memory.ts"
 import type { RouteKey, RouteRecord } from "../../src/stores/record.ts"
 import type { RouteSourceEvent } from "../../src/stores/store-event.ts"
+import { encodeMarker, MARKER_KEY } from "../../src/stores/published/marker.ts"
+import { publishedStore } from "../../src/stores/published/published-store.ts"
 import { places } from "./places.ts"
 import type { Space } from "./places.ts"
 
@@ -329,3 +331,20 @@ for (const { name, missing, start } of places)
       })
     })
   })
+
+it("the last sign of a publisher whose clock was ahead is as old as it has been known", async () => {
+  vi.useFakeTimers({ toFake: ["Date", "performance"] })
+  onTestFinished(() => void vi.useRealTimers())
+  const marker = { cursor: "1", at: Date.now() + 3_600_000, comparedAt: Date.now() }
+  const read = async ([key]: readonly string[]) => [key === MARKER_KEY ? encodeMarker(marker) : null]
+  const store = publishedStore({ layer: "kv", read, missesUntilMs: 15 * 60_000 })
+  for (let minute = 0; minute <= 15; minute++) {
+    expect(await store.get("p:nobody")).toMatchObject({ status: "miss" })
+    vi.advanceTimersByTime(60_000)
+  }
+  expect(await store.get("p:nobody")).toMatchObject({ status: "unknown" })
+  // It gives signs again, by the same clock.
+  marker.at += 1
+  vi.advanceTimersByTime(31_000)
+  expect(await store.get("p:nobody")).toMatchObject({ status: "miss" })
+})

@@ -108,14 +108,15 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       // Of two reads the later may come from a replica that lags: no failure, and nothing new.
       const isOlder = known !== undefined && manifest.asOf < known.manifest.asOf
       if (known !== undefined && !isOlder) checkSize(manifest, known.manifest)
-      // A publisher's clock may be ahead of this one's.
+      // Of a publisher whose clock is ahead, a sign is as old as it has been known: not new each time that it is read.
+      const knownForMs = known?.manifest.asOf === manifest.asOf ? ageOf(known) : 0
       known = isOlder
         ? { ...known!, readAt: monotonicNow(), ageMs: ageOf(known!) }
         : {
             manifest,
             earlier: known && earlierLayout(manifest, known),
             readAt: monotonicNow(),
-            ageMs: Math.max(0, Date.now() - manifest.asOf),
+            ageMs: Math.max(knownForMs, Date.now() - manifest.asOf),
           }
       if (isFirst) onEvent({ type: "route_source", layer: LAYER, state: "loaded", routes: manifest.routes })
       else if (isFailing) onEvent({ type: "route_source", layer: LAYER, state: "recovered" })

@@ -26,15 +26,19 @@ const MARKER_KEPT_MS = 30_000
 /** Reads what a publisher has written. */
 export const publishedStore = ({ layer, read, missesUntilMs }: PublishedSource): PublishedStore => {
   /** When the marker was read, by `monotonicNow`, and how old it was then. A value and no promise: requests of a Worker share none. */
-  let marker: { readonly readAt: number; readonly ageMs: number; readonly behind: readonly string[] } | undefined
+  let marker:
+    | { readonly readAt: number; readonly at: number; readonly ageMs: number; readonly behind: readonly string[] }
+    | undefined
 
   const isPublished = async (absent: readonly RouteKey[]): Promise<boolean> => {
     if (marker === undefined || monotonicNow() - marker.readAt > MARKER_KEPT_MS) {
       const [text] = await read([MARKER_KEY])
       const found = decodeMarker(text)
-      // The publisher's clock may be ahead of this one's.
-      const ageMs = Math.max(0, Date.now() - (found?.at ?? 0))
-      marker = found && { readAt: monotonicNow(), ageMs, behind: found.behind ?? [] }
+      const readAt = monotonicNow()
+      // Of a publisher whose clock is ahead, a sign is as old as it has been known: not new each time that it is read.
+      const knownForMs = marker !== undefined && marker.at === found?.at ? marker.ageMs + readAt - marker.readAt : 0
+      const { at = 0, behind = [] } = found ?? {}
+      marker = found && { readAt, at, ageMs: Math.max(knownForMs, Date.now() - at), behind }
     }
     if (marker === undefined || marker.ageMs + monotonicNow() - marker.readAt > missesUntilMs) return false
     const { behind } = marker

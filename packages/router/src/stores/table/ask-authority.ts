@@ -34,7 +34,8 @@ export const askAuthority = async (
   let isChanged = false
   for (const [at, key] of keys.slice(0, Math.max(0, misses)).entries()) {
     const known = before[at]!
-    // What the feed has said meanwhile is newer.
+    // What the feed has said meanwhile is newer. Nothing else brings the route back: an authority that lags behind may not be given,
+    // and to serve it again after a while would send visitors to a machine that may be another tenant's by now.
     if (table().find(key) === undefined || table().versionOf(key) !== known) continue
     table().put(key, { version: known, record: undefined })
     isChanged = true

@@ -19,8 +19,9 @@ import type { TableState } from "./table-state.ts"
 /** What {@link tableStore} accepts. */
 export interface TableStoreOptions {
   /**
-   * Asked for single keys after a machine said that it is not the one meant: the registry itself. Default: the feed is read at
-   * once instead.
+   * Asked for single keys after a machine said that it is not the one meant: the registry itself. With `refresh` it must read its
+   * primary, and no replica or cache: a route that it does not have is gone from the table until the feed has a later version of
+   * it, because a machine that was given to another tenant must not be asked again. Default: the feed is read at once instead.
    */
   readonly authority?: RouteStore
   /** Where the routes are kept for the next start. Default: nowhere; a router that starts while its source is down knows nothing. */
