@@ -1,7 +1,7 @@
 // pnpm bench pages: how often a Worker reads a page of a large table, by simulation with pages of measured sizes.
 import { makeClockTable } from "../src/stores/reading/clock-table.ts"
 import { openPacked, packRoutes } from "../src/stores/packed.ts"
-import { referenceRoutes } from "./reference-routes.ts"
+import { generator, referenceRoutes } from "./reference-routes.ts"
 
 const MIB = 1 << 20
 /** Requests a second of an isolate and of a data centre, as in the situations that the store was designed for. */
@@ -10,17 +10,6 @@ const [ISOLATE_RPS, PLACE_RPS] = [50, 3_000]
 const CHANGES_PER_SECOND = 10
 const WARM_UP = 1_000_000
 const MEASURED = 1_000_000
-
-/** Numbers from 0 to 1, the same each time (mulberry32). */
-const generator = (seed: number): (() => number) => {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b_79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** A page for each rank of a name: ranks are spread over pages as hashes are. */
 const pageOfRank = (rank: number, pages: number): number => {

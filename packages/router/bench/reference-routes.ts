@@ -80,7 +80,7 @@ const owner = (number: number): string => {
 }
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-const generator = (seed: number): (() => number) => {
+export const generator = (seed: number): (() => number) => {
   let state = seed
   return () => {
     state = (state + 0x6d2b_79f5) | 0

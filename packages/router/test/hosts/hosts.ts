@@ -2,14 +2,13 @@
 import { once } from "node:events"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
 import { machine, signing } from "../../../machine-proxy/test/harness.ts"
 import { serveNode } from "../../src/hosts/node.ts"
 import { routerFor } from "./router.ts"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
 /** A host that listens on 127.0.0.1. */
 export interface RunningHost {
@@ -39,18 +38,6 @@ export const startNode = async (machinePort: number): Promise<RunningHost> => {
 
 const bundles = new Map<string, Promise<string>>()
 
-const bundled = async (entry: URL): Promise<string> => {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(entry)],
-    bundle: true,
-    format: "esm",
-    write: false,
-    conditions: ["@project-ingress/source", "workerd"],
-    external: ["node:*"],
-  })
-  return outputFiles[0]!.text
-}
-
 /** The router in workerd, as {@link startInWorkerd}. */
 export const startWorker = (
   machinePort: number,
@@ -71,7 +58,7 @@ export const startInWorkerd = async (
   setup: object,
   { compatibilityDate = "2026-11-01" }: WorkerdOptions = {},
 ): Promise<RunningHost & { readonly edgePort: number }> => {
-  if (!bundles.has(entry.href)) bundles.set(entry.href, bundled(entry))
+  if (!bundles.has(entry.href)) bundles.set(entry.href, bundleWorker(entry))
   const worker = new Miniflare(
     convertV4MiniflareOptions({
       cf: false,

@@ -1,11 +1,10 @@
 import { get } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { rateLimit } from "../../src/router.ts"
 import { keys, setup } from "../fakes.ts"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
 let worker: Miniflare | undefined
 afterEach(async () => {
@@ -15,14 +14,6 @@ afterEach(async () => {
 
 /** A Worker whose bindings allow so many requests a minute; 1 000 where nothing is said. */
 const start = async (limits: Partial<Record<"CLIENTS" | "PROJECTS" | "MACHINES", number>>) => {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("rate-limit-worker.ts", import.meta.url))],
-    bundle: true,
-    format: "esm",
-    write: false,
-    conditions: ["@project-ingress/source", "workerd"],
-    external: ["node:*"],
-  })
   const binding = (namespace: string, limit = 1_000) => ({
     namespace_id: namespace,
     simple: { limit, period: 60 as const },
@@ -33,7 +24,7 @@ const start = async (limits: Partial<Record<"CLIENTS" | "PROJECTS" | "MACHINES",
       host: "127.0.0.1",
       unsafeDirectSockets: [{ host: "127.0.0.1" }],
       modules: true,
-      script: outputFiles[0]!.text,
+      script: await bundleWorker(new URL("rate-limit-worker.ts", import.meta.url)),
       compatibilityDate: "2026-11-01",
       bindings: { SIGNING_KEY: { ...keys.signing } },
       ratelimits: {

@@ -1,25 +1,17 @@
 /** Rules of Workers, in workerd: a load ends with the request that started it, unless that request keeps it. */
 import { request } from "node:http"
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
 let worker: Miniflare
 let url: URL
 
 beforeAll(async () => {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("worker.ts", import.meta.url))],
-    bundle: true,
-    format: "esm",
-    write: false,
-    conditions: ["@project-ingress/source", "workerd"],
-  })
   worker = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: outputFiles[0]!.text,
+      script: await bundleWorker(new URL("worker.ts", import.meta.url)),
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["enable_request_signal"],
       host: "127.0.0.1",

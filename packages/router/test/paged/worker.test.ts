@@ -1,23 +1,14 @@
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { describe, expect, it } from "vitest"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
 describe("in workerd", () => {
   for (const kind of ["kv", "r2"]) {
     it(`a Worker routes by pages that another one has published to ${kind}`, async () => {
-      const { outputFiles } = await build({
-        entryPoints: [fileURLToPath(new URL("worker.ts", import.meta.url))],
-        bundle: true,
-        format: "esm",
-        write: false,
-        conditions: ["@project-ingress/source", "workerd"],
-        external: ["node:*"],
-      })
       const worker = new Miniflare(
         convertV4MiniflareOptions({
           modules: true,
-          script: outputFiles[0]!.text,
+          script: await bundleWorker(new URL("worker.ts", import.meta.url)),
           compatibilityDate: "2026-11-01",
           d1Databases: ["DB"],
           kvNamespaces: ["KV"],

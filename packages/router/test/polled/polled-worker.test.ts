@@ -1,23 +1,14 @@
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
 describe("in workerd, a table of D1 that is polled", () => {
   let worker: Miniflare
   beforeAll(async () => {
-    const { outputFiles } = await build({
-      entryPoints: [fileURLToPath(new URL("polled-worker.ts", import.meta.url))],
-      bundle: true,
-      format: "esm",
-      write: false,
-      conditions: ["@project-ingress/source", "workerd"],
-      external: ["node:*"],
-    })
     worker = new Miniflare(
       convertV4MiniflareOptions({
         modules: true,
-        script: outputFiles[0]!.text,
+        script: await bundleWorker(new URL("polled-worker.ts", import.meta.url)),
         compatibilityDate: "2026-11-01",
         d1Databases: ["ROUTES"],
       }),

@@ -1,21 +1,12 @@
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { expect, it } from "vitest"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
 it("a Worker routes by what its control plane has written to D1", async () => {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("worker.ts", import.meta.url))],
-    bundle: true,
-    format: "esm",
-    write: false,
-    conditions: ["@project-ingress/source", "workerd"],
-    external: ["node:*"],
-  })
   const worker = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      script: outputFiles[0]!.text,
+      script: await bundleWorker(new URL("worker.ts", import.meta.url)),
       compatibilityDate: "2026-11-01",
       d1Databases: ["ROUTES"],
     }),
