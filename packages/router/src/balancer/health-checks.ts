@@ -131,7 +131,7 @@ export const makeHealthChecks = (table: HealthTable, host: BalancerHost): Health
 }
 
 /** Whether a port is the record's or the grammar's choice, and not the visitor's alone. */
-const isNamed = ({ machine, port }: Entry, record: MachineRoute, { defaultPort, services = {} }: Grammar): boolean => {
+const isNamed = ({ machine, port }: Entry, record: MachineRoute, { defaultPort, services }: Grammar): boolean => {
   const { ports = {}, rules = [], machines = {} } = record
   const others = Object.hasOwn(machines, machine.id) ? machines[machine.id]!.ports : undefined
   return (

@@ -1,5 +1,13 @@
 import type { SigningKey } from "@project-ingress/forward"
-import { base64url, derivedBytes, escapedTarget, framed, hmacKey, isAuthority, isRequestId } from "@project-ingress/forward/internal"
+import {
+  base64url,
+  derivedBytes,
+  escapedTarget,
+  framed,
+  hmacKey,
+  isAuthority,
+  isRequestId,
+} from "@project-ingress/forward/internal"
 import { clientAddressOf } from "../program/sender.ts"
 import type { ArrivedHop, HopRequest } from "../program/arrived-hop.ts"
 

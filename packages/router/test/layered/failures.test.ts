@@ -136,12 +136,12 @@ describe("an authority that is down", () => {
     const authority = new ManyAuthority()
     authority.failing.add("d:*.example.com")
     const store = layeredStore({ authority, random: () => 0 })
+    authority.routes.set("p:cold", record(1))
     for (let n = 0; n < 20; n++) {
       const keys: RouteKey[] = [`d:${n}.example.com`, "d:*.example.com", "d:*.com"]
       expect((await store.getFirst(keys, lookup())).status).toBe("unknown")
-      authority.routes.set(`p:cold-${n}`, record(1))
-      if (n % 5 === 4) expect((await store.get(`p:cold-${n}`, lookup())).status).toBe("hit")
     }
+    expect((await store.get("p:cold", lookup())).status).toBe("hit")
   })
 
   it("custom domains of one top-level domain are several keys", async () => {

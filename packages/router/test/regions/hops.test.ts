@@ -151,9 +151,9 @@ describe("a hop field", () => {
 
   it("counts a path as a URL has it, because a runtime sends it so", async () => {
     const value = await signed({}, keys.signing, { method: "GET", path: "/x/../a b\u00e9#c?d" })
-    expect(await hopField([keys.signing]).verify(value, "fra", { method: "GET", path: "/a%20b%E9%23c?d" })).toMatchObject(
-      signedFor,
-    )
+    expect(
+      await hopField([keys.signing]).verify(value, "fra", { method: "GET", path: "/a%20b%E9%23c?d" }),
+    ).toMatchObject(signedFor)
   })
 
   it("is at most 2 kB, whatever the host and the names of regions", async () => {
