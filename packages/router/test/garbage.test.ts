@@ -72,7 +72,7 @@ describe("a request that is over", () => {
     const bounds = hostBounds({}, { limits: defaultLimits, isProxy: undefined, report: program.report })
     const unexpected = () => ({ status: 500, headers: [] })
     const ask = async (): Promise<Decision> => {
-      const held = bounds.enter({ clientAddress: "127.0.0.1" }, false)!
+      const held = bounds.enter(identity, false)!
       const decision = await serveExchange(program, incoming(), identity, held, {
         failure: unexpected,
         fallback: unexpected,

@@ -136,14 +136,12 @@ describe("an authority that is down", () => {
     const authority = new ManyAuthority()
     authority.failing.add("d:*.example.com")
     const store = layeredStore({ authority, random: () => 0 })
-    for (let round = 0; round < 4; round++) {
-      for (let n = 0; n < 5; n++) {
-        const keys: RouteKey[] = [`d:${round}-${n}.example.com`, "d:*.example.com", "d:*.com"]
-        expect((await store.getFirst(keys, lookup())).status).toBe("unknown")
-      }
-      authority.routes.set(`p:cold-${round}`, record(1))
-      expect((await store.get(`p:cold-${round}`, lookup())).status).toBe("hit")
+    authority.routes.set("p:cold", record(1))
+    for (let n = 0; n < 20; n++) {
+      const keys: RouteKey[] = [`d:${n}.example.com`, "d:*.example.com", "d:*.com"]
+      expect((await store.getFirst(keys, lookup())).status).toBe("unknown")
     }
+    expect((await store.get("p:cold", lookup())).status).toBe("hit")
   })
 
   it("custom domains of one top-level domain are several keys", async () => {
