@@ -62,7 +62,7 @@ export interface KvStoreOptions extends KvReadOptions {
    * How old a publisher's last sign may be for a key that is absent to be a miss, in ms; beyond it is unknown, a 503. A publisher
    * gives one every 5 minutes. Default 15 minutes.
    */
-  readonly missesUntilMs?: number
+  readonly maxMissAgeMs?: number
 }
 
 /** How routes are published to KV. */
@@ -98,12 +98,12 @@ const readChecks = { prefix: prefixCheck, cacheTtlMs: accept.integer(LEAST_CACHE
  */
 export const kvStore = (binding: KvReader, options: KvStoreOptions = {}): PublishedStore => {
   checkBinding("kvStore", binding, ["get"])
-  checkOptions("kvStore", options, { ...readChecks, missesUntilMs: accept.integer(0) })
-  const { prefix = "", cacheTtlMs, missesUntilMs = 15 * 60_000 } = options
+  checkOptions("kvStore", options, { ...readChecks, maxMissAgeMs: accept.integer(0) })
+  const { prefix = "", cacheTtlMs, maxMissAgeMs = 15 * 60_000 } = options
   const how = readOptions(cacheTtlMs)
   return publishedStore({
     layer: LAYER,
-    missesUntilMs,
+    maxMissAgeMs,
     read: async ([first, ...others]) => {
       if (first === undefined) return []
       if (others.length === 0) return [await binding.get(prefix + first, how)]

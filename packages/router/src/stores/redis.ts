@@ -41,7 +41,7 @@ export interface RedisStoreOptions {
    * How old a publisher's last sign may be for a key that is absent to be a miss, in ms; beyond it is unknown, a 503. A publisher
    * gives one every 5 minutes. Default 15 minutes.
    */
-  readonly missesUntilMs?: number
+  readonly maxMissAgeMs?: number
 }
 
 /** How routes are cached. */
@@ -72,11 +72,11 @@ const BEGUN_FIELD = "~publishing"
  */
 export const redisStore = (command: RedisCommand, options: RedisStoreOptions = {}): PublishedStore => {
   checkCommand("redisStore", command)
-  checkOptions("redisStore", options, { key: accept.string, missesUntilMs: accept.integer(0) })
-  const { key = DEFAULT_KEY, missesUntilMs = 15 * 60_000 } = options
+  checkOptions("redisStore", options, { key: accept.string, maxMissAgeMs: accept.integer(0) })
+  const { key = DEFAULT_KEY, maxMissAgeMs = 15 * 60_000 } = options
   return publishedStore({
     layer: LAYER,
-    missesUntilMs,
+    maxMissAgeMs,
     read: async (keys) => (keys.length === 0 ? [] : listOf(await command(["HMGET", key, ...keys])).map(textOf)),
   })
 }

@@ -157,7 +157,7 @@ describe("an authority that is down", () => {
   it("keys of which a store says that they fail alone are no failure of the store", async () => {
     const read = async (keys: readonly string[]) => keys.map((key) => (key === "p:well" ? entry : "damaged"))
     const entry = encodeEntry({ version: 1, readAt: Date.now(), record: record(1) })
-    const authority = publishedStore({ layer: "kv", read, missesUntilMs: 60_000 })
+    const authority = publishedStore({ layer: "kv", read, maxMissAgeMs: 60_000 })
     const store = layeredStore({ authority, random: () => 0 })
     for (let n = 0; n < 20; n++) expect((await store.get(`p:damaged-${n}`, lookup())).status).toBe("unknown")
     expect((await store.get("p:well", lookup())).status).toBe("hit")

@@ -28,7 +28,7 @@ export interface PagedStoreOptions {
   /** How long a read may take. Default 2 000. */
   readonly timeoutMs?: number
   /** How old the publisher's last sign may be for an absent key to be a miss; beyond it is unknown, a 503. Default 15 minutes. */
-  readonly missesUntilMs?: number
+  readonly maxMissAgeMs?: number
   /** How old the publisher's last sign may be for a route to be used at all. Default 24 h. */
   readonly maxAgeMs?: number
   /** A table was read for the first time, was refused, or cannot be read and can be again. */
@@ -80,12 +80,12 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     checkMs: accept.integer(0),
     revalidateMs: accept.integer(0),
     timeoutMs: accept.integer(1),
-    missesUntilMs: accept.integer(0),
+    maxMissAgeMs: accept.integer(0),
     maxAgeMs: accept.integer(0),
     onEvent: accept.function,
   })
   const { maxBytes = 24 * MIB, checkMs = 5_000, revalidateMs = 30_000, timeoutMs = 2_000 } = options
-  const { missesUntilMs = 15 * 60_000, maxAgeMs = 86_400_000, onEvent = () => undefined } = options
+  const { maxMissAgeMs = 15 * 60_000, maxAgeMs = 86_400_000, onEvent = () => undefined } = options
 
   let known: KnownTable | undefined
   /** When it was looked for changes, with success or not, by `monotonicNow`. */
@@ -161,8 +161,8 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     page.asOf = table.readAt - table.ageMs
     const ageMs = ageOf(table)
     const slot = page.image.find(key)
-    if (ageMs > (slot === -1 ? missesUntilMs : maxAgeMs)) return noSign
-    const source = { layer: LAYER, ageMs, ...(ageMs > missesUntilMs ? { stale: true } : {}) }
+    if (ageMs > (slot === -1 ? maxMissAgeMs : maxAgeMs)) return noSign
+    const source = { layer: LAYER, ageMs, ...(ageMs > maxMissAgeMs ? { stale: true } : {}) }
     return slot === -1 ? { status: "miss", ...source } : { status: "hit", record: page.unpack(slot, key), ...source }
   }
 
