@@ -58,7 +58,7 @@ const MAX_UNKNOWN_LOADS = 1_024
  */
 export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
   const settings = layeredSettings(options)
-  const { authority: source, knownReads, unknownReads, hardMs, waitMs, onEvent, random } = settings
+  const { authority: source, knownReads, unknownReads, maxAgeMs, waitMs, onEvent, random } = settings
   const ages: RouteAges = settings
   const healthOf = (layer: string): StoreHealth =>
     storeHealth(({ state, reason }) =>
@@ -105,7 +105,7 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
     }
     const name = `${refresh ? "refresh" : "load"} ${keys.join(" ")}`
     const loaded = loads.join(name, () => load(keys, { refresh, waitUntil }), waitUntil)
-    const used = stale(hardMs)
+    const used = stale(maxAgeMs)
     return used === undefined ? loaded : soonest(loaded, waitMs, { ...used, layer: MEMORY })
   }
 

@@ -19,7 +19,7 @@ export interface LayeredStoreOptions {
    */
   readonly revalidateMs?: number
   /** Older routes are not used, even if the authority cannot be read. From `revalidateMs` up. Default 24 hours. */
-  readonly hardMs?: number
+  readonly maxAgeMs?: number
   /** How long a key that leads nowhere is not asked for again; twice as long each time. 0: it is asked for with each look-up. Default 2 000. */
   readonly missMs?: number
   /** The longest such time. From `missMs` up. Default 30 000. */
@@ -62,7 +62,7 @@ export const layeredSettings = (options: LayeredStoreOptions): LayeredSettings =
     caches: [],
     softMs: 5_000,
     revalidateMs: 30_000,
-    hardMs: 86_400_000,
+    maxAgeMs: 86_400_000,
     missMs: 2_000,
     maxMissMs: 30_000,
     waitMs: 1_000,
@@ -85,7 +85,7 @@ export const layeredSettings = (options: LayeredStoreOptions): LayeredSettings =
 
 const ORDER = [
   ["softMs", "revalidateMs"],
-  ["revalidateMs", "hardMs"],
+  ["revalidateMs", "maxAgeMs"],
   ["missMs", "maxMissMs"],
 ] as const
 
@@ -120,7 +120,7 @@ const check = (options: unknown): void =>
       caches: accept.array(isCache),
       softMs: accept.number(0),
       revalidateMs: accept.number(0),
-      hardMs: accept.number(0),
+      maxAgeMs: accept.number(0),
       missMs: accept.number(0),
       maxMissMs: accept.number(0),
       waitMs: accept.number(0, 4_000),
