@@ -160,7 +160,7 @@ describe("polledSql", () => {
     {
       open: async () => {
         const store = polledSql(query.call, {
-          intervalMs: 100,
+          pollMs: 100,
           timeoutMs: 1_000,
           map: ({ key, record }) => {
             try {

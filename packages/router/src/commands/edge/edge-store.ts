@@ -45,7 +45,7 @@ const polled = (config: EdgeConfig, database: EdgeDatabase, grammar: Grammar, lo
     sql: edgeProxySql,
     map: edgeRows({ own: region, byHop }),
     grammar,
-    intervalMs,
+    pollMs: intervalMs,
     timeoutMs: QUERY_MS,
     mayLose: MAY_LOSE,
     onEvent: (event) => {
