@@ -110,7 +110,7 @@ describe("pages of a table", () => {
     const feed = feedOf(routes)
     const publisher = publisherOf(pages, feed, { pages: 16 })
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     const [key] = routes[3]!
     await get(store, key)
     pages.writes.length = 0
@@ -168,7 +168,7 @@ describe("pages of a table", () => {
         const feed = feedOf(model)
         const publisher = publisherOf(pages, feed, { pages: count })
         await publisher.sync()
-        const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+        const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
         let version = 1
         for (const { key, isRemoval, fault } of changes) {
           version += 2
@@ -205,7 +205,7 @@ describe("a publisher of pages", () => {
     const pages = memoryPages()
     const events: RouteSourceEvent[] = []
     await publisherOf(pages, feedOf(routes), { pages: 2 }).sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     await get(store, routes[0]![0])
     const half = publisherOf(pages, feedOf(routes.slice(0, 200)), { pages: 2, onEvent: (event) => events.push(event) })
     await expect(half.publishAll()).rejects.toMatchObject({ _tag: "PublishRefused", reason: "smaller" })
@@ -234,7 +234,7 @@ describe("a publisher of pages", () => {
     }
     await expect(publisherOf(pages, feed, { pages: 2 }).sync()).rejects.toThrow("killed")
     pages.fault = undefined
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     expect((await get(store, "p:a")).status).toBe("miss")
     await publisherOf(pages, feed, { pages: 2 }).sync()
     expect((await get(store, "p:a")).status).toBe("hit")
@@ -343,7 +343,7 @@ describe("a store of pages", () => {
     expect((await get(store, key)).status).toBe("unknown")
   })
 
-  it("sees a change after checkMs beside a request, and after revalidateMs before it", async () => {
+  it("sees a change after softMs beside a request, and after revalidateMs before it", async () => {
     const pages = memoryPages()
     const feed = feedOf([["p:a", removed(1)]])
     const publisher = publisherOf(pages, feed)
@@ -379,7 +379,7 @@ describe("a store of pages", () => {
     const feed = feedOf([["p:a", removed(1)]])
     const publisher = publisherOf(pages, feed)
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     await get(store, "p:a")
     feed.put("p:a", removed(2))
     await publisher.sync()
@@ -396,7 +396,7 @@ describe("a store of pages", () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
     await publisherOf(pages, feed, { pages: 4 }).publishAll()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
     for (const [key] of routes) expect((await get(store, key)).status).toBe("hit")
     // Published in more pages, as when a table has grown, and none of them can be read yet.
     feed.put("p:new", removed(1))
@@ -418,7 +418,7 @@ describe("a store of pages", () => {
     const feed = feedOf([["p:a", removed(1)]])
     const publisher = publisherOf(pages, feed, { signMs: 0 })
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
     await get(store, "p:a")
     feed.put("p:a", removed(2))
     await publisher.sync()
@@ -444,7 +444,7 @@ describe("a store of pages", () => {
     vi.advanceTimersByTime(1_000)
     feed.put("p:a", removed(2))
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     await get(store, "p:a")
     pages.stored.set("manifest", earlier)
     vi.advanceTimersByTime(1_000)
@@ -487,7 +487,7 @@ describe("a store of pages", () => {
     const pages = memoryPages()
     const events: RouteSourceEvent[] = []
     await publisherOf(pages, feedOf([["p:a", removed(1)]])).sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, onEvent: (event) => events.push(event) })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, onEvent: (event) => events.push(event) })
     await get(store, "p:a")
     const good: Record<string, unknown> = JSON.parse(new TextDecoder().decode(pages.stored.get("manifest")))
     const bad: unknown[] = [
@@ -519,7 +519,7 @@ describe("a store of pages", () => {
     await registry.putMachine({ id: "mach_1", type: "local", externalId: "x", metadata: {} })
     await registry.create({ name: "misha", machine: "mach_1" })
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     const expected = registry.get("p:misha")
     expect(await get(store, "p:misha")).toMatchObject({
       status: "hit",

@@ -142,7 +142,7 @@ describe("pagedStore", () => {
   routeStoreSuite(
     it,
     {
-      open: () => pagedStore({ read: reader.call }, { checkMs: 0, revalidateMs: 0, timeoutMs: 1_000 }),
+      open: () => pagedStore({ read: reader.call }, { softMs: 0, revalidateMs: 0, timeoutMs: 1_000 }),
       put: published(source.put),
       remove: published(source.remove),
       faults: { ...reader.faults, foreign: published(source.foreign) },

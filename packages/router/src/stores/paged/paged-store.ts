@@ -22,7 +22,7 @@ export interface PagedStoreOptions {
   /** How many bytes of pages are kept in memory, from 1 MiB up. Default 24 MiB, so that a Worker's 128 MB have room for requests. */
   readonly maxBytes?: number
   /** How old what is known of the table may be until it is looked for changes beside a request. Default 5 000. */
-  readonly checkMs?: number
+  readonly softMs?: number
   /** From then on a request waits until it was looked for changes, for `timeoutMs` at most. Default 30 000. */
   readonly revalidateMs?: number
   /** How long a read may take. Default 2 000. */
@@ -77,14 +77,14 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
   if (typeof reader?.read !== "function") throw new TypeError("pagedStore: the reader must have a method read")
   checkOptions("pagedStore", options, {
     maxBytes: accept.integer(MIB),
-    checkMs: accept.integer(0),
+    softMs: accept.integer(0),
     revalidateMs: accept.integer(0),
     timeoutMs: accept.integer(1),
     maxMissAgeMs: accept.integer(0),
     maxAgeMs: accept.integer(0),
     onEvent: accept.function,
   })
-  const { maxBytes = 24 * MIB, checkMs = 5_000, revalidateMs = 30_000, timeoutMs = 2_000 } = options
+  const { maxBytes = 24 * MIB, softMs = 5_000, revalidateMs = 30_000, timeoutMs = 2_000 } = options
   const { maxMissAgeMs = 15 * 60_000, maxAgeMs = 86_400_000, onEvent = () => undefined } = options
 
   let known: KnownTable | undefined
@@ -212,11 +212,11 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       const table = known
       const sinceRead = table === undefined ? Infinity : monotonicNow() - table.readAt
       if (table === undefined || refresh || sinceRead >= revalidateMs) {
-        const isTried = !refresh && monotonicNow() - triedAt < checkMs
+        const isTried = !refresh && monotonicNow() - triedAt < softMs
         return lookLater(key, !isTried || (table === undefined && reads.isLoading(MANIFEST)), waitUntil)
       }
       // It settles by itself, and never rejects.
-      if (sinceRead >= checkMs && monotonicNow() - triedAt >= checkMs) void check(waitUntil)
+      if (sinceRead >= softMs && monotonicNow() - triedAt >= softMs) void check(waitUntil)
       return lookIn(key, table) ?? lookLater(key, false, waitUntil)
     },
     stats: () => ({
