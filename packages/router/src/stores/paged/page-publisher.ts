@@ -14,7 +14,7 @@ import type { RouteKey, RouteRecord } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import { isRouteKey } from "../route-key.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-import { routeSource } from "../route-source.ts"
+import { guardedFeed } from "../guarded-feed.ts"
 import { decodeManifest, encodeManifest, MANIFEST, MAX_PAGES, pageName, pageOf } from "./manifest.ts"
 import type { Manifest } from "./manifest.ts"
 import type { PageStorage } from "./page-storage.ts"
@@ -85,7 +85,7 @@ export const pagePublisher = (
   /** The manifest as this publisher has written it last: a read of an eventual storage may be older. */
   let own: Manifest | undefined
 
-  const source = routeSource(feed)
+  const source = guardedFeed(feed)
   const read = async (name: string, signal: AbortSignal): Promise<Uint8Array | undefined> =>
     storage.read(name, { fresh: true, signal })
 

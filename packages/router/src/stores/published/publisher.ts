@@ -5,7 +5,7 @@ import type { RouteKey } from "../record.ts"
 import { randomId } from "../registry/random-id.ts"
 import type { RouteChange, RouteFeed } from "../route-feed.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-import { routeSource } from "../route-source.ts"
+import { guardedFeed } from "../guarded-feed.ts"
 import { compareAll } from "./compare-all.ts"
 import { entryToWrite } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
@@ -60,7 +60,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
   const { onInvalid = () => undefined, onEvent = () => undefined } = options
   const { layer } = target
 
-  const source = routeSource(feed)
+  const source = guardedFeed(feed)
   const queue = writeQueue(target)
   /** The marker as this publisher has written it last. */
   let own: string | undefined

@@ -4,7 +4,7 @@ import { isObject } from "./shape.ts"
 import { LookupFailed } from "./store-health.ts"
 
 /** A feed as tables and publishers read it: nothing hangs, and a page is one. Everything rejects with the signal's reason once it is aborted. */
-export interface RouteSource {
+export interface GuardedFeed {
   readonly snapshot: (signal: AbortSignal) => Promise<FeedSnapshot>
   readonly changes: (since: string, waitMs: number, signal: AbortSignal, limit?: number) => Promise<FeedPage>
 }
@@ -16,7 +16,7 @@ const STALL_MS = 30_000
 /** How many changes are read at once where nobody says. */
 const PAGE = 1_000
 
-export const routeSource = (feed: RouteFeed): RouteSource => ({
+export const guardedFeed = (feed: RouteFeed): GuardedFeed => ({
   snapshot: async (signal) => {
     const snapshot = await within(STALL_MS, (inner) => feed.snapshot({ signal: inner }), signal)
     if (!isObject(snapshot) || !isCursor(snapshot.cursor) || typeof snapshot.routes !== "object")
