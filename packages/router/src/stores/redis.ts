@@ -1,11 +1,12 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { checkFeed } from "./guarded-feed.ts"
 import { cachedRouteOf, cachedText, decodeEntry, versionOf } from "./published/entry.ts"
 import { MARKER_KEY } from "./published/marker.ts"
 import { PublishFailed, PublishRefused } from "./published/publish-errors.ts"
 import type { PublishTarget, StoredEntry } from "./published/publish-target.ts"
 import { publishedStore } from "./published/published-store.ts"
 import type { PublishedStore } from "./published/published-store.ts"
-import { checkFeed, makePublisher, publisherChecks } from "./published/publisher.ts"
+import { makePublisher, publisherChecks } from "./published/publisher.ts"
 import type { PublisherOptions } from "./published/publisher.ts"
 import type { PublishResult, RoutePublisher } from "./published/route-publisher.ts"
 import {

@@ -702,7 +702,7 @@ describe("after a machine said that it is not the one meant", () => {
 
 describe("a table store", () => {
   it.each<[string, () => unknown]>([
-    ["tableStore: feed must be a RouteFeed", () => tableStore({} as never)],
+    ["tableStore: the feed must have snapshot and changes", () => tableStore({} as never)],
     [
       "tableStore: relist is not an option (did you mean relistMs?)",
       () => tableStore(fakeFeed(), { relist: 1 } as never),

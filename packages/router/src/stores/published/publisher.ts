@@ -48,12 +48,6 @@ export const publisherChecks: Readonly<Record<keyof PublisherOptions, OptionChec
   onEvent: accept.function,
 }
 
-/** @throws {TypeError} for what is no feed */
-export const checkFeed = (owner: string, feed: RouteFeed): void => {
-  if (typeof feed?.snapshot !== "function" || typeof feed.changes !== "function")
-    throw new TypeError(`${owner}: the feed must have snapshot and changes`)
-}
-
 /** A publisher to any place. Whoever calls it has checked the options. */
 export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: PublisherOptions): RoutePublisher => {
   const { compareMs = 86_400_000, maxRoutes = 1_000_000, maxChanges = 10_000 } = options

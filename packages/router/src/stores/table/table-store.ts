@@ -4,6 +4,7 @@ import { openPacked } from "../packed/open-packed.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { UNPACKED } from "../packed/unpacked-records.ts"
 import type { RouteKey } from "../record.ts"
+import { checkFeed } from "../guarded-feed.ts"
 import { within } from "../reading/within.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
@@ -92,8 +93,7 @@ const STATE_TIMEOUT_MS = 60_000
  * @throws {TypeError} if an option is unknown or of the wrong type
  */
 export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): TableStore => {
-  if (typeof feed?.snapshot !== "function" || typeof feed.changes !== "function")
-    throw new TypeError("tableStore: feed must be a RouteFeed")
+  checkFeed("tableStore", feed)
   checkOptions("tableStore", options, {
     authority: (value) => (hasMethod(value, "get") ? undefined : "a route store"),
     state: (value) => (hasMethod(value, "load") ? undefined : "a TableState"),
