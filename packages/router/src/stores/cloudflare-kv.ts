@@ -168,7 +168,7 @@ export const kvPublisher = (binding: KvBinding, feed: RouteFeed, options: KvPubl
       for (const { name, metadata } of page.keys) {
         const key = name.slice(prefix.length)
         // Others may have keys there, too.
-        if (isRouteKey(key)) yield { key: key as RouteKey, ...metadataOf(metadata) }
+        if (isRouteKey(key)) yield { key, ...metadataOf(metadata) }
       }
       if (page.list_complete || page.cursor === undefined) return
       ;({ cursor } = page)

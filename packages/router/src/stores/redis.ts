@@ -138,9 +138,9 @@ export const redisPublisher = (
         if (!isRouteKey(key)) continue
         const entry = decodeEntry(text)
         // One that cannot be read is replaced by any.
-        if (typeof entry === "string") yield { key: key as RouteKey, version: 0, isRemoved: false }
+        if (typeof entry === "string") yield { key, version: 0, isRemoved: false }
         else if (entry.record !== undefined || Date.now() - entry.readAt < tombstoneMs)
-          yield { key: key as RouteKey, version: entry.version, isRemoved: entry.record === undefined }
+          yield { key, version: entry.version, isRemoved: entry.record === undefined }
         else await withinTime(runScript(FORGET_TOMBSTONE, key, text))
       }
       cursor = String(next)

@@ -275,12 +275,14 @@ describe("a publisher of pages", () => {
       ["p:bad", { kind: "nonsense", version: 1, epoch: 0 }],
       ["p:Not A Key", removed(1)],
       [`p:${"a".repeat(60_000)}`, removed(1)],
+      [5, removed(1)],
     ] as unknown as [RouteKey, RouteRecord][]
     await publisherOf(pages, feedOf(rows), { onInvalid: (key) => invalid.push(key.slice(0, 12)) }).sync()
-    expect(invalid.toSorted()).toEqual(["p:Not A Key", "p:aaaaaaaaaa", "p:bad"])
+    expect(invalid.toSorted()).toEqual(["a number", "p:Not A Key", "p:aaaaaaaaaa", "p:bad"])
     const store = pagedStore(pages)
     expect((await get(store, "p:good")).status).toBe("hit")
     expect(await get(store, "p:bad")).toMatchObject({ status: "hit", record: { kind: "nonsense" } })
+    expect(store.stats().layers[0]!.routes).toBe(2)
   })
 })
 

@@ -1,5 +1,6 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import type { RecordProblem } from "../decode-record.ts"
+import { isUsableKey } from "../invalid-route.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packChanges } from "../packed/pack-changes.ts"
@@ -32,7 +33,7 @@ export interface PagePublisherOptions {
   /** How many changes are taken into one round, from 1 to 100 000. Default 10 000. */
   readonly maxChanges?: number
   /** Called for each record that no router of this version can use, and, with the field `key`, for each key that is left out. */
-  readonly onInvalid?: (key: string, problem: RecordProblem) => void
+  readonly onInvalid?: OnInvalid
   /** Called as pages are written: how many of how many. */
   readonly onProgress?: (written: number, of: number) => void
   /** All routes were published (`loaded`), were refused, or publishing fails and works again. */
@@ -155,13 +156,7 @@ export const pagePublisher = (
     const { cursor, routes } = await source.snapshot(signal)
     const records = new Map<RouteKey, RouteRecord>()
     for await (const [key, record] of routes) {
-      if (isRouteKey(key)) records.set(key, record)
-      else
-        onInvalid((key as string).slice(0, 256), {
-          code: "RECORD_INVALID",
-          field: "key",
-          accepted: "a key that a hostname leads to",
-        })
+      if (isUsableKey(key, onInvalid)) records.set(key, record)
     }
     if (!force && previous !== undefined && records.size < leastRoutes(previous.routes))
       throw new PublishRefused(LAYER, "smaller", `${records.size} routes, and ${previous.routes} are stored`)

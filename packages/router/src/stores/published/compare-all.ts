@@ -1,4 +1,4 @@
-import type { RecordProblem } from "../decode-record.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
 import type { RouteKey } from "../record.ts"
 import type { GuardedFeed } from "../guarded-feed.ts"
@@ -13,7 +13,7 @@ export interface Comparison {
   readonly source: GuardedFeed
   readonly maxRoutes: number
   readonly force: boolean
-  readonly onInvalid: (key: string, problem: RecordProblem) => void
+  readonly onInvalid: OnInvalid
   readonly signal: AbortSignal
   /** Rejects if too many of them were not written. */
   readonly writeAll: (entries: readonly EntryToWrite[]) => Promise<void>

@@ -1,6 +1,6 @@
 import { accept, monotonicNow } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
-import type { RecordProblem } from "../decode-record.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import type { RouteKey } from "../record.ts"
 import { randomId } from "../registry/random-id.ts"
 import type { RouteChange, RouteFeed } from "../route-feed.ts"
@@ -31,7 +31,7 @@ export interface PublisherOptions {
    * Called for each record that no router of this version can use: it is stored as it is and fails its own hostnames. And, with the
    * field `key`, for each key that no hostname leads to: it is left out.
    */
-  readonly onInvalid?: (key: string, problem: RecordProblem) => void
+  readonly onInvalid?: OnInvalid
   /** All routes were published (`loaded`), were refused, or publishing fails and works again. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }

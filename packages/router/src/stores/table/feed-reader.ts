@@ -1,5 +1,5 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
-import type { OnInvalid } from "../packed/entry.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
 import { PackedRefused } from "../packed/refused.ts"

@@ -1,6 +1,6 @@
 import { decodeRecord } from "../decode-record.ts"
-import { isPackable } from "../packed/entry.ts"
-import type { OnInvalid } from "../packed/entry.ts"
+import { isUsableKey } from "../invalid-route.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { unpackedRecords } from "../packed/unpacked-records.ts"
 import type { UnpackedRecords } from "../packed/unpacked-records.ts"
@@ -141,7 +141,7 @@ export const decodeChange = (
   onInvalid: OnInvalid | undefined,
 ): DecodedChange | undefined => {
   const { key, version, record } = isObject(change) ? (change as Partial<RouteChange>) : {}
-  if (!isPackable(key, onInvalid)) return undefined
+  if (!isUsableKey(key, onInvalid)) return undefined
   if (!isVersion(version)) {
     onInvalid?.(key, { code: "RECORD_INVALID", field: "version", accepted: "an integer from 0 up" })
     return undefined

@@ -1,5 +1,5 @@
 import { accept, checkOptions, monotonicNow } from "@project-ingress/forward/internal"
-import type { OnInvalid } from "../packed/entry.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { UNPACKED } from "../packed/unpacked-records.ts"
@@ -9,6 +9,7 @@ import { within } from "../reading/within.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
 import { isObject } from "../shape.ts"
+import { LookupFailed } from "../store-health.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { askAuthority } from "./ask-authority.ts"
 import { feedReader, FRESH_MS } from "./feed-reader.ts"
@@ -197,7 +198,7 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
   /** The first of some keys in the table. */
   const look = (keys: readonly RouteKey[]): FirstLookup => {
     const current = table
-    if (current === undefined) return { status: "unknown", cause: NOT_LOADED, retryAfterMs: RETRY_MS, layer: LAYER }
+    if (current === undefined) return { status: "unknown", cause: notLoaded, retryAfterMs: RETRY_MS, layer: LAYER }
     const age = ageMs()
     const isStale = isBehind || age > FRESH_MS
     if (age > maxAgeMs) return unknown(`not heard from the source for ${maxAgeMs} ms`, age)
@@ -247,15 +248,15 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
   }
 }
 
-const NOT_LOADED = "the routes are not loaded yet"
+const notLoaded = new LookupFailed("the routes are not loaded yet")
 /** How long a look-up waits for the feed, in ms: less than it has. */
 const CATCH_UP_MS = 2_000
 /** When a look-up that is unknown may be asked again, in ms. */
 const RETRY_MS = 1_000
 
-const unknown = (cause: string, ageMs: number): Lookup => ({
+const unknown = (reason: string, ageMs: number): Lookup => ({
   status: "unknown",
-  cause,
+  cause: new LookupFailed(reason),
   retryAfterMs: RETRY_MS,
   layer: LAYER,
   ageMs,
