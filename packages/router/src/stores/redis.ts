@@ -17,7 +17,6 @@ import {
   WRITE_ENTRIES,
 } from "./published/redis-scripts.ts"
 import { withinTime } from "./published/within-time.ts"
-import type { RouteKey } from "./record.ts"
 import type { RouteCache } from "./route-cache.ts"
 import type { RouteFeed } from "./route-feed.ts"
 import { isRouteKey } from "./route-key.ts"

@@ -62,6 +62,18 @@ describe("an authority that is down", () => {
     }
   })
 
+  it("serves what is known also where onEvent throws", async () => {
+    const { authority, store } = start({
+      onEvent: () => {
+        throw new Error("the log is full")
+      },
+    })
+    await store.get("p:misha", lookup())
+    authority.behaviour = "rejects"
+    await later(60_000)
+    expect(await store.get("p:misha", lookup())).toMatchObject({ status: "hit", stale: true })
+  })
+
   it("33: a key that led nowhere is unknown and no miss when its time is over", async () => {
     const { authority, store } = start()
     await store.get("p:nobody", lookup())

@@ -278,7 +278,7 @@ describe("a publisher of pages", () => {
       [5, removed(1)],
     ] as unknown as [RouteKey, RouteRecord][]
     await publisherOf(pages, feedOf(rows), { onInvalid: (key) => invalid.push(key.slice(0, 12)) }).sync()
-    expect(invalid.toSorted()).toEqual(["a number", "p:Not A Key", "p:aaaaaaaaaa", "p:bad"])
+    expect(invalid.toSorted()).toEqual(["5", "p:Not A Key", "p:aaaaaaaaaa", "p:bad"])
     const store = pagedStore(pages)
     expect((await get(store, "p:good")).status).toBe("hit")
     expect(await get(store, "p:bad")).toMatchObject({ status: "hit", record: { kind: "nonsense" } })
@@ -484,6 +484,18 @@ describe("a store of pages", () => {
     // All of the table would be 65 reads.
     expect(pages.reads.length).toBeGreaterThan(130)
   }, 60_000)
+
+  it("goes on, and so does its publisher, whatever onEvent throws", async () => {
+    const onEvent = (): never => {
+      throw new Error("the log is full")
+    }
+    const pages = memoryPages()
+    await publisherOf(pages, feedOf([["p:a", removed(1)]]), { onEvent }).sync()
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, onEvent })
+    expect(await get(store, "p:a")).toMatchObject({ status: "hit" })
+    pages.stored.set("manifest", new Uint8Array(10))
+    expect(await get(store, "p:a")).toMatchObject({ status: "hit" })
+  })
 
   it("refuses what is no manifest of this version, and goes on with the one before", async () => {
     const pages = memoryPages()

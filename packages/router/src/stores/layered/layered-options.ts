@@ -46,7 +46,7 @@ export interface LayeredStoreOptions {
   readonly misses?: number
   /** How many names are remembered to exist, in 4 bytes each, when their routes are no longer kept: half of it at least. Default 131 072. */
   readonly names?: number
-  /** Called when the authority or a cache begins to fail, and when it works again. Must not throw. */
+  /** Called when the authority or a cache begins to fail, and when it works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
   /** A number from 0 up to 1, for jitter. Default `Math.random`. */
   readonly random?: () => number

@@ -10,6 +10,7 @@ import { PackedRefused } from "../packed/refused.ts"
 import { PublishFailed, PublishRefused } from "../published/publish-errors.ts"
 import type { PublishResult, RoutePublisher } from "../published/route-publisher.ts"
 import { publisherOf } from "../published/rounds.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import { isRouteKey } from "../route-key.ts"
@@ -36,7 +37,7 @@ export interface PagePublisherOptions {
   readonly onInvalid?: OnInvalid
   /** Called as pages are written: how many of how many. */
   readonly onProgress?: (written: number, of: number) => void
-  /** All routes were published (`loaded`), were refused, or publishing fails and works again. */
+  /** All routes were published (`loaded`), were refused, or publishing fails and works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
 
@@ -81,7 +82,8 @@ export const pagePublisher = (
     onEvent: accept.function,
   })
   const { keepMs = 3_600_000, signMs = 60_000, maxChanges = 10_000 } = options
-  const { onInvalid = () => undefined, onProgress = () => undefined, onEvent = () => undefined } = options
+  const { onInvalid = () => undefined, onProgress = () => undefined } = options
+  const onEvent = quietly(options.onEvent)
   /** The manifest as this publisher has written it last: a read of an eventual storage may be older. */
   let own: Manifest | undefined
 

@@ -9,6 +9,7 @@ import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { unpackedRecords } from "../packed/unpacked-records.ts"
 import type { UnpackedRecords } from "../packed/unpacked-records.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
 import type { Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
@@ -31,7 +32,7 @@ export interface PagedStoreOptions {
   readonly maxMissAgeMs?: number
   /** How old the publisher's last sign may be for a route to be used at all. Default 24 h. */
   readonly maxAgeMs?: number
-  /** A table was read for the first time, was refused, or cannot be read and can be again. */
+  /** A table was read for the first time, was refused, or cannot be read and can be again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
 
@@ -85,7 +86,8 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     onEvent: accept.function,
   })
   const { maxBytes = 24 * MIB, softMs = 5_000, revalidateMs = 30_000, timeoutMs = 2_000 } = options
-  const { maxMissAgeMs = 15 * 60_000, maxAgeMs = 86_400_000, onEvent = () => undefined } = options
+  const { maxMissAgeMs = 15 * 60_000, maxAgeMs = 86_400_000 } = options
+  const onEvent = quietly(options.onEvent)
 
   let known: KnownTable | undefined
   /** When it was looked for changes, with success or not, by `monotonicNow`. */

@@ -1,6 +1,7 @@
 import { accept, monotonicNow } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import type { OnInvalid } from "../invalid-route.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
 import { randomId } from "../registry/random-id.ts"
 import type { RouteChange, RouteFeed } from "../route-feed.ts"
@@ -32,7 +33,7 @@ export interface PublisherOptions {
    * field `key`, for each key that no hostname leads to: it is left out.
    */
   readonly onInvalid?: OnInvalid
-  /** All routes were published (`loaded`), were refused, or publishing fails and works again. */
+  /** All routes were published (`loaded`), were refused, or publishing fails and works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
 
@@ -51,7 +52,8 @@ export const publisherChecks: Readonly<Record<keyof PublisherOptions, OptionChec
 /** A publisher to any place. Whoever calls it has checked the options. */
 export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: PublisherOptions): RoutePublisher => {
   const { compareMs = 86_400_000, maxRoutes = 1_000_000, maxChanges = 10_000 } = options
-  const { onInvalid = () => undefined, onEvent = () => undefined } = options
+  const { onInvalid = () => undefined } = options
+  const onEvent = quietly(options.onEvent)
   const { layer } = target
 
   const source = guardedFeed(feed)

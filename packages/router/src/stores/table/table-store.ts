@@ -3,6 +3,7 @@ import type { OnInvalid } from "../invalid-route.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { UNPACKED } from "../packed/unpacked-records.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
 import { checkFeed } from "../guarded-feed.ts"
 import { within } from "../reading/within.ts"
@@ -43,7 +44,7 @@ export interface TableStoreOptions {
   readonly unpacked?: number
   /** A number from 0 to 1, for jitter. Default `Math.random`. */
   readonly random?: () => number
-  /** Called when routes were loaded, refused or not saved, and when the source begins to fail or works again. */
+  /** Called when routes were loaded, refused or not saved, and when the source begins to fail or works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
   /**
    * Called for each record that no router of this version can use, which fails its own hostnames; and, with the field `key` or
@@ -109,6 +110,7 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
   })
   const { authority, state, maxAgeMs = 86_400_000, maxMissAgeMs = 60_000, relistMs = 3_600_000 } = options
   const { saveMs = 60_000, unpacked = UNPACKED, random = Math.random, onEvent, onInvalid } = options
+  const report = quietly(onEvent)
 
   let table: RouteTable | undefined
   /** When the table was last known to be what the source has. */
@@ -123,17 +125,13 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
     (status, reason) => {
       if (status === "failing" || status === "stale") isBehind = true
       if (status !== "failing" && table !== undefined) setLoaded()
-      try {
-        onEvent?.({
-          type: "route_source",
-          layer: LAYER,
-          state: status,
-          ...(reason !== undefined && { reason }),
-          ...(table !== undefined && { routes: table.routes, ageMs: ageMs() }),
-        })
-      } catch {
-        // A log that throws must not end the reader.
-      }
+      report({
+        type: "route_source",
+        layer: LAYER,
+        state: status,
+        ...(reason !== undefined && { reason }),
+        ...(table !== undefined && { routes: table.routes, ageMs: ageMs() }),
+      })
     },
     () => table !== undefined,
   )
