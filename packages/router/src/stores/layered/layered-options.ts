@@ -31,8 +31,8 @@ export interface LayeredStoreOptions {
   /** How long one read of one cache may take, and a write ten times as long. Default 200. */
   readonly cacheTimeoutMs?: number
   /**
-   * Reads of the authority for names that are known to exist; at most half of them for one owner, and at most half for names without a
-   * record of their own, as below wildcards: of those a quarter of all for one owner. Default 1 000 a second, 2 000 at once.
+   * Reads of the authority for names that are known to exist. One owner gets at most half of them. Names without a record of their
+   * own, such as those below a wildcard, get at most half together, and one owner's a quarter. Default 1 000 a second, 2 000 at once.
    */
   readonly knownReads?: RateLimits
   /** Reads of the authority for all other names. Default 500 a second, 2 000 at once. */

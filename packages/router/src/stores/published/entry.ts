@@ -4,7 +4,7 @@ import type { OnInvalid } from "../invalid-route.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { CachedRoute } from "../route-cache.ts"
 import type { Lookup } from "../route-store.ts"
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 import { KeyFailed } from "../store-health.ts"
 
 /**
@@ -107,8 +107,6 @@ const textOf = (entry: Required<Entry>): string => {
   }
   return encodeEntry({ ...entry, record: null as never })
 }
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 /** Of an invalid record 1: any later one replaces it. */
 export const versionOf = (record: unknown): number => {
