@@ -11,6 +11,7 @@ import { tableStore } from "../../stores/table.ts"
 import type { EdgeConfig } from "./edge-config.ts"
 import type { EdgeLog } from "./edge-log.ts"
 import { edgeRows } from "./edge-rows.ts"
+import { QUERY_MS } from "./open-database.ts"
 import type { EdgeDatabase } from "./open-database.ts"
 
 /** The routes of an edge, in memory. */
@@ -29,9 +30,6 @@ export interface EdgeStore {
  * not go on being served. More than that and 15 % at once is held for an accident, until SIGHUP.
  */
 const MAY_LOSE = 10
-
-/** How long a query may take, in ms. */
-const QUERY_MS = 10_000
 
 /** The store of a configuration's source. */
 export const edgeStore = (config: EdgeConfig, database: EdgeDatabase, grammar: Grammar, log: EdgeLog): EdgeStore =>
