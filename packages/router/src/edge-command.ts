@@ -44,7 +44,7 @@ const start = async (): Promise<void> => {
   log.write("info", "starting edgeproxy", { mode, source, region, intervalMs })
   let edge: Edge
   try {
-    edge = await serveEdge(config, await openDatabase(config.databaseUrl, 5_000), log)
+    edge = await serveEdge(config, await openDatabase(config.databaseUrl), log)
   } catch (cause) {
     refuse(log, startProblem(cause))
     // Of two listeners one may be open.

@@ -8,7 +8,7 @@ import { regionHops } from "./regions/region-hops.ts"
 import type { Regions } from "./program/region-hops.ts"
 
 export { RegionUnreachable } from "./regions/region-unreachable.ts"
-export type { Balancer, RegionsOptions } from "./regions/balancers.ts"
+export type { RegionBalancer, RegionsOptions } from "./regions/balancers.ts"
 export type { RegionEvent } from "./program/arrived-hop.ts"
 export type { Regions } from "./program/region-hops.ts"
 

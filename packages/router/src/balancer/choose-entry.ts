@@ -34,7 +34,7 @@ export const takeChoice = (
   { entry, usable }: Pick<ReturnType<typeof chooseEntry>, "entry" | "usable">,
   now: number,
 ): void => {
-  // Who is new, or was away, has its next turn with the others and not all that it missed.
+  // A machine that is new, or was away, has its next turn with the others, and not all that it missed.
   const from = leastTurns(usable)
   for (const { state } of entries) state.turns = Math.max(state.turns ?? from, from)
   entry.state.turns! += 1 / entry.weight
@@ -69,7 +69,7 @@ const words: Readonly<Record<Balance, string>> = {
   "least-requests": "for the fewest requests in flight",
 }
 
-/** How many there were to choose from, and what is the matter with the others. */
+/** How many there were to choose from, and why not the others. */
 const ofHowMany = (
   entries: readonly Entry[],
   usable: readonly Entry[],

@@ -14,11 +14,14 @@ export interface Entries {
   readonly owner: string | undefined
 }
 
-/** How all machines are that were chosen among, by port; divided by owner, so that no owner's machines push out another's. */
+/**
+ * The health of each port of each machine that could have been chosen. Divided by owner, so that no owner's machines push out
+ * another's.
+ */
 export interface HealthTable {
-  /** `keep` false: what is not known stays so. */
+  /** The machines with what is known of them. `keep`: whether the table remembers those of which nothing is known yet. */
   readonly of: (record: RouteRecord, candidates: readonly Candidate[], keep: boolean) => Entries
-  /** Whether it is this that the table knows of a machine still. */
+  /** Whether the table still has the state of an entry: it may have forgotten the machine since. */
   readonly holds: (of: Entries, entry: Entry) => boolean
   readonly failed: (of: Entries, entry: Entry, reason: string) => void
   readonly succeeded: (of: Entries, entry: Entry) => void
@@ -32,7 +35,7 @@ export const makeHealthTable = (report: BalancerHost["report"]): HealthTable => 
     report({ type: "machine_health", ...subject, count }),
   )
 
-  /** Reports a change, if it is one. */
+  /** Reports whether a machine is well, if that has changed. */
   const settle = (of: Entries, { state, machine, port }: Entry): void => {
     const now = isWell(state) ? undefined : hasOther(of, state) ? "ejected" : "kept"
     // One that is ejected stays so in what is reported, whatever becomes of the others.

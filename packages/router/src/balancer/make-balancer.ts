@@ -8,7 +8,7 @@ import { RequestTries } from "./request-balance.ts"
 /**
  * Chooses between the machines of a route: those that are well, by `balance` of the record. A machine that failed five times in
  * a row is ejected for 5 s, and twice as long each time that it still fails, up to 5 minutes; the last one that is well never is. A
- * request that reached no app, or that is safe and was not answered, is sent to another machine. For `createRouter`.
+ * request that reached no app, or that is safe and got no response, is sent to another machine. For `createRouter`.
  *
  * @example
  * const router = createRouter({ grammar, store, providers: [upstream()], signingKey, balancer })

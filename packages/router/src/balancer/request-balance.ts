@@ -21,8 +21,8 @@ import type { MachineState } from "./machine-state.ts"
 const MAX_TRIES = 3
 
 /**
- * Failures that say nothing of the machine: of its vendor, that it is about to be there, or that the app got the request and is slow. A
- * visitor may ask for what takes long as often as he likes. A connection that is not made in time is another failure.
+ * Failures that say nothing of the machine: its vendor failed, it is starting, or the app got the request and is slow, which any
+ * visitor can cause as often as they like. A connection that is not made in time is another failure.
  */
 const silent: ReadonlySet<ProviderError["_tag"]> = new Set([
   "ProviderAuth",
@@ -31,7 +31,7 @@ const silent: ReadonlySet<ProviderError["_tag"]> = new Set([
   "UpstreamTimeout",
 ])
 
-/** Failures after which no other machine is asked: it is looked up where the first one is, or it may be slow for good reason. */
+/** Failures after which no other machine is tried: the record is looked up again, or the app may be slow for good reason. */
 const final: ReadonlySet<ProviderError["_tag"]> = new Set(["MachineMismatch", "UpstreamTimeout"])
 
 /** The balance of one request. */

@@ -8,29 +8,29 @@ import type { MachineResponse, SendSettings } from "./send-to-machine.ts"
 import type { Sender } from "./sender.ts"
 import type { TraceStep } from "./trace.ts"
 
-/** Chooses between the machines of a route by how they are, and learns it from the requests of one router. */
+/** Chooses between the machines of a route by their health, which it learns from the requests of one router. */
 export interface Balancer {
-  /** For one request, when it is first to be decided where it goes. */
+  /** The balance of one request, made before its machine is first chosen. */
   readonly begin: () => RequestBalance
   /** What would be chosen now. Changes nothing. */
   readonly peek: Choose
-  /** Asks no machine any more. */
+  /** Ends the health checks. */
   readonly dispose: () => void
 }
 
 /** What a balancer knows of one request. */
 export interface RequestBalance {
-  /** Chooses among machines; those that it was sent to before come last. */
+  /** Chooses among machines; those that the request was sent to before come last. */
   readonly choose: Choose
   /**
    * Sends the request to the machine that was chosen last, and learns from what comes of it. Where it failed and may be sent once
-   * more, another machine is chosen and `again` sends it there. A route to any other machine is a single one's. Where the settings
-   * ask for it, the machines of the route are asked how they are, now or when it is time.
+   * more, another machine is chosen and `again` sends it there. A route whose machine was not chosen here has no other one. Where
+   * the settings have a health check, the machines of the route are checked now or when it is time.
    */
   readonly send: <A, B, E>(tried: Tried<A, B, E>) => Effect.Effect<MachineResponse<A> | B, E>
 }
 
-/** One attempt of a request, and what it takes to ask the machines of its route how they are. */
+/** One attempt of a request, and what health checks of its machines need. */
 export interface Tried<A, B, E> {
   readonly route: RouteToMachine
   readonly sender: Sender<A>

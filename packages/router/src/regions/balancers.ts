@@ -10,7 +10,7 @@ import {
 } from "@project-ingress/forward/internal"
 
 /** Where a region's routers are reached. */
-export interface Balancer {
+export interface RegionBalancer {
   /**
    * `https://fra.ingress.example.com` or `http://10.0.0.5:8080`: an origin. Over https its certificate is always verified, by its
    * name and up to a known authority, or by `ca` or `pin`. Over http whoever is on the way reads and changes everything.
@@ -27,7 +27,7 @@ export interface RegionsOptions {
   /** The region of this router, as records name it: `fra`. 1 to 64 characters. */
   readonly self: string
   /** The load balancers of the other regions, by name. One of this region may be among them and is not used. */
-  readonly balancers: Readonly<Record<string, string | Balancer>>
+  readonly balancers: Readonly<Record<string, string | RegionBalancer>>
   /**
    * Sign and verify hops: the first one signs, each verifies, so that they can rotate. The same in all regions, known to routers only.
    * At most 4. Default: the router's `signingKey`, which must then be a pair (EdDSA), because machines hold a shared secret, too.
@@ -59,11 +59,11 @@ export const checkedRegions = (options: RegionsOptions): ReadonlyMap<string, Kno
   return new Map(Object.entries(balancers).map(([region, given]) => [region, checkedBalancer(region, given)]))
 }
 
-const checkedBalancer = (region: string, given: string | Balancer): KnownBalancer => {
+const checkedBalancer = (region: string, given: string | RegionBalancer): KnownBalancer => {
   if (isRegion(region) !== undefined) throw new TypeError(`regions: balancers must be by ${isRegion(region)}`)
   const at = `balancers.${region}`
   if (typeof given !== "string") checkOptions("regions", given, balancerChecks, { required: ["url"], at })
-  const { url, ca, pin }: Balancer = typeof given === "string" ? { url: given } : given
+  const { url, ca, pin }: RegionBalancer = typeof given === "string" ? { url: given } : given
   const misfit = isOrigin(url)
   if (misfit !== undefined) throw new TypeError(`regions: ${at} must be ${misfit}, got ${kindOf(url)}`)
   const { origin, protocol } = new URL(url)

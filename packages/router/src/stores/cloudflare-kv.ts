@@ -1,15 +1,15 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { checkFeed } from "./guarded-feed.ts"
 import { cachedRouteOf, cachedText } from "./published/entry.ts"
 import { MARKER_KEY } from "./published/marker.ts"
 import { PublishFailed, PublishRefused } from "./published/publish-errors.ts"
 import type { PublishTarget, StoredEntry } from "./published/publish-target.ts"
 import { publishedStore } from "./published/published-store.ts"
 import type { PublishedStore } from "./published/published-store.ts"
-import { checkFeed, makePublisher, publisherChecks } from "./published/publisher.ts"
+import { makePublisher, publisherChecks } from "./published/publisher.ts"
 import type { PublisherOptions } from "./published/publisher.ts"
 import type { PublishResult, RoutePublisher } from "./published/route-publisher.ts"
 import { withinTime } from "./published/within-time.ts"
-import type { RouteKey } from "./record.ts"
 import type { RouteCache } from "./route-cache.ts"
 import type { RouteFeed } from "./route-feed.ts"
 import { isRouteKey } from "./route-key.ts"
@@ -62,7 +62,7 @@ export interface KvStoreOptions extends KvReadOptions {
    * How old a publisher's last sign may be for a key that is absent to be a miss, in ms; beyond it is unknown, a 503. A publisher
    * gives one every 5 minutes. Default 15 minutes.
    */
-  readonly missesUntilMs?: number
+  readonly maxMissAgeMs?: number
 }
 
 /** How routes are published to KV. */
@@ -98,12 +98,12 @@ const readChecks = { prefix: prefixCheck, cacheTtlMs: accept.integer(LEAST_CACHE
  */
 export const kvStore = (binding: KvReader, options: KvStoreOptions = {}): PublishedStore => {
   checkBinding("kvStore", binding, ["get"])
-  checkOptions("kvStore", options, { ...readChecks, missesUntilMs: accept.integer(0) })
-  const { prefix = "", cacheTtlMs, missesUntilMs = 15 * 60_000 } = options
+  checkOptions("kvStore", options, { ...readChecks, maxMissAgeMs: accept.integer(0) })
+  const { prefix = "", cacheTtlMs, maxMissAgeMs = 15 * 60_000 } = options
   const how = readOptions(cacheTtlMs)
   return publishedStore({
     layer: LAYER,
-    missesUntilMs,
+    maxMissAgeMs,
     read: async ([first, ...others]) => {
       if (first === undefined) return []
       if (others.length === 0) return [await binding.get(prefix + first, how)]
@@ -167,7 +167,7 @@ export const kvPublisher = (binding: KvBinding, feed: RouteFeed, options: KvPubl
       for (const { name, metadata } of page.keys) {
         const key = name.slice(prefix.length)
         // Others may have keys there, too.
-        if (isRouteKey(key)) yield { key: key as RouteKey, ...metadataOf(metadata) }
+        if (isRouteKey(key)) yield { key, ...metadataOf(metadata) }
       }
       if (page.list_complete || page.cursor === undefined) return
       ;({ cursor } = page)

@@ -11,6 +11,7 @@ import { makeReadLimits } from "./layered/read-limits.ts"
 import { makeRouteLoader } from "./layered/route-loader.ts"
 import { makeRouteMemory } from "./layered/route-memory.ts"
 import { hitOf, search, searchStale } from "./layered/search.ts"
+import { quietly } from "./quietly.ts"
 import { makeSharedLoads } from "./reading/shared-loads.ts"
 import type { RouteKey } from "./record.ts"
 import type { RouteChange, RouteFeed } from "./route-feed.ts"
@@ -58,11 +59,12 @@ const MAX_UNKNOWN_LOADS = 1_024
  */
 export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
   const settings = layeredSettings(options)
-  const { authority: source, knownReads, unknownReads, hardMs, waitMs, onEvent, random } = settings
+  const { authority: source, knownReads, unknownReads, maxAgeMs, waitMs, onEvent, random } = settings
   const ages: RouteAges = settings
+  const report = quietly(onEvent)
   const healthOf = (layer: string): StoreHealth =>
     storeHealth(({ state, reason }) =>
-      onEvent?.({ type: "route_source", layer, state, ...(reason === undefined ? {} : { reason }) }),
+      report({ type: "route_source", layer, state, ...(reason === undefined ? {} : { reason }) }),
     )
   const memory = makeRouteMemory(settings, random)
   const caches = settings.caches.map((cache) =>
@@ -105,7 +107,7 @@ export const layeredStore = (options: LayeredStoreOptions): LayeredStore => {
     }
     const name = `${refresh ? "refresh" : "load"} ${keys.join(" ")}`
     const loaded = loads.join(name, () => load(keys, { refresh, waitUntil }), waitUntil)
-    const used = stale(hardMs)
+    const used = stale(maxAgeMs)
     return used === undefined ? loaded : soonest(loaded, waitMs, { ...used, layer: MEMORY })
   }
 

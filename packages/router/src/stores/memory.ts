@@ -109,7 +109,7 @@ export const memoryStore = (initial: Readonly<Partial<Record<RouteKey, RouteInpu
 
 /** A record under a key that is never looked up would look attached and lead nowhere. */
 const checkKey = (key: unknown): void => {
-  if (typeof key === "string" && isRouteKey(key)) return
+  if (isRouteKey(key)) return
   const shown = typeof key === "string" ? key.slice(0, 256) : kindOf(key)
   throw new TypeError(`memoryStore: ${shown} must be a key: p:<slug>, m:<machine>, d:<domain>`)
 }

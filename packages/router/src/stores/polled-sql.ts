@@ -33,7 +33,7 @@ export interface PolledSqlOptions {
   /** The router's. With it a row is refused whose name lies under the grammar's domains, where no hostname would lead to it. */
   readonly grammar?: Grammar
   /** How long after the beginning of one poll the next one begins, in ms, 10 to 86 400 000. Default 10 000. */
-  readonly intervalMs?: number
+  readonly pollMs?: number
   /** How long a query may take, in ms, 1 to 600 000. Its rows are ignored afterwards. Default 10 000. */
   readonly timeoutMs?: number
   /** How long routes are served while nothing newer can be read, in ms from 1 000 up. Then nobody can tell: 503. Default a day. */
@@ -100,14 +100,14 @@ export const polledSql = (
     sql: accept.string,
     map: accept.function,
     grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
-    intervalMs: accept.number(10, 86_400_000),
+    pollMs: accept.number(10, 86_400_000),
     timeoutMs: accept.number(1, 600_000),
     maxAgeMs: accept.number(1_000),
     mayLose: accept.integer(0),
     maxRows: accept.integer(1),
     onEvent: accept.function,
   })
-  const { sql = edgeProxySql, map = edgeProxyRows(), grammar, intervalMs = 10_000, timeoutMs = 10_000 } = options
+  const { sql = edgeProxySql, map = edgeProxyRows(), grammar, pollMs = 10_000, timeoutMs = 10_000 } = options
   const { maxAgeMs = 86_400_000, mayLose = 0, maxRows = 1_000_000, onEvent } = options
 
   let table: Table | undefined
@@ -213,7 +213,7 @@ export const polledSql = (
 
   /** From the beginning of the last poll to the next: shorter while there are no routes at all. */
   const periodMs = (): number =>
-    table === undefined && failures > 0 ? Math.min(intervalMs, LOOKUP_POLL_MS * 2 ** (failures - 1)) : intervalMs
+    table === undefined && failures > 0 ? Math.min(pollMs, LOOKUP_POLL_MS * 2 ** (failures - 1)) : pollMs
   const dueInMs = (): number => (begunAt === undefined ? 0 : Math.max(0, begunAt + periodMs() - monotonicNow()))
 
   const schedule = (): void => {

@@ -1,4 +1,5 @@
 import { accept, checkOptions, monotonicNow } from "@project-ingress/forward/internal"
+import { quietly } from "./quietly.ts"
 import { changesOptions } from "./registry/feed-options.ts"
 import { makeListener } from "./registry/listener.ts"
 import type { FeedPage, RouteChange, RouteFeed } from "./route-feed.ts"
@@ -19,7 +20,7 @@ export interface PostgresFeedOptions {
   readonly listen?: PostgresListen
   /** How often a `changes` that waits looks for changes, in ms, 1 to 60 000. Default 1 000. */
   readonly pollMs?: number
-  /** Called for each row that is not as it should be, each time that it is read. What it throws is dropped. */
+  /** Called for each row that is not as it should be, each time that it is read. What it throws is ignored. */
   readonly onBadRow?: (row: BadRow) => void
 }
 
@@ -81,13 +82,10 @@ export const postgresFeed = (options: PostgresFeedOptions): PostgresFeed => {
   let seen: { readonly heldBackMs: number; readonly at: number } | undefined
   let badRows = 0
 
+  const reportRow = quietly(onBadRow)
   const report = (row: BadRow): void => {
     badRows += 1
-    try {
-      onBadRow?.(row)
-    } catch {
-      // A log that fails must not fail the feed.
-    }
+    reportRow(row)
   }
 
   const pageAfter = async (since: string, limit: number): Promise<FeedPage> => {

@@ -1,11 +1,12 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { checkFeed } from "./guarded-feed.ts"
 import { cachedRouteOf, cachedText, decodeEntry, versionOf } from "./published/entry.ts"
 import { MARKER_KEY } from "./published/marker.ts"
 import { PublishFailed, PublishRefused } from "./published/publish-errors.ts"
 import type { PublishTarget, StoredEntry } from "./published/publish-target.ts"
 import { publishedStore } from "./published/published-store.ts"
 import type { PublishedStore } from "./published/published-store.ts"
-import { checkFeed, makePublisher, publisherChecks } from "./published/publisher.ts"
+import { makePublisher, publisherChecks } from "./published/publisher.ts"
 import type { PublisherOptions } from "./published/publisher.ts"
 import type { PublishResult, RoutePublisher } from "./published/route-publisher.ts"
 import {
@@ -16,7 +17,6 @@ import {
   WRITE_ENTRIES,
 } from "./published/redis-scripts.ts"
 import { withinTime } from "./published/within-time.ts"
-import type { RouteKey } from "./record.ts"
 import type { RouteCache } from "./route-cache.ts"
 import type { RouteFeed } from "./route-feed.ts"
 import { isRouteKey } from "./route-key.ts"
@@ -41,7 +41,7 @@ export interface RedisStoreOptions {
    * How old a publisher's last sign may be for a key that is absent to be a miss, in ms; beyond it is unknown, a 503. A publisher
    * gives one every 5 minutes. Default 15 minutes.
    */
-  readonly missesUntilMs?: number
+  readonly maxMissAgeMs?: number
 }
 
 /** How routes are cached. */
@@ -72,11 +72,11 @@ const BEGUN_FIELD = "~publishing"
  */
 export const redisStore = (command: RedisCommand, options: RedisStoreOptions = {}): PublishedStore => {
   checkCommand("redisStore", command)
-  checkOptions("redisStore", options, { key: accept.string, missesUntilMs: accept.integer(0) })
-  const { key = DEFAULT_KEY, missesUntilMs = 15 * 60_000 } = options
+  checkOptions("redisStore", options, { key: accept.string, maxMissAgeMs: accept.integer(0) })
+  const { key = DEFAULT_KEY, maxMissAgeMs = 15 * 60_000 } = options
   return publishedStore({
     layer: LAYER,
-    missesUntilMs,
+    maxMissAgeMs,
     read: async (keys) => (keys.length === 0 ? [] : listOf(await command(["HMGET", key, ...keys])).map(textOf)),
   })
 }
@@ -137,9 +137,9 @@ export const redisPublisher = (
         if (!isRouteKey(key)) continue
         const entry = decodeEntry(text)
         // One that cannot be read is replaced by any.
-        if (typeof entry === "string") yield { key: key as RouteKey, version: 0, isRemoved: false }
+        if (typeof entry === "string") yield { key, version: 0, isRemoved: false }
         else if (entry.record !== undefined || Date.now() - entry.readAt < tombstoneMs)
-          yield { key: key as RouteKey, version: entry.version, isRemoved: entry.record === undefined }
+          yield { key, version: entry.version, isRemoved: entry.record === undefined }
         else await withinTime(runScript(FORGET_TOMBSTONE, key, text))
       }
       cursor = String(next)

@@ -12,8 +12,8 @@ export interface RouteFeed {
   snapshot(options?: { readonly signal?: AbortSignal }): Promise<FeedSnapshot>
   /**
    * Changes after a cursor, oldest first, also those that time alone has made: the machines of a project that has expired lead
-   * elsewhere. A record that is past its `expiresAt` is not taken back. `gap`: they are not kept for as long, or the cursor is of another registry; read
-   * a new snapshot. Rejects as `snapshot` does.
+   * elsewhere. There is no change for a record that is past its `expiresAt`. `gap`: the changes after the cursor are no longer kept,
+   * or it is of another registry; read a new snapshot. Rejects as `snapshot` does.
    */
   changes(
     since: string,

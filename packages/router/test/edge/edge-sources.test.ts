@@ -130,7 +130,7 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
 
   it("of a registry: ejects a machine that is dead among replicas, and its requests go to the other one", async () => {
     const { pool, url } = await createDatabase("registered")
-    const database = await openDatabase(url, 5_000)
+    const database = await openDatabase(url)
     const grammar = defineGrammar({ domains: ["iterate.app"] })
     const registry = postgresRegistry({ grammar, query: database.query, transaction: database.transaction })
     await registry.migrate()

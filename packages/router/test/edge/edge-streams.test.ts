@@ -63,7 +63,7 @@ describe.skipIf(noPostgres !== "")(`a response that goes on${noPostgres}`, () =>
       const { config } = read
       edge = await serveEdge(
         config,
-        await openDatabase(config.databaseUrl, 5_000),
+        await openDatabase(config.databaseUrl),
         edgeLog("error", () => undefined),
       )
       await edge.reload()

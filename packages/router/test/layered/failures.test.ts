@@ -62,6 +62,18 @@ describe("an authority that is down", () => {
     }
   })
 
+  it("serves what is known also where onEvent throws", async () => {
+    const { authority, store } = start({
+      onEvent: () => {
+        throw new Error("the log is full")
+      },
+    })
+    await store.get("p:misha", lookup())
+    authority.behaviour = "rejects"
+    await later(60_000)
+    expect(await store.get("p:misha", lookup())).toMatchObject({ status: "hit", stale: true })
+  })
+
   it("33: a key that led nowhere is unknown and no miss when its time is over", async () => {
     const { authority, store } = start()
     await store.get("p:nobody", lookup())
@@ -155,7 +167,7 @@ describe("an authority that is down", () => {
   it("keys of which a store says that they fail alone are no failure of the store", async () => {
     const read = async (keys: readonly string[]) => keys.map((key) => (key === "p:well" ? entry : "damaged"))
     const entry = encodeEntry({ version: 1, readAt: Date.now(), record: record(1) })
-    const authority = publishedStore({ layer: "kv", read, missesUntilMs: 60_000 })
+    const authority = publishedStore({ layer: "kv", read, maxMissAgeMs: 60_000 })
     const store = layeredStore({ authority, random: () => 0 })
     for (let n = 0; n < 20; n++) expect((await store.get(`p:damaged-${n}`, lookup())).status).toBe("unknown")
     expect((await store.get("p:well", lookup())).status).toBe("hit")

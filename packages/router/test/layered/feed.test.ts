@@ -140,4 +140,26 @@ describe("a feed that is followed", () => {
     await later(60_000)
     expect(calls).toBeLessThanOrEqual(12)
   })
+
+  it("that hangs is reported, and asked again", async () => {
+    const events: unknown[] = []
+    const { authority, store } = start({ onEvent: (event) => events.push(event) })
+    await store.get("p:new", lookup())
+    authority.routes.set("p:new", record(1))
+    let calls = 0
+    const followed = store.follow({
+      snapshot: async () => ({ cursor: "1", routes: (async function* () {})() }),
+      // A connection that is dead: the first call never ends, and obeys no signal.
+      changes: async (since) => {
+        if (++calls === 1) return new Promise<FeedPage>(() => undefined)
+        const changes = calls === 2 ? [{ key: "p:new" as const, version: 1, record: record(1) }] : []
+        return { status: "changes", changes, cursor: since, more: false }
+      },
+    })
+    await later(60_000)
+    expect(events).toMatchObject([{ state: "failing", reason: "no result within 35000 ms" }, { state: "recovered" }])
+    expect(store.get("p:new", lookup())).toMatchObject({ status: "hit", record: { version: 1 } })
+    await store.dispose()
+    await followed
+  })
 })

@@ -325,7 +325,7 @@ describe("options", () => {
     expect(of({ authority, cashes: [] })).toThrow("did you mean caches?")
     expect(of({ authority, caches: [{}] })).toThrow("caches must be an array in which every element is a route cache")
     expect(of({ authority, softMs: 40_000 })).toThrow("revalidateMs must be at least softMs, 40000, got 30000")
-    expect(of({ authority, hardMs: 1 })).toThrow("hardMs must be at least revalidateMs")
+    expect(of({ authority, maxAgeMs: 1 })).toThrow("maxAgeMs must be at least revalidateMs")
     expect(of({ authority, maxMissMs: 1 })).toThrow("maxMissMs must be at least missMs")
     expect(of({ authority, knownReads: { perSecond: 0, burst: 1 } })).toThrow("knownReads must be { perSecond, burst }")
     expect(of({ authority, routes: 0 })).toThrow("routes must be an integer from 1 up")

@@ -110,7 +110,7 @@ describe("pages of a table", () => {
     const feed = feedOf(routes)
     const publisher = publisherOf(pages, feed, { pages: 16 })
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     const [key] = routes[3]!
     await get(store, key)
     pages.writes.length = 0
@@ -168,7 +168,7 @@ describe("pages of a table", () => {
         const feed = feedOf(model)
         const publisher = publisherOf(pages, feed, { pages: count })
         await publisher.sync()
-        const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+        const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
         let version = 1
         for (const { key, isRemoval, fault } of changes) {
           version += 2
@@ -205,7 +205,7 @@ describe("a publisher of pages", () => {
     const pages = memoryPages()
     const events: RouteSourceEvent[] = []
     await publisherOf(pages, feedOf(routes), { pages: 2 }).sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     await get(store, routes[0]![0])
     const half = publisherOf(pages, feedOf(routes.slice(0, 200)), { pages: 2, onEvent: (event) => events.push(event) })
     await expect(half.publishAll()).rejects.toMatchObject({ _tag: "PublishRefused", reason: "smaller" })
@@ -234,7 +234,7 @@ describe("a publisher of pages", () => {
     }
     await expect(publisherOf(pages, feed, { pages: 2 }).sync()).rejects.toThrow("killed")
     pages.fault = undefined
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     expect((await get(store, "p:a")).status).toBe("miss")
     await publisherOf(pages, feed, { pages: 2 }).sync()
     expect((await get(store, "p:a")).status).toBe("hit")
@@ -275,12 +275,14 @@ describe("a publisher of pages", () => {
       ["p:bad", { kind: "nonsense", version: 1, epoch: 0 }],
       ["p:Not A Key", removed(1)],
       [`p:${"a".repeat(60_000)}`, removed(1)],
+      [5, removed(1)],
     ] as unknown as [RouteKey, RouteRecord][]
     await publisherOf(pages, feedOf(rows), { onInvalid: (key) => invalid.push(key.slice(0, 12)) }).sync()
-    expect(invalid.toSorted()).toEqual(["p:Not A Key", "p:aaaaaaaaaa", "p:bad"])
+    expect(invalid.toSorted()).toEqual(["5", "p:Not A Key", "p:aaaaaaaaaa", "p:bad"])
     const store = pagedStore(pages)
     expect((await get(store, "p:good")).status).toBe("hit")
     expect(await get(store, "p:bad")).toMatchObject({ status: "hit", record: { kind: "nonsense" } })
+    expect(store.stats().layers[0]!.routes).toBe(2)
   })
 })
 
@@ -343,7 +345,7 @@ describe("a store of pages", () => {
     expect((await get(store, key)).status).toBe("unknown")
   })
 
-  it("sees a change after checkMs beside a request, and after revalidateMs before it", async () => {
+  it("sees a change after softMs beside a request, and after revalidateMs before it", async () => {
     const pages = memoryPages()
     const feed = feedOf([["p:a", removed(1)]])
     const publisher = publisherOf(pages, feed)
@@ -379,7 +381,7 @@ describe("a store of pages", () => {
     const feed = feedOf([["p:a", removed(1)]])
     const publisher = publisherOf(pages, feed)
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     await get(store, "p:a")
     feed.put("p:a", removed(2))
     await publisher.sync()
@@ -396,7 +398,7 @@ describe("a store of pages", () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
     await publisherOf(pages, feed, { pages: 4 }).publishAll()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
     for (const [key] of routes) expect((await get(store, key)).status).toBe("hit")
     // Published in more pages, as when a table has grown, and none of them can be read yet.
     feed.put("p:new", removed(1))
@@ -418,7 +420,7 @@ describe("a store of pages", () => {
     const feed = feedOf([["p:a", removed(1)]])
     const publisher = publisherOf(pages, feed, { signMs: 0 })
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
     await get(store, "p:a")
     feed.put("p:a", removed(2))
     await publisher.sync()
@@ -444,7 +446,7 @@ describe("a store of pages", () => {
     vi.advanceTimersByTime(1_000)
     feed.put("p:a", removed(2))
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     await get(store, "p:a")
     pages.stored.set("manifest", earlier)
     vi.advanceTimersByTime(1_000)
@@ -483,11 +485,23 @@ describe("a store of pages", () => {
     expect(pages.reads.length).toBeGreaterThan(130)
   }, 60_000)
 
+  it("goes on, and so does its publisher, whatever onEvent throws", async () => {
+    const onEvent = (): never => {
+      throw new Error("the log is full")
+    }
+    const pages = memoryPages()
+    await publisherOf(pages, feedOf([["p:a", removed(1)]]), { onEvent }).sync()
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, onEvent })
+    expect(await get(store, "p:a")).toMatchObject({ status: "hit" })
+    pages.stored.set("manifest", new Uint8Array(10))
+    expect(await get(store, "p:a")).toMatchObject({ status: "hit" })
+  })
+
   it("refuses what is no manifest of this version, and goes on with the one before", async () => {
     const pages = memoryPages()
     const events: RouteSourceEvent[] = []
     await publisherOf(pages, feedOf([["p:a", removed(1)]])).sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0, onEvent: (event) => events.push(event) })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, onEvent: (event) => events.push(event) })
     await get(store, "p:a")
     const good: Record<string, unknown> = JSON.parse(new TextDecoder().decode(pages.stored.get("manifest")))
     const bad: unknown[] = [
@@ -519,7 +533,7 @@ describe("a store of pages", () => {
     await registry.putMachine({ id: "mach_1", type: "local", externalId: "x", metadata: {} })
     await registry.create({ name: "misha", machine: "mach_1" })
     await publisher.sync()
-    const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     const expected = registry.get("p:misha")
     expect(await get(store, "p:misha")).toMatchObject({
       status: "hit",

@@ -21,7 +21,7 @@ let made: Promise<ReturnType<typeof createRouter>> | undefined
 const makeRouter = async (kind: string, { KV, R2 }: Bindings): Promise<ReturnType<typeof createRouter>> => {
   const { signing } = await generateTicketKeys("test")
   const pages = kind === "r2" ? r2Pages(R2) : cachedPages(kvPages(KV), await caches.open("pages"))
-  const store = pagedStore(pages, { checkMs: 0, revalidateMs: 0 })
+  const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
   return createRouter({ grammar, store, providers: [local()], signingKey: signing })
 }
 

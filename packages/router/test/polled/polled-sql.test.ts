@@ -527,8 +527,8 @@ describe("polls", () => {
 
 describe("options", () => {
   it.each<[unknown, RegExp]>([
-    [{ interval: 1 }, /interval is not an option.*intervalMs|intervalMs/],
-    [{ intervalMs: 0 }, /intervalMs must be a number from 10/],
+    [{ poll: 1 }, /poll is not an option.*pollMs/],
+    [{ pollMs: 0 }, /pollMs must be a number from 10/],
     [{ map: "x" }, /map must be a function/],
     [{ sql: "" }, /sql must be a non-empty string/],
     [{ grammar: {} }, /grammar must be what defineGrammar returns/],

@@ -18,7 +18,7 @@ const store = polledSql((text) => routes.prepare(text).all(), {
     key: `p:${String(name)}`,
     route: { kind: "redirect", to: String(target), status: 302, visibility: "public" },
   }),
-  intervalMs: 10,
+  pollMs: 10,
   mayLose: 100,
 })
 let router: Router | undefined

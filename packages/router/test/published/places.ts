@@ -12,7 +12,7 @@ import { noRedis, startRedis } from "./redis-server.ts"
 
 /** A part of a place that one test has for itself. */
 export interface Space {
-  readonly store: (options?: { readonly missesUntilMs?: number }) => PublishedStore
+  readonly store: (options?: { readonly maxMissAgeMs?: number }) => PublishedStore
   readonly publisher: (feed: RouteFeed, options?: PublisherOptions) => RoutePublisher
   readonly cache: () => RouteCache
   /** The text under a key, as others would see and change it. */

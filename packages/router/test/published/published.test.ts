@@ -266,10 +266,10 @@ for (const { name, missing, start } of places)
         await publish()
         const marker = JSON.parse((await space.read("~published"))!)
         await space.put("~published", JSON.stringify({ ...marker, at: Date.now() - 60_000 }))
-        const store = space.store({ missesUntilMs: 59_000 })
+        const store = space.store({ maxMissAgeMs: 59_000 })
         expect(await store.get("p:nobody")).toMatchObject({ status: "unknown", retryAfterMs: 5_000 })
         expect(await store.get("p:misha")).toMatchObject({ status: "hit" })
-        expect(await space.store({ missesUntilMs: 120_000 }).get("p:nobody")).toMatchObject({ status: "miss" })
+        expect(await space.store({ maxMissAgeMs: 120_000 }).get("p:nobody")).toMatchObject({ status: "miss" })
       })
 
       it("finds the first of several keys, and stops at one that it cannot read", async () => {
@@ -337,7 +337,7 @@ it("the last sign of a publisher whose clock was ahead is as old as it has been 
   onTestFinished(() => void vi.useRealTimers())
   const marker = { cursor: "1", at: Date.now() + 3_600_000, comparedAt: Date.now() }
   const read = async ([key]: readonly string[]) => [key === MARKER_KEY ? encodeMarker(marker) : null]
-  const store = publishedStore({ layer: "kv", read, missesUntilMs: 15 * 60_000 })
+  const store = publishedStore({ layer: "kv", read, maxMissAgeMs: 15 * 60_000 })
   for (let minute = 0; minute <= 15; minute++) {
     expect(await store.get("p:nobody")).toMatchObject({ status: "miss" })
     vi.advanceTimersByTime(60_000)

@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from "node:tls"
 import { local } from "@project-ingress/providers/local"
 import { serveNode } from "../../src/hosts/node.ts"
 import { regions } from "../../src/regions.ts"
-import type { Balancer, RegionsOptions } from "../../src/regions.ts"
+import type { RegionBalancer, RegionsOptions } from "../../src/regions.ts"
 import { createRouter } from "../../src/router.ts"
 import type { Router, RouterEvent, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
@@ -76,7 +76,7 @@ export interface TestRegion {
 /** What a region's router is made of. */
 export interface RegionSetup extends Partial<Omit<RouterOptions, "regions">> {
   readonly self: string
-  readonly balancers: Readonly<Record<string, string | Balancer>>
+  readonly balancers: Readonly<Record<string, string | RegionBalancer>>
   readonly hopKeys?: RegionsOptions["keys"]
   readonly records: Readonly<Record<`${"p" | "d"}:${string}`, RouteInput>>
 }

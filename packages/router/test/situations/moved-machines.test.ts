@@ -59,7 +59,7 @@ beforeEach(async () => {
   refreshed = []
   const authority: Pick<MemoryRegistry, "get"> = { get: (key) => registry.get(key) }
   // As old as a test lasts: nothing but what machines say makes it read anew.
-  layers = layeredStore({ authority, softMs: DAY, revalidateMs: DAY, hardMs: DAY })
+  layers = layeredStore({ authority, softMs: DAY, revalidateMs: DAY, maxAgeMs: DAY })
   const router = createRouter({
     grammar: hostnames,
     store: {

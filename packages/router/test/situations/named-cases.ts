@@ -56,7 +56,7 @@ export const situations: Readonly<Record<string, Shown>> = {
   ],
   4: [
     layered("4: a withdrawn route is not served past revalidateMs, with its old version in every cache"),
-    paged("sees a change after checkMs beside a request, and after revalidateMs before it"),
+    paged("sees a change after softMs beside a request, and after revalidateMs before it"),
     kv("is a key that was asked for before it was there, after the same time"),
   ],
   5: [feed("is not lost, though a later one was there first: both are shown once it has ended")],

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest"
 import { openPacked, packRoutes } from "../../src/stores/packed.ts"
 import type { RouteKey, RouteRecord } from "../../src/stores/record.ts"
 import type { Lookup, RouteStore } from "../../src/stores/route-store.ts"
+import { reasonOf } from "../../src/stores/store-health.ts"
 import { tableStore } from "../../src/stores/table.ts"
 import type { RouteSourceEvent, TableState, TableStore, TableStoreOptions } from "../../src/stores/table.ts"
 import { fakeFeed } from "./fake-feed.ts"
@@ -271,6 +272,8 @@ describe("while the source is down", () => {
     expect(get("p:a")).toMatchObject({ status: "unknown", retryAfterMs: 1_000 })
     expect(store.getFirst(["p:a", "p:b"])).toMatchObject({ status: "unknown" })
     expect(await store.get("p:a", { refresh: true })).toMatchObject({ status: "unknown" })
+    const { cause } = get("p:a") as { readonly cause?: unknown }
+    expect(reasonOf(cause)).toBe("the routes are not loaded yet")
     expect(events.map(({ state }) => state)).toEqual(["failing"])
     const waiting = store.waitUntilLoaded()
     feed.heal()
@@ -702,7 +705,7 @@ describe("after a machine said that it is not the one meant", () => {
 
 describe("a table store", () => {
   it.each<[string, () => unknown]>([
-    ["tableStore: feed must be a RouteFeed", () => tableStore({} as never)],
+    ["tableStore: the feed must have snapshot and changes", () => tableStore({} as never)],
     [
       "tableStore: relist is not an option (did you mean relistMs?)",
       () => tableStore(fakeFeed(), { relist: 1 } as never),

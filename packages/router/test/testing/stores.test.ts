@@ -142,7 +142,7 @@ describe("pagedStore", () => {
   routeStoreSuite(
     it,
     {
-      open: () => pagedStore({ read: reader.call }, { checkMs: 0, revalidateMs: 0, timeoutMs: 1_000 }),
+      open: () => pagedStore({ read: reader.call }, { softMs: 0, revalidateMs: 0, timeoutMs: 1_000 }),
       put: published(source.put),
       remove: published(source.remove),
       faults: { ...reader.faults, foreign: published(source.foreign) },
@@ -160,7 +160,7 @@ describe("polledSql", () => {
     {
       open: async () => {
         const store = polledSql(query.call, {
-          intervalMs: 100,
+          pollMs: 100,
           timeoutMs: 1_000,
           map: ({ key, record }) => {
             try {

@@ -11,6 +11,7 @@ import { tableStore } from "../../stores/table.ts"
 import type { EdgeConfig } from "./edge-config.ts"
 import type { EdgeLog } from "./edge-log.ts"
 import { edgeRows } from "./edge-rows.ts"
+import { QUERY_MS } from "./open-database.ts"
 import type { EdgeDatabase } from "./open-database.ts"
 
 /** The routes of an edge, in memory. */
@@ -30,9 +31,6 @@ export interface EdgeStore {
  */
 const MAY_LOSE = 10
 
-/** How long a query may take, in ms. */
-const QUERY_MS = 10_000
-
 /** The store of a configuration's source. */
 export const edgeStore = (config: EdgeConfig, database: EdgeDatabase, grammar: Grammar, log: EdgeLog): EdgeStore =>
   config.source === "sql" ? polled(config, database, grammar, log) : following(config, database, grammar, log)
@@ -45,7 +43,7 @@ const polled = (config: EdgeConfig, database: EdgeDatabase, grammar: Grammar, lo
     sql: edgeProxySql,
     map: edgeRows({ own: region, byHop }),
     grammar,
-    intervalMs,
+    pollMs: intervalMs,
     timeoutMs: QUERY_MS,
     mayLose: MAY_LOSE,
     onEvent: (event) => {

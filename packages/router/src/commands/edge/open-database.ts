@@ -27,18 +27,23 @@ interface PgConnection {
   query(text: string, values?: string[]): Promise<unknown>
 }
 
+/** How long a store waits for a query, in ms. */
+export const QUERY_MS = 10_000
+/** How long a connection may take, in ms. */
+const CONNECT_MS = 5_000
+
 /**
  * Connections to Postgres by `pg`, which is a peer dependency, because only this command needs it. Connects with the first query.
  *
  * @throws {Error} whose `code` is `ERR_MODULE_NOT_FOUND` if `pg` is not installed
  */
-export const openDatabase = async (connectionString: string, timeoutMs: number): Promise<EdgeDatabase> => {
+export const openDatabase = async (connectionString: string): Promise<EdgeDatabase> => {
   const { default: pg } = (await import("pg")) as unknown as { readonly default: Pg }
   const connection = {
     connectionString,
-    connectionTimeoutMillis: timeoutMs,
+    connectionTimeoutMillis: CONNECT_MS,
     // The driver gives up a little after the store does, so that no connection is lost to a query that hangs.
-    query_timeout: timeoutMs + 1_000,
+    query_timeout: QUERY_MS + 1_000,
     keepAlive: true,
     application_name: "project-ingress-edge",
   }

@@ -1,3 +1,4 @@
+import { guardedFeed } from "../guarded-feed.ts"
 import { backOffMs } from "../reading/back-off.ts"
 import type { BackOff } from "../reading/back-off.ts"
 import { pause } from "../reading/pause.ts"
@@ -23,19 +24,20 @@ const BACK_OFF: BackOff = { firstMs: 1_000, longestMs: 30_000 }
 /** Follows a feed until the signal is aborted. Never rejects. */
 export const followFeed = async (feed: RouteFeed, signal: AbortSignal, parts: FollowFeedParts): Promise<void> => {
   const { memory, apply, health, random } = parts
+  const source = guardedFeed(feed)
   let cursor: string | undefined
   let failures = 0
   while (!signal.aborted) {
     try {
       if (cursor === undefined) {
-        const snapshot = await feed.snapshot({ signal })
+        const snapshot = await source.snapshot(signal)
         // Only the names: what they lead to is read when they are asked for.
         for await (const [key] of snapshot.routes) memory.remember(key)
         // What led nowhere may be in there.
         memory.forgetMisses()
         ;({ cursor } = snapshot)
       }
-      const page = await feed.changes(cursor, { waitMs: WAIT_MS, signal })
+      const page = await source.changes(cursor, WAIT_MS, signal)
       const isGap = page.status === "gap"
       if (!isGap) apply(page.changes)
       cursor = isGap ? undefined : page.cursor

@@ -34,7 +34,7 @@ export interface RouteAges {
   /** Older: asked for before it is used. */
   readonly revalidateMs: number
   /** Older: not used. */
-  readonly hardMs: number
+  readonly maxAgeMs: number
   /** The same for what led nowhere, at first and at most. Older: asked for before it is used. */
   readonly missMs: number
   readonly maxMissMs: number

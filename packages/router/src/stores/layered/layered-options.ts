@@ -19,7 +19,7 @@ export interface LayeredStoreOptions {
    */
   readonly revalidateMs?: number
   /** Older routes are not used, even if the authority cannot be read. From `revalidateMs` up. Default 24 hours. */
-  readonly hardMs?: number
+  readonly maxAgeMs?: number
   /** How long a key that leads nowhere is not asked for again; twice as long each time. 0: it is asked for with each look-up. Default 2 000. */
   readonly missMs?: number
   /** The longest such time. From `missMs` up. Default 30 000. */
@@ -31,8 +31,8 @@ export interface LayeredStoreOptions {
   /** How long one read of one cache may take, and a write ten times as long. Default 200. */
   readonly cacheTimeoutMs?: number
   /**
-   * Reads of the authority for names that are known to exist; at most half of them for one owner, and at most half for names without a
-   * record of their own, as below wildcards: of those a quarter of all for one owner. Default 1 000 a second, 2 000 at once.
+   * Reads of the authority for names that are known to exist. One owner gets at most half of them. Names without a record of their
+   * own, such as those below a wildcard, get at most half together, and one owner's a quarter. Default 1 000 a second, 2 000 at once.
    */
   readonly knownReads?: RateLimits
   /** Reads of the authority for all other names. Default 500 a second, 2 000 at once. */
@@ -46,7 +46,7 @@ export interface LayeredStoreOptions {
   readonly misses?: number
   /** How many names are remembered to exist, in 4 bytes each, when their routes are no longer kept: half of it at least. Default 131 072. */
   readonly names?: number
-  /** Called when the authority or a cache begins to fail, and when it works again. Must not throw. */
+  /** Called when the authority or a cache begins to fail, and when it works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
   /** A number from 0 up to 1, for jitter. Default `Math.random`. */
   readonly random?: () => number
@@ -62,7 +62,7 @@ export const layeredSettings = (options: LayeredStoreOptions): LayeredSettings =
     caches: [],
     softMs: 5_000,
     revalidateMs: 30_000,
-    hardMs: 86_400_000,
+    maxAgeMs: 86_400_000,
     missMs: 2_000,
     maxMissMs: 30_000,
     waitMs: 1_000,
@@ -85,7 +85,7 @@ export const layeredSettings = (options: LayeredStoreOptions): LayeredSettings =
 
 const ORDER = [
   ["softMs", "revalidateMs"],
-  ["revalidateMs", "hardMs"],
+  ["revalidateMs", "maxAgeMs"],
   ["missMs", "maxMissMs"],
 ] as const
 
@@ -120,7 +120,7 @@ const check = (options: unknown): void =>
       caches: accept.array(isCache),
       softMs: accept.number(0),
       revalidateMs: accept.number(0),
-      hardMs: accept.number(0),
+      maxAgeMs: accept.number(0),
       missMs: accept.number(0),
       maxMissMs: accept.number(0),
       waitMs: accept.number(0, 4_000),

@@ -19,9 +19,10 @@ export interface ReadLimits {
 const PUT_OFF_NAMES = 131_072
 
 /**
- * Names below wildcards have half of what names with a record of their own have, however many owners' they are: visitors make as many
- * as they like, and ask for them again and again. Names of which nothing is known have a bucket of their own, so that a flood of them takes nothing from the others. While it
- * lasts, half of that bucket is for names that were put off before: a visitor comes again, and a flood of different names does not.
+ * Names below wildcards have half of what names with a record of their own have, whoever owns them: visitors make as many as they
+ * like, and ask for them again and again. Names of which nothing is known have a bucket of their own, so that a flood of them takes
+ * nothing from the others. While a flood lasts, half of that bucket is for names that were put off before: a visitor comes again,
+ * and a name of a flood does not.
  */
 export const makeReadLimits = (known: RateLimits, unknown: RateLimits, random: () => number): ReadLimits => {
   const knownNames = makeTokenBucket(known)

@@ -92,7 +92,7 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
         const entry = await cache.read(key, context)
         if (entry === undefined) return
         const ageMs = ageOf(entry.readAt, ages)
-        if (ageMs >= ages.hardMs) return
+        if (ageMs >= ages.maxAgeMs) return
         const heardAt = monotonicNow() - ageMs
         const route = routeOf(key, entry.record, cache.layer, heardAt)
         const counts = learn(key, { ...route, cachedAt: heardAt })
@@ -167,19 +167,19 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
             status: "unknown",
             cause: paused,
             retryAfterMs: Math.max(PAUSE_MS, waitMs),
-            maxAgeMs: ages.hardMs,
+            maxAgeMs: ages.maxAgeMs,
           }
           break
         }
         if (!mayRead(group)) {
-          const maxAgeMs = Math.min(ages.hardMs, ages.revalidateMs * LIMITED_AGES)
+          const maxAgeMs = Math.min(ages.maxAgeMs, ages.revalidateMs * LIMITED_AGES)
           failure = { status: "unknown", cause: limited, retryAfterMs: PAUSE_MS, maxAgeMs }
           break
         }
         const heardAt = monotonicNow()
         const reading = await authority.ask(group, { refresh, ...context })
         if (reading.status === "unknown") {
-          failure = { ...reading, maxAgeMs: ages.hardMs }
+          failure = { ...reading, maxAgeMs: ages.maxAgeMs }
           break
         }
         const { layer } = reading
@@ -206,7 +206,7 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
     const result = failure === undefined ? settled("soft") : asked
     if (!isKeys(result)) return result
     // The authority cannot be read; or it gave less than is known already, as a replica does that is behind.
-    const maxAgeMs = failure?.maxAgeMs ?? ages.hardMs
+    const maxAgeMs = failure?.maxAgeMs ?? ages.maxAgeMs
     const now = monotonicNow()
     for (const key of asked) {
       const route = memory.get(key)

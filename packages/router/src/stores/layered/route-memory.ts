@@ -1,5 +1,6 @@
 import type { RouteKey, RouteRecord } from "../record.ts"
 import { makeClockTable } from "../reading/clock-table.ts"
+import { MAX_KEY_LENGTH } from "../route-key.ts"
 import { supersedes } from "./known-route.ts"
 import type { KnownRoute } from "./known-route.ts"
 import { makeNameFilter } from "./name-filter.ts"
@@ -29,9 +30,6 @@ export interface RouteMemoryLimits {
   readonly names: number
 }
 
-/** A longer key is of no hostname. */
-const MAX_KEY = 512
-
 /** Keys that lead nowhere have a table of their own: those of a flood of unknown names push out each other only. */
 export const makeRouteMemory = (limits: RouteMemoryLimits, random: () => number): RouteMemory => {
   const routes = makeClockTable<KnownRoute>(limits.routes)
@@ -44,7 +42,7 @@ export const makeRouteMemory = (limits: RouteMemoryLimits, random: () => number)
     learn: (key, heard) => {
       const known = get(key)
       if (known !== undefined && !supersedes(heard, known)) return known
-      if (key.length > MAX_KEY) return heard
+      if (key.length > MAX_KEY_LENGTH) return heard
       const { record, share } = heard
       if (record === undefined) {
         routes.delete(key)

@@ -14,7 +14,7 @@ export const writeThrough = (
   if (caches.length === 0) return
   const readAt = Math.round(Date.now() - (monotonicNow() - heardAt))
   const entry = record === undefined ? { key, readAt } : { key, readAt, record }
-  const options = { ttlMs: ages.hardMs, ...(waitUntil === undefined ? {} : { waitUntil }) }
+  const options = { ttlMs: ages.maxAgeMs, ...(waitUntil === undefined ? {} : { waitUntil }) }
   const written = Promise.all(caches.map((cache) => cache.write(key, entry, options)))
   waitUntil?.(written)
 }

@@ -1,14 +1,10 @@
-import { kindOf } from "@project-ingress/forward/internal"
 import { decodeRecord } from "../decode-record.ts"
-import type { RecordProblem } from "../decode-record.ts"
 import { frozenJson } from "../frozen-json.ts"
-import type { RouteKey } from "../record.ts"
-import { isRouteKey } from "../route-key.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { isObject } from "../shape.ts"
 import type { ByteWriter } from "./bytes.ts"
 import { hashOf } from "./key-hash.ts"
 import type { Learnt } from "./learn-dictionary.ts"
-import { MAX_KEY_LENGTH } from "./packed-image.ts"
 import { writeByTemplate } from "./template.ts"
 import { writeText } from "./text.ts"
 
@@ -17,20 +13,6 @@ export interface Entry {
   readonly key: string
   readonly version: number
   readonly json: string
-}
-
-/**
- * Called for each record that no router of this version can use, which fails its own hostname; and, with the field `key`, for each
- * key that no hostname leads to, which is left out.
- */
-export type OnInvalid = (key: string, problem: RecordProblem) => void
-
-/** Whether a key may be in an image; what may not is reported. */
-export const isPackable = (key: unknown, onInvalid: OnInvalid | undefined): key is RouteKey => {
-  if (typeof key === "string" && key.length <= MAX_KEY_LENGTH && isRouteKey(key)) return true
-  const shown = typeof key === "string" ? key.slice(0, 256) : kindOf(key)
-  onInvalid?.(shown, { code: "RECORD_INVALID", field: "key", accepted: "a key that a hostname leads to" })
-  return false
 }
 
 /** A route as it is packed, whatever its record is; an invalid one is reported. */

@@ -1,7 +1,8 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import type { RecordProblem } from "../decode-record.ts"
+import { isUsableKey } from "../invalid-route.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
-import { entryOf, isPackable, writeEntry } from "./entry.ts"
+import { entryOf, writeEntry } from "./entry.ts"
 import { EntryList } from "./entry-list.ts"
 import { MAX_CURSOR_BYTES } from "./head.ts"
 import { learnDictionary, SAMPLE } from "./learn-dictionary.ts"
@@ -18,7 +19,7 @@ export interface PackRoutesOptions {
    * Called for each record that no router of this version can use: it is packed as it is and fails its own hostname. And, with the
    * field `key`, for each key that no hostname leads to: it is left out.
    */
-  readonly onInvalid?: (key: string, problem: RecordProblem) => void
+  readonly onInvalid?: OnInvalid
 }
 
 /** Routes of any number, as a feed's snapshot gives them. */
@@ -50,7 +51,7 @@ export const packRoutes = async (routes: RouteSource, options: PackRoutesOptions
   const turn = turns()
   const entries = new EntryList()
   for await (const [key, given] of routes) {
-    if (isPackable(key, onInvalid)) entries.add(entryOf(key, given, onInvalid))
+    if (isUsableKey(key, onInvalid)) entries.add(entryOf(key, given, onInvalid))
     if (turn.isOver()) await turn.next()
   }
   const order = await entries.order(turn)

@@ -1,4 +1,5 @@
 import type { RouteKey, RouteRecord } from "../record.ts"
+import { MAX_KEY_LENGTH } from "../route-key.ts"
 import { ByteReader, ByteWriter } from "./bytes.ts"
 import { partsOf } from "./head.ts"
 import type { Head } from "./head.ts"
@@ -6,9 +7,6 @@ import { hashOf, slotOf, tagOf } from "./key-hash.ts"
 import { readRecord } from "./template.ts"
 import type { Template } from "./template.ts"
 import { readText, skipText, writeText } from "./text.ts"
-
-/** The longest key that is packed, in UTF-16 units: a hostname has at most 253. */
-export const MAX_KEY_LENGTH = 512
 
 /** A verified image of all routes, read where it lies: nothing is unpacked before it is asked for. */
 export class PackedImage {

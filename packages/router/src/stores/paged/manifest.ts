@@ -2,7 +2,7 @@ import { hashOf, slotOf } from "../packed/key-hash.ts"
 import { ByteWriter } from "../packed/bytes.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { writeText } from "../packed/text.ts"
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 
 /**
  * Which pages make up a table. JSON, written after the pages that it names: whoever reads it has all of the table of one moment, or
@@ -85,5 +85,3 @@ const refused = (field: string, accepted: string): PackedRefused =>
 const isName = (name: unknown): name is string => typeof name === "string" && /^[\da-f]{32}$/.test(name)
 
 const isRetired = (entry: unknown): boolean => Array.isArray(entry) && isName(entry[0]) && isCount(entry[1])
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

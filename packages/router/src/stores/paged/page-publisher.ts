@@ -1,5 +1,6 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import type { RecordProblem } from "../decode-record.ts"
+import { isUsableKey } from "../invalid-route.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packChanges } from "../packed/pack-changes.ts"
@@ -7,14 +8,14 @@ import { packRoutes } from "../packed/pack-routes.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { PublishFailed, PublishRefused } from "../published/publish-errors.ts"
-import { checkFeed } from "../published/publisher.ts"
 import type { PublishResult, RoutePublisher } from "../published/route-publisher.ts"
 import { publisherOf } from "../published/rounds.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import { isRouteKey } from "../route-key.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-import { routeSource } from "../route-source.ts"
+import { checkFeed, guardedFeed } from "../guarded-feed.ts"
 import { decodeManifest, encodeManifest, MANIFEST, MAX_PAGES, pageName, pageOf } from "./manifest.ts"
 import type { Manifest } from "./manifest.ts"
 import type { PageStorage } from "./page-storage.ts"
@@ -33,10 +34,10 @@ export interface PagePublisherOptions {
   /** How many changes are taken into one round, from 1 to 100 000. Default 10 000. */
   readonly maxChanges?: number
   /** Called for each record that no router of this version can use, and, with the field `key`, for each key that is left out. */
-  readonly onInvalid?: (key: string, problem: RecordProblem) => void
+  readonly onInvalid?: OnInvalid
   /** Called as pages are written: how many of how many. */
   readonly onProgress?: (written: number, of: number) => void
-  /** All routes were published (`loaded`), were refused, or publishing fails and works again. */
+  /** All routes were published (`loaded`), were refused, or publishing fails and works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
 
@@ -81,11 +82,12 @@ export const pagePublisher = (
     onEvent: accept.function,
   })
   const { keepMs = 3_600_000, signMs = 60_000, maxChanges = 10_000 } = options
-  const { onInvalid = () => undefined, onProgress = () => undefined, onEvent = () => undefined } = options
+  const { onInvalid = () => undefined, onProgress = () => undefined } = options
+  const onEvent = quietly(options.onEvent)
   /** The manifest as this publisher has written it last: a read of an eventual storage may be older. */
   let own: Manifest | undefined
 
-  const source = routeSource(feed)
+  const source = guardedFeed(feed)
   const read = async (name: string, signal: AbortSignal): Promise<Uint8Array | undefined> =>
     storage.read(name, { fresh: true, signal })
 
@@ -156,13 +158,7 @@ export const pagePublisher = (
     const { cursor, routes } = await source.snapshot(signal)
     const records = new Map<RouteKey, RouteRecord>()
     for await (const [key, record] of routes) {
-      if (isRouteKey(key)) records.set(key, record)
-      else
-        onInvalid((key as string).slice(0, 256), {
-          code: "RECORD_INVALID",
-          field: "key",
-          accepted: "a key that a hostname leads to",
-        })
+      if (isUsableKey(key, onInvalid)) records.set(key, record)
     }
     if (!force && previous !== undefined && records.size < leastRoutes(previous.routes))
       throw new PublishRefused(LAYER, "smaller", `${records.size} routes, and ${previous.routes} are stored`)

@@ -9,6 +9,7 @@ import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { unpackedRecords } from "../packed/unpacked-records.ts"
 import type { UnpackedRecords } from "../packed/unpacked-records.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
 import type { Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
@@ -22,16 +23,16 @@ export interface PagedStoreOptions {
   /** How many bytes of pages are kept in memory, from 1 MiB up. Default 24 MiB, so that a Worker's 128 MB have room for requests. */
   readonly maxBytes?: number
   /** How old what is known of the table may be until it is looked for changes beside a request. Default 5 000. */
-  readonly checkMs?: number
+  readonly softMs?: number
   /** From then on a request waits until it was looked for changes, for `timeoutMs` at most. Default 30 000. */
   readonly revalidateMs?: number
   /** How long a read may take. Default 2 000. */
   readonly timeoutMs?: number
   /** How old the publisher's last sign may be for an absent key to be a miss; beyond it is unknown, a 503. Default 15 minutes. */
-  readonly missesUntilMs?: number
+  readonly maxMissAgeMs?: number
   /** How old the publisher's last sign may be for a route to be used at all. Default 24 h. */
   readonly maxAgeMs?: number
-  /** A table was read for the first time, was refused, or cannot be read and can be again. */
+  /** A table was read for the first time, was refused, or cannot be read and can be again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
 
@@ -77,15 +78,16 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
   if (typeof reader?.read !== "function") throw new TypeError("pagedStore: the reader must have a method read")
   checkOptions("pagedStore", options, {
     maxBytes: accept.integer(MIB),
-    checkMs: accept.integer(0),
+    softMs: accept.integer(0),
     revalidateMs: accept.integer(0),
     timeoutMs: accept.integer(1),
-    missesUntilMs: accept.integer(0),
+    maxMissAgeMs: accept.integer(0),
     maxAgeMs: accept.integer(0),
     onEvent: accept.function,
   })
-  const { maxBytes = 24 * MIB, checkMs = 5_000, revalidateMs = 30_000, timeoutMs = 2_000 } = options
-  const { missesUntilMs = 15 * 60_000, maxAgeMs = 86_400_000, onEvent = () => undefined } = options
+  const { maxBytes = 24 * MIB, softMs = 5_000, revalidateMs = 30_000, timeoutMs = 2_000 } = options
+  const { maxMissAgeMs = 15 * 60_000, maxAgeMs = 86_400_000 } = options
+  const onEvent = quietly(options.onEvent)
 
   let known: KnownTable | undefined
   /** When it was looked for changes, with success or not, by `monotonicNow`. */
@@ -161,8 +163,8 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     page.asOf = table.readAt - table.ageMs
     const ageMs = ageOf(table)
     const slot = page.image.find(key)
-    if (ageMs > (slot === -1 ? missesUntilMs : maxAgeMs)) return noSign
-    const source = { layer: LAYER, ageMs, ...(ageMs > missesUntilMs ? { stale: true } : {}) }
+    if (ageMs > (slot === -1 ? maxMissAgeMs : maxAgeMs)) return noSign
+    const source = { layer: LAYER, ageMs, ...(ageMs > maxMissAgeMs ? { stale: true } : {}) }
     return slot === -1 ? { status: "miss", ...source } : { status: "hit", record: page.unpack(slot, key), ...source }
   }
 
@@ -212,11 +214,11 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       const table = known
       const sinceRead = table === undefined ? Infinity : monotonicNow() - table.readAt
       if (table === undefined || refresh || sinceRead >= revalidateMs) {
-        const isTried = !refresh && monotonicNow() - triedAt < checkMs
+        const isTried = !refresh && monotonicNow() - triedAt < softMs
         return lookLater(key, !isTried || (table === undefined && reads.isLoading(MANIFEST)), waitUntil)
       }
       // It settles by itself, and never rejects.
-      if (sinceRead >= checkMs && monotonicNow() - triedAt >= checkMs) void check(waitUntil)
+      if (sinceRead >= softMs && monotonicNow() - triedAt >= softMs) void check(waitUntil)
       return lookIn(key, table) ?? lookLater(key, false, waitUntil)
     },
     stats: () => ({

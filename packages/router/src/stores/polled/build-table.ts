@@ -111,13 +111,12 @@ const mapRow = (map: BuildOptions["map"], row: unknown): MappedRow => {
   }
   if (mapped === undefined) return undefined
   const { key, route, problem } = (isObject(mapped) ? mapped : {}) as { readonly [name: string]: unknown }
-  const isKey = typeof key === "string" && key.length <= 512 && isRouteKey(key)
   if (isObject(problem)) {
     const { field, accepted } = problem
-    return { ...(isKey ? { key: key as RouteKey } : {}), problem: { field: String(field), accepted: String(accepted) } }
+    return { ...(isRouteKey(key) ? { key } : {}), problem: { field: String(field), accepted: String(accepted) } }
   }
-  if (!isKey) return { problem: { field: "key", accepted: "p:<slug>, m:<machine> or d:<domain>" } }
-  if (!isObject(route)) return { key: key as RouteKey, problem: { field: "route", accepted: "an object" } }
+  if (!isRouteKey(key)) return { problem: { field: "key", accepted: "p:<slug>, m:<machine> or d:<domain>" } }
+  if (!isObject(route)) return { key, problem: { field: "route", accepted: "an object" } }
   return mapped as unknown as MappedRoute
 }
 

@@ -1,3 +1,4 @@
+import { quietly } from "../quietly.ts"
 import type { InvalidRowsEvent, RouteSourceEvent } from "../store-event.ts"
 import type { Table } from "./build-table.ts"
 
@@ -21,13 +22,7 @@ export const sourceReport = (
   let isFirst = true
   let invalid = "0"
 
-  const report = (event: RouteSourceEvent | InvalidRowsEvent): void => {
-    try {
-      onEvent?.(event)
-    } catch {
-      // A log that fails must not fail the routes.
-    }
-  }
+  const report = quietly(onEvent)
   const turned = (state: "stale" | "refused" | "failing", why: string): void => {
     if (problem === state && (state !== "refused" || reason === why)) return
     problem = state

@@ -1,7 +1,7 @@
-import type { RecordProblem } from "../decode-record.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
 import type { RouteKey } from "../record.ts"
-import type { RouteSource } from "../route-source.ts"
+import type { GuardedFeed } from "../guarded-feed.ts"
 import { entryToWrite, versionOf } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
@@ -10,10 +10,10 @@ import type { PublishTarget } from "./publish-target.ts"
 /** What is compared, and how. */
 export interface Comparison {
   readonly target: PublishTarget
-  readonly source: RouteSource
+  readonly source: GuardedFeed
   readonly maxRoutes: number
   readonly force: boolean
-  readonly onInvalid: (key: string, problem: RecordProblem) => void
+  readonly onInvalid: OnInvalid
   readonly signal: AbortSignal
   /** Rejects if too many of them were not written. */
   readonly writeAll: (entries: readonly EntryToWrite[]) => Promise<void>

@@ -1,10 +1,10 @@
 import { decodeRecord } from "../decode-record.ts"
-import type { RecordProblem } from "../decode-record.ts"
+import { isUsableKey } from "../invalid-route.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { CachedRoute } from "../route-cache.ts"
-import { isRouteKey } from "../route-key.ts"
 import type { Lookup } from "../route-store.ts"
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 import { KeyFailed } from "../store-health.ts"
 
 /**
@@ -85,12 +85,9 @@ export const cachedText = ({ readAt, record }: CachedRoute): string =>
 export const entryToWrite = (
   { key, version, record }: { readonly key: RouteKey; readonly version: number; readonly record?: RouteRecord },
   readAt: number,
-  onInvalid: (key: string, problem: RecordProblem) => void,
+  onInvalid: OnInvalid,
 ): EntryToWrite | undefined => {
-  if (!isRouteKey(key) || key.length > 512) {
-    onInvalid(key, { code: "RECORD_INVALID", field: "key", accepted: "p:<slug>, m:<machine>, d:<domain>" })
-    return undefined
-  }
+  if (!isUsableKey(key, onInvalid)) return undefined
   const isRemoved = record === undefined
   if (!isRemoved) {
     const { problem } = decodeRecord(record)
@@ -110,8 +107,6 @@ const textOf = (entry: Required<Entry>): string => {
   }
   return encodeEntry({ ...entry, record: null as never })
 }
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 /** Of an invalid record 1: any later one replaces it. */
 export const versionOf = (record: unknown): number => {

@@ -11,7 +11,7 @@ export interface PublishedSource {
   /** The texts of some keys, in their order. */
   readonly read: (keys: readonly string[]) => Promise<readonly (string | null | undefined)[]>
   /** How old a publisher's last sign may be for a key that is absent to be a miss, in ms. */
-  readonly missesUntilMs: number
+  readonly maxMissAgeMs: number
 }
 
 /** A store of published routes. */
@@ -24,7 +24,7 @@ export interface PublishedStore extends RouteStore {
 const MARKER_KEPT_MS = 30_000
 
 /** Reads what a publisher has written. */
-export const publishedStore = ({ layer, read, missesUntilMs }: PublishedSource): PublishedStore => {
+export const publishedStore = ({ layer, read, maxMissAgeMs }: PublishedSource): PublishedStore => {
   /** When the marker was read, by `monotonicNow`, and how old it was then. A value and no promise: requests of a Worker share none. */
   let marker:
     | { readonly readAt: number; readonly at: number; readonly ageMs: number; readonly behind: readonly string[] }
@@ -40,7 +40,7 @@ export const publishedStore = ({ layer, read, missesUntilMs }: PublishedSource):
       const { at = 0, behind = [] } = found ?? {}
       marker = found && { readAt, at, ageMs: Math.max(knownForMs, Date.now() - at), behind }
     }
-    if (marker === undefined || marker.ageMs + monotonicNow() - marker.readAt > missesUntilMs) return false
+    if (marker === undefined || marker.ageMs + monotonicNow() - marker.readAt > maxMissAgeMs) return false
     const { behind } = marker
     return !absent.some((key) => behind.includes(key))
   }

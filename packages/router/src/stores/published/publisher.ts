@@ -1,11 +1,12 @@
 import { accept, monotonicNow } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
-import type { RecordProblem } from "../decode-record.ts"
+import type { OnInvalid } from "../invalid-route.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
 import { randomId } from "../registry/random-id.ts"
 import type { RouteChange, RouteFeed } from "../route-feed.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-import { routeSource } from "../route-source.ts"
+import { guardedFeed } from "../guarded-feed.ts"
 import { compareAll } from "./compare-all.ts"
 import { entryToWrite } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
@@ -31,8 +32,8 @@ export interface PublisherOptions {
    * Called for each record that no router of this version can use: it is stored as it is and fails its own hostnames. And, with the
    * field `key`, for each key that no hostname leads to: it is left out.
    */
-  readonly onInvalid?: (key: string, problem: RecordProblem) => void
-  /** All routes were published (`loaded`), were refused, or publishing fails and works again. */
+  readonly onInvalid?: OnInvalid
+  /** All routes were published (`loaded`), were refused, or publishing fails and works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
 }
 
@@ -48,19 +49,14 @@ export const publisherChecks: Readonly<Record<keyof PublisherOptions, OptionChec
   onEvent: accept.function,
 }
 
-/** @throws {TypeError} for what is no feed */
-export const checkFeed = (owner: string, feed: RouteFeed): void => {
-  if (typeof feed?.snapshot !== "function" || typeof feed.changes !== "function")
-    throw new TypeError(`${owner}: the feed must have snapshot and changes`)
-}
-
 /** A publisher to any place. Whoever calls it has checked the options. */
 export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: PublisherOptions): RoutePublisher => {
   const { compareMs = 86_400_000, maxRoutes = 1_000_000, maxChanges = 10_000 } = options
-  const { onInvalid = () => undefined, onEvent = () => undefined } = options
+  const { onInvalid = () => undefined } = options
+  const onEvent = quietly(options.onEvent)
   const { layer } = target
 
-  const source = routeSource(feed)
+  const source = guardedFeed(feed)
   const queue = writeQueue(target)
   /** The marker as this publisher has written it last. */
   let own: string | undefined

@@ -10,6 +10,7 @@ import type { PublishResult, RoutePublisher } from "./route-publisher.ts"
 /** What a publisher does in a round. */
 export interface RoundsSettings {
   readonly layer: string
+  /** Never throws. */
   readonly onEvent: (event: RouteSourceEvent) => void
   readonly all: (force: boolean, signal: AbortSignal) => Promise<PublishResult>
   readonly changes: (waitMs: number, signal: AbortSignal) => Promise<PublishResult>

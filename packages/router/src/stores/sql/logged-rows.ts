@@ -29,7 +29,7 @@ export const loggedRoute = (
   report: (row: BadRow) => void,
 ): LoggedRoute => {
   const bad = (problem: string): void => report({ key: String(key).slice(0, 256), problem })
-  if (!isKey(key)) {
+  if (!isRouteKey(key)) {
     bad("no hostname leads to such a key")
     return { status: "no key" }
   }
@@ -42,11 +42,6 @@ export const loggedRoute = (
   bad(fields)
   return { status: "route", key, record: unreadable(version) }
 }
-
-/** Longer than any hostname can make one. */
-const LONGEST_KEY = 300
-
-const isKey = (key: unknown): key is RouteKey => typeof key === "string" && key.length <= LONGEST_KEY && isRouteKey(key)
 
 /** The fields of a record, or what is wrong with it. */
 const recordFields = (text: unknown): object | string => {

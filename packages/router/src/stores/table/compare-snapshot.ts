@@ -1,5 +1,5 @@
-import { isPackable } from "../packed/entry.ts"
-import type { OnInvalid } from "../packed/entry.ts"
+import { isUsableKey } from "../invalid-route.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { checkCount, checkVersion } from "../packed/open-packed.ts"
 import { turns } from "../turns.ts"
 import type { FeedSnapshot } from "../route-feed.ts"
@@ -24,7 +24,7 @@ export const compareSnapshot = async (
   const earlier = new Map<number, number>()
   for await (const [key, record] of routes) {
     if (turn.isOver()) await turn.next()
-    if (!isPackable(key, onInvalid)) continue
+    if (!isUsableKey(key, onInvalid)) continue
     const slot = image.find(key)
     const version = versionIn(record)
     const known = next.versionOf(key)

@@ -1,5 +1,5 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
-import type { OnInvalid } from "../packed/entry.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
 import { PackedRefused } from "../packed/refused.ts"
@@ -12,7 +12,7 @@ import type { FeedPage, RouteFeed } from "../route-feed.ts"
 import { compareSnapshot } from "./compare-snapshot.ts"
 import { decodeChange, RouteTable } from "./route-table.ts"
 import type { DecodedChange } from "./route-table.ts"
-import { routeSource, TIMEOUT_MS } from "../route-source.ts"
+import { guardedFeed, TIMEOUT_MS } from "../guarded-feed.ts"
 import type { SourceHealth } from "./source-health.ts"
 
 /** What keeps a table like its feed. */
@@ -62,7 +62,7 @@ const BACK_OFF: BackOff = { firstMs: 100, longestMs: 30_000 }
 
 export const feedReader = (settings: FeedReaderSettings): FeedReader => {
   const { feed, health, onInvalid, random, relistMs, unpacked, table, install } = settings
-  const source = routeSource(feed)
+  const source = guardedFeed(feed)
   const disposed = new AbortController()
   let following: AbortController | undefined
   let reloading:

@@ -1,12 +1,12 @@
 import { decodeRecord } from "../decode-record.ts"
-import { isPackable } from "../packed/entry.ts"
-import type { OnInvalid } from "../packed/entry.ts"
+import { isUsableKey } from "../invalid-route.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { unpackedRecords } from "../packed/unpacked-records.ts"
 import type { UnpackedRecords } from "../packed/unpacked-records.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { RouteChange } from "../route-feed.ts"
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 
 /** What is known of a key beyond the image. */
 export interface Known {
@@ -141,8 +141,8 @@ export const decodeChange = (
   onInvalid: OnInvalid | undefined,
 ): DecodedChange | undefined => {
   const { key, version, record } = isObject(change) ? (change as Partial<RouteChange>) : {}
-  if (!isPackable(key, onInvalid)) return undefined
-  if (!isVersion(version)) {
+  if (!isUsableKey(key, onInvalid)) return undefined
+  if (!isCount(version)) {
     onInvalid?.(key, { code: "RECORD_INVALID", field: "version", accepted: "an integer from 0 up" })
     return undefined
   }
@@ -161,10 +161,8 @@ export const usable = (key: RouteKey, record: RouteRecord, onInvalid: OnInvalid 
 export const versionIn = (record: unknown): number | undefined => {
   try {
     const { version } = isObject(record) ? (record as { readonly version?: unknown }) : {}
-    return isVersion(version) ? version : undefined
+    return isCount(version) ? version : undefined
   } catch {
     return undefined
   }
 }
-
-const isVersion = (version: unknown): version is number => Number.isSafeInteger(version) && (version as number) >= 0

@@ -1,13 +1,16 @@
 import { accept, checkOptions, monotonicNow } from "@project-ingress/forward/internal"
-import type { OnInvalid } from "../packed/entry.ts"
+import type { OnInvalid } from "../invalid-route.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { UNPACKED } from "../packed/unpacked-records.ts"
+import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
+import { checkFeed } from "../guarded-feed.ts"
 import { within } from "../reading/within.ts"
 import type { RouteFeed } from "../route-feed.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
 import { isObject } from "../shape.ts"
+import { LookupFailed } from "../store-health.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { askAuthority } from "./ask-authority.ts"
 import { feedReader, FRESH_MS } from "./feed-reader.ts"
@@ -41,7 +44,7 @@ export interface TableStoreOptions {
   readonly unpacked?: number
   /** A number from 0 to 1, for jitter. Default `Math.random`. */
   readonly random?: () => number
-  /** Called when routes were loaded, refused or not saved, and when the source begins to fail or works again. */
+  /** Called when routes were loaded, refused or not saved, and when the source begins to fail or works again. What it throws is ignored. */
   readonly onEvent?: (event: RouteSourceEvent) => void
   /**
    * Called for each record that no router of this version can use, which fails its own hostnames; and, with the field `key` or
@@ -92,8 +95,7 @@ const STATE_TIMEOUT_MS = 60_000
  * @throws {TypeError} if an option is unknown or of the wrong type
  */
 export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): TableStore => {
-  if (typeof feed?.snapshot !== "function" || typeof feed.changes !== "function")
-    throw new TypeError("tableStore: feed must be a RouteFeed")
+  checkFeed("tableStore", feed)
   checkOptions("tableStore", options, {
     authority: (value) => (hasMethod(value, "get") ? undefined : "a route store"),
     state: (value) => (hasMethod(value, "load") ? undefined : "a TableState"),
@@ -108,6 +110,7 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
   })
   const { authority, state, maxAgeMs = 86_400_000, maxMissAgeMs = 60_000, relistMs = 3_600_000 } = options
   const { saveMs = 60_000, unpacked = UNPACKED, random = Math.random, onEvent, onInvalid } = options
+  const report = quietly(onEvent)
 
   let table: RouteTable | undefined
   /** When the table was last known to be what the source has. */
@@ -122,17 +125,13 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
     (status, reason) => {
       if (status === "failing" || status === "stale") isBehind = true
       if (status !== "failing" && table !== undefined) setLoaded()
-      try {
-        onEvent?.({
-          type: "route_source",
-          layer: LAYER,
-          state: status,
-          ...(reason !== undefined && { reason }),
-          ...(table !== undefined && { routes: table.routes, ageMs: ageMs() }),
-        })
-      } catch {
-        // A log that throws must not end the reader.
-      }
+      report({
+        type: "route_source",
+        layer: LAYER,
+        state: status,
+        ...(reason !== undefined && { reason }),
+        ...(table !== undefined && { routes: table.routes, ageMs: ageMs() }),
+      })
     },
     () => table !== undefined,
   )
@@ -197,7 +196,7 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
   /** The first of some keys in the table. */
   const look = (keys: readonly RouteKey[]): FirstLookup => {
     const current = table
-    if (current === undefined) return { status: "unknown", cause: NOT_LOADED, retryAfterMs: RETRY_MS, layer: LAYER }
+    if (current === undefined) return { status: "unknown", cause: notLoaded, retryAfterMs: RETRY_MS, layer: LAYER }
     const age = ageMs()
     const isStale = isBehind || age > FRESH_MS
     if (age > maxAgeMs) return unknown(`not heard from the source for ${maxAgeMs} ms`, age)
@@ -247,15 +246,15 @@ export const tableStore = (feed: RouteFeed, options: TableStoreOptions = {}): Ta
   }
 }
 
-const NOT_LOADED = "the routes are not loaded yet"
+const notLoaded = new LookupFailed("the routes are not loaded yet")
 /** How long a look-up waits for the feed, in ms: less than it has. */
 const CATCH_UP_MS = 2_000
 /** When a look-up that is unknown may be asked again, in ms. */
 const RETRY_MS = 1_000
 
-const unknown = (cause: string, ageMs: number): Lookup => ({
+const unknown = (reason: string, ageMs: number): Lookup => ({
   status: "unknown",
-  cause,
+  cause: new LookupFailed(reason),
   retryAfterMs: RETRY_MS,
   layer: LAYER,
   ageMs,

@@ -3,8 +3,11 @@ import { within } from "./reading/within.ts"
 import { isObject } from "./shape.ts"
 import { LookupFailed } from "./store-health.ts"
 
-/** A feed as tables and publishers read it: nothing hangs, and a page is one. Everything rejects with the signal's reason once it is aborted. */
-export interface RouteSource {
+/**
+ * A feed as stores and publishers read it: no call hangs, and what it gives is a snapshot or a page. Everything rejects with the
+ * signal's reason once that is aborted.
+ */
+export interface GuardedFeed {
   readonly snapshot: (signal: AbortSignal) => Promise<FeedSnapshot>
   readonly changes: (since: string, waitMs: number, signal: AbortSignal, limit?: number) => Promise<FeedPage>
 }
@@ -16,7 +19,13 @@ const STALL_MS = 30_000
 /** How many changes are read at once where nobody says. */
 const PAGE = 1_000
 
-export const routeSource = (feed: RouteFeed): RouteSource => ({
+/** @throws {TypeError} for what is no feed */
+export const checkFeed = (owner: string, feed: RouteFeed): void => {
+  if (typeof feed?.snapshot !== "function" || typeof feed.changes !== "function")
+    throw new TypeError(`${owner}: the feed must have snapshot and changes`)
+}
+
+export const guardedFeed = (feed: RouteFeed): GuardedFeed => ({
   snapshot: async (signal) => {
     const snapshot = await within(STALL_MS, (inner) => feed.snapshot({ signal: inner }), signal)
     if (!isObject(snapshot) || !isCursor(snapshot.cursor) || typeof snapshot.routes !== "object")
