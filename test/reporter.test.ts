@@ -63,7 +63,7 @@ describe("the last screen of a run", () => {
         "      1  to do",
         "      1  no reason given",
         "      1  no browser starts",
-        "      1  declared by a suite: the test's name says why",
+        "      1  declared by a suite: the test says why",
       ].toSorted(),
     )
   })
@@ -89,7 +89,7 @@ describe("with INGRESS_ALL=1", () => {
 
   it("a deviation that a suite declares in a test's name is allowed", () => {
     const { lines, status } = run("declares", "1")
-    expect(lines).toContain("      1  declared by a suite: the test's name says why")
+    expect(lines).toContain("      1  declared by a suite: the test says why")
     expect(lines.at(-1)).toBe("1 passed, 0 failed, 1 skipped")
     expect(status).toBe(0)
   })

@@ -118,13 +118,13 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
       if (!holds(found)) throw new LawBroken(`${key} is ${found.status} for ${PATIENCE_MS} ms, or an old record`)
     },
     needsGetFirst: (store: RouteStore): void => {
-      if (store.getFirst === undefined) throw new NotApplicable("the store has no getFirst")
+      if (store.getFirst === undefined) throw new NotApplicable("not applicable: the store has no getFirst")
     },
     needsStats: (store: RouteStore): void => {
-      if (store.stats === undefined) throw new NotApplicable("the store has no stats")
+      if (store.stats === undefined) throw new NotApplicable("not applicable: the store has no stats")
     },
     needsDispose: (store: RouteStore): void => {
-      if (store.dispose === undefined) throw new NotApplicable("the store has no dispose")
+      if (store.dispose === undefined) throw new NotApplicable("not applicable: the store has no dispose")
     },
     /** How many timers and connections keep the process alive, where the runtime tells. */
     keepingAlive: (): number => {
