@@ -1,5 +1,6 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
 import { decodeRecord } from "../decode-record.ts"
+import { isUsableChange } from "../invalid-route.ts"
 import { projectShare } from "../project-share.ts"
 import type { RouteChange } from "../route-feed.ts"
 import type { RouteAges } from "./known-route.ts"
@@ -10,7 +11,10 @@ export const changesInto =
   (memory: RouteMemory, { missMs }: RouteAges) =>
   (changes: readonly RouteChange[]): void => {
     const now = monotonicNow()
-    for (const { key, version, record: given } of changes) {
+    for (const change of changes) {
+      // Nobody can tell of what it is: what is known goes on, for as long as it may without a feed.
+      if (!isUsableChange(change, undefined)) continue
+      const { key, version, record: given } = change
       const known = memory.get(key)
       if (known?.version !== undefined && known.version >= version) continue
       const heard = { layer: "feed", heardAt: now, freshUntil: now }
