@@ -1,8 +1,8 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
 import { decodeRecord } from "../decode-record.ts"
-import { isUsableChange } from "../invalid-route.ts"
 import { projectShare } from "../project-share.ts"
 import type { RouteChange } from "../route-feed.ts"
+import { isCount } from "../shape.ts"
 import type { RouteAges } from "./known-route.ts"
 import type { RouteMemory } from "./route-memory.ts"
 
@@ -13,8 +13,8 @@ export const changesInto =
     const now = monotonicNow()
     for (const change of changes) {
       // Nobody can tell of what it is: what is known goes on, for as long as it may without a feed.
-      if (!isUsableChange(change, undefined)) continue
-      const { key, version, record: given } = change
+      const { key, version, record: given } = (change ?? {}) as Partial<RouteChange>
+      if (typeof key !== "string" || !isCount(version)) continue
       const known = memory.get(key)
       if (known?.version !== undefined && known.version >= version) continue
       const heard = { layer: "feed", heardAt: now, freshUntil: now }
