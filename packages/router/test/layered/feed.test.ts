@@ -30,6 +30,14 @@ describe("changes of a feed", () => {
     expect(store.get("p:new", lookup())).toMatchObject({ status: "hit", record: { version: 1 } })
   })
 
+  it("that do not say what they are about are passed over", async () => {
+    const { authority, store } = start()
+    await store.get("p:new", lookup())
+    authority.routes.set("p:new", record(1))
+    store.apply([null, { key: "p:new" }, { version: 9 }, change("p:new", 1)] as never)
+    expect(store.get("p:new", lookup())).toMatchObject({ status: "hit", record: { version: 1 } })
+  })
+
   it("6: applied twice, and in the wrong order, they come to the same", async () => {
     const { authority, store } = start()
     await store.get("p:misha", lookup())

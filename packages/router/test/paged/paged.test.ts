@@ -284,6 +284,19 @@ describe("a publisher of pages", () => {
     expect(await get(store, "p:bad")).toMatchObject({ status: "hit", record: { kind: "nonsense" } })
     expect(store.stats().layers[0]!.routes).toBe(2)
   })
+
+  it("leaves out changes that do not say what they are about, and reports them", async () => {
+    const pages = memoryPages()
+    const invalid: string[] = []
+    const feed = feedOf([["p:a", removed(1)]])
+    const publisher = publisherOf(pages, feed, { onInvalid: (key, { field }) => invalid.push(`${key} ${field}`) })
+    await publisher.sync()
+    const changes = [null, { key: "p:a" }, { key: "p:a", version: 2, record: removed(2) }] as never
+    feed.changes = async (since) => ({ status: "changes", changes, cursor: `${since}1`, more: false })
+    expect((await publisher.sync()).round).toBe("changes")
+    expect(invalid).toEqual(["undefined key", "p:a version"])
+    expect(await get(pagedStore(pages), "p:a")).toMatchObject({ status: "hit", record: { version: 2 } })
+  })
 })
 
 describe("a store of pages", () => {

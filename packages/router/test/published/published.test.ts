@@ -207,6 +207,26 @@ for (const { name, missing, start } of places)
         expect(await space.store().get("p:cyclic")).toMatchObject({ status: "hit", record: null })
       })
 
+      it("leaves out changes that do not say what they are about, reports them, and writes the others", async () => {
+        const { space, versionOf } = await setup()
+        const found: string[] = []
+        const changes = [
+          null,
+          { key: "p:good", version: 4, record: record(4) },
+          { key: "p:other" },
+          { version: 5 },
+        ] as never
+        const feed: RouteFeed = {
+          ...feedOf([["p:good", record(3)]]),
+          changes: async (since) => ({ status: "changes", changes, cursor: `${since}1`, more: false }),
+        }
+        const publisher = space.publisher(feed, { onInvalid: (key, { field }) => found.push(`${key} ${field}`) })
+        await publisher.sync()
+        await publisher.sync()
+        expect(found).toEqual(["undefined key", "p:other version", "undefined key"])
+        expect(await versionOf("p:good")).toBe(4)
+      })
+
       it("carries values of 60 000 characters of any kind", async () => {
         const { space } = await setup()
         const metadata = { text: '\u2028é"\\'.repeat(15_000) }

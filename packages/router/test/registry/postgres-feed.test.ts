@@ -347,7 +347,7 @@ describe.skipIf(noPostgres !== "")(`in Postgres${noPostgres}`, () => {
         ["Misha", detached(1)],
         ["", detached(1)],
         ["two words", detached(1)],
-        ["x".repeat(299), detached(1)],
+        ["x".repeat(511), detached(1)],
         ["x".repeat(60_000), detached(1)],
         ["unknown-kind", '{"kind":"of a later format","epoch":1}'],
         ["good", detached(3)],

@@ -2,6 +2,7 @@ import { monotonicNow } from "@project-ingress/forward/internal"
 import { decodeRecord } from "../decode-record.ts"
 import { projectShare } from "../project-share.ts"
 import type { RouteChange } from "../route-feed.ts"
+import { isCount } from "../shape.ts"
 import type { RouteAges } from "./known-route.ts"
 import type { RouteMemory } from "./route-memory.ts"
 
@@ -10,7 +11,10 @@ export const changesInto =
   (memory: RouteMemory, { missMs }: RouteAges) =>
   (changes: readonly RouteChange[]): void => {
     const now = monotonicNow()
-    for (const { key, version, record: given } of changes) {
+    for (const change of changes) {
+      // Nobody can tell of what it is: what is known goes on, for as long as it may without a feed.
+      const { key, version, record: given } = (change ?? {}) as Partial<RouteChange>
+      if (typeof key !== "string" || !isCount(version)) continue
       const known = memory.get(key)
       if (known?.version !== undefined && known.version >= version) continue
       const heard = { layer: "feed", heardAt: now, freshUntil: now }

@@ -1,5 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import { isUsableKey } from "../invalid-route.ts"
+import { isUsableChange, isUsableKey } from "../invalid-route.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
 import { openPacked } from "../packed/open-packed.ts"
@@ -13,7 +13,6 @@ import { publisherOf } from "../published/rounds.ts"
 import { quietly } from "../quietly.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
 import type { RouteFeed } from "../route-feed.ts"
-import { isRouteKey } from "../route-key.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { checkFeed, guardedFeed } from "../guarded-feed.ts"
 import { decodeManifest, encodeManifest, MANIFEST, MAX_PAGES, pageName, pageOf } from "./manifest.ts"
@@ -33,7 +32,10 @@ export interface PagePublisherOptions {
   readonly signMs?: number
   /** How many changes are taken into one round, from 1 to 100 000. Default 10 000. */
   readonly maxChanges?: number
-  /** Called for each record that no router of this version can use, and, with the field `key`, for each key that is left out. */
+  /**
+   * Called for each record that no router of this version can use; and, with the field `key` or `version`, for each route or change
+   * that is left out because nobody can tell of what it is.
+   */
   readonly onInvalid?: OnInvalid
   /** Called as pages are written: how many of how many. */
   readonly onProgress?: (written: number, of: number) => void
@@ -200,8 +202,8 @@ export const pagePublisher = (
 
     const latest = new Map<RouteKey, { readonly version: number; readonly record?: RouteRecord }>()
     for (const change of page.changes) {
-      if (isRouteKey(change.key) && (latest.get(change.key)?.version ?? 0) < change.version)
-        latest.set(change.key, change)
+      if (!isUsableChange(change, onInvalid)) continue
+      if ((latest.get(change.key)?.version ?? 0) < change.version) latest.set(change.key, change)
     }
     const byPage = Map.groupBy(latest, ([key]) => pageOf(key, manifest))
     let { routes } = manifest

@@ -1,5 +1,6 @@
 import { accept, monotonicNow } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
+import { isUsableChange } from "../invalid-route.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
@@ -30,7 +31,7 @@ export interface PublisherOptions {
   readonly maxChanges?: number
   /**
    * Called for each record that no router of this version can use: it is stored as it is and fails its own hostnames. And, with the
-   * field `key`, for each key that no hostname leads to: it is left out.
+   * field `key` or `version`, for each route or change that is left out because nobody can tell of what it is.
    */
   readonly onInvalid?: OnInvalid
   /** All routes were published (`loaded`), were refused, or publishing fails and works again. What it throws is ignored. */
@@ -160,6 +161,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
       const page = await source.changes(cursor, wait, signal, Math.min(1_000, maxChanges - latest.size))
       if (page.status === "gap") return all(false, signal)
       for (const change of page.changes) {
+        if (!isUsableChange(change, onInvalid)) continue
         if ((latest.get(change.key)?.version ?? 0) < change.version) latest.set(change.key, change)
       }
       ;({ cursor, more } = page)

@@ -1,5 +1,5 @@
 import { decodeRecord } from "../decode-record.ts"
-import { isUsableKey } from "../invalid-route.ts"
+import { isUsableChange } from "../invalid-route.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { unpackedRecords } from "../packed/unpacked-records.ts"
@@ -140,12 +140,8 @@ export const decodeChange = (
   change: RouteChange | null | undefined,
   onInvalid: OnInvalid | undefined,
 ): DecodedChange | undefined => {
-  const { key, version, record } = isObject(change) ? (change as Partial<RouteChange>) : {}
-  if (!isUsableKey(key, onInvalid)) return undefined
-  if (!isCount(version)) {
-    onInvalid?.(key, { code: "RECORD_INVALID", field: "version", accepted: "an integer from 0 up" })
-    return undefined
-  }
+  if (!isUsableChange(change, onInvalid)) return undefined
+  const { key, version, record } = change
   return { key, version, record: record === undefined ? undefined : usable(key, record, onInvalid) }
 }
 
