@@ -110,7 +110,8 @@ const count = (total: Tally, module: TestModule): void => {
     } else if (result.state === "skipped") {
       total.skipped += 1
       // A law that the suite left out by its name, or found to say nothing of what it tests.
-      if (/\(skipped: .+\)$/.test(test.name) || result.note?.startsWith("not applicable: ") === true) total.declared += 1
+      if (/\(skipped: .+\)$/.test(test.name) || result.note?.startsWith("not applicable: ") === true)
+        total.declared += 1
       else {
         const reason = reasonOf(test, result.note)
         total.reasons.set(reason, (total.reasons.get(reason) ?? 0) + 1)

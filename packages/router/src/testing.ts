@@ -20,5 +20,5 @@ export type {
 } from "./testing/store/store-fixture.ts"
 export { routeStoreSuite, storeLaws } from "./testing/store/suite.ts"
 export type { StoreLawName, StoreSuiteOptions } from "./testing/store/suite.ts"
-export { FaultyKV } from "./testing/faulty-kv.ts"
-export type { KVFault, KVKeys, KVMethod, KVPlace, KVWrite } from "./testing/faulty-kv.ts"
+export { FaultyKv } from "./testing/faulty-kv.ts"
+export type { KvFault, KvKeys, KvMethod, KvPlace, KvWrite } from "./testing/faulty-kv.ts"

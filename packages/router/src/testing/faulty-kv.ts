@@ -6,20 +6,20 @@ import { damagedText } from "./store/damaged-entries.ts"
  * one write a second, and a call can fail, hang or give damaged text.
  *
  * ```ts
- * const kv = new FaultyKV(() => clock.ms)
+ * const kv = new FaultyKv(() => clock.ms)
  * await kvPublisher(kv.place(), registry).sync()
  * const store = kvStore(kv.place()) // in another data centre
  * ```
  */
-export class FaultyKV {
+export class FaultyKv {
   /** How long until a write is visible in other places, in ms: "60 seconds or more". */
   delayMs = 60_000
   /** What the next calls do, in every place. */
-  fault: KVFault = "none"
+  fault: KvFault = "none"
   /** Decides about single calls; `undefined` leaves it to `fault`. A read of several keys has them joined by commas. */
-  faultOf: (method: KVMethod, key: string) => KVFault | undefined = () => undefined
+  faultOf: (method: KvMethod, key: string) => KvFault | undefined = () => undefined
   /** All writes, the first one first. */
-  readonly log: KVWrite[] = []
+  readonly log: KvWrite[] = []
   /** How many reads, writes, and writes that came too soon after another one of their key. */
   reads = 0
   writes = 0
@@ -36,7 +36,7 @@ export class FaultyKV {
   }
 
   /** The binding as a Worker in one place has it. */
-  place(): KVPlace {
+  place(): KvPlace {
     const cache = new Map<string, { readonly value: string | null; readonly until: number }>()
     const own = Symbol()
     const readOne = (key: string, cacheTtl: number): string | null => {
@@ -56,7 +56,7 @@ export class FaultyKV {
     }
     return {
       // One function has no overloads.
-      get: get as KVPlace["get"],
+      get: get as KvPlace["get"],
       put: async (key, value, { expirationTtl, metadata } = {}) => {
         if (expirationTtl !== undefined && expirationTtl < 60) {
           throw new Error("KV PUT failed: 400 Invalid expiration_ttl")
@@ -112,7 +112,7 @@ export class FaultyKV {
     return seen === undefined || seen.endsAt <= now ? undefined : seen
   }
 
-  async #call(method: KVMethod, key: string): Promise<void> {
+  async #call(method: KvMethod, key: string): Promise<void> {
     this.#running++
     this.mostConcurrent = Math.max(this.mostConcurrent, this.#running)
     // So that calls overlap.
@@ -135,13 +135,13 @@ export class FaultyKV {
  * What a call does instead of what it should: rejects, as KV does when it fails or when there are too many, never ends, or gives text
  * that is no JSON, or half of it.
  */
-export type KVFault = "none" | "error" | "limited" | "hang" | "corrupt" | "truncated"
+export type KvFault = "none" | "error" | "limited" | "hang" | "corrupt" | "truncated"
 
 /** A call of KV. */
-export type KVMethod = "get" | "put" | "delete" | "list"
+export type KvMethod = "get" | "put" | "delete" | "list"
 
 /** What is used of a KV namespace. Times in s. */
-export interface KVPlace {
+export interface KvPlace {
   get(key: string, options?: { readonly cacheTtl?: number }): Promise<string | null>
   /** At most 100 keys. */
   get(keys: string[], options?: { readonly cacheTtl?: number }): Promise<ReadonlyMap<string, string | null>>
@@ -152,18 +152,18 @@ export interface KVPlace {
   ): Promise<void>
   delete(key: string): Promise<void>
   /** At most 1 000 keys. */
-  list(options?: { readonly prefix?: string; readonly cursor?: string }): Promise<KVKeys>
+  list(options?: { readonly prefix?: string; readonly cursor?: string }): Promise<KvKeys>
 }
 
 /** A page of keys, in order. */
-export interface KVKeys {
+export interface KvKeys {
   readonly keys: readonly { readonly name: string; readonly metadata?: unknown }[]
   readonly list_complete: boolean
   readonly cursor?: string
 }
 
 /** A write. */
-export interface KVWrite {
+export interface KvWrite {
   readonly key: string
   /** `null`: the key was deleted. */
   readonly value: string | null
@@ -173,7 +173,7 @@ export interface KVWrite {
   readonly expirationTtl?: number
 }
 
-interface StoredWrite extends KVWrite {
+interface StoredWrite extends KvWrite {
   readonly metadata: unknown
   readonly from: symbol
   readonly visibleAt: number

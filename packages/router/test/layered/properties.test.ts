@@ -2,7 +2,7 @@
 import * as fc from "fast-check"
 import { afterEach, beforeEach, describe, it, vi } from "vitest"
 import { everything } from "../../../../test/requirements.ts"
-import type { KVFault } from "../../src/testing/faulty-kv.ts"
+import type { KvFault } from "../../src/testing/faulty-kv.ts"
 import { holdTime, later } from "./fixtures.ts"
 import type { Behaviour } from "./fixtures.ts"
 import { KEYS, World } from "./world.ts"
@@ -66,7 +66,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: named(
       "KV",
-      fc.constantFrom<KVFault>("none", "error", "hang", "corrupt", "truncated"),
+      fc.constantFrom<KvFault>("none", "error", "hang", "corrupt", "truncated"),
       (world, fault) => {
         world.kv.fault = fault
       },

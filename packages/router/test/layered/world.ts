@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from "node:util"
 import type { FirstLookup, RouteKey, RouteRecord, RouteStore } from "../../src/router.ts"
 import { layeredStore } from "../../src/stores/layered.ts"
 import type { CachedRoute, LayeredStore, RouteCache, RouteChange } from "../../src/stores/layered.ts"
-import { FaultyKV } from "../../src/testing/faulty-kv.ts"
-import type { KVPlace } from "../../src/testing/faulty-kv.ts"
+import { FaultyKv } from "../../src/testing/faulty-kv.ts"
+import type { KvPlace } from "../../src/testing/faulty-kv.ts"
 import { FakeCache, later, lookup, record } from "./fixtures.ts"
 import type { Behaviour } from "./fixtures.ts"
 
@@ -20,7 +20,7 @@ const PAUSE_MS = 12_000
 const HARD_MS = 86_400_000
 
 /** KV as a cache: entries as JSON, whatever the adapter that this project has. */
-const kvCache = (place: KVPlace): RouteCache => ({
+const kvCache = (place: KvPlace): RouteCache => ({
   layer: "kv",
   read: async (key) => {
     const text = await place.get(key)
@@ -70,9 +70,9 @@ class Router {
   worksSince = performance.now()
   readonly near = new FakeCache("near")
   readonly #registry: Registry
-  readonly #kv: KVPlace
+  readonly #kv: KvPlace
 
-  constructor(registry: Registry, kv: FaultyKV) {
+  constructor(registry: Registry, kv: FaultyKv) {
     this.#registry = registry
     this.#kv = kv.place()
     this.restart()
@@ -115,7 +115,7 @@ class Router {
 /** Routers and all that is between them and the registry. Each look-up is checked. */
 export class World {
   readonly registry = new Registry()
-  readonly kv = new FaultyKV()
+  readonly kv = new FaultyKv()
   readonly routers = [new Router(this.registry, this.kv), new Router(this.registry, this.kv)]
   readonly old: { readonly router: Router; readonly key: RouteKey; readonly text: string }[] = []
 

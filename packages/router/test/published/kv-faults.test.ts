@@ -4,7 +4,7 @@ import { kvCache, kvPublisher, kvStore } from "../../src/stores/cloudflare-kv.ts
 import type { KvPublisherOptions } from "../../src/stores/cloudflare-kv.ts"
 import { memoryRegistry } from "../../src/stores/memory.ts"
 import type { RouteKey } from "../../src/stores/record.ts"
-import { FaultyKV } from "../../src/testing.ts"
+import { FaultyKv } from "../../src/testing.ts"
 
 const grammar = defineGrammar({ domains: ["iterate.app"] })
 const look = { signal: new AbortController().signal }
@@ -28,7 +28,7 @@ const isPending = async (work: Promise<unknown>): Promise<boolean> => {
 
 type Decide = (method: "get" | "put" | "delete" | "list", key: string) => "429" | "500" | "hang" | undefined
 /** What comes of each call from now on. */
-const set = (kv: FaultyKV, decide: Decide): void => {
+const set = (kv: FaultyKv, decide: Decide): void => {
   const faults = { "429": "limited", "500": "error", hang: "hang" } as const
   kv.faultOf = (method, key) => {
     const how = decide(method, key)
@@ -37,7 +37,7 @@ const set = (kv: FaultyKV, decide: Decide): void => {
 }
 
 const setup = async ({ lagMs = 60_000 }: { readonly lagMs?: number } = {}) => {
-  const kv = new FaultyKV()
+  const kv = new FaultyKv()
   kv.delayMs = lagMs
   const registry = memoryRegistry({ grammar })
   await registry.create({ name: "misha" })
@@ -268,7 +268,7 @@ describe("a KV that fails", () => {
 })
 
 describe("options", () => {
-  const binding = new FaultyKV().place()
+  const binding = new FaultyKv().place()
   it.each([
     [() => kvStore(binding, { cacheTtlMs: 29_999 }), "kvStore: cacheTtlMs must be an integer from 30000 up, got 29999"],
     [() => kvStore({} as never), "kvStore: the binding must be a KV namespace"],

@@ -11,7 +11,7 @@ import { tableStore } from "../../src/stores/table.ts"
 import { machine } from "../fakes.ts"
 import { FakeCache } from "../layered/fixtures.ts"
 import { memoryPages } from "../paged/pages-in-memory.ts"
-import { FaultyKV } from "../../src/testing.ts"
+import { FaultyKv } from "../../src/testing.ts"
 import { holdClock, settled } from "../table/held-clock.ts"
 
 const grammar = defineGrammar({ domains: ["iterate.app"] })
@@ -99,7 +99,7 @@ const arrangements: readonly Arrangement[] = [
     name: "layers over the KV of one publisher",
     isRedundant: false,
     open: async (registry, { first, second, shared }, signal) => {
-      const kv = new FaultyKV()
+      const kv = new FaultyKv()
       void kvPublisher(kv.place(), shared.through(registry)).run({ signal })
       return [first, second].map((edge) => layeredStore({ authority: kvStore(edge.through(kv.place())) }))
     },

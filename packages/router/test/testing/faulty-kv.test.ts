@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest"
-import { FaultyKV } from "../../src/testing/faulty-kv.ts"
+import { FaultyKv } from "../../src/testing/faulty-kv.ts"
 
 const start = () => {
   const clock = { ms: 0 }
-  const kv = new FaultyKV(() => clock.ms)
+  const kv = new FaultyKv(() => clock.ms)
   return { clock, kv, here: kv.place(), there: kv.place() }
 }
 

@@ -345,7 +345,11 @@ describe("a law that cannot be checked", () => {
     for (const name of ["first.in-turn", "stats.shape", "dispose.settles"]) {
       await tests.get(name)!({ skip: (reason: string) => void reasons.push(reason) })
     }
-    expect(reasons).toEqual(["not applicable: the store has no getFirst", "not applicable: the store has no stats", "not applicable: the store has no dispose"])
+    expect(reasons).toEqual([
+      "not applicable: the store has no getFirst",
+      "not applicable: the store has no stats",
+      "not applicable: the store has no dispose",
+    ])
   })
 
   it.each<[object, object, string]>([

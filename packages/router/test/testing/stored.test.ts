@@ -12,7 +12,7 @@ import { encodeEntry } from "../../src/stores/published/entry.ts"
 import { encodeMarker, MARKER_KEY } from "../../src/stores/published/marker.ts"
 import type { RouteKey, RouteRecord } from "../../src/stores/record.ts"
 import { redisStore } from "../../src/stores/redis.ts"
-import { damagedEntries, faultySource, FaultyKV, routeStoreSuite } from "../../src/testing.ts"
+import { damagedEntries, faultySource, FaultyKv, routeStoreSuite } from "../../src/testing.ts"
 import type { StoreFixture, StoreLawName } from "../../src/testing.ts"
 import { clients, startKv } from "../published/places.ts"
 import { noRedis, startRedis } from "../published/redis-server.ts"
@@ -66,7 +66,7 @@ describe("kvStore in workerd", async () => {
 
 describe("kvStore in the model of KV, in another data centre", () => {
   const clock = { ms: 0 }
-  const kv = new FaultyKV(() => clock.ms)
+  const kv = new FaultyKv(() => clock.ms)
   const here = kv.place()
   const write = async (key: string, text: string) => {
     // One write of a key a second.

@@ -37,13 +37,19 @@ export interface R2PagesBinding {
   delete(name: string): PromiseLike<unknown>
 }
 
+/** Where the pages are among other keys. */
+export interface PagesOptions {
+  /** Stands before each name. Default `routes/`. */
+  readonly prefix?: string
+}
+
 /** KV takes no shorter time, in seconds. */
 const LEAST_CACHE_TTL = 30
 /** A page never changes, so each place may keep it. */
 const PAGE_CACHE_TTL = 86_400
 
 /** Pages in Workers KV. A manifest is seen after 60 s or more: KV is eventual. */
-export const kvPages = (binding: KvPagesBinding, prefix = "routes/"): PageStorage => ({
+export const kvPages = (binding: KvPagesBinding, { prefix = "routes/" }: PagesOptions = {}): PageStorage => ({
   read: async (name, { fresh }) => {
     const bytes = await binding.get(prefix + name, {
       type: "arrayBuffer",
@@ -56,7 +62,7 @@ export const kvPages = (binding: KvPagesBinding, prefix = "routes/"): PageStorag
 })
 
 /** Pages in an R2 bucket, which is consistent: a manifest is seen at once. */
-export const r2Pages = (binding: R2PagesBinding, prefix = "routes/"): PageStorage => ({
+export const r2Pages = (binding: R2PagesBinding, { prefix = "routes/" }: PagesOptions = {}): PageStorage => ({
   read: async (name) => {
     const object = await binding.get(prefix + name)
     return object === null ? undefined : new Uint8Array(await object.arrayBuffer())
