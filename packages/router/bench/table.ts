@@ -73,12 +73,12 @@ export const measureTable = async (count: number): Promise<Record<string, number
 
   // One in a hundred changes.
   saving = save()
+  const record: RouteRecord = { kind: "removed", version: 10_000_000, epoch: 0 }
+  for (const key of keys.filter((_, at) => at % 100 === 0)) {
+    changes.push({ key, version: record.version, record })
+    changed.set(key, record)
+  }
   const changing = await paused(async () => {
-    const record: RouteRecord = { kind: "removed", version: 10_000_000, epoch: 0 }
-    for (const key of keys.filter((_, at) => at % 100 === 0)) {
-      changes.push({ key, version: record.version, record })
-      changed.set(key, record)
-    }
     wake?.()
     await saving
   })
