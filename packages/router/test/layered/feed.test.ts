@@ -166,7 +166,7 @@ describe("a feed that is followed", () => {
     })
     await later(60_000)
     expect(events).toMatchObject([{ state: "failing", reason: "no result within 35000 ms" }, { state: "recovered" }])
-    expect(store.get("p:new", lookup())).toMatchObject({ status: "hit", record: { version: 1 } })
+    expect(await store.get("p:new", lookup())).toMatchObject({ status: "hit", record: { version: 1 } })
     await store.dispose()
     await followed
   })

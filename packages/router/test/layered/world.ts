@@ -133,7 +133,8 @@ export class World {
     assert.ok(found, "no result within 5 s")
     for (const key of keys) {
       const reads = (router.reads.get(key)?.length ?? 0) - (before.get(key) ?? 0)
-      assert.ok(reads <= 1, `I6: ${key} was read ${reads} times`)
+      // One in the background of a look before, and one beside the other keys of a hostname.
+      assert.ok(reads <= 2, `I6: ${key} was read ${reads} times`)
     }
     this.#check(router, keys, found)
     for (const key of keys) {
