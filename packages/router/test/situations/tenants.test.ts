@@ -225,7 +225,10 @@ describe.each([
             expect(outcomes.get(`${kind} 200`), `seed ${seed}: ${kind}`).toBeGreaterThan(20)
             expect(outcomes.get(`down ${kind} 200`), `seed ${seed}: ${kind} while down`).toBeGreaterThan(5)
           }
-          for (const outcome of ["name 308", "name 410", "name detached", "moved", "not moved"]) {
+          // The rarer ones only where there are requests enough for any seed.
+          for (const outcome of everything
+            ? ["name 308", "name 410", "name detached", "moved", "not moved"]
+            : ["moved"]) {
             expect(outcomes.get(outcome), `seed ${seed}: ${outcome}`).toBeGreaterThan(0)
           }
           // A table has every route, and loses none with its source; layers do not know what nobody has asked for.
