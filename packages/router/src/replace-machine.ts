@@ -2,7 +2,7 @@
 import { MachineRecordInvalid, machineFetcher } from "@project-ingress/providers"
 import type { MachineFetcher } from "@project-ingress/providers"
 import { MachineNotReady } from "./replacement/machine-not-ready.ts"
-import { pause, whenAborted } from "./replacement/pause.ts"
+import { pauseOrReject, whenAborted } from "./replacement/pause.ts"
 import { Probes } from "./replacement/probes.ts"
 import { checkReplacementOptions } from "./replacement/replacement-options.ts"
 import type { ReplacementOptions } from "./replacement/replacement-options.ts"
@@ -60,7 +60,9 @@ export const replaceMachine = async (
   const ended = AbortSignal.any([signal, ending.signal])
   try {
     const drained =
-      typeof drain === "number" ? pause(drain, ended) : drain({ project: project.id, machine: id, previous }, ended)
+      typeof drain === "number"
+        ? pauseOrReject(drain, ended)
+        : drain({ project: project.id, machine: id, previous }, ended)
     const outcome = await Promise.race([
       Promise.resolve(drained).then(() => "drained" as const),
       probes.untilFailing(ended).then(() => "failing" as const),

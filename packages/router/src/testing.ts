@@ -2,7 +2,8 @@
  * Conformance suites for what others implement. Each takes the caller's `test` and a fixture; every law is one test, and has a name
  * by which it can be skipped with a reason.
  */
-export type { SuiteReport, TestRunner } from "./testing/register-laws.ts"
+export type { TestRunner } from "@project-ingress/providers/testing"
+export type { SuiteReport } from "./testing/register-laws.ts"
 export type { AnyRegistry, RegistryFixture, TestedOptions } from "./testing/registry/registry-fixture.ts"
 export { registryLaws, routeRegistrySuite } from "./testing/registry/suite.ts"
 export type { RegistryLawName, RegistrySuiteOptions } from "./testing/registry/suite.ts"

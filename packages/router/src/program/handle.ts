@@ -125,13 +125,16 @@ export const handle = (
         waitUntil: sender.waitUntil,
         whenOurs: refresh ? () => Effect.void : whenOurs,
       })
+    /** Past every cache only as often as the machine's budget allows: who says that it is not there may say so forever. */
+    const lookAgain = ({ provider, machine }: Pick<MachineMismatch, "provider" | "machine">) =>
+      resolve(refreshes.take({ share: provider, key: JSON.stringify([provider, machine]) }))
     const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> => {
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
       const refused = sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
       if (hops?.isElsewhere(route.record, trace)) {
         const { type: provider, externalId: machine } = route.machine
-        const again = () => resolve(refreshes.take(entryOf({ provider, machine })))
+        const again = () => lookAgain({ provider, machine })
         return Effect.catchDefect(hops.send(request, route, sender, again), endOf)
       }
       const attempt = (by: Sender<A>) =>
@@ -149,11 +152,8 @@ export const handle = (
     const proceed = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> =>
       Effect.flatMapEager(policy.onRoute(route), () => reach(route))
     const proceedElsewhere = (moved: MachineMismatch) =>
-      // Looked up even if this request is lost: the next one then finds the machine. Past every cache only as often as its
-      // budget allows, because the machine gave that response, and may forever.
-      Effect.flatMap(resolve(refreshes.take(entryOf(moved))), (route) =>
-        sender.replayable("no") ? proceed(route) : Effect.fail(moved),
-      )
+      // Looked up even if this request is lost: the next one then finds the machine.
+      Effect.flatMap(lookAgain(moved), (route) => (sender.replayable("no") ? proceed(route) : Effect.fail(moved)))
 
     return Effect.catchEager(Effect.flatMapEager(resolve(false), proceed), (error) =>
       isMismatch(error) ? Effect.catch(proceedElsewhere(error), responseOf) : responseOf(error),
@@ -177,11 +177,6 @@ const endOf = (defect: unknown): Effect.Effect<never, RequestEnd> =>
 // By its class's own tag: a policy may give its errors any tag.
 const isMismatch = (error: RouterError | Decided | HostnameForeign): error is MachineMismatch =>
   error._tag === "MachineMismatch" && "machine" in error
-
-const entryOf = ({ provider, machine }: Pick<MachineMismatch, "provider" | "machine">) => ({
-  share: provider,
-  key: JSON.stringify([provider, machine]),
-})
 
 /** The response that a policy or a record asked for by ending the request; any other end is an error. */
 const responseOf = <E extends { readonly _tag: string }>(

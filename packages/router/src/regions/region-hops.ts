@@ -1,5 +1,5 @@
 import { headerValue, requestHeaders } from "@project-ingress/forward"
-import type { HeaderList, SigningKey } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames, SigningKey } from "@project-ingress/forward"
 import { failureCode, headerValues, isTimedOut, nextRequestId, repeatedReport } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import { MachineMismatch } from "@project-ingress/providers"
@@ -22,6 +22,7 @@ import { timesInCdnLoop } from "./cdn-loop.ts"
 import { hopField, MAX_HOPS } from "./hop-field.ts"
 import type { HopRefusal } from "./hop-field.ts"
 import { RegionUnreachable } from "./region-unreachable.ts"
+import { restoredFields } from "./restored-fields.ts"
 
 /** The region hops of one router. Throws a `TypeError` without keys that only routers know. */
 export const regionHops = (
@@ -139,45 +140,25 @@ export const regionHops = (
     return true
   }
 
-  const restored = (headers: HeaderList): HeaderList => {
-    const { tunnel } = headerNames
-    const hidden = headers.filter((name, i) => i % 2 === 0 && name.toLowerCase().startsWith(tunnel))
-    const names = hidden
-      .map((name) => name.slice(tunnel.length).toLowerCase())
-      .filter((name) => uncached.includes(name))
-    if (names.length === 0) return headers
-    const out: string[] = []
-    for (let i = 0; i < headers.length; i += 2) {
-      const lower = headers[i]!.toLowerCase()
-      const value = headers[i + 1]!
-      if (names.includes(lower)) continue
-      const own = lower.startsWith(tunnel) ? lower.slice(tunnel.length) : undefined
-      if (own === undefined || !names.includes(own)) out.push(headers[i]!, value)
-      // An empty one says that the client sent none.
-      else if (value !== "") out.push(own, value)
-    }
-    return out
-  }
-
   const asSent: RegionHops["asSent"] = (request) => {
     const { method, path, headers } = request
     const valid = arrived({ method, path, header: (lowerName) => headerValue(headers, lowerName) })
-    return valid === undefined ? request : valid.then((hop) => (hop === undefined ? request : asked(request, hop)))
+    return valid === undefined
+      ? request
+      : valid.then((hop) => (hop === undefined ? request : askedBy(request, hop, headerNames)))
   }
 
-  const asked = <R extends VisitorRequest>(request: R, hop: ArrivedHop): R => {
-    const { host, scheme, clientAddress, localPort, requestId } = hop
-    const headers = withHostField(restored(request.headers), host)
-    return { ...request, host, scheme, clientAddress, localPort, requestId, headers, hop }
-  }
+  return { arrived, asSent, restored: (headers) => restoredFields(headers, headerNames), isElsewhere, send }
+}
 
-  return { arrived, asSent, restored, isElsewhere, send }
+/** The request that a client made of the router that sent it by a hop. */
+const askedBy = <R extends VisitorRequest>(request: R, hop: ArrivedHop, headerNames: HopHeaderNames): R => {
+  const { host, scheme, clientAddress, localPort, requestId } = hop
+  const headers = withHostField(restoredFields(request.headers, headerNames), host)
+  return { ...request, host, scheme, clientAddress, localPort, requestId, headers, hop }
 }
 
 const regionOf = (record: RouteRecord): string | undefined => (record.kind === "machine" ? record.region : undefined)
-
-/** The fields that a Worker hides from the caches of its platform, as towards a machine's proxy. */
-const uncached = ["cache-control", "pragma"]
 
 /**
  * Whose connections these are: only requests of one owner follow each other on one, and no owner takes more than a pool of them.

@@ -1,5 +1,5 @@
-/** Waits so many ms. Rejects with the signal's reason. */
-export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+/** Waits so many ms. Rejects with the signal's reason, where the `pause` of stores would resolve: what is aborted is not over. */
+export const pauseOrReject = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {
     const onAbort = (): void => {
       clearTimeout(timer)

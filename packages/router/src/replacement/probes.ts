@@ -1,7 +1,7 @@
 import { defaultHeaderNames } from "@project-ingress/forward"
 import { monotonicNow } from "@project-ingress/forward/internal"
 import type { MachineFetcher } from "@project-ingress/providers"
-import { pause, whenAborted } from "./pause.ts"
+import { pauseOrReject, whenAborted } from "./pause.ts"
 import { probeMachine } from "./probe-machine.ts"
 import type { ProbeResult } from "./probe-machine.ts"
 import type { ReplacementOptions, ReplacementProgress } from "./replacement-options.ts"
@@ -74,7 +74,7 @@ export class Probes {
       this.#inARow = this.last.ready === wanted ? this.#inARow + 1 : 0
       this.report(step)
       if (this.#inARow >= count) return
-      await pause(intervalMs, signal)
+      await pauseOrReject(intervalMs, signal)
     }
   }
 }

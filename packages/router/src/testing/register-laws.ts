@@ -1,14 +1,5 @@
+import type { TestRunner } from "@project-ingress/providers/testing"
 import { LawBroken, NotApplicable } from "./claim.ts"
-
-/** What registers a test in the caller's runner: vitest's `it`, `test` of node:test or of bun:test, `Deno.test`. */
-export interface TestRunner {
-  (name: string, run: () => Promise<void>): unknown
-  /**
-   * Registers the laws that are skipped; the reason is in the name. Without it they are registered as tests that ask the
-   * runner's context to skip them, as vitest and node:test provide one, and that pass elsewhere.
-   */
-  readonly skip?: (name: string, run: () => Promise<void>) => unknown
-}
 
 /** Which laws were registered, and how. */
 export interface SuiteReport<Name extends string> {

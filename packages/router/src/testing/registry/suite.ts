@@ -1,4 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { TestRunner } from "@project-ingress/providers/testing"
 import { lawContext } from "./law-context.ts"
 import type { Law } from "./law.ts"
 import { changes } from "./laws/changes.ts"
@@ -13,7 +14,7 @@ import { references } from "./laws/references.ts"
 import { requests } from "./laws/requests.ts"
 import type { RegistryFixture } from "./registry-fixture.ts"
 import { registerLaws } from "../register-laws.ts"
-import type { SuiteReport, TestRunner } from "../register-laws.ts"
+import type { SuiteReport } from "../register-laws.ts"
 
 const laws = {
   ...projects,

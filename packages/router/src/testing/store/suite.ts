@@ -1,6 +1,7 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { TestRunner } from "@project-ingress/providers/testing"
 import { registerLaws } from "../register-laws.ts"
-import type { SuiteReport, TestRunner } from "../register-laws.ts"
+import type { SuiteReport } from "../register-laws.ts"
 import { damage } from "./laws/damage.ts"
 import { faults } from "./laws/faults.ts"
 import { names } from "./laws/names.ts"
