@@ -28,7 +28,8 @@ export const openRegistry = (connectionString: string, pollMs = 1_000): OpenRegi
         await client.query("commit")
         return result
       } catch (cause) {
-        await client.query("rollback")
+        // Of a connection that is lost it fails, and says less than the cause.
+        await client.query("rollback").catch(() => undefined)
         throw cause
       } finally {
         client.release()

@@ -2,6 +2,7 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { D1Binding, D1Connection } from "./d1.ts"
 import { orMissingTables } from "./missing-tables.ts"
 import type { RouteKey } from "./record.ts"
+import type { SqlRow } from "./result-rows.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "./route-store.ts"
 import { decodeRoute } from "./sql/rows.ts"
 import { KeyFailed } from "./store-health.ts"
@@ -49,13 +50,13 @@ export const d1Routes = (binding: D1Binding, options: D1RoutesOptions = {}): D1R
       throw orMissingTables(cause)
     })
     // Rows are objects by column.
-    const rows = (result?.results ?? []) as readonly Readonly<Record<string, unknown>>[]
+    const rows = (result?.results ?? []) as readonly SqlRow[]
     for (const key of keys) {
       const row = rows.find((each) => each["key"] === key)
       if (row === undefined) continue
       if (Number(row["project_expires"] ?? Infinity) <= now()) return expired
       const record = decodeRoute(Number(row["version"]), String(row["record"]))
-      if ((record?.expiresAt ?? Infinity) > now()) return { status: "hit", key, record, layer: LAYER }
+      if ((record.expiresAt ?? Infinity) > now()) return { status: "hit", key, record, layer: LAYER }
     }
     return { status: "miss", layer: LAYER }
   }

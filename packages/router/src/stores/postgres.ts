@@ -59,7 +59,7 @@ export const postgresRegistry = (options: PostgresRegistryOptions): SqlRegistry 
 
   const database: SqlDatabase = {
     ...over(query),
-    listen: listen && (async (notify) => listen(CHANNEL, () => notify())),
+    listen: listen && ((notify) => listen(CHANNEL, notify)),
     commit: (statements) => conflictOr(locked((inside) => commitBy(inside, statements))),
     exclusive: (run) =>
       conflictOr(

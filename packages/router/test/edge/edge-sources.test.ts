@@ -119,6 +119,28 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
     await pool.end()
   }, 180_000)
 
+  it("outlives a connection that is lost in a transaction", async () => {
+    const { pool, url } = await createDatabase("lost")
+    const database = await openDatabase(url)
+    const lost = database.transaction(async (query) => {
+      const { rows } = (await query("select pg_backend_pid() as pid")) as { readonly rows: { readonly pid: number }[] }
+      await pool.query("select pg_terminate_backend($1::int, 10000)", [rows[0]!.pid])
+      // Between two statements nobody waits for the connection: it says by an event of its own that it is lost.
+      await expect
+        .poll(async () =>
+          query("select 1").then(
+            () => "open",
+            () => "lost",
+          ),
+        )
+        .toBe("lost")
+    })
+    await expect(lost).rejects.toThrow(/not queryable|terminat/)
+    expect(await database.query("select 1 as one")).toMatchObject({ rows: [{ one: 1 }] })
+    await database.close()
+    await pool.end()
+  }, 60_000)
+
   it("of a feed whose tables are not there says so, and how that is mended", async () => {
     const { pool, url } = await createDatabase("bare")
     const edge = await start(url, { INGRESS_EDGE_SOURCE: "feed" })

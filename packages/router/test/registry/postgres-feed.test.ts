@@ -458,6 +458,16 @@ describe.skipIf(noPostgres !== "")(`in Postgres${noPostgres}`, () => {
       await feed.dispose()
     })
 
+    it("finds by polling where listening throws at once, as where it rejects", async () => {
+      const listen = () => {
+        throw new Error("no connection")
+      }
+      const { feed, cursor } = await setup({ pollMs: 10, listen })
+      const reading = feed.changes(cursor, { waitMs: 60_000 })
+      await put("second")
+      expect(keysOf(await reading)).toEqual(["p:second"])
+    })
+
     it("finds by polling what no notification tells: a transaction that ends, or a connection that is lost", async () => {
       const { feed, cursor } = await setup({ pollMs: 10, listen: () => Promise.reject(new Error("no connection")) })
       const foreign = await session()

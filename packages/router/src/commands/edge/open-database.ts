@@ -15,16 +15,17 @@ interface Pg {
     connect(): Promise<PgConnection & { release(cause?: boolean): void }>
     end(): Promise<void>
     on(event: "error", listener: () => void): unknown
+    on(event: "connect", listener: (connection: PgConnection) => void): unknown
   }
   readonly Client: new (options: object) => PgConnection & {
     connect(): Promise<unknown>
     end(): Promise<void>
-    on(event: "error" | "notification", listener: () => void): unknown
   }
 }
 
 interface PgConnection {
   query(text: string, values?: string[]): Promise<unknown>
+  on(event: "error" | "notification", listener: () => void): unknown
 }
 
 /** How long a store waits for a query, in ms. */
@@ -50,6 +51,8 @@ export const openDatabase = async (connectionString: string): Promise<EdgeDataba
   const pool = new pg.Pool({ ...connection, max: 4 })
   // An idle connection that the server ended: the next query opens another one, and reports it if that fails.
   pool.on("error", () => undefined)
+  // One that is lost in a transaction, between two statements: the next one fails. The pool listens to idle ones only.
+  pool.on("connect", (connection) => connection.on("error", () => undefined))
   return {
     query: (text, values) => pool.query(text, values),
     transaction: async (run) => {

@@ -6,7 +6,6 @@ import type { FirstLookup, LookupOptions } from "../route-store.ts"
 import { LookupFailed } from "../store-health.ts"
 import type { Reading, Authority } from "./authority.ts"
 import type { CacheLayer } from "./cache-layer.ts"
-import { stateOf } from "./known-route.ts"
 import type { KnownRoute, KnownRoutes, RouteAges } from "./known-route.ts"
 import type { ReadLimits } from "./read-limits.ts"
 import type { RouteMemory } from "./route-memory.ts"
@@ -76,14 +75,7 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
       const found = search(keys, known, { ages, now, accepts, answered })
       if (found.status === "hit") return hitOf(found.key, found.known, now)
       if (found.status === "miss") return { status: "miss", layer: known(keys[0]!)?.layer ?? "memory" }
-      return keys.slice(found.at).filter((key) => {
-        const route = known(key)
-        return route === undefined || route.record !== undefined || !isUsable(route, now, accepts)
-      })
-    }
-    const isUsable = (route: KnownRoute, now: number, accepts: "fresh" | "soft"): boolean => {
-      const state = stateOf(route, ages, now)
-      return state === "fresh" || state === accepts
+      return keys.slice(found.at).filter((key) => search([key], known, { ages, now, accepts }).status !== "miss")
     }
 
     const readCache = async (at: number, asked: readonly RouteKey[]): Promise<void> => {
@@ -94,7 +86,10 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
         const ageMs = ageOf(entry.readAt, ages)
         if (ageMs >= ages.maxAgeMs) return
         const heardAt = monotonicNow() - ageMs
-        const route = routeOf(key, entry.record, cache.layer, heardAt)
+        const route =
+          entry.record === undefined
+            ? missOf(key, cache.layer, heardAt, ages.missMs)
+            : routeOf(key, entry.record, cache.layer, heardAt)
         const counts = learn(key, { ...route, cachedAt: heardAt })
         if (counts.heardAt === heardAt && counts.record !== undefined) {
           writeThrough(caches.slice(0, at), key, counts, { ages, ...context })
@@ -103,13 +98,15 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
       await Promise.all(asked.map(read))
     }
 
-    /** A record, or a miss heard for the first time. */
-    const routeOf = (key: RouteKey, given: RouteRecord | undefined, layer: string, heardAt: number): KnownRoute => {
-      if (given === undefined) {
-        const { missMs } = ages
-        const share = known(key)?.share ?? ""
-        return { layer, heardAt, freshUntil: heardAt + jittered(missMs), missMs, share }
-      }
+    const missOf = (key: RouteKey, layer: string, heardAt: number, missMs: number): KnownRoute => ({
+      layer,
+      heardAt,
+      freshUntil: heardAt + jittered(missMs),
+      missMs,
+      share: known(key)?.share ?? "",
+    })
+
+    const routeOf = (key: RouteKey, given: RouteRecord, layer: string, heardAt: number): KnownRoute => {
       const { record } = decodeRecord(given)
       const freshUntil = heardAt + jittered(ages.softMs)
       // Kept as it is for the router to refuse: only its own hostname fails.
@@ -131,14 +128,12 @@ export const makeRouteLoader = (parts: RouteLoaderParts): RouteLoader => {
     /** `of`: what a later key of the same search led to. */
     const learnMiss = (key: RouteKey, layer: string, heardAt: number, of?: KnownRoute): void => {
       const before = known(key)
-      const route = routeOf(key, undefined, layer, heardAt)
       const wasRoute = before?.record !== undefined || (before === undefined && memory.isRemembered(key))
       if (of !== undefined) {
-        const { missMs: _, ...rest } = route
-        learnResult(key, { ...rest, freshUntil: heardAt + jittered(ages.softMs), share: of.share })
+        learnResult(key, { layer, heardAt, freshUntil: heardAt + jittered(ages.softMs), share: of.share })
       } else {
         const missMs = Math.min(ages.maxMissMs, before?.missMs === undefined ? ages.missMs : before.missMs * 2)
-        learnResult(key, { ...route, freshUntil: heardAt + jittered(missMs), missMs })
+        learnResult(key, missOf(key, layer, heardAt, missMs))
       }
       // Only what may be in a cache: a flood of unknown names writes nothing.
       if (wasRoute) writeThrough(caches, key, known(key)!, { ages, ...context })

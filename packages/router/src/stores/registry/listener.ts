@@ -16,7 +16,8 @@ export const makeListener = (listen: ((notify: () => void) => PromiseLike<() => 
   let listening: Promise<(() => unknown) | undefined> | undefined
   const begin = async (): Promise<void> => {
     if (listen === undefined) return
-    listening ??= Promise.resolve(listen(waker.wake)).catch(() => {
+    // Async: it may also throw at once.
+    listening ??= (async () => listen(waker.wake))().catch(() => {
       listening = undefined
       return undefined
     })

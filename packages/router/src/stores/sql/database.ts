@@ -23,7 +23,7 @@ export interface SqlDatabase {
   /** Runs reads and one commit while every other registry waits with its own. Absent where a database has no such lock. */
   readonly exclusive?: <A>(run: (database: SqlDatabase) => Promise<A>) => Promise<A>
   /** Calls back after each commit that changed a route, of any process. Resolves to what ends that. Absent: nobody notifies. */
-  readonly listen?: ((notify: () => void) => Promise<() => unknown>) | undefined
+  readonly listen?: ((notify: () => void) => PromiseLike<() => unknown>) | undefined
   /** Runs a migration whole or not at all, once: false if another process has run it. */
   readonly migrate: (migration: Migration) => Promise<boolean>
 }

@@ -1,5 +1,6 @@
 import type { RouteKey, RouteRecord } from "../record.ts"
 import { isRouteKey } from "../route-key.ts"
+import { isObject } from "../shape.ts"
 import { unreadable } from "./unreadable.ts"
 
 /** A row of a platform's own that is not what it should be. It fails alone. */
@@ -48,8 +49,7 @@ const recordFields = (text: unknown): object | string => {
   if (typeof text !== "string") return "the record is null"
   try {
     const fields: unknown = JSON.parse(text)
-    const isRecord = typeof fields === "object" && fields !== null && !Array.isArray(fields)
-    return isRecord ? fields : "the record is no object"
+    return isObject(fields) ? fields : "the record is no object"
   } catch {
     return "the record is not JSON"
   }

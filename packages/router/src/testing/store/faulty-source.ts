@@ -1,3 +1,5 @@
+import { pause } from "../../stores/reading/pause.ts"
+import type { Damage } from "./damaged-entries.ts"
 import type { BeginFault, StoreFaults } from "./store-fixture.ts"
 
 /** A function by which a store reads its source, and faults of it. */
@@ -11,7 +13,7 @@ export interface FaultySource<Args extends readonly unknown[], Result> {
 }
 
 /** The faults of a function. Those of single entries are made by `damagedEntries`. */
-export type SourceFault = Exclude<keyof StoreFaults, "corrupt" | "truncated" | "foreign">
+export type SourceFault = Exclude<keyof StoreFaults, Damage>
 
 /** By how much a slow call is longer, in ms. */
 const SLOW_MS = 50
@@ -69,7 +71,7 @@ export const faultySource = <Args extends readonly unknown[], Result>(
       // As the connection is when the source is there again.
       throw failure("ECONNRESET")
     }
-    if (fault === "slow") await new Promise((resolve) => setTimeout(resolve, SLOW_MS))
+    if (fault === "slow") await pause(SLOW_MS)
     const result = await remembered(args, fault === "stale")
     if (fault === "reordered") {
       await new Promise<void>((resolve) => {

@@ -1,9 +1,12 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
+import { pause } from "../../stores/reading/pause.ts"
 import type { RouteKey, RouteRecord } from "../../stores/record.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteStore } from "../../stores/route-store.ts"
 import { isObject } from "../../stores/shape.ts"
 import { claim, LawBroken, NotApplicable, shown } from "../claim.ts"
-import type { StoreFault, StoreFixture, Undo } from "./store-fixture.ts"
+import type { Damage } from "./damaged-entries.ts"
+import type { SourceFault } from "./faulty-source.ts"
+import type { StoreFixture, Undo } from "./store-fixture.ts"
 
 /** What a law works with. */
 export type StoreContext = ReturnType<typeof storeContext>
@@ -19,7 +22,7 @@ const PATIENCE_MS = 30_000
 /** Between two look-ups of one that cannot tell, in ms. */
 const PAUSE_MS = 20
 
-export const pause = (ms = PAUSE_MS): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+export const pauseBriefly = (): Promise<void> => pause(PAUSE_MS)
 
 /** The fixture with what all laws do. One for each law: `close` ends its faults and disposes of its stores. */
 export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run: string) => {
@@ -84,7 +87,7 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
     for (const start = monotonicNow(); ;) {
       const found = await ask()
       if (holds(found) || monotonicNow() - start > PATIENCE_MS) return found
-      await pause()
+      await pauseBriefly()
       await settle(store)
     }
   }
@@ -117,14 +120,8 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
       const found = await until(store, () => look(store, key), holds)
       if (!holds(found)) throw new LawBroken(`${key} is ${found.status} for ${PATIENCE_MS} ms, or an old record`)
     },
-    needsGetFirst: (store: RouteStore): void => {
-      if (store.getFirst === undefined) throw new NotApplicable("not applicable: the store has no getFirst")
-    },
-    needsStats: (store: RouteStore): void => {
-      if (store.stats === undefined) throw new NotApplicable("not applicable: the store has no stats")
-    },
-    needsDispose: (store: RouteStore): void => {
-      if (store.dispose === undefined) throw new NotApplicable("not applicable: the store has no dispose")
+    needs: (store: RouteStore, method: "getFirst" | "stats" | "dispose"): void => {
+      if (store[method] === undefined) throw new NotApplicable(`not applicable: the store has no ${method}`)
     },
     /** How many timers and connections keep the process alive, where the runtime tells. */
     keepingAlive: (): number => {
@@ -147,13 +144,12 @@ export const storeContext = (fixture: StoreFixture, lookupTimeoutMs: number, run
       return store
     },
     /** Begins a fault. */
-    begin: async (fault: Exclude<StoreFault, "corrupt" | "truncated" | "foreign">): Promise<Undo> => {
+    begin: async (fault: SourceFault): Promise<Undo> => {
       const undo = await fixture.faults![fault]!()
       undone.push(undo)
       return undo
     },
-    damage: async (how: "corrupt" | "truncated" | "foreign", key: RouteKey): Promise<void> =>
-      void (await fixture.faults![how]!(key)),
+    damage: async (how: Damage, key: RouteKey): Promise<void> => void (await fixture.faults![how]!(key)),
     /** The key leads to the record, once the store has caught up. */
     mustHave: async (
       store: RouteStore,

@@ -2,6 +2,7 @@ import type { RouteRecord } from "../../../stores/record.ts"
 import { decodeRecord } from "../../../stores/decode-record.ts"
 import type { Lookup } from "../../../stores/route-store.ts"
 import { LawBroken } from "../../claim.ts"
+import type { Damage } from "../damaged-entries.ts"
 import { recordOf } from "../store-context.ts"
 import type { StoreContext } from "../store-context.ts"
 import { storeLaw } from "../store-law.ts"
@@ -19,7 +20,7 @@ export const damage = {
   ),
 }
 
-const damaged = async (context: StoreContext, how: "corrupt" | "truncated" | "foreign"): Promise<void> => {
+const damaged = async (context: StoreContext, how: Damage): Promise<void> => {
   const [key, other, absent] = [context.project(), context.project(), context.project()]
   const before = await context.put(key)
   const expected = await context.put(other)

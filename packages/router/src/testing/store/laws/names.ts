@@ -113,7 +113,7 @@ export const names = {
       await context.put(`d:*.${domain}`)
       const keys: readonly RouteKey[] = [...there, `d:*.${domain}`, `d:${domain}`, ...[1, 2, 3, 4].map(context.project)]
       const store = await context.open()
-      context.needsGetFirst(store)
+      context.needs(store, "getFirst")
       for (const key of there) await context.lookUntilKnown(store, key)
       const random = numbers(42)
       for (let times = 0; times < 200; times++) {
@@ -133,7 +133,7 @@ export const names = {
       const key = context.project()
       const expected = await context.put(key)
       const store = await context.open()
-      context.needsGetFirst(store)
+      context.needs(store, "getFirst")
       const others = Array.from({ length: 63 }, () => context.project())
       claim(await context.lookFirstUntilKnown(store, [...others, key])).toMatchObject({
         status: "hit",

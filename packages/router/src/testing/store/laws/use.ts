@@ -1,7 +1,7 @@
 import type { RouteKey, RouteRecord } from "../../../stores/record.ts"
 import { claim, LawBroken, shown } from "../../claim.ts"
 import { isObject } from "../../../stores/shape.ts"
-import { mustBeKnown, pause } from "../store-context.ts"
+import { mustBeKnown, pauseBriefly } from "../store-context.ts"
 import { storeLaw } from "../store-law.ts"
 
 /** A store as a router uses it: many look-ups at once, signals, metrics, the end. */
@@ -84,7 +84,7 @@ export const use = {
             throw new LawBroken(`the age of a layer is ${shown(ageMs)}`)
         }
       }
-      context.needsStats(store)
+      context.needs(store, "stats")
       check()
       await context.mustHave(store, key, expected)
       check()
@@ -94,7 +94,7 @@ export const use = {
     const key = context.project()
     const expected = await context.put(key)
     const store = await context.open()
-    context.needsStats(store)
+    context.needs(store, "stats")
     await context.mustHave(store, key, expected)
     const before = context.fixture.reads!()
     for (let times = 0; times < 1_000; times++) store.stats!()
@@ -106,7 +106,7 @@ export const use = {
       const key = context.project()
       await context.put(key)
       const store = await context.open()
-      context.needsDispose(store)
+      context.needs(store, "dispose")
       const running = [1, 2, 3].map(() => context.look(store, key))
       await store.dispose!()
       await Promise.all(running)
@@ -120,7 +120,7 @@ export const use = {
     let before = Infinity
     for (let times = 0; times < 25; times++) {
       before = Math.min(before, context.keepingAlive())
-      await pause()
+      await pauseBriefly()
     }
     const store = await context.open()
     await context.mustHave(store, key, expected)
@@ -128,7 +128,7 @@ export const use = {
     await context.look(store, key, { refresh: true })
     await store.dispose?.()
     // What is being closed takes a moment.
-    for (let times = 0; context.keepingAlive() > before && times < 250; times++) await pause()
+    for (let times = 0; context.keepingAlive() > before && times < 250; times++) await pauseBriefly()
     if (context.keepingAlive() > before) throw new LawBroken("timers or connections of the store are left")
   }),
 }
