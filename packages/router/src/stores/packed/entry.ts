@@ -3,7 +3,6 @@ import { frozenJson } from "../frozen-json.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import { isObject } from "../shape.ts"
 import type { ByteWriter } from "./bytes.ts"
-import { hashOf } from "./key-hash.ts"
 import type { Learnt } from "./learn-dictionary.ts"
 import { writeByTemplate } from "./template.ts"
 import { writeText } from "./text.ts"
@@ -42,11 +41,4 @@ export const writeEntry = (out: ByteWriter, { key, version, json }: Entry, learn
   out.integer(version)
   out.integer(template)
   writeByTemplate(out, learnt.templates[template]!, record, key, learnt)
-}
-
-/** The hash of a key. `writer` is overwritten. */
-export const hashOfKey = (writer: ByteWriter, key: string, seed: number): number => {
-  writer.at = 0
-  writeText(writer, key)
-  return hashOf(writer.bytes, 0, writer.at, seed)
 }
