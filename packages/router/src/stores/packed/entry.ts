@@ -1,7 +1,7 @@
 import { decodeRecord } from "../decode-record.ts"
 import { frozenJson } from "../frozen-json.ts"
 import type { OnInvalid } from "../invalid-route.ts"
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 import type { ByteWriter } from "./bytes.ts"
 import type { Learnt } from "./learn-dictionary.ts"
 import { writeByTemplate } from "./template.ts"
@@ -27,11 +27,7 @@ export const entryOf = (key: string, given: unknown, onInvalid: OnInvalid | unde
   }
   if (!isObject(copy)) copy = { kind: "unreadable" }
   const { version } = copy as { readonly version?: unknown }
-  return {
-    key,
-    json: JSON.stringify(copy),
-    version: Number.isSafeInteger(version) ? Math.max(0, version as number) : 0,
-  }
+  return { key, json: JSON.stringify(copy), version: isCount(version) ? version : 0 }
 }
 
 export const writeEntry = (out: ByteWriter, { key, version, json }: Entry, learnt: Learnt): void => {
