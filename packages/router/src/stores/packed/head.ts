@@ -85,6 +85,9 @@ export const imageBytes = (beginning: Uint8Array): number | undefined => {
   return total
 }
 
+/** How many routes a whole image has, by its head: of one that was packed here, and needs no verification. */
+export const routesIn = (image: Uint8Array): number => viewOf(image).getUint32(16, true)
+
 const checkFormat = (bytes: Uint8Array): void => {
   const magic = String.fromCharCode(...bytes.subarray(0, MAGIC.length))
   if (magic !== MAGIC) throw new PackedRefused("format", "magic", "that of an image of packRoutes")
@@ -124,7 +127,7 @@ export const verifiedHead = async (bytes: Uint8Array, turn: ReturnType<typeof tu
       throw new PackedRefused("checksum", `slice ${slice}`, "that of its checksum")
     await turn.next()
   }
-  const routes = view.getUint32(16, true)
+  const routes = routesIn(bytes)
   const longestProbe = view.getUint32(28, true)
   const builtAt = view.getFloat64(32, true)
   // Beyond the checksums: whoever computes those can write anything.

@@ -2,6 +2,7 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import { isUsableChange, isUsableKey } from "../invalid-route.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
+import { routesIn } from "../packed/head.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packChanges } from "../packed/pack-changes.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
@@ -222,7 +223,7 @@ export const pagePublisher = (
       )
       if (newer.size === 0) continue
       const packed = await packChanges(image, newer, { cursor: undefined, builtAt: 0 })
-      routes += (await openPacked(packed, { force: true })).routes - image.routes
+      routes += routesIn(packed) - image.routes
       changed.push([number, async () => packed])
     }
     const { seed, pages } = manifest
