@@ -51,7 +51,11 @@ const [LEAST_OF_PAGE, MOST_OF_PAGE] = [500, 4_000]
 /** How many pages are written at a time: as many connections as a Worker has. */
 const CONCURRENCY = 6
 
-type Changes = ReadonlyMap<RouteKey, RouteRecord | undefined>
+/** A page to be written. */
+interface Page {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
 
 /**
  * Publishes the routes of a feed in pages, for `pagedStore`. A round writes the pages that have changed and then the manifest that names
@@ -116,7 +120,7 @@ export const pagePublisher = (
   const save = async (
     previous: Manifest | undefined,
     next: Pick<Manifest, "seed" | "routes" | "asOf" | "cursor" | "forced"> & { readonly pages: number },
-    changed: readonly (readonly [number: number, pack: () => Promise<Uint8Array>])[],
+    changed: readonly (readonly [number: number, pack: () => Promise<Page>])[],
     signal: AbortSignal,
   ): Promise<number> => {
     const names: (string | undefined)[] = Array.from({ length: next.pages }, (_, at) => previous?.pages[at])
@@ -125,8 +129,7 @@ export const pagePublisher = (
     let done = 0
     await inParallel(changed, async ([number, pack]) => {
       signal.throwIfAborted()
-      const bytes = await pack()
-      const name = await pageName(bytes)
+      const { name, bytes } = await pack()
       // Pages without a route are one and the same.
       if (!before.has(name) && !fresh.has(name)) {
         fresh.add(name)
@@ -172,16 +175,16 @@ export const pagePublisher = (
     for (const [key, record] of records) parts[pageOf(key, { seed, pages: parts })]!.push([key, record])
     records.clear()
 
-    const pack = async (number: number): Promise<Uint8Array> => {
-      const bytes = await packRoutes(parts[number]!, { builtAt: 0, onInvalid })
+    const pack = async (number: number): Promise<Page> => {
+      const page = await named(await packRoutes(parts[number]!, { builtAt: 0, onInvalid }))
       parts[number] = []
-      const name = layout?.pages[number]
-      if (force || name === undefined || name === (await pageName(bytes))) return bytes
-      const stored = await readPage(name, signal)
-      const older = stored && olderThan(await openPacked(bytes, { force: true }), stored)
+      const before = layout?.pages[number]
+      if (force || before === undefined || before === page.name) return page
+      const stored = await readPage(before, signal)
+      const older = stored && olderThan(await openPacked(page.bytes, { force: true }), stored)
       if (older !== undefined)
         throw new PublishRefused(LAYER, "older", `${older} has an earlier version than the one stored`)
-      return bytes
+      return page
     }
     const count = parts.reduce((sum, part) => sum + part.length, 0)
     const changed = parts.map((_, number) => [number, () => pack(number)] as const)
@@ -208,12 +211,12 @@ export const pagePublisher = (
     }
     const byPage = Map.groupBy(latest, ([key]) => pageOf(key, manifest))
     let { routes } = manifest
-    const changed: (readonly [number, () => Promise<Uint8Array>])[] = []
+    const changed: (readonly [number, () => Promise<Page>])[] = []
     for (const [number, entries] of byPage) {
       const image = await readPage(manifest.pages[number]!, signal)
       // What it held is in the feed's snapshot.
       if (image === undefined) return all(false, signal)
-      const newer: Changes = new Map(
+      const newer = new Map(
         entries
           .filter(([key, { version }]) => {
             const slot = image.find(key)
@@ -224,7 +227,7 @@ export const pagePublisher = (
       if (newer.size === 0) continue
       const packed = await packChanges(image, newer, { cursor: undefined, builtAt: 0 })
       routes += routesIn(packed) - image.routes
-      changed.push([number, async () => packed])
+      changed.push([number, () => named(packed)])
     }
     const { seed, pages } = manifest
     const next = { seed, pages: pages.length, routes, asOf, cursor, forced: manifest.forced }
@@ -233,6 +236,8 @@ export const pagePublisher = (
 
   return publisherOf({ layer: LAYER, onEvent, all, changes })
 }
+
+const named = async (bytes: Uint8Array): Promise<Page> => ({ name: await pageName(bytes), bytes })
 
 /** Whatever pages there are, they stay while they are neither small nor large. */
 const pagesFor = (routes: number, previous: Manifest | undefined): number => {
