@@ -1,5 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import { isUsableChange, isUsableKey } from "../invalid-route.ts"
+import { isUsableKey } from "../invalid-route.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
 import { routesIn } from "../packed/head.ts"
@@ -8,12 +8,13 @@ import { packChanges } from "../packed/pack-changes.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
+import { addLatest } from "../published/latest-changes.ts"
 import { PublishFailed, PublishRefused } from "../published/publish-errors.ts"
 import type { PublishResult, RoutePublisher } from "../published/route-publisher.ts"
 import { publisherOf } from "../published/rounds.ts"
 import { quietly } from "../quietly.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
-import type { RouteFeed } from "../route-feed.ts"
+import type { RouteChange, RouteFeed } from "../route-feed.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { checkFeed, guardedFeed } from "../guarded-feed.ts"
 import { decodeManifest, encodeManifest, MANIFEST, MAX_PAGES, pageName, pageOf } from "./manifest.ts"
@@ -204,11 +205,8 @@ export const pagePublisher = (
     if (page.changes.length === 0 && cursor === manifest.cursor && asOf - manifest.asOf < signMs)
       return { round: "changes", written: 0, more }
 
-    const latest = new Map<RouteKey, { readonly version: number; readonly record?: RouteRecord }>()
-    for (const change of page.changes) {
-      if (!isUsableChange(change, onInvalid)) continue
-      if ((latest.get(change.key)?.version ?? 0) < change.version) latest.set(change.key, change)
-    }
+    const latest = new Map<RouteKey, RouteChange>()
+    addLatest(latest, page.changes, onInvalid)
     const byPage = Map.groupBy(latest, ([key]) => pageOf(key, manifest))
     let { routes } = manifest
     const changed: (readonly [number, () => Promise<Page>])[] = []
