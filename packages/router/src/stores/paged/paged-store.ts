@@ -2,6 +2,8 @@ import { accept, checkOptions, monotonicNow } from "@project-ingress/forward/int
 import { makeCircuit } from "../reading/circuit.ts"
 import { makeClockTable } from "../reading/clock-table.ts"
 import { makeSharedLoads } from "../reading/shared-loads.ts"
+import { ageOf, signOf } from "../reading/sign.ts"
+import type { Sign } from "../reading/sign.ts"
 import { within } from "../reading/within.ts"
 import { leastRoutes } from "../shrink.ts"
 import { openPacked } from "../packed/open-packed.ts"
@@ -46,14 +48,10 @@ const LAYER = "pages"
 const UNPACKED_OF_PAGE = 64
 const MIB = 1 << 20
 
-interface KnownTable {
+interface KnownTable extends Sign {
   readonly manifest: Manifest
   /** How the table before was laid out, if otherwise: its pages are what there is until this one's can be read. */
   readonly earlier: Layout | undefined
-  /** When it was read, by `monotonicNow`. */
-  readonly readAt: number
-  /** How old it was then. */
-  readonly ageMs: number
 }
 
 interface LoadedPage {
@@ -97,8 +95,6 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
   const reads = makeSharedLoads<unknown>()
   const circuit = makeCircuit(Math.random)
 
-  const ageOf = ({ ageMs, readAt }: KnownTable): number => ageMs + monotonicNow() - readAt
-
   /** Resolves to why the table could not be read. */
   const readManifest = async (): Promise<unknown> => {
     triedAt = monotonicNow()
@@ -110,16 +106,9 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       // Of two reads the later may come from a replica that lags: no failure, and nothing new.
       const isOlder = known !== undefined && manifest.asOf < known.manifest.asOf
       if (known !== undefined && !isOlder) checkSize(manifest, known.manifest)
-      // Of a publisher whose clock is ahead, a sign is as old as it has been known: not new each time that it is read.
-      const knownForMs = known?.manifest.asOf === manifest.asOf ? ageOf(known) : 0
       known = isOlder
         ? { ...known!, readAt: monotonicNow(), ageMs: ageOf(known!) }
-        : {
-            manifest,
-            earlier: known && earlierLayout(manifest, known),
-            readAt: monotonicNow(),
-            ageMs: Math.max(knownForMs, Date.now() - manifest.asOf),
-          }
+        : { manifest, earlier: known && earlierLayout(manifest, known), ...signOf(manifest.asOf, known) }
       if (isFirst) onEvent({ type: "route_source", layer: LAYER, state: "loaded", routes: manifest.routes })
       else if (isFailing) onEvent({ type: "route_source", layer: LAYER, state: "recovered" })
       isFailing = false
