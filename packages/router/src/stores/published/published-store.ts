@@ -46,17 +46,18 @@ export const publishedStore = ({ layer, read, maxMissAgeMs }: PublishedSource): 
     try {
       const texts = await read(keys)
       const absent: RouteKey[] = []
+      let found: FirstLookup = { status: "miss", layer }
       for (const [at, key] of keys.entries()) {
         const text = texts[at]
-        if (typeof text === "string") {
-          const lookup = lookupOf(text, layer)
-          if (lookup.status !== "miss") {
-            // Whoever does not know whether an earlier key is there does not know that this one counts.
-            return absent.length > 0 && !(await isPublished(absent)) ? notPublished(layer) : { ...lookup, key }
-          }
-        } else absent.push(key)
+        const lookup = typeof text === "string" ? lookupOf(text, layer) : undefined
+        if (lookup === undefined) absent.push(key)
+        else if (lookup.status !== "miss") {
+          found = { ...lookup, key }
+          break
+        }
       }
-      return absent.length > 0 && !(await isPublished(absent)) ? notPublished(layer) : { status: "miss", layer }
+      // Whoever does not know whether an earlier key is there does not know that this one counts.
+      return absent.length === 0 || (await isPublished(absent)) ? found : notPublished(layer)
     } catch (cause) {
       return { status: "unknown", cause, layer }
     }
