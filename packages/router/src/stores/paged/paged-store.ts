@@ -5,8 +5,7 @@ import { makeSharedLoads } from "../reading/shared-loads.ts"
 import { ageOf, signOf } from "../reading/sign.ts"
 import type { Sign } from "../reading/sign.ts"
 import { within } from "../reading/within.ts"
-import { leastRoutes } from "../shrink.ts"
-import { openPacked } from "../packed/open-packed.ts"
+import { checkShrink, openPacked } from "../packed/open-packed.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { unpackedRecords } from "../packed/unpacked-records.ts"
@@ -105,7 +104,7 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       const isFirst = known === undefined
       // Of two reads the later may come from a replica that lags: no failure, and nothing new.
       const isOlder = known !== undefined && manifest.asOf < known.manifest.asOf
-      if (known !== undefined && !isOlder) checkSize(manifest, known.manifest)
+      if (known !== undefined && !isOlder && !manifest.forced) checkShrink(manifest.routes, known.manifest.routes)
       known = isOlder
         ? { ...known!, readAt: monotonicNow(), ageMs: ageOf(known!) }
         : { manifest, earlier: known && earlierLayout(manifest, known), ...signOf(manifest.asOf, known) }
@@ -234,14 +233,6 @@ const openPage = async (reader: PageReader, name: string, timeoutMs: number): Pr
     if (bytes !== undefined && (await pageName(bytes)) === name) return openPacked(bytes, { force: true })
   }
   throw new LookupFailed("a page is absent or damaged")
-}
-
-/** @throws {PackedRefused} for a table that looks like that of a source which has lost some */
-const checkSize = (next: Manifest, previous: Manifest): void => {
-  if (next.forced) return
-  const least = leastRoutes(previous.routes)
-  if (next.routes < least)
-    throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${next.routes}`)
 }
 
 const sentenceOf = (cause: unknown): string => (cause instanceof PackedRefused ? cause.message : reasonOf(cause))
