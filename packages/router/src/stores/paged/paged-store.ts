@@ -14,7 +14,7 @@ import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
 import type { Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-import { LookupFailed, reasonOf } from "../store-health.ts"
+import { KeyFailed, LookupFailed, reasonOf } from "../store-health.ts"
 import { decodeManifest, MANIFEST, pageName, pageOf } from "./manifest.ts"
 import type { Layout, Manifest } from "./manifest.ts"
 import type { PageReader } from "./page-storage.ts"
@@ -129,6 +129,7 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
   const readPage = async (table: KnownTable, number: number): Promise<unknown> => {
     const { manifest, readAt, ageMs } = table
     const name = manifest.pages[number]!
+    circuit.begin()
     try {
       const image = await openPage(reader, name, timeoutMs)
       const unpack = unpackedRecords(image, UNPACKED_OF_PAGE)
@@ -137,7 +138,8 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       circuit.worked()
       return undefined
     } catch (cause) {
-      circuit.failed(name)
+      if (cause instanceof KeyFailed) circuit.keyFailed(name)
+      else circuit.failed(name)
       return cause
     }
   }
@@ -183,12 +185,13 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     if (now !== undefined) return now
     const number = pageOf(key, table.manifest)
     const name = table.manifest.pages[number]!
-    const retryAfterMs = circuit.waitMs(name)
     // By its place, too: pages without a route have one name.
+    const load = `${placeOf(number, table.manifest)} ${name}`
+    const retryAfterMs = reads.isLoading(load) ? 0 : circuit.waitMs(name)
     const cause =
       retryAfterMs > 0
         ? new LookupFailed("pages cannot be read")
-        : await reads.join(`${placeOf(number, table.manifest)} ${name}`, () => readPage(table, number), waitUntil)
+        : await reads.join(load, () => readPage(table, number), waitUntil)
     // An image larger than the memory for all of them is never there.
     return (
       lookIn(key, table) ??
@@ -232,7 +235,8 @@ const openPage = async (reader: PageReader, name: string, timeoutMs: number): Pr
     // Compared with its name, a page of another table, or another page of this one, is not taken for it.
     if (bytes !== undefined && (await pageName(bytes)) === name) return openPacked(bytes, { force: true })
   }
-  throw new LookupFailed("a page is absent or damaged")
+  // As a page that was written just now may be: it says nothing of the others.
+  throw new KeyFailed("a page is absent or damaged")
 }
 
 const sentenceOf = (cause: unknown): string => (cause instanceof PackedRefused ? cause.message : reasonOf(cause))
