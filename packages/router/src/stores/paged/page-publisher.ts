@@ -167,9 +167,10 @@ export const pagePublisher = (
     for await (const [key, record] of routes) {
       if (isUsableKey(key, onInvalid)) records.set(key, record)
     }
-    if (!force && previous !== undefined && records.size < leastRoutes(previous.routes))
-      throw new PublishRefused(LAYER, "smaller", `${records.size} routes, and ${previous.routes} are stored`)
-    const pages = options.pages ?? pagesFor(records.size, previous)
+    const count = records.size
+    if (!force && previous !== undefined && count < leastRoutes(previous.routes))
+      throw new PublishRefused(LAYER, "smaller", `${count} routes, and ${previous.routes} are stored`)
+    const pages = options.pages ?? pagesFor(count, previous)
     const layout = previous?.pages.length === pages ? previous : undefined
     const seed = layout?.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
     const parts = Array.from({ length: pages }, (): [RouteKey, RouteRecord][] => [])
@@ -187,7 +188,6 @@ export const pagePublisher = (
         throw new PublishRefused(LAYER, "older", `${older} has an earlier version than the one stored`)
       return page
     }
-    const count = parts.reduce((sum, part) => sum + part.length, 0)
     const changed = parts.map((_, number) => [number, () => pack(number)] as const)
     const next = { seed, pages, routes: count, asOf, cursor, forced: force }
     const written = await save(previous, next, changed, signal)
