@@ -13,7 +13,7 @@ import { withinTime } from "./published/within-time.ts"
 import type { RouteCache } from "./route-cache.ts"
 import type { RouteFeed } from "./route-feed.ts"
 import { isRouteKey } from "./route-key.ts"
-import { isObject } from "./shape.ts"
+import { isCount, isObject } from "./shape.ts"
 
 export type { PublishedStore, PublisherOptions, PublishResult, RoutePublisher }
 export { PublishFailed, PublishRefused }
@@ -213,8 +213,5 @@ const secondsOf = (ms: number): number => Math.max(LEAST_EXPIRATION, Math.ceil(m
 /** What a publisher has written there; what others have written has no version. */
 const metadataOf = (metadata: unknown): { readonly version: number; readonly isRemoved: boolean } => {
   const { version, removed } = isObject(metadata) ? metadata : {}
-  return {
-    version: Number.isSafeInteger(version) && (version as number) > 0 ? (version as number) : 0,
-    isRemoved: removed === true,
-  }
+  return { version: isCount(version) ? version : 0, isRemoved: removed === true }
 }

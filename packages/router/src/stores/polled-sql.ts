@@ -6,7 +6,7 @@ import type { Table } from "./polled/build-table.ts"
 import { edgeProxyRows, edgeProxySql } from "./polled/edge-proxy-rows.ts"
 import type { MappedRow } from "./polled/mapped-row.ts"
 import { sourceReport } from "./polled/source-report.ts"
-import { pause } from "./reading/pause.ts"
+import { firstResult } from "./reading/first-result.ts"
 import { within } from "./reading/within.ts"
 import type { RouteKey } from "./record.ts"
 import type { Lookup, LookupOptions, RouteStore, StoreStats } from "./route-store.ts"
@@ -73,8 +73,6 @@ export interface PolledSqlStore extends RouteStore {
 const LAYER = "polled-sql"
 /** Queries that have not ended, the time-out past or not: a database that hangs is not asked again and again. */
 const MAX_UNSETTLED = 4
-/** How long a follower waits for the poll that another request of a Worker began, in ms: that request may be over. */
-const FOLLOWER_MS = 250
 /** The shortest time from one poll to the next that a look-up may cause, in ms. */
 const LOOKUP_POLL_MS = 1_000
 
@@ -256,8 +254,8 @@ export const polledSql = (
       return look(key)
     }
     // workerd ends what a request has begun when it is over, and then this poll never ends.
-    const isOver = await Promise.race([poll.result.then(() => true), pause(FOLLOWER_MS)])
-    if (isOver === true || table !== undefined) return look(key)
+    const settled = await firstResult([poll.result])
+    if (settled !== undefined || table !== undefined) return look(key)
     const own = begin()
     waitUntil(own)
     await own

@@ -484,6 +484,43 @@ describe("a store of pages", () => {
     expect((await get(hanging, "p:a")).status).toBe("unknown")
   })
 
+  it("reads one page after each pause of a storage whose pages cannot be read, and all of them once one can", async () => {
+    const pages = memoryPages()
+    await publisherOf(pages, feedOf(routes), { pages: 8 }).sync()
+    const store = pagedStore(pages)
+    pages.fault = (call, name) => {
+      if (call === "read" && name !== "manifest") throw new Error("lost")
+    }
+    for (const [key] of routes) expect((await get(store, key)).status).toBe("unknown")
+    for (let pauses = 0; pauses < 3; pauses++) {
+      vi.advanceTimersByTime(10_000)
+      await get(store, "p:a", true)
+      const before = pages.reads.length
+      for (const [key] of routes) expect((await get(store, key)).status).toBe("unknown")
+      expect(pages.reads.length).toBe(before)
+    }
+    pages.fault = undefined
+    vi.advanceTimersByTime(10_000)
+    for (const [key] of routes) expect((await get(store, key)).status).toBe("hit")
+  })
+
+  it("reads other pages at once, though some are not there yet", async () => {
+    const pages = memoryPages()
+    await publisherOf(pages, feedOf(routes), { pages: 8 }).sync()
+    const store = pagedStore(pages)
+    const absent = [...pages.stored.keys()].filter((name) => name !== "manifest").slice(0, 4)
+    const stored = absent.map((name) => [name, pages.stored.get(name)!] as const)
+    for (const name of absent) pages.stored.delete(name)
+    const statuses: string[] = []
+    for (const [key] of routes) statuses.push((await get(store, key)).status)
+    // Each page that is there was read for the first of its routes.
+    expect(new Set(statuses)).toEqual(new Set(["hit", "unknown"]))
+    expect(new Set(pages.reads).size).toBe(9)
+    for (const [name, bytes] of stored) pages.stored.set(name, bytes)
+    vi.advanceTimersByTime(1_000)
+    for (const [key] of routes) expect((await get(store, key)).status).toBe("hit")
+  })
+
   it("keeps no more bytes of pages than it may", async () => {
     const pages = memoryPages()
     const many = [...new Map(referenceRoutes(60_000))]

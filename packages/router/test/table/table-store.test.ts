@@ -537,6 +537,27 @@ describe("a table's state", () => {
     for (const [at, time] of times.slice(1).entries()) expect(time - times[at]!).toBeGreaterThanOrEqual(9_900)
   })
 
+  it("of which no image can be built is reported once, and saved when one can be", async () => {
+    const feed = fakeFeed(keys(3))
+    const { state, image, saves } = memoryState()
+    const { events, get } = await loaded(feed, { state, saveMs: 1_000 })
+    await passUntil(() => saves.length === 1)
+    // Longer than an image may have it.
+    feed.editPage((page) => ({ ...page, cursor: `a:${String(feed.log.length).padStart(5_000, "0")}` }))
+    for (const key of ["p:new", "p:newer"] as const) {
+      feed.put(key)
+      await vi.advanceTimersByTimeAsync(2_000)
+      await settled()
+      expect(get(key).status).toBe("hit")
+    }
+    expect(events.slice(1)).toMatchObject([{ state: "not_saved", reason: expect.stringContaining("head") as string }])
+    expect(saves.length).toBe(1)
+    feed.editPage((page) => page)
+    feed.put("p:newest")
+    await passUntil(() => saves.length === 2)
+    expect((await image()).routes).toBe(6)
+  })
+
   it("that cannot be saved is reported once, and tried again with the next change", async () => {
     const feed = fakeFeed(keys(3))
     const { state, saves } = memoryState()

@@ -1,9 +1,8 @@
 import { decodeRecord } from "../decode-record.ts"
 import { frozenJson } from "../frozen-json.ts"
 import type { OnInvalid } from "../invalid-route.ts"
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 import type { ByteWriter } from "./bytes.ts"
-import { hashOf } from "./key-hash.ts"
 import type { Learnt } from "./learn-dictionary.ts"
 import { writeByTemplate } from "./template.ts"
 import { writeText } from "./text.ts"
@@ -28,11 +27,7 @@ export const entryOf = (key: string, given: unknown, onInvalid: OnInvalid | unde
   }
   if (!isObject(copy)) copy = { kind: "unreadable" }
   const { version } = copy as { readonly version?: unknown }
-  return {
-    key,
-    json: JSON.stringify(copy),
-    version: Number.isSafeInteger(version) ? Math.max(0, version as number) : 0,
-  }
+  return { key, json: JSON.stringify(copy), version: isCount(version) ? version : 0 }
 }
 
 export const writeEntry = (out: ByteWriter, { key, version, json }: Entry, learnt: Learnt): void => {
@@ -42,11 +37,4 @@ export const writeEntry = (out: ByteWriter, { key, version, json }: Entry, learn
   out.integer(version)
   out.integer(template)
   writeByTemplate(out, learnt.templates[template]!, record, key, learnt)
-}
-
-/** The hash of a key. `writer` is overwritten. */
-export const hashOfKey = (writer: ByteWriter, key: string, seed: number): number => {
-  writer.at = 0
-  writeText(writer, key)
-  return hashOf(writer.bytes, 0, writer.at, seed)
 }

@@ -1,3 +1,4 @@
+import { isCount } from "../shape.ts"
 import { PackedRefused } from "./refused.ts"
 import type { turns } from "../turns.ts"
 
@@ -80,9 +81,12 @@ export const imageBytes = (beginning: Uint8Array): number | undefined => {
   if (beginning.length < FIXED_BYTES) return undefined
   checkFormat(beginning)
   const total = viewOf(beginning).getFloat64(56, true)
-  if (!isSize(total)) throw new PackedRefused("format", "head", "a head")
+  if (!isCount(total)) throw new PackedRefused("format", "head", "a head")
   return total
 }
+
+/** How many routes a whole image has, by its head: of one that was packed here, and needs no verification. */
+export const routesIn = (image: Uint8Array): number => viewOf(image).getUint32(16, true)
 
 const checkFormat = (bytes: Uint8Array): void => {
   const magic = String.fromCharCode(...bytes.subarray(0, MAGIC.length))
@@ -111,7 +115,7 @@ export const verifiedHead = async (bytes: Uint8Array, turn: ReturnType<typeof tu
   const slices = Math.ceil(bodyBytes(sizes) / SLICE_BYTES)
   const headBytes = FIXED_BYTES + cursorBytes + (slices + 1) * SUM_BYTES
   const adds = headBytes + bodyBytes(sizes) === total && total === bytes.length && sizes.slots > 0
-  if (!adds || !isSize(sizes.dictionaryBytes) || !isSize(sizes.entryBytes) || cursorBytes > MAX_CURSOR_BYTES)
+  if (!adds || !isCount(sizes.dictionaryBytes) || !isCount(sizes.entryBytes) || cursorBytes > MAX_CURSOR_BYTES)
     throw new PackedRefused("format", "head", "sizes that add up to the image's")
   const sumsAt = FIXED_BYTES + cursorBytes
   const headSumAt = headBytes - SUM_BYTES
@@ -123,13 +127,13 @@ export const verifiedHead = async (bytes: Uint8Array, turn: ReturnType<typeof tu
       throw new PackedRefused("checksum", `slice ${slice}`, "that of its checksum")
     await turn.next()
   }
-  const routes = view.getUint32(16, true)
+  const routes = routesIn(bytes)
   const longestProbe = view.getUint32(28, true)
   const builtAt = view.getFloat64(32, true)
   // Beyond the checksums: whoever computes those can write anything.
   if (routes >= sizes.slots) throw new PackedRefused("format", "routes", "fewer than the slots")
   if (longestProbe >= sizes.slots) throw new PackedRefused("format", "longestProbe", "fewer than the slots")
-  if (!isSize(builtAt)) throw new PackedRefused("format", "builtAt", "a time in ms since 1970")
+  if (!isCount(builtAt)) throw new PackedRefused("format", "builtAt", "a time in ms since 1970")
   return {
     routes,
     longestProbe,
@@ -162,7 +166,5 @@ const sha256 = async (bytes: Uint8Array): Promise<Uint8Array> =>
   new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>))
 
 const isSame = (one: Uint8Array, other: Uint8Array): boolean => one.every((byte, at) => byte === other[at])
-
-const isSize = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -1,3 +1,6 @@
+import type { ByteWriter } from "./bytes.ts"
+import { writeText } from "./text.ts"
+
 /**
  * The hash of a key's bytes: FNV-1a from a seed, then the finish of MurmurHash3, which makes all bits depend on all. The seed
  * depends on all keys of an image: without them nobody knows which names would collide.
@@ -8,6 +11,13 @@ export const hashOf = (bytes: Uint8Array, from: number, to: number, seed: number
   hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35)
   return (hash ^ (hash >>> 16)) >>> 0
+}
+
+/** The hash of a key. `writer` is overwritten. */
+export const hashOfKey = (writer: ByteWriter, key: string, seed: number): number => {
+  writer.at = 0
+  writeText(writer, key)
+  return hashOf(writer.bytes, 0, writer.at, seed)
 }
 
 /** The first slot to look at. From the high bits: the tag is made of the low ones. */

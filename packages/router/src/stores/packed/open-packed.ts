@@ -70,6 +70,13 @@ export const checkNewer = (image: PackedImage, previous: PackedImage): void => {
  */
 export const checkCount = (routes: number, previous: number): void => {
   if (routes === 0) throw new PackedRefused("empty", "routes", "more than 0")
+  checkShrink(routes, previous)
+}
+
+/**
+ * @throws {PackedRefused} for routes that are more than 15 % fewer
+ */
+export const checkShrink = (routes: number, previous: number): void => {
   const least = leastRoutes(previous)
   if (routes < least)
     throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${routes}`)

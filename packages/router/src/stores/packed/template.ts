@@ -1,5 +1,5 @@
 import { RECORD_LIMITS } from "../frozen-json.ts"
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 import { Unreadable } from "./bytes.ts"
 import type { ByteReader, ByteWriter } from "./bytes.ts"
 import { readString, writeString } from "./text.ts"
@@ -40,14 +40,14 @@ export const templateOf = (record: unknown, common: ReadonlySet<string>): Templa
   const of = (value: unknown, isTop: boolean): Template => {
     if (typeof value === "string") return ofString(value)
     if (typeof value === "boolean" || value === null) return { is: value }
-    if (isCount(value)) return "integer"
+    if (isUnsigned(value)) return "integer"
     if (!isObject(value)) return "any"
     const entries = Object.entries(value)
     return {
       names: entries.map(([name]) => name),
       values: entries.map(([name, inner]) => {
         if (!isTop) return of(inner, false)
-        if (name === "version" && isCount(inner)) return "version"
+        if (name === "version" && isUnsigned(inner)) return "version"
         return VARYING.has(name) ? "any" : of(inner, false)
       }),
     }
@@ -86,7 +86,7 @@ const [NULL, FALSE, TRUE, INTEGER, FLOAT, STRING, LIST, OBJECT] = [0, 1, 2, 3, 4
 const writeAny = (out: ByteWriter, value: unknown, key: string, dictionary: Dictionary): void => {
   if (value === null) out.byte(NULL)
   else if (typeof value === "boolean") out.byte(value ? TRUE : FALSE)
-  else if (isCount(value)) {
+  else if (isUnsigned(value)) {
     out.byte(INTEGER)
     out.integer(value)
   } else if (typeof value === "number") {
@@ -200,5 +200,5 @@ export const isTemplate = (value: unknown, depth = 0): value is Template => {
   )
 }
 
-const isCount = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)
+/** What is read back as the same integer: not -0, of which no byte would tell. */
+const isUnsigned = (value: unknown): value is number => isCount(value) && !Object.is(value, -0)

@@ -1,7 +1,6 @@
-import { hashOf, slotOf } from "../packed/key-hash.ts"
+import { hashOfKey, slotOf } from "../packed/key-hash.ts"
 import { ByteWriter } from "../packed/bytes.ts"
 import { PackedRefused } from "../packed/refused.ts"
-import { writeText } from "../packed/text.ts"
 import { isCount, isObject } from "../shape.ts"
 
 /**
@@ -65,11 +64,8 @@ export interface Layout {
 }
 
 /** The number of the page that holds a key, if any does. */
-export const pageOf = (key: string, { seed, pages }: Layout): number => {
-  writer.at = 0
-  writeText(writer, key)
-  return slotOf(hashOf(writer.bytes, 0, writer.at, seed), pages.length)
-}
+export const pageOf = (key: string, { seed, pages }: Layout): number =>
+  slotOf(hashOfKey(writer, key, seed), pages.length)
 // Written and read before anything else runs.
 const writer = new ByteWriter()
 

@@ -1,18 +1,20 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
-import { isUsableChange, isUsableKey } from "../invalid-route.ts"
+import { isUsableKey } from "../invalid-route.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import { leastRoutes } from "../shrink.ts"
+import { routesIn } from "../packed/head.ts"
 import { openPacked } from "../packed/open-packed.ts"
 import { packChanges } from "../packed/pack-changes.ts"
 import { packRoutes } from "../packed/pack-routes.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
+import { addLatest } from "../published/latest-changes.ts"
 import { PublishFailed, PublishRefused } from "../published/publish-errors.ts"
 import type { PublishResult, RoutePublisher } from "../published/route-publisher.ts"
 import { publisherOf } from "../published/rounds.ts"
 import { quietly } from "../quietly.ts"
 import type { RouteKey, RouteRecord } from "../record.ts"
-import type { RouteFeed } from "../route-feed.ts"
+import type { RouteChange, RouteFeed } from "../route-feed.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
 import { checkFeed, guardedFeed } from "../guarded-feed.ts"
 import { decodeManifest, encodeManifest, MANIFEST, MAX_PAGES, pageName, pageOf } from "./manifest.ts"
@@ -50,7 +52,11 @@ const [LEAST_OF_PAGE, MOST_OF_PAGE] = [500, 4_000]
 /** How many pages are written at a time: as many connections as a Worker has. */
 const CONCURRENCY = 6
 
-type Changes = ReadonlyMap<RouteKey, RouteRecord | undefined>
+/** A page to be written. */
+interface Page {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
 
 /**
  * Publishes the routes of a feed in pages, for `pagedStore`. A round writes the pages that have changed and then the manifest that names
@@ -115,7 +121,7 @@ export const pagePublisher = (
   const save = async (
     previous: Manifest | undefined,
     next: Pick<Manifest, "seed" | "routes" | "asOf" | "cursor" | "forced"> & { readonly pages: number },
-    changed: readonly (readonly [number: number, pack: () => Promise<Uint8Array>])[],
+    changed: readonly (readonly [number: number, pack: () => Promise<Page>])[],
     signal: AbortSignal,
   ): Promise<number> => {
     const names: (string | undefined)[] = Array.from({ length: next.pages }, (_, at) => previous?.pages[at])
@@ -124,8 +130,7 @@ export const pagePublisher = (
     let done = 0
     await inParallel(changed, async ([number, pack]) => {
       signal.throwIfAborted()
-      const bytes = await pack()
-      const name = await pageName(bytes)
+      const { name, bytes } = await pack()
       // Pages without a route are one and the same.
       if (!before.has(name) && !fresh.has(name)) {
         fresh.add(name)
@@ -162,27 +167,27 @@ export const pagePublisher = (
     for await (const [key, record] of routes) {
       if (isUsableKey(key, onInvalid)) records.set(key, record)
     }
-    if (!force && previous !== undefined && records.size < leastRoutes(previous.routes))
-      throw new PublishRefused(LAYER, "smaller", `${records.size} routes, and ${previous.routes} are stored`)
-    const pages = options.pages ?? pagesFor(records.size, previous)
+    const count = records.size
+    if (!force && previous !== undefined && count < leastRoutes(previous.routes))
+      throw new PublishRefused(LAYER, "smaller", `${count} routes, and ${previous.routes} are stored`)
+    const pages = options.pages ?? pagesFor(count, previous)
     const layout = previous?.pages.length === pages ? previous : undefined
     const seed = layout?.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
     const parts = Array.from({ length: pages }, (): [RouteKey, RouteRecord][] => [])
     for (const [key, record] of records) parts[pageOf(key, { seed, pages: parts })]!.push([key, record])
     records.clear()
 
-    const pack = async (number: number): Promise<Uint8Array> => {
-      const bytes = await packRoutes(parts[number]!, { builtAt: 0, onInvalid })
+    const pack = async (number: number): Promise<Page> => {
+      const page = await named(await packRoutes(parts[number]!, { builtAt: 0, onInvalid }))
       parts[number] = []
-      const name = layout?.pages[number]
-      if (force || name === undefined || name === (await pageName(bytes))) return bytes
-      const stored = await readPage(name, signal)
-      const older = stored && olderThan(await openPacked(bytes, { force: true }), stored)
+      const before = layout?.pages[number]
+      if (force || before === undefined || before === page.name) return page
+      const stored = await readPage(before, signal)
+      const older = stored && olderThan(await openPacked(page.bytes, { force: true }), stored)
       if (older !== undefined)
         throw new PublishRefused(LAYER, "older", `${older} has an earlier version than the one stored`)
-      return bytes
+      return page
     }
-    const count = parts.reduce((sum, part) => sum + part.length, 0)
     const changed = parts.map((_, number) => [number, () => pack(number)] as const)
     const next = { seed, pages, routes: count, asOf, cursor, forced: force }
     const written = await save(previous, next, changed, signal)
@@ -200,19 +205,16 @@ export const pagePublisher = (
     if (page.changes.length === 0 && cursor === manifest.cursor && asOf - manifest.asOf < signMs)
       return { round: "changes", written: 0, more }
 
-    const latest = new Map<RouteKey, { readonly version: number; readonly record?: RouteRecord }>()
-    for (const change of page.changes) {
-      if (!isUsableChange(change, onInvalid)) continue
-      if ((latest.get(change.key)?.version ?? 0) < change.version) latest.set(change.key, change)
-    }
+    const latest = new Map<RouteKey, RouteChange>()
+    addLatest(latest, page.changes, onInvalid)
     const byPage = Map.groupBy(latest, ([key]) => pageOf(key, manifest))
     let { routes } = manifest
-    const changed: (readonly [number, () => Promise<Uint8Array>])[] = []
+    const changed: (readonly [number, () => Promise<Page>])[] = []
     for (const [number, entries] of byPage) {
       const image = await readPage(manifest.pages[number]!, signal)
       // What it held is in the feed's snapshot.
       if (image === undefined) return all(false, signal)
-      const newer: Changes = new Map(
+      const newer = new Map(
         entries
           .filter(([key, { version }]) => {
             const slot = image.find(key)
@@ -222,8 +224,8 @@ export const pagePublisher = (
       )
       if (newer.size === 0) continue
       const packed = await packChanges(image, newer, { cursor: undefined, builtAt: 0 })
-      routes += (await openPacked(packed, { force: true })).routes - image.routes
-      changed.push([number, async () => packed])
+      routes += routesIn(packed) - image.routes
+      changed.push([number, () => named(packed)])
     }
     const { seed, pages } = manifest
     const next = { seed, pages: pages.length, routes, asOf, cursor, forced: manifest.forced }
@@ -232,6 +234,8 @@ export const pagePublisher = (
 
   return publisherOf({ layer: LAYER, onEvent, all, changes })
 }
+
+const named = async (bytes: Uint8Array): Promise<Page> => ({ name: await pageName(bytes), bytes })
 
 /** Whatever pages there are, they stay while they are neither small nor large. */
 const pagesFor = (routes: number, previous: Manifest | undefined): number => {

@@ -2,9 +2,10 @@ import { accept, checkOptions, monotonicNow } from "@project-ingress/forward/int
 import { makeCircuit } from "../reading/circuit.ts"
 import { makeClockTable } from "../reading/clock-table.ts"
 import { makeSharedLoads } from "../reading/shared-loads.ts"
+import { ageOf, signOf } from "../reading/sign.ts"
+import type { Sign } from "../reading/sign.ts"
 import { within } from "../reading/within.ts"
-import { leastRoutes } from "../shrink.ts"
-import { openPacked } from "../packed/open-packed.ts"
+import { checkShrink, openPacked } from "../packed/open-packed.ts"
 import type { PackedImage } from "../packed/packed-image.ts"
 import { PackedRefused } from "../packed/refused.ts"
 import { unpackedRecords } from "../packed/unpacked-records.ts"
@@ -13,7 +14,7 @@ import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
 import type { Lookup, LookupOptions, RouteStore, StoreStats } from "../route-store.ts"
 import type { RouteSourceEvent } from "../store-event.ts"
-import { LookupFailed, reasonOf } from "../store-health.ts"
+import { KeyFailed, LookupFailed, reasonOf } from "../store-health.ts"
 import { decodeManifest, MANIFEST, pageName, pageOf } from "./manifest.ts"
 import type { Layout, Manifest } from "./manifest.ts"
 import type { PageReader } from "./page-storage.ts"
@@ -46,14 +47,10 @@ const LAYER = "pages"
 const UNPACKED_OF_PAGE = 64
 const MIB = 1 << 20
 
-interface KnownTable {
+interface KnownTable extends Sign {
   readonly manifest: Manifest
   /** How the table before was laid out, if otherwise: its pages are what there is until this one's can be read. */
   readonly earlier: Layout | undefined
-  /** When it was read, by `monotonicNow`. */
-  readonly readAt: number
-  /** How old it was then. */
-  readonly ageMs: number
 }
 
 interface LoadedPage {
@@ -97,8 +94,6 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
   const reads = makeSharedLoads<unknown>()
   const circuit = makeCircuit(Math.random)
 
-  const ageOf = ({ ageMs, readAt }: KnownTable): number => ageMs + monotonicNow() - readAt
-
   /** Resolves to why the table could not be read. */
   const readManifest = async (): Promise<unknown> => {
     triedAt = monotonicNow()
@@ -109,17 +104,10 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       const isFirst = known === undefined
       // Of two reads the later may come from a replica that lags: no failure, and nothing new.
       const isOlder = known !== undefined && manifest.asOf < known.manifest.asOf
-      if (known !== undefined && !isOlder) checkSize(manifest, known.manifest)
-      // Of a publisher whose clock is ahead, a sign is as old as it has been known: not new each time that it is read.
-      const knownForMs = known?.manifest.asOf === manifest.asOf ? ageOf(known) : 0
+      if (known !== undefined && !isOlder && !manifest.forced) checkShrink(manifest.routes, known.manifest.routes)
       known = isOlder
         ? { ...known!, readAt: monotonicNow(), ageMs: ageOf(known!) }
-        : {
-            manifest,
-            earlier: known && earlierLayout(manifest, known),
-            readAt: monotonicNow(),
-            ageMs: Math.max(knownForMs, Date.now() - manifest.asOf),
-          }
+        : { manifest, earlier: known && earlierLayout(manifest, known), ...signOf(manifest.asOf, known) }
       if (isFirst) onEvent({ type: "route_source", layer: LAYER, state: "loaded", routes: manifest.routes })
       else if (isFailing) onEvent({ type: "route_source", layer: LAYER, state: "recovered" })
       isFailing = false
@@ -141,6 +129,7 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
   const readPage = async (table: KnownTable, number: number): Promise<unknown> => {
     const { manifest, readAt, ageMs } = table
     const name = manifest.pages[number]!
+    circuit.begin()
     try {
       const image = await openPage(reader, name, timeoutMs)
       const unpack = unpackedRecords(image, UNPACKED_OF_PAGE)
@@ -149,7 +138,8 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
       circuit.worked()
       return undefined
     } catch (cause) {
-      circuit.failed(name)
+      if (cause instanceof KeyFailed) circuit.keyFailed(name)
+      else circuit.failed(name)
       return cause
     }
   }
@@ -195,12 +185,13 @@ export const pagedStore = (reader: PageReader, options: PagedStoreOptions = {}):
     if (now !== undefined) return now
     const number = pageOf(key, table.manifest)
     const name = table.manifest.pages[number]!
-    const retryAfterMs = circuit.waitMs(name)
     // By its place, too: pages without a route have one name.
+    const load = `${placeOf(number, table.manifest)} ${name}`
+    const retryAfterMs = reads.isLoading(load) ? 0 : circuit.waitMs(name)
     const cause =
       retryAfterMs > 0
         ? new LookupFailed("pages cannot be read")
-        : await reads.join(`${placeOf(number, table.manifest)} ${name}`, () => readPage(table, number), waitUntil)
+        : await reads.join(load, () => readPage(table, number), waitUntil)
     // An image larger than the memory for all of them is never there.
     return (
       lookIn(key, table) ??
@@ -244,15 +235,8 @@ const openPage = async (reader: PageReader, name: string, timeoutMs: number): Pr
     // Compared with its name, a page of another table, or another page of this one, is not taken for it.
     if (bytes !== undefined && (await pageName(bytes)) === name) return openPacked(bytes, { force: true })
   }
-  throw new LookupFailed("a page is absent or damaged")
-}
-
-/** @throws {PackedRefused} for a table that looks like that of a source which has lost some */
-const checkSize = (next: Manifest, previous: Manifest): void => {
-  if (next.forced) return
-  const least = leastRoutes(previous.routes)
-  if (next.routes < least)
-    throw new PackedRefused("smaller", "routes", `at least ${least}, 85 % of the previous ones, got ${next.routes}`)
+  // As a page that was written just now may be: it says nothing of the others.
+  throw new KeyFailed("a page is absent or damaged")
 }
 
 const sentenceOf = (cause: unknown): string => (cause instanceof PackedRefused ? cause.message : reasonOf(cause))

@@ -1,4 +1,4 @@
-import { isObject } from "../shape.ts"
+import { isCount, isObject } from "../shape.ts"
 import { ENTRY_FORMAT } from "./entry.ts"
 
 /**
@@ -34,7 +34,7 @@ export const decodeMarker = (text: string | null | undefined): Marker | undefine
     const fields: unknown = JSON.parse(text)
     if (!isObject(fields)) return undefined
     const { v, cursor, at, comparedAt, behind } = fields
-    const isKnown = Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= ENTRY_FORMAT
+    const isKnown = isCount(v) && v >= 1 && v <= ENTRY_FORMAT
     if (!isKnown || typeof cursor !== "string") return undefined
     if (typeof at !== "number" || typeof comparedAt !== "number") return undefined
     return Array.isArray(behind) ? { cursor, at, comparedAt, behind: behind.map(String) } : { cursor, at, comparedAt }

@@ -1,9 +1,12 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
+import { ageOf, signOf } from "../reading/sign.ts"
+import type { Sign } from "../reading/sign.ts"
 import type { RouteKey } from "../record.ts"
 import type { FirstLookup, Lookup, RouteStore } from "../route-store.ts"
 import { KeyFailed } from "../store-health.ts"
 import { lookupOf } from "./entry.ts"
 import { decodeMarker, MARKER_KEY } from "./marker.ts"
+import type { Marker } from "./marker.ts"
 
 /** Where published routes are read. */
 export interface PublishedSource {
@@ -25,23 +28,17 @@ const MARKER_KEPT_MS = 30_000
 
 /** Reads what a publisher has written. */
 export const publishedStore = ({ layer, read, maxMissAgeMs }: PublishedSource): PublishedStore => {
-  /** When the marker was read, by `monotonicNow`, and how old it was then. A value and no promise: requests of a Worker share none. */
-  let marker:
-    | { readonly readAt: number; readonly at: number; readonly ageMs: number; readonly behind: readonly string[] }
-    | undefined
+  /** The marker as it was read. A value and no promise: requests of a Worker share none. */
+  let marker: (Sign & Pick<Marker, "behind">) | undefined
 
   const isPublished = async (absent: readonly RouteKey[]): Promise<boolean> => {
     if (marker === undefined || monotonicNow() - marker.readAt > MARKER_KEPT_MS) {
       const [text] = await read([MARKER_KEY])
       const found = decodeMarker(text)
-      const readAt = monotonicNow()
-      // Of a publisher whose clock is ahead, a sign is as old as it has been known: not new each time that it is read.
-      const knownForMs = marker !== undefined && marker.at === found?.at ? marker.ageMs + readAt - marker.readAt : 0
-      const { at = 0, behind = [] } = found ?? {}
-      marker = found && { readAt, at, ageMs: Math.max(knownForMs, Date.now() - at), behind }
+      marker = found && { ...found, ...signOf(found.at, marker) }
     }
-    if (marker === undefined || marker.ageMs + monotonicNow() - marker.readAt > maxMissAgeMs) return false
-    const { behind } = marker
+    if (marker === undefined || ageOf(marker) > maxMissAgeMs) return false
+    const { behind = [] } = marker
     return !absent.some((key) => behind.includes(key))
   }
 
@@ -49,17 +46,18 @@ export const publishedStore = ({ layer, read, maxMissAgeMs }: PublishedSource): 
     try {
       const texts = await read(keys)
       const absent: RouteKey[] = []
+      let found: FirstLookup = { status: "miss", layer }
       for (const [at, key] of keys.entries()) {
         const text = texts[at]
-        if (typeof text === "string") {
-          const lookup = lookupOf(text, layer)
-          if (lookup.status !== "miss") {
-            // Whoever does not know whether an earlier key is there does not know that this one counts.
-            return absent.length > 0 && !(await isPublished(absent)) ? notPublished(layer) : { ...lookup, key }
-          }
-        } else absent.push(key)
+        const lookup = typeof text === "string" ? lookupOf(text, layer) : undefined
+        if (lookup === undefined) absent.push(key)
+        else if (lookup.status !== "miss") {
+          found = { ...lookup, key }
+          break
+        }
       }
-      return absent.length > 0 && !(await isPublished(absent)) ? notPublished(layer) : { status: "miss", layer }
+      // Whoever does not know whether an earlier key is there does not know that this one counts.
+      return absent.length === 0 || (await isPublished(absent)) ? found : notPublished(layer)
     } catch (cause) {
       return { status: "unknown", cause, layer }
     }

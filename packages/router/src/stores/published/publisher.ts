@@ -1,6 +1,5 @@
 import { accept, monotonicNow } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
-import { isUsableChange } from "../invalid-route.ts"
 import type { OnInvalid } from "../invalid-route.ts"
 import { quietly } from "../quietly.ts"
 import type { RouteKey } from "../record.ts"
@@ -11,6 +10,7 @@ import { guardedFeed } from "../guarded-feed.ts"
 import { compareAll } from "./compare-all.ts"
 import { entryToWrite } from "./entry.ts"
 import type { EntryToWrite } from "./entry.ts"
+import { addLatest } from "./latest-changes.ts"
 import { decodeMarker, encodeMarker, MARKER_INTERVAL_MS, MAX_BEHIND } from "./marker.ts"
 import type { Marker } from "./marker.ts"
 import { PublishFailed, PublishRefused } from "./publish-errors.ts"
@@ -160,10 +160,7 @@ export const makePublisher = (target: PublishTarget, feed: RouteFeed, options: P
       const wait = latest.size === 0 && cursor === marker.cursor ? waitMs : 0
       const page = await source.changes(cursor, wait, signal, Math.min(1_000, maxChanges - latest.size))
       if (page.status === "gap") return all(false, signal)
-      for (const change of page.changes) {
-        if (!isUsableChange(change, onInvalid)) continue
-        if ((latest.get(change.key)?.version ?? 0) < change.version) latest.set(change.key, change)
-      }
+      addLatest(latest, page.changes, onInvalid)
       ;({ cursor, more } = page)
     }
     const entries = Array.from(latest.values(), (change) => entryToWrite(change, readAt, onInvalid))

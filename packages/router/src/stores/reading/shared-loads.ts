@@ -1,4 +1,5 @@
 import { isWorkerd, monotonicNow } from "@project-ingress/forward/internal"
+import { firstResult, FOLLOW_MS } from "./first-result.ts"
 
 /** Loads that several requests wait for. Plain promises: on Workers a fibre of one request cannot resume another's. */
 export interface SharedLoads<A> {
@@ -14,8 +15,6 @@ export interface SharedLoads<A> {
 
 type WaitUntil = (work: Promise<unknown>) => void
 
-/** How long a request on Workers waits for the load of another one, in ms. */
-const FOLLOW_MS = 250
 /** How long a load may take, in ms: a longer one has ended with its request. */
 const MAX_LOAD_MS = 10_000
 /** From how many loads on those that have ended are looked for. */
@@ -45,7 +44,7 @@ export const makeSharedLoads = <A>(diesWithRequest = isWorkerd()): SharedLoads<A
   ): Promise<A> => {
     const followed = [first]
     for (;;) {
-      const settled = await firstOf(followed.map(({ result }) => result))
+      const settled = await firstResult(followed.map(({ result }) => result))
       if (settled !== undefined) return settled.value
       const latest = loads.get(name)
       // Another one has taken it over meanwhile; what was followed before may settle all the same.
@@ -76,17 +75,4 @@ interface Load<A> {
   readonly startedAt: number
   /** Whether it goes on when the response of its request is sent. */
   readonly isKept: boolean
-}
-
-/** The first result within the time that a request waits; the timer ends with the wait. */
-const firstOf = async <A>(results: readonly Promise<A>[]): Promise<{ readonly value: A } | undefined> => {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), FOLLOW_MS)
-  })
-  try {
-    return await Promise.race([...results.map((result) => result.then((value) => ({ value }))), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

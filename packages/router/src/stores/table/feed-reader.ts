@@ -225,11 +225,12 @@ export const feedReader = (settings: FeedReaderSettings): FeedReader => {
       // Who follows the feed finds out and reports it.
     }
   }
+  const read = (): Promise<void> => (reading = readNow().finally(() => (reading = undefined)))
   const catchUp = (): Promise<void> => {
-    if (reading === undefined) return (reading = readNow().finally(() => (reading = undefined)))
+    if (reading === undefined) return read()
     queued ??= reading.then(() => {
       queued = undefined
-      return (reading = readNow().finally(() => (reading = undefined)))
+      return read()
     })
     return queued
   }

@@ -64,16 +64,15 @@ export const saver = (settings: SaverSettings): Saver => {
     await build()
     const bytes = table()?.image.bytes
     if (bytes === undefined || bytes === saved || disposed.signal.aborted) return
-    try {
-      await within(SAVE_TIMEOUT_MS, () => state!.save!(bytes), disposed.signal)
-      saved = bytes
-      health.saved()
-    } catch (error) {
-      if (!disposed.signal.aborted) health.saved({ error })
-    }
+    await within(SAVE_TIMEOUT_MS, () => state!.save!(bytes), disposed.signal)
+    saved = bytes
+    health.saved()
   }
-  /** One after the other. */
-  const next = (run: () => Promise<void>): Promise<void> => (work = work.then(run))
+  /** One after the other. One that fails is reported, and in the way of none that comes later. */
+  const next = (run: () => Promise<void>): Promise<void> =>
+    (work = work.then(run).catch((error: unknown) => {
+      if (!disposed.signal.aborted) health.saved({ error })
+    }))
 
   const building = debounced(() => next(build), BUILD)
   const saving = debounced(() => next(save), { quietMs: Math.min(SAVE_QUIET_MS, saveMs), longestMs: saveMs })

@@ -14,8 +14,6 @@ export interface SourceHealth {
   readonly stateFailed: (cause: unknown) => void
   /** The routes were not saved, or were again. */
   readonly saved: (cause?: { readonly error: unknown }) => void
-  /** Whether the source could not be read when it was read last. */
-  readonly isFailing: () => boolean
 }
 
 type State = RouteSourceEvent["state"]
@@ -54,7 +52,6 @@ export const sourceHealth = (
       isSaved = failure === undefined
       if (failure !== undefined) report("not_saved", reasonOf(failure.error, "the state failed"))
     },
-    isFailing: () => isFailing,
   }
 }
 
