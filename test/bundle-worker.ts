@@ -1,15 +1,20 @@
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
+import type { BuildOptions, StdinOptions } from "esbuild"
 
-/** A Worker's module in one file, from sources, as wrangler bundles it. `entry`: `new URL("worker.ts", import.meta.url)`. */
-export const bundleWorker = async (entry: URL): Promise<string> => {
+/** A Worker's module: `new URL("worker.ts", import.meta.url)`, or its source. */
+export type WorkerEntry = URL | StdinOptions
+
+/** A Worker's module in one file, from sources, as wrangler bundles it. */
+export const bundleWorker = async (entry: WorkerEntry, options: BuildOptions = {}): Promise<string> => {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(entry)],
+    ...(entry instanceof URL ? { entryPoints: [fileURLToPath(entry)] } : { stdin: entry }),
     bundle: true,
     format: "esm",
-    write: false,
     conditions: ["@project-ingress/source", "workerd"],
     external: ["node:*"],
+    ...options,
+    write: false,
   })
   return outputFiles[0]!.text
 }

@@ -1,13 +1,10 @@
-import { build } from "esbuild"
-import type { BuildOptions } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
+import { bundleWorker } from "./bundle-worker.ts"
+import type { WorkerEntry } from "./bundle-worker.ts"
 
-/** What a Worker responds to one request, as JSON. `input`: its entry or its source, for esbuild. */
-export const inWorkerd = async (
-  input: Pick<BuildOptions, "entryPoints" | "stdin" | "conditions" | "external">,
-): Promise<unknown> => {
-  const bundle = await build({ ...input, bundle: true, format: "esm", write: false })
-  const script = bundle.outputFiles[0]?.text ?? ""
+/** What a Worker responds to one request, as JSON. */
+export const inWorkerd = async (entry: WorkerEntry): Promise<unknown> => {
+  const script = await bundleWorker(entry)
   const options = { modules: true, script, compatibilityDate: "2026-11-01", cf: false } as const
   const workerd = new Miniflare(convertV4MiniflareOptions(options))
   try {

@@ -56,8 +56,7 @@ describe("a clock for durations", () => {
 describe("in workerd", { timeout: 120_000 }, () => {
   it("a clock for durations is not moved by an hour either, though performance.now() is the wall clock", async () => {
     const durations = await inWorkerd({
-      stdin: {
-        contents: `
+      contents: `
           import { monotonicNow } from "../src/monotonic-clock.ts"
           export default {
             fetch() {
@@ -70,9 +69,8 @@ describe("in workerd", { timeout: 120_000 }, () => {
               return Response.json({ setBack, setForward: monotonicNow() - first })
             },
           }`,
-        resolveDir: fileURLToPath(new URL(".", import.meta.url)),
-        loader: "ts",
-      },
+      resolveDir: fileURLToPath(new URL(".", import.meta.url)),
+      loader: "ts",
     })
     expect(durations).toEqual({ setBack: 0, setForward: HOUR / 6 })
   })

@@ -28,6 +28,6 @@ describe("every vector holds", { timeout: 120_000 }, () => {
   })
 
   it("in workerd", async () => {
-    expect(await inWorkerd({ entryPoints: [path("./vectors-worker.ts")] })).toEqual(allPassed("Cloudflare-Workers"))
+    expect(await inWorkerd(new URL("./vectors-worker.ts", import.meta.url))).toEqual(allPassed("Cloudflare-Workers"))
   })
 })

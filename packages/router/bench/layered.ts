@@ -1,25 +1,19 @@
 // node --conditions=@project-ingress/source packages/router/bench/layered.ts [count …]: a look-up in the layered store's memory.
 import { layeredStore } from "../src/stores/layered.ts"
 import type { LookupOptions, RouteStore } from "../src/stores/route-store.ts"
+import { timedRounds } from "./measure.ts"
 import { referenceRoutes } from "./reference-routes.ts"
 
 const given = process.argv.slice(2).map(Number)
 const counts = given.length > 0 ? given : [1_000, 10_000, 100_000]
 const LOOKUPS = 1_000_000
 const options: LookupOptions = { signal: new AbortController().signal }
-const cpuNs = (): number => {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) * 1_000
-}
-const timed = (run: (n: number) => unknown): number => {
-  const samples: number[] = []
-  for (let round = -2; round < 5; round++) {
-    const began = cpuNs()
-    for (let n = 0; n < LOOKUPS; n++) run(n)
-    if (round >= 0) samples.push((cpuNs() - began) / LOOKUPS)
-  }
-  return Math.round(samples.toSorted((one, other) => one - other)[2]!)
-}
+const timed = (run: (n: number) => unknown): number =>
+  Math.round(
+    timedRounds(LOOKUPS, () => {
+      for (let n = 0; n < LOOKUPS; n++) run(n)
+    }),
+  )
 
 for (const count of counts) {
   const routes = new Map(referenceRoutes(count))

@@ -1,8 +1,7 @@
 // pnpm bench routes [count …]: the packed route table, and the table that follows a feed. Size, time of a look-up, the longest pause
 // while it is loaded and changed over, and how soon an attach is seen.
 import { openPacked, packedStore, packRoutes } from "../src/stores/packed.ts"
-import type { RouteKey } from "../src/stores/record.ts"
-import { keyAndHit, LOOKUPS, paused, timed } from "./measure.ts"
+import { keyAndHit, lookupKeys, paused, timed } from "./measure.ts"
 import { referenceRoutes } from "./reference-routes.ts"
 import { measureTable } from "./table.ts"
 import { measureVisibility } from "./visibility.ts"
@@ -20,13 +19,7 @@ const measure = async (count: number): Promise<Record<string, number>> => {
   const image = opening.result
   const store = packedStore(image)
 
-  const keys = Array.from(referenceRoutes(count), ([key]): RouteKey => key)
-  // Every key of a table once, in no order: nothing is in a cache of the processor, nothing unpacked.
-  const step = Math.max(1, Math.floor(keys.length / LOOKUPS))
-  const spread = keys.filter((_, at) => at % step === 0)
-  const scattered = spread.map((_, at) => spread[(at * 7_919) % spread.length]!)
-  const hot = scattered.slice(0, 1_000)
-  const absent = scattered.map((key): RouteKey => `${key}x`)
+  const { scattered, hot, absent } = lookupKeys(Array.from(referenceRoutes(count), ([key]) => key))
   const cold = packedStore(image, { unpacked: 0 })
   const result = {
     routes: image.routes,

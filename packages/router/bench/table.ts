@@ -2,7 +2,7 @@ import type { RouteKey, RouteRecord } from "../src/stores/record.ts"
 import type { FeedPage, RouteChange, RouteFeed } from "../src/stores/route-feed.ts"
 import type { FirstLookup, Lookup } from "../src/stores/route-store.ts"
 import { tableStore } from "../src/stores/table.ts"
-import { keyAndHit, LOOKUPS, paused, timed } from "./measure.ts"
+import { keyAndHit, lookupKeys, paused, timed } from "./measure.ts"
 import { referenceRoutes } from "./reference-routes.ts"
 
 /** Routes as a database gives them: a thousand at a time, as text. */
@@ -55,21 +55,13 @@ export const measureTable = async (count: number): Promise<Record<string, number
     getFirst: (keys: readonly RouteKey[]) => table.getFirst(keys) as FirstLookup,
   }
   const keys = Array.from(referenceRoutes(count), ([key]) => key)
-  const step = Math.max(1, Math.floor(keys.length / LOOKUPS))
-  const spread = keys.filter((_, at) => at % step === 0)
-  const scattered = spread.map((_, at) => spread[(at * 7_919) % spread.length]!)
-  const hot = scattered.slice(0, 1_000)
-  const lookups = (): Record<string, number> => ({
+  const { scattered, hot, absent } = lookupKeys(keys)
+  const result = {
     "hit, hot ns": timed(store, hot, "hit"),
     "hit, anywhere ns": timed(store, scattered, "hit"),
-    "miss ns": timed(
-      store,
-      scattered.map((key): RouteKey => `${key}x`),
-      "miss",
-    ),
+    "miss ns": timed(store, absent, "miss"),
     "decision, hot ns": keyAndHit(store, hot),
-  })
-  const result = lookups()
+  }
 
   // One in a hundred changes.
   saving = save()

@@ -1,8 +1,8 @@
 import { defineGrammar } from "@project-ingress/hostname"
-import pg from "pg"
 import { postgresRegistry } from "../src/stores/postgres.ts"
 import type { SqlRegistry } from "../src/stores/postgres.ts"
 import { tableStore } from "../src/stores/table.ts"
+import { openPg } from "../test/registry/pg-driver.ts"
 import { noPostgres, startPostgres } from "../test/registry/postgres-server.ts"
 
 const ATTACHES = 500
@@ -17,31 +17,12 @@ export const measureVisibility = async (): Promise<Record<string, number> | stri
   const server = await startPostgres()
   const ends: (() => Promise<unknown>)[] = []
   const open = (): SqlRegistry => {
-    const connection = { host: server.host, user: server.user, database: "postgres" }
-    const pool = new pg.Pool({ ...connection, max: 4 })
+    const { pool, driver } = openPg(server, 4)
     const registry = postgresRegistry({
       grammar: defineGrammar({ domains: ["iterate.app"] }),
       // What is seen was notified.
       pollMs: 60_000,
-      query: (text, values) => pool.query(text, values),
-      transaction: async (run) => {
-        const client = await pool.connect()
-        try {
-          await client.query("begin")
-          const result = await run((text, values) => client.query(text, values))
-          await client.query("commit")
-          return result
-        } finally {
-          client.release()
-        }
-      },
-      listen: async (channel, notify) => {
-        const client = new pg.Client(connection)
-        client.on("notification", notify)
-        await client.connect()
-        await client.query(`listen ${channel}`)
-        return () => client.end()
-      },
+      ...driver,
     })
     ends.push(
       async () => registry.dispose?.(),

@@ -1,13 +1,13 @@
 /** Two edges in the standard mode, in two regions: signed hops, and what becomes of a request when their tables disagree. */
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
-import pg from "pg"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { freePort } from "../../../../test/free-port.ts"
 import { startBalancer } from "../regions/regions.ts"
 import type { TestBalancer } from "../regions/regions.ts"
 import { noPostgres, startPostgres } from "../registry/postgres-server.ts"
 import type { PostgresServer } from "../registry/postgres-server.ts"
+import { createDatabase } from "./edge-database.ts"
 import { ask, command, startApp, startEdge } from "./edge-process.ts"
 import type { App, EdgeProcess } from "./edge-process.ts"
 import { addApp, OTHER_REGION, postgresTables, REGION } from "./edgeproxy-tables.ts"
@@ -21,17 +21,11 @@ describe.skipIf(noPostgres !== "")(`edges of two regions that have a key${noPost
   let far: EdgeProcess
   let port: number
 
-  const createDatabase = async (name: string, rows: readonly Parameters<typeof addApp>[0][]): Promise<string> => {
-    const connection = { host: server.host, user: server.user }
-    const root = new pg.Client({ ...connection, database: "postgres" })
-    await root.connect()
-    await root.query(`create database ${name}`)
-    await root.end()
-    const client = new pg.Client({ ...connection, database: name })
-    await client.connect()
-    await client.query([postgresTables, ...rows.map(addApp)].join("\n"))
-    await client.end()
-    return `postgres:///${name}?host=${server.host}&user=${server.user}`
+  const createApps = async (name: string, apps: readonly Parameters<typeof addApp>[0][]): Promise<string> => {
+    const { pool, url } = await createDatabase(server, name)
+    await pool.query([postgresTables, ...apps.map(addApp)].join("\n"))
+    await pool.end()
+    return url
   }
   const start = async (region: string, url: string, other: string, otherPort: number) =>
     startEdge({
@@ -53,8 +47,8 @@ describe.skipIf(noPostgres !== "")(`edges of two regions that have a key${noPost
     const here = { domain: "near.example.com", port: app.port }
     const there = { domain: "far.example.com", port: app.port, region: OTHER_REGION }
     const lost = { domain: "lost.example.com", port: app.port }
-    const nearUrl = await createDatabase("near", [here, there, { ...lost, region: OTHER_REGION }])
-    const farUrl = await createDatabase("far", [here, there, lost])
+    const nearUrl = await createApps("near", [here, there, { ...lost, region: OTHER_REGION }])
+    const farUrl = await createApps("far", [here, there, lost])
     const [toNear, toFar] = [await startBalancer(), await startBalancer()]
     balancer = toFar
     near = await start(REGION, nearUrl, OTHER_REGION, toFar.port)

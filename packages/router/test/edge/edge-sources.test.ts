@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { defineGrammar } from "@project-ingress/hostname"
-import pg from "pg"
+import type pg from "pg"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { freePort } from "../../../../test/free-port.ts"
 import { openDatabase } from "../../src/commands/edge/open-database.ts"
@@ -13,6 +13,7 @@ import { openPacked } from "../../src/stores/packed.ts"
 import { postgresRegistry } from "../../src/stores/postgres.ts"
 import { noPostgres, startPostgres } from "../registry/postgres-server.ts"
 import type { PostgresServer } from "../registry/postgres-server.ts"
+import { createDatabase } from "./edge-database.ts"
 import { ask, command, startApp, startEdge } from "./edge-process.ts"
 import type { App, EdgeProcess } from "./edge-process.ts"
 import { addApp, postgresTables } from "./edgeproxy-tables.ts"
@@ -40,16 +41,6 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
     await rm(folder, { recursive: true, force: true })
   })
 
-  const createDatabase = async (name: string): Promise<{ readonly pool: pg.Pool; readonly url: string }> => {
-    const connection = { host: server.host, user: server.user }
-    const root = new pg.Client({ ...connection, database: "postgres" })
-    await root.connect()
-    await root.query(`create database ${name}`)
-    await root.end()
-    const pool = new pg.Pool({ ...connection, database: name })
-    pool.on("error", () => undefined)
-    return { pool, url: `postgres:///${name}?host=${server.host}&user=${server.user}` }
-  }
   const start = async (url: string, environment: Readonly<Record<string, string>>): Promise<EdgeProcess> => {
     const edge = startEdge({
       EDGEPROXY_DATABASE_URL: url,
@@ -70,7 +61,7 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
     expect.poll(async () => (await ask(port, host, { path: "/x" })).status, { timeout: 30_000 }).toBe(status)
 
   it("of EdgeProxy's tables and what docs/edgeproxy.md adds to them: sees changes at once, outlives Postgres, and starts without it", async () => {
-    const { pool, url } = await createDatabase("fed")
+    const { pool, url } = await createDatabase(server, "fed")
     const { stdout } = await promisify(execFile)(process.execPath, [...command, "--change-log"])
     await pool.query(postgresTables)
     await pool.query(stdout)
@@ -142,7 +133,7 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
   }, 60_000)
 
   it("of a feed whose tables are not there says so, and how that is mended", async () => {
-    const { pool, url } = await createDatabase("bare")
+    const { pool, url } = await createDatabase(server, "bare")
     const edge = await start(url, { INGRESS_EDGE_SOURCE: "feed" })
     const { hint } = await edge.logged("failed to read routes", { reason: "42P01" })
     expect(hint).toBe("a table or view that is read is not there, see docs/edgeproxy.md")
@@ -151,7 +142,7 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
   }, 60_000)
 
   it("of a registry: ejects a machine that is dead among replicas, and its requests go to the other one", async () => {
-    const { pool, url } = await createDatabase("registered")
+    const { pool, url } = await createDatabase(server, "registered")
     const database = await openDatabase(url)
     const grammar = defineGrammar({ domains: ["iterate.app"] })
     const registry = postgresRegistry({ grammar, query: database.query, transaction: database.transaction })

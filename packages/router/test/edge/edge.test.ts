@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { canonicalAddress } from "@project-ingress/forward/internal"
 import { noPostgres, startPostgres } from "../registry/postgres-server.ts"
 import type { PostgresServer } from "../registry/postgres-server.ts"
+import { createDatabase } from "./edge-database.ts"
 import { ask, startApp, startEdge } from "./edge-process.ts"
 import type { App, EdgeProcess } from "./edge-process.ts"
 import { addApp, OTHER_REGION, postgresTables } from "./edgeproxy-tables.ts"
@@ -32,17 +33,10 @@ describe.skipIf(noPostgres !== "")(`the edge in EdgeProxy's mode${noPostgres}`, 
   afterAll(() => server.close())
 
   /** An empty database with the tables, and its URL. */
-  const createDatabase = async () => {
-    const connection = { host: server.host, user: server.user }
-    const root = new pg.Client({ ...connection, database: "postgres" })
-    await root.connect()
-    const database = `edge${++databases}`
-    await root.query(`create database ${database}`)
-    await root.end()
-    const pool = new pg.Pool({ ...connection, database })
-    pool.on("error", () => undefined)
-    await pool.query(postgresTables)
-    return { pool, url: `postgres:///${database}?host=${server.host}&user=${server.user}` }
+  const createTables = async () => {
+    const created = await createDatabase(server, `edge${++databases}`)
+    await created.pool.query(postgresTables)
+    return created
   }
   afterEach(async () => {
     for (const { child, exited } of running.splice(0)) {
@@ -59,7 +53,7 @@ describe.skipIf(noPostgres !== "")(`the edge in EdgeProxy's mode${noPostgres}`, 
     let port: number
     let routes = 0
     beforeAll(async () => {
-      const created = await createDatabase()
+      const created = await createTables()
       pool = created.pool
       edge = startEdge({ EDGEPROXY_DATABASE_URL: created.url, EDGEPROXY_UPDATE_INTERVAL: "50ms" })
       port = await edge.port()
@@ -252,7 +246,7 @@ describe.skipIf(noPostgres !== "")(`the edge in EdgeProxy's mode${noPostgres}`, 
     let pool: pg.Pool
     let databaseUrl: string
     beforeEach(async () => {
-      ;({ pool, url: databaseUrl } = await createDatabase())
+      ;({ pool, url: databaseUrl } = await createTables())
     })
     afterEach(() => pool.end())
     const edge = (environment: Record<string, string> = {}): EdgeProcess => {

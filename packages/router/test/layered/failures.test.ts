@@ -2,22 +2,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { RouteKey } from "../../src/router.ts"
 import { layeredStore } from "../../src/stores/layered.ts"
-import type { LayeredStoreOptions, RouteSourceEvent } from "../../src/stores/layered.ts"
 import { encodeEntry } from "../../src/stores/published/entry.ts"
 import { publishedStore } from "../../src/stores/published/published-store.ts"
-import { FakeAuthority, FakeCache, holdTime, later, lookup, ManyAuthority, record } from "./fixtures.ts"
+import { FakeCache, holdTime, later, lookup, ManyAuthority, record, start } from "./fixtures.ts"
 import type { Behaviour } from "./fixtures.ts"
 
 beforeEach(holdTime)
 afterEach(() => void vi.useRealTimers())
-
-const start = (options: Partial<LayeredStoreOptions> = {}) => {
-  const authority = new FakeAuthority()
-  authority.routes.set("p:misha", record(1))
-  const events: RouteSourceEvent[] = []
-  const store = layeredStore({ authority, random: () => 0, onEvent: (event) => events.push(event), ...options })
-  return { authority, store, events }
-}
 
 /** The result, and how long it took by the clock of the test; `undefined` when it is not there within `ms`. */
 const within = async (ms: number, looked: unknown) => {

@@ -3,21 +3,12 @@ import { defineGrammar } from "@project-ingress/hostname"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { RouteKey } from "../../src/router.ts"
 import { layeredStore } from "../../src/stores/layered.ts"
-import type { FeedPage, LayeredStoreOptions } from "../../src/stores/layered.ts"
+import type { FeedPage } from "../../src/stores/layered.ts"
 import { memoryRegistry } from "../../src/stores/memory.ts"
-import { FakeAuthority, FakeCache, holdTime, later, lookup, record } from "./fixtures.ts"
+import { FakeCache, holdTime, later, lookup, record, start, version } from "./fixtures.ts"
 
 beforeEach(holdTime)
 afterEach(() => void vi.useRealTimers())
-
-const start = (options: Partial<LayeredStoreOptions> = {}) => {
-  const authority = new FakeAuthority()
-  authority.routes.set("p:misha", record(1))
-  // No jitter: the whole of every time.
-  const store = layeredStore({ authority, random: () => 0, ...options })
-  return { authority, store }
-}
-const version = (looked: unknown) => (looked as { readonly record?: { readonly version: number } }).record?.version
 
 describe("changes of a feed", () => {
   const change = (key: RouteKey, of: number) => ({ key, version: of, record: record(of) })

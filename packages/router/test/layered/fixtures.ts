@@ -1,6 +1,7 @@
 /** An authority that counts and can fail, a cache that can fail, and a clock that the test holds. */
 import { vi } from "vitest"
-import type { CachedRoute, RouteCache } from "../../src/stores/layered.ts"
+import { layeredStore } from "../../src/stores/layered.ts"
+import type { CachedRoute, LayeredStoreOptions, RouteCache, RouteSourceEvent } from "../../src/stores/layered.ts"
 import type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "../../src/router.ts"
 
 export const record = (
@@ -93,6 +94,19 @@ export class FakeCache implements RouteCache {
     if (this.behaviour !== "works") throw new Error("the cache fails")
   }
 }
+
+/** A store over an authority that knows `p:misha`, and what it reports. No jitter: the whole of every time. */
+export const start = (options: Partial<LayeredStoreOptions> = {}) => {
+  const authority = new FakeAuthority()
+  authority.routes.set("p:misha", record(1))
+  const events: RouteSourceEvent[] = []
+  const store = layeredStore({ authority, random: () => 0, onEvent: (event) => events.push(event), ...options })
+  return { authority, store, events }
+}
+
+/** The version of the route that a look-up found. */
+export const version = (looked: unknown): number | undefined =>
+  (looked as { readonly record?: { readonly version: number } }).record?.version
 
 /** How a look-up of a router is called. */
 export const lookup = (fields: Partial<LookupOptions> = {}): LookupOptions => ({

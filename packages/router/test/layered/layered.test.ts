@@ -1,20 +1,10 @@
 /** What is how old, at most; numbers of situations are those of the route data facts. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { layeredStore } from "../../src/stores/layered.ts"
-import type { LayeredStoreOptions } from "../../src/stores/layered.ts"
-import { FakeAuthority, FakeCache, holdTime, later, lookup, ManyAuthority, record } from "./fixtures.ts"
+import { FakeAuthority, FakeCache, holdTime, later, lookup, ManyAuthority, record, start, version } from "./fixtures.ts"
 
 beforeEach(holdTime)
 afterEach(() => void vi.useRealTimers())
-
-const start = (options: Partial<LayeredStoreOptions> = {}) => {
-  const authority = new FakeAuthority()
-  authority.routes.set("p:misha", record(1))
-  // No jitter: the whole of every time.
-  const store = layeredStore({ authority, random: () => 0, ...options })
-  return { authority, store }
-}
-const version = (looked: unknown) => (looked as { readonly record?: { readonly version: number } }).record?.version
 
 describe("memory", () => {
   it("gives a route at once and as the same object, and reads the authority once", async () => {

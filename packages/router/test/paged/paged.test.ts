@@ -4,14 +4,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { referenceRoutes } from "../../bench/reference-routes.ts"
 import { memoryRegistry } from "../../src/stores/memory.ts"
 import { pagedStore, pagePublisher } from "../../src/stores/paged.ts"
-import type { PagePublisherOptions } from "../../src/stores/paged.ts"
+import type { PagedStoreOptions, PagePublisherOptions } from "../../src/stores/paged.ts"
 import type { RouteKey, RouteRecord } from "../../src/stores/record.ts"
 import type { FeedPage, RouteChange, RouteFeed } from "../../src/stores/route-feed.ts"
 import type { Lookup, RouteStore } from "../../src/stores/route-store.ts"
 import type { RouteSourceEvent } from "../../src/stores/store-event.ts"
 import { arbitraryKey } from "../packed/arbitrary-routes.ts"
 import { memoryPages } from "./pages-in-memory.ts"
-import type { MemoryPages } from "./pages-in-memory.ts"
 
 const signal = new AbortController().signal
 const removed = (version: number): RouteRecord => ({ kind: "removed", version, epoch: 0 })
@@ -64,16 +63,26 @@ const feedOf = (initial: Iterable<readonly [RouteKey, RouteRecord]>) => {
   return feed
 }
 
-const publisherOf = (pages: MemoryPages, feed: RouteFeed, options?: PagePublisherOptions) =>
-  pagePublisher(pages, feed, options)
-
 const routes = [...new Map(referenceRoutes(500))]
+
+/** A store that has read version 1 of `p:a`, over pages that have version 2 since. */
+const changed = async (options?: PagedStoreOptions, publishing?: PagePublisherOptions) => {
+  const pages = memoryPages()
+  const feed = feedOf([["p:a", removed(1)]])
+  const publisher = pagePublisher(pages, feed, publishing)
+  await publisher.sync()
+  const store = pagedStore(pages, options)
+  await get(store, "p:a")
+  feed.put("p:a", removed(2))
+  await publisher.sync()
+  return { pages, feed, publisher, store }
+}
 
 describe("pages of a table", () => {
   it("lead where the registry does, in any number of pages", async () => {
     for (const count of [1, 7, 64]) {
       const pages = memoryPages()
-      expect(await publisherOf(pages, feedOf(routes), { pages: count }).sync()).toEqual({
+      expect(await pagePublisher(pages, feedOf(routes), { pages: count }).sync()).toEqual({
         round: "all",
         written: count,
         more: false,
@@ -89,7 +98,7 @@ describe("pages of a table", () => {
 
   it("are read once each, and decide at once from then on, with the same object", async () => {
     const pages = memoryPages()
-    await publisherOf(pages, feedOf(routes), { pages: 4 }).sync()
+    await pagePublisher(pages, feedOf(routes), { pages: 4 }).sync()
     pages.reads.length = 0
     const store = pagedStore(pages)
     const first = routes[0]![0]
@@ -102,13 +111,13 @@ describe("pages of a table", () => {
   it("get about 2 000 routes each, unless another number is asked for", async () => {
     const pages = memoryPages()
     const many = Array.from({ length: 5_000 }, (_, at) => [`p:a${at}`, removed(1)] as const)
-    expect((await publisherOf(pages, feedOf(many)).sync()).written).toBe(4)
+    expect((await pagePublisher(pages, feedOf(many)).sync()).written).toBe(4)
   })
 
   it("are written only where something has changed, and never in place of what readers use", async () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
-    const publisher = publisherOf(pages, feed, { pages: 16 })
+    const publisher = pagePublisher(pages, feed, { pages: 16 })
     await publisher.sync()
     const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     const [key] = routes[3]!
@@ -131,7 +140,7 @@ describe("pages of a table", () => {
   it("of an earlier table are removed after keepMs", async () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
-    const publisher = publisherOf(pages, feed, { pages: 4, keepMs: 0, signMs: 0 })
+    const publisher = pagePublisher(pages, feed, { pages: 4, keepMs: 0, signMs: 0 })
     await publisher.sync()
     feed.put("p:a", removed(1))
     await publisher.sync()
@@ -145,12 +154,12 @@ describe("pages of a table", () => {
   it("are what another publisher goes on from, and stay the same where nothing has changed", async () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
-    await publisherOf(pages, feed, { pages: 8 }).sync()
+    await pagePublisher(pages, feed, { pages: 8 }).sync()
     feed.put("p:later", removed(1))
     pages.writes.length = 0
-    expect(await publisherOf(pages, feed, { pages: 8 }).sync()).toMatchObject({ round: "changes", written: 1 })
+    expect(await pagePublisher(pages, feed, { pages: 8 }).sync()).toMatchObject({ round: "changes", written: 1 })
     pages.writes.length = 0
-    await publisherOf(pages, feed, { pages: 8 }).publishAll()
+    await pagePublisher(pages, feed, { pages: 8 }).publishAll()
     // One page has the dictionary of before.
     expect(pages.writes.length).toBeLessThanOrEqual(2)
   })
@@ -166,7 +175,7 @@ describe("pages of a table", () => {
         const pages = memoryPages()
         const model = new Map<RouteKey, RouteRecord>([["p:always", removed(1)]])
         const feed = feedOf(model)
-        const publisher = publisherOf(pages, feed, { pages: count })
+        const publisher = pagePublisher(pages, feed, { pages: count })
         await publisher.sync()
         const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
         let version = 1
@@ -204,10 +213,13 @@ describe("a publisher of pages", () => {
   it("refuses a table that is more than 15 % smaller, unless forced; readers take a forced one", async () => {
     const pages = memoryPages()
     const events: RouteSourceEvent[] = []
-    await publisherOf(pages, feedOf(routes), { pages: 2 }).sync()
+    await pagePublisher(pages, feedOf(routes), { pages: 2 }).sync()
     const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     await get(store, routes[0]![0])
-    const half = publisherOf(pages, feedOf(routes.slice(0, 200)), { pages: 2, onEvent: (event) => events.push(event) })
+    const half = pagePublisher(pages, feedOf(routes.slice(0, 200)), {
+      pages: 2,
+      onEvent: (event) => events.push(event),
+    })
     await expect(half.publishAll()).rejects.toMatchObject({ _tag: "PublishRefused", reason: "smaller" })
     expect(events).toEqual([expect.objectContaining({ type: "route_source", state: "refused" })])
     expect((await get(store, routes[400]![0])).status).toBe("hit")
@@ -217,8 +229,8 @@ describe("a publisher of pages", () => {
 
   it("refuses routes of earlier versions than those that are stored, unless forced", async () => {
     const pages = memoryPages()
-    await publisherOf(pages, feedOf([["p:a", removed(5)]])).sync()
-    const lagging = publisherOf(pages, feedOf([["p:a", removed(4)]]))
+    await pagePublisher(pages, feedOf([["p:a", removed(5)]])).sync()
+    const lagging = pagePublisher(pages, feedOf([["p:a", removed(4)]]))
     await expect(lagging.publishAll()).rejects.toMatchObject({ _tag: "PublishRefused", reason: "older" })
     await lagging.publishAll({ force: true })
     expect(await get(pagedStore(pages), "p:a")).toMatchObject({ record: removed(4) })
@@ -227,28 +239,28 @@ describe("a publisher of pages", () => {
   it("leaves the table as it was when it dies before the manifest, and the next one goes on (situation 17)", async () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
-    await publisherOf(pages, feed, { pages: 2 }).sync()
+    await pagePublisher(pages, feed, { pages: 2 }).sync()
     feed.put("p:a", removed(1))
     pages.fault = (call, name) => {
       if (call === "write" && name === "manifest") throw new Error("killed")
     }
-    await expect(publisherOf(pages, feed, { pages: 2 }).sync()).rejects.toThrow("killed")
+    await expect(pagePublisher(pages, feed, { pages: 2 }).sync()).rejects.toThrow("killed")
     pages.fault = undefined
     const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
     expect((await get(store, "p:a")).status).toBe("miss")
-    await publisherOf(pages, feed, { pages: 2 }).sync()
+    await pagePublisher(pages, feed, { pages: 2 }).sync()
     expect((await get(store, "p:a")).status).toBe("hit")
   })
 
   it("writes the manifest again after signMs without a change, and not before", async () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
-    const publisher = publisherOf(pages, feed, { pages: 2 })
+    const publisher = pagePublisher(pages, feed, { pages: 2 })
     await publisher.sync()
     pages.writes.length = 0
     await publisher.sync()
     expect(pages.writes).toEqual([])
-    const signs = publisherOf(pages, feed, { pages: 2, signMs: 0 })
+    const signs = pagePublisher(pages, feed, { pages: 2, signMs: 0 })
     await signs.sync()
     expect(pages.writes).toEqual(["manifest"])
   })
@@ -257,12 +269,12 @@ describe("a publisher of pages", () => {
     for (const damage of ["page", "manifest", "gap"]) {
       const pages = memoryPages()
       const feed = feedOf(routes)
-      await publisherOf(pages, feed, { pages: 1 }).sync()
+      await pagePublisher(pages, feed, { pages: 1 }).sync()
       const [page] = [...pages.stored.keys()].filter((name) => name !== "manifest")
       if (damage === "gap") feed.gap = true
       else pages.stored.set(damage === "page" ? page! : "manifest", new Uint8Array(10))
       feed.put("p:a", removed(1))
-      expect((await publisherOf(pages, feed, { pages: 1 }).sync()).round).toBe("all")
+      expect((await pagePublisher(pages, feed, { pages: 1 }).sync()).round).toBe("all")
       expect((await get(pagedStore(pages), "p:a")).status).toBe("hit")
     }
   })
@@ -277,7 +289,7 @@ describe("a publisher of pages", () => {
       [`p:${"a".repeat(60_000)}`, removed(1)],
       [5, removed(1)],
     ] as unknown as [RouteKey, RouteRecord][]
-    await publisherOf(pages, feedOf(rows), { onInvalid: (key) => invalid.push(key.slice(0, 12)) }).sync()
+    await pagePublisher(pages, feedOf(rows), { onInvalid: (key) => invalid.push(key.slice(0, 12)) }).sync()
     expect(invalid.toSorted()).toEqual(["5", "p:Not A Key", "p:aaaaaaaaaa", "p:bad"])
     const store = pagedStore(pages)
     expect((await get(store, "p:good")).status).toBe("hit")
@@ -289,7 +301,7 @@ describe("a publisher of pages", () => {
     const pages = memoryPages()
     const invalid: string[] = []
     const feed = feedOf([["p:a", removed(1)]])
-    const publisher = publisherOf(pages, feed, { onInvalid: (key, { field }) => invalid.push(`${key} ${field}`) })
+    const publisher = pagePublisher(pages, feed, { onInvalid: (key, { field }) => invalid.push(`${key} ${field}`) })
     await publisher.sync()
     const changes = [null, { key: "p:a" }, { key: "p:a", version: 2, record: removed(2) }] as never
     feed.changes = async (since) => ({ status: "changes", changes, cursor: `${since}1`, more: false })
@@ -321,7 +333,7 @@ describe("a store of pages", () => {
       { type: "route_source", layer: "pages", state: "failing", reason: "no routes are published" },
     ])
     pages.fault = undefined
-    await publisherOf(pages, feedOf([["p:a", removed(1)]])).sync()
+    await pagePublisher(pages, feedOf([["p:a", removed(1)]])).sync()
     vi.advanceTimersByTime(6_000)
     expect((await get(store, "p:a")).status).toBe("hit")
     expect(events.at(-1)).toMatchObject({ state: "loaded", routes: 1 })
@@ -330,7 +342,7 @@ describe("a store of pages", () => {
   it("takes the last sign of a publisher whose clock was ahead for as old as it has been known", async () => {
     const pages = memoryPages()
     vi.setSystemTime(Date.now() + 3_600_000)
-    await publisherOf(pages, feedOf(routes), { pages: 1 }).sync()
+    await pagePublisher(pages, feedOf(routes), { pages: 1 }).sync()
     vi.setSystemTime(Date.now() - 3_600_000)
     const store = pagedStore(pages)
     for (let minute = 0; minute <= 15; minute++) {
@@ -342,7 +354,7 @@ describe("a store of pages", () => {
 
   it("serves what it has for 24 h while nothing can be read, and is unknown then (situation 11)", async () => {
     const pages = memoryPages()
-    await publisherOf(pages, feedOf(routes), { pages: 1 }).sync()
+    await pagePublisher(pages, feedOf(routes), { pages: 1 }).sync()
     const store = pagedStore(pages)
     const [key, record] = routes[0]!
     await get(store, key)
@@ -359,14 +371,7 @@ describe("a store of pages", () => {
   })
 
   it("sees a change after softMs beside a request, and after revalidateMs before it", async () => {
-    const pages = memoryPages()
-    const feed = feedOf([["p:a", removed(1)]])
-    const publisher = publisherOf(pages, feed)
-    await publisher.sync()
-    const store = pagedStore(pages)
-    await get(store, "p:a")
-    feed.put("p:a", removed(2))
-    await publisher.sync()
+    const { feed, publisher, store } = await changed()
     expect(await get(store, "p:a")).toMatchObject({ record: removed(1) })
     vi.advanceTimersByTime(5_001)
     expect(await get(store, "p:a")).toMatchObject({ record: removed(1) })
@@ -378,26 +383,12 @@ describe("a store of pages", () => {
   })
 
   it("asks at once after a 421", async () => {
-    const pages = memoryPages()
-    const feed = feedOf([["p:a", removed(1)]])
-    const publisher = publisherOf(pages, feed)
-    await publisher.sync()
-    const store = pagedStore(pages)
-    await get(store, "p:a")
-    feed.put("p:a", removed(2))
-    await publisher.sync()
+    const { store } = await changed()
     expect(await get(store, "p:a", true)).toMatchObject({ record: removed(2) })
   })
 
   it("goes on with the page that it has while a new one is not there yet", async () => {
-    const pages = memoryPages()
-    const feed = feedOf([["p:a", removed(1)]])
-    const publisher = publisherOf(pages, feed)
-    await publisher.sync()
-    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0 })
-    await get(store, "p:a")
-    feed.put("p:a", removed(2))
-    await publisher.sync()
+    const { pages, store } = await changed({ softMs: 0, revalidateMs: 0 })
     const late = pages.writes.at(-2)!
     const bytes = pages.stored.get(late)!
     pages.stored.delete(late)
@@ -410,12 +401,12 @@ describe("a store of pages", () => {
   it("goes on with pages of an earlier layout until new ones can be read, and says of no other key that it is absent", async () => {
     const pages = memoryPages()
     const feed = feedOf(routes)
-    await publisherOf(pages, feed, { pages: 4 }).publishAll()
+    await pagePublisher(pages, feed, { pages: 4 }).publishAll()
     const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
     for (const [key] of routes) expect((await get(store, key)).status).toBe("hit")
     // Published in more pages, as when a table has grown, and none of them can be read yet.
     feed.put("p:new", removed(1))
-    await publisherOf(pages, feed, { pages: 8 }).publishAll()
+    await pagePublisher(pages, feed, { pages: 8 }).publishAll()
     pages.fault = (call, name) => {
       if (call === "read" && name !== "manifest") throw new Error("not there yet")
     }
@@ -429,14 +420,10 @@ describe("a store of pages", () => {
   })
 
   it("does not serve an earlier page for longer than maxAgeMs, however new the manifest is", async () => {
-    const pages = memoryPages()
-    const feed = feedOf([["p:a", removed(1)]])
-    const publisher = publisherOf(pages, feed, { signMs: 0 })
-    await publisher.sync()
-    const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 })
-    await get(store, "p:a")
-    feed.put("p:a", removed(2))
-    await publisher.sync()
+    const { pages, publisher, store } = await changed(
+      { softMs: 0, revalidateMs: 0, maxAgeMs: 3_600_000 },
+      { signMs: 0 },
+    )
     pages.fault = (call, name) => {
       if (call === "read" && name !== "manifest") throw new Error("lost")
     }
@@ -453,7 +440,7 @@ describe("a store of pages", () => {
   it("does not go back to an earlier manifest, which a replica that lags may give (situation 2)", async () => {
     const pages = memoryPages()
     const feed = feedOf([["p:a", removed(1)]])
-    const publisher = publisherOf(pages, feed)
+    const publisher = pagePublisher(pages, feed)
     await publisher.sync()
     const earlier = pages.stored.get("manifest")!
     vi.advanceTimersByTime(1_000)
@@ -468,7 +455,7 @@ describe("a store of pages", () => {
 
   it("does not wait for a storage that hangs, but once, and never serves a page under another's name", async () => {
     const pages = memoryPages()
-    await publisherOf(pages, feedOf(routes), { pages: 2 }).sync()
+    await pagePublisher(pages, feedOf(routes), { pages: 2 }).sync()
     const names = [...pages.stored.keys()].filter((name) => name !== "manifest")
     const [one, other] = names.map((name) => pages.stored.get(name)!)
     pages.stored.set(names[0]!, other!)
@@ -524,7 +511,7 @@ describe("a store of pages", () => {
   it("keeps no more bytes of pages than it may", async () => {
     const pages = memoryPages()
     const many = [...new Map(referenceRoutes(60_000))]
-    await publisherOf(pages, feedOf(many), { pages: 64 }).sync()
+    await pagePublisher(pages, feedOf(many), { pages: 64 }).sync()
     const total = [...pages.stored.values()].reduce((sum, bytes) => sum + bytes.length, 0)
     expect(total).toBeGreaterThan(3 * 2 ** 20)
     const store = pagedStore(pages, { maxBytes: 2 ** 20 })
@@ -540,7 +527,7 @@ describe("a store of pages", () => {
       throw new Error("the log is full")
     }
     const pages = memoryPages()
-    await publisherOf(pages, feedOf([["p:a", removed(1)]]), { onEvent }).sync()
+    await pagePublisher(pages, feedOf([["p:a", removed(1)]]), { onEvent }).sync()
     const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, onEvent })
     expect(await get(store, "p:a")).toMatchObject({ status: "hit" })
     pages.stored.set("manifest", new Uint8Array(10))
@@ -550,7 +537,7 @@ describe("a store of pages", () => {
   it("refuses what is no manifest of this version, and goes on with the one before", async () => {
     const pages = memoryPages()
     const events: RouteSourceEvent[] = []
-    await publisherOf(pages, feedOf([["p:a", removed(1)]])).sync()
+    await pagePublisher(pages, feedOf([["p:a", removed(1)]])).sync()
     const store = pagedStore(pages, { softMs: 0, revalidateMs: 0, onEvent: (event) => events.push(event) })
     await get(store, "p:a")
     const good: Record<string, unknown> = JSON.parse(new TextDecoder().decode(pages.stored.get("manifest")))
@@ -579,7 +566,7 @@ describe("a store of pages", () => {
       resolveTxt: async () => [],
     })
     const pages = memoryPages()
-    const publisher = publisherOf(pages, registry)
+    const publisher = pagePublisher(pages, registry)
     await registry.putMachine({ id: "mach_1", type: "local", externalId: "x", metadata: {} })
     await registry.create({ name: "misha", machine: "mach_1" })
     await publisher.sync()

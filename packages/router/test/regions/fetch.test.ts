@@ -1,9 +1,6 @@
 /** Hops between Workers, which write Host from the URL, and sockets, which keep it. */
 import { once } from "node:events"
-import { request } from "node:http"
-import type { IncomingMessage } from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { WebSocket } from "ws"
 import { serveNode } from "../../src/hosts/node.ts"
 import { keys } from "../fakes.ts"
 import { startInWorkerd } from "../hosts/hosts.ts"
@@ -11,7 +8,7 @@ import { startMachine } from "../machine.ts"
 import type { StampedServer } from "../machine.ts"
 import { regionRouter } from "./region-router.ts"
 import type { RouterSetup } from "./region-router.ts"
-import { ask, startBalancer } from "./regions.ts"
+import { ask, openEcho, startBalancer, startPost } from "./regions.ts"
 import type { TestBalancer } from "./regions.ts"
 
 type HostName = "sockets" | "workerd"
@@ -90,10 +87,7 @@ describe.each(ways)("from a region on $iad to one on $fra", ({ iad, fra }) => {
 
   it("a body is streamed", async () => {
     const { hop } = use()
-    const posted = request({ port: hop, host: "127.0.0.1", method: "POST", headers: { host: "misha.iterate.app" } })
-    posted.write("first")
-    const [response] = (await once(posted, "response")) as [IncomingMessage]
-    const pieces = response[Symbol.asyncIterator]()
+    const { posted, pieces } = await startPost(hop)
     expect(String((await pieces.next()).value)).toBe("first")
     posted.end("second")
     expect(String((await pieces.next()).value)).toBe("second")
@@ -102,8 +96,7 @@ describe.each(ways)("from a region on $iad to one on $fra", ({ iad, fra }) => {
 
   it("a WebSocket is passed", async () => {
     const { hop } = use()
-    const socket = new WebSocket(`ws://127.0.0.1:${hop}/`, "echo", { headers: { host: "misha.iterate.app" } })
-    await once(socket, "open")
+    const socket = await openEcho(hop)
     socket.send("over the sea")
     expect(String((await once(socket, "message"))[0])).toBe("over the sea")
     socket.close()

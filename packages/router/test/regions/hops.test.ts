@@ -56,8 +56,7 @@ describe("a hop field", () => {
     expect(app.requests[0]!.headers).not.toHaveProperty("x-iterate-proxy-region-hop")
   })
 
-  const now = Date.now()
-  const at = async (ms: number) => {
+  const at = async (ms: number, now = Date.now()) => {
     vi.useFakeTimers({ toFake: ["Date"], now: now + ms })
     const value = await signed()
     vi.useRealTimers()
@@ -114,8 +113,9 @@ describe("a hop field", () => {
   })
 
   it("with the clock of the other region 4 s off is valid", async () => {
+    const now = Date.now()
     for (const ms of [-34_000, 4_000]) {
-      const value = await at(ms)
+      const value = await at(ms, now)
       vi.useFakeTimers({ toFake: ["Date"], now })
       await send(value)
     }

@@ -5,13 +5,12 @@ import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { generateTicketKeys } from "@project-ingress/forward"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { WebSocket } from "ws"
 import { selfSigned } from "../../../../test/apps/certificate.ts"
 import { AccessDenied } from "../../src/router.ts"
 import type { Policy, PolicyRequest, RouteStore } from "../../src/router.ts"
 import { startMachine } from "../machine.ts"
 import type { StampedServer } from "../machine.ts"
-import { ask, machineAt, startBalancer, startRegion } from "./regions.ts"
+import { ask, machineAt, openEcho, startBalancer, startPost, startRegion } from "./regions.ts"
 import type { RegionSetup, TestBalancer, TestRegion } from "./regions.ts"
 
 const closing: (() => unknown)[] = []
@@ -221,15 +220,7 @@ describe("a hop", () => {
 
   it("passes a stream's body both ways while it lasts", async () => {
     const { iad } = await twoRegions()
-    const posted = request({
-      port: iad.port,
-      host: "127.0.0.1",
-      method: "POST",
-      headers: { host: "misha.iterate.app" },
-    })
-    posted.write("first")
-    const [response] = (await once(posted, "response")) as [IncomingMessage]
-    const pieces = response[Symbol.asyncIterator]()
+    const { posted, pieces } = await startPost(iad.port)
     expect(String((await pieces.next()).value)).toBe("first")
     posted.end("second")
     expect(String((await pieces.next()).value)).toBe("second")
@@ -238,9 +229,8 @@ describe("a hop", () => {
 
   it("passes a WebSocket", async () => {
     const { iad, balancers } = await twoRegions()
-    const socket = new WebSocket(`ws://127.0.0.1:${iad.port}/`, "echo", { headers: { host: "misha.iterate.app" } })
+    const socket = await openEcho(iad.port)
     closing.push(() => socket.terminate())
-    await once(socket, "open")
     socket.send("over the sea")
     expect(String((await once(socket, "message"))[0])).toBe("over the sea")
     expect(socket.protocol).toBe("echo")

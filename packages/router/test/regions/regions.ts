@@ -1,9 +1,12 @@
 /** Regions on loopback: in each a router on sockets behind a load balancer that passes bytes on. */
 import { once } from "node:events"
+import { request } from "node:http"
+import type { ClientRequest, IncomingMessage } from "node:http"
 import { connect, createServer } from "node:net"
 import type { AddressInfo, Server, Socket } from "node:net"
 import { createServer as createTlsServer } from "node:tls"
 import { local } from "@project-ingress/providers/local"
+import { WebSocket } from "ws"
 import { serveNode } from "../../src/hosts/node.ts"
 import { regions } from "../../src/regions.ts"
 import type { RegionBalancer, RegionsOptions } from "../../src/regions.ts"
@@ -145,4 +148,21 @@ export const ask = async (
     ),
     body: text.slice(end + 4),
   }
+}
+
+/** A POST whose response has begun after the first piece of its body, and the pieces of that response. */
+export const startPost = async (
+  port: number,
+): Promise<{ readonly posted: ClientRequest; readonly pieces: AsyncIterator<Buffer> }> => {
+  const posted = request({ port, host: "127.0.0.1", method: "POST", headers: { host: "misha.iterate.app" } })
+  posted.write("first")
+  const [response] = (await once(posted, "response")) as [IncomingMessage]
+  return { posted, pieces: response[Symbol.asyncIterator]() }
+}
+
+/** A WebSocket that is open, by the protocol `echo`. */
+export const openEcho = async (port: number): Promise<WebSocket> => {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/`, "echo", { headers: { host: "misha.iterate.app" } })
+  await once(socket, "open")
+  return socket
 }

@@ -1,7 +1,6 @@
 /** Every place where a registry can be. One database serves all tests of a file, empty at the beginning of each. */
 import { PGlite } from "@electric-sql/pglite"
 import { defineGrammar } from "@project-ingress/hostname"
-import pg from "pg"
 import { d1Registry } from "../../src/stores/d1.ts"
 import type { SqlRegistryOptions } from "../../src/stores/d1.ts"
 import { memoryRegistry } from "../../src/stores/memory.ts"
@@ -11,6 +10,7 @@ import type { RouteFeed } from "../../src/stores/route-feed.ts"
 import type { RouteRegistry } from "../../src/stores/route-registry.ts"
 import type { RouteStore } from "../../src/router.ts"
 import { startD1 } from "./d1-worker.ts"
+import { openPg } from "./pg-driver.ts"
 import { noPostgres, startPostgres } from "./postgres-server.ts"
 
 export type AnyRegistry = RouteRegistry & RouteFeed & RouteStore
@@ -40,38 +40,7 @@ const grammar = defineGrammar({ domains: ["iterate.app"] })
 
 export const startPg = async () => {
   const server = await startPostgres()
-  const connection = { host: server.host, user: server.user, database: "postgres" }
-  const pool = new pg.Pool({ ...connection, max: 20 })
-  // Connections that the server ends at the very end.
-  pool.on("error", () => undefined)
-  // A pool listens to idle ones only: without this, one that breaks in a transaction ends the process.
-  pool.on("connect", (client) => void client.on("error", () => undefined))
-  const driver: Pick<PostgresRegistryOptions, "query" | "transaction" | "listen"> = {
-    listen: async (channel, notify) => {
-      const client = new pg.Client(connection)
-      // Where a test kills the server: the registry listens anew.
-      client.on("error", () => undefined)
-      await client.connect()
-      client.on("notification", notify)
-      await client.query(`listen ${channel}`)
-      return () => client.end()
-    },
-    query: (text, values) => pool.query(text, values),
-    transaction: async (run) => {
-      const client = await pool.connect()
-      try {
-        await client.query("begin")
-        const result = await run((text, values) => client.query(text, values))
-        await client.query("commit")
-        return result
-      } catch (cause) {
-        await client.query("rollback")
-        throw cause
-      } finally {
-        client.release()
-      }
-    },
-  }
+  const { connection, pool, driver } = openPg(server, 20)
   const empty = async () =>
     void (await pool.query(`${TABLES.map((table) => `delete from ${table}`).join("; ")}; ${reset}`))
   const close = async () => {

@@ -1,7 +1,6 @@
-import { fileURLToPath } from "node:url"
-import { build } from "esbuild"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 import { freePort } from "../../../../test/free-port.ts"
 import { noPostgres, startPostgres } from "./postgres-server.ts"
 import type { PostgresServer } from "./postgres-server.ts"
@@ -11,13 +10,8 @@ describe.skipIf(noPostgres !== "")(`a Worker with Hyperdrive${noPostgres}`, () =
   let worker: Miniflare
   beforeAll(async () => {
     server = await startPostgres({ port: await freePort() })
-    const { outputFiles } = await build({
-      entryPoints: [fileURLToPath(new URL("hyperdrive-worker.ts", import.meta.url))],
-      bundle: true,
-      format: "esm",
+    const script = await bundleWorker(new URL("hyperdrive-worker.ts", import.meta.url), {
       platform: "node",
-      write: false,
-      conditions: ["@project-ingress/source", "workerd"],
       external: ["node:*", "cloudflare:*", "pg-native"],
       // `pg` is CommonJS.
       banner: { js: `import { createRequire } from "node:module"; const require = createRequire("/");` },
@@ -26,7 +20,7 @@ describe.skipIf(noPostgres !== "")(`a Worker with Hyperdrive${noPostgres}`, () =
     worker = new Miniflare(
       convertV4MiniflareOptions({
         modules: true,
-        script: outputFiles[0]!.text,
+        script,
         compatibilityDate: "2026-11-01",
         compatibilityFlags: ["nodejs_compat"],
         hyperdrives: { DATABASE: url },

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { defineGrammar } from "@project-ingress/hostname"
-import pg from "pg"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { fileState } from "../../src/stores/file-state.ts"
 import { memoryRegistry } from "../../src/stores/memory.ts"
@@ -13,6 +12,7 @@ import type { RouteKey } from "../../src/stores/record.ts"
 import { tableStore } from "../../src/stores/table.ts"
 import type { RouteFeed, RouteSourceEvent, TableStore } from "../../src/stores/table.ts"
 import { setup, stamped } from "../fakes.ts"
+import { openPg } from "../registry/pg-driver.ts"
 import { noPostgres, startPostgres } from "../registry/postgres-server.ts"
 import type { PostgresServer } from "../registry/postgres-server.ts"
 
@@ -103,33 +103,12 @@ describe.skipIf(noPostgres !== "")(`a table of postgresRegistry${noPostgres}`, (
 
   /** A registry as one process has it. */
   const open = (): SqlRegistry & { readonly end: () => Promise<void> } => {
-    const connection = { host: server.host, user: server.user, database: "postgres" }
-    const pool = new pg.Pool({ ...connection, max: 5 })
-    pool.on("error", () => undefined)
+    const { pool, driver } = openPg(server, 5)
     const registry = postgresRegistry({
       grammar,
       // Far longer than a test: what is seen sooner was notified.
       pollMs: 60_000,
-      query: (text, values) => pool.query(text, values),
-      transaction: async (run) => {
-        const client = await pool.connect()
-        try {
-          await client.query("begin")
-          const result = await run((text, values) => client.query(text, values))
-          await client.query("commit")
-          return result
-        } finally {
-          client.release()
-        }
-      },
-      listen: async (channel, notify) => {
-        const client = new pg.Client(connection)
-        client.on("error", () => undefined)
-        client.on("notification", notify)
-        await client.connect()
-        await client.query(`listen ${channel}`)
-        return () => client.end()
-      },
+      ...driver,
     })
     const end = async () => {
       await registry.dispose?.()
