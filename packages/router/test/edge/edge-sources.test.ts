@@ -111,7 +111,7 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
   }, 180_000)
 
   it("outlives a connection that is lost in a transaction", async () => {
-    const { pool, url } = await createDatabase("lost")
+    const { pool, url } = await createDatabase(server, "lost")
     const database = await openDatabase(url)
     const lost = database.transaction(async (query) => {
       const { rows } = (await query("select pg_backend_pid() as pid")) as { readonly rows: { readonly pid: number }[] }

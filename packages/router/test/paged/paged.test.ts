@@ -473,7 +473,7 @@ describe("a store of pages", () => {
 
   it("reads one page after each pause of a storage whose pages cannot be read, and all of them once one can", async () => {
     const pages = memoryPages()
-    await publisherOf(pages, feedOf(routes), { pages: 8 }).sync()
+    await pagePublisher(pages, feedOf(routes), { pages: 8 }).sync()
     const store = pagedStore(pages)
     pages.fault = (call, name) => {
       if (call === "read" && name !== "manifest") throw new Error("lost")
@@ -493,7 +493,7 @@ describe("a store of pages", () => {
 
   it("reads other pages at once, though some are not there yet", async () => {
     const pages = memoryPages()
-    await publisherOf(pages, feedOf(routes), { pages: 8 }).sync()
+    await pagePublisher(pages, feedOf(routes), { pages: 8 }).sync()
     const store = pagedStore(pages)
     const absent = [...pages.stored.keys()].filter((name) => name !== "manifest").slice(0, 4)
     const stored = absent.map((name) => [name, pages.stored.get(name)!] as const)
