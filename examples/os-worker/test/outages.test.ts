@@ -12,7 +12,7 @@ import type { RunningWorker, WorkerSetup } from "./workerd.ts"
 let machine: TestMachine
 let worker: RunningWorker
 
-/** An isolate that knows nothing yet. Every route is too old at once, unless told otherwise. */
+/** An isolate that knows nothing yet. Every route is too old at once, unless `setup` says otherwise. */
 const start = async (setup: Partial<WorkerSetup> = {}): Promise<void> => {
   const entry = fileURLToPath(new URL("faulty-worker.ts", import.meta.url))
   worker = await startWorker({ signing: machine.signing, domain: "iterate.app", entry, ...setup })

@@ -1,4 +1,4 @@
-/** Cases of the systems that this package replaces, by their ids. `OURS` says where our answer is another one on purpose. */
+/** Cases of the systems that this package replaces, by their ids. `OURS` says where our result is another one on purpose. */
 import { describe, expect, it } from "vitest"
 import { machineEnvironment } from "../src/environment.ts"
 import { candidates, defineGrammar, format, isPlatformName, parse, parseCustomDomain, url } from "../src/hostname.ts"

@@ -149,7 +149,7 @@ describe("the old machine is kept", () => {
     expect(await attached()).toBe("mach_1")
   })
 
-  it("when its app responds with 500, and the status is told", async () => {
+  it("when its app responds with 500, and the status is reported", async () => {
     const error = await notReady("mach_2", { path: "/status/500" })
     expect(error).toMatchObject({ _tag: "MachineNotReady", state: "kept", last: { ready: false, status: 500 } })
     expect(`${error}`).toContain("status 500")

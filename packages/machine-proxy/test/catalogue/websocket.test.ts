@@ -64,7 +64,7 @@ const tunnel = async (): Promise<Client> => {
 }
 
 describe("a handshake", () => {
-  it("W01 passes end to end: key, accept, subprotocol and extensions, then octets both ways", async () => {
+  it("W01 passes end to end: key, accept, subprotocol and extensions, then bytes both ways", async () => {
     m.app.script = bytes(
       says(
         "101 Switching Protocols",

@@ -146,7 +146,7 @@ describe("ejection", () => {
     expect(of.map((entry) => isEjected(entry, 2_000))).toEqual([true, false, true])
   })
 
-  it("begins anew for a machine that was well for a minute", () => {
+  it("begins again for a machine that was well for a minute", () => {
     const of = entries([1, 1])
     const [first] = of as [Entry, Entry]
     failTimes(of, first, 5, 0)

@@ -91,7 +91,7 @@ describe("a health check", () => {
   it.each<[string, number | "refused" | "silent", string]>([
     ["another status", 500, "health check: status 500"],
     ["a refused connection", "refused", "health check: PortClosed"],
-    ["no answer in time", "silent", "health check: no response in 2000 ms"],
+    ["no response in time", "silent", "health check: no response in 2000 ms"],
   ])("that finds %s twice ejects, and twice well returns", async (_, found, reason) => {
     const { visit, events, router } = checkedRouter()
     health = { mach_2: found }
@@ -179,7 +179,7 @@ describe("a health check", () => {
     expect(probes().length).toBe(2)
   })
 
-  it("wakes nobody, and a machine that sleeps is none that is ill", async () => {
+  it("wakes nobody, and a machine that sleeps is not ill", async () => {
     let starts = 0
     const capabilities = { ...fake().capabilities, wake: "start" } as const
     const sleeping = fake({

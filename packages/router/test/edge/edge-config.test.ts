@@ -38,7 +38,7 @@ describe("a Go duration", () => {
   })
 
   it.each(["", "10", "s", "10 s", "-1s", "+1s", "1d", "1S", "1s1", "1e3s", "..s", "1.2.3s", ".", "９s", "1s\n"])(
-    "%j is none",
+    "%j is invalid",
     (text) => {
       expect(parseGoDuration(text)).toBeUndefined()
     },
@@ -57,7 +57,7 @@ describe("a listen address", () => {
   })
 
   it.each(["", "8080", ":", ":http", "::1:8080", "[::1]", ":65536", "http://a:80", "a b:80", "[]:80"])(
-    "%j is none",
+    "%j is invalid",
     (text) => {
       expect(parseListenAddress(text)).toBeUndefined()
     },

@@ -88,7 +88,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       const change = changes.findLast(({ key }) => key === chosen?.key)
       if (change === undefined) return
       world.routers[n]!.store.apply([change])
-      // Told that it is gone: with the authority down nobody knows.
+      // The change said that it is gone: with the authority down nobody knows.
       if (change.record === undefined) world.routers[n]!.lastHit.delete(change.key)
     }),
   },

@@ -74,7 +74,7 @@ describe("26: many requests for one cold key", () => {
 })
 
 describe("27: a route past its time", () => {
-  it("is given at once and read anew by work that the request keeps, and not by one that keeps none", async () => {
+  it("is given at once and read again by work that the request keeps, and not by one that keeps none", async () => {
     await authority("p:soft", 1, 0)
     await ask("/get?key=p:soft&kept")
     await authority("p:soft", 2, 0)

@@ -265,7 +265,7 @@ describe("a publisher of pages", () => {
     expect(pages.writes).toEqual(["manifest"])
   })
 
-  it("publishes all anew where a page or the manifest is damaged, or the feed has a gap", async () => {
+  it("publishes all again where a page or the manifest is damaged, or the feed has a gap", async () => {
     for (const damage of ["page", "manifest", "gap"]) {
       const pages = memoryPages()
       const feed = feedOf(routes)

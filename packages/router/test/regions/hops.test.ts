@@ -96,7 +96,7 @@ describe("a hop field", () => {
     ["of a clock that is ahead", /older than 30 s, or newer/, () => at(36_000)],
     ["of more hops than there may be", /no router of ours wrote/, () => signed({ hops: 4 })],
     ["of no hop", /no router of ours wrote/, () => signed({ hops: 0 })],
-    ["of a host that is none", /no router of ours wrote/, () => signed({ host: "a b" })],
+    ["of an invalid host", /no router of ours wrote/, () => signed({ host: "a b" })],
   ])("%s is dropped: the request is its client's own", async (_, reason, value) => {
     expect((await send(await value())).status).toBe(200)
     expect(seen).toEqual([own])

@@ -55,7 +55,7 @@ const twoRegions = async ({
   return { ...regions, balancers }
 }
 
-/** Notes what a policy is told of each request. */
+/** Notes what a policy is called with for each request. */
 const watching = (
   asked: Pick<PolicyRequest, "host" | "scheme" | "clientAddress" | "method" | "path" | "upgrade">[],
 ): Policy => ({

@@ -5,7 +5,7 @@ import { startPglite } from "./engines.ts"
 
 const grammar = defineGrammar({ domains: ["iterate.app"] })
 
-/** Hyperdrive caches the rows of a read for 75 s, unless it is told not to. The one of miniflare never does. */
+/** Hyperdrive caches the rows of a read for 75 s, unless it is configured not to. The one of miniflare never does. */
 describe("a Postgres whose reads are cached by something between", () => {
   let database: Awaited<ReturnType<typeof startPglite>>
   beforeAll(async () => {

@@ -58,7 +58,7 @@ beforeEach(async () => {
   await registry.create({ name: "misha", machine: "mach_old", visibility: "public" })
   refreshed = []
   const authority: Pick<MemoryRegistry, "get"> = { get: (key) => registry.get(key) }
-  // As old as a test lasts: nothing but what machines say makes it read anew.
+  // As old as a test lasts: nothing but what machines say makes it read again.
   layers = layeredStore({ authority, softMs: DAY, revalidateMs: DAY, maxAgeMs: DAY })
   const router = createRouter({
     grammar: hostnames,
@@ -104,7 +104,7 @@ describe("situation 37: a machine that is no longer attached", () => {
     expect(await who(`${appPort}__mach_new.machines`)).toBe("mach_new")
   })
 
-  it("misdirects what is meant for the new one (421): the route is read anew once, and the new one has the request", async () => {
+  it("misdirects what is meant for the new one (421): the route is read again once, and the new one has the request", async () => {
     // What the registry says, and with it the router: the new machine is where the old one listens still.
     await put(next, old)
     await registry.attach("misha", "mach_new")
@@ -112,7 +112,7 @@ describe("situation 37: a machine that is no longer attached", () => {
     // Asked twice, and misdirected twice.
     expect(await who(asked)).toBe("503 MACHINE_MISMATCH")
     expect(refreshed).toEqual(["p:misha"])
-    // From now on the registry knows better, and nobody has told the router.
+    // From now on the registry knows better, and the router was not notified.
     await put(next)
     expect(await who(asked)).toBe("mach_new")
     expect(refreshed).toEqual(["p:misha", "p:misha"])

@@ -41,7 +41,7 @@ export const situations: Readonly<Record<string, Shown>> = {
   1: [
     followed("situation 1: %s an authority a 421 leads to the machine that nobody reported"),
     layered("1: a refresh goes past memory and caches, for that key alone, and is written through"),
-    moved("misdirects what is meant for the new one (421): the route is read anew once"),
+    moved("misdirects what is meant for the new one (421): the route is read again once"),
   ],
   2: [
     table("situation 2: an older version never replaces a newer one, whoever says it"),
@@ -225,7 +225,7 @@ export const edgeProxyCases: Readonly<Record<string, Shown>> = {
     ],
   ],
   "1-29": [
-    [`${router}/replace-machine.test.ts`, "when its app responds with 500, and the status is told"],
+    [`${router}/replace-machine.test.ts`, "when its app responds with 500, and the status is reported"],
     [`${router}/replace-machine.test.ts`, "fails while a project goes to and fro, and each old machine is stopped"],
   ],
 }
@@ -262,7 +262,7 @@ export const workerCases: Readonly<Record<string, Shown>> = {
   "0-66": [header("X13 never names a host beside a port, whatever it resolves to")],
   "0-67": [header("X03 X14 reaches 3000 when nothing is said, whatever the name")],
   "0-68": [proxy("sees neither ticket nor target, its own Host, and one Via")],
-  "0-69": [socket("W01 passes end to end: key, accept, subprotocol and extensions, then octets both ways")],
+  "0-69": [socket("W01 passes end to end: key, accept, subprotocol and extensions, then bytes both ways")],
   "0-70": [socket("W16 is judged by ticket, target and ports as any request, and nobody dials")],
   "0-71": [proxy("with no listener is an immediate 502")],
   "0-72": [header("X23 is refused when it is wrong, altered, doubled, expired or from the future")],

@@ -1,4 +1,4 @@
-/** Cases of the systems that this router replaces, by their ids. `OURS` says where our answer is another one on purpose. */
+/** Cases of the systems that this router replaces, by their ids. `OURS` says where our result is another one on purpose. */
 import { describe, expect, it } from "vitest"
 import { ProviderUnavailable } from "@project-ingress/providers"
 import { memoryRegistry } from "../../src/stores/memory.ts"
@@ -12,7 +12,7 @@ const visit = async ({ router }: Setup, host: string, init: RequestInit & { read
 }
 const targetOf = ({ sent }: Setup) => values(sent.at(-1)!.headers, "x-iterate-proxy-target-host")
 
-describe("S0: the worker's answers", () => {
+describe("S0: the worker's responses", () => {
   it("0-42: an unknown project is 404", async () => {
     const { response, code } = await visit(setup(), "nobody.iterate.app")
     expect([response.status, code]).toEqual([404, "ROUTE_NOT_FOUND"])
@@ -119,7 +119,7 @@ describe("S0: the store of routes", () => {
     expect(made.sent[0]!.target).toBe("/foo/bar?x=1")
   })
 
-  it("0-101: the host of the hop is the machine's; OURS: the visitor's is told in the router's own field", async () => {
+  it("0-101: the host of the hop is the machine's; OURS: the visitor's stands in the router's own field", async () => {
     const made = setup()
     await visit(made, "misha.iterate.app", { headers: { forwarded: "host=evil", "x-forwarded-host": "evil" } })
     const { headers, origin } = made.sent[0]!

@@ -48,7 +48,7 @@ const memoryState = (first?: Uint8Array) => {
 const keys = (count: number) => Array.from({ length: count }, (_, at): RouteKey => `p:project-${at}`)
 
 describe("a table that follows a feed", () => {
-  it("has every route, knows what is none, and gives the same object each time", async () => {
+  it("has every route, knows which keys have none, and gives the same object each time", async () => {
     const feed = fakeFeed(["p:a", "p:b"])
     const { store, get, states } = await loaded(feed)
     expect(get("p:a")).toMatchObject({ status: "hit", layer: "table", record: feed.routes.get("p:a") })
@@ -122,7 +122,7 @@ describe("a table that follows a feed", () => {
     await until(() => versionOf("p:later") === later)
   })
 
-  it("situation 7: takes nothing of an answer that is no page, and reads it again", async () => {
+  it("situation 7: takes nothing of a result that is no page, and reads it again", async () => {
     const feed = fakeFeed(["p:a"])
     const { events, versionOf } = await loaded(feed)
     feed.editPage((page) => ({ ...page, cursor: undefined }))

@@ -53,7 +53,7 @@ describe("the model of KV", () => {
     expect([await here.get("a"), await there.get("b")]).toEqual(["1", null])
   })
 
-  it("fails as it is told", async () => {
+  it("fails as its fault says", async () => {
     const { clock, kv, here } = start()
     await here.put("a", '{"v":1}')
     for (const [fault, seen] of [

@@ -105,7 +105,7 @@ describe("layeredStore with a cache, and ages of a few milliseconds", () => {
   )
 })
 
-describe("layeredStore that is told of changes", () => {
+describe("layeredStore that is notified of changes", () => {
   const { source, put, remove, faults } = textSource()
   const changed: { readonly key: RouteKey; readonly version: number; readonly record?: RouteRecord }[] = []
   routeStoreSuite(
