@@ -45,7 +45,8 @@ const budgets: readonly Import[] = [
     from: "router",
     code: `
       export { defineGrammar } from "@project-ingress/hostname"
-      export { AccessDenied, createRouter, LoginRequired, rateLimit } from "@project-ingress/router"
+      export { AccessDenied, createRouter, LoginRequired } from "@project-ingress/router"
+      export { rateLimit } from "@project-ingress/router/policies"
       export { d1Routes } from "@project-ingress/router/stores/d1-routes"
       export { local } from "@project-ingress/providers/local"`,
     budget: 60_000,
@@ -56,7 +57,8 @@ const budgets: readonly Import[] = [
     from: "router",
     code: `
       export { defineGrammar } from "@project-ingress/hostname"
-      export { AccessDenied, createRouter, LoginRequired, rateLimit } from "@project-ingress/router"
+      export { AccessDenied, createRouter, LoginRequired } from "@project-ingress/router"
+      export { rateLimit } from "@project-ingress/router/policies"
       export { cacheApi } from "@project-ingress/router/stores/cache-api"
       export { kvCache } from "@project-ingress/router/stores/cloudflare-kv"
       export { d1Routes } from "@project-ingress/router/stores/d1-routes"

@@ -167,6 +167,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
       "node:net",
     ],
   },
+  "packages/router/src/access/sign-in.ts": {
+    allows: ["../policies/policy.ts", "./cookies.ts", "../stores/reading/clock-table.ts", own("hostname"), "jose"],
+    refuses: ["../program/handle.ts", "../hosts/node.ts", "../stores/memory.ts", effect, "node:crypto"],
+  },
   "packages/router/src/hosts/node.ts": {
     allows: ["node:net", own("forward/sockets"), effect],
     refuses: ["effect", own("machine-proxy"), "undici"],

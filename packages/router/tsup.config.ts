@@ -2,10 +2,12 @@ import { defineConfig } from "tsup"
 
 export default defineConfig({
   entry: {
+    access: "src/access.ts",
     balancer: "src/balancer.ts",
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     node: "src/hosts/node.ts",
+    policies: "src/policies.ts",
     "replace-machine": "src/replace-machine.ts",
     regions: "src/regions.ts",
     router: "src/router.ts",

@@ -111,7 +111,7 @@ export const routerPages: CodePages = {
       "A policy of the platform denied the request, or the port is private and no policy decides who may reach it. Nothing was sent to the machine.",
     fix: [
       'Ask the owner of the project for access, or make the port public: `registry.configure(project, { ports: { 4096: { visibility: "public" } } })`.',
-      'As the platform: `trace` of the router\'s event names the policy. A port with `visibility: "private"` needs a policy that has `decidesVisibility: true`.',
+      'As the platform: `trace` of the router\'s event names the policy. A port with `visibility: "private"` needs a policy that has `enforces: ["visibility"]`.',
     ],
     command: ask("5000__misha.example.com"),
     reproduces: true,

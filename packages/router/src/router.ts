@@ -13,9 +13,10 @@ import {
 } from "@project-ingress/forward/internal"
 import { machinesOptionChecks } from "@project-ingress/providers/internal"
 import { errorTags } from "./error-response.ts"
-import { isCookieIsolation } from "./hop/cookie-isolation.ts"
+import { isCookieIsolation, isReservedName } from "./hop/cookie-isolation.ts"
 import { isFilterOption } from "./hop/filtered-fields.ts"
 import { fetchHandler } from "./hosts/fetch.ts"
+import { enforcedSettings } from "./policies/policy.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
 import { isGrammar } from "./stores/is-grammar.ts"
@@ -24,14 +25,20 @@ export { AccessDenied } from "./policies/access-denied.ts"
 export { LoginRequired } from "./policies/login-required.ts"
 export { PolicyError } from "./policies/policy-error.ts"
 export type { PolicyErrorFields } from "./policies/policy-error.ts"
-export { rateLimit } from "./policies/rate-limit.ts"
-export type { RateLimiter, RateLimitOptions } from "./policies/rate-limit.ts"
-export { RateLimited } from "./policies/rate-limited.ts"
 export type { CookieIsolation } from "./hop/cookie-isolation.ts"
 export type { FilteredField } from "./hop/filtered-fields.ts"
 export type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 export type { HeaderEdit } from "./policies/header-edit.ts"
-export type { Outcome, Policy, PolicyInput, PolicyRequest, ResponseSummary, Route } from "./policies/policy.ts"
+export type {
+  EnforcedSetting,
+  Outcome,
+  Policy,
+  PolicyInput,
+  PolicyRequest,
+  ResponseSummary,
+  Route,
+} from "./policies/policy.ts"
+export type { Visitor } from "./policies/visitor.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
 export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
@@ -94,7 +101,12 @@ const phases = {
   onForward: accept.function,
   onResponse: accept.function,
 }
-const policyChecks = { name: accept.string, decidesVisibility: accept.boolean, ...phases }
+const policyChecks = {
+  name: accept.string,
+  enforces: accept.array(accept.oneOf(...enforcedSettings)),
+  reservedCookies: accept.array(isReservedName),
+  ...phases,
+}
 
 /** A misspelt phase would be a guard that is never asked. */
 const checkPolicy = (policy: unknown, at: string): void => {

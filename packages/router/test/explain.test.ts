@@ -1,3 +1,4 @@
+import type { Policy } from "../src/router.ts"
 import { describe, expect, it } from "vitest"
 import { memoryStore } from "../src/stores/memory.ts"
 import { fake, machine, setup } from "./fakes.ts"
@@ -73,7 +74,7 @@ describe("explain", () => {
     const closed = "the port is private, and no policy decides about visibility: 403"
     const look = { name: "look", onRoute: () => undefined }
     expect((await setup({ store, policies: [look] }).router.explain("misha.iterate.app")).steps).toContain(closed)
-    const decides = { ...look, decidesVisibility: true }
+    const decides: Policy = { ...look, enforces: ["visibility"] }
     expect((await setup({ store, policies: [decides] }).router.explain("misha.iterate.app")).steps).not.toContain(
       closed,
     )

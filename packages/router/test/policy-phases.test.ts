@@ -173,7 +173,7 @@ describe("a port that its record calls private", () => {
     memoryStore({ "p:misha": { machine: machine("mach_1"), ports: { 4096: { visibility: "private" } } } })
 
   const look: Policy = { name: "look", onRoute: () => undefined }
-  const decides: Policy = { name: "visibility", decidesVisibility: true, onRoute: () => undefined }
+  const decides: Policy = { name: "visibility", enforces: ["visibility"], onRoute: () => undefined }
 
   it.each([
     ["there is no policy", []],
@@ -189,6 +189,83 @@ describe("a port that its record calls private", () => {
     const denies: Policy = { ...decides, onRoute: () => ({ deny: new AccessDenied({ hidden: true }) }) }
     expect((await ask([denies], {}, { store: store() })).response.status).toBe(404)
   })
+})
+
+describe("a visitor", () => {
+  const ann = { subject: "user_ann", by: "session", id: "s1" }
+  const proves = (visitor: object | undefined): Policy => ({
+    name: "proves",
+    onRequest: () => (visitor === undefined ? undefined : { visitor: visitor as typeof ann }),
+  })
+
+  it("is what the latest policy has proven, for the policies after it", async () => {
+    const seen: unknown[] = []
+    const look: Policy = {
+      name: "look",
+      onRequest: ({ visitor }) => void seen.push(visitor),
+      onRoute: ({ visitor }) => void seen.push(visitor),
+    }
+    const inspects: Policy = {
+      name: "inspects",
+      onRoute: async ({ visitor }) => visitor && { visitor: { ...visitor, mayInspect: true } },
+    }
+    expect((await ask([look, proves(ann), look, inspects, look])).response.status).toBe(200)
+    expect(seen).toEqual([undefined, ann, ann, ann, ann, { ...ann, mayInspect: true }])
+  })
+
+  it("is proven again for another route, when the machine has moved", async () => {
+    const seen: unknown[] = []
+    let asked = 0
+    const look: Policy = { name: "look", onRoute: ({ visitor }) => void seen.push(visitor) }
+    const once: Policy = { name: "once", onRoute: () => (asked++ === 0 ? { visitor: ann } : undefined) }
+    const answer = () =>
+      asked === 1
+        ? stamped(null, { status: 421, headers: { "x-iterate-proxy-error": "MACHINE_MISMATCH" } })
+        : stamped("ok")
+    await ask([once, look], {}, { answer })
+    expect(seen).toEqual([ann, undefined])
+  })
+
+  it.each([
+    ["without a subject", { by: "session", id: "s1" }],
+    ["with an id that is no word", { ...ann, id: "a b" }],
+    ["with a flag that is no boolean", { ...ann, granted: "yes" }],
+    ["that is a text", "user_ann"],
+  ])("%s refuses the request", async (_, visitor) => {
+    expect((await ask([proves(visitor as never)])).response.status).toBe(500)
+  })
+
+  it("lets nobody in whom the same outcome ends", async () => {
+    const both = { visitor: ann, deny: undefined, redirect: { status: 302, location: "/" } } as never
+    expect((await ask([{ name: "both", onRequest: () => both }])).response.status).toBe(302)
+  })
+})
+
+describe("cookies that a policy reserves", () => {
+  const policy: Policy = {
+    name: "sessions",
+    reservedCookies: ["__Host-ours-*"],
+    onRequest: ({ header }) =>
+      header("cookie")?.includes("__Host-ours-session=1") ? undefined : { deny: new AccessDenied() },
+  }
+  const cookie = "a=1; __Host-ours-session=1; b=2"
+
+  it.each([undefined, false] as const)(
+    "are read by it and get to no app, with isolateCookies %s",
+    async (isolateCookies) => {
+      const more = isolateCookies === undefined ? {} : { isolateCookies }
+      const answer = () =>
+        stamped("ok", {
+          headers: [
+            ["set-cookie", "__Host-ours-session=2; Secure; Path=/"],
+            ["set-cookie", "c=3"],
+          ],
+        })
+      const { response, sent } = await ask([policy], { headers: { cookie } }, { ...more, answer })
+      expect(values(sent[0]!.headers, "cookie")).toEqual(["a=1; b=2"])
+      expect(response.headers.getSetCookie()).toEqual(["c=3"])
+    },
+  )
 })
 
 describe("a policy that ends a request", () => {
@@ -218,7 +295,7 @@ describe("a policy that ends a request", () => {
     // oxlint-disable-next-line typescript/no-misused-promises -- the mistake that is claimed to be found
     await ask([{ name: "late", onForward: async () => {} }], {}, { onEvent })
     expect(events.map(({ reason }) => reason)).toEqual([
-      expect.stringMatching(/^policy .* must return undefined, { deny }, { redirect } or { respond }$/),
+      expect.stringMatching(/^policy .* must return undefined, { visitor }, { deny }, { redirect } or { respond }$/),
       "a policy set host, which belongs to the connection or to the hop",
       "policy late must edit header fields synchronously",
     ])

@@ -15,7 +15,7 @@ beforeEach(async () => {
   proofs = new Map()
   routes = []
   registry = memoryRegistry({ grammar: hostnames, resolveTxt: async (name) => proofs.get(name) ?? [] })
-  const look: Policy = { name: "look", decidesVisibility: true, onRoute: (_, route) => void routes.push(route) }
+  const look: Policy = { name: "look", enforces: ["visibility"], onRoute: (_, route) => void routes.push(route) }
   const { router } = setup({ store: registry, policies: [look] })
   ask = (url) => router.fetch(new Request(url, { redirect: "manual" }))
   for (const [id, owner] of [

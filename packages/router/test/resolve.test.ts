@@ -12,7 +12,7 @@ const ask = async (
   { clientAddress = "", ...init }: RequestInit & { readonly clientAddress?: string } = {},
 ) => {
   let route: Route | undefined
-  const look: Policy = { name: "look", decidesVisibility: true, onRoute: (_, on) => void (route = on) }
+  const look: Policy = { name: "look", enforces: ["visibility"], onRoute: (_, on) => void (route = on) }
   const options = { store: memoryStore(routes), policies: [look], clientAddress: () => clientAddress }
   const { router, sent } = setup(options)
   const response = await router.fetch(new Request(url, init))

@@ -12,8 +12,24 @@ export interface CookieIsolation {
   readonly reserved?: readonly string[]
 }
 
+/** What a router does with cookies: of its option, and of policies that have cookies of their own. */
+export type ProgramCookies = Pick<CookieSource, "narrows" | "reserved">
+
+export const programCookies = (
+  isolation: CookieIsolation | false,
+  policies: readonly { readonly reservedCookies?: readonly string[] }[],
+): ProgramCookies => {
+  const { reserved = [] } = isolation || {}
+  return {
+    narrows: isolation !== false,
+    reserved: [...reserved, ...policies.flatMap(({ reservedCookies = [] }) => reservedCookies)],
+  }
+}
+
 /** The hostname whose app sets a cookie, and what it names. */
 export interface CookieSource {
+  /** Whether a `Domain` that reaches others is removed. */
+  readonly narrows: boolean
   readonly grammar: Grammar
   readonly target: Target
   /** The key of the record that decided. */
@@ -50,6 +66,7 @@ const PLAIN = /^[a-z\d_-]+(?:\.[a-z\d_-]+)*$/
 /** Takes cookies out of a response, in place, that no app may set. */
 export const refuseReserved = (fields: string[], source: CookieSource): void => {
   const { reserved, onIsolated } = source
+  if (reserved.length === 0) return
   for (let i = fields.length - 2; i >= 0; i -= 2) {
     const name = fields[i]!
     if (name.length !== 10 || name.toLowerCase() !== "set-cookie" || !setsCookie(fields[i + 1]!, reserved)) continue
@@ -68,9 +85,15 @@ export const isCookieIsolation = (value: unknown): string | undefined => {
   if (value === false) return undefined
   const isKnown = accept.object(value) === undefined && Object.keys(value as object).every((key) => key === "reserved")
   const { reserved = [] } = isKnown ? (value as CookieIsolation) : {}
-  const isRead = isKnown && Array.isArray(reserved) && Array.from(reserved as readonly unknown[]).every(isName)
+  const isRead =
+    isKnown &&
+    Array.isArray(reserved) &&
+    Array.from(reserved as readonly unknown[]).every((name) => isReservedName(name) === undefined)
   return isRead ? undefined : "false or { reserved: names of cookies, a prefix with * at its end }"
 }
 
-/** `*` alone would be every cookie. */
-const isName = (name: unknown): boolean => typeof name === "string" && /^[^*]+\*?$/.test(name) && isToken(name)
+/** Checks the name of a cookie that is reserved. `*` alone would be every cookie. */
+export const isReservedName = (name: unknown): string | undefined =>
+  typeof name === "string" && /^[^*]+\*?$/.test(name) && isToken(name)
+    ? undefined
+    : "the name of a cookie, a prefix with * at its end"

@@ -41,8 +41,8 @@ export interface RewrittenResponse {
   readonly publicOrigin: string
   /** The `Origin` of the request and what the app was sent for it; `undefined` without one, or if the app sees public names. */
   readonly origin: { readonly sent: string; readonly given: string } | undefined
-  /** Who sets the cookies; `undefined` if apps decide who gets them. */
-  readonly cookies: CookieSource | undefined
+  /** Who sets the cookies. */
+  readonly cookies: CookieSource
 }
 
 /** What the response to a request is rewritten for. */
@@ -50,7 +50,7 @@ export const rewrittenResponse = (
   request: VisitorRequest,
   app: AppOrigin,
   { own, ports }: ProjectOrigins,
-  cookies: CookieSource | undefined,
+  cookies: CookieSource,
 ): RewrittenResponse => {
   const sent = app.isRewritten ? headerValue(request.headers, "origin") : undefined
   const port = sent === undefined ? undefined : ports.get(sent)
@@ -147,13 +147,13 @@ const rewrites: ReadonlyMap<string, (value: string, to: RewrittenResponse) => st
     // browser does not know, and all that it may have where the domain is not its project's.
     "set-cookie": (value, { app, cookies }) => {
       const names = app.cookieDomains
-      if ((names.length === 0 && cookies === undefined) || !/domain/i.test(value)) return value
+      if ((names.length === 0 && !cookies.narrows) || !/domain/i.test(value)) return value
       const [pair, ...attributes] = value.split(";")
       const kept = attributes.filter((attribute) => {
         const domain = domainIn(attribute)
         if (domain === undefined || domain === "") return true
         if (names.includes(domain)) return false
-        if (cookies === undefined || mayShareBelow(cookies, domain)) return true
+        if (!cookies.narrows || mayShareBelow(cookies, domain)) return true
         cookies.onIsolated?.(cookies, "narrowed", cookieName(pair!))
         return false
       })

@@ -4,6 +4,7 @@ import type { Machine } from "@project-ingress/providers"
 import type { PortSettings, RouteKey, RouteRecord } from "../stores/record.ts"
 import type { HeaderEdit } from "./header-edit.ts"
 import type { PolicyError } from "./policy-error.ts"
+import type { Visitor } from "./visitor.ts"
 
 /** A request's head as a policy sees it. Everything in it but `scheme` and `clientAddress` is the client's own claim. */
 export interface PolicyRequest {
@@ -24,6 +25,8 @@ export interface PolicyRequest {
   readonly clientAddress: string | undefined
   /** True for a WebSocket handshake, which deserves the same decision as a request. */
   readonly upgrade: boolean
+  /** Who asks, as an earlier policy has proven; `undefined`: nobody has. */
+  readonly visitor: Visitor | undefined
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal
   /** Lets work go on after the response; on Workers the context's own. */
@@ -47,11 +50,13 @@ export interface Route {
 }
 
 /**
- * What a policy decides: `undefined` lets the request go on, everything else ends it. `deny` is answered by the error's own
- * row, `redirect` by that status and `Location`, `respond` by a response of the policy's own.
+ * What a policy decides. `undefined` lets the request go on, and so does `visitor`, which says who asks: later policies see it instead
+ * of what was known before. Everything else ends the request: `deny` by the error's own row, `redirect` by that status and
+ * `Location`, `respond` by a response of the policy's own.
  */
 export type Outcome =
   | undefined
+  | { readonly visitor: Visitor }
   | { readonly deny: PolicyError }
   | { readonly redirect: { readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string } }
   | { readonly respond: GeneratedResponse }
@@ -67,10 +72,15 @@ export interface Policy {
   /** For events and `explain`. */
   readonly name: string
   /**
-   * True for a policy whose `onRoute` decides who may reach a port that its record calls private. Without such a policy a
-   * private port is closed to everybody (403), whatever other policies say. Default false.
+   * The settings of a port that this policy carries out. One that no policy of the router carries out closes the port, whatever other
+   * policies say: a private port is 403 to everybody, and with any other of these settings it is 501. Default: none.
    */
-  readonly decidesVisibility?: boolean
+  readonly enforces?: readonly EnforcedSetting[]
+  /**
+   * Names of cookies that this policy sets and reads; one that ends with `*` is a prefix. No app gets them and none can set them, as
+   * those of `isolateCookies.reserved`. Default: none.
+   */
+  readonly reservedCookies?: readonly string[]
   /**
    * Before the look-up: a canonical redirect, an address limit, a sign-in callback. On a hostname outside the grammar's
    * domains it runs once the store has said that the hostname is ours, because until then the request may be the caller's.
@@ -83,6 +93,12 @@ export interface Policy {
   /** Edits the fields of a machine's response for the client. Not called for responses that the router generates. */
   onResponse?(head: ResponseSummary, edit: HeaderEdit, route: Route): void
 }
+
+/** A setting of a port that means nothing unless a policy carries it out. */
+export type EnforcedSetting = (typeof enforcedSettings)[number]
+
+/** All of them. */
+export const enforcedSettings = ["visibility", "allowCidrs", "requireHeader", "responseHeaders", "embed"] as const
 
 /** The head of a machine's response. */
 export interface ResponseSummary {

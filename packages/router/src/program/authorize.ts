@@ -1,11 +1,14 @@
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { publicPort, validGeneratedResponse } from "@project-ingress/forward/internal"
 import * as Effect from "effect/Effect"
-import { ProxyFailed } from "../errors.ts"
+import { ProxyFailed, RouteInvalid } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { AccessDenied } from "../policies/access-denied.ts"
 import { PolicyError, PolicyMistake } from "../policies/policy-error.ts"
-import type { Policy, PolicyInput, PolicyRequest, Route } from "../policies/policy.ts"
+import { enforcedSettings } from "../policies/policy.ts"
+import type { EnforcedSetting, Policy, PolicyInput, PolicyRequest, Route } from "../policies/policy.ts"
+import { isVisitor } from "../policies/visitor.ts"
+import type { Visitor } from "../policies/visitor.ts"
 import { joinedHeader } from "./sender.ts"
 import type { VisitorRequest } from "./sender.ts"
 import type { TraceStep } from "./trace.ts"
@@ -29,7 +32,10 @@ export const namedPolicies = (policies: readonly PolicyInput[]): readonly Policy
 /** The policies of one request, phase by phase: each is asked by the call, and succeeds if the request may go on. */
 export interface Authorization {
   readonly onRequest: () => Effect.Effect<void, RouterError | Decided>
+  /** May be called again, for another route: the visitor is then proven again. */
   readonly onRoute: (route: Route) => Effect.Effect<void, RouterError | Decided>
+  /** Who asks, as far as the policies have proven it by now. */
+  readonly visitor: () => Visitor | undefined
 }
 
 /** Asks the policies about a request. What they throw, and what is no outcome, is a `ProxyFailed`. */
@@ -39,30 +45,50 @@ export const authorize = (
   waitUntil: ((work: Promise<unknown>) => void) | undefined,
   trace: TraceStep[],
 ): Authorization => {
-  if (policies.length === 0) return { onRequest: () => Effect.void, onRoute: closeIfPrivate }
+  const closed = closedSettings(policies)
+  if (policies.length === 0) {
+    return { onRequest: () => Effect.void, onRoute: (route) => closeIf(closed, route), visitor: () => undefined }
+  }
   const asked = new VisibleRequest(request, waitUntil)
-  const visibilityIsDecided = decidesVisibility(policies)
+  let known: Visitor | undefined
   return {
-    onRequest: () => phase(policies, trace, (policy) => policy.onRequest?.(asked)),
+    onRequest: () =>
+      Effect.mapEager(
+        phase(policies, asked, trace, (policy) => policy.onRequest?.(asked)),
+        () => void (known = asked.visitor),
+      ),
     onRoute: (route) => {
-      const outcome = phase(policies, trace, (policy) => policy.onRoute?.(asked, route))
-      return visibilityIsDecided ? outcome : Effect.flatMapEager(outcome, () => closeIfPrivate(route))
+      asked.visitor = known
+      const outcome = phase(policies, asked, trace, (policy) => policy.onRoute?.(asked, route))
+      return closed.length === 0 ? outcome : Effect.flatMapEager(outcome, () => closeIf(closed, route))
     },
+    visitor: () => asked.visitor,
   }
 }
 
-export const decidesVisibility = (policies: readonly Policy[]): boolean =>
-  policies.some((policy) => policy.decidesVisibility === true)
+/** The settings that no policy carries out. */
+export const closedSettings = (policies: readonly Policy[]): readonly EnforcedSetting[] =>
+  enforcedSettings.filter((setting) => !policies.some(({ enforces }) => enforces?.includes(setting)))
 
-/** Nobody decides who may reach a private port: it is then closed, rather than open because nobody looked. */
-const closeIfPrivate = ({ settings }: Route): Effect.Effect<void, RouterError> =>
-  settings.visibility === "private"
-    ? Effect.fail(new AccessDenied({ reason: "the port is private, and no policy decides about visibility" }))
-    : Effect.void
+/** The first setting of a port that closes it, because nobody carries it out; `undefined`: it is open. */
+export const closedBy = (closed: readonly EnforcedSetting[], { settings }: Route): EnforcedSetting | undefined =>
+  closed.find((setting) => (setting === "visibility" ? settings.visibility === "private" : setting in settings))
+
+/** A port is closed rather than open because nobody looked. */
+const closeIf = (closed: readonly EnforcedSetting[], route: Route): Effect.Effect<void, RouterError> => {
+  const setting = closedBy(closed, route)
+  if (setting === undefined) return Effect.void
+  return Effect.fail(
+    setting === "visibility"
+      ? new AccessDenied({ reason: "the port is private, and no policy decides about visibility" })
+      : new RouteInvalid({ key: route.key, problem: { code: "NOT_SUPPORTED", field: setting, accepted: "absent" } }),
+  )
+}
 
 /** Runs one phase of the policies, and says in the trace who ended the request. */
 const phase = (
   policies: readonly Policy[],
+  asked: VisibleRequest,
   trace: TraceStep[],
   run: (policy: Policy) => unknown,
 ): Effect.Effect<void, RouterError | Decided> => {
@@ -71,7 +97,7 @@ const phase = (
     trace.push({ step: "policy", outcome: found.policy, decision: found.decision })
     return Effect.fail(found.error)
   }
-  const found = first(policies, run)
+  const found = first(policies, asked, run)
   return found instanceof Promise
     ? Effect.flatMap(
         Effect.promise(() => found),
@@ -90,6 +116,7 @@ interface Ended {
 /** The first policy that ends the request. Synchronous as long as the policies are. Never throws and never rejects. */
 const first = (
   policies: readonly Policy[],
+  asked: VisibleRequest,
   run: (policy: Policy) => unknown,
   from = 0,
 ): Ended | undefined | Promise<Ended | undefined> => {
@@ -104,11 +131,11 @@ const first = (
       const outcome = run(policy)
       if (isThenable(outcome)) {
         return Promise.resolve(outcome).then(
-          (late) => endedBy(policy, late) ?? first(policies, run, at + 1),
+          (late) => endedBy(policy, late, asked) ?? first(policies, asked, run, at + 1),
           (cause: unknown) => failed(cause),
         )
       }
-      const ended = endedBy(policy, outcome)
+      const ended = endedBy(policy, outcome, asked)
       if (ended !== undefined) return ended
     } catch (cause) {
       return failed(cause)
@@ -122,9 +149,13 @@ const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 
 /** What a policy returned, read once. Fails closed: `return false` is a mistake, and must not let anybody in. */
-const endedBy = ({ name: policy }: Policy, outcome: unknown): Ended | undefined => {
+const endedBy = ({ name: policy }: Policy, outcome: unknown, asked: VisibleRequest): Ended | undefined => {
   if (outcome === undefined) return undefined
-  const { deny, redirect: to, respond } = (outcome ?? {}) as Readonly<Record<string, unknown>>
+  const { deny, redirect: to, respond, visitor } = (outcome ?? {}) as Readonly<Record<string, unknown>>
+  if (deny === undefined && to === undefined && respond === undefined && isVisitor(visitor)) {
+    asked.visitor = visitor
+    return undefined
+  }
   if (deny instanceof PolicyError) return { policy, decision: "denied", error: deny }
   if (deny === undefined && isRedirect(to)) {
     return { policy, decision: "redirected", error: redirect(to.status, to.location) }
@@ -132,7 +163,9 @@ const endedBy = ({ name: policy }: Policy, outcome: unknown): Ended | undefined 
   if (deny === undefined && to === undefined && isResponse(respond)) {
     return { policy, decision: "responded", error: { _tag: "Decided", response: respond } }
   }
-  const cause = new PolicyMistake(`policy ${policy} must return undefined, { deny }, { redirect } or { respond }`)
+  const cause = new PolicyMistake(
+    `policy ${policy} must return undefined, { visitor }, { deny }, { redirect } or { respond }`,
+  )
   return { policy, decision: "failed", error: new ProxyFailed({ cause }) }
 }
 
@@ -162,6 +195,7 @@ class VisibleRequest implements PolicyRequest {
   readonly upgrade: boolean
   readonly waitUntil: PolicyRequest["waitUntil"]
   readonly header: PolicyRequest["header"]
+  visitor: Visitor | undefined = undefined
   readonly #request: VisitorRequest
 
   constructor(request: VisitorRequest, waitUntil: PolicyRequest["waitUntil"] = ignore) {

@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import type { PolicyInput } from "../policies/policy.ts"
 import { Routes } from "../stores/routes.ts"
 import type { RegionHops } from "./region-hops.ts"
-import { decidesVisibility, namedPolicies } from "./authorize.ts"
+import { closedBy, closedSettings, namedPolicies } from "./authorize.ts"
 import type { Choose } from "./candidates.ts"
 import { resolveRoute } from "./resolve-route.ts"
 import { sentence } from "./trace.ts"
@@ -66,9 +66,9 @@ export const explain = Effect.fnUntraced(function* (
   if (Result.isSuccess(resolved)) {
     const policies = namedPolicies(settings.policies ?? [])
     for (const { name } of policies) trace.push({ step: "policy", outcome: name, decision: "not evaluated" })
-    const { machine, settings: port } = resolved.success
-    if (port.visibility === "private" && !decidesVisibility(policies))
-      trace.push({ step: "visibility", outcome: "closed" })
+    const { machine } = resolved.success
+    const setting = closedBy(closedSettings(policies), resolved.success)
+    if (setting !== undefined) trace.push({ step: "closed", outcome: setting })
     if (machine !== undefined && settings.hops?.isElsewhere(resolved.success.record, trace) !== true) {
       const machines = yield* Machines
       const configured = machines.provider(machine.type) !== undefined

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { LoopDetected, MachineDetached, RouteNotFound, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
+import { programCookies } from "../hop/cookie-isolation.ts"
 import type { CookieIsolation, CookieSource } from "../hop/cookie-isolation.ts"
 import { filteredFields } from "../hop/filtered-fields.ts"
 import type { FilteredField } from "../hop/filtered-fields.ts"
@@ -86,7 +87,7 @@ export const handle = (
   const policies = namedPolicies(settings.policies ?? [])
   const send = {
     grammar,
-    isolateCookies,
+    cookies: programCookies(isolateCookies, policies),
     onIsolated,
     filtered: filteredFields(filterResponseHeaders),
     headerNames,

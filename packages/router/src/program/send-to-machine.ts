@@ -8,7 +8,7 @@ import { ProxyFailed } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
 import { refuseReserved } from "../hop/cookie-isolation.ts"
-import type { CookieIsolation, CookieSource } from "../hop/cookie-isolation.ts"
+import type { CookieSource, ProgramCookies } from "../hop/cookie-isolation.ts"
 import { filterFields } from "../hop/filtered-fields.ts"
 import type { FilteredField } from "../hop/filtered-fields.ts"
 import { canonicalName } from "../hop/canonical-name.ts"
@@ -43,7 +43,7 @@ export interface MachineResponse<A> {
 /** What the sending depends on beside the request. */
 export interface SendSettings {
   readonly grammar: Grammar
-  readonly isolateCookies: CookieIsolation | false
+  readonly cookies: ProgramCookies
   readonly onIsolated: CookieSource["onIsolated"]
   /** Fields that no app under the grammar's domains may send; `undefined` for none. */
   readonly filtered: ReadonlySet<FilteredField> | undefined
@@ -57,7 +57,7 @@ export interface SendSettings {
 /** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
-  { grammar, isolateCookies, onIsolated, filtered, headerNames, edits, tickets }: SendSettings,
+  { grammar, cookies: { narrows, reserved }, onIsolated, filtered, headerNames, edits, tickets }: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   origins: ProjectOrigins,
@@ -69,9 +69,8 @@ export const sendToMachine = <A>(
   const name = canonicalName(grammar, key)
   const own = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = own
-  const reserved = isolateCookies === false ? undefined : (isolateCookies.reserved ?? nothing)
   const capabilities = withReserved(own, reserved)
-  const cookies = reserved && { grammar, target, key, host, reserved, onIsolated }
+  const cookies = { narrows, grammar, target, key, host, reserved, onIsolated }
   const filter = target.domain === undefined ? undefined : filtered
   const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
 
@@ -107,7 +106,7 @@ export const sendToMachine = <A>(
     }
     const rewritten = rewrittenResponse(request, app, origins, cookies)
     const rewrite: ResponseChanges["rewrite"] = (fields) => {
-      if (cookies !== undefined && cookies.reserved.length > 0) refuseReserved(fields, cookies)
+      refuseReserved(fields, cookies)
       rewriteResponse(fields, rewritten)
       if (filter !== undefined) filterFields(fields, filter)
     }
@@ -147,14 +146,12 @@ interface Sent {
 /** What the platform keeps for itself is withheld as what the machine's edge does. */
 const withReserved = (
   capabilities: MachineHop["capabilities"],
-  reserved: readonly string[] | undefined,
+  reserved: readonly string[],
 ): MachineHop["capabilities"] => {
-  if (reserved === undefined || reserved.length === 0) return capabilities
+  if (reserved.length === 0) return capabilities
   const { interceptedHeaders, edgeCookies = [] } = capabilities
   return { interceptedHeaders, edgeCookies: [...edgeCookies, ...reserved] }
 }
 
 // Of a type that no provider has; `reach` fails with the field.
 const none: MachineHop["capabilities"] = { interceptedHeaders: [] }
-
-const nothing: readonly string[] = []

@@ -1,4 +1,5 @@
 import type { RouteKey, Target } from "@project-ingress/hostname"
+import type { EnforcedSetting } from "../policies/policy.ts"
 
 /**
  * One decision on the way from a hostname to a machine, as data. The same steps are made for a request and for `explain`. Holds
@@ -36,8 +37,8 @@ export type TraceStep =
       readonly key: RouteKey
       readonly reason: string
     }
-  /** The port is private, and no policy decides about visibility: 403. */
-  | { readonly step: "visibility"; readonly outcome: "closed" }
+  /** The port has a setting that no policy carries out, which closes it: 403 for `visibility`, 501 for any other. */
+  | { readonly step: "closed"; readonly outcome: EnforcedSetting }
   /** `outcome` is the rule's index. */
   | { readonly step: "rule"; readonly outcome: number }
   /** `outcome` is the machine's id. */
@@ -87,8 +88,10 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "refused":
     case "region":
       return step.reason
-    case "visibility":
-      return "the port is private, and no policy decides about visibility: 403"
+    case "closed":
+      return step.outcome === "visibility"
+        ? "the port is private, and no policy decides about visibility: 403"
+        : `no policy carries out ${step.outcome} of the port: 501`
     case "rule":
       return `rule ${step.outcome} chooses`
     case "machine":

@@ -1,8 +1,10 @@
 // Bundled and run in workerd by rate-limit.test.ts: a router with rate limits by the platform's bindings.
 import type { SigningKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
-import { createRouter, rateLimit } from "../../src/router.ts"
-import type { RateLimiter, Router } from "../../src/router.ts"
+import { rateLimit } from "../../src/policies.ts"
+import type { RateLimiter } from "../../src/policies.ts"
+import { createRouter } from "../../src/router.ts"
+import type { Router } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 
 interface Environment {

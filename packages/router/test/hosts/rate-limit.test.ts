@@ -2,7 +2,7 @@ import { get } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { rateLimit } from "../../src/router.ts"
+import { rateLimit } from "../../src/policies.ts"
 import { keys, setup } from "../fakes.ts"
 import { bundleWorker } from "../../../../test/bundle-worker.ts"
 

@@ -1,0 +1,29 @@
+/** How many cookies of one name are read. A partitioned one and another of the same name may be sent together (CHIPS). */
+const MAX_VALUES = 4
+
+/** The values of a cookie in a `Cookie` field, in their order, at most 4. Names are case-sensitive (RFC 6265 §5.3). */
+export const cookieValues = (field: string | undefined, name: string): readonly string[] => {
+  const values: string[] = []
+  if (field === undefined || !field.includes(name)) return values
+  for (const pair of field.split(";")) {
+    const at = pair.indexOf("=")
+    if (at === -1 || pair.slice(0, at).trim() !== name) continue
+    values.push(pair.slice(at + 1).trim())
+    if (values.length === MAX_VALUES) break
+  }
+  return values
+}
+
+/** How a cookie of ours is set. All are `__Host-`: for one hostname alone, `Secure` and `Path=/` (RFC 6265bis §4.1.3.2). */
+export interface CookieAttributes {
+  /** In ms; 0 takes the cookie away. */
+  readonly validForMs: number
+  /** `framed`: sent also in frames of other sites, each site with a cookie of its own (CHIPS). */
+  readonly sameSite: "Lax" | "Strict" | "framed"
+}
+
+/** A `Set-Cookie` value. Name and value must be what needs no quotes: signed values are. */
+export const setCookie = (name: string, value: string, { validForMs, sameSite }: CookieAttributes): string => {
+  const site = sameSite === "framed" ? "None; Partitioned" : sameSite
+  return `${name}=${value}; Path=/; Max-Age=${Math.ceil(validForMs / 1000)}; HttpOnly; Secure; SameSite=${site}`
+}
