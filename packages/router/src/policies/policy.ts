@@ -25,7 +25,7 @@ export interface PolicyRequest {
   readonly clientAddress: string | undefined
   /** True for a WebSocket handshake, which deserves the same decision as a request. */
   readonly upgrade: boolean
-  /** Who asks, as an earlier policy has proven; `undefined`: nobody has. */
+  /** The visitor, as an earlier policy has proven; `undefined`: none has. */
   readonly visitor: Visitor | undefined
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal
@@ -50,7 +50,7 @@ export interface Route {
 }
 
 /**
- * What a policy decides. `undefined` lets the request go on, and so does `visitor`, which says who asks: later policies see it instead
+ * What a policy decides. `undefined` lets the request go on, and so does `visitor`, which says who the visitor is: later policies see it instead
  * of what was known before. Everything else ends the request: `deny` by the error's own row, `redirect` by that status and
  * `Location`, `respond` by a response of the policy's own.
  */

@@ -1,12 +1,12 @@
 /**
- * Who asks, as a policy has proven by what the request carries. Later policies read it as `request.visitor`; the router reads it to
+ * The visitor of a request, as a policy has proven. Later policies read it as `request.visitor`; the router reads it to
  * decide who wakes a machine, and whose open responses end when access is withdrawn. Nothing of it is sent to a machine unless a policy
  * does that.
  */
 export interface Visitor {
   /** Who it is to the platform: a user's id, or what a token or a link was made for. 1 to 256 characters. Never a secret. */
   readonly subject: string
-  /** What proved it, for events: `session`, `token`, `link`, or a word of the policy's own. */
+  /** What proved it, for events: `session`, `token`, `link`, or a name of the policy's own. */
   readonly by: string
   /** Names the session, token or link: what is withdrawn. 1 to 128 characters of `A-Z a-z 0-9 - _`. Never a secret. */
   readonly id: string

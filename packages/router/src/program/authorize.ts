@@ -34,7 +34,7 @@ export interface Authorization {
   readonly onRequest: () => Effect.Effect<void, RouterError | Decided>
   /** May be called again, for another route: the visitor is then proven again. */
   readonly onRoute: (route: Route) => Effect.Effect<void, RouterError | Decided>
-  /** Who asks, as far as the policies have proven it by now. */
+  /** The visitor, as far as the policies have proven it by now. */
   readonly visitor: () => Visitor | undefined
 }
 
