@@ -167,6 +167,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
       "node:net",
     ],
   },
+  "packages/router/src/email/mail-receiver.ts": {
+    allows: ["../hosts/deliver.ts", "../router-program.ts", own("hostname/email"), "standardwebhooks"],
+    refuses: ["../hosts/node.ts", "../program/handle.ts", "../stores/memory.ts", effect, "node:crypto"],
+  },
   "packages/router/src/access/sign-in.ts": {
     allows: ["../policies/policy.ts", "./cookies.ts", "../stores/reading/clock-table.ts", own("hostname"), "jose"],
     refuses: ["../program/handle.ts", "../hosts/node.ts", "../stores/memory.ts", effect, "node:crypto"],

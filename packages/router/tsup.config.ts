@@ -6,6 +6,7 @@ export default defineConfig({
     balancer: "src/balancer.ts",
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
+    email: "src/email.ts",
     node: "src/hosts/node.ts",
     policies: "src/policies.ts",
     "replace-machine": "src/replace-machine.ts",

@@ -46,7 +46,7 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     host: hop.app.host,
     publicOrigin: hop.origins.own,
     rewrite: (fields) => rewriteRequest(fields, hop.app, hop.origins),
-    add: clientFields(request, hop.app.forwarded),
+    add: [...clientFields(request, hop.app.forwarded), ...(request.platform ?? [])],
     ...(hop.edit === undefined ? {} : { edit: hop.edit }),
   })
 }

@@ -66,6 +66,13 @@ export const authorize = (
   }
 }
 
+/** For a request of the platform's own, which no policy decides about. */
+export const ownRequest: Authorization = {
+  onRequest: () => Effect.void,
+  onRoute: () => Effect.void,
+  visitor: () => undefined,
+}
+
 /** The settings that no policy carries out. */
 export const closedSettings = (policies: readonly Policy[]): readonly EnforcedSetting[] =>
   enforcedSettings.filter((setting) => !policies.some(({ enforces }) => enforces?.includes(setting)))

@@ -17,7 +17,7 @@ import { maxHops, timesPassed } from "../hop/loop.ts"
 import { headerEdits } from "./header-edits.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
 import { Routes } from "../stores/routes.ts"
-import { authorize, isDecided, namedPolicies, redirect } from "./authorize.ts"
+import { authorize, isDecided, ownRequest, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import type { Balancer, RequestBalance } from "./balancing.ts"
 import type { Candidates } from "./candidates.ts"
@@ -103,7 +103,7 @@ export const handle = (
     sender: Sender<A>,
     trace: TraceStep[],
   ): Effect.Effect<Handled<A>, RouterError | HostnameForeign> => {
-    const policy = authorize(policies, request, sender.waitUntil, trace)
+    const policy = request.platform === undefined ? authorize(policies, request, sender.waitUntil, trace) : ownRequest
 
     /** What is decided without the route, once it is known that the hostname is ours. */
     const whenOurs = (): Effect.Effect<void, RouterError | Decided> => {

@@ -20,6 +20,11 @@ export interface VisitorRequest {
   readonly clientAddress?: string | undefined
   /** Names the request in events and generated responses, the machine's included. Default: the machine's has an id of its own. */
   readonly requestId?: string
+  /**
+   * Fields of the platform's own, for a request that the platform makes itself, as to deliver a mail. They are added last, and no policy
+   * decides about it. No client can make one.
+   */
+  readonly platform?: HeaderList | undefined
   /** What another region's router says of the request that it sent on. `undefined` for a client's own. */
   readonly hop?: ArrivedHop | undefined
   /** The port of the listening socket, where there is one: never the `Host` field's. */

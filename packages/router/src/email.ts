@@ -1,0 +1,13 @@
+/** Mail for projects: from Cloudflare Email Routing and from Resend to the machines of a router. */
+export { emailHandler } from "./email/cloudflare-email.ts"
+export type { EmailMessage } from "./email/cloudflare-email.ts"
+export { formatMailDnsPlan, mailDnsPlan } from "./email/mail-dns.ts"
+export type { MailDnsPlan, MailDnsRecord } from "./email/mail-dns.ts"
+export type { Mail } from "./email/mail.ts"
+export { r2MailKeeper } from "./email/mail-keeper.ts"
+export type { MailBucket, MailKeeper } from "./email/mail-keeper.ts"
+export type { MailOutcome } from "./email/mail-outcome.ts"
+export { mailReceiver } from "./email/mail-receiver.ts"
+export type { MailContext, MailEvent, MailOptions, MailReceiver } from "./email/mail-receiver.ts"
+export { resendWebhook } from "./email/resend-webhook.ts"
+export type { ResendOptions } from "./email/resend-webhook.ts"
