@@ -75,9 +75,9 @@ describe("a machine of a vendor through a tunnel", () => {
 
   it("asks the vendor why no cloudflared is connected, if it can say", () => {
     expect(viaTunnel(vendor().provider).classify!(disconnected, machine)).toBe("check-status")
-    const silent = vendor()
-    const { status: _, start: __, ...without } = silent.provider
-    const through = viaTunnel({ ...without, capabilities: { ...without.capabilities, wake: "none" } })
+    const { type, capabilities } = vendor().provider
+    const resolve = () => Promise.reject(new Error("not asked for"))
+    const through = viaTunnel({ type, capabilities: { ...capabilities, wake: "none" }, resolve })
     expect(through.classify!(disconnected, machine)).toMatchObject({
       _tag: "MachineNotRunning",
       state: "not connected",

@@ -134,7 +134,7 @@ export const tunnels = (
         try {
           await remove(tunnel, id, {})
         } catch (left) {
-          throw new AggregateError([cause, left], `tunnel ${name} could not be removed: see orphans`, { cause })
+          throw new AggregateError([cause, left], `tunnel ${name} could not be removed: see orphans`, { cause: left })
         }
         throw cause
       }

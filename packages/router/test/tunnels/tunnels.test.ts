@@ -129,7 +129,7 @@ describe("tunnels", () => {
     [{ domain: "example.com", zone: "x" }, "tunnels: zone is not an option"],
   ])("refuses %j", (more, message) => {
     const { api, registry } = setup()
-    expect(() => tunnels(registry, { api, ...more } as never)).toThrow(message)
+    expect(() => tunnels(registry, { api, ...more })).toThrow(message)
     expect(() => tunnels(registry, { domain: "example.com" } as never)).toThrow("tunnels: api must be")
   })
 })
