@@ -28,6 +28,7 @@ export default defineConfig({
     "stores/postgres-feed": "src/stores/postgres-feed.ts",
     "stores/redis": "src/stores/redis.ts",
     "stores/table": "src/stores/table.ts",
+    tunnels: "src/tunnels.ts",
   },
   format: ["esm"],
   platform: "neutral",

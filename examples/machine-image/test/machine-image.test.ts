@@ -1,4 +1,7 @@
 import { execFile } from "node:child_process"
+import { rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { promisify } from "node:util"
 import { generateTicketKeys, machineKey, signTicket } from "@project-ingress/forward"
@@ -36,9 +39,12 @@ afterAll(async () => {
 })
 
 /** Runs the image as its README says. */
-const start = async (environment: Readonly<Record<string, string>>): Promise<RunningMachine> => {
+const start = async (
+  environment: Readonly<Record<string, string>>,
+  more: readonly string[] = [],
+): Promise<RunningMachine> => {
   const variables = Object.entries(environment).flatMap(([name, value]) => ["--env", `${name}=${value}`])
-  const options = ["--publish", "127.0.0.1::8080", "--health-interval", "500ms", ...variables]
+  const options = ["--publish", "127.0.0.1::8080", "--health-interval", "500ms", ...variables, ...more]
   return runMachine({ image: image!.name, options })
 }
 
@@ -91,6 +97,38 @@ const running = (): RunningMachine => {
 const docker = async (...args: string[]): Promise<string> => (await promisify(execFile)("docker", args)).stdout.trim()
 const kill = (pid: string): Promise<string> => docker("exec", running().id, "sh", "-c", `kill -9 ${pid}`)
 const inspect = (format: string): Promise<string> => running().docker("inspect", "--format", format)
+
+describe.skipIf(!everything)(`a machine with a tunnel${onlyInAll}`, () => {
+  const fake = join(tmpdir(), `project-ingress-cloudflared-${process.pid}`)
+  beforeEach(() => writeFile(fake, "#!/bin/sh\nwhile :; do sleep 1; done\n", { mode: 0o755 }))
+  afterEach(async () => {
+    if (image !== undefined) await machine?.remove()
+    await rm(fake, { force: true })
+  })
+
+  it("runs cloudflared with the token, which nothing else gets, and starts it again", async () => {
+    const keys = JSON.stringify({ keys: [await machineKey(signing, machineId)] })
+    const environment = { INGRESS_MACHINE: machineId, INGRESS_TICKET_KEYS: keys, TUNNEL_TOKEN: "canary-token" }
+    machine = await start(environment, ["--volume", `${fake}:/usr/local/bin/cloudflared:ro`])
+    const tunnel = (): Promise<string> => pidOf("cloudflared tunnel --no-autoupdate run")
+    const environmentOf = (pid: string): Promise<string> => docker("exec", running().id, "cat", `/proc/${pid}/environ`)
+    const first = await eventually(tunnel, (pid) => pid !== "")
+    const mine = await environmentOf(first)
+    expect([mine.includes("TUNNEL_TOKEN=canary-token"), mine.includes("INGRESS_TICKET_KEYS")]).toEqual([true, false])
+    for (const program of ["node server.mjs", "project-ingress-machine-proxy"]) {
+      expect(
+        await environmentOf(
+          await eventually(
+            () => pidOf(program),
+            (pid) => pid !== "",
+          ),
+        ),
+      ).not.toContain("canary-token")
+    }
+    await kill(first)
+    await eventually(tunnel, (pid) => pid !== first)
+  }, 180_000)
+})
 
 describe.skipIf(!everything)(`a machine made of the image${onlyInAll}`, () => {
   beforeEach(async () => {

@@ -142,7 +142,7 @@ describe("a named tunnel", () => {
   it("is made with its token, its rule and its name", async () => {
     const { id, token: secret } = await createTunnel(options, wanted)
     expect(cloud.calls).toEqual([create, token, configure, name])
-    expect(cloud.tunnels.get(id)).toEqual({
+    expect(cloud.tunnels.get(id)).toMatchObject({
       name: "machine-1",
       token: secret,
       config: {

@@ -12,16 +12,23 @@ import { AN_ORIGIN, isOrigin } from "./origin.ts"
 export const validProviders = (providers: readonly MachineProvider[]): ReadonlyMap<string, MachineProvider> => {
   const byType = new Map<string, MachineProvider>()
   for (const [at, provider] of (providers as readonly unknown[]).entries()) {
-    const { type, resolve, capabilities } = (provider ?? {}) as Partial<MachineProvider>
-    const isOne = typeof type === "string" && type !== "" && typeof resolve === "function" && isObject(capabilities)
-    if (!isOne) throw new TypeError(`providers[${at}] must be what an adapter gives: fly({ token }), not fly`)
+    if (!isProvider(provider)) {
+      throw new TypeError(`providers[${at}] must be what an adapter gives: fly({ token }), not fly`)
+    }
+    const { type, capabilities } = provider
     if (!Array.isArray(capabilities.interceptedHeaders)) {
       throw new TypeError(`providers[${at}].capabilities.interceptedHeaders must be an array of lower-case names`)
     }
     if (byType.has(type)) throw new TypeError(`providers[${at}] has the type ${type}, as another one before it`)
-    byType.set(type, provider as MachineProvider)
+    byType.set(type, provider)
   }
   return byType
+}
+
+/** Whether a value has what every provider has. */
+export const isProvider = (value: unknown): value is MachineProvider => {
+  const { type, resolve, capabilities } = (value ?? {}) as Partial<MachineProvider>
+  return typeof type === "string" && type !== "" && typeof resolve === "function" && isObject(capabilities)
 }
 
 /**

@@ -12,6 +12,10 @@ export interface FakeCloudflare {
   readonly calls: string[]
   readonly tunnels: Map<string, FakeTunnel>
   readonly records: Map<string, FakeRecord>
+  /** Applications of Access by their ids, each with its policies. */
+  readonly applications: Map<string, FakeApplication>
+  /** Service tokens of Access by their ids. */
+  readonly serviceTokens: Map<string, { readonly clientId: string; readonly clientSecret: string }>
   /** How often `cloudflared` is connected, by a tunnel's id. */
   readonly connections: Map<string, number>
   /** Answers calls that begin so with a failure, until told otherwise. `lost`: done, and the connection cut. */
@@ -21,8 +25,16 @@ export interface FakeCloudflare {
 
 export interface FakeTunnel {
   readonly name: string
+  /** In ISO 8601. */
+  createdAt: string
   readonly token: string
   config?: unknown
+}
+
+export interface FakeApplication {
+  readonly domain: string
+  readonly type: unknown
+  readonly policies: { readonly decision: unknown; readonly include: unknown }[]
 }
 
 export interface FakeRecord {
@@ -45,6 +57,8 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
   const connections: FakeCloudflare["connections"] = new Map()
   const breaks: FakeCloudflare["breaks"] = new Map()
   const calls: string[] = []
+  const applications: FakeCloudflare["applications"] = new Map()
+  const serviceTokens: FakeCloudflare["serviceTokens"] = new Map()
 
   const server = await listen(async (request, response) => {
     const url = new URL(request.url!, "http://fake")
@@ -72,9 +86,10 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
       if (broken === "lost") request.socket.destroy()
       else answer(response, 200, { success: true, errors: [], messages: [], result, result_info: info })
     }
-    const tunnelOf = (id: string, { name }: FakeTunnel) => ({
+    const tunnelOf = (id: string, { name, createdAt }: FakeTunnel) => ({
       id,
       name,
+      created_at: createdAt,
       status: (connections.get(id) ?? 0) > 0 ? "healthy" : "inactive",
     })
 
@@ -84,11 +99,40 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
         const name = String(body["name"])
         if ([...tunnels.values()].some((tunnel) => tunnel.name === name)) return fail(409, 1_013)
         const id = randomUUID()
-        tunnels.set(id, { name, token: `eyJ${randomBytes(24).toString("hex")}` })
+        tunnels.set(id, { name, createdAt: new Date().toISOString(), token: `eyJ${randomBytes(24).toString("hex")}` })
         return done(tunnelOf(id, tunnels.get(id)!))
       }
-      case "GET /accounts/ACCOUNT/cfd_tunnel":
-        return page([...tunnels].map(([id, tunnel]) => tunnelOf(id, tunnel)))
+      case "GET /accounts/ACCOUNT/cfd_tunnel": {
+        const { name = "", include_prefix: prefix = "" } = Object.fromEntries(url.searchParams)
+        const listed = [...tunnels].filter(([, tunnel]) => tunnel.name.startsWith(prefix))
+        const named = listed.filter(([, tunnel]) => name === "" || tunnel.name === name)
+        return page(named.map(([id, tunnel]) => tunnelOf(id, tunnel)))
+      }
+      case "GET /accounts/ACCOUNT/access/apps": {
+        const wanted = url.searchParams.get("domain")
+        const found = [...applications].filter(([, { domain }]) => domain === wanted)
+        return page(found.map(([id, { domain }]) => ({ id, domain })))
+      }
+      case "POST /accounts/ACCOUNT/access/apps": {
+        const id = randomUUID()
+        applications.set(id, { domain: String(body["domain"]), type: body["type"], policies: [] })
+        return done({ id, domain: body["domain"] })
+      }
+      case "POST /accounts/ACCOUNT/access/apps/ID/policies": {
+        const application = applications.get(id)
+        if (application === undefined) return fail(404)
+        application.policies.push({ decision: body["decision"], include: body["include"] })
+        return done({ id: randomUUID() })
+      }
+      case "POST /accounts/ACCOUNT/access/service_tokens": {
+        const id = randomUUID()
+        const token = {
+          clientId: `${randomBytes(16).toString("hex")}.access`,
+          clientSecret: randomBytes(32).toString("hex"),
+        }
+        serviceTokens.set(id, token)
+        return done({ id, name: body["name"], client_id: token.clientId, client_secret: token.clientSecret })
+      }
       case "GET /accounts/ACCOUNT/cfd_tunnel/ID":
         return tunnels.has(id) ? done(tunnelOf(id, tunnels.get(id)!)) : fail(404)
       case "DELETE /accounts/ACCOUNT/cfd_tunnel/ID/connections":
@@ -141,6 +185,8 @@ export const fakeCloudflare = async (): Promise<FakeCloudflare> => {
     calls,
     tunnels,
     records,
+    applications,
+    serviceTokens,
     connections,
     breaks,
     close: server.close,

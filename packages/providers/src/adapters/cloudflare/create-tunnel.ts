@@ -1,11 +1,12 @@
 import * as Schema from "effect/Schema"
-import { checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { acceptSignal } from "../../adapter-kit/option-checks.ts"
 import type { ProviderAuth, ProviderRateLimited, ProviderUnavailable } from "../../contract/errors.ts"
 import { AN_ORIGIN, isOrigin } from "../../contract/origin.ts"
 import { checkTunnelApiOptions, tunnelApi } from "./tunnel-api.ts"
-import type { TunnelApiOptions } from "./tunnel-api.ts"
+import type { TunnelApi, TunnelApiOptions } from "./tunnel-api.ts"
+import { findTunnel, UUID } from "./list-tunnels.ts"
 import { TunnelConflict, TunnelLeftBehind } from "./tunnel-errors.ts"
 import { TUNNEL_HOSTNAME } from "./tunnel-hostname.ts"
 
@@ -17,6 +18,11 @@ export interface TunnelRequest {
   readonly hostname: string
   /** What `cloudflared` connects to inside the machine. Default `http://localhost:8080`, the machine proxy. */
   readonly service?: string
+  /**
+   * True: a tunnel of that name, and a record that leads to it, are used as they are, so that a call whose outcome was lost can be made
+   * again. Default false: they are a `TunnelConflict`.
+   */
+  readonly adopt?: boolean
   /** Ends the requests to the API. What was made before is removed all the same. */
   readonly signal?: AbortSignal
 }
@@ -47,18 +53,26 @@ export const createTunnel = async (options: TunnelApiOptions, request: TunnelReq
   checkOptions(
     "createTunnel",
     request,
-    { name: acceptName, hostname: acceptHostname, service: acceptService, signal: acceptSignal },
+    {
+      name: acceptName,
+      hostname: acceptHostname,
+      service: acceptService,
+      adopt: accept.boolean,
+      signal: acceptSignal,
+    },
     { required: ["name", "hostname"], at: "request" },
   )
-  const { name, hostname, service = "http://localhost:8080", signal = new AbortController().signal } = request
+  const { name, hostname, service = "http://localhost:8080", adopt = false } = request
+  const { signal = new AbortController().signal } = request
   const api = tunnelApi(options, name, signal)
   const tunnels = `/accounts/${options.accountId}/cfd_tunnel` as const
 
   // https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/get-started/create-remote-tunnel-api
   const made = await api("POST", tunnels, { name, config_src: "cloudflare" })
   // https://github.com/cloudflare/cloudflared/blob/master/cfapi/tunnel.go
-  if (made.status === 409) throw new TunnelConflict({ field: "name", value: name })
-  const { id } = made.result(Made)
+  const existing = made.status === 409 && adopt ? await findTunnel(options, name, signal) : undefined
+  if (made.status === 409 && existing === undefined) throw new TunnelConflict({ field: "name", value: name })
+  const { id } = existing ?? made.result(Made)
   try {
     const token = (await api("GET", `${tunnels}/${id}/token`)).result(Schema.NonEmptyString)
     // The last rule must be one without a hostname.
@@ -68,12 +82,15 @@ export const createTunnel = async (options: TunnelApiOptions, request: TunnelReq
     // A `ttl` of 1 is "automatic", the only one that a proxied record has.
     const record = { type: "CNAME", proxied: true, ttl: 1, name: hostname, content: targetOf(id) }
     const named = await api("POST", `/zones/${options.zoneId}/dns_records`, record)
-    if (named.codes.some((code) => DNS_TAKEN.has(code))) {
+    const isTaken = named.codes.some((code) => DNS_TAKEN.has(code))
+    if (isTaken && !(adopt && (await recordsOf(options, api, { id, hostname })).length > 0)) {
       throw new TunnelConflict({ field: "hostname", value: hostname })
     }
-    named.check()
+    if (!isTaken) named.check()
     return { id, token }
   } catch (cause) {
+    // What was there before this call is not removed by it.
+    if (existing !== undefined) throw cause
     try {
       await remove(options, { id, hostname }, AbortSignal.timeout(CLEANUP_MS))
     } catch {
@@ -109,17 +126,24 @@ const remove = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const api = tunnelApi(options, id, signal)
-  const records = `/zones/${options.zoneId}/dns_records` as const
-  const listed = await api("GET", `${records}?type=CNAME&name.exact=${hostname}`)
-  for (const record of listed.result(Records)) {
-    // If the API ignored the filter, it would list the whole zone.
-    if (record.name !== hostname || record.content !== targetOf(id)) continue
-    const unnamed = await api("DELETE", `${records}/${record.id}`)
+  for (const record of await recordsOf(options, api, { id, hostname })) {
+    const unnamed = await api("DELETE", `/zones/${options.zoneId}/dns_records/${record.id}`)
     if (unnamed.status !== 404) unnamed.check()
   }
   // `cascade` removes its connections too: a tunnel that is in use is not removed without it.
   const removed = await api("DELETE", `/accounts/${options.accountId}/cfd_tunnel/${id}?cascade=true`)
   if (removed.status !== 404) removed.check()
+}
+
+/** The records of a hostname that lead to a tunnel. */
+const recordsOf = async (
+  { zoneId }: TunnelApiOptions,
+  api: TunnelApi,
+  { id, hostname }: { readonly id: string; readonly hostname: string },
+): Promise<typeof Records.Type> => {
+  const listed = await api("GET", `/zones/${zoneId}/dns_records?type=CNAME&name.exact=${hostname}`)
+  // If the API ignored the filter, it would list the whole zone.
+  return listed.result(Records).filter(({ name, content }) => name === hostname && content === targetOf(id))
 }
 
 const acceptName: OptionCheck = (value) =>
@@ -134,7 +158,6 @@ const acceptService: OptionCheck = (value) => (isOrigin(value) ? undefined : AN_
 const acceptUuid: OptionCheck = (value) =>
   typeof value === "string" && UUID.test(value) ? undefined : "a tunnel's UUID"
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const Made = Schema.Struct({ id: Schema.String.check(Schema.isPattern(UUID)) })
 const Records = Schema.Array(
   Schema.Struct({
