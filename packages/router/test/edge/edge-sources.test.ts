@@ -170,7 +170,7 @@ describe.skipIf(noPostgres !== "")(`the edge over a source that notifies${noPost
       visibility: "public",
     })
     await becomes(port, "misha.iterate.app", 200)
-    expect(await listening(pool, "project_ingress")).toBe(1)
+    await expect.poll(() => listening(pool, "project_ingress"), { timeout: 30_000 }).toBe(1)
     for (let sent = 0; sent < 12; sent++)
       expect(await ask(port, "misha.iterate.app", { path: "/y" })).toMatchObject({ status: 200, body: "app" })
     expect(await edge.logged("machine_health", { machine: "mach_dead", state: "ejected" })).toMatchObject({
