@@ -55,7 +55,9 @@ describe("a session's cookie", () => {
     [
       "is signed by the text of the public key",
       (value) =>
-        new SignJWT(JSON.parse(new TextDecoder().decode(base64url.decode(value.split(".")[1]!))) as Record<string, unknown>)
+        new SignJWT(
+          JSON.parse(new TextDecoder().decode(base64url.decode(value.split(".")[1]!))) as Record<string, unknown>,
+        )
           .setProtectedHeader({ alg: "HS256", kid: "test", typ: "ingress-session+jwt" })
           .sign(new TextEncoder().encode(JSON.stringify(keys.verification))),
     ],
@@ -163,12 +165,16 @@ describe("a code", () => {
     const here = world()
     const url = await stopAtCallback(signedIn(here, "ann"))
     const thief = browserOf(here)
-    expect(await refusal(here, await thief.request(url, { headers: navigation }))).toContain("this browser has not begun")
+    expect(await refusal(here, await thief.request(url, { headers: navigation }))).toContain(
+      "this browser has not begun",
+    )
     // Nor if that browser has begun a sign-in of its own.
     await signedIn(here, "mallory").open(`${host}/x`, isCallback)
     const other = signedIn(here, "mallory")
     await stopAtCallback(other)
-    expect(await refusal(here, await other.request(url, { headers: navigation }))).toContain("this browser has not begun")
+    expect(await refusal(here, await other.request(url, { headers: navigation }))).toContain(
+      "this browser has not begun",
+    )
   })
 
   it("of an attacker's signs no victim in (login CSRF)", async () => {
@@ -190,9 +196,16 @@ describe("a code", () => {
     const browser = signedIn(here, "ann")
     const url = new URL(await stopAtCallback(browser))
     const cookie = browser.cookies(host)
-    for (const hostname of ["4096__misha.iterate.app", "eve.iterate.app", "www.example.com", "8000__misha.iterate.app:8443"]) {
+    for (const hostname of [
+      "4096__misha.iterate.app",
+      "eve.iterate.app",
+      "www.example.com",
+      "8000__misha.iterate.app:8443",
+    ]) {
       url.host = hostname
-      expect(await refusal(here, await here.ask(url.href, { headers: { ...navigation, cookie } }))).toContain("another host")
+      expect(await refusal(here, await here.ask(url.href, { headers: { ...navigation, cookie } }))).toContain(
+        "another host",
+      )
     }
   })
 
@@ -210,7 +223,10 @@ describe("a code", () => {
     const elsewhere = await stopAtCallback(browser, "https://8000__eve.iterate.app/")
     const [, theirs] = /state-[\w-]+=([^;]+)/.exec(browser.cookies(elsewhere))!
     const hash = await sha256(theirs!)
-    const fixed = await signed("code").sign({ sub: "ann", host: "8000__misha.iterate.app", state: hash, id: "y" }, 60_000)
+    const fixed = await signed("code").sign(
+      { sub: "ann", host: "8000__misha.iterate.app", state: hash, id: "y" },
+      60_000,
+    )
     const planted = `${cookies.state}-${hash.slice(0, 8)}=${theirs}`
     const response = await here.ask(`${host}/_/callback?code=${fixed}`, { headers: { ...navigation, cookie: planted } })
     expect(await refusal(here, response)).toContain("another project")
@@ -329,7 +345,9 @@ describe("the control plane", () => {
   it("gives a code to nobody who is not signed in, whatever they say they are", async () => {
     const here = world()
     const state = "a".repeat(43)
-    const response = await here.ask(`https://iterate.com/ingress-sign-in?host=misha.iterate.app&state=${state}&sub=ann&id=ann`)
+    const response = await here.ask(
+      `https://iterate.com/ingress-sign-in?host=misha.iterate.app&state=${state}&sub=ann&id=ann`,
+    )
     expect(response.headers.get("location")).toMatch(/^\/login\?redirectUrl=/)
   })
 
