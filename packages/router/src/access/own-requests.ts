@@ -15,13 +15,14 @@ export const isNavigation = (request: PolicyRequest): boolean => {
   return mode === undefined ? destination === undefined : mode === "navigate" && DESTINATIONS.includes(destination)
 }
 
-/** Whether a page of the very same origin sent it: of a browser, by the fields that no script can set. */
-export const isSameOrigin = ({ header }: PolicyRequest, origin: string): boolean => {
+/**
+ * Whether a page of the very same host sent it: by `Sec-Fetch-Site` where a browser says it, else by `Origin`, whose scheme a load balancer
+ * that ends TLS may have changed for us. No script sets either.
+ */
+export const isSameOrigin = ({ header }: PolicyRequest, authority: string): boolean => {
   const site = header("sec-fetch-site")
-  const from = header("origin")
-  return (
-    (site === undefined || site === "same-origin") && (from === origin || (from === undefined && site !== undefined))
-  )
+  if (site !== undefined) return site === "same-origin"
+  return [`https://${authority}`, `http://${authority}`].includes(header("origin") ?? "")
 }
 
 /** Whether it loads a script for a service worker, which would then see every request of the hostname (Service Workers §4.4). */

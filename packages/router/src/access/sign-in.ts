@@ -97,7 +97,7 @@ export const signIn = (access: Access, options: SignInOptions): SignIn => {
   const signOut = (request: PolicyRequest, route: Route, at: Authority): Outcome => {
     if (isNavigation(request)) return { respond: signOutPage(at.hostname) }
     if (request.method !== "POST" || request.upgrade) return notHere
-    if (!isSameOrigin(request, `${request.scheme}://${at.text}`))
+    if (!isSameOrigin(request, at.text))
       return { deny: new AccessDenied({ reason: "a page of another origin signs out" }) }
     return { respond: signedOutPage(at.hostname, sessions.end({ hostname: at.hostname, route })) }
   }

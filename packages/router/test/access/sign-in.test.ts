@@ -148,6 +148,9 @@ describe("a session", () => {
       { origin: "https://evil.iterate.app", "sec-fetch-site": "same-site" },
       { origin: "null", "sec-fetch-site": "cross-site" },
       { "sec-fetch-site": "same-site" },
+      { origin: "null" },
+      { origin: "https://4096__misha.iterate.app" },
+      { origin: "https://8000__misha.iterate.app.evil.com" },
       { origin: "https://8000__misha.iterate.app", "sec-fetch-site": "cross-site" },
     ]) {
       expect((await post(headers)).status).toBe(403)
