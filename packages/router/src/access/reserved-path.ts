@@ -13,5 +13,5 @@ const reservedPath = errorRow(
   404,
   "RESERVED_PATH",
   "http_request_denied",
-  "There is nothing at this address of {hostname}: its path is reserved for the platform.",
+  "{hostname} has nothing at this path, which is reserved for the platform. Check it for typing errors, or open {hostname} itself.",
 )

@@ -232,6 +232,22 @@ describe("a code", () => {
     expect(await refusal(here, response)).toContain("another project")
   })
 
+  it("that an app leads a visitor to, for an attempt of its author's, is a session of that app's host alone (a limit)", async () => {
+    const here = world()
+    const author = signedIn(here, "eve")
+    const page = "https://8000__eve.iterate.app/"
+    const [begun] = await author.open(page, (url) => url.startsWith("https://iterate.com/"))
+    // The visitor's browser goes where the author's was sent; a service worker of the app tells the author the URL that comes back.
+    const visitor = signedIn(here, "ann")
+    const [at] = await visitor.open(begun!.url, isCallback)
+    await author.request(at!.url, { headers: navigation })
+    expect(here.visitors).toEqual([])
+    await author.open(page)
+    expect(here.visitors.at(-1)).toMatchObject({ subject: "ann" })
+    expect(await opens(here, author.cookies(page), "https://8000__misha.iterate.app/")).toBe(false)
+    expect(await opens(here, author.cookies(page), "https://4096__eve.iterate.app/")).toBe(false)
+  })
+
   it("ends after 60 s", async () => {
     const here = world()
     const browser = signedIn(here, "ann")
@@ -269,7 +285,7 @@ describe("a code", () => {
     expect(used.size).toBe(0)
     const again = () => here.ask(url, { headers: { ...navigation, cookie } })
     const both = await Promise.all([again(), again()])
-    expect(both.map(({ status }) => status).toSorted()).toEqual([303, 400])
+    expect(both.map(({ status }) => String(status)).toSorted()).toEqual(["303", "400"])
     expect(await refusal(here, await again())).toContain("used before")
     // Without consume the browser's own cookie is gone after the first time.
     const without = world()
