@@ -13,5 +13,5 @@ const reservedPath = errorRow(
   404,
   "RESERVED_PATH",
   "http_request_denied",
-  "{hostname} has nothing at this path, which is reserved for the platform. Check it for typing errors, or open {hostname} itself.",
+  "There is nothing at this path of {hostname}, which is reserved for the platform. Check the path for typing errors.",
 )
