@@ -127,12 +127,12 @@ export const signIn = (access: Access, options: SignInOptions): SignIn => {
       return visitor instanceof Promise ? visitor.then(known) : known(visitor)
     },
   }
+  const startPath = (path: string): string =>
+    `${access.prefix}sign-in${path === "/" ? "" : `?path=${encodeURIComponent(path)}`}`
+
   return {
     policy,
-    location: ({ method, path }) => {
-      const back = method === "GET" || method === "HEAD" ? returnPath(path) : "/"
-      return `${access.prefix}sign-in${back === "/" ? "" : `?path=${encodeURIComponent(back)}`}`
-    },
+    location: ({ method, path }) => startPath(method === "GET" || method === "HEAD" ? returnPath(path) : "/"),
   }
 }
 

@@ -9,7 +9,7 @@ import { serveNode } from "../../src/hosts/node.ts"
 import { createRouter } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import { hostnames, keys } from "../fakes.ts"
-import { browserOf, navigation, privatePorts } from "./sign-in-world.ts"
+import { browserOf, isCallback, navigation, privatePorts } from "./sign-in-world.ts"
 import type { Browser, World } from "./sign-in-world.ts"
 import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
@@ -147,6 +147,17 @@ describe.each([
       const visits = await browser.open(url)
       expect([visits.length, visits[0]!.url, visits[0]!.response.status]).toEqual([5, url, 200])
     }
+  })
+
+  it("a code is not taken from a WebSocket's handshake", async () => {
+    const [at] = await browser.open("http://5173__misha.iterate.app/", isCallback)
+    const cookie = browser.cookies(at!.url)
+    const key = { "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version": "13" }
+    const headers = { cookie, connection: "Upgrade", upgrade: "websocket", ...key }
+    const response = await ask(at!.url, { headers })
+    expect(response.status).toBeGreaterThanOrEqual(400)
+    expect(response.headers.getSetCookie()).toEqual([])
+    expect((await ask(at!.url, { headers: { ...navigation, cookie } })).headers.getSetCookie()).toHaveLength(2)
   })
 
   it.each(fields)("of the cookies %j the machine gets %j", async (sent, got) => {

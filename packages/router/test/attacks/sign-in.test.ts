@@ -230,6 +230,29 @@ describe("a code", () => {
     const planted = `${cookies.state}-${hash.slice(0, 8)}=${theirs}`
     const response = await here.ask(`${host}/_/callback?code=${fixed}`, { headers: { ...navigation, cookie: planted } })
     expect(await refusal(here, response)).toContain("another project")
+    // Nor one of another port of the same project.
+    const beside = await stopAtCallback(browser, "https://4096__misha.iterate.app/")
+    const [, ofPort] = /state-[\w-]+=([^;]+)/.exec(browser.cookies(beside))!
+    const portHash = await sha256(ofPort!)
+    const ofHost = await signed("code").sign(
+      { sub: "ann", host: "8000__misha.iterate.app", state: portHash, id: "z" },
+      60_000,
+    )
+    const moved = `${cookies.state}-${portHash.slice(0, 8)}=${ofPort}`
+    const refused = await here.ask(`${host}/_/callback?code=${ofHost}`, { headers: { ...navigation, cookie: moved } })
+    expect(await refusal(here, refused)).toContain("another project")
+  })
+
+  it("is not fitted by an attempt of one's own under the name of the one that it is for", async () => {
+    const here = world()
+    const victim = signedIn(here, "ann")
+    const url = await stopAtCallback(victim)
+    const [name] = victim.cookies(host).split("=", 1)
+    const thief = signedIn(here, "mallory")
+    await stopAtCallback(thief)
+    const own = thief.cookies(host).slice(thief.cookies(host).indexOf("=") + 1)
+    const response = await here.ask(url, { headers: { ...navigation, cookie: `${name}=${own}` } })
+    expect(await refusal(here, response)).toContain("has not begun")
   })
 
   it("that an app leads a visitor to, for an attempt of its author's, is a session of that app's host alone (a limit)", async () => {
@@ -388,6 +411,8 @@ const paths: readonly (readonly [given: string | null, path: string])[] = [
   ["?x", "/"],
   ["//evil.com", "/"],
   ["///evil.com", "/"],
+  // What the check itself resolves paths against.
+  ["//local.invalid/x", "/"],
   ["/\\evil.com", "/"],
   ["\\\\evil.com", "/"],
   ["\\/evil.com", "/"],
