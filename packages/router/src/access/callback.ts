@@ -12,7 +12,7 @@ import type { Attempts } from "./sign-in-state.ts"
 import type { SignInWords } from "./sign-in-words.ts"
 
 /** What {@link callback} needs. */
-interface CallbackParts {
+export interface CallbackParts {
   readonly access: Access
   readonly grammar: Grammar
   readonly words: SignInWords
