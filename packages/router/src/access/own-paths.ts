@@ -30,13 +30,13 @@ export const notHere = (): Outcome => ({ deny: new ReservedPath({ reason: "no po
 export const ownPaths = (parts: OwnPathsParts): OwnPaths => {
   const { access, words, sessions, attempts, controlPlane } = parts
   const redeem = callback(parts)
-  const own = ["sign-in", words.callback, "sign-out"]
+  const own = new Set(["sign-in", words.callback, "sign-out"])
   const startUrl = new URL(controlPlane)
   if (startUrl.pathname === "/") startUrl.pathname = words.handlerPath
 
   const returnPath: OwnPaths["returnPath"] = (text) => {
     const path = localPath(text)
-    return own.includes(access.ownPath(path) ?? "") ? "/" : path
+    return own.has(access.ownPath(path) ?? "") ? "/" : path
   }
 
   const start = async (request: PolicyRequest, route: Route, at: Authority): Promise<Outcome> => {
