@@ -4,6 +4,8 @@ import { machineProxyErrors } from "../../packages/machine-proxy/src/error-rows.
 import { providerErrors } from "../../packages/providers/src/contract/error-rows.ts"
 import { regionErrors } from "../../packages/router/src/regions/error-rows.ts"
 import { routerErrors } from "../../packages/router/src/error-rows.ts"
+import { ReservedPath } from "../../packages/router/src/access/reserved-path.ts"
+import { SignInFailed } from "../../packages/router/src/access/sign-in-failed.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
 import { LoginRequired } from "../../packages/router/src/policies/login-required.ts"
 import { RateLimited } from "../../packages/router/src/policies/rate-limited.ts"
@@ -20,6 +22,8 @@ const policyErrors = {
   AccessDenied: new AccessDenied().row,
   LoginRequired: new LoginRequired({ location: "/login" }).row,
   RateLimited: new RateLimited({ reason: "" }).row,
+  ReservedPath: new ReservedPath({ reason: "" }).row,
+  SignInFailed: new SignInFailed({ reason: "" }).row,
 }
 
 const of = (by: KnownRow["by"], rows: Readonly<Record<string, ErrorRow>>): KnownRow[] =>
