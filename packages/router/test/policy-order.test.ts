@@ -18,9 +18,12 @@ import { hostnames as grammar } from "./fakes.ts"
 
 const page = readFileSync(new URL("../../../docs/policies.md", import.meta.url), "utf8")
 /** `rateLimit client`, `hopLimit` …, as they stand in the page's first example. */
-const documented = [...page.split("PolicyInput[] = [")[1]!.split("\n]")[0]!.matchAll(/^ {2}(\w+)(?:\(\{ key: "(\w+)")?/gm)].map(
-  ([, name, key]) => [name, key].filter(Boolean).join(" "),
-)
+const documented = [
+  ...page
+    .split("PolicyInput[] = [")[1]!
+    .split("\n]")[0]!
+    .matchAll(/^ {2}(\w+)(?:\(\{ key: "(\w+)")?/gm),
+].map(([, name, key]) => [name, key].filter(Boolean).join(" "))
 
 const sha256 = createHash("sha256").update("key").digest("hex")
 
@@ -122,7 +125,9 @@ describe("the documented order", () => {
 
   /** Of another phase than the one before it: their order says nothing. */
   const otherPhase = ["allowCidrs", "responseHeaders"]
-  const swaps = documented.flatMap((name, at) => (at === 0 || otherPhase.includes(name) ? [] : [[documented[at - 1]!, name] as const]))
+  const swaps = documented.flatMap((name, at) =>
+    at === 0 || otherPhase.includes(name) ? [] : [[documented[at - 1]!, name] as const],
+  )
   it.each(swaps)("is noticed where %s and %s change places", async (one, other) => {
     const order = documented.map((name) => (name === one ? other : name === other ? one : name))
     const held = await Promise.all(Object.values(claims).map((claim) => holds(order, claim)))

@@ -4,7 +4,11 @@ import { allowCidrs } from "../../src/policies.ts"
 import { startRawHost } from "./raw-host.ts"
 import { toMachine, visits } from "./visit.ts"
 
-const from = async (clientAddress: string | undefined, cidrs: readonly string[], headers: Record<string, string> = {}) => {
+const from = async (
+  clientAddress: string | undefined,
+  cidrs: readonly string[],
+  headers: Record<string, string> = {},
+) => {
   const { visit, resolved } = visits(
     [allowCidrs()],
     { "p:misha": toMachine({ allowCidrs: cidrs }) },
@@ -53,12 +57,19 @@ describe("a client", () => {
     expect(await from(address, cidrs)).toBe(status)
   })
 
-  it.each(["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "x-client-ip", "client-ip"])(
-    "cannot come from elsewhere by a field: %s",
-    async (name) => {
-      expect(await from("192.0.2.7", ["10.0.0.0/8"], { [name]: name === "forwarded" ? "for=10.1.2.3" : "10.1.2.3" })).toBe(403)
-    },
-  )
+  it.each([
+    "x-forwarded-for",
+    "forwarded",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+    "x-client-ip",
+    "client-ip",
+  ])("cannot come from elsewhere by a field: %s", async (name) => {
+    expect(
+      await from("192.0.2.7", ["10.0.0.0/8"], { [name]: name === "forwarded" ? "for=10.1.2.3" : "10.1.2.3" }),
+    ).toBe(403)
+  })
 })
 
 describe("the setting", () => {
@@ -93,7 +104,11 @@ describe("the setting", () => {
   })
 
   it("closes the port without the policy that carries it out", async () => {
-    const { visit } = visits([], { "p:misha": toMachine({ allowCidrs: ["192.0.2.0/24"] }) }, { clientAddress: () => "192.0.2.7" })
+    const { visit } = visits(
+      [],
+      { "p:misha": toMachine({ allowCidrs: ["192.0.2.0/24"] }) },
+      { clientAddress: () => "192.0.2.7" },
+    )
     expect((await visit("https://misha.iterate.app/")).code).toBe("NOT_SUPPORTED")
   })
 })

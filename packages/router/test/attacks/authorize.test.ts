@@ -16,7 +16,12 @@ const heldClock = (): ((ms: number) => void) => {
   return (ms) => void vi.advanceTimersByTime(ms)
 }
 
-const made = (decide: Decide, options?: AuthorizeOptions, routes?: Parameters<typeof visits>[1], who: Policy = named()) => {
+const made = (
+  decide: Decide,
+  options?: AuthorizeOptions,
+  routes?: Parameters<typeof visits>[1],
+  who: Policy = named(),
+) => {
   const asked: string[] = []
   const counted: Decide = (visitor, route) => {
     asked.push(`${visitor.subject} ${route.key} ${route.machine?.id}:${route.port}`)
@@ -62,7 +67,8 @@ describe("a visitor", () => {
   it("may inspect where the platform says so, and is told to later policies", async () => {
     const seen: unknown[] = []
     const look: Policy = { name: "look", onRoute: ({ visitor }) => void seen.push(visitor) }
-    const decide: Decide = ({ subject }) => (subject === "anna" ? { mayInspect: true } : subject === "bob" ? { mayInspect: false } : {})
+    const decide: Decide = ({ subject }) =>
+      subject === "anna" ? { mayInspect: true } : subject === "bob" ? { mayInspect: false } : {}
     const { visit } = visits([named(), visibility(), authorize(decide), look])
     for (const subject of ["anna", "anna", "bob", "carl"]) await visit(url, as(subject))
     expect(seen).toMatchObject([{ mayInspect: true }, { mayInspect: true }, { mayInspect: false }, { subject: "carl" }])
@@ -70,11 +76,15 @@ describe("a visitor", () => {
   })
 
   it("may not open a former name, a removed one or one without a machine that is not theirs", async () => {
-    const { visit } = made(() => false, {}, {
-      "p:old": { kind: "redirect", to: { project: "misha" }, status: 308 },
-      "p:gone": { kind: "removed" },
-      "p:asleep": { kind: "detached" },
-    })
+    const { visit } = made(
+      () => false,
+      {},
+      {
+        "p:old": { kind: "redirect", to: { project: "misha" }, status: 308 },
+        "p:gone": { kind: "removed" },
+        "p:asleep": { kind: "detached" },
+      },
+    )
     for (const name of ["old", "gone", "asleep"]) {
       const { status, location } = await visit(`https://${name}.iterate.app/`, as("eve"))
       expect([status, location]).toEqual([403, null])
@@ -144,7 +154,11 @@ describe("a decision", () => {
   })
 
   it("is for one credential, one record, one machine and one port", async () => {
-    const { visit, asked } = made(() => true, {}, { "p:misha": toMachine(), "p:banana": toMachine(), "m:mach_1": toMachine() })
+    const { visit, asked } = made(
+      () => true,
+      {},
+      { "p:misha": toMachine(), "p:banana": toMachine(), "m:mach_1": toMachine() },
+    )
     for (const host of ["misha", "8080__misha", "banana", "mach_1.machines"]) {
       for (const subject of ["anna", "bob"]) {
         await visit(`https://${host}.iterate.app/`, as(subject))
@@ -187,13 +201,20 @@ describe("a decision", () => {
 
   it("is not lost to one visitor who opens every port: what is kept is divided among subjects", async () => {
     let asked = 0
-    const { onRoute } = authorize(() => ((asked += 1), true), { ttlMs: 3_600_000 })
+    const policy = authorize(() => ((asked += 1), true), { ttlMs: 3_600_000 })
     const record = { kind: "machine", version: 1, epoch: 1, machine: machine("mach_1") } as const
     const target = { _tag: "Target", kind: "project", slug: "misha", domain: "iterate.app" } as const
     const open = (subject: string, port: number) =>
-      onRoute!(
+      policy.onRoute!(
         { visitor: { subject, by: "session", id: "s_1" }, waitUntil: () => {} } as unknown as PolicyRequest,
-        { key: "p:misha", target, record, machine: record.machine, port, settings: {} },
+        {
+          key: "p:misha",
+          target,
+          record,
+          machine: record.machine,
+          port,
+          settings: {},
+        },
       )
     await open("anna", 4096)
     for (let port = 1; port <= 20_000; port++) await open("eve", port)
@@ -208,7 +229,12 @@ describe("a decision", () => {
 
 describe("a platform that cannot tell", () => {
   it.each<[string, Decide]>([
-    ["throws", () => { throw new Error("hunter2") }],
+    [
+      "throws",
+      () => {
+        throw new Error("hunter2")
+      },
+    ],
     ["rejects", () => Promise.reject(Object.assign(new Error("hunter2"), { code: "ECONNREFUSED" }))],
     ["says nothing", (() => undefined) as unknown as Decide],
     ["says null", (() => null) as unknown as Decide],
@@ -255,7 +281,9 @@ it("checks what it is given", () => {
   // @ts-expect-error no function
   expect(() => authorize({})).toThrow("authorize: decide must be a function")
   expect(() => authorize(() => true, { ttlMs: -1 })).toThrow("authorize: ttlMs must be a number from 0 up")
-  expect(() => authorize(() => true, { timeoutMs: 9_000 })).toThrow("authorize: timeoutMs must be a number from 1 to 8000")
+  expect(() => authorize(() => true, { timeoutMs: 9_000 })).toThrow(
+    "authorize: timeoutMs must be a number from 1 to 8000",
+  )
   // @ts-expect-error no such option
   expect(() => authorize(() => true, { ttl: 1 })).toThrow("authorize: ttl is not an option (did you mean ttlMs?)")
 })

@@ -51,7 +51,11 @@ describe("a hostname", () => {
   it("is served under an alias where it would be too long under the canonical domain", async () => {
     const long = `${Array.from({ length: 3 }, () => "a".repeat(63)).join(".")}.${"b".repeat(42)}.example`
     const uneven = defineGrammar({ domains: [long, "old.test"] })
-    const { visit: visitUneven } = visits([canonicalHost({ grammar: uneven })], { "p:misha": toMachine() }, { grammar: uneven })
+    const { visit: visitUneven } = visits(
+      [canonicalHost({ grammar: uneven })],
+      { "p:misha": toMachine() },
+      { grammar: uneven },
+    )
     expect((await visitUneven("https://8080__misha.old.test/")).status).toBe(200)
   })
 })
@@ -112,9 +116,12 @@ describe("on sockets", async () => {
     expect(await host.send("GET / HTTP/1.1", "Host: 4096.misha.iterate.app")).toBe("301")
   })
 
-  it.each(["MISHA.Iterate.App", "misha.iterate.app."])("%s is no other spelling: hosts read it as browsers write it", async (name) => {
-    expect(await host.send("GET / HTTP/1.1", `Host: ${name}`)).toBe("200")
-  })
+  it.each(["MISHA.Iterate.App", "misha.iterate.app."])(
+    "%s is no other spelling: hosts read it as browsers write it",
+    async (name) => {
+      expect(await host.send("GET / HTTP/1.1", `Host: ${name}`)).toBe("200")
+    },
+  )
 
   it("keeps every byte of path and query", async () => {
     const path = "//evil.example/%2e%2e/../a;b?q=%zz&r='//x:y@z&[]=!$()*+,"
@@ -123,7 +130,9 @@ describe("on sockets", async () => {
   })
 
   it("an absolute form and `OPTIONS *` lead nowhere else", async () => {
-    expect(await host.send("GET http://4096.misha.iterate.app//evil.example HTTP/1.1", "Host: 4096.misha.iterate.app")).toBe("301")
+    expect(
+      await host.send("GET http://4096.misha.iterate.app//evil.example HTTP/1.1", "Host: 4096.misha.iterate.app"),
+    ).toBe("301")
     expect(await host.send("OPTIONS * HTTP/1.1", "Host: 4096.misha.iterate.app")).not.toMatch(/^30/)
   })
 })

@@ -31,8 +31,14 @@ const ways: readonly [string, RequestInit][] = [
   ["a stranger's HEAD", { method: "HEAD" }],
   ["curl", {}],
   ["a member of another project", { headers: { "x-visitor": "eve" } }],
-  ["a page of another tenant, by a member's browser", { method: "POST", headers: { "x-visitor": "anna", origin: "https://evil.example" } }],
-  ["a preflight of another origin", { method: "OPTIONS", headers: { origin: "https://evil.example", "access-control-request-method": "PUT" } }],
+  [
+    "a page of another tenant, by a member's browser",
+    { method: "POST", headers: { "x-visitor": "anna", origin: "https://evil.example" } },
+  ],
+  [
+    "a preflight of another origin",
+    { method: "OPTIONS", headers: { origin: "https://evil.example", "access-control-request-method": "PUT" } },
+  ],
 ]
 
 /** All that tells one response from another. The hostname, which the visitor knows, is in both. */
@@ -56,10 +62,13 @@ describe("a project that one may not see", () => {
     expect([made.resolved(), made.sent.length]).toEqual([0, 0])
   })
 
-  it.each(["near", "keyed"])("is the response of a missing one, behind allowCidrs or requireHeader: %s", async (name) => {
-    const made = visits(policies(), routes)
-    expect(await shown(made, name, {})).toBe(await shown(made, "nobody", {}))
-  })
+  it.each(["near", "keyed"])(
+    "is the response of a missing one, behind allowCidrs or requireHeader: %s",
+    async (name) => {
+      const made = visits(policies(), routes)
+      expect(await shown(made, name, {})).toBe(await shown(made, "nobody", {}))
+    },
+  )
 
   it("is there for who may", async () => {
     const { visit } = visits(policies(), routes)
@@ -88,7 +97,14 @@ describe("a project that one may not see", () => {
 describe("what is hidden", () => {
   it("is 401 and 403 alone", async () => {
     const row = (status: number) => ({ status, code: "X", error: "http_request_denied", title: "X." })
-    for (const [status, expected] of [[401, 404], [403, 404], [402, 402], [429, 429], [502, 502], [410, 410]] as const) {
+    for (const [status, expected] of [
+      [401, 404],
+      [403, 404],
+      [402, 402],
+      [429, 429],
+      [502, 502],
+      [410, 410],
+    ] as const) {
       const deny = new PolicyError({ tag: "X", row: row(status), reason: "x" })
       for (const policy of [() => ({ deny }), async () => ({ deny })]) {
         const { visit } = visits([...hideForbidden([policy])], { "p:misha": toMachine({ visibility: "public" }) })
@@ -118,7 +134,13 @@ describe("what is hidden", () => {
   })
 
   it("fails closed as before: what throws and what is no outcome is 500", async () => {
-    const wrong = [() => false, () => { throw new Error("no") }, async () => ({ deny: "yes" })] as unknown as PolicyInput[]
+    const wrong = [
+      () => false,
+      () => {
+        throw new Error("no")
+      },
+      async () => ({ deny: "yes" }),
+    ] as unknown as PolicyInput[]
     for (const policy of wrong) {
       const { visit } = visits([...hideForbidden([policy])])
       expect((await visit("https://misha.iterate.app/")).status).toBe(500)
@@ -134,7 +156,9 @@ describe("what is hidden", () => {
     // @ts-expect-error one policy, and no array
     expect(() => hideForbidden(visibility())).toThrow("hideForbidden: policies must be an array")
     // @ts-expect-error no policy
-    expect(() => hideForbidden([undefined])).toThrow("hideForbidden: policies must be an array in which every element is a policy")
+    expect(() => hideForbidden([undefined])).toThrow(
+      "hideForbidden: policies must be an array in which every element is a policy",
+    )
     // @ts-expect-error no such option
     expect(() => hideForbidden([], { login: true })).toThrow("hideForbidden: login is not an option")
   })

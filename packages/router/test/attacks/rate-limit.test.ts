@@ -36,21 +36,33 @@ describe("a client", () => {
     advance(1_000)
     expect([await from("192.0.2.1"), await from("192.0.2.1")]).toEqual(["200", "429 RATE_LIMITED 2"])
     advance(3_600_000)
-    expect([await from("192.0.2.1"), await from("192.0.2.1"), await from("192.0.2.1"), await from("192.0.2.1")]).toEqual(["200", "200", "200", "429 RATE_LIMITED 2"])
+    expect([
+      await from("192.0.2.1"),
+      await from("192.0.2.1"),
+      await from("192.0.2.1"),
+      await from("192.0.2.1"),
+    ]).toEqual(["200", "200", "200", "429 RATE_LIMITED 2"])
   })
 
   it("is its /64, however many addresses it has, and one with all that are unknown", async () => {
     heldClock()
     const { from } = limited({ key: "client", burst: 1, perSecond: 1 })
     expect([await from("2001:db8:1:2::7"), await from("2001:db8:1:2:ffff::1")]).toEqual(["200", "429 RATE_LIMITED 1"])
-    expect([await from("2001:db8:1:3::7"), await from("::ffff:192.0.2.1"), await from("192.0.2.1")]).toEqual(["200", "200", "429 RATE_LIMITED 1"])
+    expect([await from("2001:db8:1:3::7"), await from("::ffff:192.0.2.1"), await from("192.0.2.1")]).toEqual([
+      "200",
+      "200",
+      "429 RATE_LIMITED 1",
+    ])
     expect([await from("unknown"), await from("fe80::x")]).toEqual(["200", "429 RATE_LIMITED 1"])
   })
 
   it("is limited before the look-up: names without end cost nothing", async () => {
     heldClock()
     const { from } = limited({ key: "client", burst: 1, perSecond: 1 })
-    expect([await from("192.0.2.1", "a.iterate.app"), await from("192.0.2.1", "b.iterate.app")]).toEqual(["404 ROUTE_NOT_FOUND", "429 RATE_LIMITED 1"])
+    expect([await from("192.0.2.1", "a.iterate.app"), await from("192.0.2.1", "b.iterate.app")]).toEqual([
+      "404 ROUTE_NOT_FOUND",
+      "429 RATE_LIMITED 1",
+    ])
   })
 })
 
@@ -66,16 +78,25 @@ describe("a project, a machine", () => {
   it("is one under every name, whoever asks", async () => {
     heldClock()
     const { from } = limited({ key: "project", burst: 2, perSecond: 1 }, routes)
-    expect([await from("192.0.2.1", "misha.iterate.app"), await from("192.0.2.2", "4096.www.example.com")]).toEqual(["200", "200"])
+    expect([await from("192.0.2.1", "misha.iterate.app"), await from("192.0.2.2", "4096.www.example.com")]).toEqual([
+      "200",
+      "200",
+    ])
     for (const host of ["8080__misha.iterate.app", "second.iterate.app", "www.example.com"])
       expect(await from("192.0.2.3", host)).toBe("429 RATE_LIMITED 1")
-    expect([await from("192.0.2.1", "shared.iterate.app"), await from("192.0.2.1", "evil.iterate.app")]).toEqual(["200", "200"])
+    expect([await from("192.0.2.1", "shared.iterate.app"), await from("192.0.2.1", "evil.iterate.app")]).toEqual([
+      "200",
+      "200",
+    ])
   })
 
   it("is one whoever leads there", async () => {
     heldClock()
     const { from } = limited({ key: "machine", burst: 1, perSecond: 1 }, routes)
-    expect([await from("192.0.2.1", "misha.iterate.app"), await from("192.0.2.2", "shared.iterate.app")]).toEqual(["200", "429 RATE_LIMITED 1"])
+    expect([await from("192.0.2.1", "misha.iterate.app"), await from("192.0.2.2", "shared.iterate.app")]).toEqual([
+      "200",
+      "429 RATE_LIMITED 1",
+    ])
     expect(await from("192.0.2.1", "second.iterate.app")).toBe("200")
   })
 
@@ -113,12 +134,17 @@ describe("the buckets", () => {
 })
 
 it("checks its options", () => {
-  expect(() => rateLimit({ key: "client", burst: 0, perSecond: 1 })).toThrow("rateLimit: burst must be an integer from 1 up")
-  expect(() => rateLimit({ key: "client", burst: 1, perSecond: 0 })).toThrow("rateLimit: perSecond must be a number from 0.001 up")
+  expect(() => rateLimit({ key: "client", burst: 0, perSecond: 1 })).toThrow(
+    "rateLimit: burst must be an integer from 1 up",
+  )
+  expect(() => rateLimit({ key: "client", burst: 1, perSecond: 0 })).toThrow(
+    "rateLimit: perSecond must be a number from 0.001 up",
+  )
   // @ts-expect-error no rate
   expect(() => rateLimit({ key: "client" })).toThrow("rateLimit: burst must be an integer")
+  const binding = { limit: async () => ({ success: true }) }
   // @ts-expect-error two ways to count
-  expect(() => rateLimit({ key: "client", binding: { limit: async () => ({ success: true }) }, burst: 1, perSecond: 1 })).toThrow("rateLimit: burst is not an option")
+  expect(() => rateLimit({ key: "client", binding, burst: 1 })).toThrow("rateLimit: burst is not an option")
   // @ts-expect-error nothing
   expect(() => rateLimit()).toThrow("rateLimit: options must be an object")
 })

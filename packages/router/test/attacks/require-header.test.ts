@@ -14,13 +14,26 @@ const url = "https://misha.iterate.app/"
 const withKey = (value: string): RequestInit => ({ headers: { "x-key": value } })
 
 describe("a port that requires a field", () => {
-  const routes = { "p:misha": toMachine({ ...settings, ports: { 8080: { requireHeader: { name: "x-other", sha256: sha256("other") } } } }) }
+  const routes = {
+    "p:misha": toMachine({
+      ...settings,
+      ports: { 8080: { requireHeader: { name: "x-other", sha256: sha256("other") } } },
+    }),
+  }
 
   it("is reached with its value, first and again, and with no other", async () => {
     const { visit } = visits([requireHeader()], routes)
     for (let i = 0; i < 2; i++) {
       expect((await visit(url, withKey(secret))).status).toBe(200)
-      for (const wrong of ["", "x", `${secret}0`, secret.slice(1), secret.toUpperCase(), sha256(secret), `${secret}, ${secret}`]) {
+      for (const wrong of [
+        "",
+        "x",
+        `${secret}0`,
+        secret.slice(1),
+        secret.toUpperCase(),
+        sha256(secret),
+        `${secret}, ${secret}`,
+      ]) {
         const { status, code } = await visit(url, withKey(wrong))
         expect([status, code]).toEqual([403, "ACCESS_DENIED"])
       }
@@ -77,7 +90,9 @@ describe("a port that requires a field", () => {
 
   it("compares the bytes as they were sent", async () => {
     const bytes = Buffer.from("clé", "utf8")
-    const { visit } = visits([requireHeader()], { "p:misha": toMachine({ requireHeader: { name: "x-key", sha256: sha256(bytes) } }) })
+    const { visit } = visits([requireHeader()], {
+      "p:misha": toMachine({ requireHeader: { name: "x-key", sha256: sha256(bytes) } }),
+    })
     expect((await visit(url, withKey(bytes.toString("latin1")))).status).toBe(200)
   })
 })

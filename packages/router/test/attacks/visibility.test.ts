@@ -63,13 +63,22 @@ describe("a stranger", () => {
 
   it("cannot say who it is by fields that look like ours", async () => {
     const { visit } = visits([visibility()])
-    const headers = { "x-visitor": "anna", "x-iterate-visitor": "anna", cookie: "visitor=anna", authorization: "Bearer x" }
+    const headers = {
+      "x-visitor": "anna",
+      "x-iterate-visitor": "anna",
+      cookie: "visitor=anna",
+      authorization: "Bearer x",
+    }
     expect((await visit("https://misha.iterate.app/", { headers })).status).toBe(401)
   })
 
   it("reaches what says nothing of its visibility only where that is public", async () => {
-    expect((await visits([visibility({ default: "public" })], routes).visit("https://misha.iterate.app/")).status).toBe(200)
-    expect((await visits([visibility({ default: "public" })], routes).visit("https://22__open.iterate.app/")).status).toBe(401)
+    expect((await visits([visibility({ default: "public" })], routes).visit("https://misha.iterate.app/")).status).toBe(
+      200,
+    )
+    expect(
+      (await visits([visibility({ default: "public" })], routes).visit("https://22__open.iterate.app/")).status,
+    ).toBe(401)
   })
 })
 
@@ -79,7 +88,11 @@ const routes: Record<string, RouteInput> = {
   "d:www.example.com": toMachine({ services: { web: 8000 } }),
   "d:api.www.example.com": toMachine({ machine: machine("mach_9"), owner: "org_9" }),
 }
-const aliased = defineGrammar({ domains: ["iterate.app", "alias.test"], services: { opencode: 4096 }, reserved: ["www"] })
+const aliased = defineGrammar({
+  domains: ["iterate.app", "alias.test"],
+  services: { opencode: 4096 },
+  reserved: ["www"],
+})
 const own = "https://4096__misha.iterate.app"
 const ask = async (url: string, origin: string | undefined, more: Record<string, string> = {}, method = "POST") => {
   const { visit, sent } = visits([named(), visibility({ grammar: aliased })], routes, { grammar: aliased })
@@ -183,11 +196,14 @@ describe("an unsafe method with a visitor's cookie", () => {
     expect(await ask(`${own}/`, undefined, headers as Record<string, string>)).toEqual(expected)
   })
 
-  it.each(["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "get", "LOCK"])("is %s, too, if another page sends it", async (method) => {
-    // `get` is normalised by `Request`; a navigation of others is a GET.
-    const more: Record<string, string> = method === "get" ? {} : navigation
-    expect(await ask(`${own}/`, "https://evil.iterate.app", more, method)).toEqual(refused)
-  })
+  it.each(["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "get", "LOCK"])(
+    "is %s, too, if another page sends it",
+    async (method) => {
+      // `get` is normalised by `Request`; a navigation of others is a GET.
+      const more: Record<string, string> = method === "get" ? {} : navigation
+      expect(await ask(`${own}/`, "https://evil.iterate.app", more, method)).toEqual(refused)
+    },
+  )
 
   it("goes on from anywhere with a credential that no browser sends by itself", async () => {
     const { visit } = visits([named({ ambient: false }), visibility({ grammar })])
@@ -210,7 +226,12 @@ describe("an unsafe method with a visitor's cookie", () => {
 
   it("is refused from every origin that is no hostname of the project (property)", async () => {
     const label = fc.stringMatching(/^[a-z0-9._-]{0,20}$/)
-    const origins = fc.tuple(label, fc.constantFrom("misha", "mach_1.machines", ""), label, fc.constantFrom("", ":443", ":80", "/", "."))
+    const origins = fc.tuple(
+      label,
+      fc.constantFrom("misha", "mach_1.machines", ""),
+      label,
+      fc.constantFrom("", ":443", ":80", "/", "."),
+    )
     await fc.assert(
       fc.asyncProperty(origins, async ([before, name, after, end]) => {
         const origin = `https://${before}${name}${after}.example${end}`
@@ -238,7 +259,11 @@ describe("a safe method with a visitor's cookie", () => {
 })
 
 describe("a preflight", () => {
-  const preflight = async (origin: string, more: Record<string, string> = {}, policies = [named(), visibility({ grammar })]) => {
+  const preflight = async (
+    origin: string,
+    more: Record<string, string> = {},
+    policies = [named(), visibility({ grammar })],
+  ) => {
     const { visit, sent, resolved } = visits(policies, routes)
     const headers = { origin, "access-control-request-method": "PUT", ...more }
     const got = await visit(`${own}/x`, { method: "OPTIONS", headers })
@@ -285,14 +310,19 @@ describe("a preflight", () => {
   })
 
   it("of a token's holder is for the app to respond to", async () => {
-    const got = await preflight("https://evil.example", { "x-visitor": "anna" }, [named({ ambient: false }), visibility({ grammar })])
+    const got = await preflight("https://evil.example", { "x-visitor": "anna" }, [
+      named({ ambient: false }),
+      visibility({ grammar }),
+    ])
     expect([got.status, got.reached]).toEqual([200, 2])
   })
 
   it("that lacks a method or an origin is no preflight, and needs a visitor", async () => {
     const { visit } = visits([named(), visibility({ grammar })])
     expect((await visit(`${own}/`, { method: "OPTIONS", headers: { origin: own } })).status).toBe(401)
-    expect((await visit(`${own}/`, { method: "OPTIONS", headers: { "access-control-request-method": "PUT" } })).status).toBe(401)
+    expect(
+      (await visit(`${own}/`, { method: "OPTIONS", headers: { "access-control-request-method": "PUT" } })).status,
+    ).toBe(401)
   })
 })
 
@@ -331,7 +361,11 @@ it("checks its options", () => {
   // @ts-expect-error no such value
   expect(() => visibility({ default: "hidden" })).toThrow('visibility: default must be "public" or "private"')
   // @ts-expect-error no function
-  expect(() => visibility({ signIn: { location: "/login" } })).toThrow("visibility: signIn must be an object with a function")
+  expect(() => visibility({ signIn: { location: "/login" } })).toThrow(
+    "visibility: signIn must be an object with a function",
+  )
   // @ts-expect-error the options of a grammar
-  expect(() => visibility({ grammar: { domains: ["iterate.app"] } })).toThrow("visibility: grammar must be what defineGrammar")
+  expect(() => visibility({ grammar: { domains: ["iterate.app"] } })).toThrow(
+    "visibility: grammar must be what defineGrammar",
+  )
 })

@@ -43,8 +43,8 @@ export const visits = (
   more: Parameters<typeof setup>[0] = {},
 ): Visits => {
   let resolved = 0
-  const { resolve } = fake()
-  const counted = fake({ resolve: (...args) => ((resolved += 1), resolve(...args)) })
+  const plain = fake()
+  const counted = fake({ resolve: (...args) => ((resolved += 1), plain.resolve(...args)) })
   const store = memoryStore(routes)
   const made = setup({ policies, store, providers: [counted], ...more })
   return {
