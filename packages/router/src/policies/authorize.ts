@@ -71,13 +71,13 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
     name: "authorize",
     onRoute: ({ visitor, waitUntil }, route) => {
       if (visitor === undefined || visitor.granted === true || !isPrivate(route, absent)) return undefined
-      const { target: _, ...asked } = route
       const { version, generation } = route.record
       const name = nameOf(visitor, route)
       const known = kept.get(name)
       if (known !== undefined && known.version === version && known.generation === generation) {
         if (monotonicNow() - known.askedAt < ttlMs) return outcomeOf(known.decision, visitor)
       }
+      const { target: _, ...asked } = route
       const run = (): Promise<Kept | AuthUnavailable> => ask(name, visitor, asked)
       // Never shared with a call about an earlier record, which finds what was true of that one.
       const shared = loads.join(`${version} ${generation} ${name}`, run, waitUntil)
