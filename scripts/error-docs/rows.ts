@@ -7,8 +7,10 @@ import { routerErrors } from "../../packages/router/src/error-rows.ts"
 import { ReservedPath } from "../../packages/router/src/access/reserved-path.ts"
 import { SignInFailed } from "../../packages/router/src/access/sign-in-failed.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
+import { AuthUnavailable } from "../../packages/router/src/policies/auth-unavailable.ts"
 import { LoginRequired } from "../../packages/router/src/policies/login-required.ts"
 import { RateLimited } from "../../packages/router/src/policies/rate-limited.ts"
+import { TooManyHops } from "../../packages/router/src/policies/too-many-hops.ts"
 
 /** A row, and the proxies that respond with it. */
 export interface KnownRow {
@@ -24,6 +26,8 @@ const policyErrors = {
   RateLimited: new RateLimited({ reason: "" }).row,
   ReservedPath: new ReservedPath({ reason: "" }).row,
   SignInFailed: new SignInFailed({ reason: "" }).row,
+  AuthUnavailable: new AuthUnavailable({ reason: "" }).row,
+  TooManyHops: new TooManyHops({ reason: "" }).row,
 }
 
 const of = (by: KnownRow["by"], rows: Readonly<Record<string, ErrorRow>>): KnownRow[] =>
