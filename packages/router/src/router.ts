@@ -105,6 +105,7 @@ const policyChecks = {
   name: accept.string,
   enforces: accept.array(accept.oneOf(...enforcedSettings)),
   reservedCookies: accept.array(isReservedName),
+  needsVisitor: accept.boolean,
   ...phases,
 }
 

@@ -82,6 +82,11 @@ export interface Policy {
    */
   readonly reservedCookies?: readonly string[]
   /**
+   * True for a policy that decides about the visitor in `onRoute`. A later policy then proves no other one, unless it is `granted`: nobody would
+   * have decided about that one, so such a request is 500. Default false.
+   */
+  readonly needsVisitor?: boolean
+  /**
    * Before the look-up: a canonical redirect, an address limit, a sign-in callback. On a hostname outside the grammar's
    * domains it runs once the store has said that the hostname is ours, because until then the request may be the caller's.
    */

@@ -1,5 +1,5 @@
 import { TicketsLimited } from "@project-ingress/forward"
-import type { HopHeaderNames, SignedTicket, TicketSigner } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames, SignedTicket, TicketSigner } from "@project-ingress/forward"
 import type { Grammar } from "@project-ingress/hostname"
 import type { Endpoint } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
@@ -17,6 +17,7 @@ import type { MachineHop } from "../hop/outbound-headers.ts"
 import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { HeaderEdits } from "./header-edits.ts"
+import type { PortSettings } from "../stores/record.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
 import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
@@ -73,7 +74,8 @@ export const sendToMachine = <A>(
   const cookies = { narrows, grammar, target, key, host, reserved, onIsolated }
   const filter = target.domain === undefined ? undefined : filtered
   const { forward, response: respond } = edits ?? {}
-  const edit: ResponseEdit | undefined = respond && ((head, fields) => respond(head, fields, route))
+  const edit: ResponseEdit | undefined =
+    respond && ((head, fields) => withoutFiltered(respond(head, fields, route), filter, settings))
 
   /** The last attempt, which is the one that responded. */
   let sent: Sent | undefined
@@ -132,6 +134,19 @@ export const sendToMachine = <A>(
     changes: sent!.changes,
     redirectsToItself: isRedirectLoop(request, { status, header }, sent!.rewritten),
   }))
+}
+
+/** What an app may not send, its record does not set for it either. A policy of the platform's may. */
+const withoutFiltered = (
+  fields: HeaderList,
+  filter: ReadonlySet<string> | undefined,
+  { responseHeaders }: PortSettings,
+): HeaderList => {
+  const set = Object.keys(responseHeaders?.set ?? {}).filter((name) => filter?.has(name))
+  if (set.length === 0) return fields
+  const left = [...fields]
+  filterFields(left, new Set(set))
+  return left
 }
 
 type SendResult<A> = ReturnType<Sender<A>["send"]>
