@@ -8,7 +8,7 @@ export interface MailKeeper {
   /** Keeps a mail under its id. Again for the same id it changes nothing. */
   readonly put: (id: string, mail: Mail) => Promise<void>
   /**
-   * Ids of mail that waits, at most `limit`. Each of them must have its turn, whatever else waits: who sends many to a project that never
+   * Ids of mail that waits, at most `limit`. Each of them must have its turn, whatever else waits: whoever sends many to a project that never
    * wakes must not keep those of others from being tried.
    */
   readonly list: (limit: number) => Promise<readonly string[]>

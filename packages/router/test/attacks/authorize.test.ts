@@ -293,7 +293,7 @@ describe("before the policy that proves the visitor", () => {
     ["as it is", (decide: Policy): readonly Policy[] => [decide]],
     ["hidden", (decide: Policy) => hideForbidden([decide])],
   ])("nobody is let in whom the platform was not asked about: %s", async (_, mounted) => {
-    const decide = vi.fn(() => false)
+    const decide = vi.fn<() => boolean>(() => false)
     const { visit, sent } = visits([...mounted(authorize(decide)), named(), visibility()])
     expect([(await visit(url, as("eve"))).status, sent.length, decide.mock.calls.length]).toEqual([500, 0, 0])
     expect((await visit(url)).status).toBe(401)
