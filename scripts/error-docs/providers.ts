@@ -31,6 +31,34 @@ export const providerPages: CodePages = {
     ],
     command: ask("misha.example.com", "--retry 30 --retry-max-time 120"),
   },
+  MACHINE_START_FAILED: {
+    cause:
+      "The machine was started three times in a row and never responded, so that for a minute no request starts it. The router's event says by what the last start failed.",
+    fix: [
+      "Look into the machine's log at its provider for why it ends, or why its proxy does not listen: the image must start `project-ingress-machine-proxy` on the published port.",
+      "Look at the `reason` of the router's events `request` and `provider`: a state `failed`, a start that takes longer than `wakeTimeoutMs` (30 s) …",
+      "Then reload, a minute after the last start: that starts it once more. A machine that comes up by itself is reached at once.",
+    ],
+    command: "docker logs --tail 50 4f98c0ffee21 # the machine's externalId; on Fly: fly logs",
+  },
+  MACHINE_ARCHIVED: {
+    cause:
+      "The provider says that the machine is archived: its disk is in a cold store. The router did not start it, because its requests must not, or its provider cannot.",
+    fix: [
+      "Restore the machine at its provider, or attach another one to the project.",
+      "Where the provider restores an archived machine when it is started, as Daytona does, let a request that wakes start it; see docs/waking.md.",
+    ],
+    command: "daytona start 4f98c0ffee21 # the machine's externalId",
+  },
+  PROVIDER_NOT_CONFIGURED: {
+    cause:
+      "The record names a machine whose `type` none of the router's `providers` has: it was written for another router, or a provider was removed from this one.",
+    fix: [
+      "Add the provider to `providers` of `createRouter`. The router's event lists the types that it has.",
+      "Attach a machine of a provider that the router has; correct `type` of the machine where it is misspelt.",
+    ],
+    command: ask("misha.example.com"),
+  },
   MACHINE_MISMATCH: {
     cause:
       "Another machine's proxy responded at the address of this one, because providers give addresses to other machines when one stops, or whoever is there has another TLS key than the one pinned in the record. The router resolves the address again and sends the request once more; here that did not help. From a machine proxy itself (421): the ticket is for another machine.",

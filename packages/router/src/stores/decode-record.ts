@@ -55,7 +55,6 @@ export const problemMessage = ({ code, field, accepted }: RecordProblem): string
 const notSupported: { readonly [Field in keyof PortSettings]?: (value: unknown) => boolean } = {
   protocol: (value) => value !== "http",
   tls: () => true,
-  wake: (value) => value === "visitors",
   embed: () => true,
   allowCidrs: () => true,
   requireHeader: () => true,
