@@ -172,7 +172,6 @@ describe("a field that nothing carries out yet", () => {
   const settings: Record<string, unknown> = {
     protocol: "https",
     tls: { verify: true, serverName: "app.internal" },
-    wake: "visitors",
     embed: ["https://example.com"],
     allowCidrs: ["10.0.0.0/8", "2001:db8::/32"],
     requireHeader: { name: "x-key", sha256: "0".repeat(64) },
