@@ -5,6 +5,8 @@ export interface OwnerStarts {
   /** Counts a start, or gives false because the owner has as many as it may have. */
   readonly begin: (share: string, key: string) => boolean
   readonly end: (share: string, key: string) => void
+  /** Whether such a start has begun, is not over, and can still be going on. */
+  readonly isGoingOn: (share: string, key: string) => boolean
 }
 
 /**
@@ -29,5 +31,6 @@ export const makeOwnerStarts = (most: number, ms: number): OwnerStarts => {
       const starts = owners.get(share)
       if (starts?.delete(key) === true && starts.size === 0) owners.delete(share)
     },
+    isGoingOn: (share, key) => monotonicNow() - (owners.get(share)?.get(key) ?? -Infinity) <= ms,
   }
 }

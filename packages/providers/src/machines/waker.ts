@@ -47,10 +47,13 @@ export interface WakerOptions {
   readonly events: BackgroundEvents
 }
 
+/** How long the last call of a start that is out of time may take, in ms. */
+const LAST_CALL_MS = 10_000
+
 export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker => {
   const { fromPromise, headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events } = options
   const count = makeStartCount()
-  const ofOwners = makeOwnerStarts(options.maxStartsPerOwner, 2 * wakeTimeoutMs)
+  const ofOwners = makeOwnerStarts(options.maxStartsPerOwner, wakeTimeoutMs + LAST_CALL_MS)
   // A start goes on when the request that asked for it is gone: a browser that gave up comes back in a second.
   const starts = makeSingleFlight<void>({ abortWhenAbandoned: false })
 
@@ -128,7 +131,11 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
       signal,
     )
 
-  const isWaking = (to: Destination): boolean => starts.size() > 0 && starts.waiting(portlessKey(to)) !== undefined
+  // One that ended with its request on Workers is not going on, though nobody has found that out by taking it over.
+  const isWaking = (to: Destination): boolean =>
+    starts.size() > 0 &&
+    starts.waiting(portlessKey(to)) !== undefined &&
+    ofOwners.isGoingOn(to.share, portlessKey(to))
 
   return {
     isWaking,
@@ -146,7 +153,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
         )
       }),
     startInBackground: (to, waitUntil, unsure) => {
-      if (!isWaking(to) && refusal(to) !== undefined) return
+      if (isWaking(to) || refusal(to) !== undefined) return
       join(to, waitUntil, new AbortController().signal, unsure).catch(() => undefined)
     },
     refusal: (to) => (isWaking(to) ? undefined : refusal(to)),
