@@ -7,7 +7,7 @@ import type { ErrorResponses, FailedRequest } from "./error-response.ts"
 
 /**
  * For `errorResponses` of `createRouter`: JSON `{ error, details }` with the words and statuses of the project ingress proxy of `apps/os`.
- * What it had no word for is left to the router, as the page of a machine that starts. Nothing in it comes from an exception.
+ * What it did not know is left to the router, as the page of a machine that starts. Nothing in it comes from an exception.
  */
 export const projectIngressProxyResponses = (grammar: Grammar): ErrorResponses => {
   const missing = (row: ErrorRow, { subject }: FailedRequest) => {
@@ -44,7 +44,7 @@ export const ingressNotConfigured = (): Response =>
 /** The states in which the worker sent requests to a machine. */
 const routableStates = ["starting", "active", "detached"]
 
-/** What it told by one word, of whatever was thrown. */
+/** Failures that were all the same to it. */
 const failures = [
   "MachineUnproven",
   "PortClosed",

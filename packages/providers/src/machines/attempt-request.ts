@@ -70,7 +70,7 @@ export interface AttemptRequest<A> {
    * time. Only for providers whose machines can be started. Default: as long as each of these may take, and `wakeTimeoutMs`.
    */
   readonly holdMs?: number | undefined
-  /** False: no use of the machine that `keepAlive` is told of, as a health check. Default true. */
+  /** False: no use of the machine that `keepAlive` is called for, as a health check. Default true. */
   readonly isUse?: boolean | undefined
   /** Lets work go on after the response: `ctx.waitUntil` on Workers, where it may be cancelled otherwise. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined

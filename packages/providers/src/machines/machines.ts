@@ -124,6 +124,7 @@ export const makeMachines = (options: MachinesOptions, spans: Spans = noSpans): 
   const send = <A>(to: Destination, request: AttemptRequest<A>): Effect.Effect<ReachedResponse<A>, ProviderError> => {
     const { provider } = to
     const { wake: onStart } = provider.capabilities
+    if (onStart === "none") return Effect.mapError(attempt(to, request), ({ error }) => error)
     const wants = wantsWake(request)
     if (!wants && onStart === "request" && !life.isRecent(to)) return sendIfRunning(to, request)
     const wakeable = onStart === "start" && provider.start !== undefined
@@ -143,7 +144,10 @@ export const makeMachines = (options: MachinesOptions, spans: Spans = noSpans): 
   }
 
   /** Sends a request, and starts nothing. A machine that somebody else starts is starting, whatever its provider says by now. */
-  const sendOnly = <A>(to: Destination, request: AttemptRequest<A>): Effect.Effect<ReachedResponse<A>, ProviderError> => {
+  const sendOnly = <A>(
+    to: Destination,
+    request: AttemptRequest<A>,
+  ): Effect.Effect<ReachedResponse<A>, ProviderError> => {
     if (waker.isWaking(to) && client.cached(to) === undefined) return Effect.fail(stillStarting(to.machine))
     return Effect.mapError(attempt(to, request), ({ error }) =>
       error._tag === "MachineNotRunning" && waker.isWaking(to) ? stillStarting(to.machine, error) : error,

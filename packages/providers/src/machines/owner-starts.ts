@@ -10,8 +10,8 @@ export interface OwnerStarts {
 }
 
 /**
- * `most` for one owner; each counts for `ms` at most, because on Workers a start may end without a word, together with the request
- * that it belongs to.
+ * `most` for one owner; each counts for `ms` at most, because on Workers a start may end unnoticed, together with the request that
+ * it belongs to.
  */
 export const makeOwnerStarts = (most: number, ms: number): OwnerStarts => {
   const owners = new Map<string, Map<string, number>>()

@@ -5,8 +5,8 @@ import { machineEntry } from "./destination.ts"
 import type { Destination } from "./destination.ts"
 
 /**
- * Counts the starts of each machine since it last responded, so that pages which reload, and clients which try again, do not start one
- * that never comes up for ever.
+ * Counts the starts of each machine since it last responded, so that pages which reload, and clients which try again, do not go on
+ * starting one that never comes up.
  */
 export interface StartCount {
   /** Why the machine must not be started now; `undefined`: it may be. */

@@ -133,9 +133,7 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
 
   // One that ended with its request on Workers is not going on, though nobody has found that out by taking it over.
   const isWaking = (to: Destination): boolean =>
-    starts.size() > 0 &&
-    starts.waiting(portlessKey(to)) !== undefined &&
-    ofOwners.isGoingOn(to.share, portlessKey(to))
+    starts.size() > 0 && starts.waiting(portlessKey(to)) !== undefined && ofOwners.isGoingOn(to.share, portlessKey(to))
 
   return {
     isWaking,

@@ -149,7 +149,7 @@ export const handle = (
       const attempt = (by: Sender<A>) =>
         Effect.catchDefect(
           Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-            sendToMachine(machines, send, request, route, origins, by, policy.visitor() !== undefined),
+            sendToMachine(machines, send, request, route, origins, by, policy.visitor),
           ),
           endOf,
         )

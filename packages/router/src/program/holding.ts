@@ -33,17 +33,10 @@ export const holdingOptionChecks = {
 /** How long one request waits, in ms; `undefined`: as long as providers and connections may take. */
 export const holdOf = (options: HoldingOptions, request: WakingRequest): number | undefined => {
   const { pageAfterMs = 1_200, holdFetchMs = 1_000, holdMs } = options
-  switch (waiterOf(request)) {
-    case "page":
-      return pageAfterMs
-    case "fetch":
-      return holdFetchMs
-    case "client":
-      return holdMs
-  }
+  return { page: pageAfterMs, fetch: holdFetchMs, client: holdMs }[waiterOf(request)]
 }
 
-/** Who waits: a person for a page, a script that can ask again, or somebody who cannot. */
+/** Whoever waits: a person for a page, a script that can ask again, or somebody who cannot. */
 export const waiterOf = ({ method, headers, upgrade }: WakingRequest): "page" | "fetch" | "client" => {
   if (upgrade !== false) return "client"
   const header = (lowerName: string) => firstHeader(headers, lowerName)

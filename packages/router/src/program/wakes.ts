@@ -24,7 +24,7 @@ const isSpeculative = ({ headers }: WakingRequest): boolean =>
   firstHeader(headers, "purpose")?.toLowerCase() === "prefetch" ||
   firstHeader(headers, "x-moz")?.toLowerCase() === "prefetch"
 
-/** What a browser says that a request is for; `undefined` from whoever is none, and from a browser over plain http. */
+/** What a browser says that a request is for; `undefined` from whatever is not a browser, and from one over plain http. */
 const mode = ({ headers }: WakingRequest): string | undefined => firstHeader(headers, "sec-fetch-mode")
 
 const isOfSameSite = ({ headers }: WakingRequest): boolean => {

@@ -27,7 +27,12 @@ describe.each(["Node", "workerd"] as const)("on %s", (name) => {
 
   const ask = async (project: string, headers: Record<string, string> = navigation, method = "GET") => {
     const began = performance.now()
-    const sent = request({ host: "127.0.0.1", port: host.port, method, headers: { ...headers, host: `${project}.localhost` } })
+    const sent = request({
+      host: "127.0.0.1",
+      port: host.port,
+      method,
+      headers: { ...headers, host: `${project}.localhost` },
+    })
     sent.end()
     const [response] = (await once(sent, "response")) as [IncomingMessage]
     const body = await text(response)
@@ -55,16 +60,23 @@ describe.each(["Node", "workerd"] as const)("on %s", (name) => {
     expect(startsOf("slow-many")).toBe(1)
   })
 
-  it.each(["hung-1", "mute-1"])("a navigation gets the page within 2 s though the vendor of %s is silent", async (project) => {
-    const { code, tookMs, body } = await ask(project)
-    expect(code).toBe("MACHINE_STARTING")
-    expect(tookMs).toBeLessThan(2_000)
-    expect(body).toContain("<progress")
-  })
+  it.each(["hung-1", "mute-1"])(
+    "a navigation gets the page within 2 s though the vendor of %s is silent",
+    async (project) => {
+      const { code, tookMs, body } = await ask(project)
+      expect(code).toBe("MACHINE_STARTING")
+      expect(tookMs).toBeLessThan(2_000)
+      expect(body).toContain("<progress")
+    },
+  )
 
   it("a fetch is 503 with Retry-After after a short hold, and a crawler at once, waking nothing", async () => {
     const fetched = await ask("hung-2", { "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin" })
-    expect([fetched.status, fetched.code, fetched.response.headers["retry-after"]]).toEqual([503, "MACHINE_STARTING", "2"])
+    expect([fetched.status, fetched.code, fetched.response.headers["retry-after"]]).toEqual([
+      503,
+      "MACHINE_STARTING",
+      "2",
+    ])
     expect(JSON.parse(fetched.body)).toMatchObject({ error: "MACHINE_STARTING", retryable: true })
     const crawled = await ask("slow-crawled", { accept: "text/html" })
     expect([crawled.status, crawled.code]).toEqual([503, "MACHINE_NOT_RUNNING"])
@@ -93,38 +105,41 @@ describe.each(["Node", "workerd"] as const)("on %s", (name) => {
 
   describe("in a browser", { timeout: 60_000 }, () => {
     const phone = { viewport: { width: 360, height: 640 } }
-    it.for([true, false])("the page reloads by itself into the app, with scripts: %s", async (javaScriptEnabled, ctx) => {
-      const { browser, noBrowser } = await startBrowser()
-      need(ctx, noBrowser)
-      try {
-        const context = await browser!.newContext({ ...phone, javaScriptEnabled, colorScheme: "dark" })
-        const page = await context.newPage()
-        const errors: string[] = []
-        page.on("console", (message) => {
-          if (message.type() === "error" && !message.text().includes("503")) errors.push(message.text())
-        })
-        const project = `slow-${name.toLowerCase()}-${javaScriptEnabled}`
-        const began = performance.now()
-        const response = await page.goto(`http://${project}.localhost:${host.port}/path?once=1`)
-        expect(performance.now() - began).toBeLessThan(5_000)
-        expect(response!.status()).toBe(503)
-        expect(await page.title()).toBe(`The machine of project ${project} is starting.`)
-        const bar = page.getByRole("progressbar")
-        expect(await bar.isVisible()).toBe(true)
-        // Nothing is wider than a phone, and dark means dark.
-        const shown = await page.evaluate(`JSON.stringify({
+    it.for([true, false])(
+      "the page reloads by itself into the app, with scripts: %s",
+      async (javaScriptEnabled, ctx) => {
+        const { browser, noBrowser } = await startBrowser()
+        need(ctx, noBrowser)
+        try {
+          const context = await browser!.newContext({ ...phone, javaScriptEnabled, colorScheme: "dark" })
+          const page = await context.newPage()
+          const errors: string[] = []
+          page.on("console", (message) => {
+            if (message.type() === "error" && !message.text().includes("503")) errors.push(message.text())
+          })
+          const project = `slow-${name.toLowerCase()}-${javaScriptEnabled}`
+          const began = performance.now()
+          const response = await page.goto(`http://${project}.localhost:${host.port}/path?once=1`)
+          expect(performance.now() - began).toBeLessThan(5_000)
+          expect(response!.status()).toBe(503)
+          expect(await page.title()).toBe(`The machine of project ${project} is starting.`)
+          const bar = page.getByRole("progressbar")
+          expect(await bar.isVisible()).toBe(true)
+          // Nothing is wider than a phone, and dark means dark.
+          const shown = await page.evaluate(`JSON.stringify({
           wide: document.documentElement.scrollWidth > innerWidth,
           background: getComputedStyle(document.body).backgroundColor,
         })`)
-        expect(JSON.parse(shown as string)).toEqual({ wide: false, background: "rgb(18, 18, 18)" })
-        await page.getByRole("heading", { name: "the app" }).waitFor({ timeout: 30_000 })
-        expect(page.url()).toBe(`http://${project}.localhost:${host.port}/path?once=1`)
-        // What the page's policy had to stop would be an error here.
-        expect(errors).toEqual([])
-        expect(startsOf(project)).toBe(1)
-      } finally {
-        await browser?.close()
-      }
-    })
+          expect(JSON.parse(shown as string)).toEqual({ wide: false, background: "rgb(18, 18, 18)" })
+          await page.getByRole("heading", { name: "the app" }).waitFor({ timeout: 30_000 })
+          expect(page.url()).toBe(`http://${project}.localhost:${host.port}/path?once=1`)
+          // What the page's policy had to stop would be an error here.
+          expect(errors).toEqual([])
+          expect(startsOf(project)).toBe(1)
+        } finally {
+          await browser?.close()
+        }
+      },
+    )
   })
 })

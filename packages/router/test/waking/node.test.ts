@@ -1,7 +1,7 @@
 /** Waking behind `serveNode`, by sockets: machines are servers, providers are slow. */
 import { once } from "node:events"
 import { request } from "node:http"
-import type { IncomingMessage, RequestOptions } from "node:http"
+import type { IncomingMessage } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { text } from "node:stream/consumers"
@@ -24,7 +24,9 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-interface Asked extends RequestOptions {
+interface Asked {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
 }
 
@@ -40,7 +42,8 @@ const listen = async (provider: Partial<MachineProvider>, options: Partial<Route
     providers: [
       fake({
         resolve: async ({ type, externalId }) => {
-          if (starts.length === 0) throw new MachineNotRunning({ provider: type, machine: externalId, state: "stopped" })
+          if (starts.length === 0)
+            throw new MachineNotRunning({ provider: type, machine: externalId, state: "stopped" })
           return { origin: `http://127.0.0.1:${server.port}`, epoch: "1", ttlMs: 60_000 }
         },
         ...provider,
@@ -108,8 +111,7 @@ describe("a navigation gets the page within 2 s", () => {
     let up = (): void => {}
     const started = new Promise<void>((resolve) => (up = resolve))
     const { ask, starts } = await listen({ start: () => started })
-    for (let at = 0; at < 3; at++)
-      expect((await ask("/", { headers: navigation })).code).toBe("MACHINE_STARTING")
+    for (let at = 0; at < 3; at++) expect((await ask("/", { headers: navigation })).code).toBe("MACHINE_STARTING")
     up()
     await vi.waitFor(async () => expect((await ask("/", { headers: navigation })).status).toBe(200), 10_000)
     expect(starts).toEqual(["ext-mach_1"])

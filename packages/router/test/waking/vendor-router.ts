@@ -6,10 +6,15 @@ import { createRouter } from "../../src/router.ts"
 import type { Router, RouterOptions } from "../../src/router.ts"
 
 export const vendorRouter = (vendor: string, signingKey: SigningKey, options: Partial<RouterOptions> = {}): Router => {
-  const call = async (name: string, machine: { readonly type: string; readonly externalId: string }, signal: AbortSignal) => {
+  const call = async (
+    name: string,
+    machine: { readonly type: string; readonly externalId: string },
+    signal: AbortSignal,
+  ) => {
     const response = await fetch(`${vendor}/vendor/${name}/${machine.externalId}`, { signal })
     await response.arrayBuffer()
-    if (!response.ok) throw new MachineNotRunning({ provider: machine.type, machine: machine.externalId, state: "stopped" })
+    if (!response.ok)
+      throw new MachineNotRunning({ provider: machine.type, machine: machine.externalId, state: "stopped" })
   }
   return createRouter({
     grammar: defineGrammar({ domains: ["localhost"] }),

@@ -1,9 +1,14 @@
 import { readFileSync } from "node:fs"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { MachineNotRunning } from "@project-ingress/providers"
+import { layer as machines } from "@project-ingress/providers/effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { handle, layerMemory } from "../../src/effect.ts"
+import type { Sender, VisitorRequest } from "../../src/effect.ts"
 import { wakeRows } from "../../src/program/wakes.ts"
 import type { Activity, PolicyInput, PortSettings } from "../../src/router.ts"
-import { fake, machine, setup, stamped } from "../fakes.ts"
+import { fake, hostnames, keys, machine, setup, stamped } from "../fakes.ts"
 import { codeOf, navigation, sleepers } from "./sleeper.ts"
 
 const known: PolicyInput = { name: "known", onRoute: () => ({ visitor: { subject: "usr_1", by: "test", id: "s1" } }) }
@@ -80,6 +85,46 @@ describe("the table", () => {
     expect(sent).toHaveLength(3)
   })
 
+  it("gives way to who hands a request to the program itself, as for a mail, but never to a port that nobody wakes", async () => {
+    const started = async (wake: boolean | undefined, setting?: PortSettings["wake"]) => {
+      let starts = 0
+      const provider = fake({
+        capabilities: { ...fake().capabilities, wake: "start" },
+        resolve: async ({ type, externalId }) => {
+          throw new MachineNotRunning({ provider: type, machine: externalId, state: "stopped" })
+        },
+        start: async () => void starts++,
+      })
+      const sender: Sender<number> = {
+        send: () => Effect.die("sent"),
+        discard: () => undefined,
+        replayable: () => true,
+        wake,
+      }
+      const mail: VisitorRequest = {
+        method: "GET",
+        host: "misha.iterate.app",
+        path: "/",
+        headers: [],
+        scheme: "https",
+        upgrade: false,
+        signal: new AbortController().signal,
+      }
+      const record = { machine: machine("mach_1"), ...(setting === undefined ? {} : { wake: setting }) }
+      const layers = Layer.mergeAll(
+        layerMemory({ "p:misha": record }),
+        machines({ providers: [provider], wakeTimeoutMs: 1 }),
+      )
+      const program = handle({ grammar: hostnames, signingKey: keys.signing, unprovenMachines: true })
+      await Effect.runPromise(Effect.flip(Effect.provide(program(mail, sender), layers)))
+      return starts
+    }
+    expect(await Promise.all([started(true), started(undefined), started(false)])).toEqual([1, 0, 0])
+    expect(await Promise.all([started(true, "visitors"), started(false, "any"), started(true, "never")])).toEqual([
+      1, 0, 0,
+    ])
+  })
+
   it("says MACHINE_STARTING to who does not wake, while somebody else's request does", async () => {
     const { ask } = sleepers({ provider: { start: never }, options: { machines: { pageAfterMs: 10 } } })
     expect(codeOf(await ask({ method: "HEAD" }))).toEqual([503, "MACHINE_NOT_RUNNING"])
@@ -125,15 +170,25 @@ describe("who waits for a machine of which nothing is heard", () => {
   const clients: readonly (readonly [string, RequestInit, number, string])[] = [
     ["a page", { headers: navigation }, 1_200, "text/html; charset=utf-8"],
     ["a script", { headers: { "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin" } }, 1_000, "application/json"],
-    ["a webhook that takes JSON", { method: "POST", headers: { accept: "application/json" } }, 1_000, "application/json"],
+    [
+      "a webhook that takes JSON",
+      { method: "POST", headers: { accept: "application/json" } },
+      1_000,
+      "application/json",
+    ],
     ["a form", { method: "POST", headers: navigation }, 5_000, "text/html; charset=utf-8"],
-    ["an event stream", { headers: { accept: "text/event-stream", "sec-fetch-mode": "cors" } }, 5_000, "application/json"],
+    [
+      "an event stream",
+      { headers: { accept: "text/event-stream", "sec-fetch-mode": "cors" } },
+      5_000,
+      "application/json",
+    ],
     ["a program", { method: "POST" }, 5_000, "text/plain; charset=utf-8"],
   ]
   const hung: readonly (readonly [string, Parameters<typeof sleepers>[0]])[] = [
     ["resolve", { provider: { resolve: never } }],
     ["start", { provider: { start: never } }],
-    ["status", { provider: { resolve: fake().resolve, status: never }, answer: never }],
+    ["status", { provider: { resolve: (of, given) => fake().resolve(of, given), status: never }, answer: never }],
   ]
 
   it.each(clients.flatMap(([who, ...rest]) => hung.map(([what, scene]) => [who, what, scene, ...rest] as const)))(
@@ -177,7 +232,9 @@ describe("the page of a machine that starts", () => {
     expect(text).toContain(`<progress aria-label="The machine of project misha is starting."></progress>`)
     expect(text).toContain(`<noscript><meta http-equiv="refresh" content="2"></noscript>`)
     expect(text).toContain("color-scheme:light dark")
-    expect(response.headers.get("content-security-policy")).toMatch(/^default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-/)
+    expect(response.headers.get("content-security-policy")).toMatch(
+      /^default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-/,
+    )
     expect(response.headers.get("cache-control")).toBe("no-store")
   })
 
