@@ -14,9 +14,10 @@ export const providerPages: CodePages = {
   },
   MACHINE_NOT_RUNNING: {
     cause:
-      "The machine exists and is stopped, paused or failed, and the router did not start it: it runs with `wake: false`, its provider cannot start machines, or the start failed.",
+      "The machine exists and is stopped, paused or failed, and the router did not start it: the request does not wake it (a crawler's, a prefetch, `HEAD`; or not a visitor's, by the setting `wake` of the port), the router runs with `wake: false`, its provider cannot start machines, or the start failed.",
     fix: [
       "Start the machine at its provider. The page reloads when it answers.",
+      'Open the address in a browser, which wakes by default. Let others wake it, as a monitor, by `wake: "any"` of the port: the table is in docs/waking.md.',
       'Let the router start machines: leave `machines: { wake: true }`, the default, with a provider whose `capabilities.wake` is `"start"`.',
       "If a machine does not stay up, look into its log for why it ends.",
     ],
@@ -24,7 +25,7 @@ export const providerPages: CodePages = {
   },
   MACHINE_STARTING: {
     cause:
-      "The machine is starting, and did not respond within `wakeTimeoutMs` (30 s), or more than `wakeQueue` (1 000) requests already wait for it. The next request finds it further on.",
+      "The machine is starting, and did not respond for as long as the request waits: a page 1.2 s (`pageAfterMs`), a script 1 s (`holdFetchMs`), everybody else `holdMs` or `wakeTimeoutMs` (30 s); or more than `wakeQueue` (1 000) requests already wait for it. The next request finds it further on.",
     fix: [
       "Wait: the page reloads by itself, and `Retry-After` says to programs when to ask again.",
       "If it stays so, the machine runs and its proxy does not: check that the image starts `project-ingress-machine-proxy` and that it listens on the published port.",

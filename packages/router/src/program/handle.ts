@@ -22,7 +22,7 @@ import type { Decided } from "./authorize.ts"
 import type { Balancer, RequestBalance } from "./balancing.ts"
 import type { ActivityReports } from "./activity.ts"
 import type { Candidates } from "./candidates.ts"
-import type { HoldingOptions } from "./holding.ts"
+import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RegionHops } from "./region-hops.ts"
 import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
@@ -121,6 +121,7 @@ export const handle = (
       return policy.onRequest()
     }
 
+    const waiting: Waiting = { visitor: policy.visitor, since: undefined }
     const { balancer } = balancing
     /** What is known of the request's tries, once a record asked for more than to send it to its machine. */
     let balance: RequestBalance | undefined
@@ -149,7 +150,7 @@ export const handle = (
       const attempt = (by: Sender<A>) =>
         Effect.catchDefect(
           Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-            sendToMachine(machines, send, request, route, origins, by, policy.visitor),
+            sendToMachine(machines, send, request, route, origins, by, waiting),
           ),
           endOf,
         )

@@ -1,5 +1,5 @@
 import { responseFormat } from "@project-ingress/forward"
-import { accept } from "@project-ingress/forward/internal"
+import { accept, monotonicNow } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { firstHeader } from "./sender.ts"
 import type { WakingRequest } from "./wakes.ts"
@@ -30,8 +30,30 @@ export const holdingOptionChecks = {
   holdMs: accept.number(0, DAY_MS),
 } as const satisfies Record<keyof HoldingOptions, OptionCheck>
 
+/** What is known of a request that waits, whichever machines it is sent to. */
+export interface Waiting {
+  /** Whom the policies have proven by now. */
+  readonly visitor: () => unknown
+  /** When it first waited for a machine, by `monotonicNow`. */
+  since: number | undefined
+}
+
+/** How long it waits for each further machine of its route at least, in ms: one of them may be up. */
+const MIN_MS = 300
+
 /** How long one request waits, in ms; `undefined`: as long as providers and connections may take. */
-export const holdOf = (options: HoldingOptions, request: WakingRequest): number | undefined => {
+export const holdOf = (options: HoldingOptions, request: WakingRequest, waiting?: Waiting): number | undefined => {
+  const most = longest(options, request)
+  if (most === undefined || waiting === undefined) return most
+  const now = monotonicNow()
+  if (waiting.since === undefined) {
+    waiting.since = now
+    return most
+  }
+  return Math.max(Math.min(MIN_MS, most), most - (now - waiting.since))
+}
+
+const longest = (options: HoldingOptions, request: WakingRequest): number | undefined => {
   const { pageAfterMs = 1_200, holdFetchMs = 1_000, holdMs } = options
   return { page: pageAfterMs, fetch: holdFetchMs, client: holdMs }[waiterOf(request)]
 }

@@ -19,7 +19,7 @@ import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.t
 import type { ActivityReports } from "./activity.ts"
 import type { HeaderEdits } from "./header-edits.ts"
 import { holdOf } from "./holding.ts"
-import type { HoldingOptions } from "./holding.ts"
+import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
 import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
@@ -60,7 +60,7 @@ export interface SendSettings {
   readonly tickets: TicketSigner
 }
 
-/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project; `visitor`: whom the policies have proven. */
+/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project; `waiting`: the waiter. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
   settingsOfRouter: SendSettings,
@@ -68,7 +68,7 @@ export const sendToMachine = <A>(
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
-  visitor?: () => unknown,
+  waiting?: Waiting,
 ): Effect.Effect<MachineResponse<A>, RouterError> => {
   const { grammar, onIsolated, filtered, headerNames, edits, tickets, holding, activity } = settingsOfRouter
   const { narrows, reserved } = settingsOfRouter.cookies
@@ -126,7 +126,7 @@ export const sendToMachine = <A>(
 
   const renewTicket = (): boolean => sent?.signed !== undefined && tickets.renew(machine.id, port, name, sent.signed)
 
-  const waking = own.wake === "none" ? {} : wakingOf(request, route, sender, { holding, visitor })
+  const waking = own.wake === "none" ? {} : wakingOf(request, route, sender, holding, waiting)
   const reached = machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner: record.owner, ...waking })
   return Effect.map(reached, ({ response, status, stamped, header }) => {
     if (activity !== undefined && sender.isUse !== false) {
@@ -152,11 +152,12 @@ const wakingOf = (
   request: VisitorRequest,
   { settings }: RouteToMachine,
   { wake }: Pick<Sender<unknown>, "wake">,
-  { holding, visitor }: { readonly holding: HoldingOptions; readonly visitor: (() => unknown) | undefined },
+  holding: HoldingOptions,
+  waiting: Waiting | undefined,
 ): Pick<AttemptRequest<unknown>, "wake" | "holdMs"> => {
-  const holdMs = holdOf(holding, request)
+  const holdMs = holdOf(holding, request, waiting)
   if (settings.wake === "never" || wake === false) return { wake: false, holdMs }
-  if (wake === true || wakes(settings.wake, request, visitor?.() !== undefined)) return { wake: true, holdMs }
+  if (wake === true || wakes(settings.wake, request, waiting?.visitor() !== undefined)) return { wake: true, holdMs }
   return { wake: settings.wake === "visitors" ? false : "avoid", holdMs }
 }
 

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { handle, layerMemory } from "../../src/effect.ts"
 import type { Sender, VisitorRequest } from "../../src/effect.ts"
+import { balancer } from "../../src/balancer.ts"
 import { wakeRows } from "../../src/program/wakes.ts"
 import type { Activity, PolicyInput, PortSettings } from "../../src/router.ts"
 import { fake, hostnames, keys, machine, setup, stamped } from "../fakes.ts"
@@ -380,4 +381,36 @@ describe("onActivity", () => {
     await ask("nobody.iterate.app")
     expect(seen).toEqual([])
   })
+})
+
+it("a navigation to several machines that all sleep gets the page within 2 s, and one that is up is found", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"], loopLimit: 100_000 })
+  try {
+    const ask = async (up: readonly string[]) => {
+      const { router, routes, starts } = sleepers({
+        provider: {
+          start: never,
+          resolve: async ({ type, externalId }) => {
+            if (up.includes(externalId)) return { origin: "http://up.test", epoch: "1", ttlMs: 0 }
+            throw new MachineNotRunning({ provider: type, machine: externalId, state: "stopped" })
+          },
+        },
+        options: { balancer },
+      })
+      const replicas = ["two", "three"].map((id) => machine(id))
+      routes.attach("p:misha", { machine: machine("one"), replicas, balance: "round-robin" })
+      const began = Date.now()
+      const request = new Request("http://misha.iterate.app/", { headers: navigation })
+      const asked = router.fetch(request).then((response) => [response!.status, Date.now() - began] as const)
+      await vi.advanceTimersByTimeAsync(5_000)
+      return { seen: await asked, starts }
+    }
+    const cold = await ask([])
+    expect(cold.seen[0]).toBe(503)
+    expect(cold.seen[1]).toBeLessThan(2_000)
+    expect(cold.starts.length).toBeGreaterThan(1)
+    expect((await ask(["ext-two", "ext-three"])).seen[0]).toBe(200)
+  } finally {
+    vi.useRealTimers()
+  }
 })
