@@ -149,6 +149,8 @@ const subjectOf = (grammar: Grammar, host: string, arrivedAt: number | undefined
 const rowOf = (error: RouterError): ErrorRow => {
   if ("row" in error) return error.row
   if (error._tag === "ProviderUnavailable" && error.timedOut) return providerErrors.ProviderTimeout
+  if (error._tag === "MachineNotRunning" && error.state === "archived") return providerErrors.MachineArchived
+  if (error._tag === "MachineRecordInvalid" && error.field === "type") return providerErrors.ProviderNotConfigured
   if (error._tag === "RouteInvalid" && error.problem.code === "NOT_SUPPORTED") return routerErrors.RouteNotSupported
   if (error._tag === "RouteNotFound" && error.service !== undefined) return serviceNotFound
   return rows[error._tag]

@@ -4,8 +4,10 @@ import type { ErrorResponses } from "./error-response.ts"
 import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
+import type { ActivityOptions } from "./program/activity.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
+import type { HoldingOptions } from "./program/holding.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -13,7 +15,7 @@ import type { RouteStore } from "./stores/route-store.ts"
 import type { StoreEvent } from "./stores/store-event.ts"
 
 /** What `createRouter` takes. */
-export interface RouterOptions extends RouterSettings {
+export interface RouterOptions extends RouterSettings, ActivityOptions {
   /** Where hostnames lead. */
   readonly store: RouteStore
   /** Who runs the machines, one provider of each type. */
@@ -23,8 +25,8 @@ export interface RouterOptions extends RouterSettings {
    * balancer. Default: every machine is reached from here, whatever region its record names.
    */
   readonly regions?: Regions
-  /** How machines are reached: waking, time-outs and bounds. Defaults as of `makeMachines`. */
-  readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent">
+  /** How machines are reached: waking, how long requests wait for it, time-outs and bounds. Defaults as of `makeMachines`. */
+  readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent"> & HoldingOptions
   /**
    * Chooses between the machines of a route by how they are: `balancer` of `@project-ingress/router/balancer`. Default: none, and each
    * visitor of replicas stays with one, well or not; on `serveNode` that one.

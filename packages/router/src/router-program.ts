@@ -17,6 +17,7 @@ import type { RouterError } from "./errors.ts"
 import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
 import { PolicyMistake } from "./policies/policy-error.ts"
+import { activityReports } from "./program/activity.ts"
 import type { Balancer } from "./program/balancing.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
@@ -84,13 +85,16 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   const reportLoop = repeatedReport<Omit<RedirectLoopEvent, "type" | "count">>((loop, count) =>
     report({ type: "redirect_loop", ...loop, count }),
   )
-  const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
+  const { pageAfterMs, holdFetchMs, holdMs, ...machinesOptions } = options.machines ?? {}
+  const holding = { pageAfterMs, holdFetchMs, holdMs }
+  const machines = makeMachines({ ...machinesOptions, providers: options.providers, headerNames, onEvent: report })
   const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
     Context.add(Machines, machines),
   )
   const balancing: RouterProgram["balancing"] = {}
   const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
-  const program = handle(options, onEvent && isolationEvents(report), { balancing, hops })
+  const activity = activityReports(options)
+  const program = handle(options, onEvent && isolationEvents(report), { balancing, hops, holding, activity })
   const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {

@@ -16,6 +16,7 @@ import { errorTags } from "./error-response.ts"
 import { isCookieIsolation, isReservedName } from "./hop/cookie-isolation.ts"
 import { isFilterOption } from "./hop/filtered-fields.ts"
 import { fetchHandler } from "./hosts/fetch.ts"
+import { holdingOptionChecks } from "./program/holding.ts"
 import { enforcedSettings } from "./policies/policy.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
@@ -41,6 +42,8 @@ export type {
 export type { Visitor } from "./policies/visitor.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
+export type { Activity, ActivityOptions } from "./program/activity.ts"
+export type { HoldingOptions } from "./program/holding.ts"
 export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 export type { ExplainedRequest, Explanation } from "./program/explain.ts"
 export type { RegionEvent } from "./program/arrived-hop.ts"
@@ -127,7 +130,8 @@ const isErrorResponses = (value: unknown): string | undefined => {
 }
 
 // The router gives these itself.
-const { headerNames: _, onEvent: __, ...machinesChecks } = machinesOptionChecks
+const { headerNames: _, onEvent: __, ...ofMachines } = machinesOptionChecks
+const machinesChecks = { ...ofMachines, ...holdingOptionChecks }
 
 const checks = {
   grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
@@ -150,4 +154,6 @@ const checks = {
   errorDocs: validErrorDocs,
   onError: accept.function,
   onEvent: accept.function,
+  onActivity: accept.function,
+  activityIntervalMs: accept.number(1_000, 86_400_000),
 } as const

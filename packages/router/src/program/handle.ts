@@ -20,7 +20,9 @@ import { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, ownRequest, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import type { Balancer, RequestBalance } from "./balancing.ts"
+import type { ActivityReports } from "./activity.ts"
 import type { Candidates } from "./candidates.ts"
+import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RegionHops } from "./region-hops.ts"
 import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
@@ -66,6 +68,10 @@ export interface HandleParts {
   /** Looked into at each request: a host may bring a balancer. */
   readonly balancing?: { readonly balancer?: Balancer | undefined }
   readonly hops?: RegionHops | undefined
+  /** How long requests wait for machines that sleep. Default: the defaults. */
+  readonly holding?: HoldingOptions | undefined
+  /** Hears which machines are in use. */
+  readonly activity?: ActivityReports | undefined
 }
 
 /** A request's response: a machine's, or one that a policy or the record asked for. */
@@ -81,7 +87,7 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
 export const handle = (
   settings: RouterSettings,
   onIsolated?: CookieSource["onIsolated"],
-  { balancing = {}, hops }: HandleParts = {},
+  { balancing = {}, hops, holding = {}, activity }: HandleParts = {},
 ) => {
   const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
@@ -92,6 +98,8 @@ export const handle = (
     filtered: filteredFields(filterResponseHeaders),
     headerNames,
     edits: headerEdits(policies, headerNames),
+    holding,
+    activity,
     tickets: ticketSigner(settings.signingKey, { unprovenMachines: settings.unprovenMachines }),
   }
   const refreshes = makeFailureBudget()
@@ -113,6 +121,7 @@ export const handle = (
       return policy.onRequest()
     }
 
+    const waiting: Waiting = { visitor: policy.visitor, since: undefined }
     const { balancer } = balancing
     /** What is known of the request's tries, once a record asked for more than to send it to its machine. */
     let balance: RequestBalance | undefined
@@ -141,7 +150,7 @@ export const handle = (
       const attempt = (by: Sender<A>) =>
         Effect.catchDefect(
           Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-            sendToMachine(machines, send, request, route, origins, by),
+            sendToMachine(machines, send, request, route, origins, by, waiting),
           ),
           endOf,
         )
