@@ -4,7 +4,8 @@ import type { ErrorResponses } from "./error-response.ts"
 import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
-import type { ExplainedRequest, Explanation } from "./program/explain.ts"
+import type { ExplainedRequest, ExplainOptions } from "./program/explained-request.ts"
+import type { Explanation } from "./program/explanation.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
@@ -151,8 +152,14 @@ export interface Router {
     request: Request,
     context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
   ) => Promise<Response | undefined>
-  /** What a hostname leads to now, by the decisions of a request, without policies. Never rejects. */
-  readonly explain: (hostname: string, request?: ExplainedRequest) => Promise<Explanation>
+  /**
+   * What a hostname or a request leads to now, by the decisions of a request, without touching the machine or calling its provider. Of a
+   * `Request`, policies that are `explainable` are asked; of a hostname, if `policies` is true. Its body is not read.
+   */
+  readonly explain: {
+    (hostname: string, request?: ExplainedRequest): Promise<Explanation>
+    (request: Request, options?: ExplainOptions): Promise<Explanation>
+  }
   /**
    * Follows what providers report of their machines, as docker does by its events, so that no request meets one that has
    * moved. For processes that stay; `serveNode` does it by itself. Resolves when the signal ends.
