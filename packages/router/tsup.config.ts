@@ -4,6 +4,8 @@ export default defineConfig({
   entry: {
     access: "src/access.ts",
     balancer: "src/balancer.ts",
+    command: "src/command.ts",
+    console: "src/console.ts",
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     node: "src/hosts/node.ts",

@@ -132,6 +132,8 @@ export interface RequestEvent {
   readonly status: number
   /** The tag of the failure, if the router generated the response for one; a hidden 404 has the tag of what it hides. */
   readonly error?: string
+  /** The code of the error response that the router or the machine's proxy generated: `PORT_CLOSED`. Absent for an app's own responses. */
+  readonly code?: string
   /** The failure as a sentence that names provider, machine and the field that is wrong: for logs, never for a client. */
   readonly reason?: string
   /** In ms, until the head of the response. */

@@ -10,7 +10,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import { errorResponder, reasonOf } from "./error-response.ts"
+import { errorResponder, reasonOf, rowOf } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
@@ -206,12 +206,18 @@ const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
 
 /** What an event says of how a request of ours ended. */
 const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "NotOurs" }>) => {
-  if (outcome._tag === "Machine") return { status: outcome.status, machine: outcome.route.machine.id }
-  if (outcome._tag === "Generated") return { status: outcome.response.status }
+  if (outcome._tag === "Machine") {
+    const { status, code, route } = outcome
+    return { status, ...(code === undefined ? {} : { code }), machine: route.machine.id }
+  }
+  if (outcome._tag === "Generated") {
+    const { status, code } = outcome.response
+    return { status, ...(code === undefined ? {} : { code }) }
+  }
   // nginx's number for it: no status was sent.
   if (outcome._tag === "ClientLeft") return { status: 499 }
   const { error, response, replaced } = outcome
-  return { status: (replaced ?? response).status, error: error._tag, reason: reasonOf(error) }
+  return { status: (replaced ?? response).status, error: error._tag, code: rowOf(error).code, reason: reasonOf(error) }
 }
 
 // Beside the router, not in it: nothing that can be printed or serialised leads to a key or a token.
