@@ -1,4 +1,5 @@
 import type { ProviderEvent } from "@project-ingress/providers/effect"
+import type { TraceStep } from "../program/trace.ts"
 import type { RequestEvent, RouterEvent } from "../router-options.ts"
 import { clipped } from "./html.ts"
 
@@ -103,7 +104,8 @@ export const recentEvents = (): RecentEvents => {
     const code = event.code === undefined ? undefined : cut(event.code)
     if (code !== undefined) failed(code, event)
     const step = event.trace.findLast((step) => step.step === "machine")
-    if (step === undefined) return
+    // What a policy refused, or another region responded to, says nothing of the machine.
+    if (step === undefined || event.trace.at(-1)?.step === "policy" || event.trace.some(isElsewhere)) return
     const [machine, provider, externalId] = [cut(step.outcome), cut(step.type), cut(step.externalId)]
     const key = byId(provider, machine)
     if (!machines.has(key)) {
@@ -166,6 +168,9 @@ export const recentEvents = (): RecentEvents => {
     }),
   }
 }
+
+const isElsewhere = (step: TraceStep): boolean =>
+  step.step === "closed" || (step.step === "region" && step.decision !== "here")
 
 const rarest = (errors: ReadonlyMap<string, { readonly count: number }>): string =>
   [...errors].reduce((found, each) => (each[1].count < found[1].count ? each : found))[0]

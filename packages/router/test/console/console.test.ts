@@ -235,6 +235,18 @@ describe("recentEvents", () => {
     expect(snapshot().machines).toMatchObject([{ machine: "mach_1", health: "ejected", reason: "PortClosed" }])
   })
 
+  it("holds nothing against a machine that a policy let nobody reach", () => {
+    const { onEvent, snapshot } = recentEvents()
+    const machineStep = { step: "machine", outcome: "mach_1", type: "fly", externalId: "148e", version: 1 } as const
+    const refused = [
+      { step: "policy", outcome: "members", decision: "denied" },
+      { step: "closed", outcome: "visibility" },
+      { step: "region", outcome: "eu", decision: "hop", reason: "" },
+    ] as const
+    for (const last of refused) onEvent({ ...(failedRequest(0) as object), trace: [machineStep, last] } as never)
+    expect([snapshot().machines, snapshot().errors[0]?.count]).toEqual([[], 3])
+  })
+
   it("takes any event", () => {
     const { onEvent, snapshot } = recentEvents()
     for (const event of [{}, null, { type: "request" }, { type: "machine_health" }]) onEvent(event as never)
