@@ -49,10 +49,15 @@ export const machineTable = (machines: readonly RecentMachine[], max: number): H
   return section("Machines", tableOf(...columns), rows, max)
 }
 
-const isBad = ({ code, failing, health }: RecentMachine): boolean =>
-  code !== undefined || failing !== undefined || health === "ejected" || health === "kept"
+const isBad = ({ code, failing, health, wrongStamp }: RecentMachine): boolean =>
+  wrongStamp === true || code !== undefined || failing !== undefined || health === "ejected" || health === "kept"
 
-const stateOf = ({ code, failing, health }: RecentMachine): string => {
-  const states = [failing && `${failing} fails`, health === "returned" ? undefined : health, code && clipped(code, 64)]
+const stateOf = ({ code, failing, health, wrongStamp }: RecentMachine): string => {
+  const states = [
+    wrongStamp && "wrong stamp",
+    failing && `${failing} fails`,
+    health === "returned" ? undefined : health,
+    code && clipped(code, 64),
+  ]
   return states.filter((state) => state !== undefined).join(", ") || "responds"
 }

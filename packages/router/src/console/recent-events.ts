@@ -41,6 +41,8 @@ export interface RecentMachine {
   readonly health?: "ejected" | "kept" | "returned"
   /** Work for it that fails now: `start`, `keepAlive`. */
   readonly failing?: string
+  /** True once a response was refused because the machine's own key did not make its stamp: see the event `proof`. */
+  readonly wrongStamp?: true
   /** Why it is as it is. */
   readonly reason?: string
 }
@@ -144,7 +146,9 @@ export const recentEvents = (): RecentEvents => {
       store = event.state === "failing" ? { state: "failing", ...reasonOf(event.reason) } : { state: "working" }
     } else if (event.type === "machine_health" || event.type === "proof") {
       const [machine, provider] = [cut(event.machine), cut(event.provider)]
-      const health = event.type === "proof" ? {} : { health: event.state }
+      const wrongStamp =
+        event.type === "proof" && event.outcome === "wrong_stamp" ? ({ wrongStamp: true } as const) : {}
+      const health = event.type === "proof" ? wrongStamp : { health: event.state }
       heard(byId(provider, machine), { machine, provider, ...health, ...reasonOf(event.reason) })
     } else if (event.type === "provider") onProvider(event)
   }
