@@ -149,7 +149,7 @@ const luminance = (page: Page, selector: string, property: "color" | "background
       canvas.fillStyle = element.ownerDocument.defaultView!.getComputedStyle(element)[property]
       canvas.fillRect(0, 0, 1, 1)
       const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((value) => {
-        const part = Number(value) / 255
+        const part = value / 255
         return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
       })
       return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!

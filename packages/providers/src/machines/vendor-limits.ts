@@ -46,10 +46,6 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
     const circuit = circuits.get(provider.type)
     return circuit?.open ?? circuit?.limited.get(share)?.open
   }
-  // Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
-  const leftOf = (open: Open, { share }: Destination, now: number): number =>
-    open.until + (open.failedTrials.has(share) ? TRIAL_MS : 0) - now
-
   return {
     circuit: (to) => {
       const open = openOf(to)
@@ -119,6 +115,10 @@ interface Open {
   /** The shares whose calls failed since it opened; about one for each time that it was open. */
   readonly failedTrials: Set<string>
 }
+
+// Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
+const leftOf = (open: Open, { share }: Destination, now: number): number =>
+  open.until + (open.failedTrials.has(share) ? TRIAL_MS : 0) - now
 
 const refusalOf = (
   tag: (ProviderAuth | ProviderRateLimited)["_tag"],

@@ -13,7 +13,8 @@ export const explainedPolicies = (
 ): readonly Policy[] => policies.flatMap((policy) => explained(policy, trace, asksPolicies))
 
 const explained = (policy: Policy, trace: TraceStep[], asksPolicies: boolean): readonly Policy[] => {
-  const { name, enforces, onRequest, onRoute } = policy
+  const { name, enforces } = policy
+  const [hasRequest, hasRoute] = [policy.onRequest !== undefined, policy.onRoute !== undefined]
   let isAsked = false
   let isNamed = false
   let before: PolicyRequest["visitor"]
@@ -41,20 +42,24 @@ const explained = (policy: Policy, trace: TraceStep[], asksPolicies: boolean): r
     {
       name,
       ...(enforces === undefined ? {} : { enforces }),
-      ...(onRequest && { onRequest: (request) => ask(request, () => policy.onRequest!(request)) }),
-      ...(onRoute && {
+      ...(hasRequest && {
+        onRequest: (request: PolicyRequest) => ask(request, () => policy.onRequest!(request)),
+      }),
+      ...(hasRoute && {
         onRoute: (request: PolicyRequest, route: Route) => ask(request, () => policy.onRoute!(request, route)),
       }),
     },
-    { name, ...(onRequest && { onRequest: passed }), ...(onRoute && { onRoute: passed }) },
+    { name, ...(hasRequest && { onRequest: passed }), ...(hasRoute && { onRoute: passed }) },
   ]
 }
 
 /** A marker that throws marks nothing as safe. */
-const isExplainable = ({ explainable = false }: Policy, request: PolicyRequest): boolean => {
-  if (typeof explainable === "boolean") return explainable
+const isExplainable = (policy: Policy, request: PolicyRequest): boolean => {
+  if (typeof policy.explainable !== "function") return policy.explainable === true
   try {
-    return explainable(request) === true
+    const marked: unknown = policy.explainable(request)
+    // A promise is not true yet.
+    return marked === true
   } catch {
     return false
   }

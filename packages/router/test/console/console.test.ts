@@ -95,7 +95,7 @@ describe("the console", () => {
       get: (key: "p:misha") => (isDown ? Promise.reject(new Error("hunter2")) : routes.get(key)),
       stats: () => ({ layers }),
     }
-    const { data, page, router } = withConsole({ store: store as never })
+    const { data, page, router } = withConsole({ store })
     expect((await data()).stores).toEqual(layers)
     expect(await page("")).toContain('<td class="m">memory</td><td>12</td><td>3 s ago</td>')
     isDown = true
@@ -191,7 +191,7 @@ const failedRequest = (at: number): RouterEvent => ({
   type: "request",
   requestId: `${"r".repeat(10_000)}${at}`,
   method: "GET",
-  host: `${"<script>".repeat(1_000)}`,
+  host: "<script>".repeat(1_000),
   status: 502,
   code: `CODE_${at}`,
   reason: "\u202e<img src=x onerror=alert(1)>".repeat(1_000),

@@ -75,13 +75,13 @@ describe("DNS", () => {
     expectOnly(await examine("https://misha.ingress.test", { resolve: failing(code) }), "DNS_FAILED", new RegExp(code))
   })
 
-  it("leads to one address that responds and one that does not", async () => {
+  it("leads to one address that responds and one that does not", async (ctx) => {
     const [own] = ownAddresses()
-    if (own === undefined) return
+    if (own === undefined) return ctx.skip("this computer has no address but loopback")
     const port = await respond(204)
     const findings = await examine(`http://misha.ingress.test:${port}/`, { resolve: async () => [own, "127.0.0.1"] })
     expectOnly(findings, "ADDRESS_FAILS")
-    expect(exitCodeOf(findings)).toBe(1)
+    return expect(exitCodeOf(findings)).toBe(1)
   })
 
   it("is not asked about an address, and where another one is given", async () => {

@@ -29,17 +29,9 @@ export const checkCertificate = async (
   const seen = await handshake(address, port, hostname, ca, timeoutMs)
   if ("certificate" in seen) {
     const findings = findingsOf(hostname, resource, seen, now)
-    const { subject, valid_to: until } = seen.certificate
+    const until = seen.certificate.valid_to
     const all =
-      findings.length > 0
-        ? findings
-        : [
-            ok(
-              "CERTIFICATE_VALID",
-              resource,
-              `It is valid for this name until ${until}${subject?.CN === undefined ? "" : ` (${subject.CN})`}.`,
-            ),
-          ]
+      findings.length > 0 ? findings : [ok("CERTIFICATE_VALID", resource, `It is valid for this name until ${until}.`)]
     return { speaksTls: true, findings: all }
   }
   const finding = (await speaksHttp(address, port, timeoutMs))

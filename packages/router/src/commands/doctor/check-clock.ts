@@ -10,7 +10,7 @@ const FORGIVEN_MS = 6_000
  * the router, the app, or an edge between. Nothing, without a `Date`.
  */
 export const checkClock = ({ headers, sentAt, receivedAt }: Asked, host: string): readonly Finding[] => {
-  const date = Date.parse(String(headers["date"] ?? ""))
+  const date = Date.parse(headers["date"] ?? "")
   if (Number.isNaN(date)) return []
   // It was written between the two, and has no fraction of its second.
   const aheadMs = date > receivedAt ? date - receivedAt : Math.min(0, date + 999 - sentAt)

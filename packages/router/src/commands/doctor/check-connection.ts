@@ -100,7 +100,7 @@ export const firstOpen = async (
   return addresses[codes.indexOf(undefined)]
 }
 
-export const isLoopback = (address: string): boolean => address === "::1" || /^127\./.test(address)
+export const isLoopback = (address: string): boolean => address === "::1" || address.startsWith("127.")
 
 /** The addresses of this computer, without loopback and without those of one link. */
 export const ownAddresses = (): readonly string[] =>
