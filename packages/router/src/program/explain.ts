@@ -66,7 +66,7 @@ export const explain = Effect.fnUntraced(function* (
   const here = to !== undefined && hops?.isElsewhere(to.record, trace) !== true ? to : undefined
   // What comes of it is remembered, a failure as well.
   if (here !== undefined && options.status === true) {
-    yield* Effect.ignore(machines.status(here.machine, here.port, here.record.owner))
+    yield* Effect.result(machines.status(here.machine, here.port, here.record.owner))
   }
   const known = here && machineOf(machines, here, trace)
   const stop = Result.isFailure(end)
