@@ -1,6 +1,6 @@
 /** Each fault is there on real sockets, and the doctor names it, and no other, by its code. */
+import type { ServerResponse } from "node:http"
 import { createServer as createTcpServer } from "node:net"
-import { createServer as createTlsServer } from "node:tls"
 import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { authorityCertificate } from "../../../../test/apps/certificate.ts"
@@ -157,10 +157,14 @@ describe("the certificate", () => {
 
   it("is not there: plain HTTP, a handshake that is refused, no TLS at all", async () => {
     expectOnly(await examine(`https://misha.ingress.test:${await respond(204)}/`), "PLAIN_HTTP")
-    const refusing = createTlsServer({ SNICallback: (_, done) => done(new Error("no such name")) })
-    refusing.on("tlsClientError", () => {})
-    const code = problemsOf(await examine(`https://misha.ingress.test:${await servers.listen(refusing)}/`))
-    expect(code).toEqual([expect.stringMatching(/^(CERTIFICATE_MISSING|TLS_FAILED)$/)])
+    // Alerts of RFC 8446 §6: unrecognized_name, as nginx and Caddy send; handshake_failure, as Cloudflare.
+    for (const alert of [112, 40]) {
+      const refusing = createTcpServer((socket) => {
+        socket.on("error", () => {}).once("data", () => socket.end(Buffer.from([21, 3, 3, 0, 2, 2, alert])))
+      })
+      const found = await examine(`https://4096.misha.ingress.test:${await servers.listen(refusing)}/`)
+      expectOnly(found, "CERTIFICATE_MISSING", /\*\.misha\.ingress\.test/)
+    }
     const silent = await servers.listen(createTcpServer((socket) => socket.on("error", () => {}).end("SSH-2.0-x\r\n")))
     expectOnly(await examine(`https://misha.ingress.test:${silent}/`), "TLS_FAILED")
   })
@@ -199,6 +203,38 @@ describe("the route", () => {
     expectOnly(await examine(`http://loop.ingress.test:${port}/`), "LOOP_DETECTED")
     const app = await servers.http((_, response) => response.writeHead(302, { location: "/again" }).end())
     expectOnly(await examine(`http://${app}__misha.ingress.test:${port}/`), "REDIRECT_LOOP", /forwardedProto/)
+  })
+
+  it("ends in an app, or before the router, with an error that is not ours", async () => {
+    expectOnly(await examine(`http://misha.ingress.test:${await respond(500)}/`), "APP_FAILED")
+    expectOnly(
+      await examine(`http://misha.ingress.test:${await respond(522, { server: "cloudflare" })}/`),
+      "EDGE_FAILED",
+    )
+  })
+
+  it("is read as far as it is needed, from a response without an end and from one that is hostile", async () => {
+    const endless = await servers.http((_, response) => {
+      response.writeHead(404, { "x-iterate-proxy-error": "ROUTE_NOT_FOUND" })
+      const more = (): void => {
+        while (!response.destroyed && response.write("x".repeat(10_000)));
+      }
+      response.on("drain", more)
+      more()
+    })
+    expectOnly(await examine(`http://misha.ingress.test:${endless}/`), "ROUTE_NOT_FOUND")
+    const slow = await servers.http(
+      (_, response) => void response.writeHead(404, { "x-iterate-proxy-error": "A" }).write("{"),
+    )
+    expectOnly(await examine(`http://misha.ingress.test:${slow}/`, { timeoutMs: 300 }), "A")
+    for (const code of ["A\tB", "<b>", "x".repeat(65)]) {
+      const port = await respond(404, { "x-iterate-proxy-error": code })
+      expect(problemsOf(await examine(`http://misha.ingress.test:${port}/`))).toEqual([])
+    }
+    for (const code of ["constructor", "__proto__"]) {
+      const port = await respond(404, { "x-iterate-proxy-error": code })
+      expectOnly(await examine(`http://misha.ingress.test:${port}/`), code, /See docs\/errors/)
+    }
   })
 
   it("that leads elsewhere is not followed there", async () => {
@@ -283,6 +319,56 @@ describe("the machine", () => {
     expect(problemsOf(findings)).toEqual(["APP_NOT_LISTENING", "PORT_CLOSED"])
     const well = await examine(await url({}), { machine: { port: undefined } })
     expect([well[0]?.code, problemsOf(well)]).toEqual(["APP_LISTENS", []])
+  })
+})
+
+describe("a console", () => {
+  const explanation = {
+    hostname: "x",
+    parsed: "target",
+    key: "p:misha",
+    port: 3000,
+    machine: { id: "m" },
+    trace: [],
+    steps: [],
+  }
+  const recent = { since: 0, errors: [], machines: [], store: { state: "working" } }
+  it.each([
+    [{ explanation: { ...explanation, parsed: "foreign" } }, ["NOT_OURS"]],
+    [{ explanation: { ...explanation, stop: { after: 1, status: 503, code: "ROUTE_UNKNOWN" } } }, ["ROUTE_UNKNOWN"]],
+    [{ explanation: { ...explanation, stop: { after: 1, status: 302 } } }, []],
+    [{ explanation: { ...explanation, stale: true, ageMs: 90_000 } }, ["ROUTE_STALE"]],
+    [
+      { explanation: { ...explanation, provider: { circuit: { error: "ProviderAuth", retryAfterMs: 1 } } } },
+      ["CIRCUIT_OPEN"],
+    ],
+    [
+      { explanation: { ...explanation, provider: { failures: [{ operation: "start", error: "X", reason: "no" }] } } },
+      ["MACHINE_FAILED"],
+    ],
+    [{ explanation, recent: { ...recent, store: { state: "failing", reason: "ECONNREFUSED" } } }, ["STORE_FAILING"]],
+    [{ explanation, recent }, []],
+  ])("that says %j adds %j", async (data, codes) => {
+    const port = await servers.http((_, response) => response.end(JSON.stringify({ scope: "process", ...data })))
+    const url = new URL(`http://127.0.0.1:${port}/`)
+    const app = await respond(204)
+    const findings = await examine(`http://misha.ingress.test:${app}/`, { console: { url, token: undefined } })
+    expect(problemsOf(findings)).toEqual(codes)
+  })
+
+  it.each([
+    ["is no console", (response: ServerResponse) => response.end("<html>")],
+    ["redirects to a sign-in page", (response: ServerResponse) => response.writeHead(302, { location: "/in" }).end()],
+    ["has another JSON", (response: ServerResponse) => response.end("[1]")],
+    ["ends the connection", (response: ServerResponse) => response.destroy()],
+  ])("that %s is a warning", async (_, listener) => {
+    const port = await servers.http((_, response) => void listener(response))
+    const url = new URL(`http://127.0.0.1:${port}/`)
+    const findings = await examine(`http://misha.ingress.test:${await respond(204)}/`, {
+      console: { url, token: "hunter2" },
+    })
+    expectOnly(findings, "CONSOLE_FAILED")
+    expect(JSON.stringify(findings)).not.toContain("hunter2")
   })
 })
 

@@ -3,7 +3,7 @@ import { error, ok, warning } from "./finding.ts"
 import type { Finding } from "./finding.ts"
 import { readConsole } from "../read-console.ts"
 import type { ConsoleAccess } from "../read-console.ts"
-import { remedies } from "./remedies.ts"
+import { remedyFor } from "./remedies.ts"
 
 /** What the router itself says of the hostname, by the JSON of its console: what no visitor is shown. */
 export const checkConsole = async (url: URL, access: ConsoleAccess, timeoutMs: number): Promise<readonly Finding[]> => {
@@ -41,9 +41,7 @@ export const checkConsole = async (url: URL, access: ConsoleAccess, timeoutMs: n
       ),
     )
   } else if (stop.code !== undefined) {
-    findings.push(
-      error(stop.code, resource, shown(stop.reason ?? `${stop.status}`), remedies[stop.code] ?? "See docs/errors."),
-    )
+    findings.push(error(stop.code, resource, shown(stop.reason ?? `${stop.status}`), remedyFor(stop.code)))
   }
   if (stale === true)
     findings.push(
@@ -60,7 +58,7 @@ export const checkConsole = async (url: URL, access: ConsoleAccess, timeoutMs: n
         "CIRCUIT_OPEN",
         resource,
         `The vendor refuses calls (${provider.circuit.error}), so that none is made.`,
-        remedies["PROVIDER_AUTH"]!,
+        remedyFor("PROVIDER_AUTH"),
       ),
     )
   for (const { operation, reason } of provider?.failures ?? []) {
@@ -75,7 +73,7 @@ export const checkConsole = async (url: URL, access: ConsoleAccess, timeoutMs: n
   }
   if (recent?.machines.some((each) => each.wrongStamp === true && each.machine === machine?.id) === true) {
     const what = "What responds at the machine's address proves itself by another key than this router's machines have."
-    findings.push(error("WRONG_KEY", resource, what, remedies["MACHINE_UNPROVEN"]!))
+    findings.push(error("WRONG_KEY", resource, what, remedyFor("MACHINE_UNPROVEN")))
   }
   if (recent?.store.state === "failing")
     findings.push(
@@ -83,7 +81,7 @@ export const checkConsole = async (url: URL, access: ConsoleAccess, timeoutMs: n
         "STORE_FAILING",
         resource,
         `Look-ups fail: ${shown(recent.store.reason ?? "")}`,
-        remedies["ROUTE_UNKNOWN"]!,
+        remedyFor("ROUTE_UNKNOWN"),
       ),
     )
   return findings

@@ -1,7 +1,7 @@
 import type { Asked } from "./ask.ts"
 import { error, ok, warning } from "./finding.ts"
 import type { Finding } from "./finding.ts"
-import { remedies } from "./remedies.ts"
+import { remedyFor } from "./remedies.ts"
 
 /** What is understood of an error response that a proxy of ours generated. */
 interface Generated {
@@ -23,7 +23,7 @@ export const checkResponse = (asked: Asked, url: URL): Finding => {
   if (generated !== undefined) {
     const { code, by, message, docs } = generated
     const detail = `${status} from ${names[by ?? ""] ?? "a proxy"}${message === undefined ? "." : `: ${message}`}`
-    const fix = remedies[code] ?? `See ${docs ?? "docs/errors"}.`
+    const fix = remedyFor(code, docs)
     return transient.has(code) ? warning(code, resource, detail, fix) : error(code, resource, detail, fix)
   }
   if (status >= 520 && status <= 530 && /cloudflare/i.test(String(headers["server"] ?? ""))) {
@@ -36,7 +36,7 @@ export const checkResponse = (asked: Asked, url: URL): Finding => {
   }
   // Behind a machine without a machine proxy, the router's own response comes back to it as that of an app.
   if (status === 508)
-    return error("LOOP_DETECTED", resource, "508: it leads back to itself.", remedies["LOOP_DETECTED"]!)
+    return error("LOOP_DETECTED", resource, "508: it leads back to itself.", remedyFor("LOOP_DETECTED"))
   if (status >= 500) {
     return warning(
       "APP_FAILED",

@@ -1,5 +1,5 @@
 /** What to do about the codes of generated responses, in one sentence each; `docs/errors` has more. */
-export const remedies: Readonly<Record<string, string>> = {
+const remedies: Readonly<Record<string, string>> = {
   HOSTNAME_MALFORMED:
     "Write the hostname as <port>__<project>.<domain>, <service>--<project>.<domain> or <project>.<domain>.",
   ROUTE_NOT_FOUND:
@@ -39,3 +39,7 @@ export const remedies: Readonly<Record<string, string>> = {
   REGION_UNREACHABLE: "Look whether the load balancer of the other region can be reached from this one.",
   PROXY_FAILED: "Look at onError of the router: a policy or the router itself failed.",
 }
+
+/** What to do about a code, which may be anything that somebody sent. */
+export const remedyFor = (code: string, docs = "docs/errors"): string =>
+  Object.hasOwn(remedies, code) ? remedies[code]! : `See ${docs}.`
