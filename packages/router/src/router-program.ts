@@ -208,7 +208,8 @@ const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
 const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "NotOurs" }>) => {
   if (outcome._tag === "Machine") {
     const { status, code, route } = outcome
-    return { status, ...(code === undefined ? {} : { code }), machine: route.machine.id }
+    // Whoever is root in the machine may have written it.
+    return { status, ...(code !== undefined && /^\w{1,64}$/.test(code) ? { code } : {}), machine: route.machine.id }
   }
   if (outcome._tag === "Generated") {
     const { status, code } = outcome.response

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest"
 import { rateLimit } from "../src/policies/rate-limit.ts"
 import { explainedSettings } from "../src/program/explanation.ts"
 import { AccessDenied } from "../src/router.ts"
-import type { Explanation, Policy, Visitor } from "../src/router.ts"
+import type { Explanation, Policy, RouterEvent, Visitor } from "../src/router.ts"
 import { memoryStore } from "../src/stores/memory.ts"
-import { fake, machine, setup } from "./fakes.ts"
+import { fake, machine, setup, stamped } from "./fakes.ts"
 
 const url = "https://misha.iterate.app/a?b=1"
 const policySteps = ({ trace }: Explanation) => trace.filter(({ step }) => step === "policy")
@@ -272,5 +272,20 @@ describe("explain, of a machine", () => {
     expect(JSON.stringify(explanation)).not.toContain("hunter2")
     const guarded = { requireHeader: { name: "x-key", sha256: "a".repeat(64) }, later: "hunter2" }
     expect(explainedSettings(guarded)).toEqual({ requireHeader: { name: "x-key" } })
+  })
+})
+
+describe("the event of a request", () => {
+  it.each([
+    ["PORT_CLOSED", "PORT_CLOSED"],
+    ["x".repeat(65), undefined],
+    ["<b>hunter2</b>", undefined],
+  ])("has the code of a response that a machine's proxy generated, if it is one: %s", async (sent, code) => {
+    const events: RouterEvent[] = []
+    const answer = () => stamped("{}", { status: 502, headers: { "x-iterate-proxy-error": sent } })
+    const { router } = setup({ answer, onEvent: (event) => events.push(event) })
+    await router.fetch(new Request(url))
+    expect(events).toMatchObject([{ type: "request", status: 502 }])
+    expect((events[0] as { readonly code?: string }).code).toBe(code)
   })
 })
