@@ -83,7 +83,7 @@ export const recentEvents = (): RecentEvents => {
   const since = Date.now()
   const errors = new Map<string, { count: number; last: readonly RecentFailure[] }>()
   /** The oldest first. */
-  const machines = new Map<string, RecentMachine>()
+  const machines = new Map<string, Entry>()
   let store: RecentSnapshot["store"] = { state: "working" }
 
   const failed = (code: string, event: RequestEvent): void => {
@@ -110,7 +110,16 @@ export const recentEvents = (): RecentEvents => {
     if (step === undefined || event.trace.at(-1)?.step === "policy" || event.trace.some(isElsewhere)) return
     const [machine, provider, externalId] = [cut(step.outcome), cut(step.type), cut(step.externalId)]
     const key = byId(provider, machine)
-    if (!machines.has(key)) {
+    const entry = machines.get(key)
+    if (entry !== undefined && code === undefined && entry.code === undefined) {
+      // Nearly every request: nothing is copied.
+      entry.requests++
+      entry.at = Date.now()
+      machines.delete(key)
+      machines.set(key, entry)
+      return
+    }
+    if (entry === undefined) {
       // What its provider reported before its first request is kept under the provider's name of it.
       const reported = machines.get(byExternalId(provider, externalId))
       machines.delete(byExternalId(provider, externalId))
@@ -167,7 +176,7 @@ export const recentEvents = (): RecentEvents => {
       errors: [...errors]
         .map(([code, { count, last }]) => ({ code, count, last }))
         .toSorted((a, b) => b.count - a.count),
-      machines: [...machines.values()].toReversed(),
+      machines: [...machines.values()].toReversed().map((entry) => ({ ...entry })),
       store,
     }),
   }
@@ -179,8 +188,12 @@ const isElsewhere = (step: TraceStep): boolean =>
 const rarest = (errors: ReadonlyMap<string, { readonly count: number }>): string =>
   [...errors].reduce((found, each) => (each[1].count < found[1].count ? each : found))[0]
 
-const byId = (provider: string, id: string): string => JSON.stringify([provider, "id", id])
-const byExternalId = (provider: string, externalId: string): string => JSON.stringify([provider, "name", externalId])
+// A provider's type is the platform's own and has no control character.
+const byId = (provider: string, id: string): string => `${provider}\0id\0${id}`
+const byExternalId = (provider: string, externalId: string): string => `${provider}\0name\0${externalId}`
+
+/** What is kept of a machine. */
+type Entry = { -readonly [Field in keyof RecentMachine]: RecentMachine[Field] }
 
 const cut = (text: string): string => clipped(text, MAX_TEXT)
 

@@ -235,6 +235,29 @@ describe("recentEvents", () => {
     expect(snapshot().machines).toMatchObject([{ machine: "mach_1", health: "ejected", reason: "PortClosed" }])
   })
 
+  it("counts requests, keeps those heard of last, and gives copies", () => {
+    const { onEvent, snapshot } = recentEvents()
+    const request = (machine: string, code?: string) =>
+      onEvent({
+        ...(failedRequest(0) as object),
+        code,
+        trace: [{ step: "machine", outcome: machine, type: "fly", externalId: machine, version: 1 }],
+      } as never)
+    for (let at = 0; at < 500; at++) request(`m${at}`)
+    const before = snapshot().machines
+    request("m0")
+    request("m0", "PORT_CLOSED")
+    request("m500")
+    const { machines } = snapshot()
+    expect(machines.map(({ machine }) => machine).slice(0, 2)).toEqual(["m500", "m0"])
+    expect(machines.map(({ machine }) => machine)).not.toContain("m1")
+    expect(machines[1]).toMatchObject({ requests: 3, failures: 1, code: "PORT_CLOSED" })
+    request("m0")
+    expect(snapshot().machines[0]).toMatchObject({ machine: "m0", requests: 4, failures: 1 })
+    expect(snapshot().machines[0]).not.toHaveProperty("code")
+    expect(before.at(-1)).toMatchObject({ machine: "m0", requests: 1 })
+  })
+
   it("holds nothing against a machine that a policy let nobody reach", () => {
     const { onEvent, snapshot } = recentEvents()
     const machineStep = { step: "machine", outcome: "mach_1", type: "fly", externalId: "148e", version: 1 } as const
