@@ -5,7 +5,8 @@ import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 import type { ActivityOptions } from "./program/activity.ts"
-import type { ExplainedRequest, Explanation } from "./program/explain.ts"
+import type { ExplainedRequest, ExplainOptions } from "./program/explained-request.ts"
+import type { Explanation } from "./program/explanation.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { HoldingOptions } from "./program/holding.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
@@ -133,6 +134,8 @@ export interface RequestEvent {
   readonly status: number
   /** The tag of the failure, if the router generated the response for one; a hidden 404 has the tag of what it hides. */
   readonly error?: string
+  /** The code of the error response that the router or the machine's proxy generated: `PORT_CLOSED`. Absent for an app's own responses. */
+  readonly code?: string
   /** The failure as a sentence that names provider, machine and the field that is wrong: for logs, never for a client. */
   readonly reason?: string
   /** In ms, until the head of the response. */
@@ -153,8 +156,14 @@ export interface Router {
     request: Request,
     context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
   ) => Promise<Response | undefined>
-  /** What a hostname leads to now, by the decisions of a request, without policies. Never rejects. */
-  readonly explain: (hostname: string, request?: ExplainedRequest) => Promise<Explanation>
+  /**
+   * What a hostname or a request leads to now, by the decisions of a request, without touching the machine or calling its provider. Of a
+   * `Request`, policies that are `explainable` are asked; of a hostname, if `policies` is true. Its body is not read.
+   */
+  readonly explain: {
+    (hostname: string, request?: ExplainedRequest): Promise<Explanation>
+    (request: Request, options?: ExplainOptions): Promise<Explanation>
+  }
   /**
    * Follows what providers report of their machines, as docker does by its events, so that no request meets one that has
    * moved. For processes that stay; `serveNode` does it by itself. Resolves when the signal ends.

@@ -17,9 +17,10 @@ import {
 import type { ProviderError } from "../contract/errors.ts"
 import { makeFromPromise } from "./from-promise.ts"
 import { makeKeepAlive } from "./keep-alive.ts"
-import type { Endpoint, Machine, MachineChange, MachineProvider } from "../contract/machine-provider.ts"
+import type { Endpoint, Machine, MachineChange, MachineProvider, MachineStatus } from "../contract/machine-provider.ts"
 import { checkMachinesOptions } from "./machines-options.ts"
 import type { MachinesOptions } from "./machines-options.ts"
+import type { MachineSnapshot } from "./machine-snapshot.ts"
 import { pause } from "./pause.ts"
 import { makeProviderClient } from "./provider-client.ts"
 import { probeByFetch } from "./readiness-probe.ts"
@@ -44,6 +45,20 @@ export interface Machines {
     port: number,
     request: AttemptRequest<A>,
   ) => Effect.Effect<ReachedResponse<A>, ProviderError>
+  /**
+   * What is known of a machine, as a request for it would find it: from the tables alone, without a call of its provider. Or what is
+   * invalid about its record.
+   */
+  readonly snapshot: (machine: Machine, port: number, owner?: string) => MachineSnapshot | MachineRecordInvalid
+  /**
+   * Asks the machine's provider what it is doing, within the budgets of requests: one whose budget is used up gets the last status that is
+   * known. `undefined` if the provider cannot tell.
+   */
+  readonly status: (
+    machine: Machine,
+    port: number,
+    owner?: string,
+  ) => Effect.Effect<MachineStatus | undefined, ProviderError>
   /** Forgets a machine's endpoints, for callers that hear of a change before a request does. */
   readonly forget: (type: string, externalId: string) => void
   /**
@@ -202,7 +217,17 @@ export const makeMachines = (options: MachinesOptions, spans: Spans = noSpans): 
     }
   })
 
-  return { provider: (type) => providers.get(type), reach, forget: client.forgetMachine, watch }
+  const snapshot: Machines["snapshot"] = (machine, port, owner) => {
+    const to = destinationOf(providers, machine, port, owner)
+    return to instanceof MachineRecordInvalid ? to : { ...client.known(to), isWaking: waker.isWaking(to) }
+  }
+
+  const status: Machines["status"] = (machine, port, owner) => {
+    const to = destinationOf(providers, machine, port, owner)
+    return to instanceof MachineRecordInvalid ? Effect.fail(to) : client.status(to)
+  }
+
+  return { provider: (type) => providers.get(type), reach, snapshot, status, forget: client.forgetMachine, watch }
 }
 
 const wantsWake = ({ wake = true }: Pick<AttemptRequest<unknown>, "wake">): boolean => wake === true

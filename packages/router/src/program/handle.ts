@@ -115,10 +115,8 @@ export const handle = (
 
     /** What is decided without the route, once it is known that the hostname is ours. */
     const whenOurs = (): Effect.Effect<void, RouterError | Decided> => {
-      const passed = timesPassed(headerValues(request.headers, "via"))
-      if (passed > maxHops) return Effect.fail(new LoopDetected({ hops: passed }))
-      if (request.upgrade === "unsupported") return Effect.fail(new UpgradeUnsupported())
-      return policy.onRequest()
+      const refused = refusedAtOnce(request)
+      return refused === undefined ? policy.onRequest() : Effect.fail(refused)
     }
 
     const waiting: Waiting = { visitor: policy.visitor, since: undefined }
@@ -180,6 +178,16 @@ export const handle = (
     )
 }
 
+/** Why a request is refused before any policy is asked. */
+export const refusedAtOnce = ({
+  headers,
+  upgrade,
+}: Pick<VisitorRequest, "headers" | "upgrade">): LoopDetected | UpgradeUnsupported | undefined => {
+  const passed = timesPassed(headerValues(headers, "via"))
+  if (passed > maxHops) return new LoopDetected({ hops: passed })
+  return upgrade === "unsupported" ? new UpgradeUnsupported() : undefined
+}
+
 /** How a request ended while it was sent. */
 const endOf = (defect: unknown): Effect.Effect<never, RequestEnd> =>
   defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect)
@@ -197,7 +205,7 @@ const responseOf = <E extends { readonly _tag: string }>(
     : Effect.fail(error as Exclude<E, Decided>)
 
 /** What a route that leads to no machine comes to. */
-const withoutMachine = (
+export const withoutMachine = (
   grammar: Grammar,
   request: VisitorRequest,
   { key, record, target }: Route,
