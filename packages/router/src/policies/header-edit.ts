@@ -17,6 +17,8 @@ export interface HeaderEdit {
   readonly append: (name: string, value: string) => void
   /** Takes every line of a field out. Throws a `TypeError` for one that belongs to framing. */
   readonly remove: (name: string) => void
+  /** Takes the lines of a field out whose value `matches`; leaves the others byte for byte. Throws as `remove` does. */
+  readonly removeLines: (name: string, matches: (value: string) => boolean) => void
   /** Takes a cookie out of a request's `Cookie` lines, or with `name*` all that begin so; leaves the others byte for byte. */
   readonly removeCookie: (name: string) => void
 }
@@ -36,8 +38,12 @@ export const headerEdit = (
   const isOurs = (name: string): boolean => name.toLowerCase().startsWith(names.family)
   const ours = list.filter((_, at) => isOurs(list[at - (at % 2)]!))
   let fields = list.filter((_, at) => !isOurs(list[at - (at % 2)]!))
-  const filter = (keep: (lower: string) => boolean): void => {
-    fields = fields.filter((_, at) => keep(fields[at - (at % 2)]!.toLowerCase()))
+  const filter = (keep: (lower: string, value: string) => boolean): void => {
+    const kept: string[] = []
+    for (let i = 0; i < fields.length; i += 2) {
+      if (keep(fields[i]!.toLowerCase(), fields[i + 1]!)) kept.push(fields[i]!, fields[i + 1]!)
+    }
+    fields = kept
   }
   const check = (name: string, value: string): void => {
     const lower = name.toLowerCase()
@@ -58,10 +64,11 @@ export const headerEdit = (
       check(name, value)
       fields.push(name, value)
     },
-    remove: (name) => {
+    remove: (name) => edit.removeLines(name, () => true),
+    removeLines: (name, matches) => {
       const removed = name.toLowerCase()
       if (framing.has(removed)) throw new PolicyMistake(`a policy removed ${name}, which belongs to the connection`)
-      filter((lower) => lower !== removed)
+      filter((lower, value) => lower !== removed || !matches(value))
     },
     removeCookie: (name) => {
       const out: string[] = []

@@ -56,7 +56,6 @@ const notSupported: { readonly [Field in keyof PortSettings]?: (value: unknown) 
   protocol: (value) => value !== "http",
   tls: () => true,
   wake: (value) => value === "visitors",
-  embed: () => true,
   allowCidrs: () => true,
   requireHeader: () => true,
   responseHeaders: () => true,
@@ -107,6 +106,8 @@ const fieldValue = text(/^[\t\x20-\x7e]*$/, "a field value in visible ASCII", 4_
 const headerMap = map((name) => fieldName.test(name), "a lower-case field name", fieldValue)
 const slug = /^[a-z\d]+(?:-[a-z\d]+)*$/
 const visibility = oneOf("public", "private")
+/** Written into `Content-Security-Policy`: nothing that ends a source or a directive there. */
+const ORIGIN = /^https?:\/\/[a-z\d](?:[a-z\d.-]*[a-z\d])?(?::[1-9]\d{0,4})?$/
 const anything: Shape = being(isObject, "an object")
 
 const machine = fields(
@@ -132,7 +133,7 @@ const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
   protocol: oneOf("http", "https", "h2c", "tcp", "udp"),
   tls: fields({ verify: flag, serverName: text(/^[a-z\d.-]+$/i, "a hostname") }, ["verify"]),
   wake: oneOf("visitors", "any", "never"),
-  embed: list(text(/^[\x21-\x7e]+$/, "an origin")),
+  embed: list(text(ORIGIN, "an origin: https://www.example.com, without a path")),
   healthCheck: fields({ path, intervalMs: integer(1_000, 86_400_000), statuses: list(integer(100, 599), 1) }, ["path"]),
   minBodyRate: being((value) => typeof value === "number" && value >= 0, "a number of bytes a second, 0 for none"),
   allowCidrs: list(text(/^[\da-f:.]+\/\d{1,3}$/i, "a network in CIDR notation")),
