@@ -41,7 +41,7 @@ export const accessTokens = (access: Access, options: AccessTokensOptions = {}):
     const problem = grantProblem(claims, route)
     if (problem !== undefined) return { deny: new TokenScope({ reason: `token ${id}: ${problem}` }) }
     const visitor = { subject: String(claims["sub"]), by: "token", id, granted: true, ambient: false, expiresAt }
-    const revoked = isRevoked?.(id) ?? false
+    const revoked: unknown = isRevoked === undefined ? false : isRevoked(id)
     const decide = (isOver: unknown): Outcome =>
       isOver === false ? { visitor } : { deny: new TokenInvalid({ reason: `token ${id} was withdrawn` }) }
     return isThenable(revoked) ? Promise.resolve(revoked).then(decide) : decide(revoked)
