@@ -157,7 +157,15 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     refuses: ["effect", "../program/handle.ts", "node:fs"],
   },
   "packages/router/src/policies/visibility.ts": {
-    allows: ["./policy.ts", "../errors.ts", "../stores/record.ts", "../stores/route-store.ts", own("hostname")],
+    allows: [
+      "./policy.ts",
+      "../errors.ts",
+      "../hop/origin.ts",
+      "../stores/record.ts",
+      "../stores/reading/clock-table.ts",
+      "../stores/route-store.ts",
+      own("hostname"),
+    ],
     refuses: [
       "../program/handle.ts",
       "../hosts/node.ts",

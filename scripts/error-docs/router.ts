@@ -35,11 +35,11 @@ export const routerPages: CodePages = {
   },
   RATE_LIMITED: {
     cause:
-      "The policy `rateLimit` counted more requests of this client, project or machine in a period than its limiter allows. Nothing was sent to the machine.",
+      "The policy `rateLimit` counted more requests of this client, project or machine in a period than its limit allows. Nothing was sent to the machine.",
     fix: [
       "Wait as long as `Retry-After` says.",
       "Look at `reason` of the router's `request` event: it names who was counted.",
-      "Raise the limit of the binding (`simple.limit` in the Worker's configuration) if so many requests are intended.",
+      "Raise `burst` and `perSecond`, or the limit of the binding (`simple.limit` in the Worker's configuration), if so many requests are intended.",
     ],
     command: ask("4096__misha.example.com"),
   },
@@ -125,6 +125,24 @@ export const routerPages: CodePages = {
     ],
     command: ask("members.example.com"),
     reproduces: true,
+  },
+  AUTH_UNAVAILABLE: {
+    cause:
+      "The port is private, and the platform could not tell whether this visitor may open it: the function that the policy `authorize` was given threw, took longer than `timeoutMs`, or returned no decision. Nobody is let in for that, and nothing is kept of it: the next request asks again.",
+    fix: [
+      "Wait a few seconds and reload.",
+      "Look at the `reason` of the router's event of the request, by its id: it has the code of the failure (`ECONNREFUSED`).",
+      "Check the service that the function calls, and that it responds within `timeoutMs` (3 s by default).",
+    ],
+    command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
+  },
+  TOO_MANY_HOPS: {
+    cause: "The request has passed more proxies than the policy `hopLimit` allows: each of them is an entry of `Via`.",
+    fix: [
+      "Read `Via` at the app, or in a request to a server of your own: it names the proxies in order, and one that stands there again and again sends the request in a circle.",
+      "Raise `max` of `hopLimit` if so many proxies are intended.",
+    ],
+    command: ask("misha.example.com", `-H "Via: $(printf '1.1 proxy, %.0s' $(seq 30))1.1 end"`),
   },
   LOOP_DETECTED: {
     cause:

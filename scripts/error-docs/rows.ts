@@ -5,8 +5,10 @@ import { providerErrors } from "../../packages/providers/src/contract/error-rows
 import { regionErrors } from "../../packages/router/src/regions/error-rows.ts"
 import { routerErrors } from "../../packages/router/src/error-rows.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
+import { AuthUnavailable } from "../../packages/router/src/policies/auth-unavailable.ts"
 import { LoginRequired } from "../../packages/router/src/policies/login-required.ts"
 import { RateLimited } from "../../packages/router/src/policies/rate-limited.ts"
+import { TooManyHops } from "../../packages/router/src/policies/too-many-hops.ts"
 
 /** A row, and the proxies that respond with it. */
 export interface KnownRow {
@@ -20,6 +22,8 @@ const policyErrors = {
   AccessDenied: new AccessDenied().row,
   LoginRequired: new LoginRequired({ location: "/login" }).row,
   RateLimited: new RateLimited({ reason: "" }).row,
+  AuthUnavailable: new AuthUnavailable({ reason: "" }).row,
+  TooManyHops: new TooManyHops({ reason: "" }).row,
 }
 
 const of = (by: KnownRow["by"], rows: Readonly<Record<string, ErrorRow>>): KnownRow[] =>

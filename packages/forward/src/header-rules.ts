@@ -97,6 +97,9 @@ const DIRECTIVE = /^(?:x-(?:accel-|sendfile|lighttpd-|litespeed-|reproxy-|envoy-
 export const isServerDirective = (lower: string, rule: number | undefined): boolean =>
   rule === SERVER_DIRECTIVE || DIRECTIVE.test(lower)
 
+/** {@link isServerDirective} for a caller that has only the name, lower case. */
+export const isServerDirectiveField = (lower: string): boolean => isServerDirective(lower, ruleFor(lower))
+
 /**
  * Whether a field, by lower-case name, reaches an app's CGI-like variables under the name of one that would not have passed:
  * `X_Forwarded_For`, `X.Forwarded.For` and `X*Forwarded~For` are all `HTTP_X_FORWARDED_FOR` there (CVE-2026-39858), because

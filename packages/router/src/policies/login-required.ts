@@ -1,13 +1,12 @@
 import { errorRow } from "@project-ingress/forward/internal"
 import { PolicyError } from "./policy-error.ts"
 
-/** The visitor has to sign in first: a navigation is sent to `location` (302), everything else gets a 401. */
+/** The visitor has to sign in first: a navigation is sent to `location` (302) if there is one, everything else gets a 401. */
 export class LoginRequired extends PolicyError {
   declare readonly _tag: "LoginRequired"
-  declare readonly location: string
   /** @throws {TypeError} if `location`, a URL or a path, holds anything but visible ASCII */
-  constructor(fields: { readonly location: string }) {
-    super({ tag: "LoginRequired", row: loginRequired, reason: "a policy asks for a login", location: fields.location })
+  constructor(fields: { readonly location?: string } = {}) {
+    super({ tag: "LoginRequired", row: loginRequired, reason: "a policy asks for a login", ...fields })
   }
 }
 

@@ -1,3 +1,4 @@
+import { cidrMatcher, connectionFields, isServerDirectiveField } from "@project-ingress/forward/internal"
 import { frozenJson, NotJson, pathTo } from "./frozen-json.ts"
 import type { PortSettings, RouteRecord } from "./record.ts"
 import { being, either, fields, flag, integer, isObject, list, map, oneOf, text } from "./shape.ts"
@@ -56,9 +57,6 @@ const notSupported: { readonly [Field in keyof PortSettings]?: (value: unknown) 
   protocol: (value) => value !== "http",
   tls: () => true,
   wake: (value) => value === "visitors",
-  allowCidrs: () => true,
-  requireHeader: () => true,
-  responseHeaders: () => true,
 }
 
 /** The first field that nothing carries out yet. */
@@ -98,12 +96,28 @@ const isWebUrl = (value: unknown): boolean => {
   return url !== undefined && url.username === "" && url.password === ""
 }
 
+const isNetwork = (value: unknown): boolean => {
+  if (typeof value !== "string") return false
+  try {
+    cidrMatcher("allowCidrs", [value])
+    return true
+  } catch {
+    return false
+  }
+}
+
 const port = integer(1, 65_535)
 const path = text(/^\/[\x21-\x7e]*$/, "a path that begins with /", 4_096)
 const id = text(/^[^\p{Cc}\p{Cs}]+$/u, "1 to 256 characters")
 const fieldName = /^[!#$%&'*+\-.^_`|~\da-z]+$/
 const fieldValue = text(/^[\t\x20-\x7e]*$/, "a field value in visible ASCII", 4_096)
 const headerMap = map((name) => fieldName.test(name), "a lower-case field name", fieldValue)
+/** Written by the connection's own side, whatever a record says. */
+const framing: ReadonlySet<string> = new Set([...connectionFields, "content-length", "host"])
+const isEditable = (name: string): boolean => fieldName.test(name) && !framing.has(name)
+const editable = "a lower-case field name, none of the connection's"
+/** A cookie or a command to a front server would be what no app's own response may say, see `isolateCookies`. */
+const isSettable = (name: string): boolean => isEditable(name) && name !== "set-cookie" && !isServerDirectiveField(name)
 const slug = /^[a-z\d]+(?:-[a-z\d]+)*$/
 const visibility = oneOf("public", "private")
 /** Written into `Content-Security-Policy`: nothing that ends a source or a directive there. */
@@ -136,12 +150,20 @@ const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
   embed: list(text(ORIGIN, "an origin: https://www.example.com, without a path")),
   healthCheck: fields({ path, intervalMs: integer(1_000, 86_400_000), statuses: list(integer(100, 599), 1) }, ["path"]),
   minBodyRate: being((value) => typeof value === "number" && value >= 0, "a number of bytes a second, 0 for none"),
-  allowCidrs: list(text(/^[\da-f:.]+\/\d{1,3}$/i, "a network in CIDR notation")),
+  allowCidrs: list(
+    being(isNetwork, "a network in CIDR notation, with no bit set beyond its length and not all addresses"),
+  ),
   requireHeader: fields(
-    { name: text(fieldName, "a lower-case field name"), sha256: text(/^[\da-f]{64}$/, "64 lower-case hex digits") },
+    {
+      name: being((name) => typeof name === "string" && name.length <= 256 && isEditable(name), editable),
+      sha256: text(/^[\da-f]{64}$/, "64 lower-case hex digits"),
+    },
     ["name", "sha256"],
   ),
-  responseHeaders: fields({ set: headerMap, remove: list(text(fieldName, "a lower-case field name")) }),
+  responseHeaders: fields({
+    set: map(isSettable, `${editable}, nor set-cookie, nor one that commands a front server`, fieldValue),
+    remove: list(being((name) => typeof name === "string" && name.length <= 256 && isEditable(name), editable)),
+  }),
 }
 
 const machineSettings = {

@@ -142,11 +142,20 @@ export interface PortSettings {
    * it likes. Default: that of the host, of `serveNode` 240. In a Worker the platform reads bodies, and it has no effect.
    */
   readonly minBodyRate?: number
-  /** Not supported yet. Networks that visitors must come from. */
+  /**
+   * Networks that visitors must come from: `10.0.0.0/8`, `2001:db8::/32`. An empty list lets nobody in. The policy `allowCidrs` carries it
+   * out; without it the port is 501.
+   */
   readonly allowCidrs?: readonly string[]
-  /** Not supported yet. A field that requests must carry, and the SHA-256 of its value in lower-case hex. */
+  /**
+   * A field that requests must carry, and the SHA-256 of its value in lower-case hex. The policy `requireHeader` carries it out, and no
+   * app gets the field; without it the port is 501.
+   */
   readonly requireHeader?: { readonly name: string; readonly sha256: string }
-  /** Not supported yet. Changes of response headers. */
+  /**
+   * Changes of the fields of the app's responses, by the policy `responseHeaders`; without it the port is 501. Neither cookies nor
+   * fields of the connection.
+   */
   readonly responseHeaders?: HeaderRules
 }
 
