@@ -43,6 +43,35 @@ export const routerPages: CodePages = {
     ],
     command: ask("4096__misha.example.com"),
   },
+  TOKEN_INVALID: {
+    cause:
+      "The request carries an access token of the platform (`Authorization: Bearer ingress_…`, or the field of the policy `accessTokens`) that is forged, has ended or was withdrawn by its id; or it carries two. It is refused on public ports as well, so that a token that no longer works is noticed.",
+    fix: [
+      "Send one token, in one field. Where the app reads `Authorization` itself, send it in `x-ingress-token`.",
+      "Ask for a new token if this one has ended: `createToken` of `@project-ingress/router/access`.",
+      "As the platform: `reason` of the router's event says which it is, and names the token by its id.",
+    ],
+    command: ask("4096__misha.example.com", "-H 'Authorization: Bearer ingress_…'"),
+  },
+  TOKEN_SCOPE: {
+    cause:
+      "The request carries a valid access token of the platform, but it is for another project or port, or the project's grants were withdrawn since. What counts is the project and the port that the hostname leads to, not the hostname.",
+    fix: [
+      "Use the token of this project, or ask for one that names this port.",
+      "As the platform: `reason` of the router's event says which it is. A token without `port` opens every port of its project; a project without `externalId` is another one under each of its keys.",
+    ],
+    command: ask("4096__misha.example.com", "-H 'Authorization: Bearer ingress_…'"),
+  },
+  LINK_INVALID: {
+    cause:
+      "A share link was opened that is forged, has ended, was withdrawn (its own id, or by the project's `generation`), or is for another project or port than the hostname leads to.",
+    fix: [
+      "Ask who sent the link for a new one.",
+      "Copy all of the link, with what comes after the `#`.",
+      "As the platform: `reason` of the router's event says which it is, and names the link by its id.",
+    ],
+    command: ask("4096__misha.example.com", "", "/_/link"),
+  },
   ROUTE_NOT_FOUND: {
     cause:
       "The route store knows for certain that no project, machine or custom domain has this name, or the project has no service of that name. A policy may also give this response to hide a project from a visitor; the two cannot be told apart.",

@@ -4,6 +4,7 @@ import { machineProxyErrors } from "../../packages/machine-proxy/src/error-rows.
 import { providerErrors } from "../../packages/providers/src/contract/error-rows.ts"
 import { regionErrors } from "../../packages/router/src/regions/error-rows.ts"
 import { routerErrors } from "../../packages/router/src/error-rows.ts"
+import { LinkInvalid, TokenInvalid, TokenScope } from "../../packages/router/src/access/credential-errors.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
 import { AuthUnavailable } from "../../packages/router/src/policies/auth-unavailable.ts"
 import { LoginRequired } from "../../packages/router/src/policies/login-required.ts"
@@ -24,6 +25,9 @@ const policyErrors = {
   RateLimited: new RateLimited({ reason: "" }).row,
   AuthUnavailable: new AuthUnavailable({ reason: "" }).row,
   TooManyHops: new TooManyHops({ reason: "" }).row,
+  TokenInvalid: new TokenInvalid({ reason: "" }).row,
+  TokenScope: new TokenScope({ reason: "" }).row,
+  LinkInvalid: new LinkInvalid({ reason: "" }).row,
 }
 
 const of = (by: KnownRow["by"], rows: Readonly<Record<string, ErrorRow>>): KnownRow[] =>

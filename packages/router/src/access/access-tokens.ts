@@ -1,4 +1,4 @@
-import { accept, checkOptions, isThenable } from "@project-ingress/forward/internal"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { Outcome, Policy, PolicyRequest, Route } from "../policies/policy.ts"
 import { tokenPrefix } from "./create-token.ts"
 import { TokenInvalid, TokenScope } from "./credential-errors.ts"
@@ -35,37 +35,42 @@ export const accessTokens = (access: Access, options: AccessTokensOptions = {}):
   const field = given.toLowerCase() === "authorization" ? undefined : given.toLowerCase()
   const { verify } = access.signed("token")
 
-  const opened = (route: Route, value: VerifiedValue): Outcome | Promise<Outcome> => {
-    const { claims, expiresAt } = value
-    const id = String(claims["jti"])
-    const problem = grantProblem(claims, route)
-    if (problem !== undefined) return { deny: new TokenScope({ reason: `token ${id}: ${problem}` }) }
-    const visitor = { subject: String(claims["sub"]), by: "token", id, granted: true, ambient: false, expiresAt }
-    const revoked: unknown = isRevoked === undefined ? false : isRevoked(id)
-    const decide = (isOver: unknown): Outcome =>
-      isOver === false ? { visitor } : { deny: new TokenInvalid({ reason: `token ${id} was withdrawn` }) }
-    return isThenable(revoked) ? Promise.resolve(revoked).then(decide) : decide(revoked)
+  /** The token of a request; `undefined` without one. */
+  const read = async (token: string): Promise<VerifiedValue | { readonly deny: TokenInvalid }> => {
+    if (token === AMBIGUOUS) return { deny: new TokenInvalid({ reason: "there is not exactly one token" }) }
+    return (await verify(token)) ?? { deny: new TokenInvalid({ reason: "the token is forged, or has ended" }) }
   }
 
-  /** What comes of the token in a request; `undefined` without one. */
-  const withToken = (
-    request: PolicyRequest,
-    then: (value: VerifiedValue) => Outcome | Promise<Outcome>,
-  ): Outcome | Promise<Outcome> => {
-    const token = presented(request, field)
-    if (token === undefined) return undefined
-    if (token === "ambiguous") return { deny: new TokenInvalid({ reason: "there is not exactly one token" }) }
-    const decide = (value: VerifiedValue | undefined) =>
-      value === undefined ? { deny: new TokenInvalid({ reason: "the token is forged, or has ended" }) } : then(value)
-    const verified = verify(token)
-    return isThenable(verified) ? Promise.resolve(verified).then(decide) : decide(verified)
+  const opened = async (token: string, route: Route): Promise<Outcome> => {
+    const value = await read(token)
+    if ("deny" in value) return value
+    const { claims, expiresAt } = value
+    const [subject, id] = [String(claims["sub"]), String(claims["jti"])]
+    const problem = await grantProblem(claims, route)
+    if (problem !== undefined) return { deny: new TokenScope({ reason: `token ${id}: ${problem}` }) }
+    // Anything but a clear no ends the token.
+    if (isRevoked !== undefined && (await isRevoked(id)) !== false) {
+      return { deny: new TokenInvalid({ reason: `token ${id} was withdrawn` }) }
+    }
+    return { visitor: { subject, by: "token", id, granted: true, ambient: false, expiresAt } }
+  }
+
+  const refused = async (token: string): Promise<Outcome> => {
+    const value = await read(token)
+    return "deny" in value ? value : undefined
   }
 
   return {
     name: "access tokens",
     // Before the look-up, so that a forged token does not tell which hostnames exist.
-    onRequest: (request) => withToken(request, () => undefined),
-    onRoute: (request, route) => withToken(request, (value) => opened(route, value)),
+    onRequest: (request) => {
+      const token = presented(request, field)
+      return token === undefined ? undefined : refused(token)
+    },
+    onRoute: (request, route) => {
+      const token = presented(request, field)
+      return token === undefined ? undefined : opened(token, route)
+    },
     onForward: (edit) => {
       edit.removeLines("authorization", holdsToken)
       if (field !== undefined) edit.remove(field)
@@ -75,15 +80,18 @@ export const accessTokens = (access: Access, options: AccessTokensOptions = {}):
 
 const holdsToken = (value: string): boolean => /(?:^|[^\w-])ingress_/.test(value)
 
+/** Instead of the one token that a request should have. */
+const AMBIGUOUS = ""
+
 /** The signed value that a request presents as its token. */
 const presented = ({ header }: PolicyRequest, field: string | undefined): string | undefined => {
   const own = field === undefined ? undefined : header(field)
   const authorization = header("authorization")
   const bearer = authorization !== undefined && holdsToken(authorization) ? authorization : undefined
   if (own === undefined && bearer === undefined) return undefined
-  if (own !== undefined && bearer !== undefined) return "ambiguous"
+  if (own !== undefined && bearer !== undefined) return AMBIGUOUS
   const token = own === undefined ? /^Bearer +(\S+)$/i.exec(bearer!)?.[1] : own.trim()
-  return token !== undefined && /^ingress_[\w.-]+$/.test(token) ? token.slice(tokenPrefix.length) : "ambiguous"
+  return token !== undefined && /^ingress_[\w.-]+$/.test(token) ? token.slice(tokenPrefix.length) : AMBIGUOUS
 }
 
 const checks = {

@@ -3,7 +3,7 @@ import type { Access } from "./define-access.ts"
 import { checkProject, grantChecks, grantClaims, grantId, portsOf } from "./grant.ts"
 import type { GrantedProject } from "./grant.ts"
 import { redirectTarget } from "./redirect-target.ts"
-import { signGrant } from "./sign-grant.ts"
+import { maxSignedLength } from "./signed-values.ts"
 
 /** What {@link createShareLink} takes. */
 export interface NewShareLink {
@@ -53,9 +53,11 @@ export const createShareLink = async (access: Access, options: NewShareLink): Pr
     throw new TypeError("createShareLink: path must be a path of the app's, in visible ASCII, with a single / at its beginning")
   }
   const id = grantId()
-  const claims = { ...grantClaims(project, portsOf(port)), sub: subject, jti: id, ...(path === "/" ? {} : { to: path }) }
+  const scope = await grantClaims(project, portsOf(port))
+  const claims = { ...scope, sub: subject, jti: id, ...(path === "/" ? {} : { to: path }) }
   const expiresAt = Date.now() + expiresInMs
-  const grant = await signGrant("createShareLink", access.signed("link"), claims, expiresInMs)
+  const grant = await access.signed("link").sign(claims, expiresInMs)
+  if (grant.length > maxSignedLength) throw new TypeError("createShareLink: subject and path are too long together")
   return { url: `${origin}${access.prefix}link#${grant}`, id, expiresAt }
 }
 
@@ -65,7 +67,6 @@ const checks = {
     typeof value === "string" && /^[a-z\d_](?:[a-z\d_.-]*[a-z\d])?$/.test(value) && isHost(value)
       ? undefined
       : "a hostname in lower case, without a port",
-  project: accept.object,
   path: accept.string,
   origin: (value: unknown) =>
     typeof value === "string" && /^https?:\/\/[^/?#@]+$/.test(value) && URL.canParse(value) ? undefined : "an origin",

@@ -1,8 +1,7 @@
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { checkOptions } from "@project-ingress/forward/internal"
 import type { Access } from "./define-access.ts"
 import { checkProject, grantChecks, grantClaims, grantId, portsOf } from "./grant.ts"
 import type { GrantedProject } from "./grant.ts"
-import { signGrant } from "./sign-grant.ts"
 
 /** What every access token begins with, by which an app's own `Authorization` is told apart, and which scanners for secrets find. */
 export const tokenPrefix = "ingress_"
@@ -38,15 +37,14 @@ export interface AccessToken {
  * const { token } = await createToken(access, { subject: "ci", project, port: 8000, expiresInMs: 30 * 86_400_000 })
  */
 export const createToken = async (access: Access, options: NewToken): Promise<AccessToken> => {
-  checkOptions("createToken", options, checks, { required: ["subject", "project", "expiresInMs"] })
+  checkOptions("createToken", options, grantChecks, { required: ["subject", "project", "expiresInMs"] })
   const { subject, project, port, expiresInMs } = options
   checkProject("createToken", project)
   const id = grantId()
-  const claims = { ...grantClaims(project, portsOf(port)), sub: subject, jti: id }
+  const claims = { ...(await grantClaims(project, portsOf(port))), sub: subject, jti: id }
   const expiresAt = Date.now() + expiresInMs
-  const signed = await signGrant("createToken", access.signed("token"), claims, expiresInMs)
+  const signed = await access.signed("token").sign(claims, expiresInMs)
   return { token: `${tokenPrefix}${signed}`, id, expiresAt }
 }
 
-const checks = { ...grantChecks, project: accept.object }
 

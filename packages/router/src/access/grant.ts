@@ -1,9 +1,10 @@
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, base64url, checkOptions } from "@project-ingress/forward/internal"
 import type { RouteKey } from "@project-ingress/hostname"
 import type { Route } from "../policies/policy.ts"
+import type { RouteRecord } from "../stores/record.ts"
 import type { Claims } from "./signed-values.ts"
 
-/** A project as its record names it: what a registry returns has these fields. */
+/** A project as its record names it: what a registry returns has these fields, but `key`. */
 export interface GrantedProject {
   /** A key of its record: `p:misha`. */
   readonly key: RouteKey
@@ -14,33 +15,49 @@ export interface GrantedProject {
   readonly generation?: number
 }
 
-/** What a grant opens, in claims that are compared as a whole with those of the route that a request comes to. */
-export const grantClaims = (project: GrantedProject, ports: readonly number[] | undefined): Claims => ({
-  ...projectClaims(project.key, project),
+/** What a grant opens, in claims. */
+export const grantClaims = async (
+  { key, generation = 0, ...project }: GrantedProject,
+  ports: readonly number[] | undefined,
+): Promise<Claims> => ({
+  prj: await projectHash(key, project),
+  gen: generation,
   ...(ports === undefined ? {} : { ports: ports.join(" ") }),
 })
 
 /** Why a grant does not open a route; `undefined`: it does. By the record and the port arrived at, never by the hostname. */
-export const grantProblem = (
-  claims: Claims,
+export const grantProblem = async (
+  { prj, gen, ports }: Claims,
   { key, record, port }: Pick<Route, "key" | "record" | "port">,
-): string | undefined => {
-  const wanted = projectClaims(key, record)
-  if (claims["prj"] !== wanted["prj"] || claims["own"] !== wanted["own"]) return "it is for another project"
-  if (claims["gen"] !== wanted["gen"]) return "the project's grants were withdrawn"
-  const { ports } = claims
+): Promise<string | undefined> => {
+  if (prj !== (await knownHash(key, record))) return "it is for another project"
+  // A later generation than the record's: the record is from before a withdrawal, the grant from after it.
+  if (typeof gen !== "number" || gen < (record.generation ?? 0)) return "the project's grants were withdrawn"
   const opens = ports === undefined || (typeof ports === "string" && ports.split(" ").includes(String(port)))
   return opens ? undefined : "it is for another port"
 }
 
-// An id is of the control plane and a key is a name, which passes to other projects: neither is taken for the other.
-const projectClaims = (key: RouteKey, { externalId, owner, generation = 0 }: Omit<GrantedProject, "key">): Claims => ({
-  prj: externalId === undefined ? `key ${key}` : `id ${externalId}`,
-  gen: generation,
-  ...(owner === undefined ? {} : { own: owner }),
-})
+/**
+ * What tells projects apart in a grant. An id is the control plane's and a key is a name, which passes to other projects: neither is taken for the other.
+ * A hash, because whoever holds a grant can read it, and owners are nobody's business.
+ */
+const projectHash = async (key: RouteKey, { externalId, owner }: Omit<GrantedProject, "key">): Promise<string> => {
+  const text = JSON.stringify([externalId === undefined ? { key } : { externalId }, owner ?? null])
+  return base64url.encode(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))))
+}
 
-/** Names a grant in events, and where it is withdrawn: 128 random bits. */
+/** By the record, which a store gives again as long as it is the same. */
+const known = new WeakMap<RouteRecord, { readonly key: RouteKey; readonly hash: string }>()
+
+const knownHash = async (key: RouteKey, record: RouteRecord): Promise<string> => {
+  const found = known.get(record)
+  if (found?.key === key) return found.hash
+  const hash = await projectHash(key, record)
+  known.set(record, { key, hash })
+  return hash
+}
+
+/** Names a grant in events, and where it is withdrawn: 122 random bits. */
 export const grantId = (): string => crypto.randomUUID().replaceAll("-", "")
 
 /** The ports of an option, as a list. */
@@ -56,6 +73,7 @@ export const grantChecks = {
     const isPorts = Array.isArray(ports) && ports.length > 0 && ports.length <= 32 && ports.every(isPort)
     return isPorts ? undefined : "a port from 1 to 65535, or an array of 1 to 32 of them"
   },
+  project: accept.object,
   /** Up to 10 years. */
   expiresInMs: accept.number(1_000, 315_576_000_000),
 }
@@ -63,7 +81,7 @@ export const grantChecks = {
 const isPort = (value: unknown): boolean => accept.integer(1, 65_535)(value) === undefined
 
 /**
- * Checks `project`, which may be a whole record or what a registry returns: other fields are left alone.
+ * Checks `project`, which may be what a registry returns and more: other fields are left alone.
  *
  * @throws {TypeError} naming the field
  */

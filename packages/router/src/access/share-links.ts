@@ -1,4 +1,4 @@
-import { accept, checkOptions, isThenable } from "@project-ingress/forward/internal"
+import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { AccessDenied } from "../policies/access-denied.ts"
 import type { Outcome, Policy, PolicyRequest, Route } from "../policies/policy.ts"
@@ -9,7 +9,6 @@ import { frameAncestors, isCrossSite, isFramed, sameSiteOf } from "./framing.ts"
 import { grantProblem } from "./grant.ts"
 import { linkField, linkPage } from "./link-page.ts"
 import { redirectTarget } from "./redirect-target.ts"
-import { signGrant } from "./sign-grant.ts"
 import type { VerifiedValue } from "./signed-values.ts"
 
 /** What {@link shareLinks} takes. */
@@ -46,20 +45,23 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
     if (value === undefined) return invalid()
     const { claims, expiresAt } = value
     const id = String(claims["jti"])
-    const problem = grantProblem(claims, route) ?? ((await isOver(value)) ? "it was withdrawn" : undefined)
+    const problem = (await grantProblem(claims, route)) ?? ((await isOver(value)) ? "it was withdrawn" : undefined)
     if (problem !== undefined) return { deny: new LinkInvalid({ reason: `link ${id}: ${problem}` }) }
     const validForMs = expiresAt - Date.now()
     const { to, ...rest } = claims
-    const cookie = await signGrant("shareLinks", sessions, rest, validForMs)
+    const cookie = await sessions.sign(rest, validForMs)
     const attributes = { validForMs, sameSite: sameSiteOf(route) }
     return { respond: redeemed(redirectTarget(to, prefix), setCookie(cookies.link, cookie, attributes)) }
   }
 
+  const verifyOnly = async ({ header }: PolicyRequest): Promise<Outcome> =>
+    (await links.verify(header(linkField) ?? "")) === undefined ? invalid() : undefined
+
   const byCookie = async (values: readonly string[], route: Route): Promise<Outcome> => {
     for (const value of values) {
-      const known = sessions.verify(value)
-      const found = isThenable(known) ? await known : known
-      if (found === undefined || grantProblem(found.claims, route) !== undefined || (await isOver(found))) continue
+      const found = await sessions.verify(value)
+      if (found === undefined || (await grantProblem(found.claims, route)) !== undefined) continue
+      if (await isOver(found)) continue
       const { claims, expiresAt } = found
       const [subject, id] = [String(claims["sub"]), String(claims["jti"])]
       return { visitor: { subject, by: "link", id, granted: true, expiresAt } }
@@ -76,9 +78,7 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
       if (isRead(request)) return isFramed(request) ? undefined : { respond: linkPage() }
       if (request.method !== "POST" || request.upgrade) return { respond: methodRefused }
       if (!isOwnOrigin(request)) return { deny: new AccessDenied({ reason: "a link is redeemed by its own page alone" }) }
-      const verified = links.verify(request.header(linkField) ?? "")
-      const decide = (value: VerifiedValue | undefined) => (value === undefined ? invalid() : undefined)
-      return isThenable(verified) ? Promise.resolve(verified).then(decide) : decide(verified)
+      return verifyOnly(request)
     },
     onRoute: (request, route) => {
       if (ownPath(request.path) === "link") {
