@@ -1,6 +1,7 @@
 /** Share links: the page, its exchange for a cookie, and what the cookie opens. */
 import { describe, expect, it } from "vitest"
 import { createShareLink, shareLinks } from "../../src/access.ts"
+import { authorize } from "../../src/policies.ts"
 import type { Policy } from "../../src/router.ts"
 import { stamped, values } from "../fakes.ts"
 import { access, day, grantOf, link, project, world } from "./world.ts"
@@ -61,7 +62,7 @@ describe("a share link", () => {
     const cookie = await cookieOf(grantOf(made))
     expect((await ask("/", { cookie })).status).toBe(200)
     over.add(made.id)
-    expect((await ask("/", { cookie })).status).toBe(403)
+    expect((await ask("/", { cookie })).status).toBe(401)
     const again = await redeem(grantOf(made))
     expect([again.status, again.headers.get("x-iterate-proxy-error")]).toEqual([403, "LINK_INVALID"])
     expect(again.headers.getSetCookie()).toEqual([])
@@ -70,7 +71,7 @@ describe("a share link", () => {
   it("counts for nobody who is signed in", async () => {
     const ann = { subject: "user_ann", by: "session", id: "s1", granted: false }
     const session: Policy = { name: "session", onRequest: () => ({ visitor: ann }) }
-    const signedIn = world({ before: [session] })
+    const signedIn = world({ before: [session], after: [authorize(() => false)] })
     const cookie = await world().cookieOf(grantOf(await link()))
     expect((await signedIn.ask("/", { cookie })).status).toBe(403)
     expect(signedIn.seen).toEqual([ann])
@@ -82,7 +83,7 @@ describe("a share link", () => {
     const { ask, cookieOf } = world()
     const cookie = await cookieOf(grantOf(await link({ port: [8000, 8001] })))
     expect((await ask("https://8001__misha.iterate.app/", { cookie })).status).toBe(200)
-    expect((await ask("https://8002__misha.iterate.app/", { cookie })).status).toBe(403)
+    expect((await ask("https://8002__misha.iterate.app/", { cookie })).status).toBe(401)
   })
 
   it.each(["PUT", "DELETE", "OPTIONS"])("knows no %s", async (method) => {
@@ -139,18 +140,23 @@ describe("a port that others may frame", () => {
       name: "session",
       onRequest: () => ({ visitor: { subject: "user_ann", by: "session", id: "s1", granted: true } }),
     }
-    for (const { ask, headers } of [
-      { ask: world({ settings }).ask, headers: { cookie: await world({ settings }).cookieOf(grantOf(await link())) } },
-      { ask: world({ settings, before: [session] }).ask, headers: {} },
+    for (const { ask, headers, refused } of [
+      {
+        ask: world({ settings }).ask,
+        headers: { cookie: await world({ settings }).cookieOf(grantOf(await link())) },
+        refused: 401,
+      },
+      { ask: world({ settings, before: [session] }).ask, headers: {}, refused: 403 },
     ]) {
       const from = (site: string, mode: string, method = "GET") =>
         ask("/", { ...headers, "sec-fetch-site": site, "sec-fetch-mode": mode }, { method })
       expect((await from("cross-site", "navigate")).status).toBe(200)
       expect((await from("same-origin", "cors")).status).toBe(200)
       expect((await from("same-origin", "cors", "POST")).status).toBe(200)
-      expect((await from("cross-site", "navigate", "POST")).status).toBe(403)
-      expect((await from("cross-site", "no-cors")).status).toBe(403)
-      expect((await from("cross-site", "cors")).status).toBe(403)
+      // A link's cookie is not read at all, and a session does not count.
+      expect((await from("cross-site", "navigate", "POST")).status).toBe(refused)
+      expect((await from("cross-site", "no-cors")).status).toBe(refused)
+      expect((await from("cross-site", "cors")).status).toBe(refused)
     }
   })
 

@@ -10,7 +10,7 @@ const bearer = (value: string) => ({ authorization: `Bearer ${value}` })
 describe("a token", () => {
   it.each(["authorization", "x-ingress-token"])("in %s opens a private port, and gets to no app", async (field) => {
     const { ask, sent, seen } = world()
-    expect((await ask("/")).status).toBe(403)
+    expect((await ask("/")).status).toBe(401)
     const { token: value, id, expiresAt } = await token()
     const headers = field === "authorization" ? bearer(value) : { [field]: value }
     expect((await ask("/", { ...headers, "x-app": "1" })).status).toBe(200)
@@ -45,9 +45,9 @@ describe("a token", () => {
     const { token: value } = await token()
     const named = world({ tokens: { field: "X-Platform-Key" } })
     expect((await named.ask("/", { "x-platform-key": value })).status).toBe(200)
-    expect((await named.ask("/", { "x-ingress-token": value })).status).toBe(403)
+    expect((await named.ask("/", { "x-ingress-token": value })).status).toBe(401)
     const alone = world({ tokens: { field: "authorization" } })
-    expect((await alone.ask("/", { "x-ingress-token": value })).status).toBe(403)
+    expect((await alone.ask("/", { "x-ingress-token": value })).status).toBe(401)
     expect((await alone.ask("/", bearer(value))).status).toBe(200)
   })
 

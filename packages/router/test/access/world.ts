@@ -1,11 +1,11 @@
-/** Two projects behind tokens, links and embedding. What says who may open a private port is short: a visitor with a grant. */
+/** Two projects behind tokens, links, embedding and visibility. */
 import { defineAccess, accessTokens, createShareLink, createToken, embedding, shareLinks } from "../../src/access.ts"
 import type { NewShareLink, NewToken } from "../../src/access.ts"
 import type { RouteInput } from "../../src/stores/memory.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
-import { AccessDenied } from "../../src/router.ts"
+import { visibility } from "../../src/policies.ts"
 import type { Policy, PortSettings, RouterEvent, Visitor } from "../../src/router.ts"
-import { keys, machine, setup, stamped } from "../fakes.ts"
+import { hostnames, keys, machine, setup, stamped } from "../fakes.ts"
 import type { Outgoing } from "../fakes.ts"
 
 export const access = defineAccess({ keys: [keys.signing] })
@@ -28,18 +28,12 @@ export const link = (options: Partial<NewShareLink> = {}) => {
 /** The grant in a link's fragment. */
 export const grantOf = ({ url }: { readonly url: string }): string => new URL(url).hash.slice(1)
 
-/** Lets in who has a grant; the rest of what a platform decides is not looked at here. */
-const granted: Policy = {
-  name: "granted",
-  enforces: ["visibility"],
-  onRoute: ({ visitor }, { settings }) =>
-    settings.visibility === "public" || visitor?.granted === true ? undefined : { deny: new AccessDenied() },
-}
-
 /** What a world may have beside its routes. */
 export interface WorldOptions {
   readonly settings?: PortSettings
+  /** Policies before tokens, and after all others. */
   readonly before?: readonly Policy[]
+  readonly after?: readonly Policy[]
   readonly tokens?: Parameters<typeof accessTokens>[1]
   readonly links?: Parameters<typeof shareLinks>[1]
   readonly answer?: (outgoing: Outgoing) => Response
@@ -47,7 +41,7 @@ export interface WorldOptions {
 
 /** A router over fakes, and a way to ask it. */
 export const world = (options: WorldOptions = {}) => {
-  const { before = [], tokens = {}, links = {}, answer = () => stamped() } = options
+  const { before = [], after = [], tokens = {}, links = {}, answer = () => stamped() } = options
   const settings = { visibility: "private", ...options.settings } as const
   const own = (id: string, of: object): RouteInput => ({ machine: machine(id), ...of, ...settings })
   const store = memoryStore({
@@ -62,7 +56,15 @@ export const world = (options: WorldOptions = {}) => {
   const { router, sent } = setup({
     store,
     answer,
-    policies: [...before, accessTokens(access, tokens), shareLinks(access, links), look, embedding(), granted],
+    policies: [
+      ...before,
+      accessTokens(access, tokens),
+      shareLinks(access, links),
+      look,
+      embedding(),
+      visibility({ grammar: hostnames }),
+      ...after,
+    ],
     onEvent: (event) => void events.push(event),
   })
   /** The response to a request; the path is that of port 8000 of misha, unless a URL is given. */
