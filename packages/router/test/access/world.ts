@@ -49,6 +49,7 @@ export const world = (options: WorldOptions = {}) => {
     "m:mach_1": own("mach_1", identity),
     "d:www.example.com": own("mach_1", { ...identity, port: 8000 }),
     "p:banana": own("mach_2", { externalId: "prj_banana", owner: "org_2" }),
+    "m:mach_2": own("mach_2", { externalId: "prj_banana", owner: "org_2" }),
   })
   const seen: (Visitor | undefined)[] = []
   const events: RouterEvent[] = []
