@@ -11,6 +11,7 @@ import { generateTicketKeys, machineKey } from "../packages/forward/src/forward.
 import { defineGrammar } from "../packages/hostname/src/hostname.ts"
 import { createMachineProxy } from "../packages/machine-proxy/src/machine-proxy.ts"
 import { local } from "../packages/providers/src/adapters/local.ts"
+import { defineAccess, signIn } from "../packages/router/src/access.ts"
 import { serveNode } from "../packages/router/src/hosts/node.ts"
 import { createRouter, LoginRequired } from "../packages/router/src/router.ts"
 import { memoryStore } from "../packages/router/src/stores/memory.ts"
@@ -98,8 +99,10 @@ describe("the command of a page", () => {
       externalId: "m",
       metadata: { host: "127.0.0.1", port: ports.machine },
     }
+    const grammar = defineGrammar({ domains: ["example.com"] })
+    const people = signIn(defineAccess({ keys: [signing] }), { grammar, controlPlane: "https://example.org" })
     const router = createRouter({
-      grammar: defineGrammar({ domains: ["example.com"] }),
+      grammar,
       store: memoryStore({
         "p:misha": { machine, port, ports: { 5000: { visibility: "private" } } },
         "p:empty": { kind: "detached" },
@@ -108,6 +111,7 @@ describe("the command of a page", () => {
       providers: [local()],
       signingKey: signing,
       policies: [
+        people.policy,
         (_, { key }) => (key === "p:members" ? { deny: new LoginRequired({ location: "/login" }) } : undefined),
       ],
     })

@@ -173,6 +173,28 @@ export const routerPages: CodePages = {
     ],
     command: ask("misha.example.com", `-H "Via: $(printf '1.1 proxy, %.0s' $(seq 30))1.1 end"`),
   },
+  SIGN_IN_FAILED: {
+    cause:
+      "The last step of signing in to a hostname is not valid: its code is older than a minute or was used before, it was made for another hostname, this browser did not begin the sign-in (its cookie is gone, or the URL came from somebody else), access was revoked meanwhile, or a script or a frame asked instead of a tab. The reason is in the router's event.",
+    fix: [
+      "Open the hostname again, in a tab of its own. The sign-in begins again by itself.",
+      "Allow cookies for the hostname. They are `Secure`: it must be reached by HTTPS, or be under `localhost`.",
+      "If it happens every time, compare the clocks of router and control plane: they may differ by 5 s.",
+      "If an app's service worker fetches navigations by URL (`fetch(event.request.url)`), let it leave `/_/` alone.",
+    ],
+    command: ask("members.example.com", "", "/_/callback?code=none"),
+    reproduces: true,
+  },
+  RESERVED_PATH: {
+    cause:
+      "The paths behind `/_/`, or another prefix that the platform has chosen, are the platform's on every hostname, and this one has no meaning. An app's own path of that name is never reached.",
+    fix: [
+      "Let the app use another path.",
+      "Choose another prefix for the platform (`prefix` of `defineAccess`) if the app cannot be changed.",
+    ],
+    command: ask("members.example.com", "", "/_/nothing"),
+    reproduces: true,
+  },
   LOOP_DETECTED: {
     cause:
       "The request passes the same proxy again and again: an app forwards to its own public hostname, the hostname names the port of the machine proxy itself, or a custom domain points at a proxy that forwards to the router. A router refuses it after ten passes, a machine proxy at the second. Between regions: the records of two regions each name the other, or the load balancer of a region leads back; a router refuses what came by a hop and would go back, and what was sent from region to region three times.",

@@ -5,6 +5,8 @@ import { providerErrors } from "../../packages/providers/src/contract/error-rows
 import { regionErrors } from "../../packages/router/src/regions/error-rows.ts"
 import { routerErrors } from "../../packages/router/src/error-rows.ts"
 import { LinkInvalid, TokenInvalid, TokenScope } from "../../packages/router/src/access/credential-errors.ts"
+import { ReservedPath } from "../../packages/router/src/access/reserved-path.ts"
+import { SignInFailed } from "../../packages/router/src/access/sign-in-failed.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
 import { AuthUnavailable } from "../../packages/router/src/policies/auth-unavailable.ts"
 import { LoginRequired } from "../../packages/router/src/policies/login-required.ts"
@@ -28,6 +30,8 @@ const policyErrors = {
   TokenInvalid: new TokenInvalid({ reason: "" }).row,
   TokenScope: new TokenScope({ reason: "" }).row,
   LinkInvalid: new LinkInvalid({ reason: "" }).row,
+  ReservedPath: new ReservedPath({ reason: "" }).row,
+  SignInFailed: new SignInFailed({ reason: "" }).row,
 }
 
 const of = (by: KnownRow["by"], rows: Readonly<Record<string, ErrorRow>>): KnownRow[] =>

@@ -14,16 +14,19 @@ export const cookieValues = (field: string | undefined, name: string): readonly 
   return values
 }
 
-/** How a cookie of ours is set. All are `__Host-`: for one hostname alone, `Secure` and `Path=/` (RFC 6265bis §4.1.3.2). */
+/** How a cookie of ours is set. Without a domain it is `__Host-`: for one hostname alone, `Secure` and `Path=/` (RFC 6265bis §4.1.3.2). */
 export interface CookieAttributes {
   /** In ms; 0 takes the cookie away. */
   readonly validForMs: number
   /** `framed`: sent also in frames of other sites, each site with a cookie of its own (CHIPS). */
   readonly sameSite: "Lax" | "Strict" | "framed"
+  /** For this hostname and all below it. Not with a `__Host-` name. */
+  readonly domain?: string
 }
 
 /** A `Set-Cookie` value. Name and value must be what needs no quotes: signed values are. */
-export const setCookie = (name: string, value: string, { validForMs, sameSite }: CookieAttributes): string => {
+export const setCookie = (name: string, value: string, { validForMs, sameSite, domain }: CookieAttributes): string => {
   const site = sameSite === "framed" ? "None; Partitioned" : sameSite
-  return `${name}=${value}; Path=/; Max-Age=${Math.ceil(validForMs / 1000)}; HttpOnly; Secure; SameSite=${site}`
+  const below = domain === undefined ? "" : `; Domain=${domain}`
+  return `${name}=${value}; Path=/${below}; Max-Age=${Math.ceil(validForMs / 1000)}; HttpOnly; Secure; SameSite=${site}`
 }

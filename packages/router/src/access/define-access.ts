@@ -26,6 +26,8 @@ export interface Access {
   readonly cookies: {
     readonly state: string
     readonly session: string
+    /** A session for all hostnames of a project, where their shape allows one. */
+    readonly projectSession: string
     readonly link: string
   }
   /** What is behind the prefix in a request's path, without the query: `sign-in`. `undefined` for a path of the app's. */
@@ -52,6 +54,8 @@ export const defineAccess = (options: AccessOptions): Access => {
     cookies: {
       state: `__Host-${cookieName}-state`,
       session: `__Host-${cookieName}-session`,
+      // `__Host-` allows no `Domain`. Scripts cannot set this one either, in browsers that know the prefix.
+      projectSession: `__Http-${cookieName}-session`,
       link: `__Host-${cookieName}-link`,
     },
     ownPath: (path) => (path.startsWith(prefix) ? /^[^?#]*/.exec(path)![0].slice(prefix.length) : undefined),

@@ -34,6 +34,8 @@ const socket: (claim: string) => NamedTest = (claim) => [
 ]
 const fetcher: (claim: string) => NamedTest = (claim) => ["packages/providers/test/fetcher.test.ts", claim]
 
+const bridge: (claim: string) => NamedTest = (claim) => [`${router}/access/project-ingress-proxy.test.ts`, claim]
+
 const signIn = { instead: "signing in, which is not about route data" }
 
 /** The situations of the facts about route data. Numbers that are not here are not there either. */
@@ -240,17 +242,17 @@ export const workerCases: Readonly<Record<string, Shown>> = {
   ...shownByName("0-27", "0-29", "0-30", "0-31", "0-32", "0-33", "0-34", "0-35", "0-107"),
   "0-18": [[`${router}/client-identity.test.ts`, "are nobody's but a trusted proxy's"]],
   "0-40": signIn,
-  "0-41": signIn,
+  "0-41": [bridge("0-41: without a session a page leads to bridge-start with host and path, and through it back")],
   "0-42": [cases("0-42: an unknown project is 404")],
   "0-43": signIn,
   "0-45": [cases("0-45: a machine that is not attached is reached by its id")],
   "0-46": [cases("0-46: OURS: a project without a machine is 503, because it will be there again")],
   "0-48": [cases("0-48: a provider that throws")],
-  "0-49": signIn,
+  "0-49": [bridge("0-49: 502 auth_unavailable when nobody can say who is signed in")],
   "0-50": [["packages/hostname/test/grammar.test.ts", "refuses %j in place of options"]],
   "0-51": [cases("0-51: the port that no hostname names is the project's")],
   "0-52": [cases("0-52: a service on a custom domain is its port")],
-  "0-54": signIn,
+  "0-54": [bridge("0-54: a token on a host that is not canonical is 400")],
   "0-55": [cases("0-55: a redirect of the app is the visitor's to follow")],
   "0-56": [socket("W02 brings the app's cookies and fields, in lines of their own")],
   "0-60": [proxy("responds without a ticket, stamped"), proxy("hides no path of an app")],

@@ -1,0 +1,17 @@
+import { errorRow } from "@project-ingress/forward/internal"
+import { PolicyError } from "../policies/policy-error.ts"
+
+/** A path behind the platform's prefix that has no meaning, or none for such a request: 404, and never the app's. */
+export class ReservedPath extends PolicyError {
+  declare readonly _tag: "ReservedPath"
+  constructor(fields: { readonly reason: string }) {
+    super({ tag: "ReservedPath", row: reservedPath, ...fields })
+  }
+}
+
+const reservedPath = errorRow(
+  404,
+  "RESERVED_PATH",
+  "http_request_denied",
+  "There is nothing at this address of {hostname}: its path is reserved for the platform.",
+)

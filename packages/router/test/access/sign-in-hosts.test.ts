@@ -1,0 +1,164 @@
+/** Signing in behind both hosts of the router, and the `Cookie` field that the machine gets, byte for byte. */
+import { createServer, request as httpRequest } from "node:http"
+import type { AddressInfo } from "node:net"
+import { local } from "@project-ingress/providers/local"
+import { convertV4MiniflareOptions, Miniflare } from "miniflare"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { defineAccess, signIn, signInHandler } from "../../src/access.ts"
+import { serveNode } from "../../src/hosts/node.ts"
+import { createRouter } from "../../src/router.ts"
+import { memoryStore } from "../../src/stores/memory.ts"
+import { hostnames, keys } from "../fakes.ts"
+import { browserOf, navigation, privatePorts } from "./sign-in-world.ts"
+import type { Browser, World } from "./sign-in-world.ts"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
+
+/** One host, where it listens. Its machine gives the `Cookie` lines that it got, and tries to set cookies of ours. */
+interface Host {
+  readonly port: number
+  readonly dispose: () => Promise<void>
+}
+
+const inWorkerd = async (): Promise<Host> => {
+  const worker = new Miniflare(
+    convertV4MiniflareOptions({
+      cf: false,
+      host: "127.0.0.1",
+      // What the worker gets is then what was sent: no proxy in front reads the hostname.
+      unsafeDirectSockets: [{ host: "127.0.0.1" }],
+      modules: true,
+      script: await bundleWorker(new URL("sign-in-worker.ts", import.meta.url)),
+      compatibilityDate: "2026-11-01",
+      bindings: { SIGNING_KEY: { ...keys.signing } },
+    }),
+  )
+  await worker.ready
+  const { port } = await worker.unsafeGetDirectURL()
+  return { port: Number(port), dispose: () => worker.dispose() }
+}
+
+const onNode = async (): Promise<Host> => {
+  const app = createServer((request, response) => {
+    const cookies = request.rawHeaders.filter((_, at, all) => at % 2 === 1 && all[at - 1]!.toLowerCase() === "cookie")
+    response.setHeader("x-iterate-proxy-stamp", "unproven")
+    const names = ["__Host-ingress-session", "__Host-ingress-state-aaaaaaaa", "__Http-ingress-session", "own"]
+    response.setHeader(
+      "set-cookie",
+      names.map((name) => `${name}=evil; Path=/; Secure`),
+    )
+    response.end(JSON.stringify(cookies))
+  })
+  await new Promise<void>((listening) => app.listen(0, "127.0.0.1", listening))
+  const metadata = { port: (app.address() as AddressInfo).port }
+  const route = {
+    machine: { id: "mach_1", type: "local", externalId: "dev", metadata },
+    visibility: "private",
+  } as const
+  const store = memoryStore({ "p:misha": route, "d:www.example.com": route })
+  const access = defineAccess({ keys: [keys.signing] })
+  const people = signIn(access, { grammar: hostnames, controlPlane: "http://localhost" })
+  const router = createRouter({
+    grammar: hostnames,
+    store,
+    providers: [local()],
+    signingKey: keys.signing,
+    unprovenMachines: true,
+    policies: [people.policy, privatePorts(people)],
+  })
+  const bridge = signInHandler(access, {
+    grammar: hostnames,
+    store,
+    scheme: "http",
+    getUser: (request) => (request.headers.get("cookie")?.includes("session=ann") === true ? { id: "ann" } : undefined),
+    loginUrl: "/login",
+  })
+  const host = serveNode(router, {
+    fallback: async (request) => (await bridge(request)) ?? new Response("not ours", { status: 404 }),
+  })
+  const listening = await host.listen({ hostname: "127.0.0.1" })
+  return {
+    port: listening.port,
+    dispose: async () => {
+      await listening.close({ deadlineMs: 0 })
+      app.closeAllConnections()
+      app.close()
+    },
+  }
+}
+
+/** Asks a host by URL: by HTTP, as from a load balancer that ends TLS and says nothing of it. */
+const asking =
+  (port: number): World["ask"] =>
+  (url, { method = "GET", headers = {} } = {}) =>
+    new Promise((resolve, reject) => {
+      const { host: authority, pathname, search } = new URL(url)
+      const options = { host: "127.0.0.1", port, agent: false, method, path: pathname + search } as const
+      const fields = { ...(headers as Record<string, string>), host: authority }
+      httpRequest({ ...options, headers: fields }, (incoming) => {
+        const parts: Buffer[] = []
+        incoming.on("data", (part: Buffer) => parts.push(part))
+        incoming.on("end", () => {
+          const got = new Headers()
+          for (let at = 0; at < incoming.rawHeaders.length; at += 2)
+            got.append(incoming.rawHeaders[at]!, incoming.rawHeaders[at + 1]!)
+          const status = incoming.statusCode!
+          resolve(new Response(status === 303 ? null : Buffer.concat(parts), { status, headers: got }))
+        })
+      })
+        .on("error", reject)
+        .end()
+    })
+
+/** What a browser or a program sends, `$` being our cookie; and what is left of it. */
+const fields: readonly (readonly [sent: string, got: readonly string[]])[] = [
+  ["$", []],
+  ["a=1; $", ["a=1"]],
+  ["$; a=1", ["a=1"]],
+  ["a=1; $; b=2", ["a=1; b=2"]],
+  ['a="x y"; $; b=2=3; c; d=', ['a="x y"; b=2=3; c; d=']],
+  ["a=1;$;b=2", ["a=1;b=2"]],
+  ["a=1;  $ ;  b=%20%3B", ["a=1;  b=%20%3B"]],
+  [
+    "__Host-ingress-sessions=1; $; ingress-session=2; __host-ingress-session=3",
+    ["__Host-ingress-sessions=1; ingress-session=2; __host-ingress-session=3"],
+  ],
+  ["__Host-ingress-state-abcdefgh=1; $; __Host-ingress-state=2; __Http-ingress-session=3; a=1", ["a=1"]],
+]
+
+describe.each([
+  ["Node", onNode],
+  ["workerd", inWorkerd],
+] as const)("on %s", (_, start) => {
+  let host: Host
+  let ask: World["ask"]
+  let browser: Browser
+  const page = "http://8000__misha.iterate.app/x?y"
+
+  beforeAll(async () => {
+    host = await start()
+    ask = asking(host.port)
+    browser = browserOf({ ask })
+    browser.set("localhost", "session=ann")
+  })
+  afterAll(() => host.dispose())
+
+  it("a visitor signs in at a project and at a custom domain", async () => {
+    for (const url of [page, "http://4096.www.example.com/deep"]) {
+      const visits = await browser.open(url)
+      expect([visits.length, visits[0]!.url, visits[0]!.response.status]).toEqual([5, url, 200])
+    }
+  })
+
+  it.each(fields)("of the cookies %j the machine gets %j", async (sent, got) => {
+    if (browser.cookies(page) === "") await browser.open(page)
+    const [cookie] = browser
+      .cookies(page)
+      .split("; ")
+      .filter((pair) => pair.startsWith("__Host-ingress-session="))
+    const headers = { ...navigation, cookie: sent.replace("$", cookie!) }
+    const response = await ask(page, { headers })
+    expect([response.status, await response.json()]).toEqual([200, got])
+    // And the app sets none of ours.
+    expect(response.headers.getSetCookie()).toEqual(["own=evil; Path=/; Secure"])
+  })
+})
