@@ -17,7 +17,11 @@ export interface CloudflareAccessOptions {
  * Who the visitor is, as Cloudflare Access in front of the router has decided. Opens nothing by itself: mount it before `visibility` and `authorize`. Requests
  * without a JWT go on without a visitor: they came past Access, or it lets everybody in there.
  */
-export const cloudflareAccess = ({ teamDomain, audience, fetch = globalThis.fetch }: CloudflareAccessOptions): Policy => {
+export const cloudflareAccess = ({
+  teamDomain,
+  audience,
+  fetch = globalThis.fetch,
+}: CloudflareAccessOptions): Policy => {
   const issuer = `https://${teamDomain}`
   const keys = createRemoteJWKSet(new URL(`${issuer}/cdn-cgi/access/certs`), {
     cacheMaxAge: 3_600_000,
@@ -86,6 +90,7 @@ const deny = (status: number, code: string, title: string, reason: string, retry
     reason,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   })
-const invalid = () => deny(401, "ACCESS_JWT_INVALID", "Open this address through its sign-in again.", "the JWT is not valid")
+const invalid = () =>
+  deny(401, "ACCESS_JWT_INVALID", "Open this address through its sign-in again.", "the JWT is not valid")
 const unavailable = () =>
   deny(503, "ACCESS_KEYS_UNAVAILABLE", "The sign-in cannot be checked at the moment.", "no keys from Access", 10_000)

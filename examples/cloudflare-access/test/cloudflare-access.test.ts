@@ -34,7 +34,14 @@ const server = createServer((request, response) => {
 })
 
 const sign = (key: Key, claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}) =>
-  new SignJWT({ aud: [audience], email: "ann@example.com", type: "app", identity_nonce: "6ei69k", sub: "user-ann", ...claims })
+  new SignJWT({
+    aud: [audience],
+    email: "ann@example.com",
+    type: "app",
+    identity_nonce: "6ei69k",
+    sub: "user-ann",
+    ...claims,
+  })
     .setProtectedHeader({ alg: "RS256", kid: key.kid, ...header })
     .setIssuer(`https://${teamDomain}`)
     .setIssuedAt()
@@ -54,8 +61,11 @@ const world = () => {
   const seen: (Visitor | undefined)[] = []
   const sent: HeaderList[] = []
   const grammar = defineGrammar({ domains: ["iterate.app"] })
-  const fetchCerts: typeof fetch = (url, init) =>
-    fetch(String(url).replace(`https://${teamDomain}`, `http://127.0.0.1:${(server.address() as AddressInfo).port}`), init)
+  const fetchCerts: typeof fetch = (input, init) => {
+    const { origin, pathname } = new URL(input as string)
+    expect(origin).toBe(`https://${teamDomain}`)
+    return fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`, init)
+  }
   const router = createRouter({
     grammar,
     store: memoryStore({ "p:misha": { machine, visibility: "private" } }),
@@ -124,11 +134,41 @@ describe("a JWT is refused", () => {
   const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
   it.each<[string, () => Promise<string> | string]>([
     ["of another application", () => sign(current!, { aud: ["other"] })],
-    ["of another team", async () => new SignJWT({ aud: [audience], sub: "x" }).setProtectedHeader({ alg: "RS256", kid: "k2" }).setIssuer("https://evil.cloudflareaccess.com").setIssuedAt().setExpirationTime("1h").sign(current!.privateKey)],
+    [
+      "of another team",
+      async () =>
+        new SignJWT({ aud: [audience], sub: "x" })
+          .setProtectedHeader({ alg: "RS256", kid: "k2" })
+          .setIssuer("https://evil.cloudflareaccess.com")
+          .setIssuedAt()
+          .setExpirationTime("1h")
+          .sign(current!.privateKey),
+    ],
     ["by another key of the same kid", () => sign(stranger!)],
-    ["that never ends", () => new SignJWT({ aud: [audience], sub: "x" }).setProtectedHeader({ alg: "RS256", kid: "k2" }).setIssuer(`https://${teamDomain}`).setIssuedAt().sign(current!.privateKey)],
-    ["without a signature", () => `${encoded({ alg: "none" })}.${encoded({ aud: [audience], iss: `https://${teamDomain}`, exp: 9e9, sub: "x" })}.`],
-    ["that is HS256 by the public key", () => new SignJWT({ aud: [audience], sub: "x" }).setProtectedHeader({ alg: "HS256", kid: "k2" }).setIssuer(`https://${teamDomain}`).setIssuedAt().setExpirationTime("1h").sign(new TextEncoder().encode(JSON.stringify(current!.jwk)))],
+    [
+      "that never ends",
+      () =>
+        new SignJWT({ aud: [audience], sub: "x" })
+          .setProtectedHeader({ alg: "RS256", kid: "k2" })
+          .setIssuer(`https://${teamDomain}`)
+          .setIssuedAt()
+          .sign(current!.privateKey),
+    ],
+    [
+      "without a signature",
+      () =>
+        `${encoded({ alg: "none" })}.${encoded({ aud: [audience], iss: `https://${teamDomain}`, exp: 9e9, sub: "x" })}.`,
+    ],
+    [
+      "that is HS256 by the public key",
+      () =>
+        new SignJWT({ aud: [audience], sub: "x" })
+          .setProtectedHeader({ alg: "HS256", kid: "k2" })
+          .setIssuer(`https://${teamDomain}`)
+          .setIssuedAt()
+          .setExpirationTime("1h")
+          .sign(new TextEncoder().encode(JSON.stringify(current!.jwk))),
+    ],
     ["that is no JWT", () => "x"],
     ["that is there twice", async () => `${await sign(current!)}, ${await sign(current!)}`],
   ])("%s", async (_, assertion) => {
@@ -170,7 +210,8 @@ describe("keys", () => {
     later(61_000)
     expect(await code(await sign(next!))).toBe("200")
     expect(certs.asked).toBe(2)
-    for (let i = 0; i < 20; i++) expect(await code(await sign(current!, {}, { kid: `made-up-${i}` }))).toBe("401 ACCESS_JWT_INVALID")
+    for (let i = 0; i < 20; i++)
+      expect(await code(await sign(current!, {}, { kid: `made-up-${i}` }))).toBe("401 ACCESS_JWT_INVALID")
     expect(certs.asked).toBe(2)
   })
 

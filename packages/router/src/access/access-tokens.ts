@@ -3,7 +3,7 @@ import type { Outcome, Policy, PolicyRequest, Route } from "../policies/policy.t
 import { tokenPrefix } from "./create-token.ts"
 import { TokenInvalid, TokenScope } from "./credential-errors.ts"
 import type { Access } from "./define-access.ts"
-import { grantProblem } from "./grant.ts"
+import { grantProblem, isWithdrawn } from "./grant.ts"
 import type { VerifiedValue } from "./signed-values.ts"
 
 /** What {@link accessTokens} takes. */
@@ -48,8 +48,7 @@ export const accessTokens = (access: Access, options: AccessTokensOptions = {}):
     const [subject, id] = [String(claims["sub"]), String(claims["jti"])]
     const problem = await grantProblem(claims, route)
     if (problem !== undefined) return { deny: new TokenScope({ reason: `token ${id}: ${problem}` }) }
-    // Anything but a clear no ends the token.
-    if (isRevoked !== undefined && (await isRevoked(id)) !== false) {
+    if (await isWithdrawn(isRevoked, id)) {
       return { deny: new TokenInvalid({ reason: `token ${id} was withdrawn` }) }
     }
     return { visitor: { subject, by: "token", id, granted: true, ambient: false, expiresAt } }

@@ -50,7 +50,9 @@ export const createShareLink = async (access: Access, options: NewShareLink): Pr
     throw new TypeError("createShareLink: origin must be that of hostname")
   }
   if (redirectTarget(path, access.prefix) !== path) {
-    throw new TypeError("createShareLink: path must be a path of the app's, in visible ASCII, with a single / at its beginning")
+    throw new TypeError(
+      "createShareLink: path must be a path of the app's, in visible ASCII, with a single / at its beginning",
+    )
   }
   const id = grantId()
   const scope = await grantClaims(project, portsOf(port))

@@ -46,5 +46,3 @@ export const createToken = async (access: Access, options: NewToken): Promise<Ac
   const signed = await access.signed("token").sign(claims, expiresInMs)
   return { token: `${tokenPrefix}${signed}`, id, expiresAt }
 }
-
-

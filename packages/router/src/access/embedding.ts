@@ -16,8 +16,11 @@ export const embedding = (): Policy => ({
   onRoute: (request, route) => {
     const { visitor } = request
     const { embed, visibility } = route.settings
-    if (embed === undefined || visibility === "public" || visitor === undefined || visitor.ambient === false) return undefined
-    return isCrossSite(request) ? { deny: new AccessDenied({ reason: "a request from another site, by a cookie" }) } : undefined
+    if (embed === undefined || visibility === "public" || visitor === undefined || visitor.ambient === false)
+      return undefined
+    return isCrossSite(request)
+      ? { deny: new AccessDenied({ reason: "a request from another site, by a cookie" }) }
+      : undefined
   },
   onResponse: ({ status }, edit, route) => {
     const ancestors = frameAncestors(route)

@@ -57,6 +57,15 @@ const knownHash = async (key: RouteKey, record: RouteRecord): Promise<string> =>
   return hash
 }
 
+/** Asks a platform's hook whether a grant was withdrawn by its id. Anything but a clear no withdraws it. */
+export const isWithdrawn = async (
+  isRevoked: ((id: string) => boolean | Promise<boolean>) | undefined,
+  id: string,
+): Promise<boolean> => {
+  const said: unknown = isRevoked !== undefined && (await isRevoked(id))
+  return said !== false
+}
+
 /** Names a grant in events, and where it is withdrawn: 122 random bits. */
 export const grantId = (): string => crypto.randomUUID().replaceAll("-", "")
 

@@ -5,7 +5,7 @@ const MAX_LENGTH = 1_024
 
 /**
  * Where a visitor is sent by a link: `value` as it is if it is a path of an app on the same hostname, by the table of {@link localPath}, here with
- * its fragment; else `/`. A path under the platform's own `prefix` is none: it would sign the visitor out, or in again.
+ * its fragment; else `/`. A path under the platform's own `prefix` is refused, too: it would sign the visitor out, or in again.
  */
 export const redirectTarget = (value: unknown, prefix: string): string => {
   if (typeof value !== "string" || value.length > MAX_LENGTH) return "/"

@@ -6,7 +6,7 @@ import { cookieValues, setCookie } from "./cookies.ts"
 import { LinkInvalid } from "./credential-errors.ts"
 import type { Access } from "./define-access.ts"
 import { frameAncestors, isCrossSite, isFramed, sameSiteOf } from "./framing.ts"
-import { grantProblem } from "./grant.ts"
+import { grantProblem, isWithdrawn } from "./grant.ts"
 import { linkField, linkPage } from "./link-page.ts"
 import { redirectTarget } from "./redirect-target.ts"
 import type { VerifiedValue } from "./signed-values.ts"
@@ -36,9 +36,7 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
   const links = access.signed("link")
   const sessions = access.signed("link-session")
 
-  /** Anything but a clear no ends the link. */
-  const isOver = async (value: VerifiedValue): Promise<boolean> =>
-    isRevoked !== undefined && (await isRevoked(String(value.claims["jti"]))) !== false
+  const isOver = ({ claims }: VerifiedValue): Promise<boolean> => isWithdrawn(isRevoked, String(claims["jti"]))
 
   const redeem = async (request: PolicyRequest, route: Route): Promise<Outcome> => {
     const value = await links.verify(request.header(linkField) ?? "")
@@ -77,13 +75,16 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
       if (ownPath(request.path) !== "link") return undefined
       if (isRead(request)) return isFramed(request) ? undefined : { respond: linkPage() }
       if (request.method !== "POST" || request.upgrade) return { respond: methodRefused }
-      if (!isOwnOrigin(request)) return { deny: new AccessDenied({ reason: "a link is redeemed by its own page alone" }) }
+      if (!isOwnOrigin(request))
+        return { deny: new AccessDenied({ reason: "a link is redeemed by its own page alone" }) }
       return verifyOnly(request)
     },
     onRoute: (request, route) => {
       if (ownPath(request.path) === "link") {
         if (request.method === "POST") return redeem(request, route)
-        return sameSiteOf(route) === "framed" ? { respond: linkPage(frameAncestors(route)) } : { deny: new AccessDenied({ reason: "no origin may frame this port" }) }
+        return sameSiteOf(route) === "framed"
+          ? { respond: linkPage(frameAncestors(route)) }
+          : { deny: new AccessDenied({ reason: "no origin may frame this port" }) }
       }
       if (request.visitor !== undefined) return undefined
       const values = cookieValues(request.header("cookie"), cookies.link)

@@ -48,7 +48,7 @@ export const browserWorld = async (policies: readonly PolicyInput[], settings: P
     unprovenMachines: true,
     policies: [tap, ...policies],
     onEvent: (event) => void events.push(event),
-    onError: (error) => void said.push([String(error), error]),
+    onError: (error) => void said.push(error),
   })
   const host = serveNode(router, { fallback: pageOfOthers, onEvent: (event) => void said.push(event) })
   const server = createTlsServer({ key: tls.key, cert: tls.cert, noDelay: true }, host.connection)

@@ -1,5 +1,5 @@
 /** Share links in Chromium: the page, without scripts, in frames, and what the platform gets to see of a grant. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { need, startBrowser } from "../../../../examples/quickstart/test/browser.ts"
 import { accessTokens, embedding, shareLinks } from "../../src/access.ts"
 import { visibility } from "../../src/policies.ts"
@@ -55,18 +55,15 @@ describe("a share link in a browser", () => {
     inBrowser(ctx, async (page, context) => {
       const made = await link({ hostname, path: "/docs?page=2#top" })
       const written: string[] = []
-      const [out, err] = [process.stdout.write, process.stderr.write]
-      const tap = (chunk: unknown) => (written.push(String(chunk)), true)
-      Object.assign(process.stdout, { write: tap })
-      Object.assign(process.stderr, { write: tap })
+      const tap = (chunk: unknown): boolean => (written.push(String(chunk)), true)
+      const taps = [process.stdout, process.stderr].map((stream) => vi.spyOn(stream, "write").mockImplementation(tap))
       const urls: string[] = []
       page.on("framenavigated", (frame) => urls.push(frame.url()))
       try {
         await page.goto(made.url)
         await page.waitForURL(`${origin}/docs?page=2#top`)
       } finally {
-        Object.assign(process.stdout, { write: out })
-        Object.assign(process.stderr, { write: err })
+        for (const each of taps) each.mockRestore()
       }
       expect(await page.title()).toBe("app /docs?page=2")
       expect(urls).toEqual([made.url, `${origin}/_/link`, `${origin}/docs?page=2#top`])
@@ -88,7 +85,13 @@ describe("a share link in a browser", () => {
       expect(JSON.stringify(heads)).not.toContain("__Host-ingress-link")
 
       const [cookie] = await context.cookies(origin)
-      expect(cookie).toMatchObject({ name: "__Host-ingress-link", httpOnly: true, secure: true, sameSite: "Lax", path: "/" })
+      expect(cookie).toMatchObject({
+        name: "__Host-ingress-link",
+        httpOnly: true,
+        secure: true,
+        sameSite: "Lax",
+        path: "/",
+      })
       const opened = await page.evaluate(
         () =>
           new Promise((resolve) => {

@@ -27,7 +27,12 @@ interface Kind {
   readonly embed?: boolean
 }
 
-const fetched = (site: string, origin: string) => ({ "sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "sec-fetch-site": site, origin })
+const fetched = (site: string, origin: string) => ({
+  "sec-fetch-mode": "cors",
+  "sec-fetch-dest": "empty",
+  "sec-fetch-site": site,
+  origin,
+})
 const navigated = (site: string, destination: string) => ({
   "sec-fetch-mode": "navigate",
   "sec-fetch-dest": destination,
@@ -42,29 +47,77 @@ const preflight = (origin: string, site: string) => ({
 
 const kinds: readonly Kind[] = [
   { name: "page: typed, or followed from another site", from: "top", headers: navigated("cross-site", "document") },
-  { name: "`fetch` (`POST`) of the port's own page", method: "POST", from: "same", headers: fetched("same-origin", own) },
+  {
+    name: "`fetch` (`POST`) of the port's own page",
+    method: "POST",
+    from: "same",
+    headers: fetched("same-origin", own),
+  },
   { name: "… of another port of the project", method: "POST", from: "same", headers: fetched("same-site", sibling) },
-  { name: "… of a page of another site", method: "POST", from: "other", headers: fetched("cross-site", `https://${evil}`) },
+  {
+    name: "… of a page of another site",
+    method: "POST",
+    from: "other",
+    headers: fetched("cross-site", `https://${evil}`),
+  },
   { name: "WebSocket of the port's own page", upgrade: true, from: "same", headers: { origin: own } },
   { name: "… of another port of the project", upgrade: true, from: "same", headers: { origin: sibling } },
   { name: "… of a page of another site", upgrade: true, from: "other", headers: { origin: `https://${evil}` } },
-  { name: "preflight of another port of the project", method: "OPTIONS", from: "same", headers: preflight(sibling, "same-site") },
-  { name: "… of a page of another site", method: "OPTIONS", from: "other", headers: preflight(`https://${evil}`, "cross-site") },
+  {
+    name: "preflight of another port of the project",
+    method: "OPTIONS",
+    from: "same",
+    headers: preflight(sibling, "same-site"),
+  },
+  {
+    name: "… of a page of another site",
+    method: "OPTIONS",
+    from: "other",
+    headers: preflight(`https://${evil}`, "cross-site"),
+  },
   { name: "iframe in a page of the project", from: "same", headers: navigated("same-site", "iframe") },
   { name: "… in a page of another site", from: "other", headers: navigated("cross-site", "iframe") },
   { name: "iframe in a page of `embed`", embed: true, from: "partition", headers: navigated("cross-site", "iframe") },
-  { name: "… `fetch` (`POST`) in that frame", embed: true, method: "POST", from: "partition", headers: fetched("same-origin", own) },
+  {
+    name: "… `fetch` (`POST`) in that frame",
+    embed: true,
+    method: "POST",
+    from: "partition",
+    headers: fetched("same-origin", own),
+  },
   { name: "… WebSocket in that frame", embed: true, upgrade: true, from: "partition", headers: { origin: own } },
-  { name: "… `fetch` (`POST`) of the page around it", embed: true, method: "POST", from: "partition", headers: fetched("cross-site", `https://${embedder}`) },
-  { name: "… image in the page around it", embed: true, from: "partition", headers: { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", "sec-fetch-site": "cross-site" } },
-  { name: "iframe in a page that `embed` does not name", embed: true, from: "other", headers: navigated("cross-site", "iframe") },
+  {
+    name: "… `fetch` (`POST`) of the page around it",
+    embed: true,
+    method: "POST",
+    from: "partition",
+    headers: fetched("cross-site", `https://${embedder}`),
+  },
+  {
+    name: "… image in the page around it",
+    embed: true,
+    from: "partition",
+    headers: { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", "sec-fetch-site": "cross-site" },
+  },
+  {
+    name: "iframe in a page that `embed` does not name",
+    embed: true,
+    from: "other",
+    headers: navigated("cross-site", "iframe"),
+  },
 ]
 
 const credentials = ["session", "token", "link", "none"] as const
 type Credential = (typeof credentials)[number]
 
 const people = signIn(access, { grammar, controlPlane: "https://platform.test" })
-const policies = [accessTokens(access), people.policy, shareLinks(access), embedding(), visibility({ grammar, signIn: people })]
+const policies = [
+  accessTokens(access),
+  people.policy,
+  shareLinks(access),
+  embedding(),
+  visibility({ grammar, signIn: people }),
+]
 const settings = { visibility: "private" } as const
 let world: Awaited<ReturnType<typeof browserWorld>>
 
@@ -115,14 +168,25 @@ const cookieIn = ({ headers }: { readonly headers: IncomingHttpHeaders }): strin
 
 /** Signs in as a browser does: the router, the control plane, and back. */
 const session = async (): Promise<{ readonly cookie: string; readonly lines: readonly string[] }> => {
-  const bridge = signInHandler(access, { grammar, getUser: () => ({ id: "user_ann" }), loginUrl: "/login", store: world.store })
+  const bridge = signInHandler(access, {
+    grammar,
+    getUser: () => ({ id: "user_ann" }),
+    loginUrl: "/login",
+    store: world.store,
+  })
   const headers = navigated("none", "document")
   const started = await ask({ path: "/_/sign-in", headers })
   const sent = (await bridge(new Request(started.headers.location!)))!
   const back = new URL(sent.headers.get("location")!)
   const done = await ask({ path: back.pathname + back.search, headers: { ...headers, cookie: cookieIn(started) } })
   const lines = (done.headers["set-cookie"] ?? []).filter((line) => line.includes("session="))
-  return { cookie: lines.map((line) => line.split(";")[0]).filter((pair) => !pair!.endsWith("=")).join("; "), lines }
+  return {
+    cookie: lines
+      .map((line) => line.split(";")[0])
+      .filter((pair) => !pair!.endsWith("="))
+      .join("; "),
+    lines,
+  }
 }
 
 const linkCookie = async (): Promise<{ readonly cookie: string; readonly lines: readonly string[] }> => {
@@ -176,7 +240,11 @@ describe("access to a private port", () => {
         const before = world.requests.length
         for (const kind of kinds.filter(({ name }) => /of a page of another site$|of the page around it$/.test(name))) {
           const { status } = await ask({ ...kind, headers: { ...kind.headers, cookie } })
-          expect([by, kind.name, status]).toEqual([by, kind.name, by === "link" && embed && !kind.upgrade && kind.method !== "OPTIONS" ? 401 : 403])
+          expect([by, kind.name, status]).toEqual([
+            by,
+            kind.name,
+            by === "link" && embed && !kind.upgrade && kind.method !== "OPTIONS" ? 401 : 403,
+          ])
         }
         expect(world.requests).toHaveLength(before)
       }

@@ -54,17 +54,24 @@ describe("a token", () => {
   it("opens the project under each of its hostnames, and its ports alone", async () => {
     const { ask } = world()
     const headers = bearer((await token()).token)
-    const statuses = async (...urls: string[]) =>
-      Promise.all(urls.map(async (url) => (await ask(url, headers)).status))
-    const same = ["https://8000--misha.iterate.app/", "https://8000__mach_1.machines.iterate.app/", "https://www.example.com/"]
+    const statuses = async (...urls: string[]) => Promise.all(urls.map(async (url) => (await ask(url, headers)).status))
+    const same = [
+      "https://8000--misha.iterate.app/",
+      "https://8000__mach_1.machines.iterate.app/",
+      "https://www.example.com/",
+    ]
     expect(await statuses(...same)).toEqual([200, 200, 200])
-    expect(await statuses("https://8001__misha.iterate.app/", "https://8001__mach_1.machines.iterate.app/")).toEqual([403, 403])
+    expect(await statuses("https://8001__misha.iterate.app/", "https://8001__mach_1.machines.iterate.app/")).toEqual([
+      403, 403,
+    ])
   })
 
   it("without a port opens all of them, and with several those", async () => {
     const { ask } = world()
     const asks = async (value: string) =>
-      Promise.all([1, 8000, 9000].map(async (port) => (await ask(`https://${port}__misha.iterate.app/`, bearer(value))).status))
+      Promise.all(
+        [1, 8000, 9000].map(async (port) => (await ask(`https://${port}__misha.iterate.app/`, bearer(value))).status),
+      )
     const { token: all } = await createToken(access, { subject: "ci", project, expiresInMs: day })
     expect(await asks(all)).toEqual([200, 200, 200])
     expect(await asks((await token({ port: [1, 9000] })).token)).toEqual([200, 403, 200])
@@ -127,10 +134,14 @@ describe("options", () => {
     expect((await createToken(access, { ...good, project: registered })).token).toMatch(/^ingress_/)
   })
 
-  it.each([{ field: "cookie" }, { field: "x-forwarded-for" }, { field: "X-Iterate-Proxy-Ticket" }, { field: "x-a b" }, { isRevoked: true }, { fields: "x-a" }])(
-    "of accessTokens are checked: %j",
-    (options) => {
-      expect(() => accessTokens(access, options as never)).toThrow(TypeError)
-    },
-  )
+  it.each([
+    { field: "cookie" },
+    { field: "x-forwarded-for" },
+    { field: "X-Iterate-Proxy-Ticket" },
+    { field: "x-a b" },
+    { isRevoked: true },
+    { fields: "x-a" },
+  ])("of accessTokens are checked: %j", (options) => {
+    expect(() => accessTokens(access, options as never)).toThrow(TypeError)
+  })
 })

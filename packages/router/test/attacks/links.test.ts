@@ -84,7 +84,10 @@ describe("a grant", () => {
     }
     const post = { method: "POST" }
     expect(codeOf(await ask(`/_/link?${grant}`, { origin }, post))).toEqual([403, "LINK_INVALID"])
-    expect(codeOf(await ask(`/_/link?grant=${grant}`, { origin, cookie: `grant=${grant}` }, post))).toEqual([403, "LINK_INVALID"])
+    expect(codeOf(await ask(`/_/link?grant=${grant}`, { origin, cookie: `grant=${grant}` }, post))).toEqual([
+      403,
+      "LINK_INVALID",
+    ])
     const page = await ask(`/_/link?${grant}`, { "x-ingress-link": grant })
     expect([page.status, page.headers.getSetCookie()]).toEqual([200, []])
     expect(await page.text()).not.toContain(grant)

@@ -53,7 +53,7 @@ describe.each(["private", "public"] as const)("on a %s port", (visibility) => {
     const other = (await generateTicketKeys("test")).signing
     const elsewhere = await createToken(defineAccess({ keys: [other] }), { subject: "ci", project, expiresInMs: day })
     const { kid } = JSON.parse(Buffer.from(head, "base64url").toString()) as { kid: string }
-    const byPlainSecret = await new SignJWT({ ...claims } as Record<string, unknown>)
+    const byPlainSecret = await new SignJWT({ ...claims })
       .setProtectedHeader({ alg: "HS256", kid, typ: "ingress-token+jwt" })
       .sign(new TextEncoder().encode("project-ingress/access/token/1-and-some-more"))
     for (const forged of [
@@ -115,14 +115,20 @@ describe("a token elsewhere", () => {
   it("opens nothing: in a URL, a cookie, a body or another field", async () => {
     const { ask, sent } = world()
     const { token: value } = await token()
-    for (const url of [`/?access_token=${value}`, `/?x-ingress-token=${value}`, `/${value}`, `/_/${value}`, `/#${value}`]) {
+    for (const url of [
+      `/?access_token=${value}`,
+      `/?x-ingress-token=${value}`,
+      `/${value}`,
+      `/_/${value}`,
+      `/#${value}`,
+    ]) {
       expect((await ask(url)).status).toBe(401)
     }
     for (const headers of [
       { cookie: `ingress_token=${value}; x-ingress-token=${value}; __Host-ingress-link=${value.slice(8)}` },
       { "x-access-token": value },
       { "proxy-authorization": `Bearer ${value}` },
-      { "x_ingress_token": value },
+      { x_ingress_token: value },
     ]) {
       expect(codeOf(await ask("/", headers))).toEqual([401, "LOGIN_REQUIRED"])
     }
