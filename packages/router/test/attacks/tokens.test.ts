@@ -189,4 +189,8 @@ it("a project that is transferred, or whose grants are withdrawn, ends its token
   expect((await ask("/", bearer(value))).status).toBe(403)
   store.attach("p:misha", { machine, externalId, owner: "org_1", generation: 3 })
   expect((await ask("/", bearer(value))).status).toBe(200)
+  // A project whose id is the key of this one, which has no id.
+  const { token: alike } = await token({ project: { ...project, key: "p:banana", externalId: "p:misha" } })
+  store.attach("p:misha", { machine, owner: "org_1", generation: 3 })
+  expect((await ask("/", bearer(alike))).status).toBe(403)
 })
