@@ -1,7 +1,7 @@
 import { errorRow } from "@project-ingress/forward/internal"
 import { PolicyError } from "./policy-error.ts"
 
-/** Whether the visitor may open the route cannot be told now: 502. Nobody is let in for that. */
+/** Whether the visitor may open the route cannot be found out now: 502. Nobody is let in for that. */
 export class AuthUnavailable extends PolicyError {
   declare readonly _tag: "AuthUnavailable"
   constructor(fields: { readonly reason: string }) {

@@ -38,7 +38,7 @@ export interface AuthorizeOptions {
  * Asks the platform whether a visitor may open a private route; no is 403 `ACCESS_DENIED`. It is not asked for public routes, without a
  * visitor (which `visibility` refuses), and for a credential that is itself the permission (`granted`). A decision is kept for the
  * credential, the record at its version and generation, the machine and the port; at most 10 000 are, divided among subjects. One that
- * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Requests that ask the same at the same time share one question.
+ * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Requests that need the same one at the same time share one call.
  *
  * @throws {TypeError} if `decide` is no function, and for an option that is unknown or invalid
  *
@@ -71,15 +71,15 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
     name: "authorize",
     onRoute: ({ visitor, waitUntil }, route) => {
       if (visitor === undefined || visitor.granted === true || !isPrivate(route, absent)) return undefined
-      const { target: _, ...asked } = route
       const { version, generation } = route.record
       const name = nameOf(visitor, route)
       const known = kept.get(name)
       if (known !== undefined && known.version === version && known.generation === generation) {
         if (monotonicNow() - known.askedAt < ttlMs) return outcomeOf(known.decision, visitor)
       }
+      const { target: _, ...asked } = route
       const run = (): Promise<Kept | AuthUnavailable> => ask(name, visitor, asked)
-      // Never shared with a question about an earlier record, whose answer is about what was true then.
+      // Never shared with a call about an earlier record, which finds what was true of that one.
       const shared = loads.join(`${version} ${generation} ${name}`, run, waitUntil)
       return shared.then((found) =>
         found instanceof AuthUnavailable
@@ -120,7 +120,7 @@ const outcomeOf = (decision: Decision, visitor: Visitor): Outcome => {
 const checks = {
   decide: accept.function,
   ttlMs: accept.number(),
-  // A shared question must be over within 10 s.
+  // A shared call must be over within 10 s.
   timeoutMs: accept.number(1, 8_000),
   default: accept.oneOf("public", "private"),
 }

@@ -1,4 +1,4 @@
-import { checkOptions } from "@project-ingress/forward/internal"
+import { checkOptions, remembered } from "@project-ingress/forward/internal"
 import { format, parse } from "@project-ingress/hostname"
 import type { Grammar } from "@project-ingress/hostname"
 import { originText } from "../hop/origin.ts"
@@ -22,12 +22,13 @@ export interface CanonicalHostOptions {
 export const canonicalHost = (options: CanonicalHostOptions): Policy => {
   checkOptions("canonicalHost", options, checks, { required: ["grammar"] })
   const { grammar } = options
+  const otherNameOf = remembered((host) => otherName(grammar, host))
   return {
     name: "canonical host",
     onRequest: ({ upgrade, host, method, scheme, port, path }) => {
       // `OPTIONS *` is about the server and no place in it.
       if (upgrade || !path.startsWith("/")) return undefined
-      const hostname = otherName(grammar, host)
+      const hostname = otherNameOf(host)
       if (hostname === undefined) return undefined
       const location = originText(scheme, hostname, port) + path.replaceAll(/[^\x21-\x7e]/g, encodeURIComponent)
       return { redirect: { status: method === "GET" || method === "HEAD" ? 301 : 308, location } }

@@ -29,59 +29,78 @@ const VALUE = /^[\t\x20-\x7e]*$/
 /** Ends at a hop or frames the message (RFC 9110 §7.6.1, RFC 9112 §6): the engine's own. */
 const framing = new Set([...connectionFields, "content-length", "host"])
 
-/** An edit of a copy of `list`, and the fields as they are after it. */
+/** An edit of a copy of `list`, and the fields as they are after it: `list` itself, as long as nothing was changed. */
 export const headerEdit = (
   list: HeaderList,
   names: HopHeaderNames,
 ): { readonly edit: HeaderEdit; readonly fields: () => HeaderList } => {
-  // The hop's own stay out of reach: a policy neither reads a ticket nor takes one out.
-  const isOurs = (name: string): boolean => name.toLowerCase().startsWith(names.family)
-  const ours = list.filter((_, at) => isOurs(list[at - (at % 2)]!))
-  let fields = list.filter((_, at) => !isOurs(list[at - (at % 2)]!))
-  const filter = (keep: (lower: string, value: string) => boolean): void => {
-    const kept: string[] = []
-    for (let i = 0; i < fields.length; i += 2) {
-      if (keep(fields[i]!.toLowerCase(), fields[i + 1]!)) kept.push(fields[i]!, fields[i + 1]!)
-    }
-    fields = kept
-  }
+  // Most requests are not edited, and then nothing is copied.
+  let parts: Parts | undefined
+  const open = (): Parts => (parts ??= apart(list, names.family))
   const check = (name: string, value: string): void => {
-    const lower = name.toLowerCase()
     if (!isToken(name)) throw new PolicyMistake("a policy set a field whose name is not a token")
     if (!VALUE.test(value)) throw new PolicyMistake(`a policy set ${name} to a value with a forbidden character`)
-    if (framing.has(lower) || isOurs(name)) {
+    if (framing.has(name.toLowerCase()) || isOf(names.family, name)) {
       throw new PolicyMistake(`a policy set ${name}, which belongs to the connection or to the hop`)
     }
   }
   const edit: HeaderEdit = {
-    get: (name) => headerValue(fields, name.toLowerCase()),
+    get: (name) => headerValue(open().fields, name.toLowerCase()),
     set: (name, value) => {
       check(name, value)
       edit.remove(name)
-      fields.push(name, value)
+      open().fields.push(name, value)
     },
     append: (name, value) => {
       check(name, value)
-      fields.push(name, value)
+      open().fields.push(name, value)
     },
     remove: (name) => edit.removeLines(name, () => true),
     removeLines: (name, matches) => {
       const removed = name.toLowerCase()
       if (framing.has(removed)) throw new PolicyMistake(`a policy removed ${name}, which belongs to the connection`)
-      filter((lower, value) => lower !== removed || !matches(value))
+      if (parts === undefined && headerValue(list, removed) === undefined) return
+      removeAll(open().fields, removed, matches)
     },
     removeCookie: (name) => {
+      const now = open()
       const out: string[] = []
-      for (let i = 0; i < fields.length; i += 2) {
-        if (fields[i]!.toLowerCase() !== "cookie") {
-          out.push(fields[i]!, fields[i + 1]!)
-          continue
-        }
-        const kept = withoutCookies(fields[i + 1]!, [name])
-        if (kept !== undefined) out.push(fields[i]!, kept)
+      for (let i = 0; i < now.fields.length; i += 2) {
+        const [field, value] = [now.fields[i]!, now.fields[i + 1]!]
+        const kept = field.length === 6 && field.toLowerCase() === "cookie" ? withoutCookies(value, [name]) : value
+        if (kept !== undefined) out.push(field, kept)
       }
-      fields = out
+      now.fields = out
     },
   }
-  return { edit, fields: () => [...fields, ...ours] }
+  return { edit, fields: () => (parts === undefined ? list : [...parts.fields, ...parts.ours]) }
+}
+
+/** The fields that a policy may see, and the hop's own, which stay out of reach: a policy neither reads a ticket nor takes one out. */
+interface Parts {
+  fields: string[]
+  readonly ours: readonly string[]
+}
+
+const apart = (list: HeaderList, family: string): Parts => {
+  const fields: string[] = []
+  const ours: string[] = []
+  for (let i = 0; i < list.length; i += 2) (isOf(family, list[i]!) ? ours : fields).push(list[i]!, list[i + 1]!)
+  return { fields, ours }
+}
+
+const isOf = (family: string, name: string): boolean =>
+  name.length >= family.length && name.slice(0, family.length).toLowerCase() === family
+
+/** Takes the lines of a field out whose value matches, in place. */
+const removeAll = (fields: string[], lower: string, matches: (value: string) => boolean): void => {
+  let kept = 0
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!
+    if (name.length === lower.length && name.toLowerCase() === lower && matches(fields[i + 1]!)) continue
+    fields[kept] = name
+    fields[kept + 1] = fields[i + 1]!
+    kept += 2
+  }
+  fields.length = kept
 }

@@ -11,7 +11,7 @@ export interface HopLimitOptions {
 /**
  * Refuses requests that have passed more than `max` proxies, whoever they are: 508 `TOO_MANY_HOPS`. It counts the entries of `Via`, which
  * every proxy adds one to (RFC 9110 §7.6.3). The router by itself counts only its own, and stops at ten: this limit ends circles of others,
- * and requests of proxies where there should be none.
+ * and refuses proxies where only clients are expected.
  *
  * @throws {TypeError} for an option that is unknown, missing or invalid
  */

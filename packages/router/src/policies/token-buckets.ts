@@ -11,7 +11,7 @@ export interface TokenBuckets {
 const MAX_BUCKETS = 20_000
 
 /**
- * At most 20 000 buckets, divided among shares: who comes under many names loses its own buckets, and nobody who has fewer. `now`: a clock
+ * At most 20 000 buckets, divided among shares: many names of one share push out its own buckets, and never those of a smaller one. `now`: a clock
  * that never goes backwards, in ms.
  */
 export const makeTokenBuckets = (burst: number, perSecond: number, now: () => number = monotonicNow): TokenBuckets => {

@@ -6,26 +6,30 @@ import { PolicyMistake } from "../policies/policy-error.ts"
 
 /** The edits that policies make to the fields of requests and responses. They throw what the policies throw. */
 export interface HeaderEdits {
-  readonly forward: (list: HeaderList, route: Route) => HeaderList
-  readonly response: (head: ResponseSummary, list: HeaderList, route: Route) => HeaderList
+  /** `undefined`: no policy edits requests. */
+  readonly forward: ((list: HeaderList, route: Route) => HeaderList) | undefined
+  /** `undefined`: no policy edits responses. */
+  readonly response: ((head: ResponseSummary, list: HeaderList, route: Route) => HeaderList) | undefined
 }
 
 /** The edits of a router's policies, in order; `undefined` if none of them edits. */
 export const headerEdits = (policies: readonly Policy[], names: HopHeaderNames): HeaderEdits | undefined => {
-  if (!policies.some((policy) => policy.onForward !== undefined || policy.onResponse !== undefined)) {
-    return undefined
+  const forwarding = policies.filter((policy) => policy.onForward !== undefined)
+  const responding = policies.filter((policy) => policy.onResponse !== undefined)
+  if (forwarding.length === 0 && responding.length === 0) return undefined
+  const forward: HeaderEdits["forward"] = (list, route) => {
+    const { edit, fields } = headerEdit(list, names)
+    for (const policy of forwarding) synchronous(policy, policy.onForward?.(edit, route))
+    return fields()
+  }
+  const response: HeaderEdits["response"] = (head, list, route) => {
+    const { edit, fields } = headerEdit(list, names)
+    for (const policy of responding) synchronous(policy, policy.onResponse?.(head, edit, route))
+    return fields()
   }
   return {
-    forward: (list, route) => {
-      const { edit, fields } = headerEdit(list, names)
-      for (const policy of policies) synchronous(policy, policy.onForward?.(edit, route))
-      return fields()
-    },
-    response: (head, list, route) => {
-      const { edit, fields } = headerEdit(list, names)
-      for (const policy of policies) synchronous(policy, policy.onResponse?.(head, edit, route))
-      return fields()
-    },
+    forward: forwarding.length === 0 ? undefined : forward,
+    response: responding.length === 0 ? undefined : response,
   }
 }
 

@@ -72,7 +72,8 @@ export const sendToMachine = <A>(
   const capabilities = withReserved(own, reserved)
   const cookies = { narrows, grammar, target, key, host, reserved, onIsolated }
   const filter = target.domain === undefined ? undefined : filtered
-  const edit: ResponseEdit | undefined = edits && ((head, fields) => edits.response(head, fields, route))
+  const { forward, response: respond } = edits ?? {}
+  const edit: ResponseEdit | undefined = respond && ((head, fields) => respond(head, fields, route))
 
   /** The last attempt, which is the one that responded. */
   let sent: Sent | undefined
@@ -99,7 +100,7 @@ export const sendToMachine = <A>(
         app,
         origins,
         ticket: signed?.ticket,
-        edit: edits && ((fields) => edits.forward(fields, route)),
+        edit: forward && ((fields) => forward(fields, route)),
       })
     } catch (cause) {
       return endRequest(new ProxyFailed({ cause }))

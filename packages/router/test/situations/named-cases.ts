@@ -36,7 +36,6 @@ const fetcher: (claim: string) => NamedTest = (claim) => ["packages/providers/te
 
 const bridge: (claim: string) => NamedTest = (claim) => [`${router}/access/project-ingress-proxy.test.ts`, claim]
 
-const signIn = { instead: "signing in, which is not about route data" }
 
 /** The situations of the facts about route data. Numbers that are not here are not there either. */
 export const situations: Readonly<Record<string, Shown>> = {
@@ -241,14 +240,17 @@ export const workerCases: Readonly<Record<string, Shown>> = {
   ...shownByName("0-13", "0-14", "0-15", "0-16", "0-17", "0-20", "0-21", "0-22", "0-23", "0-24", "0-25", "0-26"),
   ...shownByName("0-27", "0-29", "0-30", "0-31", "0-32", "0-33", "0-34", "0-35", "0-107"),
   "0-18": [[`${router}/client-identity.test.ts`, "are nobody's but a trusted proxy's"]],
-  "0-40": signIn,
+  "0-40": [cases("0-40: a host that is not canonical is redirected for good, with path and query")],
   "0-41": [bridge("0-41: without a session a page leads to bridge-start with host and path, and through it back")],
-  "0-42": [cases("0-42: an unknown project is 404")],
-  "0-43": signIn,
+  "0-42": [cases("0-42: an unknown project is 404 to who is signed in, as to everybody")],
+  "0-43": [cases("0-43: who is no member is 403; OURS: or the very 404 of an unknown project")],
   "0-45": [cases("0-45: a machine that is not attached is reached by its id")],
   "0-46": [cases("0-46: OURS: a project without a machine is 503, because it will be there again")],
   "0-48": [cases("0-48: a provider that throws")],
-  "0-49": [bridge("0-49: 502 auth_unavailable when nobody can say who is signed in")],
+  "0-49": [
+    cases("0-49: while the auth service is down, nobody is let in: 502"),
+    bridge("0-49: 502 auth_unavailable when nobody can say who is signed in"),
+  ],
   "0-50": [["packages/hostname/test/grammar.test.ts", "refuses %j in place of options"]],
   "0-51": [cases("0-51: the port that no hostname names is the project's")],
   "0-52": [cases("0-52: a service on a custom domain is its port")],

@@ -1,9 +1,12 @@
 /** Cases of the systems that this router replaces, by their ids. `OURS` says where our result is another one on purpose. */
 import { describe, expect, it } from "vitest"
 import { ProviderUnavailable } from "@project-ingress/providers"
+import { authorize, canonicalHost, hideForbidden, visibility } from "../../src/policies.ts"
+import type { Decide } from "../../src/policies.ts"
 import { memoryRegistry } from "../../src/stores/memory.ts"
 import { fake, hostnames, machine, setup, stamped, tunnelled, values } from "../fakes.ts"
 import type { Setup } from "../fakes.ts"
+import { named } from "../attacks/visit.ts"
 
 const visit = async ({ router }: Setup, host: string, init: RequestInit & { readonly path?: string } = {}) => {
   const { path = "/", ...rest } = init
@@ -13,9 +16,46 @@ const visit = async ({ router }: Setup, host: string, init: RequestInit & { read
 const targetOf = ({ sent }: Setup) => values(sent.at(-1)!.headers, "x-iterate-proxy-target-host")
 
 describe("S0: the worker's responses", () => {
-  it("0-42: an unknown project is 404", async () => {
-    const { response, code } = await visit(setup(), "nobody.iterate.app")
-    expect([response.status, code]).toEqual([404, "ROUTE_NOT_FOUND"])
+  const isVisitor = named()
+  const signedIn = { headers: { "x-visitor": "anna" } }
+  const membersOf = (decide: Decide) => [isVisitor, visibility({ grammar: hostnames }), authorize(decide)]
+
+  it("0-40: a host that is not canonical is redirected for good, with path and query", async () => {
+    const made = setup({ policies: [canonicalHost({ grammar: hostnames })] })
+    const { response } = await visit(made, "4096.misha.iterate.app", { path: "/a?b=1" })
+    expect([response.status, response.headers.get("location")]).toEqual([301, "http://4096__misha.iterate.app/a?b=1"])
+  })
+
+  it("0-42: an unknown project is 404 to who is signed in, as to everybody", async () => {
+    const made = setup({ policies: membersOf(() => true) })
+    expect((await visit(made, "nobody.iterate.app", signedIn)).code).toBe("ROUTE_NOT_FOUND")
+    expect((await visit(made, "nobody.iterate.app")).code).toBe("ROUTE_NOT_FOUND")
+  })
+
+  it("0-43: who is no member is 403; OURS: or the very 404 of an unknown project", async () => {
+    const policies = membersOf(() => false)
+    const { response, code } = await visit(setup({ policies }), "misha.iterate.app", signedIn)
+    expect([response.status, code]).toEqual([403, "ACCESS_DENIED"])
+    const hidden = setup({ policies: hideForbidden(policies) })
+    const responses = [
+      await visit(hidden, "misha.iterate.app", signedIn),
+      await visit(hidden, "nobod.iterate.app", signedIn),
+    ]
+    const [refused, unknown] = responses.map(({ response: { status, headers }, text }) => {
+      const id = headers.get("x-iterate-proxy-request-id")!
+      return JSON.stringify([status, [...headers], text])
+        .replaceAll(id, "")
+        .replaceAll("nobod", "misha")
+    })
+    expect(responses[0]!.response.status).toBe(404)
+    expect(refused).toBe(unknown)
+  })
+
+  it("0-49: while the auth service is down, nobody is let in: 502, without a word of what it said", async () => {
+    const made = setup({ policies: membersOf(() => Promise.reject(new Error("hunter2"))) })
+    const { response, code, text } = await visit(made, "misha.iterate.app", signedIn)
+    expect([response.status, code, made.sent.length]).toEqual([502, "AUTH_UNAVAILABLE", 0])
+    expect(text + JSON.stringify([...response.headers])).not.toContain("hunter2")
   })
 
   it("0-45: a machine that is not attached is reached by its id", async () => {
