@@ -12,7 +12,7 @@ import type { Attempts } from "./sign-in-state.ts"
 import type { SignInWords } from "./sign-in-words.ts"
 
 /** What {@link callback} needs. */
-interface CallbackParts {
+export interface CallbackParts {
   readonly access: Access
   readonly grammar: Grammar
   readonly words: SignInWords
@@ -69,6 +69,7 @@ const redeem = async (
     return { refused: "the sign-in was begun for another project" }
   if (claims.generation < generationOf(route)) return { refused: "access was revoked after the sign-in had begun" }
   // Last: nobody else may use a code up.
-  if (consume !== undefined && (await consume(id)) !== true) return { refused: "the code was used before" }
+  const isFirst: unknown = consume === undefined || (await consume(id))
+  if (isFirst !== true) return { refused: "the code was used before" }
   return { subject, generation: claims.generation, removeAttempt: remove }
 }

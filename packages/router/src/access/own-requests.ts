@@ -1,7 +1,7 @@
 import type { PolicyRequest } from "../policies/policy.ts"
 
 /** Where a document of a navigation goes. `empty`: a service worker passed it on, which no script can make a request of its own look like. */
-const DESTINATIONS: readonly (string | undefined)[] = [undefined, "document", "empty"]
+const DESTINATIONS: ReadonlySet<string | undefined> = new Set([undefined, "document", "empty"])
 
 /**
  * Whether a person's tab goes there: not a script's request, a frame, a WebSocket, or anything but a `GET`. A client that does not say
@@ -12,7 +12,7 @@ export const isNavigation = (request: PolicyRequest): boolean => {
   const mode = header("sec-fetch-mode")
   const destination = header("sec-fetch-dest")
   if (method !== "GET" || upgrade) return false
-  return mode === undefined ? destination === undefined : mode === "navigate" && DESTINATIONS.includes(destination)
+  return mode === undefined ? destination === undefined : mode === "navigate" && DESTINATIONS.has(destination)
 }
 
 /**

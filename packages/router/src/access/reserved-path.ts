@@ -13,5 +13,5 @@ const reservedPath = errorRow(
   404,
   "RESERVED_PATH",
   "http_request_denied",
-  "There is nothing at this address of {hostname}: its path is reserved for the platform.",
+  "There is nothing at this path of {hostname}, which is reserved for the platform. Check the path for typing errors.",
 )

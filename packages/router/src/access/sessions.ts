@@ -49,13 +49,6 @@ export const makeSessions = ({ access, grammar, sessionMs, scope }: SessionsOpti
       : { name: projectSession, audience: `.${site}`, domain: { domain: site } }
   }
 
-  const visitorOf = (value: VerifiedValue | undefined, at: SessionPlace, audience: string, identity: string) => {
-    if (value === undefined) return undefined
-    const { sub: subject, host, prj, gen, id } = value.claims
-    const isHere = host === audience && prj === identity && typeof gen === "number" && gen >= generationOf(at.route)
-    return isHere ? { subject: String(subject), by: "session", id: String(id), expiresAt: value.expiresAt } : undefined
-  }
-
   return {
     identityOf,
     begin: async (place, subject, generation) => {
@@ -78,7 +71,9 @@ export const makeSessions = ({ access, grammar, sessionMs, scope }: SessionsOpti
         all.map((each) => visitorOf(each, place, audience, known)).find((visitor) => visitor !== undefined)
       return typeof identity === "string" && verified.every(isSettled)
         ? first(verified, identity)
-        : Promise.all([Promise.all(verified), identity]).then(([all, known]) => first(all, known))
+        : Promise.all([Promise.all(verified.map(async (each) => each)), identity]).then(([all, known]) =>
+            first(all, known),
+          )
     },
     end: ({ hostname, route }) => {
       const over = { validForMs: 0, sameSite: "Lax" } as const
@@ -87,6 +82,19 @@ export const makeSessions = ({ access, grammar, sessionMs, scope }: SessionsOpti
       return site === undefined ? [ofHost] : [ofHost, setCookie(projectSession, "", { ...over, domain: site })]
     },
   }
+}
+
+/** The visitor of a verified session, if it is for this place. */
+const visitorOf = (
+  value: VerifiedValue | undefined,
+  { route }: SessionPlace,
+  audience: string,
+  identity: string,
+): Visitor | undefined => {
+  if (value === undefined) return undefined
+  const { sub: subject, host, prj, gen, id } = value.claims
+  const isHere = host === audience && prj === identity && typeof gen === "number" && gen >= generationOf(route)
+  return isHere ? { subject: String(subject), by: "session", id: String(id), expiresAt: value.expiresAt } : undefined
 }
 
 const isSettled = (value: ReturnType<ReturnType<Access["signed"]>["verify"]>): value is VerifiedValue | undefined =>

@@ -136,10 +136,13 @@ const hostOf = ({ domains }: Grammar, { host, older }: SignInWords, query: URLSe
 const isWritten = (host: Authority, named: string, { publicPorts = [] }: SignInHandlerOptions): boolean =>
   named === host.text && (host.text === host.hostname || publicPorts.includes(host.port))
 
-const isOurs = async ({ grammar, store, isOurs: told }: SignInHandlerOptions, hostname: string): Promise<boolean> =>
-  told !== undefined && !isPlatformName(grammar, hostname)
-    ? (await told(hostname)) === true
-    : isOurHost(grammar, store, hostname)
+const isOurs = async (options: SignInHandlerOptions, hostname: string): Promise<boolean> => {
+  const { grammar, store, isOurs: check } = options
+  if (check === undefined || isPlatformName(grammar, hostname)) return isOurHost(grammar, store, hostname)
+  // Not only truthy: the result of a look-up would be, whatever it says.
+  const ours: unknown = await check(hostname)
+  return ours === true
+}
 
 const loginAt = (loginUrl: SignInHandlerOptions["loginUrl"], returnTo: string): string =>
   typeof loginUrl === "function"

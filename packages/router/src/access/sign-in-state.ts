@@ -38,7 +38,6 @@ export const isAttemptHash = (text: unknown): text is string => typeof text === 
 export const makeAttempts = ({ signed, cookies }: Access): Attempts => {
   const values = signed("state")
   const nameOf = (hash: string): string => `${cookies.state}-${hash.slice(0, 8)}`
-  const removed = (name: string): string => setCookie(name, "", { validForMs: 0, sameSite: "Lax" })
   return {
     begin: async (cookieField, { host, project, generation }) => {
       const value = await values.sign({ id: randomId(), host, prj: project, gen: generation }, STATE_MS)
@@ -64,6 +63,8 @@ export const makeAttempts = ({ signed, cookies }: Access): Attempts => {
     },
   }
 }
+
+const removed = (name: string): string => setCookie(name, "", { validForMs: 0, sameSite: "Lax" })
 
 /** The names in a `Cookie` field that begin so, once each; only of the characters that such a name has. */
 const namesOf = (field: string | undefined, prefix: string): readonly string[] => {

@@ -1,17 +1,12 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { Grammar } from "@project-ingress/hostname"
-import { AccessDenied } from "../policies/access-denied.ts"
 import type { Outcome, Policy, PolicyRequest, Route } from "../policies/policy.ts"
+import type { Visitor } from "../policies/visitor.ts"
 import { readAuthority } from "./authority.ts"
-import type { Authority } from "./authority.ts"
-import { callback } from "./callback.ts"
 import type { Access } from "./define-access.ts"
-import { localPath } from "./local-path.ts"
-import { isNavigation, isSameOrigin, isServiceWorkerScript } from "./own-requests.ts"
-import { ReservedPath } from "./reserved-path.ts"
-import { generationOf, makeSessions } from "./sessions.ts"
-import { moveTo, queryOf, signedOutPage, signOutPage } from "./own-responses.ts"
-import { SignInFailed } from "./sign-in-failed.ts"
+import { notHere, ownPaths } from "./own-paths.ts"
+import { isServiceWorkerScript } from "./own-requests.ts"
+import { makeSessions } from "./sessions.ts"
 import { checkAccess, isGrammar, isWords } from "./sign-in-options.ts"
 import { makeAttempts } from "./sign-in-state.ts"
 import { wordsOf } from "./sign-in-words.ts"
@@ -67,47 +62,7 @@ export const signIn = (access: Access, options: SignInOptions): SignIn => {
   const { grammar, controlPlane, sessionMs = 43_200_000, session: scope = "project", consume } = options
   const words = wordsOf(options.words ?? "ingress")
   const sessions = makeSessions({ access, grammar, sessionMs, scope })
-  const attempts = makeAttempts(access)
-  const startUrl = new URL(controlPlane)
-  if (startUrl.pathname === "/") startUrl.pathname = words.handlerPath
-  const redeem = callback({ access, grammar, words, sessions, attempts, consume })
-  const own = ["sign-in", words.callback, "sign-out"]
-
-  /** A path of the app's or of another policy's, so that nobody is sent to sign in again, or out. */
-  const returnPath = (text: string | null): string => {
-    const path = localPath(text)
-    return own.includes(access.ownPath(path) ?? "") ? "/" : path
-  }
-
-  const start = async (request: PolicyRequest, route: Route, at: Authority): Promise<Outcome> => {
-    if (!isNavigation(request)) return { deny: new SignInFailed({ reason: "not a navigation of a tab" }) }
-    const path = returnPath(queryOf(request).get("path"))
-    const place = { hostname: at.hostname, route }
-    if ((await sessions.read(request, place)) !== undefined) return moveTo(path, [])
-    const project = await sessions.identityOf(route)
-    const claims = { host: at.text, project, generation: generationOf(route) }
-    const { hash, cookies } = await attempts.begin(request.header("cookie"), claims)
-    const to = new URL(startUrl)
-    to.searchParams.set(words.host, at.text)
-    if (path !== "/") to.searchParams.set(words.path, path)
-    to.searchParams.set("state", hash)
-    return moveTo(to.href, cookies)
-  }
-
-  const signOut = (request: PolicyRequest, route: Route, at: Authority): Outcome => {
-    if (isNavigation(request)) return { respond: signOutPage(at.hostname) }
-    if (request.method !== "POST" || request.upgrade) return notHere
-    if (!isSameOrigin(request, at.text))
-      return { deny: new AccessDenied({ reason: "a page of another origin signs out" }) }
-    return { respond: signedOutPage(at.hostname, sessions.end({ hostname: at.hostname, route })) }
-  }
-
-  const ownResponse = (name: string, request: PolicyRequest, route: Route, at: Authority) => {
-    if (name === "sign-in") return start(request, route, at)
-    if (name === "sign-out") return signOut(request, route, at)
-    if (name === words.callback) return redeem(request, route, at, returnPath(queryOf(request).get(words.returnPath)))
-    return undefined
-  }
+  const own = ownPaths({ access, grammar, words, sessions, attempts: makeAttempts(access), consume, controlPlane })
 
   const policy: Policy = {
     name: "sign-in",
@@ -116,10 +71,10 @@ export const signIn = (access: Access, options: SignInOptions): SignIn => {
       const name = access.ownPath(request.path)
       const at = readAuthority(request.host, request.scheme)
       if (name !== undefined) {
-        if (isServiceWorkerScript(request)) return notHere
-        const outcome = at && ownResponse(name, request, route, at)
+        if (isServiceWorkerScript(request)) return notHere()
+        const outcome = at && own.respond(name, request, route, at)
         if (outcome !== undefined) return outcome
-        if (!NAMES_OF_OTHERS.has(name)) return notHere
+        if (!NAMES_OF_OTHERS.has(name)) return notHere()
       }
       // A token that a caller sent deliberately goes before a cookie that its browser sent by itself.
       if (at === undefined || request.visitor !== undefined) return undefined
@@ -130,7 +85,7 @@ export const signIn = (access: Access, options: SignInOptions): SignIn => {
   return {
     policy,
     location: ({ method, path }) => {
-      const back = method === "GET" || method === "HEAD" ? returnPath(path) : "/"
+      const back = method === "GET" || method === "HEAD" ? own.returnPath(path) : "/"
       return `${access.prefix}sign-in${back === "/" ? "" : `?path=${encodeURIComponent(back)}`}`
     },
   }
@@ -139,9 +94,7 @@ export const signIn = (access: Access, options: SignInOptions): SignIn => {
 /** The names behind the prefix that other policies have. */
 const NAMES_OF_OTHERS: ReadonlySet<string> = new Set(["link", "ports", "ports.json"])
 
-const notHere: Outcome = { deny: new ReservedPath({ reason: "no policy has this path" }) }
-
-const known = (visitor: Awaited<ReturnType<ReturnType<typeof makeSessions>["read"]>>): Outcome => visitor && { visitor }
+const known = (visitor: Visitor | undefined): Outcome => visitor && { visitor }
 
 const KV =
   "a function that notes an id atomically; a KV namespace cannot, because two readers may both find an id unused until a write is everywhere"

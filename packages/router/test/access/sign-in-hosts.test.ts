@@ -9,7 +9,7 @@ import { serveNode } from "../../src/hosts/node.ts"
 import { createRouter } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import { hostnames, keys } from "../fakes.ts"
-import { browserOf, navigation, privatePorts } from "./sign-in-world.ts"
+import { browserOf, isCallback, navigation, privatePorts } from "./sign-in-world.ts"
 import type { Browser, World } from "./sign-in-world.ts"
 import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
@@ -149,12 +149,23 @@ describe.each([
     }
   })
 
+  it("a code is not taken from a WebSocket's handshake", async () => {
+    const [at] = await browser.open("http://5173__misha.iterate.app/", isCallback)
+    const cookie = browser.cookies(at!.url)
+    const key = { "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version": "13" }
+    const headers = { cookie, connection: "Upgrade", upgrade: "websocket", ...key }
+    const response = await ask(at!.url, { headers })
+    expect(response.status).toBeGreaterThanOrEqual(400)
+    expect(response.headers.getSetCookie()).toEqual([])
+    expect((await ask(at!.url, { headers: { ...navigation, cookie } })).headers.getSetCookie()).toHaveLength(2)
+  })
+
   it.each(fields)("of the cookies %j the machine gets %j", async (sent, got) => {
     if (browser.cookies(page) === "") await browser.open(page)
-    const [cookie] = browser
+    const cookie = browser
       .cookies(page)
       .split("; ")
-      .filter((pair) => pair.startsWith("__Host-ingress-session="))
+      .find((pair) => pair.startsWith("__Host-ingress-session="))
     const headers = { ...navigation, cookie: sent.replace("$", cookie!) }
     const response = await ask(page, { headers })
     expect([response.status, await response.json()]).toEqual([200, got])

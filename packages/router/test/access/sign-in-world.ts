@@ -1,7 +1,7 @@
 import { defineGrammar } from "@project-ingress/hostname"
 import type { Grammar } from "@project-ingress/hostname"
 import { defineAccess, signIn, signInHandler } from "../../src/access.ts"
-import type { Access, SignIn, SignInHandlerOptions, SignInOptions, Visitor } from "../../src/access.ts"
+import type { Access, AccessOptions, SignIn, SignInHandlerOptions, SignInOptions, Visitor } from "../../src/access.ts"
 import { LoginRequired } from "../../src/router.ts"
 import type { Policy, RouterEvent } from "../../src/router.ts"
 import type { MemoryStore } from "../../src/stores/memory.ts"
@@ -25,6 +25,7 @@ interface WorldOptions extends Partial<Omit<SignInOptions, "grammar">> {
   readonly grammar?: Grammar
   readonly handler?: Partial<SignInHandlerOptions>
   readonly handlerAccess?: Access
+  readonly accessOptions?: Partial<AccessOptions>
 }
 
 /** A router with private ports, a control plane, and whoever is signed in there. */
@@ -41,8 +42,8 @@ export interface World {
 }
 
 export const world = (options: WorldOptions = {}): World => {
-  const { grammar = hostnames, handler = {}, handlerAccess, ...rest } = options
-  const access = defineAccess({ keys: [keys.signing] })
+  const { grammar = hostnames, handler = {}, handlerAccess, accessOptions, ...rest } = options
+  const access = defineAccess({ keys: [keys.signing], ...accessOptions })
   const people = signIn(access, { grammar, controlPlane: "https://iterate.com", ...rest })
   const visitors: (Visitor | undefined)[] = []
   const events: RouterEvent[] = []

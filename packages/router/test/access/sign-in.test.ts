@@ -1,3 +1,4 @@
+import { generateTicketKeys } from "@project-ingress/forward"
 import { describe, expect, it, vi } from "vitest"
 import { signIn, signInHandler, defineAccess } from "../../src/access.ts"
 import { hostnames, keys } from "../fakes.ts"
@@ -79,6 +80,44 @@ describe("a visitor without a session", () => {
       const response = await browser.request(`https://iterate.com/ingress-sign-in?host=${host}&state=${state}`)
       expect([response.status, await response.text()]).toEqual([400, "host is no host of this platform"])
     }
+  })
+
+  it("signs in below a wildcard, and where no machine is attached", async () => {
+    const here = world()
+    const machine = { id: "mach_1", type: "fake", externalId: "ext", metadata: {} }
+    here.routes.attach("d:*.apps.example.org", { machine, visibility: "private" })
+    here.routes.attach("p:asleep", { kind: "detached", visibility: "private" })
+    const browser = signedIn(here, "ann")
+    const ends = async (url: string) => (await browser.open(url))[0]!.response.status
+    expect(await ends("https://shop.apps.example.org/")).toBe(200)
+    expect(await ends("https://asleep.iterate.app/")).toBe(503)
+    expect(await ends("https://nobody.iterate.app/")).toBe(404)
+  })
+
+  it("signs in behind another prefix, by cookies of another name", async () => {
+    const here = world({ accessOptions: { prefix: "/~platform/", cookieName: "os" } })
+    const browser = signedIn(here, "ann")
+    const visits = await browser.open(page)
+    expect(visits.map(({ url }) => new URL(url).pathname)).toEqual([
+      "/x",
+      "/~platform/callback",
+      "/ingress-sign-in",
+      "/~platform/sign-in",
+      "/x",
+    ])
+    expect(browser.cookies(page)).toMatch(/^__Host-os-session=[^;]+$/)
+    expect((await browser.request("https://8000__misha.iterate.app/_/callback")).status).toBe(200)
+  })
+
+  it("signs in while keys rotate, and not by a control plane with other keys", async () => {
+    const { signing: other } = await generateTicketKeys("other")
+    const rotating = world({
+      accessOptions: { keys: [other, keys.signing] },
+      handlerAccess: defineAccess({ keys: [keys.signing] }),
+    })
+    expect((await signedIn(rotating, "ann").open(page))[0]!.response.status).toBe(200)
+    const apart = world({ handlerAccess: defineAccess({ keys: [other] }) })
+    expect((await signedIn(apart, "ann").open(page))[0]!.response.status).toBe(400)
   })
 
   it("goes on in each of several tabs, and has at most eight attempts", async () => {
@@ -177,6 +216,14 @@ describe("a session", () => {
       headers: { origin: "https://4096.misha.iterate.app", "sec-fetch-site": "same-origin" },
     })
     expect(browser.cookies("https://8000.misha.iterate.app/")).toBe("")
+  })
+
+  it("is each hostname's own in the flat shape, the project's without a port as well", async () => {
+    const here = world()
+    const browser = signedIn(here, "ann")
+    await browser.open("https://misha.iterate.app/")
+    expect(browser.cookies("https://misha.iterate.app/")).toMatch(/^__Host-ingress-session=[^;]+$/)
+    expect(await browser.open("https://8000.misha.iterate.app/")).toHaveLength(5)
   })
 
   it("is each hostname's own in the nested shape, if that is asked for", async () => {

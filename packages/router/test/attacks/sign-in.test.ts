@@ -230,6 +230,45 @@ describe("a code", () => {
     const planted = `${cookies.state}-${hash.slice(0, 8)}=${theirs}`
     const response = await here.ask(`${host}/_/callback?code=${fixed}`, { headers: { ...navigation, cookie: planted } })
     expect(await refusal(here, response)).toContain("another project")
+    // Nor one of another port of the same project.
+    const beside = await stopAtCallback(browser, "https://4096__misha.iterate.app/")
+    const [, ofPort] = /state-[\w-]+=([^;]+)/.exec(browser.cookies(beside))!
+    const portHash = await sha256(ofPort!)
+    const ofHost = await signed("code").sign(
+      { sub: "ann", host: "8000__misha.iterate.app", state: portHash, id: "z" },
+      60_000,
+    )
+    const moved = `${cookies.state}-${portHash.slice(0, 8)}=${ofPort}`
+    const refused = await here.ask(`${host}/_/callback?code=${ofHost}`, { headers: { ...navigation, cookie: moved } })
+    expect(await refusal(here, refused)).toContain("another project")
+  })
+
+  it("is not fitted by an attempt of one's own under the name of the one that it is for", async () => {
+    const here = world()
+    const victim = signedIn(here, "ann")
+    const url = await stopAtCallback(victim)
+    const [name] = victim.cookies(host).split("=", 1)
+    const thief = signedIn(here, "mallory")
+    await stopAtCallback(thief)
+    const own = thief.cookies(host).slice(thief.cookies(host).indexOf("=") + 1)
+    const response = await here.ask(url, { headers: { ...navigation, cookie: `${name}=${own}` } })
+    expect(await refusal(here, response)).toContain("has not begun")
+  })
+
+  it("that an app leads a visitor to, for an attempt of its author's, is a session of that app's host alone (a limit)", async () => {
+    const here = world()
+    const author = signedIn(here, "eve")
+    const page = "https://8000__eve.iterate.app/"
+    const [begun] = await author.open(page, (url) => url.startsWith("https://iterate.com/"))
+    // The visitor's browser goes where the author's was sent; a service worker of the app tells the author the URL that comes back.
+    const visitor = signedIn(here, "ann")
+    const [at] = await visitor.open(begun!.url, isCallback)
+    await author.request(at!.url, { headers: navigation })
+    expect(here.visitors).toEqual([])
+    await author.open(page)
+    expect(here.visitors.at(-1)).toMatchObject({ subject: "ann" })
+    expect(await opens(here, author.cookies(page), "https://8000__misha.iterate.app/")).toBe(false)
+    expect(await opens(here, author.cookies(page), "https://4096__eve.iterate.app/")).toBe(false)
   })
 
   it("ends after 60 s", async () => {
@@ -269,7 +308,7 @@ describe("a code", () => {
     expect(used.size).toBe(0)
     const again = () => here.ask(url, { headers: { ...navigation, cookie } })
     const both = await Promise.all([again(), again()])
-    expect(both.map(({ status }) => status).toSorted()).toEqual([303, 400])
+    expect(both.map(({ status }) => String(status)).toSorted()).toEqual(["303", "400"])
     expect(await refusal(here, await again())).toContain("used before")
     // Without consume the browser's own cookie is gone after the first time.
     const without = world()
@@ -372,6 +411,8 @@ const paths: readonly (readonly [given: string | null, path: string])[] = [
   ["?x", "/"],
   ["//evil.com", "/"],
   ["///evil.com", "/"],
+  // What the check itself resolves paths against.
+  ["//local.invalid/x", "/"],
   ["/\\evil.com", "/"],
   ["\\\\evil.com", "/"],
   ["\\/evil.com", "/"],

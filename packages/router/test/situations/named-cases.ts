@@ -36,7 +36,6 @@ const fetcher: (claim: string) => NamedTest = (claim) => ["packages/providers/te
 
 const bridge: (claim: string) => NamedTest = (claim) => [`${router}/access/project-ingress-proxy.test.ts`, claim]
 
-
 /** The situations of the facts about route data. Numbers that are not here are not there either. */
 export const situations: Readonly<Record<string, Shown>> = {
   1: [
