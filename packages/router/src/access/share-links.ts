@@ -84,7 +84,7 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
         if (request.method === "POST") return redeem(request, route)
         return sameSiteOf(route) === "framed"
           ? { respond: linkPage(frameAncestors(route)) }
-          : { deny: new AccessDenied({ reason: "no origin may frame this port" }) }
+          : { deny: new AccessDenied({ hidden: true, reason: "no origin may frame this port" }) }
       }
       if (request.visitor !== undefined) return undefined
       const values = cookieValues(request.header("cookie"), cookies.link)
