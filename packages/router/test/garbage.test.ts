@@ -46,6 +46,7 @@ const incoming = (): IncomingRequest => ({
   body: () => null,
   over: () => Promise.resolve(),
   onOver: () => undefined,
+  withdrawal: () => () => undefined,
   send: async () => {
     await Promise.resolve()
     return {

@@ -16,6 +16,8 @@ export interface ConnectionHandler {
   onClientClose(): void
   /** The engine stops and waits no longer. */
   onGoingAway(): void
+  /** The visitor's access was withdrawn: what is open ends now, and visibly so. */
+  onWithdrawn(): void
   onDeadline(): void
 }
 

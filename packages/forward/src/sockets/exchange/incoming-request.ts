@@ -19,6 +19,7 @@ export interface RequestOwner {
   send(directive: ForwardDirective): Promise<SendResult>
   /** The body's reader waits for more. */
   onBodyWanted(): void
+  withdrawal(): () => void
 }
 
 /** The end of an exchange, or of the tunnel that it became, and whoever waits for it. Holds nothing of the request. */
@@ -105,6 +106,10 @@ export class IncomingExchangeRequest implements IncomingRequest {
 
   send(directive: ForwardDirective): Promise<SendResult> {
     return this.#owner.send(directive)
+  }
+
+  withdrawal(): () => void {
+    return this.#owner.withdrawal()
   }
 
   body(minBodyRate?: number): ReadableStream<Uint8Array> | null {
