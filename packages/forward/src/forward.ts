@@ -5,6 +5,7 @@
  */
 export { errorResponse } from "./error-response.ts"
 export type { ErrorResponseOptions } from "./error-response.ts"
+export type { ListeningLink } from "./listening-link.ts"
 export type { ErrorRow } from "./error-row.ts"
 export type { ErrorSubject } from "./error-text.ts"
 export { responseFormat } from "./response-format.ts"

@@ -1,6 +1,6 @@
 import { accept, checkOptions, clientNetwork } from "@project-ingress/forward/internal"
 import { projectShare } from "../stores/project-share.ts"
-import type { Outcome, Policy } from "./policy.ts"
+import type { Outcome, Policy, PolicyRequest } from "./policy.ts"
 import { RateLimited } from "./rate-limited.ts"
 
 /** What counts requests: Cloudflare's rate limiting binding, which has the limit and the period. */
@@ -35,7 +35,8 @@ export const rateLimit = (options: RateLimitOptions): Policy => {
   checkOptions("rateLimit", options, checks, { required: ["binding", "key"] })
   const { binding, key: of, retryAfterMs = 10_000 } = options
 
-  const within = async (key: string): Promise<Outcome> => {
+  const within = async (key: string, recheck: PolicyRequest["recheck"]): Promise<Outcome> => {
+    if (recheck !== undefined) return undefined
     try {
       const { success } = await binding.limit({ key: `${of} ${key}` })
       if (success) return undefined
@@ -45,11 +46,12 @@ export const rateLimit = (options: RateLimitOptions): Policy => {
     return { deny: new RateLimited({ reason: `${of} ${key} is over its rate`, retryAfterMs }) }
   }
   const name = `rate limit by ${of}`
-  if (of === "client") return { name, onRequest: ({ clientAddress }) => within(clientNetwork(clientAddress)) }
+  if (of === "client")
+    return { name, onRequest: ({ clientAddress, recheck }) => within(clientNetwork(clientAddress), recheck) }
   return {
     name,
-    onRoute: (_, { key, record, machine }) =>
-      within(of === "project" ? projectShare(record, key) : (machine?.id ?? key)),
+    onRoute: ({ recheck }, { key, record, machine }) =>
+      within(of === "project" ? projectShare(record, key) : (machine?.id ?? key), recheck),
   }
 }
 

@@ -16,6 +16,7 @@ import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
 import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
+import type { ListeningPort } from "../policies/inspection.ts"
 import type { HeaderEdits } from "./header-edits.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
@@ -36,6 +37,8 @@ export interface MachineResponse<A> {
   /** Names of cookies in the response that are the provider's edge's own. */
   readonly edgeCookies: readonly string[] | undefined
   readonly changes: ResponseChanges
+  /** What listens in the machine instead, where the port is closed and the visitor may know. */
+  readonly listening?: readonly ListeningPort[]
   /** True if the app redirects the visitor to the URL just asked for. */
   readonly redirectsToItself: boolean
 }
@@ -54,7 +57,7 @@ export interface SendSettings {
   readonly tickets: TicketSigner
 }
 
-/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
+/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project; `session`: the visitor's. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
   { grammar, cookies: { narrows, reserved }, onIsolated, filtered, headerNames, edits, tickets }: SendSettings,
@@ -62,6 +65,7 @@ export const sendToMachine = <A>(
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
+  session?: string,
 ): Effect.Effect<MachineResponse<A>, RouterError> => {
   const { key, machine, port, settings, target, record } = route
   const { scheme, host } = request
@@ -99,6 +103,7 @@ export const sendToMachine = <A>(
         app,
         origins,
         ticket: signed?.ticket,
+        session: signed && session,
         edit: edits && ((fields) => edits.forward(fields, route)),
       })
     } catch (cause) {

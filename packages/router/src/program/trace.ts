@@ -56,7 +56,7 @@ export type TraceStep =
   | {
       readonly step: "policy"
       readonly outcome: string
-      readonly decision: "denied" | "redirected" | "responded" | "failed" | "not evaluated"
+      readonly decision: "denied" | "redirected" | "responded" | "inspects" | "failed" | "not evaluated"
     }
   /** `outcome` is the region that the record names. */
   | {
