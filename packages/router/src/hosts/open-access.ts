@@ -25,8 +25,8 @@ interface Opened {
 }
 
 /** Between two checks of one visitor on one route, in ms: with the tick and the check itself less than 5 s. */
-const CHECK_MS = 3_000
-const JITTER_MS = 1_000
+const CHECK_MS = 2_800
+const JITTER_MS = 900
 /** How often it is looked for what is due, in ms. */
 const TICK_MS = 250
 /** So many checks run at a time: a policy may ask somebody else. */

@@ -15,7 +15,7 @@ export interface ListeningPort {
 export interface ListeningPorts {
   /** By number. At most 256. */
   readonly ports: readonly ListeningPort[]
-  /** Names this list: `since` of the next {@link Inspection}. 1 to 64 visible characters. */
+  /** Names this list: `since` of the next {@link Inspection}. 1 to 64 of `A-Z a-z 0-9 . - _`. */
   readonly version: string
 }
 
@@ -40,5 +40,4 @@ export const isInspection = (value: unknown): value is Inspection => {
 }
 
 /** Whether a text may be the name of a list. */
-export const isVersion = (value: unknown): value is string =>
-  typeof value === "string" && /^[\x21-\x7e]{1,64}$/.test(value)
+export const isVersion = (value: unknown): value is string => typeof value === "string" && /^[\w.-]{1,64}$/.test(value)
