@@ -67,7 +67,7 @@ export const openAccess = (program: Pick<RouterProgram, "checkAccess" | "onWithd
     if (groups.get(key) === group) groups.delete(key)
     const count = open.size
     if (count === 0) return
-    for (const withdraw of [...open]) withdraw()
+    for (const withdraw of open) withdraw()
     program.report({
       type: "access_withdrawn",
       host: visit.host,
@@ -167,7 +167,7 @@ export const openAccess = (program: Pick<RouterProgram, "checkAccess" | "onWithd
 
   program.onWithdrawn.add((sessions, machines) => {
     gather()
-    for (const group of [...groups.values()]) {
+    for (const group of groups.values()) {
       const isMeant = sessions === "all" || sessions.includes(group.visitor.id)
       if (isMeant && machines.has(group.route.machine.id)) end(group, "session")
     }

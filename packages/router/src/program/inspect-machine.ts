@@ -32,8 +32,6 @@ export interface MachineInspection {
 }
 
 export const machineInspection = (grammar: Grammar, policies: readonly Policy[]): MachineInspection => {
-  const machinePorts = (control: MachineControl, { machine, port, record }: RouteToMachine, query: Query) =>
-    Effect.catch(control.ports({ machine, port, owner: record.owner }, query), () => Effect.succeed(undefined))
   const visible = (request: VisitorRequest, route: RouteToMachine, found: MachinePorts) =>
     Effect.map(openPorts(grammar, policies, request, route, found), (ports) => ({ ports, version: versionOf(ports) }))
 
@@ -64,6 +62,13 @@ export const machineInspection = (grammar: Grammar, policies: readonly Policy[])
     },
   }
 }
+
+const machinePorts = (
+  control: MachineControl,
+  { machine, port, record }: RouteToMachine,
+  query: Query,
+): Effect.Effect<MachinePorts | undefined> =>
+  Effect.catch(control.ports({ machine, port, owner: record.owner }, query), () => Effect.succeed(undefined))
 
 interface Query {
   readonly waitMs: number

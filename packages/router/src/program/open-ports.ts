@@ -1,6 +1,6 @@
 import { publicPort } from "@project-ingress/forward/internal"
 import { format } from "@project-ingress/hostname"
-import type { Grammar, TargetInput } from "@project-ingress/hostname"
+import type { Grammar } from "@project-ingress/hostname"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { originText, publicOrigin } from "../hop/origin.ts"
@@ -76,7 +76,7 @@ const routeTo = (route: RouteToMachine, port: number): RouteToMachine => {
   const record = route.record as MachineRoute
   return {
     ...route,
-    target: { ...rest, port } as RouteToMachine["target"],
+    target: { ...rest, port },
     port,
     settings: settingsOf(record, machine.id, port),
   }
@@ -93,6 +93,6 @@ const urlOf = (
   // A name below a wildcard has no labels for ports, and one of a listening port leads elsewhere on others.
   if (key.startsWith("d:") && key !== `d:${target.customDomain}`) return undefined
   const { port: _, service: __, ...rest } = target
-  const hostname = format(grammar, { ...rest, port } as TargetInput)
+  const hostname = format(grammar, { ...rest, port })
   return typeof hostname === "string" ? `${originText(request.scheme, hostname, publicPort(request))}/` : undefined
 }

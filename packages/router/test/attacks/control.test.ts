@@ -26,7 +26,7 @@ const opened = <A extends { readonly close: () => unknown }>(each: A): A => {
   closing.push(() => each.close())
   return each
 }
-const listening = async <S extends Server>(server: S): Promise<number> => {
+const listening = async (server: Server): Promise<number> => {
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
   closing.push(() => server.close())
