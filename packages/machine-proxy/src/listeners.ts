@@ -12,7 +12,7 @@ export interface Listener {
 
 /** What is looked at. */
 export interface ListenerOptions {
-  /** Which ports may be told of. */
+  /** Which ports may be listed. */
   readonly isOpen: (port: number) => boolean
   /** The one loopback address of the apps. Default: 127.0.0.1 and ::1. */
   readonly loopback?: string | undefined
@@ -22,7 +22,7 @@ export interface ListenerOptions {
   readonly proc?: string
 }
 
-/** At most so many are told of, those with the lowest numbers. */
+/** At most so many are listed, those with the lowest numbers. */
 export const MAX_LISTENERS = 256
 
 /**

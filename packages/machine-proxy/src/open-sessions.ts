@@ -50,7 +50,7 @@ export const openSessions = (): OpenSessions => {
       let ended = 0
       for (const session of sessions === "all" ? [...open.keys()] : sessions) {
         if (sessions !== "all") refuse(session, now)
-        for (const withdraw of [...(open.get(session) ?? [])]) {
+        for (const withdraw of open.get(session) ?? []) {
           withdraw()
           ended++
         }

@@ -23,7 +23,7 @@ export interface PortQuery {
 export interface PortWatch {
   /** At once, or when the list is another one than `since`, or when the time is over. */
   readonly list: (query: PortQuery) => Promise<PortList>
-  /** Everybody who waits gets what is known. */
+  /** Ends every wait, with what is known. */
   readonly end: () => void
 }
 

@@ -42,7 +42,7 @@ ${contentOf(listening)}
 const UNKNOWN =
   "The machine cannot say which ports are in use. It may be asleep: open one of its ports, then look again."
 
-/** What it says depends on who asks, and is no other page's business. */
+/** It depends on the visitor, and is no other page's business. */
 const privateFields = [
   "Cache-Control",
   "no-store",

@@ -57,5 +57,5 @@ const checkOf = (exit: Exit.Exit<RouteRecord, RouterError | Decided | HostnameFo
 
 const DENIED: AccessCheck = { access: "ended", reason: "denied" }
 
-/** A client may be over its rate, and a policy's backend may be down: neither withdraws anything. */
+/** A client may be over its rate, and what a policy depends on may be down: neither withdraws anything. */
 const isOfVisitor = ({ row: { status } }: PolicyError): boolean => status < 500 && status !== 429

@@ -173,7 +173,7 @@ export const handle = (
         : balance.send({ route, sender, trace, machines, send, attempt, again: proceed })
       return visitor?.mayInspect === true && request.method !== "HEAD" ? Effect.flatMap(sent, withListening) : sent
     }
-    /** A visitor who may know is told what listens instead of a port that is closed. */
+    /** What listens instead of a port that is closed, for a visitor who may know. */
     const withListening = (handled: Handled<A>): Effect.Effect<Handled<A>> => {
       const isClosed = handled._tag === "Machine" && handled.code === "PORT_CLOSED" && handled.listening === undefined
       if (!isClosed || handled.byRouter === true) return Effect.succeed(handled)

@@ -9,7 +9,7 @@ import { openPorts } from "./open-ports.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import type { VisitorRequest } from "./sender.ts"
 
-/** Between two questions to one machine for one visitor, in ms, where its list changes all the time or it lets nobody wait. */
+/** Between two requests to one machine for one visitor, in ms, where its list changes all the time or it lets nobody wait. */
 const ASK_EVERY_MS = 1_000
 /** What an error response waits for the list of ports, in ms. */
 const BESIDE_ERROR_MS = 1_000
@@ -48,7 +48,7 @@ export const machineInspection = (grammar: Grammar, policies: readonly Policy[])
         known ??= listed.version
         const leftMs = deadline - monotonicNow()
         if (listed.version !== known || leftMs <= 0) return listed
-        // The first question is not waited for, and asks what to wait for.
+        // The first one waits for nothing, and says what to wait for.
         const pauseMs = query.since === undefined ? 0 : Math.min(leftMs, askedAt + ASK_EVERY_MS - monotonicNow())
         if (pauseMs > 0) yield* Effect.sleep(pauseMs)
         query = { waitMs: Math.max(0, deadline - monotonicNow()), since: found.version }

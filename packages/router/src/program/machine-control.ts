@@ -52,14 +52,14 @@ const MAX_BODY = 131_072
 class NothingToAsk extends Error {}
 
 export const machineControl = (machines: Machines["Service"], settings: ControlSettings): MachineControl => {
-  const ask = (to: ControlledMachine, question: Question): Effect.Effect<unknown, ProviderError> => {
+  const ask = (to: ControlledMachine, request: ControlRequest): Effect.Effect<unknown, ProviderError> => {
     const { machine, port, owner } = to
     let sent: SignedTicket | undefined
     const send = (endpoint: Endpoint) =>
       Effect.tryPromise({
         try: async (signal) => {
-          sent = await ticketFor(settings.tickets, machine.id, question.scope, endpoint)
-          return sendQuestion(settings, endpoint, question, sent, signal)
+          sent = await ticketFor(settings.tickets, machine.id, request.scope, endpoint)
+          return sendControl(settings, endpoint, request, sent, signal)
         },
         catch: (cause) => (cause instanceof NothingToAsk ? cause : SendFailure.from(cause)),
       }).pipe(Effect.catchIf((error) => error instanceof NothingToAsk, Effect.die))
@@ -71,8 +71,8 @@ export const machineControl = (machines: Machines["Service"], settings: ControlS
       discard: fetchTransport.discard,
       readPrefix: fetchTransport.readPrefix,
       replayable: () => true,
-      renewTicket: () => sent !== undefined && settings.tickets.renewScoped(machine.id, question.scope, sent),
-      ...(startsByItself && question.scope === "control" ? {} : { wake: false }),
+      renewTicket: () => sent !== undefined && settings.tickets.renewScoped(machine.id, request.scope, sent),
+      ...(startsByItself && request.scope === "control" ? {} : { wake: false }),
     })
     return Effect.flatMap(reached, ({ response, status, stamped }) =>
       stamped && status === 200 ? Effect.promise(() => jsonOf(response)) : unusable(response),
@@ -92,14 +92,14 @@ export const machineControl = (machines: Machines["Service"], settings: ControlS
     },
     endSessions: (to, sessions) => {
       const body = JSON.stringify({ sessions })
-      const question = { scope: "control", method: "POST", target: "/__ingress/end-sessions", body, waitMs: 0 } as const
-      return Effect.map(ask(to, question), endedIn)
+      const request = { scope: "control", method: "POST", target: "/__ingress/end-sessions", body, waitMs: 0 } as const
+      return Effect.map(ask(to, request), endedIn)
     },
   }
 }
 
 /** One control request. */
-interface Question {
+interface ControlRequest {
   readonly scope: TicketScope
   readonly method: "GET" | "POST"
   readonly target: string
@@ -114,10 +114,10 @@ const ticketFor = async (tickets: TicketSigner, machine: string, scope: TicketSc
   return ticket
 }
 
-const sendQuestion = async (
+const sendControl = async (
   { headerNames, transport }: ControlSettings,
   endpoint: Endpoint,
-  { method, target, body, waitMs }: Question,
+  { method, target, body, waitMs }: ControlRequest,
   { ticket, stamps }: SignedTicket,
   signal: AbortSignal,
 ) => {
@@ -140,7 +140,7 @@ const unusable = (response: Response): Effect.Effect<undefined> =>
     return undefined
   })
 
-/** The body as JSON; `undefined` for one that is none, or longer than any of ours. */
+/** The body as JSON; `undefined` for one that is invalid, or longer than any of ours. */
 const jsonOf = async (response: Response): Promise<unknown> => {
   try {
     const decoder = new TextDecoder()

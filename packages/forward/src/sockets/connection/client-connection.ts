@@ -255,7 +255,7 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   }
 
   withdraw(): void {
-    this.guard(() => this.#handler?.onWithdrawn())
+    this.guard(() => this.#handler?.fail("AccessWithdrawn"))
   }
 
   /** Ends our side, then waits for the client's, so that what it sends meanwhile does not reset the response away. */

@@ -306,20 +306,6 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.#abort()
   }
 
-  onWithdrawn(): void {
-    this.fail("AccessWithdrawn")
-  }
-
-  withdrawal(): () => void {
-    // Not the exchange itself: a WebSocket outlives it, and holds nothing of its request.
-    const connection = this.#connection
-    let over = false
-    this.#request!.onOver(() => (over = true))
-    return () => {
-      if (!over) connection.withdraw()
-    }
-  }
-
   onDeadline(): void {
     if (this.#state === AWAITING && this.#pump.awaitsContinue) this.onBodyWanted()
     // Half of a response must not look like all of it, to a client that is still there.

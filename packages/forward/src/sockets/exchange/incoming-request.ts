@@ -11,6 +11,8 @@ export interface RequestSource {
   readonly remoteAddress: string
   readonly peerAddress: string
   readonly encrypted: boolean
+  /** Ends what uses it now, because access was withdrawn. */
+  withdraw(): void
 }
 
 /** The exchange behind a request. */
@@ -19,7 +21,6 @@ export interface RequestOwner {
   send(directive: ForwardDirective): Promise<SendResult>
   /** The body's reader waits for more. */
   onBodyWanted(): void
-  withdrawal(): () => void
 }
 
 /** The end of an exchange, or of the tunnel that it became, and whoever waits for it. Holds nothing of the request. */
@@ -109,7 +110,13 @@ export class IncomingExchangeRequest implements IncomingRequest {
   }
 
   withdrawal(): () => void {
-    return this.#owner.withdrawal()
+    // Of the connection alone: a WebSocket outlives its exchange, and holds nothing of the request.
+    const source = this.#source
+    let over = false
+    this.onOver(() => (over = true))
+    return () => {
+      if (!over) source.withdraw()
+    }
   }
 
   body(minBodyRate?: number): ReadableStream<Uint8Array> | null {

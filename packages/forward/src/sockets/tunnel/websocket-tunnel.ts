@@ -111,7 +111,8 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
     this.#close(GOING_AWAY)
   }
 
-  onWithdrawn(): void {
+  /** Its one failure is that access was withdrawn. */
+  fail(): void {
     this.#withdrawn = true
     this.#close(POLICY_VIOLATION)
   }
