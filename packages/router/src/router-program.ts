@@ -199,11 +199,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         signal: request.signal,
       }),
     onWithdrawn,
-    withdraw: async (host, { sessions, signal }) => {
-      const withdrawal = withdraw({ routes, grammar: options.grammar, control, hops }, host, sessions)
-      const withdrawn = await Effect.runPromise(withdrawal, signal && { signal })
+    withdraw: async (host, withdrawal) => {
+      const withdrawn = await withdraw({ routes, grammar: options.grammar, control, hops }, host, withdrawal)
       const ids = new Set(withdrawn.machines.map(({ machine }) => machine))
-      for (const end of onWithdrawn) end(sessions, ids)
+      for (const end of onWithdrawn) end(withdrawal.sessions, ids)
       return withdrawn
     },
     balancing,

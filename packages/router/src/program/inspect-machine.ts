@@ -1,9 +1,10 @@
 import { monotonicNow } from "@project-ingress/forward/internal"
 import type { Grammar } from "@project-ingress/hostname"
+import { withTimeout } from "@project-ingress/providers/internal"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { Inspection, ListeningPort, ListeningPorts } from "../policies/inspection.ts"
 import type { Policy } from "../policies/policy.ts"
+import { pause } from "../stores/reading/pause.ts"
 import type { MachineControl, MachinePorts } from "./machine-control.ts"
 import { openPorts } from "./open-ports.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
@@ -50,7 +51,7 @@ export const machineInspection = (grammar: Grammar, policies: readonly Policy[])
         if (listed.version !== known || leftMs <= 0) return listed
         // The first one waits for nothing, and says what to wait for.
         const pauseMs = query.since === undefined ? 0 : Math.min(leftMs, askedAt + ASK_EVERY_MS - monotonicNow())
-        if (pauseMs > 0) yield* Effect.sleep(pauseMs)
+        if (pauseMs > 0) yield* Effect.promise((signal) => pause(pauseMs, signal))
         query = { waitMs: Math.max(0, deadline - monotonicNow()), since: found.version }
       }
     }),
@@ -58,7 +59,9 @@ export const machineInspection = (grammar: Grammar, policies: readonly Policy[])
       const listed = Effect.flatMap(machinePorts(control, route, { waitMs: 0, since: undefined }), (found) =>
         found === undefined ? Effect.succeed(undefined) : openPorts(grammar, policies, request, route, found),
       )
-      return Effect.map(Effect.timeoutOption(listed, BESIDE_ERROR_MS), Option.getOrUndefined)
+      const inTime = (signal: AbortSignal) =>
+        withTimeout(BESIDE_ERROR_MS, signal, (ended) => Effect.runPromise(listed, { signal: ended }))
+      return Effect.promise((signal) => inTime(signal).catch(() => undefined))
     },
   }
 }

@@ -56,13 +56,16 @@ export const machineControl = (machines: Machines["Service"], settings: ControlS
     const { machine, port, owner } = to
     let sent: SignedTicket | undefined
     const send = (endpoint: Endpoint) =>
-      Effect.tryPromise({
-        try: async (signal) => {
-          sent = await ticketFor(settings.tickets, machine.id, request.scope, endpoint)
-          return sendControl(settings, endpoint, request, sent, signal)
-        },
-        catch: (cause) => (cause instanceof NothingToAsk ? cause : SendFailure.from(cause)),
-      }).pipe(Effect.catchIf((error) => error instanceof NothingToAsk, Effect.die))
+      Effect.catch(
+        Effect.tryPromise({
+          try: async (signal) => {
+            sent = await ticketFor(settings.tickets, machine.id, request.scope, endpoint)
+            return sendControl(settings, endpoint, request, sent, signal)
+          },
+          catch: (cause) => (cause instanceof NothingToAsk ? cause : SendFailure.from(cause)),
+        }),
+        (error) => (error instanceof NothingToAsk ? Effect.die(error) : Effect.fail(error)),
+      )
     // A machine that every request starts is started by this one, too: else nobody could end what is open in it.
     const startsByItself = machines.provider(machine.type)?.capabilities.wake === "request"
     const reached = machines.reach<Response>(machine, port, {

@@ -25,19 +25,25 @@ export const openPorts = (
   { ports }: MachinePorts,
 ): Effect.Effect<readonly ListeningPort[]> => {
   const asked = new PageRequest(request)
-  const listed = ({ port, process }: MachinePorts["ports"][number]): Effect.Effect<ListeningPort | undefined> => {
+  const listed = async ({ port, process }: MachinePorts["ports"][number]): Promise<ListeningPort | undefined> => {
     const there = routeTo(route, port)
     const policy = authorize(policies, asked, undefined, [], "ports")
     const decided = Effect.flatMapEager(policy.onRequest(), () => policy.onRoute(there))
-    return Effect.map(Effect.result(decided), (verdict) => {
-      // Whatever ends the request would end the visitor's own.
-      if (!Result.isSuccess(verdict) || verdict.success !== undefined) return undefined
-      const { visibility = "public" } = there.settings
-      return { port, process, visibility, url: urlOf(grammar, request, route, port) }
-    })
+    const verdict = await Effect.runPromise(Effect.result(decided))
+    // Whatever ends the request would end the visitor's own.
+    if (!Result.isSuccess(verdict) || verdict.success !== undefined) return undefined
+    const { visibility = "public" } = there.settings
+    return { port, process, visibility, url: urlOf(grammar, request, route, port) }
   }
-  const all = Effect.forEach(ports, listed, { concurrency: AT_ONCE })
-  return Effect.map(all, (found) => found.filter((each) => each !== undefined))
+  return Effect.promise(async (signal) => {
+    const open: ListeningPort[] = []
+    for (let at = 0; at < ports.length && !signal.aborted; at += AT_ONCE) {
+      // oxlint-disable-next-line no-await-in-loop -- a few at a time
+      const found = await Promise.all(ports.slice(at, at + AT_ONCE).map(listed))
+      open.push(...found.filter((each) => each !== undefined))
+    }
+    return open
+  })
 }
 
 /** So many ports are asked about at a time: a policy may ask somebody else. */

@@ -45,50 +45,55 @@ export interface WithdrawSettings {
   readonly hops: RegionHops | undefined
 }
 
-/** Ends what is open of sessions in the machines behind a hostname. Fails if it cannot be resolved. A machine that sleeps has nothing open. */
-export const withdraw = (
+/** Ends what is open of sessions in the machines behind a hostname. Rejects if it cannot be resolved. A machine that sleeps has nothing open. */
+export const withdraw = async (
   { routes, grammar, control, hops }: WithdrawSettings,
   host: string,
-  sessions: Withdrawal["sessions"],
-): Effect.Effect<Withdrawn, RouterError> => {
-  const route = resolveRoute(routes, grammar, withoutVisitor(host), {
-    // What is cached may lead to another machine by now.
-    refresh: true,
-    trace: [],
-    whenOurs: () => Effect.void,
-  })
-  const resolved = Effect.catchTag(route, "HostnameForeign", () =>
-    Effect.fail(new RouteNotFound({ key: `d:${host.toLowerCase()}` })),
+  { sessions, signal }: Withdrawal,
+): Promise<Withdrawn> => {
+  const run = <A, E>(effect: Effect.Effect<A, E>) => Effect.runPromise(effect, signal && { signal })
+  const { record } = await run(routeOf(routes, grammar, host))
+  const elsewhere = hops?.isElsewhere(record, []) === true
+  const machines = await Promise.all(
+    machinesOf(record).map(async (machine): Promise<WithdrawnMachine> => {
+      if (elsewhere) return { machine: machine.id, ended: 0, error: "OtherRegion" }
+      return run(endedIn(control, grammar, record, machine, sessions))
+    }),
   )
-  return Effect.flatMap(resolved, ({ record }) => {
-    const elsewhere = hops?.isElsewhere(record, []) === true
-    const each = Effect.forEach(
-      machinesOf(record),
-      (machine) =>
-        elsewhere
-          ? Effect.succeed({ machine: machine.id, ended: 0, error: "OtherRegion" })
-          : endedIn(control, grammar, record, machine, sessions),
-      { concurrency: 16 },
-    )
-    return Effect.map(each, (machines) => ({ ended: machines.reduce((sum, { ended }) => sum + ended, 0), machines }))
-  })
+  return { ended: machines.reduce((sum, { ended }) => sum + ended, 0), machines }
 }
+
+const routeOf = (routes: Routes["Service"], grammar: Grammar, host: string) =>
+  Effect.catch(
+    resolveRoute(routes, grammar, withoutVisitor(host), {
+      // What is cached may lead to another machine by now.
+      refresh: true,
+      trace: [],
+      whenOurs: () => Effect.void,
+    }),
+    (error): Effect.Effect<never, RouterError> =>
+      Effect.fail(
+        error._tag === "HostnameForeign"
+          ? new RouteNotFound({ key: `d:${host.toLowerCase()}` })
+          : (error as RouterError),
+      ),
+  )
 
 const endedIn = (
   control: MachineControl,
   grammar: Grammar,
   record: RouteRecord,
-  machine: Machine,
+  { id, ...rest }: Machine,
   sessions: Withdrawal["sessions"],
 ): Effect.Effect<WithdrawnMachine> => {
   const port = (record as MachineRoute).port ?? grammar.defaultPort
-  const asked = control.endSessions({ machine, port, owner: record.owner }, sessions)
+  const asked = control.endSessions({ machine: { id, ...rest }, port, owner: record.owner }, sessions)
   return Effect.catch(
     Effect.map(asked, (ended): WithdrawnMachine =>
-      ended === undefined ? { machine: machine.id, ended: 0, error: "NotSupported" } : { machine: machine.id, ended },
+      ended === undefined ? { machine: id, ended: 0, error: "NotSupported" } : { machine: id, ended },
     ),
-    ({ _tag }: ProviderError) =>
-      Effect.succeed<WithdrawnMachine>({ machine: machine.id, ended: 0, ...(asleep.has(_tag) ? {} : { error: _tag }) }),
+    ({ _tag }) =>
+      Effect.succeed<WithdrawnMachine>({ machine: id, ended: 0, ...(asleep.has(_tag) ? {} : { error: _tag }) }),
   )
 }
 
