@@ -148,18 +148,20 @@ describe("the list of ports", () => {
 const startStreams = async () => {
   const seen: (string | undefined)[] = []
   let read = 0
+  let messages = 0
   const server = http.createServer((request, response) => {
     seen.push(request.headers["x-iterate-proxy-session"] as string | undefined)
     if (request.method === "POST") request.on("data", (chunk: Buffer) => (read += chunk.length))
     else response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n")
   })
   const sockets = new WebSocketServer({ server })
-  sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(data)))
+  sockets.on("connection", (socket) => socket.on("message", (data) => void (messages++, socket.send(data))))
   const port = await listen(server)
   return {
     port,
     seen,
     read: () => read,
+    messages: () => messages,
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets.clients) socket.terminate()
       server.closeAllConnections()
@@ -227,6 +229,28 @@ describe("ended sessions", () => {
     expect(new Set(streams.seen)).toEqual(new Set([undefined]))
     for (const each of kept) each.close()
     other.socket.close()
+  })
+
+  it("say nothing more to the app, whatever their client does with the close frame", async () => {
+    await using streams = await startStreams()
+    const socket = net.connect({ port: proxy.port, host: "127.0.0.1", allowHalfOpen: true })
+    const upgrade = { ...fields(streams.port, "s-stubborn"), Host: "m", Connection: "Upgrade", Upgrade: "websocket" }
+    const handshake = { ...upgrade, "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==" }
+    const lines = Object.entries(handshake).map(([name, value]) => `${name}: ${value}`)
+    const received: Buffer[] = []
+    socket.on("data", (bytes) => received.push(bytes)).on("error", () => undefined)
+    socket.write(["GET / HTTP/1.1", ...lines, "", ""].join("\r\n"))
+    // A text frame of one masked byte.
+    const frame = Buffer.of(0x81, 0x81, 0, 0, 0, 0, 0x61)
+    socket.write(frame)
+    await expect.poll(streams.messages).toBe(1)
+    await endSessions(["s-stubborn"])
+    await expect.poll(() => Buffer.concat(received).includes(Buffer.of(0x88, 2, 0x03, 0xf0))).toBe(true)
+    const closed = once(socket, "close")
+    const sending = setInterval(() => socket.write(frame), 50)
+    await closed
+    clearInterval(sending)
+    expect(streams.messages()).toBe(1)
   })
 
   it("cannot open another one for a moment: a request may have been on its way", async () => {
