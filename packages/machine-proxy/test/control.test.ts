@@ -158,7 +158,7 @@ const startStreams = async () => {
   sockets.on("connection", (socket) =>
     socket.on("message", (data) => {
       messages++
-      socket.send(String(data) === "f" ? Buffer.alloc(32_000_000) : data)
+      socket.send((data as Buffer).toString() === "f" ? Buffer.alloc(32_000_000) : data)
     }),
   )
   const port = await listen(server)
