@@ -18,6 +18,7 @@ import { isFilterOption } from "./hop/filtered-fields.ts"
 import { fetchHandler, visitorRequest } from "./hosts/fetch.ts"
 import { holdingOptionChecks } from "./program/holding.ts"
 import { enforcedSettings } from "./policies/policy.ts"
+import { isVisitorId } from "./policies/visitor.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
 import { isGrammar } from "./stores/is-grammar.ts"
@@ -39,6 +40,7 @@ export type {
   ResponseSummary,
   Route,
 } from "./policies/policy.ts"
+export type { Inspection, ListeningPort, ListeningPorts } from "./policies/inspection.ts"
 export type { Visitor } from "./policies/visitor.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
@@ -50,7 +52,9 @@ export type { ExplainedSettings, Explanation, ExplainedStop } from "./program/ex
 export type { RegionEvent } from "./program/arrived-hop.ts"
 export type { Regions } from "./program/region-hops.ts"
 export type { TraceStep } from "./program/trace.ts"
+export type { Withdrawal, Withdrawn, WithdrawnMachine } from "./program/withdraw.ts"
 export type {
+  AccessWithdrawnEvent,
   BoundEvent,
   ClientBoundsEvent,
   RedirectLoopEvent,
@@ -88,6 +92,10 @@ export const createRouter = (options: RouterOptions): Router => {
       typeof asked === "string"
         ? program.explain(asked, options)
         : program.explain(visitorRequest(asked, program), { policies: true, ...options }),
+    withdraw: async (hostname, withdrawal) => {
+      checkOptions("withdraw", withdrawal, withdrawalChecks, { required: ["sessions"] })
+      return program.withdraw(hostname, withdrawal)
+    },
     watch: ({ signal }) => program.watch(signal),
     dispose: async () => {
       balancing.balancer?.dispose()
@@ -124,6 +132,16 @@ const checkPolicy = (policy: unknown, at: string): void => {
   if (Object.keys(phases).every((phase) => (policy as Readonly<Record<string, unknown>>)[phase] === undefined)) {
     throw new TypeError(`createRouter: ${at} must have one of ${Object.keys(phases).join(", ")}`)
   }
+}
+
+const isSessions = (value: unknown): string | undefined =>
+  value === "all" || (Array.isArray(value) && value.length <= 1_000 && value.every(isVisitorId))
+    ? undefined
+    : 'at most 1000 ids of visitors, or "all"'
+
+const withdrawalChecks = {
+  sessions: isSessions,
+  signal: (value: unknown) => (value instanceof AbortSignal ? undefined : "an AbortSignal"),
 }
 
 const isErrorResponses = (value: unknown): string | undefined => {
