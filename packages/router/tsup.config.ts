@@ -7,6 +7,7 @@ export default defineConfig({
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     node: "src/hosts/node.ts",
+    observability: "src/observability.ts",
     policies: "src/policies.ts",
     "replace-machine": "src/replace-machine.ts",
     regions: "src/regions.ts",

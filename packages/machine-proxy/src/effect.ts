@@ -6,7 +6,9 @@
  */
 import type { AddressInfo, Server } from "node:net"
 import type { VerificationKey } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { defaultGraceMs, jsonLine } from "@project-ingress/forward/internal"
+import type { TracingOptions } from "@project-ingress/forward/internal"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -19,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import { readConfig } from "./config.ts"
 import type { Config as CommandConfig } from "./config.ts"
 import { reloadableKeys, UNPROVEN_HINT, unprovenReason } from "./keys.ts"
+import { traceBeginner } from "./effect/begin-trace.ts"
 import { checkConfigFlags, checkLayerOptions } from "./effect/layer-options.ts"
 import { createListener, listenOptions } from "./listener.ts"
 import { logEntry } from "./log.ts"
@@ -29,12 +32,19 @@ import { notifyReady } from "./ready.ts"
 import { openTlsKeyFile } from "./tls-key-file.ts"
 import { variables } from "./variables.ts"
 
+export type { TracingOptions } from "@project-ingress/forward/internal"
+
 /** What {@link layer} takes; {@link config} reads it from the environment. */
 export interface LayerOptions extends Omit<CommandConfig, "proxy"> {
   /** The keys that verify tickets, redacted because HS256 keys are secrets. `"insecure"`: see `MachineProxyOptions`. */
   readonly keys: Redacted.Redacted<readonly VerificationKey[]> | "insecure"
   /** The options of the proxy itself. */
-  readonly proxy: Omit<MachineProxyOptions, "keys" | "onEvent" | "onUpgrade">
+  readonly proxy: Omit<MachineProxyOptions, "keys" | "onEvent" | "onUpgrade" | "beginTrace">
+  /**
+   * Which requests' traces are recorded, if the program that builds the layer has a tracer. Behind a router that records traces,
+   * `{ trustTraceContext: true }`: it has taken the visitor's flag out. Default `{}`; `false`: the trace context passes unchanged.
+   */
+  readonly tracing?: TracingOptions | false
 }
 
 /** The address cannot be listened on; `cause` is the error of the system, or says what is wrong with the file of the TLS key. */
@@ -166,8 +176,12 @@ const serve = Effect.fnUntraced(function* (
     return yield* Effect.fail(new CannotListen({ host, port, cause }))
   }
 
+  const { headerNames = defaultHeaderNames } = options.proxy
+  const { tracing = {} } = options
+  const beginTrace = tracing === false ? undefined : traceBeginner(context, tracing, headerNames.tunnel)
   const proxy = createMachineProxy({
     ...options.proxy,
+    ...(beginTrace === undefined ? {} : { beginTrace }),
     keys: reloadable?.current ?? initial,
     onEvent: (event) => {
       meter.record(event)

@@ -5,6 +5,7 @@ import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
+import type { Instrument } from "./program/instrument.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
@@ -66,6 +67,12 @@ export interface RouterOptions extends RouterSettings {
   readonly onError?: (error: RouterError, request: Request) => Response | undefined
   /** Hears of requests, providers, stores and background work. What it throws is ignored. */
   readonly onEvent?: (event: RouterEvent) => void
+  /**
+   * Counts requests from their beginning and takes part in their traces: `instrument` of what `observe` of
+   * `@project-ingress/router/observability` returns. What it throws is ignored. Default: none; `traceparent` and `tracestate` pass
+   * unchanged.
+   */
+  readonly instrument?: Instrument
 }
 
 /** What a router reports. Holds no value of a header, no body and no secret. */
@@ -131,6 +138,8 @@ export interface RequestEvent {
   readonly status: number
   /** The tag of the failure, if the router generated the response for one; a hidden 404 has the tag of what it hides. */
   readonly error?: string
+  /** The stable code of the response, if the router or the machine's proxy generated it for a failure. */
+  readonly code?: string
   /** The failure as a sentence that names provider, machine and the field that is wrong: for logs, never for a client. */
   readonly reason?: string
   /** In ms, until the head of the response. */

@@ -18,9 +18,11 @@ import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
 import { PolicyMistake } from "./policies/policy-error.ts"
 import type { Balancer } from "./program/balancing.ts"
+import { namedPolicies } from "./program/authorize.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
+import { instrumented, observedSender } from "./program/instrument.ts"
 import type { RegionHops } from "./program/region-hops.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -90,6 +92,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   )
   const balancing: RouterProgram["balancing"] = {}
   const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
+  const observe = instrumented(options.instrument, {
+    policies: namedPolicies(options.policies ?? []).map(({ name }) => name),
+    providers: options.providers.map(({ type }) => type),
+  })
   const program = handle(options, onEvent && isolationEvents(report), { balancing, hops })
   const runFork = Effect.runForkWith(services)
 
@@ -124,18 +130,34 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   ): R | Promise<R> => {
     const started = performance.now()
     const trace: TraceStep[] = []
+    const observed = observe(request)
     const failure = (error: RouterError) => ({ _tag: "Failed", error, ...failed(error, request, original) }) as const
     const end = (outcome: RequestOutcome<unknown>) => {
-      if (outcome._tag === "NotOurs" || onEvent === undefined) return
+      if (outcome._tag === "NotOurs" || (onEvent === undefined && observed === undefined)) {
+        observed?.end(undefined)
+        return
+      }
       const { requestId, method, host, clientAddress } = request
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
-      report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
+      const event = {
+        type: "request",
+        requestId,
+        method,
+        host,
+        ...client,
+        ...reported(outcome),
+        durationMs,
+        trace,
+      } as const
+      report(event)
+      observed?.end(event)
       if (outcome._tag === "Machine" && outcome.redirectsToItself) {
         const { machine, port, settings } = outcome.route
         reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
       }
     }
+    const sending = observedSender(sender, observed, headerNames.tunnel)
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
       try {
@@ -150,7 +172,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         return respond(instead)
       }
     }
-    const fiber = runFork(program(request, sender, trace), request.onAbort ? {} : { signal: request.signal })
+    const fiber = runFork(program(request, sending, trace), request.onAbort ? {} : { signal: request.signal })
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return finish(exit)
     return new Promise<ProgramExit<A>>((resolve) => {
@@ -201,13 +223,18 @@ const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
 
 /** What an event says of how a request of ours ended. */
 const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "NotOurs" }>) => {
-  if (outcome._tag === "Machine") return { status: outcome.status, machine: outcome.route.machine.id }
+  if (outcome._tag === "Machine") {
+    return { status: outcome.status, machine: outcome.route.machine.id, ...coded(outcome.code) }
+  }
   if (outcome._tag === "Generated") return { status: outcome.response.status }
   // nginx's number for it: no status was sent.
   if (outcome._tag === "ClientLeft") return { status: 499 }
   const { error, response, replaced } = outcome
-  return { status: (replaced ?? response).status, error: error._tag, reason: reasonOf(error) }
+  const { status } = replaced ?? response
+  return { status, error: error._tag, ...coded(response.code), reason: reasonOf(error) }
 }
+
+const coded = (code: string | undefined) => (code === undefined ? {} : { code })
 
 /** The failure as a sentence. What somebody else threw is named by its kind alone: its message may be anything. */
 const reasonOf = (error: RouterError): string => {

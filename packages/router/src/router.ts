@@ -43,6 +43,7 @@ export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
 export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 export type { ExplainedRequest, Explanation } from "./program/explain.ts"
+export type { Instrument, RequestInstrument } from "./program/instrument.ts"
 export type { RegionEvent } from "./program/arrived-hop.ts"
 export type { Regions } from "./program/region-hops.ts"
 export type { TraceStep } from "./program/trace.ts"
@@ -150,4 +151,5 @@ const checks = {
   errorDocs: validErrorDocs,
   onError: accept.function,
   onEvent: accept.function,
+  instrument: (value: unknown) => (has(value, "begin") ? undefined : "what observe returns as instrument"),
 } as const

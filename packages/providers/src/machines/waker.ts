@@ -83,11 +83,16 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
   const wakeAndReport = async (to: Destination): Promise<void> => {
     const { type, externalId } = to.machine
     const work = { provider: type, machine: externalId, operation: "start" } as const
+    const since = monotonicNow()
+    const woken = (outcome: "ready" | "failed", failure: { readonly error?: ProviderError["_tag"] } = {}) =>
+      events.woken({ provider: type, machine: externalId, outcome, durationMs: monotonicNow() - since, ...failure })
     try {
       await wake(to)
       events.succeeded(work, to.share)
+      woken("ready")
     } catch (cause) {
       const error = providerError(cause, to.machine)
+      woken("failed", { error: error._tag })
       client.startFailed(to, error)
       events.failed(work, error, to.share)
       throw cause

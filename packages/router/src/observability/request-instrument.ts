@@ -1,0 +1,84 @@
+import type { OpenSpan, RequestTrace, SpanAttributes } from "@project-ingress/forward/internal"
+import type { Instrument, RequestInstrument } from "../program/instrument.ts"
+import type { TraceStep } from "../program/trace.ts"
+import type { RequestEvent } from "../router-options.ts"
+
+/** What watching a request depends on. */
+export interface RequestWatch {
+  /** Begins the trace of a request; `undefined` where none are recorded. */
+  readonly trace: ((request: WatchedRequest) => RequestTrace) | undefined
+  /** Hears of one request more or less between its arrival and the head of its response. */
+  readonly inFlight: (change: 1 | -1) => void
+}
+
+type WatchedRequest = Parameters<Instrument["begin"]>[0]
+type Attempt = NonNullable<RequestInstrument["attempt"]>
+
+/** Counts a router's requests in flight, and makes the spans of their traces. */
+export const requestInstrument =
+  ({ trace, inFlight }: RequestWatch): Instrument["begin"] =>
+  (request) => {
+    const traced = trace?.(request)
+    inFlight(1)
+    return {
+      attempt: traced && attemptOf(traced, startAttempt),
+      end: (event) => {
+        inFlight(-1)
+        if (traced?.span !== undefined) endSpan(traced.span, event)
+      },
+    }
+  }
+
+/** Begins the span of an attempt below a request's. */
+type StartAttempt = (
+  trace: RequestTrace,
+  machine: { readonly id: string; readonly type: string },
+) => OpenSpan | undefined
+
+const startAttempt: StartAttempt = ({ child }, { id, type }) =>
+  child?.("ingress.router.attempt", { "ingress.machine": id, "ingress.provider": type })
+
+/** The machine's proxy is told the attempt's span as its parent, so that a second attempt is seen as one. */
+const attemptOf =
+  (trace: RequestTrace, start: StartAttempt): Attempt =>
+  ({ headers, tunnel, machine }) => {
+    const span = start(trace, machine)
+    const end = (outcome: number | string): void =>
+      typeof outcome === "number"
+        ? span?.end({ "http.response.status_code": outcome }, outcome >= 500 ? String(outcome) : undefined)
+        : span?.end({ "error.type": outcome }, outcome)
+    return { headers: trace.fields(headers, tunnel, span), end: span && end }
+  }
+
+/** The attributes of a request's span: no path, no field and no address of the client. */
+export const requestAttributes = ({ method, scheme, host, requestId }: WatchedRequest): SpanAttributes => ({
+  "http.request.method": method,
+  "url.scheme": scheme,
+  "server.address": host,
+  "ingress.request_id": requestId,
+})
+
+const endSpan = (span: OpenSpan, event: RequestEvent | undefined): void => {
+  if (event === undefined) {
+    span.end({ "ingress.outcome": "not_ours" })
+    return
+  }
+  const { status, error, code, machine, trace } = event
+  for (const step of trace) span.event(`ingress.${step.step}`, attributesOf(step))
+  span.end(
+    {
+      "http.response.status_code": status,
+      "error.type": error,
+      "ingress.code": code,
+      "ingress.machine": machine,
+    },
+    // A client's own mistake is no failure of the server (OpenTelemetry, HTTP spans).
+    status >= 500 ? (error ?? String(status)) : undefined,
+  )
+}
+
+/** The values of a step that are texts or numbers. */
+const attributesOf = ({ step: _, ...values }: TraceStep): SpanAttributes =>
+  Object.fromEntries(
+    Object.entries(values).filter(([, value]) => typeof value !== "object" && value !== undefined),
+  ) as SpanAttributes
