@@ -1,6 +1,5 @@
 import { forwardErrors } from "@project-ingress/forward"
 import { effectInstruments, engineMeter, requestTracing } from "@project-ingress/forward/internal"
-import type { EngineEvent } from "@project-ingress/forward/sockets"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -71,15 +70,20 @@ export const makeObservation = (
   const log =
     options.log && logger(options.log, context, isGiven || options.export?.signals.includes("logs") === true, isGiven)
   const canTrace = isGiven ? spanStarter(given) !== undefined : options.export?.signals.includes("traces") === true
+  const begin = requestInstrument({
+    trace: canTrace ? lazily(() => tracer(options, context())) : undefined,
+    inFlight: (change) => void (waiting += change),
+  })
   let waiting = 0
   inFlight(() => waiting)
 
   return {
     onEvent: (event) => {
       try {
+        exporter()
         if (event.type === "request") {
-          if (isRouters(event)) router.record(event as Parameters<typeof router.record>[0])
-          else engine(event as EngineEvent)
+          if (isRouters(event)) router.record(event)
+          else engine(event)
         } else if (event.type === "error") engine(event)
         else if (event.type === "route_source" || event.type === "invalid_rows") sources(event)
         else router.record(event)
@@ -90,10 +94,10 @@ export const makeObservation = (
     },
     instrument: {
       configured: router.configured,
-      begin: requestInstrument({
-        trace: canTrace ? lazily(() => tracer(options, context())) : undefined,
-        inFlight: (change) => void (waiting += change),
-      }),
+      begin: (request) => {
+        exporter()
+        return begin(request)
+      },
     },
     watchHost: ({ connections }) =>
       callbackGauge(

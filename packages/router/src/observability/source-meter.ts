@@ -1,6 +1,10 @@
+import { closedLabel } from "@project-ingress/forward/internal"
 import type { Instruments } from "@project-ingress/forward/internal"
 import type { InvalidRowsEvent, RouteSourceEvent } from "../stores/store-event.ts"
 import { layerLabel } from "./router-meter.ts"
+
+// A store of somebody else's may report anything.
+const stateLabel = closedLabel(["loaded", "stale", "refused", "failing", "recovered", "not_saved"])
 
 /** Counts what stores report of the sources that they read. */
 export const sourceMeter = ({
@@ -20,7 +24,7 @@ export const sourceMeter = ({
       invalid(event.count, { layer })
       return
     }
-    events(1, { layer, state: event.state })
+    events(1, { layer, state: stateLabel(event.state) })
     if (event.routes !== undefined) routes(event.routes, { layer })
     // A copy that cannot be kept says nothing of the source.
     if (event.state !== "not_saved") up(event.state === "loaded" || event.state === "recovered" ? 1 : 0, { layer })

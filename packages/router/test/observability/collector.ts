@@ -34,17 +34,19 @@ type Json = any
 
 export const startCollector = async (respond: () => number | "never" = () => 200): Promise<Collector> => {
   const requests: Collector["requests"] = []
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     let body = ""
-    for await (const chunk of request.setEncoding("utf8")) body += chunk
-    requests.push({ path: request.url!, headers: request.headers, body })
-    const status = respond()
-    if (status !== "never") response.writeHead(status, { "content-type": "application/json" }).end("{}")
+    request.setEncoding("utf8").on("data", (chunk: string) => (body += chunk))
+    request.on("end", () => {
+      requests.push({ path: request.url!, headers: request.headers, body })
+      const status = respond()
+      if (status !== "never") response.writeHead(status, { "content-type": "application/json" }).end("{}")
+    })
   })
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
   const parsed = (path: string): Json[] =>
-    requests.filter((request) => request.path === path).map(({ body }) => JSON.parse(body) as Json)
+    requests.filter((request) => request.path === path).map(({ body }) => JSON.parse(body))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
