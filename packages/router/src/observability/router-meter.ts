@@ -36,20 +36,31 @@ export const routerMeter = (instruments: Instruments): RouterMeter => {
   const request = requestMeter(instruments, (name) => policyLabel(name))
   const others = eventMeter(instruments, (type) => providerLabel(type))
   return {
-    record: (event) => (event.type === "request" ? request(event) : others(event)),
+    record: (event) => (event.type === "request" ? request.record(event) : others.record(event)),
     configured: ({ policies, providers }) => {
       for (const name of policies) if (known.policies.size < MAX_NAMES) known.policies.add(name)
       for (const type of providers) if (known.providers.size < MAX_NAMES) known.providers.add(type)
       policyLabel = closedLabel(known.policies)
       providerLabel = closedLabel(known.providers)
+      for (const name of known.policies) request.begin(name)
+      for (const type of known.providers) others.begin(type)
     },
   }
+}
+
+/**
+ * Counts events. `begin` makes the series at 0 that an alert needs to see the first event of: what a counter had before it was there,
+ * Prometheus cannot know.
+ */
+interface Meter<Event> {
+  readonly record: (event: Event) => void
+  readonly begin: (name: string) => void
 }
 
 const requestMeter = (
   { counter, histogram }: Instruments,
   policyLabel: (name: string) => string,
-): ((event: RequestEvent) => void) => {
+): Meter<RequestEvent> => {
   const requests = counter("ingress_router_requests_total", "Requests of the router's hostnames, by what came of them")
   const durations = histogram(
     "ingress_router_request_duration_seconds",
@@ -59,7 +70,8 @@ const requestMeter = (
   const errors = counter("ingress_router_errors_total", "Failures for which the router generated the response, by tag")
   const policies = counter("ingress_router_policy_outcomes_total", "Requests that a policy ended, and how")
   const lookups = counter("ingress_router_lookups_total", "Look-ups of routes, by the store's layer that knew")
-  return ({ status, error, code, machine, durationMs, trace }) => {
+  errors(0, { tag: "ProxyFailed" })
+  const record = ({ status, error, code, machine, durationMs, trace }: RequestEvent): void => {
     const outcome = outcomeOf(status, error, code, machine)
     requests(1, { status: statusLabel(status), outcome })
     durations(durationMs / 1_000, { outcome: kindOf(outcome) })
@@ -72,6 +84,7 @@ const requestMeter = (
       }
     }
   }
+  return { record, begin: (policy) => policies(0, { policy, decision: "failed" }) }
 }
 
 /** `machine`: a machine's app responded. `generated`: a policy or the record did. Else the code of the failure. */
@@ -96,7 +109,7 @@ type OtherEvent = Exclude<RouterEvent, RequestEvent>
 const eventMeter = (
   { counter, gauge, histogram }: Instruments,
   providerLabel: (type: string) => string,
-): ((event: OtherEvent) => void) => {
+): Meter<OtherEvent> => {
   const storeFailing = gauge("ingress_store_failing", "1 while the route store fails, else 0")
   const storeFailures = counter("ingress_store_failures_total", "How often the route store began to fail")
   const providers = counter("ingress_provider_events_total", "Work of providers that began to fail, or works again")
@@ -118,7 +131,7 @@ const eventMeter = (
   const regions = counter("ingress_region_events_total", "Requests of other regions' routers that were not believed")
   storeFailing(0)
   clientBounds(1)
-  return (event) => {
+  const record = (event: OtherEvent): void => {
     switch (event.type) {
       case "store":
         storeFailing(event.state === "failing" ? 1 : 0)
@@ -152,5 +165,14 @@ const eventMeter = (
       case "region":
         regions(event.count, { outcome: event.outcome })
     }
+  }
+  return {
+    record,
+    begin: (provider) => {
+      proofs(0, { provider, outcome: "wrong_stamp" })
+      health(0, { provider, state: "kept" })
+      wakes(0, { provider, outcome: "failed" })
+      for (const operation of ["keepAlive", "watch", "start"]) providers(0, { provider, operation, state: "failing" })
+    },
   }
 }

@@ -31,11 +31,18 @@ const make = ({ COLLECTOR }: Environment) => {
 observe({ export: otlp({ url: "http://127.0.0.1:1" }) })
 
 export default {
-  fetch: async (request: Request, environment: Environment, context: { waitUntil: (work: Promise<unknown>) => void }) => {
+  fetch: async (
+    request: Request,
+    environment: Environment,
+    context: { waitUntil: (work: Promise<unknown>) => void },
+  ) => {
     const { observed, router } = (made ??= make(environment))
     if (new URL(request.url).pathname === "/metrics") return observed.metricsResponse()
     const traceparent = request.headers.get("traceparent") ?? ""
-    const response = await router.fetch(new Request("https://misha.iterate.app/", { headers: { traceparent } }), context)
+    const response = await router.fetch(
+      new Request("https://misha.iterate.app/", { headers: { traceparent } }),
+      context,
+    )
     context.waitUntil(observed.flush())
     return response ?? new Response("not ours", { status: 404 })
   },

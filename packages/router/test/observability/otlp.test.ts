@@ -28,7 +28,12 @@ describe("an export", () => {
     await ask(router)
     await observed.flush()
     await observed.close()
-    expect(collector.spans().map(({ name }) => name).toSorted()).toEqual(["ingress.router", "ingress.router.attempt"])
+    expect(
+      collector
+        .spans()
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(["ingress.router", "ingress.router.attempt"])
     expect(collector.metricNames()).toContain("ingress_router_requests_total")
     expect(collector.logBodies()).toMatchObject([{ severity: "Info", body: "request" }])
     for (const { headers, body } of collector.requests) {
@@ -74,9 +79,13 @@ describe("an export", () => {
   it("is refused with a sentence that shows no secret if its options are wrong", () => {
     expect(() => otlp({} as never)).toThrow("otlp: url must be an http or https URL")
     for (const url of ["ftp://x", "http://user:s3cr3t@x", "http://x/?key=s3cr3t", "x"]) {
-      expect(() => otlp({ url })).toThrow(/^otlp: url must be an http or https URL without user, query and fragment, got a string$/)
+      expect(() => otlp({ url })).toThrow(
+        /^otlp: url must be an http or https URL without user, query and fragment, got a string$/,
+      )
     }
-    expect(() => otlp({ url: "http://x", headers: { key: 1 } as never })).toThrow("otlp: headers.key must be a string, got 1")
+    expect(() => otlp({ url: "http://x", headers: { key: 1 } as never })).toThrow(
+      "otlp: headers.key must be a string, got 1",
+    )
     expect(() => otlp({ url: "http://x", signals: ["spans" as never] })).toThrow(/^otlp: signals must be/)
     expect(() => otlp({ url: "http://x", intervalMs: 1 })).toThrow(/^otlp: intervalMs must be/)
     expect(() => otlpLayer({ url: "x" })).toThrow(/^otlpLayer: url/)
