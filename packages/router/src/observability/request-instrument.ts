@@ -78,7 +78,7 @@ const endSpan = (span: OpenSpan, event: RequestEvent | undefined): void => {
 }
 
 /** The values of a step that are texts or numbers. */
-const attributesOf = ({ step: _, ...values }: TraceStep): SpanAttributes =>
+const attributesOf = (step: TraceStep): SpanAttributes =>
   Object.fromEntries(
-    Object.entries(values).filter(([, value]) => typeof value !== "object" && value !== undefined),
+    Object.entries(step).filter(([name, value]) => name !== "step" && typeof value !== "object" && value !== undefined),
   ) as SpanAttributes

@@ -14,10 +14,9 @@ const MAX_NAMES = 100
 
 const codeLabel = closedLabel(knownCodes)
 const tagLabel = closedLabel(knownTags)
-const layerLabel = closedLabel([
-  ...["memory", "authority", "feed", "table", "packed", "pages", "kv", "cache-api", "redis"],
-  ...["polled-sql", "postgres", "d1"],
-])
+const layerLabel = closedLabel(
+  "memory authority feed table packed pages kv cache-api redis polled-sql postgres d1".split(" "),
+)
 
 /** The layer of a store, if it is one of ours, else `other`. */
 export { layerLabel }

@@ -65,7 +65,7 @@ export const instrumented = (
   return (request) => {
     const observed = quietly(() => instrument.begin(request))
     if (observed === undefined) return undefined
-    return { attempt: observed.attempt, end: (event) => void quietly(() => observed.end(event)) }
+    return { attempt: observed.attempt, end: (event) => quietly(() => observed.end(event)) }
   }
 }
 

@@ -17,7 +17,7 @@ const request = {
   host: "misha.iterate.app",
   clientAddress: "192.0.2.7",
   status: 200,
-  durationMs: 3.14159,
+  durationMs: 3.1049,
   machine: "mach_1",
   trace: [{ step: "lookup", outcome: "hit", key: "p:misha" }],
 } as const

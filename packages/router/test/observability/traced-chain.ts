@@ -1,6 +1,7 @@
 /** The whole way, with real sockets: client → router → machine proxy → app, both proxies with a tracer or without. */
 import { once } from "node:events"
-import { createServer } from "node:http"
+import { createServer, request } from "node:http"
+import type { IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
 import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
@@ -41,9 +42,9 @@ export interface TracedChainSetup {
 
 export const startTracedChain = async (setup: TracedChainSetup = {}): Promise<TracedChain> => {
   const { observed, machineCollector, tracing, options } = setup
-  const app = createServer((request, response) => {
-    if (request.url === "/fails") response.statusCode = 500
-    response.setHeader("content-type", "application/json").end(JSON.stringify(request.headers))
+  const app = createServer((asked, response) => {
+    if (asked.url === "/fails") response.statusCode = 500
+    response.setHeader("content-type", "application/json").end(JSON.stringify(asked.headers))
   })
   app.listen(0, "127.0.0.1")
   await once(app, "listening")
@@ -83,14 +84,13 @@ export const startTracedChain = async (setup: TracedChainSetup = {}): Promise<Tr
     port: listening.port,
     get: async (headers = {}, hostname = `${appPort}__misha.iterate.app`) => {
       const { "x-path": path = "/", ...rest } = headers
-      const { request } = await import("node:http")
       const asked = request({
         port: listening.port,
         host: "127.0.0.1",
         path,
         headers: { ...rest, host: hostname },
       }).end()
-      const [response] = (await once(asked, "response")) as [import("node:http").IncomingMessage]
+      const [response] = (await once(asked, "response")) as [IncomingMessage]
       let body = ""
       for await (const chunk of response.setEncoding("utf8")) body += chunk
       const json = response.headers["content-type"]?.includes("json") === true
