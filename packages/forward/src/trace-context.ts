@@ -78,7 +78,7 @@ const readTraceState = (lines: readonly string[]): string => {
   const members = lines
     .join(",")
     .split(",", MAX_MEMBERS * 4)
-    .map((member) => member.replaceAll(/^[ \t]+|[ \t]+$/g, ""))
+    .map((member) => member.trim())
     .filter((member) => member !== "")
   const names = new Set(members.map((member) => MEMBER.exec(member)?.[1]))
   if (members.length > MAX_MEMBERS || names.has(undefined) || names.size < members.length) return ""
