@@ -13,7 +13,7 @@ export interface TracingOptions {
   readonly maxTracesPerSecond?: number
   /**
    * Whether the sampled flag of an arriving `traceparent` decides instead of `sampleRatio`. True behind a tracer of one's own alone,
-   * because a stranger's flag would have every request of theirs recorded. The trace's id is kept either way. Default false.
+   * because by a visitor's own flag every request of theirs would be recorded. The trace's id is kept either way. Default false.
    */
   readonly trustTraceContext?: boolean
 }

@@ -7,7 +7,7 @@ export interface TraceContext {
   readonly traceId: string
   /** Of the span that sent the request: 16 such digits. */
   readonly spanId: string
-  /** Whether the sender says that it records this trace. A stranger may say anything. */
+  /** Whether the sender says that it records this trace. Untrusted: a visitor may say anything. */
   readonly sampled: boolean
   /** What other tracers keep in `tracestate`, at most 512 characters; empty for nothing. */
   readonly state: string

@@ -47,6 +47,12 @@ export interface LayerOptions extends Omit<CommandConfig, "proxy"> {
   readonly tracing?: TracingOptions | false
 }
 
+/** What no variable says. */
+export interface LayerFlags extends Pick<LayerOptions, "tracing"> {
+  /** True: as `--insecure`, without keys. Default false. */
+  readonly insecure?: boolean
+}
+
 /** The address cannot be listened on; `cause` is the error of the system, or says what is wrong with the file of the TLS key. */
 export class CannotListen extends Error {
   readonly _tag = "CannotListen"
@@ -89,9 +95,9 @@ export class MachineProxy extends Context.Service<
  * key. Without a `ConfigProvider` of yours the environment is read as it is; a provider that treats empty values as
  * missing, as `ConfigProvider.fromEnv()` does, hides that somebody set one.
  *
- * @throws {TypeError} if `flags` has an unknown name or `insecure` is not a boolean
+ * @throws {TypeError} naming the flag that is unknown or invalid
  */
-export const config = (flags: { readonly insecure?: boolean } = {}): Config.Config<LayerOptions> => {
+export const config = (flags: LayerFlags = {}): Config.Config<LayerOptions> => {
   checkConfigFlags(flags)
   return Config.all(
     Object.fromEntries(Object.keys(variables).map((name) => [name, Config.option(Config.Redacted(name))])),
@@ -111,6 +117,7 @@ export const config = (flags: { readonly insecure?: boolean } = {}): Config.Conf
         ...read.config,
         keys: keys === "insecure" ? keys : Redacted.make(keys, { label: "ticket keys" }),
         proxy,
+        ...(flags.tracing === undefined ? {} : { tracing: flags.tracing }),
       })
     }),
   )
@@ -119,7 +126,8 @@ export const config = (flags: { readonly insecure?: boolean } = {}): Config.Conf
 /**
  * Listens while the scope is open. When it closes, the proxy stops as the command does: the health check gives 503, after
  * `graceMs` the listener and idle connections close, and in-flight requests have until `drainMs` to finish. Requests are logged by Effect's logger as `log` says, and counted by these metrics with the current
- * `Metric.CurrentMetricAttributes` (several proxies in one process need different ones, or the gauges show the last):
+ * `Metric.CurrentMetricAttributes` (several proxies in one process need different ones, or the gauges show the last), and have a span
+ * `ingress.machine_proxy` of the program's tracer, if it has one, when they go to an app:
  *
  * | metric | labels |
  * | --- | --- |
@@ -145,9 +153,7 @@ export const layer = (options: LayerOptions): Layer.Layer<MachineProxy, CannotLi
  *
  * @throws {TypeError} as {@link config}
  */
-export const layerConfig = (
-  flags: { readonly insecure?: boolean } = {},
-): Layer.Layer<MachineProxy, CannotListen | Config.ConfigError> => {
+export const layerConfig = (flags: LayerFlags = {}): Layer.Layer<MachineProxy, CannotListen | Config.ConfigError> => {
   const options = config(flags)
   return Layer.effect(
     MachineProxy,

@@ -1,4 +1,5 @@
 /** The layer takes part in traces, if the program that builds it has a tracer. */
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,7 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { describe, expect, it } from "vitest"
-import { layer, MachineProxy } from "../src/effect.ts"
+import { config, layer, MachineProxy } from "../src/effect.ts"
 import type { LayerOptions } from "../src/effect.ts"
 import { closedPort, get, machine, receivedBy, startApp, startProxy, verification } from "./harness.ts"
 
@@ -126,5 +127,16 @@ describe("what watches", () => {
   it("is refused with a sentence if an option is wrong", async () => {
     await expect(start({ tracing: { sampleRatio: 2 } })).rejects.toThrow(/^layer: tracing.sampleRatio must be/)
     await expect(start({ tracing: { ratio: 1 } as never })).rejects.toThrow("layer: tracing.ratio is not an option")
+    expect(() => config({ tracing: { ratio: 1 } as never })).toThrow("config: tracing.ratio is not an option")
+  })
+})
+
+describe("what is read from the environment", () => {
+  it("has with it what no variable says", async () => {
+    const tracing = { trustTraceContext: true }
+    const environment = { INGRESS_MACHINE: machine, INGRESS_TICKET_KEYS: JSON.stringify([verification]) }
+    const provider = ConfigProvider.fromEnvRecord(environment, { preserveEmptyStrings: true })
+    const options = await Effect.runPromise(config({ tracing }).parse(provider))
+    expect(options.tracing).toEqual(tracing)
   })
 })

@@ -1,3 +1,4 @@
+import type { HeaderList } from "@project-ingress/forward"
 import type { forwardFetch } from "@project-ingress/forward/fetch"
 import type { MachineProvider, MachinesEvent, MachinesOptions } from "@project-ingress/providers"
 import type { ErrorResponses } from "./error-response.ts"
@@ -5,10 +6,10 @@ import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 import type { ExplainedRequest, Explanation } from "./program/explain.ts"
-import type { Instrument } from "./program/instrument.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
+import type { VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RouteStore } from "./stores/route-store.ts"
 import type { StoreEvent } from "./stores/store-event.ts"
@@ -148,6 +149,45 @@ export interface RequestEvent {
   readonly machine?: string
   /** How the route was decided: the steps that `explain` shows. */
   readonly trace: readonly TraceStep[]
+}
+
+/** Watches requests from their beginning to the head of their response. What it throws is ignored. */
+export interface Instrument {
+  /** Called once for each router that is made with it: which names its events have. */
+  readonly configured?: (router: {
+    /** The names of its policies. */
+    readonly policies: readonly string[]
+    /** The types of its providers. */
+    readonly providers: readonly string[]
+  }) => void
+  /** Called when a request arrives, before it is known whether its hostname is the router's. */
+  readonly begin: (
+    request: Pick<VisitorRequest, "method" | "host" | "scheme" | "headers" | "requestId" | "upgrade">,
+  ) => RequestInstrument | undefined
+}
+
+/** Watches one request. */
+export interface RequestInstrument {
+  /** Called each time that it is sent to a machine, or to another region. Default: it is sent as it is. */
+  readonly attempt?:
+    | ((attempt: {
+        readonly headers: HeaderList
+        /** The prefix of the fields that machine proxies restore. */
+        readonly tunnel: string
+        /** The machine's `id` and `type`. */
+        readonly machine: { readonly id: string; readonly type: string }
+      }) => InstrumentedAttempt)
+    | undefined
+  /** Called once, with the event that is reported; `undefined` if the hostname is not the router's. */
+  readonly end: (event: RequestEvent | undefined) => void
+}
+
+/** One sending. */
+export interface InstrumentedAttempt {
+  /** The fields that are sent. */
+  readonly headers: HeaderList
+  /** Called with the status, or with the kind of the failure; `interrupted` if the client left. Default: nobody wants to know. */
+  readonly end?: ((outcome: number | string) => void) | undefined
 }
 
 /** A router. Nothing in it leads to a key or a token. */

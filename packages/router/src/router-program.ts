@@ -92,10 +92,12 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   )
   const balancing: RouterProgram["balancing"] = {}
   const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
-  const observe = instrumented(options.instrument, {
-    policies: namedPolicies(options.policies ?? []).map(({ name }) => name),
-    providers: options.providers.map(({ type }) => type),
-  })
+  const observe =
+    options.instrument &&
+    instrumented(options.instrument, {
+      policies: namedPolicies(options.policies ?? []).map(({ name }) => name),
+      providers: options.providers.map(({ type }) => type),
+    })
   const program = handle(options, onEvent && isolationEvents(report), { balancing, hops })
   const runFork = Effect.runForkWith(services)
 
@@ -130,7 +132,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   ): R | Promise<R> => {
     const started = performance.now()
     const trace: TraceStep[] = []
-    const observed = observe(request)
+    const observed = observe?.(request)
     const failure = (error: RouterError) => ({ _tag: "Failed", error, ...failed(error, request, original) }) as const
     const end = (outcome: RequestOutcome<unknown>) => {
       if (outcome._tag === "NotOurs" || (onEvent === undefined && observed === undefined)) {
@@ -157,7 +159,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
       }
     }
-    const sending = observedSender(sender, observed, headerNames.tunnel)
+    const sending =
+      observed?.attempt === undefined ? sender : observedSender(sender, observed.attempt, headerNames.tunnel)
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
       try {

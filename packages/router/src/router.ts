@@ -43,15 +43,17 @@ export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
 export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
 export type { ExplainedRequest, Explanation } from "./program/explain.ts"
-export type { Instrument, RequestInstrument } from "./program/instrument.ts"
 export type { RegionEvent } from "./program/arrived-hop.ts"
 export type { Regions } from "./program/region-hops.ts"
 export type { TraceStep } from "./program/trace.ts"
 export type {
   BoundEvent,
   ClientBoundsEvent,
+  Instrument,
+  InstrumentedAttempt,
   RedirectLoopEvent,
   RequestEvent,
+  RequestInstrument,
   Router,
   RouterEvent,
   RouterOptions,

@@ -14,7 +14,7 @@ export const checkLayerOptions = (options: unknown): void => {
     readonly proxy: object
     readonly tracing?: unknown
   }
-  if (tracing !== undefined && tracing !== false) checkOptions("layer", tracing, tracingOptionChecks, { at: "tracing" })
+  checkTracing("layer", tracing)
   for (const name of ["keys", "onEvent", "onUpgrade", "beginTrace"]) {
     if (name in proxy) throw new TypeError(`layer: proxy.${name} is not an option`)
   }
@@ -26,7 +26,16 @@ export const checkLayerOptions = (options: unknown): void => {
  *
  * @throws {TypeError} naming the flag and what it accepts
  */
-export const checkConfigFlags = (flags: unknown): void => checkOptions("config", flags, { insecure: accept.boolean })
+export const checkConfigFlags = (flags: unknown): void => {
+  checkOptions("config", flags, { insecure: accept.boolean, tracing: acceptTracing })
+  checkTracing("config", (flags as { readonly tracing?: unknown }).tracing)
+}
+
+const checkTracing = (owner: string, tracing: unknown): void => {
+  if (tracing !== undefined && tracing !== false) checkOptions(owner, tracing, tracingOptionChecks, { at: "tracing" })
+}
+
+const acceptTracing = (value: unknown) => (value === false ? undefined : accept.object(value))
 
 const fields = {
   host: accept.string,
@@ -40,5 +49,5 @@ const fields = {
   keys: (value: unknown) =>
     value === "insecure" || Redacted.isRedacted(value) ? undefined : 'redacted verification keys or "insecure"',
   proxy: accept.object,
-  tracing: (value: unknown) => (value === false ? undefined : accept.object(value)),
+  tracing: acceptTracing,
 }

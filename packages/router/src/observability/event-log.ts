@@ -5,10 +5,12 @@ import type { InvalidRowsEvent, RouteSourceEvent } from "../stores/store-event.t
 
 /** How bad something is, in this order. */
 export const logLevels = ["debug", "info", "warn", "error"] as const
+/** How bad something is. */
 export type LogLevel = (typeof logLevels)[number]
 
 /** What can be left out of every line. */
 export const redactable = ["clientAddress", "host", "machine", "owner", "reason"] as const
+/** A kind of field that can be left out of every line. */
 export type Redactable = (typeof redactable)[number]
 
 /** Everything that is reported: by a router, by its host's engine, by its stores. */

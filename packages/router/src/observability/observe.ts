@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
-import type { Instrument } from "../program/instrument.ts"
+import type { Instrument } from "../router-options.ts"
 import { eventLog, isRouters, logLine } from "./event-log.ts"
 import type { LogEntry, ObservedEvent } from "./event-log.ts"
 import { knownCodes } from "./known-errors.ts"
@@ -20,7 +20,7 @@ import { spanStarter } from "./span-starter.ts"
 export interface Observation {
   /** For `onEvent` of `createRouter`, of `serveNode` and of stores: counts and logs. */
   readonly onEvent: (event: ObservedEvent) => void
-  /** For `instrument` of `createRouter`: requests in flight, labels for its policies and providers, and traces. */
+  /** For `instrument` of `createRouter`: open requests, labels for its policies and providers, and traces. */
   readonly instrument: Instrument
   /** Counts the open connections of a host of `serveNode` as `ingress_open_connections`, until `stop`. */
   readonly watchHost: (host: { readonly connections: () => number }) => { readonly stop: () => void }
@@ -60,7 +60,7 @@ export const makeObservation = (
   const router = routerMeter(instruments)
   const sources = sourceMeter(instruments)
   const engine = engineMeter(instruments, { codes: knownCodes, codeOf: (tag) => forwardErrors[tag].code })
-  const inFlight = callbackGauge(given, "ingress_router_requests_in_flight", "Requests whose response has no head yet")
+  const openRequests = callbackGauge(given, "ingress_router_open_requests", "Requests whose response has no head yet")
 
   // Opened by the first request: a Worker has neither timers nor random numbers while its module is loaded.
   let opened: OpenExporter | undefined
@@ -72,10 +72,10 @@ export const makeObservation = (
   const canTrace = isGiven ? spanStarter(given) !== undefined : options.export?.signals.includes("traces") === true
   const begin = requestInstrument({
     trace: canTrace ? lazily(() => tracer(options, context())) : undefined,
-    inFlight: (change) => void (waiting += change),
+    open: (change) => void (waiting += change),
   })
   let waiting = 0
-  inFlight(() => waiting)
+  openRequests(() => waiting)
 
   return {
     onEvent: (event) => {

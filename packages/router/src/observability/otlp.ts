@@ -32,6 +32,7 @@ export interface OtlpOptions {
   readonly compression?: "gzip" | "none"
 }
 
+/** One of what is exported. */
 export type OtlpSignal = "traces" | "metrics" | "logs"
 
 /** What takes spans, metrics and logs away: what {@link otlp} returns. */

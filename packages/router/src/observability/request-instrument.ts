@@ -1,29 +1,28 @@
 import type { OpenSpan, RequestTrace, SpanAttributes } from "@project-ingress/forward/internal"
-import type { Instrument, RequestInstrument } from "../program/instrument.ts"
 import type { TraceStep } from "../program/trace.ts"
-import type { RequestEvent } from "../router-options.ts"
+import type { Instrument, RequestEvent, RequestInstrument } from "../router-options.ts"
 
 /** What watching a request depends on. */
 export interface RequestWatch {
   /** Begins the trace of a request; `undefined` where none are recorded. */
   readonly trace: ((request: WatchedRequest) => RequestTrace) | undefined
   /** Hears of one request more or less between its arrival and the head of its response. */
-  readonly inFlight: (change: 1 | -1) => void
+  readonly open: (change: 1 | -1) => void
 }
 
 type WatchedRequest = Parameters<Instrument["begin"]>[0]
 type Attempt = NonNullable<RequestInstrument["attempt"]>
 
-/** Counts a router's requests in flight, and makes the spans of their traces. */
+/** Counts a router's open requests, and makes the spans of their traces. */
 export const requestInstrument =
-  ({ trace, inFlight }: RequestWatch): Instrument["begin"] =>
+  ({ trace, open }: RequestWatch): Instrument["begin"] =>
   (request) => {
     const traced = trace?.(request)
-    inFlight(1)
+    open(1)
     return {
       attempt: traced && attemptOf(traced, startAttempt),
       end: (event) => {
-        inFlight(-1)
+        open(-1)
         if (traced?.span !== undefined) endSpan(traced.span, event)
       },
     }
@@ -38,7 +37,7 @@ type StartAttempt = (
 const startAttempt: StartAttempt = ({ child }, { id, type }) =>
   child?.("ingress.router.attempt", { "ingress.machine": id, "ingress.provider": type })
 
-/** The machine's proxy is told the attempt's span as its parent, so that a second attempt is seen as one. */
+/** The machine's proxy gets the attempt's span as its parent, so that a second attempt is seen as one. */
 const attemptOf =
   (trace: RequestTrace, start: StartAttempt): Attempt =>
   ({ headers, tunnel, machine }) => {

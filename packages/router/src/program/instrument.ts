@@ -1,50 +1,10 @@
-import type { HeaderList } from "@project-ingress/forward"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { SendFailure } from "@project-ingress/forward/fetch"
-import type { RequestEvent } from "../router-options.ts"
+import type { Instrument, RequestInstrument } from "../router-options.ts"
 import type { Sender, VisitorRequest } from "./sender.ts"
-
-/** Watches requests from their beginning to the head of their response. What it throws is ignored. */
-export interface Instrument {
-  /** Called once for each router that is made with it: which names its events have. */
-  readonly configured?: (router: {
-    /** The names of its policies. */
-    readonly policies: readonly string[]
-    /** The types of its providers. */
-    readonly providers: readonly string[]
-  }) => void
-  /** Called when a request arrives, before it is known whether its hostname is the router's. */
-  readonly begin: (
-    request: Pick<VisitorRequest, "method" | "host" | "scheme" | "headers" | "requestId" | "upgrade">,
-  ) => RequestInstrument | undefined
-}
-
-/** Watches one request. */
-export interface RequestInstrument {
-  /** Called each time that it is sent to a machine, or to another region. Default: it is sent as it is. */
-  readonly attempt?:
-    | ((attempt: {
-        readonly headers: HeaderList
-        /** The prefix of the fields that machine proxies restore. */
-        readonly tunnel: string
-        /** The machine's `id` and `type`. */
-        readonly machine: { readonly id: string; readonly type: string }
-      }) => InstrumentedAttempt)
-    | undefined
-  /** Called once, with the event that is reported; `undefined` if the hostname is not the router's. */
-  readonly end: (event: RequestEvent | undefined) => void
-}
-
-/** One sending. */
-export interface InstrumentedAttempt {
-  /** The fields that are sent. */
-  readonly headers: HeaderList
-  /** Called with the status, or with the kind of the failure; `interrupted` if the client left. Default: nobody wants to know. */
-  readonly end?: ((outcome: number | string) => void) | undefined
-}
 
 /** Calls `run` and ignores what it throws: what watches a request must not fail it. */
 const quietly = <A>(run: () => A): A | undefined => {
@@ -57,10 +17,9 @@ const quietly = <A>(run: () => A): A | undefined => {
 
 /** Begins to watch requests; nothing of it throws. */
 export const instrumented = (
-  instrument: Instrument | undefined,
+  instrument: Instrument,
   router: Parameters<NonNullable<Instrument["configured"]>>[0],
 ): ((request: VisitorRequest) => RequestInstrument | undefined) => {
-  if (instrument === undefined) return () => undefined
   quietly(() => instrument.configured?.(router))
   return (request) => {
     const observed = quietly(() => instrument.begin(request))
@@ -69,14 +28,12 @@ export const instrumented = (
   }
 }
 
-/** A sender of which `observed` hears, and which sends what it says. */
+/** A sender of which `attempt` hears, and which sends what that says. */
 export const observedSender = <A>(
   sender: Sender<A>,
-  observed: RequestInstrument | undefined,
+  attempt: NonNullable<RequestInstrument["attempt"]>,
   tunnel: string,
 ): Sender<A> => {
-  if (observed?.attempt === undefined) return sender
-  const { attempt } = observed
   return {
     ...sender,
     send: (request) => {

@@ -44,7 +44,7 @@ describe("metrics of requests", () => {
       'ingress_router_policy_outcomes_total{policy="onlyAlice",decision="denied"}': 1,
       'ingress_router_lookups_total{layer="memory",outcome="hit"}': 2,
       'ingress_router_request_duration_seconds_count{outcome="machine"}': 1,
-      ingress_router_requests_in_flight: 0,
+      ingress_router_open_requests: 0,
     })
   })
 
@@ -56,7 +56,7 @@ describe("metrics of requests", () => {
     const leaves = new AbortController()
     const second = router.fetch(new Request("http://misha.iterate.app/", { signal: leaves.signal }))
     await expect.poll(() => answers.length).toBe(2)
-    const inFlight = () => samples(observed)["ingress_router_requests_in_flight"]
+    const inFlight = () => samples(observed)["ingress_router_open_requests"]
     expect(inFlight()).toBe(2)
     leaves.abort()
     await second

@@ -35,3 +35,28 @@ describe("in a Worker", () => {
     }
   })
 })
+
+describe("a Worker that does not observe", () => {
+  it("has no byte of it", async () => {
+    const script = (code: string) => bundleWorker({ contents: code, resolveDir: import.meta.dirname, loader: "ts" })
+    const name = "ingress_router_requests_total"
+    expect(await script(`export { observe } from "@project-ingress/router/observability"`)).toContain(name)
+    const router = await script(
+      `export * from "@project-ingress/router"; export * from "@project-ingress/router/policies"`,
+    )
+    expect(router).not.toContain(name)
+    expect(router).not.toContain("traceparent")
+  })
+
+  it("has nothing of OTLP if it only counts", async () => {
+    const script = await bundleWorker(
+      {
+        contents: `export { observe } from "@project-ingress/router/observability"`,
+        resolveDir: import.meta.dirname,
+        loader: "ts",
+      },
+      { minify: true },
+    )
+    expect(script).not.toContain("/v1/traces")
+  })
+})
