@@ -3,11 +3,13 @@ import { observe } from "../src/observability.ts"
 import type { Exporter, Observation } from "../src/observability.ts"
 import { createRouter } from "../src/router.ts"
 import type { RequestEvent, Router, RouterOptions } from "../src/router.ts"
+import type { Sender } from "../src/program/sender.ts"
 import { memoryStore } from "../src/stores/memory.ts"
 import { generateTicketKeys } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { url } from "@project-ingress/providers/url"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 
 const CALLS = 100_000
@@ -73,13 +75,15 @@ const head = {
   requestId: "r",
   upgrade: false,
 } as const
-const attempt = { headers, tunnel: "x-iterate-proxy-fwd-", machine: { id: "m", type: "url" } }
+const machine = { id: "m", type: "url" }
+const send = { send: () => Effect.succeed({ status: 200, header: () => undefined, response: undefined }) } as never
 
 for (const [name, { instrument, onEvent }] of Object.entries(observations)) {
   const watch = async () => {
     for (let n = 0; n < CALLS; n++) {
       const watched = instrument.begin(head)!
-      watched.attempt?.(attempt).end?.(200)
+      const sender: Sender<undefined> | undefined = watched.sender?.(send, "x-iterate-proxy-fwd-")
+      if (sender !== undefined) Effect.runSync(sender.send({ headers, machine } as never))
       onEvent(event!)
       watched.end(event)
     }

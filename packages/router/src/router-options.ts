@@ -1,4 +1,3 @@
-import type { HeaderList } from "@project-ingress/forward"
 import type { forwardFetch } from "@project-ingress/forward/fetch"
 import type { MachineProvider, MachinesEvent, MachinesOptions } from "@project-ingress/providers"
 import type { ErrorResponses } from "./error-response.ts"
@@ -9,7 +8,7 @@ import type { ExplainedRequest, Explanation } from "./program/explain.ts"
 import type { RouterSettings } from "./program/handle.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
-import type { VisitorRequest } from "./program/sender.ts"
+import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RouteStore } from "./stores/route-store.ts"
 import type { StoreEvent } from "./stores/store-event.ts"
@@ -168,26 +167,13 @@ export interface Instrument {
 
 /** Watches one request. */
 export interface RequestInstrument {
-  /** Called each time that it is sent to a machine, or to another region. Default: it is sent as it is. */
-  readonly attempt?:
-    | ((attempt: {
-        readonly headers: HeaderList
-        /** The prefix of the fields that machine proxies restore. */
-        readonly tunnel: string
-        /** The machine's `id` and `type`. */
-        readonly machine: { readonly id: string; readonly type: string }
-      }) => InstrumentedAttempt)
-    | undefined
+  /**
+   * Called once, before the request is decided: gives what sends it to machines, and to other regions, instead of `sender`. `tunnel`:
+   * the prefix of the fields that machine proxies restore. Default: `sender` itself.
+   */
+  readonly sender?: (<A>(sender: Sender<A>, tunnel: string) => Sender<A>) | undefined
   /** Called once, with the event that is reported; `undefined` if the hostname is not the router's. */
   readonly end: (event: RequestEvent | undefined) => void
-}
-
-/** One sending. */
-export interface InstrumentedAttempt {
-  /** The fields that are sent. */
-  readonly headers: HeaderList
-  /** Called with the status, or with the kind of the failure; `interrupted` if the client left. Default: nobody wants to know. */
-  readonly end?: ((outcome: number | string) => void) | undefined
 }
 
 /** A router. Nothing in it leads to a key or a token. */

@@ -22,7 +22,7 @@ import { namedPolicies } from "./program/authorize.ts"
 import { explain } from "./program/explain.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
-import { instrumented, observedSender } from "./program/instrument.ts"
+import { instrumented } from "./program/instrument.ts"
 import type { RegionHops } from "./program/region-hops.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -159,8 +159,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
       }
     }
-    const sending =
-      observed?.attempt === undefined ? sender : observedSender(sender, observed.attempt, headerNames.tunnel)
+    const sending = observed === undefined ? sender : observed.sender(sender, headerNames.tunnel)
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
       try {

@@ -50,7 +50,6 @@ export type {
   BoundEvent,
   ClientBoundsEvent,
   Instrument,
-  InstrumentedAttempt,
   RedirectLoopEvent,
   RequestEvent,
   RequestInstrument,

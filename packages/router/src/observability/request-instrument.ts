@@ -1,6 +1,8 @@
 import type { OpenSpan, RequestTrace, SpanAttributes } from "@project-ingress/forward/internal"
 import type { TraceStep } from "../program/trace.ts"
-import type { Instrument, RequestEvent, RequestInstrument } from "../router-options.ts"
+import { observedSender } from "./observed-sender.ts"
+import type { BeginAttempt } from "./observed-sender.ts"
+import type { Instrument, RequestEvent } from "../router-options.ts"
 
 /** What watching a request depends on. */
 export interface RequestWatch {
@@ -11,7 +13,6 @@ export interface RequestWatch {
 }
 
 type WatchedRequest = Parameters<Instrument["begin"]>[0]
-type Attempt = NonNullable<RequestInstrument["attempt"]>
 
 /** Counts a router's open requests, and makes the spans of their traces. */
 export const requestInstrument =
@@ -20,7 +21,7 @@ export const requestInstrument =
     const traced = trace?.(request)
     open(1)
     return {
-      attempt: traced && attemptOf(traced, startAttempt),
+      sender: traced && ((sender, tunnel) => observedSender(sender, attemptOf(traced, tunnel))),
       end: (event) => {
         open(-1)
         if (traced?.span !== undefined) endSpan(traced.span, event)
@@ -28,20 +29,11 @@ export const requestInstrument =
     }
   }
 
-/** Begins the span of an attempt below a request's. */
-type StartAttempt = (
-  trace: RequestTrace,
-  machine: { readonly id: string; readonly type: string },
-) => OpenSpan | undefined
-
-const startAttempt: StartAttempt = ({ child }, { id, type }) =>
-  child?.("ingress.router.attempt", { "ingress.machine": id, "ingress.provider": type })
-
 /** The machine's proxy gets the attempt's span as its parent, so that a second attempt is seen as one. */
 const attemptOf =
-  (trace: RequestTrace, start: StartAttempt): Attempt =>
-  ({ headers, tunnel, machine }) => {
-    const span = start(trace, machine)
+  (trace: RequestTrace, tunnel: string): BeginAttempt =>
+  ({ headers, machine: { id, type } }) => {
+    const span = trace.child?.("ingress.router.attempt", { "ingress.machine": id, "ingress.provider": type })
     const end = (outcome: number | string): void =>
       typeof outcome === "number"
         ? span?.end({ "http.response.status_code": outcome }, outcome >= 500 ? String(outcome) : undefined)

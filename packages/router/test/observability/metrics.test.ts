@@ -144,7 +144,7 @@ describe("what watches", () => {
       onEvent: observed.onEvent,
       instrument: {
         begin: () => ({
-          attempt: () => {
+          sender: () => {
             throw new Error("no")
           },
           end: () => {
