@@ -1,3 +1,4 @@
+import { methodLabel } from "@project-ingress/forward/internal"
 import type { OpenSpan, RequestTrace, SpanAttributes } from "@project-ingress/forward/internal"
 import type { TraceStep } from "../program/trace.ts"
 import { observedSender } from "./observed-sender.ts"
@@ -41,11 +42,14 @@ const attemptOf =
     return { headers: trace.fields(headers, tunnel, span), end: span && end }
   }
 
+// A hostname has no more; what is malformed may.
+const MAX_HOST = 255
+
 /** The attributes of a request's span: no path, no field and no address of the client. */
 export const requestAttributes = ({ method, scheme, host, requestId }: WatchedRequest): SpanAttributes => ({
-  "http.request.method": method,
+  "http.request.method": methodLabel(method),
   "url.scheme": scheme,
-  "server.address": host,
+  "server.address": host.slice(0, MAX_HOST),
   "ingress.request_id": requestId,
 })
 

@@ -32,15 +32,15 @@ const attributesOf = (list: readonly KeyValue[]) =>
 // oxlint-disable-next-line typescript/no-explicit-any -- JSON of another party
 type Json = any
 
-export const startCollector = async (respond: () => number | "never" = () => 200): Promise<Collector> => {
+export const startCollector = async (respond: () => number = () => 200): Promise<Collector> => {
   const requests: Collector["requests"] = []
   const server = createServer((request, response) => {
     let body = ""
     request.setEncoding("utf8").on("data", (chunk: string) => (body += chunk))
     request.on("end", () => {
       requests.push({ path: request.url!, headers: request.headers, body })
-      const status = respond()
-      if (status !== "never") response.writeHead(status, { "content-type": "application/json" }).end("{}")
+      const status = request.url === "/elsewhere" ? 200 : respond()
+      response.writeHead(status, { "content-type": "application/json", location: "/elsewhere" }).end("{}")
     })
   })
   server.listen(0, "127.0.0.1")

@@ -1,3 +1,6 @@
+import { once } from "node:events"
+import { createServer } from "node:net"
+import type { AddressInfo } from "node:net"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -74,6 +77,20 @@ describe("an export", () => {
     expect((await ask(router))?.status).toBe(200)
     await observed.flush()
     await observed.close()
+  })
+
+  it("to a collector that accepts and never responds does not keep flush or close", async () => {
+    const server = createServer((socket) => socket.on("error", () => undefined).resume())
+    server.listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const { port } = server.address() as AddressInfo
+    const observed = observe({ export: otlp({ url: `http://127.0.0.1:${port}`, signals: ["traces"] }) })
+    const { router } = setup({ onEvent: observed.onEvent, instrument: observed.instrument })
+    expect((await ask(router))?.status).toBe(200)
+    await observed.flush()
+    expect((await ask(router))?.status).toBe(200)
+    await observed.close()
+    server.close()
   })
 
   it("is refused with a sentence that shows no secret if its options are wrong", () => {
