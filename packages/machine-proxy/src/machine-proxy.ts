@@ -23,6 +23,8 @@ import { generatedResponses } from "./generated-responses.ts"
 import { edgeHeadersReader, hopFieldsReader } from "./hop-fields.ts"
 import type { HopFields } from "./hop-fields.ts"
 import { listenerScan } from "./listeners.ts"
+import { tracedRequest } from "./begin-trace.ts"
+import type { TracedRequest } from "./begin-trace.ts"
 import { watchedKeys } from "./watched-keys.ts"
 import { localApps } from "./local-apps.ts"
 import { isSessionId, openSessions } from "./open-sessions.ts"
@@ -33,6 +35,7 @@ import { portGate } from "./ports.ts"
 import { probedPorts } from "./probed-ports.ts"
 import { parseTarget } from "./target.ts"
 
+export type { BeginTrace, ProxyTrace } from "./begin-trace.ts"
 export type { MachineProxyOptions } from "./options.ts"
 export type { PortRange, PortRules } from "./ports.ts"
 export { machineTls } from "./tls-key-file.ts"
@@ -170,24 +173,28 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
       return failure("AccessWithdrawn", request, { trusted, port, stamp })
     const app = appOn(port)
     const { via } = headerNames
+    const trace = tracedRequest(options.beginTrace, request, port)
+    const response = head.upgrade ? responses.upgradeResponse : responses.response
+    const headers = requestHeaders(head.headers, {
+      headerNames,
+      host:
+        host === "localhost"
+          ? app.authority
+          : ((trusted ? forwardedHost(request) : undefined) ?? target.hostname ?? app.authority),
+      pseudonym: pseudonyms.machineProxy,
+      trusted,
+      edgeHeaders: readEdgeHeaders(edgeHeaders),
+      upgrade: head.upgrade,
+      expect: head.expect,
+      trailers: true,
+      add: trusted ? [via, head.host] : [via, head.host, ...clientOf(request, target.hostname ?? head.host)],
+    })
     const directive: StampedDirective = {
       origin: app.address,
-      headers: requestHeaders(head.headers, {
-        headerNames,
-        host:
-          host === "localhost"
-            ? app.authority
-            : ((trusted ? forwardedHost(request) : undefined) ?? target.hostname ?? app.authority),
-        pseudonym: pseudonyms.machineProxy,
-        trusted,
-        edgeHeaders: readEdgeHeaders(edgeHeaders),
-        upgrade: head.upgrade,
-        expect: head.expect,
-        trailers: true,
-        add: trusted ? [via, head.host] : [via, head.host, ...clientOf(request, target.hostname ?? head.host)],
-      }),
-      response: head.upgrade ? responses.upgradeResponse : responses.response,
+      headers: trace === undefined ? headers : trace.fields(headers),
+      response: trace === undefined ? response : trace.heard(response),
       refusal: stamp,
+      trace,
     }
     return directive
   }
@@ -195,14 +202,17 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const engine = createEngine({
     onRequest,
     // Only what has a valid ticket, or needs none, is sent on.
-    failure: (tag, request, directive, unread) =>
-      failure(tag, request, {
+    failure: (tag, request, directive, unread) => {
+      // The engine gives back what `forward` made.
+      const made = directive as StampedDirective | undefined
+      made?.trace?.failed(tag)
+      return failure(tag, request, {
         trusted: directive !== undefined && verify !== undefined,
         port: directive?.origin.port,
         unread,
-        // The engine gives back what `forward` made.
-        stamp: (directive as StampedDirective | undefined)?.refusal ?? UNPROVEN,
-      }),
+        stamp: made?.refusal ?? UNPROVEN,
+      })
+    },
     headerNames,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
@@ -245,6 +255,7 @@ interface StampedResponses {
 
 interface StampedDirective extends ForwardDirective {
   readonly refusal: string
+  readonly trace: TracedRequest | undefined
 }
 
 /** The name in tickets for a target that names none: `localhost:<port>`. */

@@ -11,6 +11,7 @@ import type { RouterSettings } from "./program/handle.ts"
 import type { HoldingOptions } from "./program/holding.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
+import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { Withdrawal, Withdrawn } from "./program/withdraw.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RouteStore } from "./stores/route-store.ts"
@@ -70,6 +71,12 @@ export interface RouterOptions extends RouterSettings, ActivityOptions {
   readonly onError?: (error: RouterError, request: Request) => Response | undefined
   /** Hears of requests, providers, stores and background work. What it throws is ignored. */
   readonly onEvent?: (event: RouterEvent) => void
+  /**
+   * Counts requests from their beginning and takes part in their traces: `instrument` of what `observe` of
+   * `@project-ingress/router/observability` returns. What it throws is ignored. Default: none; `traceparent` and `tracestate` pass
+   * unchanged.
+   */
+  readonly instrument?: Instrument
 }
 
 /** What a router reports. Holds no value of a header, no body and no secret. */
@@ -162,6 +169,32 @@ export interface RequestEvent {
   readonly machine?: string
   /** How the route was decided: the steps that `explain` shows. */
   readonly trace: readonly TraceStep[]
+}
+
+/** Watches requests from their beginning to the head of their response. What it throws is ignored. */
+export interface Instrument {
+  /** Called once for each router that is made with it: which names its events have. */
+  readonly configured?: (router: {
+    /** The names of its policies. */
+    readonly policies: readonly string[]
+    /** The types of its providers. */
+    readonly providers: readonly string[]
+  }) => void
+  /** Called when a request arrives, before it is known whether its hostname is the router's. */
+  readonly begin: (
+    request: Pick<VisitorRequest, "method" | "host" | "scheme" | "headers" | "requestId" | "upgrade">,
+  ) => RequestInstrument | undefined
+}
+
+/** Watches one request. */
+export interface RequestInstrument {
+  /**
+   * Called once, before the request is decided: gives what sends it to machines, and to other regions, instead of `sender`. `tunnel`:
+   * the prefix of the fields that machine proxies restore. Default: `sender` itself.
+   */
+  readonly sender?: (<A>(sender: Sender<A>, tunnel: string) => Sender<A>) | undefined
+  /** Called once, with the event that is reported; `undefined` if the hostname is not the router's. */
+  readonly end: (event: RequestEvent | undefined) => void
 }
 
 /** A router. Nothing in it leads to a key or a token. */

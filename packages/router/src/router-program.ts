@@ -29,6 +29,7 @@ import type { Handled } from "./program/handle.ts"
 import { machineControl } from "./program/machine-control.ts"
 import { withdraw } from "./program/withdraw.ts"
 import type { Withdrawal } from "./program/withdraw.ts"
+import { instrumented } from "./program/instrument.ts"
 import type { RegionHops } from "./program/region-hops.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -108,6 +109,12 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   )
   const balancing: RouterProgram["balancing"] = {}
   const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
+  const observe =
+    options.instrument &&
+    instrumented(options.instrument, {
+      policies: namedPolicies(options.policies ?? []).map(({ name }) => name),
+      providers: options.providers.map(({ type }) => type),
+    })
   const activity = activityReports(options)
   const tickets = ticketSigner(options.signingKey, { unprovenMachines: options.unprovenMachines })
   const { transport = forwardFetch } = options
@@ -154,18 +161,34 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   ): R | Promise<R> => {
     const started = performance.now()
     const trace: TraceStep[] = []
+    const observed = observe?.(request)
     const failure = (error: RouterError) => ({ _tag: "Failed", error, ...failed(error, request, original) }) as const
     const end = (outcome: RequestOutcome<unknown>) => {
-      if (outcome._tag === "NotOurs" || onEvent === undefined) return
+      if (outcome._tag === "NotOurs" || (onEvent === undefined && observed === undefined)) {
+        observed?.end(undefined)
+        return
+      }
       const { requestId, method, host, clientAddress } = request
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
-      report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
+      const event = {
+        type: "request",
+        requestId,
+        method,
+        host,
+        ...client,
+        ...reported(outcome),
+        durationMs,
+        trace,
+      } as const
+      report(event)
+      observed?.end(event)
       if (outcome._tag === "Machine" && outcome.redirectsToItself) {
         const { machine, port, settings } = outcome.route
         reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
       }
     }
+    const sending = observed === undefined ? sender : observed.sender(sender, headerNames.tunnel)
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
       try {
@@ -180,7 +203,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         return respond(instead)
       }
     }
-    const fiber = runFork(program(request, sender, trace), request.onAbort ? {} : { signal: request.signal })
+    const fiber = runFork(program(request, sending, trace), request.onAbort ? {} : { signal: request.signal })
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return finish(exit)
     return new Promise<ProgramExit<A>>((resolve) => {

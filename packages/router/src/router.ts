@@ -57,8 +57,10 @@ export type {
   AccessWithdrawnEvent,
   BoundEvent,
   ClientBoundsEvent,
+  Instrument,
   RedirectLoopEvent,
   RequestEvent,
+  RequestInstrument,
   Router,
   RouterEvent,
   RouterOptions,
@@ -180,4 +182,5 @@ const checks = {
   onEvent: accept.function,
   onActivity: accept.function,
   activityIntervalMs: accept.number(1_000, 86_400_000),
+  instrument: (value: unknown) => (has(value, "begin") ? undefined : "what observe returns as instrument"),
 } as const
