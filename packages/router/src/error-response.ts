@@ -14,7 +14,8 @@ import { providerErrors } from "@project-ingress/providers/internal"
 import { routerErrors, serviceNotFound } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
 import { pseudonym } from "./hop/loop.ts"
-import { PolicyError } from "./policies/policy-error.ts"
+import type { ListeningPort } from "./policies/inspection.ts"
+import { PolicyError, PolicyMistake } from "./policies/policy-error.ts"
 import type { VisitorRequest } from "./program/sender.ts"
 
 /** What is known of a request whose response failed. */
@@ -29,6 +30,8 @@ export interface FailedRequest {
    * one arrived at where a port is closed.
    */
   readonly subject: ErrorSubject
+  /** What listens instead of a port that is closed, as far as the visitor may open it; absent unless a policy has let the visitor inspect. */
+  readonly listening?: readonly ListeningPort[]
 }
 
 /**
@@ -62,6 +65,8 @@ export interface ErrorResponder {
   readonly forRow: (tag: string, row: ErrorRow, request: AskedRequest) => GeneratedResponse
   /** What replaces a response that a machine's proxy generated, by status and code; `undefined`: nothing does. */
   readonly replacing: (status: number, code: string, request: AskedRequest) => GeneratedResponse | undefined
+  /** The response for a port that a machine's proxy found closed, with what listens instead. */
+  readonly portClosed: (port: number, listening: readonly ListeningPort[], request: AskedRequest) => GeneratedResponse
 }
 
 /** An error response, and the one that `onError` wants instead of it. */
@@ -75,7 +80,9 @@ interface Particulars {
   readonly port?: number
   readonly detail?: string
   readonly location?: string | undefined
+  readonly add?: HeaderList
   readonly retryAfter?: number
+  readonly listening?: readonly ListeningPort[]
 }
 
 export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder => {
@@ -101,7 +108,7 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
 
   const respond = (tag: string, row: ErrorRow, request: AskedRequest, more: Particulars = {}): GeneratedResponse => {
     const { location, port, ...rest } = more
-    const failed = describe(request, port)
+    const failed = { ...describe(request, port), ...(rest.listening && { listening: rest.listening }) }
     const replaced = replacement(tag, row, failed)
     if (replaced !== undefined) return replaced
     // A redirect only where a person looks: a script that follows it would get a login page for data.
@@ -122,6 +129,7 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
       })
     },
     forRow: respond,
+    portClosed: (port, listening, request) => respond("PortClosed", rows.PortClosed, request, { port, listening }),
     replacing: (status, code, request) => {
       const [tag, row] = Object.entries(rows).find(([, each]) => each.status === status && each.code === code) ?? []
       return tag === undefined || row === undefined ? undefined : replacement(tag, row, describe(request))
@@ -130,7 +138,10 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
 }
 
 const particulars = (error: RouterError): Particulars => {
-  if (error instanceof PolicyError) return { location: error.location }
+  if (error instanceof PolicyError) {
+    const { location, challenge } = error
+    return { location, ...(challenge === undefined ? {} : { add: ["WWW-Authenticate", challenge] }) }
+  }
   if (error._tag === "PortClosed") return { port: error.port }
   return error._tag === "HostnameMalformed" ? { detail: error.reason } : {}
 }
@@ -146,9 +157,12 @@ const subjectOf = (grammar: Grammar, host: string, arrivedAt: number | undefined
   }
 }
 
-const rowOf = (error: RouterError): ErrorRow => {
+/** How a failure looks to a client, before anything is replaced. */
+export const rowOf = (error: RouterError): ErrorRow => {
   if ("row" in error) return error.row
   if (error._tag === "ProviderUnavailable" && error.timedOut) return providerErrors.ProviderTimeout
+  if (error._tag === "MachineNotRunning" && error.state === "archived") return providerErrors.MachineArchived
+  if (error._tag === "MachineRecordInvalid" && error.field === "type") return providerErrors.ProviderNotConfigured
   if (error._tag === "RouteInvalid" && error.problem.code === "NOT_SUPPORTED") return routerErrors.RouteNotSupported
   if (error._tag === "RouteNotFound" && error.service !== undefined) return serviceNotFound
   return rows[error._tag]
@@ -162,3 +176,11 @@ export const errorTags: readonly string[] = Object.keys(rows)
 /** RFC 9110 §10.2.3: whole seconds, so at least one; at most a day. */
 const retryAfter = (ms: number | undefined): { readonly retryAfter?: number } =>
   ms === undefined || !(ms >= 0) ? {} : { retryAfter: Math.max(1, Math.ceil(Math.min(ms, 86_400_000) / 1000)) }
+
+/** The failure as a sentence, for operators. What somebody else threw is named by its kind alone: its message may be anything. */
+export const reasonOf = (error: RouterError): string => {
+  if (!("message" in error)) return error.reason
+  const { cause } = error
+  if (error._tag !== "ProxyFailed" || !(cause instanceof Error)) return error.message
+  return cause instanceof PolicyMistake ? cause.message : `${error.message}: ${cause.name}`
+}

@@ -1,4 +1,4 @@
-import { defaultHeaderNames } from "@project-ingress/forward"
+import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { repeatedReport } from "@project-ingress/forward/internal"
@@ -10,22 +10,32 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import { errorResponder } from "./error-response.ts"
+import { errorResponder, reasonOf, rowOf } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
-import { PolicyMistake } from "./policies/policy-error.ts"
+import { activityReports } from "./program/activity.ts"
 import type { Balancer } from "./program/balancing.ts"
+import { namedPolicies } from "./program/authorize.ts"
+import { checkAccess } from "./program/check-access.ts"
+import type { AccessCheck } from "./program/check-access.ts"
 import { explain } from "./program/explain.ts"
+import type { ExplainedRequest } from "./program/explained-request.ts"
+import type { Explanation } from "./program/explanation.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
+import { machineControl } from "./program/machine-control.ts"
+import { withdraw } from "./program/withdraw.ts"
+import type { Withdrawal } from "./program/withdraw.ts"
+import { instrumented } from "./program/instrument.ts"
 import type { RegionHops } from "./program/region-hops.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RedirectLoopEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
 import type { PortSettings } from "./stores/record.ts"
+import type { StoreStats } from "./stores/route-store.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
 
 /** What a request came to. */
@@ -61,8 +71,15 @@ export interface RouterProgram {
   readonly report: (event: RouterEvent) => void
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
-  readonly explain: Router["explain"]
+  readonly explain: (asked: string | VisitorRequest, options?: ExplainedRequest) => Promise<Explanation>
+  /** What the store holds now, if it tells. */
+  readonly storeStats: () => StoreStats | undefined
   readonly watch: (signal: AbortSignal) => Promise<void>
+  /** Decides about a request that was let in once more, as of now. Never rejects. */
+  readonly checkAccess: (request: VisitorRequest) => Promise<AccessCheck>
+  readonly withdraw: Router["withdraw"]
+  /** What ends sessions in machines that have no machine proxy; added to by hosts that see the bytes. */
+  readonly onWithdrawn: Set<(sessions: Withdrawal["sessions"], machines: ReadonlySet<string>) => void>
   /** What chooses between machines from now on; set by whoever has one. */
   readonly balancing: { balancer?: Balancer | undefined }
 }
@@ -84,13 +101,29 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   const reportLoop = repeatedReport<Omit<RedirectLoopEvent, "type" | "count">>((loop, count) =>
     report({ type: "redirect_loop", ...loop, count }),
   )
-  const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
+  const { pageAfterMs, holdFetchMs, holdMs, ...machinesOptions } = options.machines ?? {}
+  const holding = { pageAfterMs, holdFetchMs, holdMs }
+  const machines = makeMachines({ ...machinesOptions, providers: options.providers, headerNames, onEvent: report })
   const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
     Context.add(Machines, machines),
   )
   const balancing: RouterProgram["balancing"] = {}
   const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
-  const program = handle(options, onEvent && isolationEvents(report), { balancing, hops })
+  const observe =
+    options.instrument &&
+    instrumented(options.instrument, {
+      policies: namedPolicies(options.policies ?? []).map(({ name }) => name),
+      providers: options.providers.map(({ type }) => type),
+    })
+  const activity = activityReports(options)
+  const tickets = ticketSigner(options.signingKey, { unprovenMachines: options.unprovenMachines })
+  const { transport = forwardFetch } = options
+  const parts = { balancing, hops, holding, activity, tickets, transport }
+  const program = handle(options, onEvent && isolationEvents(report), parts)
+  const policies = namedPolicies(options.policies ?? [])
+  const routes = Context.get(services, Routes)
+  const control = machineControl(machines, { headerNames, tickets, transport })
+  const onWithdrawn: RouterProgram["onWithdrawn"] = new Set()
   const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {
@@ -110,7 +143,11 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     sender: Pick<Sender<A>, "discard">,
   ): RequestOutcome<A> => {
     if (outcome._tag !== "Machine" || outcome.code === undefined) return outcome
-    const response = errors.replacing(outcome.status, outcome.code, request)
+    const { listening, route } = outcome
+    const response =
+      listening === undefined
+        ? errors.replacing(outcome.status, outcome.code, request)
+        : errors.portClosed(route.port, listening, request)
     if (response === undefined) return outcome
     sender.discard(outcome.response)
     return { _tag: "Generated", response }
@@ -124,18 +161,34 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   ): R | Promise<R> => {
     const started = performance.now()
     const trace: TraceStep[] = []
+    const observed = observe?.(request)
     const failure = (error: RouterError) => ({ _tag: "Failed", error, ...failed(error, request, original) }) as const
     const end = (outcome: RequestOutcome<unknown>) => {
-      if (outcome._tag === "NotOurs" || onEvent === undefined) return
+      if (outcome._tag === "NotOurs" || (onEvent === undefined && observed === undefined)) {
+        observed?.end(undefined)
+        return
+      }
       const { requestId, method, host, clientAddress } = request
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
-      report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
+      const event = {
+        type: "request",
+        requestId,
+        method,
+        host,
+        ...client,
+        ...reported(outcome),
+        durationMs,
+        trace,
+      } as const
+      report(event)
+      observed?.end(event)
       if (outcome._tag === "Machine" && outcome.redirectsToItself) {
         const { machine, port, settings } = outcome.route
         reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
       }
     }
+    const sending = observed === undefined ? sender : observed.sender(sender, headerNames.tunnel)
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
       try {
@@ -150,7 +203,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         return respond(instead)
       }
     }
-    const fiber = runFork(program(request, sender, trace), request.onAbort ? {} : { signal: request.signal })
+    const fiber = runFork(program(request, sending, trace), request.onAbort ? {} : { signal: request.signal })
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return finish(exit)
     return new Promise<ProgramExit<A>>((resolve) => {
@@ -162,7 +215,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   return {
     headerNames,
     headersTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
-    transport: options.transport ?? forwardFetch,
+    transport,
     clientAddress: options.clientAddress,
     publicPorts: options.publicPorts && [...options.publicPorts],
     errors,
@@ -170,8 +223,20 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     run,
     report,
     failed,
-    explain: (hostname, request) =>
-      Effect.runPromiseWith(services)(explain({ ...options, hops }, hostname, request, balancing.balancer?.peek)),
+    explain: (asked, request) =>
+      Effect.runPromiseWith(services)(explain({ ...options, hops }, asked, request, balancing.balancer?.peek)),
+    storeStats: () => options.store.stats?.(),
+    checkAccess: (request) =>
+      Effect.runPromise(checkAccess(routes, { grammar: options.grammar, policies }, request), {
+        signal: request.signal,
+      }),
+    onWithdrawn,
+    withdraw: async (host, withdrawal) => {
+      const withdrawn = await withdraw({ routes, grammar: options.grammar, control, hops }, host, withdrawal)
+      const ids = new Set(withdrawn.machines.map(({ machine }) => machine))
+      for (const end of onWithdrawn) end(withdrawal.sessions, ids)
+      return withdrawn
+    },
     balancing,
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }
@@ -201,20 +266,19 @@ const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
 
 /** What an event says of how a request of ours ended. */
 const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "NotOurs" }>) => {
-  if (outcome._tag === "Machine") return { status: outcome.status, machine: outcome.route.machine.id }
-  if (outcome._tag === "Generated") return { status: outcome.response.status }
+  if (outcome._tag === "Machine") {
+    const { status, code, route } = outcome
+    // Whoever is root in the machine may have written it.
+    return { status, ...(code !== undefined && /^\w{1,64}$/.test(code) ? { code } : {}), machine: route.machine.id }
+  }
+  if (outcome._tag === "Generated") {
+    const { status, code } = outcome.response
+    return { status, ...(code === undefined ? {} : { code }) }
+  }
   // nginx's number for it: no status was sent.
   if (outcome._tag === "ClientLeft") return { status: 499 }
   const { error, response, replaced } = outcome
-  return { status: (replaced ?? response).status, error: error._tag, reason: reasonOf(error) }
-}
-
-/** The failure as a sentence. What somebody else threw is named by its kind alone: its message may be anything. */
-const reasonOf = (error: RouterError): string => {
-  if (!("message" in error)) return error.reason
-  const { cause } = error
-  if (error._tag !== "ProxyFailed" || !(cause instanceof Error)) return error.message
-  return cause instanceof PolicyMistake ? cause.message : `${error.message}: ${cause.name}`
+  return { status: (replaced ?? response).status, error: error._tag, code: rowOf(error).code, reason: reasonOf(error) }
 }
 
 // Beside the router, not in it: nothing that can be printed or serialised leads to a key or a token.

@@ -15,8 +15,10 @@ import { machinesOptionChecks } from "@project-ingress/providers/internal"
 import { errorTags } from "./error-response.ts"
 import { isCookieIsolation, isReservedName } from "./hop/cookie-isolation.ts"
 import { isFilterOption } from "./hop/filtered-fields.ts"
-import { fetchHandler } from "./hosts/fetch.ts"
+import { fetchHandler, visitorRequest } from "./hosts/fetch.ts"
+import { holdingOptionChecks } from "./program/holding.ts"
 import { enforcedSettings } from "./policies/policy.ts"
+import { isVisitorId } from "./policies/visitor.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
 import { isGrammar } from "./stores/is-grammar.ts"
@@ -38,19 +40,27 @@ export type {
   ResponseSummary,
   Route,
 } from "./policies/policy.ts"
+export type { Inspection, ListeningPort, ListeningPorts } from "./policies/inspection.ts"
 export type { Visitor } from "./policies/visitor.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
+export type { Activity, ActivityOptions } from "./program/activity.ts"
+export type { HoldingOptions } from "./program/holding.ts"
 export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
-export type { ExplainedRequest, Explanation } from "./program/explain.ts"
+export type { ExplainedRequest, ExplainOptions } from "./program/explained-request.ts"
+export type { ExplainedSettings, Explanation, ExplainedStop } from "./program/explanation.ts"
 export type { RegionEvent } from "./program/arrived-hop.ts"
 export type { Regions } from "./program/region-hops.ts"
 export type { TraceStep } from "./program/trace.ts"
+export type { Withdrawal, Withdrawn, WithdrawnMachine } from "./program/withdraw.ts"
 export type {
+  AccessWithdrawnEvent,
   BoundEvent,
   ClientBoundsEvent,
+  Instrument,
   RedirectLoopEvent,
   RequestEvent,
+  RequestInstrument,
   Router,
   RouterEvent,
   RouterOptions,
@@ -80,7 +90,14 @@ export const createRouter = (options: RouterOptions): Router => {
   balancing.balancer = options.balancer?.(program)
   const router: Router = {
     fetch: fetchHandler(program),
-    explain: program.explain,
+    explain: async (asked, options) =>
+      typeof asked === "string"
+        ? program.explain(asked, options)
+        : program.explain(visitorRequest(asked, program), { policies: true, ...options }),
+    withdraw: async (hostname, withdrawal) => {
+      checkOptions("withdraw", withdrawal, withdrawalChecks, { required: ["sessions"] })
+      return program.withdraw(hostname, withdrawal)
+    },
     watch: ({ signal }) => program.watch(signal),
     dispose: async () => {
       balancing.balancer?.dispose()
@@ -106,6 +123,8 @@ const policyChecks = {
   enforces: accept.array(accept.oneOf(...enforcedSettings)),
   reservedCookies: accept.array(isReservedName),
   needsVisitor: accept.boolean,
+  explainable: (value: unknown) =>
+    typeof value === "boolean" || typeof value === "function" ? undefined : "true, false or a function",
   ...phases,
 }
 
@@ -118,6 +137,16 @@ const checkPolicy = (policy: unknown, at: string): void => {
   }
 }
 
+const isSessions = (value: unknown): string | undefined =>
+  value === "all" || (Array.isArray(value) && value.length <= 1_000 && value.every(isVisitorId))
+    ? undefined
+    : 'at most 1000 ids of visitors, or "all"'
+
+const withdrawalChecks = {
+  sessions: isSessions,
+  signal: (value: unknown) => (value instanceof AbortSignal ? undefined : "an AbortSignal"),
+}
+
 const isErrorResponses = (value: unknown): string | undefined => {
   const isMap = typeof value === "object" && value !== null && !Array.isArray(value)
   if (!isMap || !Object.values(value).every((each) => typeof each === "function")) return "an object of functions"
@@ -128,7 +157,8 @@ const isErrorResponses = (value: unknown): string | undefined => {
 }
 
 // The router gives these itself.
-const { headerNames: _, onEvent: __, ...machinesChecks } = machinesOptionChecks
+const { headerNames: _, onEvent: __, ...ofMachines } = machinesOptionChecks
+const machinesChecks = { ...ofMachines, ...holdingOptionChecks }
 
 const checks = {
   grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
@@ -151,4 +181,7 @@ const checks = {
   errorDocs: validErrorDocs,
   onError: accept.function,
   onEvent: accept.function,
+  onActivity: accept.function,
+  activityIntervalMs: accept.number(1_000, 86_400_000),
+  instrument: (value: unknown) => (has(value, "begin") ? undefined : "what observe returns as instrument"),
 } as const

@@ -1,3 +1,4 @@
+import { headerValue } from "@project-ingress/forward"
 import type { ExpectedStamps, GeneratedResponse, HeaderList, TicketsLimited } from "@project-ingress/forward"
 import { canonicalAddress, headerValues } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
@@ -5,6 +6,8 @@ import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@projec
 import * as Effect from "effect/Effect"
 import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed } from "../errors.ts"
 import type { RouteRecord } from "../stores/record.ts"
+import type { Route } from "../policies/policy.ts"
+import type { Visitor } from "../policies/visitor.ts"
 import type { ArrivedHop } from "./arrived-hop.ts"
 
 /** The head of a request as it arrived, by whatever host. */
@@ -76,12 +79,26 @@ export type ResponseEdit = (
 ) => HeaderList
 
 /** How one request gets to a machine and its response back, by whatever moves bytes here. The body stays on its side. */
-export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "renewTicket"> {
+export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "renewTicket" | "wake" | "holdMs"> {
   /** Sends the request. Called again only after `replayable` said so. */
   readonly send: (request: MachineRequest) => Effect.Effect<AttemptResponse<A>, SendFailure>
+  /**
+   * Whether the request may start a machine, whatever the table says of it: false for a health check; true for what its caller has decided
+   * to start it for, as a mail. A port with `wake: "never"` is not started all the same. Default: by the table.
+   */
+  readonly wake?: boolean | undefined
+  /**
+   * The policies let a visitor in: from now on, for as long as the exchange or its WebSocket is open, this may be withdrawn. Called again for
+   * another route. Default: nobody withdraws.
+   */
+  readonly onLetIn?: (visitor: Visitor, route: Route & { readonly machine: Machine; readonly port: number }) => void
   /** Whether its host takes one more request to that machine; called again for another machine. Default: each one. */
   readonly admit?: (record: RouteRecord, machine: Machine) => ProjectLimited | MachineLimited | undefined
 }
+
+/** The first value of a field, by lower-case name. */
+export const firstHeader = (headers: HeaderList, lowerName: string): string | undefined =>
+  headerValue(headers, lowerName)
 
 /** A field's lines joined into one value, as Fetch gives them (RFC 9110 §5.3; cookies: RFC 9113 §8.2.3). */
 export const joinedHeader = (headers: HeaderList, lowerName: string): string | undefined => {

@@ -119,12 +119,17 @@ export interface PortSettings {
   /** Not supported yet. How an app that speaks TLS is verified. */
   readonly tls?: { readonly verify: boolean; readonly serverName?: string }
   /**
-   * Whose requests start a sleeping machine. `any`: everybody's whom the policies let in. `never`: nobody's, they are 503
-   * `MACHINE_NOT_RUNNING` until somebody else starts it; for a provider whose machines every request starts, this is refused.
-   * `visitors`, those who are signed in, is not supported yet. Default `any`.
+   * Whose requests start a sleeping machine, of those that the policies let in. `any`: everybody's but a prefetch and a preflight.
+   * `visitors`: those of a visitor whom a policy has proven. `never`: nobody's, they are 503 `MACHINE_NOT_RUNNING` until somebody else
+   * starts it. Default: by the table of docs/waking.md: people, webhooks and WebSockets, but no crawlers. For a provider whose machines
+   * every request starts, `status` says who may be let through; without it `visitors` and `never` are refused (500).
    */
   readonly wake?: "visitors" | "any" | "never"
-  /** Not supported yet. Origins whose pages may frame this port. */
+  /**
+   * Origins whose pages may frame this port, beside its own: `https://www.example.com`, in lower case, with a port unless it is the scheme's. For them
+   * cookies of ours are `SameSite=None; Partitioned`. Needs the policy `embedding`. Default: the app alone says who frames it, and cookies of ours
+   * are not sent in frames of other sites.
+   */
   readonly embed?: readonly string[]
   /**
    * Asks each machine of the route now and then whether its app is well, while the route has visitors; one that is not gets no
