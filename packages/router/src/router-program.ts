@@ -69,8 +69,8 @@ export interface RouterProgram {
   readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
   readonly explain: Router["explain"]
   readonly watch: (signal: AbortSignal) => Promise<void>
-  /** Decides about a request that was let in once more, as of now. Never rejects. */
-  readonly checkAccess: (request: VisitorRequest) => Promise<AccessCheck>
+  /** Decides about a request that was let in to a machine once more, as of now. Never rejects. */
+  readonly checkAccess: (request: VisitorRequest, machine: string) => Promise<AccessCheck>
   readonly withdraw: Router["withdraw"]
   /** What ends sessions in machines that have no machine proxy; added to by hosts that see the bytes. */
   readonly onWithdrawn: Set<(sessions: Withdrawal["sessions"], machines: ReadonlySet<string>) => void>
@@ -194,8 +194,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     failed,
     explain: (hostname, request) =>
       Effect.runPromiseWith(services)(explain({ ...options, hops }, hostname, request, balancing.balancer?.peek)),
-    checkAccess: (request) =>
-      Effect.runPromise(checkAccess(routes, { grammar: options.grammar, policies }, request), {
+    checkAccess: (request, machine) =>
+      Effect.runPromise(checkAccess(routes, { grammar: options.grammar, policies }, request, machine), {
         signal: request.signal,
       }),
     onWithdrawn,
