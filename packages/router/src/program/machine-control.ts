@@ -147,7 +147,7 @@ const unusable = (response: Response): Effect.Effect<undefined> =>
 const jsonOf = async (response: Response, signal: AbortSignal): Promise<unknown> => {
   const reader = response.body?.getReader()
   try {
-    // Root in a machine may send a byte now and then for ever.
+    // Root in a machine may send a byte now and then without an end.
     return await withTimeout(RESPONSE_MS, signal, () => readJson(reader))
   } catch {
     reader?.cancel().catch(() => {})
@@ -155,7 +155,7 @@ const jsonOf = async (response: Response, signal: AbortSignal): Promise<unknown>
   }
 }
 
-/** Throws for what is none of ours. */
+/** Throws for a body that is invalid. */
 const readJson = async (reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<unknown> => {
   const decoder = new TextDecoder()
   let text = ""
