@@ -131,6 +131,30 @@ describe("on sockets, a visitor who is no longer let in", () => {
     expect(await socket.ended).toBe(1008)
     expect(withdrawn()).toMatchObject([{ reason: "generation" }])
   })
+
+  it(
+    "loses it when the project leaves the machine, which may be another project's then",
+    { timeout: 30_000 },
+    async () => {
+      const { router, withdrawn } = routerWith()
+      const port = await serve(router)
+      allowed.add("anna")
+      const inOld = opened(await openSocket(port, as("anna")))
+      store.attach("p:misha", { ...recordOf(), machine: { ...recordOf().machine, id: "mach_2" } })
+      store.attach("p:other", recordOf())
+      expect(await inOld.ended).toBe(1008)
+      expect(withdrawn()).toMatchObject([{ machine: "mach_1", reason: "moved", count: 1 }])
+      const stays = opened(await openStream(port, as("anna", "other.iterate.app")))
+      store.attach("p:other", {
+        ...recordOf(),
+        machine: { ...recordOf().machine, id: "mach_3" },
+        replicas: [recordOf().machine],
+      })
+      const moved = Date.now() + 5_000
+      await expect.poll(() => Date.now() > moved, { timeout: 8_000 }).toBe(true)
+      expect(stays.isOpen()).toBe(true)
+    },
+  )
 })
 
 describe("withdraw", () => {
