@@ -4,6 +4,7 @@ import { local } from "@project-ingress/providers/local"
 import { upstream } from "@project-ingress/providers/upstream"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { serveNode } from "../../src/hosts/node.ts"
+import { authorize as askPlatform, visibility } from "../../src/policies.ts"
 import { AccessDenied, createRouter, LoginRequired } from "../../src/router.ts"
 import type { Policy, Router, RouterEvent, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
@@ -109,6 +110,18 @@ describe("on sockets, a visitor who is no longer let in", () => {
     expect(withdrawn()).toMatchObject([{ host: "misha.iterate.app", machine: "mach_1", reason: "denied", count: 3 }])
     // No app learns which session it was.
     expect(app.seen.flatMap((headers) => Object.keys(headers).filter((name) => name.includes("session")))).toEqual([])
+  })
+
+  it("loses it by authorize, however long its decisions hold for requests", { timeout: 30_000 }, async () => {
+    const decide = askPlatform(({ subject }) => allowed.has(subject), { ttlMs: 600_000 })
+    const { router, withdrawn } = routerWith({ policies: [session, visibility(), decide] })
+    const port = await serve(router)
+    allowed.add("anna").add("bob")
+    const stream = opened(await openStream(port, as("anna")))
+    const other = opened(await openStream(port, as("bob")))
+    allowed.delete("anna")
+    expect(await stream.ended).toBe("broken")
+    expect([withdrawn(), other.isOpen()]).toMatchObject([[{ reason: "denied", count: 1 }], true])
   })
 
   it("loses it when the session ends", { timeout: 30_000 }, async () => {
