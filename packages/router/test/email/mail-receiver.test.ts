@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { mailReceiver, r2MailKeeper } from "../../src/email.ts"
 import { mailId } from "../../src/email/mail.ts"
 import type { MailBucket, MailEvent, MailOptions } from "../../src/email.ts"
+import { regions } from "../../src/regions.ts"
 import type { Router } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import { fake, hostnames, machine, setup, stamped, values } from "../fakes.ts"
@@ -87,6 +88,23 @@ describe("a mail for a project that redirects to a port of another one", () => {
     await mail.receive(mailTo("anything@port.iterate.app"))
     const targets = posted.map(({ headers, target }) => [values(headers, "x-iterate-proxy-target-host")[0], target])
     expect(targets).toEqual([["2525__misha.iterate.app", "/"]])
+  })
+})
+
+describe("a mail for a machine of another region", () => {
+  it("goes to the machine itself: the router there would take it for a visitor's request", async () => {
+    const posted: Outgoing[] = []
+    const { router } = setup({
+      store: memoryStore({ "p:misha": { machine: machine("mach_1"), services: { mail: 2525 }, region: "fra" } }),
+      answer: (outgoing) => {
+        posted.push(outgoing)
+        return stamped(null, { status: outgoing.origin === "https://fra.example" ? 401 : 204 })
+      },
+      regions: regions({ self: "iad", balancers: { fra: "https://fra.example" } }),
+    })
+    const mail = mailReceiver(router, { grammar: hostnames })
+    expect(await mail.receive(mailTo("anything@misha.iterate.app"))).toEqual({ outcome: "delivered" })
+    expect(posted.map(({ headers }) => values(headers, "x-iterate-mail-to"))).toEqual([["anything@misha.iterate.app"]])
   })
 })
 
