@@ -1,4 +1,5 @@
 /** Every adapter of this package, with its fixture on Node. */
+import type { EdDsaSigningKey } from "@project-ingress/forward"
 import { it } from "vitest"
 import type { Capabilities } from "../src/contract/machine-provider.ts"
 import type { SuiteOptions } from "../src/testing.ts"
@@ -9,13 +10,22 @@ import { dockerFixture } from "./conformance-docker.ts"
 import { localFixture, urlFixture } from "./conformance-fixtures.ts"
 import { flyFixture } from "./conformance-fly.ts"
 import type { Made, Proved } from "./conformance-remote.ts"
+import { relayFixture } from "./conformance-relay.ts"
 import { engineMissing } from "./engine.ts"
 
 export type Runtime = Capabilities["runtimes"][number]
 type Skip = NonNullable<SuiteOptions["skip"]>
 
+/** The Worker that an adapter is tested in, and the key that it trusts. */
+export interface AdapterWorker {
+  readonly url: URL
+  readonly signing: EdDsaSigningKey
+}
+
 export interface Adapter {
-  readonly fixture: () => Promise<Proved>
+  readonly fixture: (worker?: AdapterWorker) => Promise<Proved>
+  /** Its Worker, if it has one of its own. */
+  readonly worker?: "conformance-worker.ts" | "conformance-relay-worker.ts"
   /** Why it cannot be tested on this machine. */
   readonly missing?: () => Promise<string | undefined>
   /** Takes long, so that its laws run only by `pnpm test:all`. */
@@ -56,6 +66,12 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
       ...stableEpoch,
       "platform.port-closed": "the edge's 502 may also be its own failure, and there is no status",
     },
+  },
+  relay: {
+    fixture: relayFixture,
+    worker: "conformance-relay-worker.ts",
+    runtimes: ["workerd"],
+    skip: stableEpoch,
   },
 }
 

@@ -10,6 +10,8 @@ import { docker } from "../src/adapters/docker/docker.ts"
 import { local } from "../src/adapters/local.ts"
 import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import type { Fixture, Undo } from "../src/testing.ts"
+import { relay } from "../src/adapters/relay/relay.ts"
+import type { RelayNamespace } from "../src/adapters/relay/relay.ts"
 import { url } from "../src/adapters/url.ts"
 import { at } from "./at.ts"
 import { flyThrough } from "./fly-through.ts"
@@ -27,9 +29,10 @@ export type Made =
       readonly access: { readonly clientId: string; readonly clientSecret: string }
       readonly places: Readonly<Record<string, string>>
     }
+  | { readonly adapter: "relay" }
 
 /** Set by the Worker, which alone has objects to bind. */
-export const bound: { containers?: ContainerNamespace } = {}
+export const bound: { containers?: ContainerNamespace; relay?: RelayNamespace } = {}
 
 const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly adapter: A }>) => MachineProvider } = {
   local: () => local(),
@@ -39,6 +42,7 @@ const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly
   daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),
   "cloudflare-container": () => cloudflareContainer({ getByName: (name) => bound.containers!.getByName(name) }),
   "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
+  relay: () => relay({ getByName: (name) => bound.relay!.getByName(name) }),
 }
 
 export const provider = (made: Made): MachineProvider => (makers[made.adapter] as (made: Made) => MachineProvider)(made)

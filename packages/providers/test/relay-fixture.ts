@@ -43,29 +43,10 @@ export const startRelay = async (bindings: Readonly<Record<string, unknown>> = {
     url,
     connectUrl,
     signing,
-    connect: async (machine, { loopback = "127.0.0.1", ...more } = {}) => {
-      const keys = [await machineKey(signing, machine)]
-      const proxy = createMachineProxy({ machine, keys, loopback })
-      const events: RelayEvent[] = []
-      const waiting = new Set<() => void>()
-      const onEvent = (event: RelayEvent): void => {
-        events.push(event)
-        for (const look of waiting) look()
-      }
-      const relay = connectRelay({ url: connectUrl, machine, keys, proxy, minRetryMs: 50, maxRetryMs: 500, ...more, onEvent })
+    connect: async (machine, more = {}) => {
+      const relay = await dial({ url: connectUrl, machine, signing, ...more })
       opened.push(relay)
-      const until = (type: RelayEvent["type"], from = 0): Promise<RelayEvent> =>
-        new Promise((resolve) => {
-          const look = (): void => {
-            const found = events.slice(from).find((event) => event.type === type)
-            if (found === undefined) return
-            waiting.delete(look)
-            resolve(found)
-          }
-          waiting.add(look)
-          look()
-        })
-      return { ...relay, events, until }
+      return relay
     },
     events: async () => (await fetch(new URL("events", url))).json() as never,
     close: async () => {
@@ -73,4 +54,39 @@ export const startRelay = async (bindings: Readonly<Record<string, unknown>> = {
       await worker.dispose()
     },
   }
+}
+
+/** Dials out as a machine of this process. */
+export const dial = async ({
+  machine,
+  signing,
+  loopback = "127.0.0.1",
+  ...options
+}: Partial<RelayOptions> & {
+  readonly url: string
+  readonly machine: string
+  readonly signing: EdDsaSigningKey
+  readonly loopback?: string
+}): Promise<Connected> => {
+  const keys = [await machineKey(signing, machine)]
+  const proxy = createMachineProxy({ machine, keys, loopback })
+  const events: RelayEvent[] = []
+  const waiting = new Set<() => void>()
+  const onEvent = (event: RelayEvent): void => {
+    events.push(event)
+    for (const look of waiting) look()
+  }
+  const relay = connectRelay({ machine, keys, proxy, minRetryMs: 50, maxRetryMs: 500, ...options, onEvent })
+  const until = (type: RelayEvent["type"], from = 0): Promise<RelayEvent> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const found = events.slice(from).find((event) => event.type === type)
+        if (found === undefined) return
+        waiting.delete(look)
+        resolve(found)
+      }
+      waiting.add(look)
+      look()
+    })
+  return { ...relay, events, until }
 }

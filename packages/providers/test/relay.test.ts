@@ -28,7 +28,7 @@ afterAll(async () => {
   app.close()
 })
 
-const to = (path: string, { id = "mach_a", name = id } = {}): URL =>
+const to = (path: string, id = "mach_a", name = id): URL =>
   new URL(`/to/${id}/${name}/${port}${path}`, relay.url)
 
 describe("through a relay", { timeout: 30_000 }, () => {

@@ -147,9 +147,10 @@ export class RelayConnection {
     const url = new URL(this.#options.url)
     url.search = `?socket=${Buffer.from(token).toString("base64url")}`
     const socket = await this.#socket(url, MAX_MESSAGE)
-    socket.pause()
     return new Promise((resolve, reject) => {
       socket.once("open", () => {
+        // Until it is joined to the app's, nothing may be read.
+        socket.pause()
         socket.removeListener("error", reject)
         resolve(socket)
       })

@@ -135,6 +135,7 @@ const join = (app: WebSocket, visitor: WebSocket, opened: OpenSockets): void => 
   pass(app, visitor)
   pass(visitor, app)
   app.resume()
+  visitor.resume()
 }
 
 /** No status was in the close frame (RFC 6455 §7.1.5). */

@@ -119,6 +119,8 @@ export const responseOf = (
     onOver(true)
     return { response: encoded(null, { status, statusText: reason, headers }), pumped: Promise.resolve() }
   }
+  // Inside the platform the runtime writes it for nobody.
+  if (typeof framing === "number") headers.set("content-length", String(framing))
   const { readable, writable } = bodyStream(typeof framing === "number" ? framing : undefined)
   const response = encoded(readable, { status, statusText: reason, headers })
   return { response, pumped: pumpBody(stream, reader, writable).then(onOver) }
