@@ -34,9 +34,12 @@ export const startRelay = async (bindings: Readonly<Record<string, unknown>> = {
       compatibilityFlags: ["nodejs_compat", "enable_request_signal", "request_signal_passthrough"],
       durableObjects: { RELAY: { className: "Relay", useSQLite: true } },
       bindings: { SIGNING_KEYS: [signing], ...bindings } as never,
-    }),
+      // Miniflare's own entry reads bodies without being asked to.
+      unsafeDirectSockets: [{ port: 0 }],
+    } as never),
   )
-  const url = await worker.ready
+  await worker.ready
+  const url = await worker.unsafeGetDirectURL()
   const connectUrl = new URL("connect", url).href.replace("http:", "ws:")
   const opened: Relay[] = []
   return {

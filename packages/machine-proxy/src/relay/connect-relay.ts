@@ -70,8 +70,8 @@ export const connectRelay = (options: RelayOptions): Relay => {
     connection = undefined
     if (!end.opened) {
       refusals++
-      // A relay without another process on it is free to be taken, in whatever way that other one left.
-      return tell({ type: "refused", status: end.status, reason: end.reason, retryMs: retryIn(nextPause()) })
+      const pause = standBy ? maxRetryMs : nextPause()
+      return tell({ type: "refused", status: end.status, reason: end.reason, retryMs: retryIn(pause) })
     }
     if (end.code === REPLACED) {
       standBy = true

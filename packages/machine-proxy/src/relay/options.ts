@@ -64,10 +64,13 @@ export const checkRelayOptions = (options: RelayOptions): URL => {
 }
 
 /** What is wrong with keys by which a machine is to prove who it is to a relay. */
-export const relayKeysProblem = (keys: readonly VerificationKey[]): string | undefined => {
+export const relayKeysProblem = (keys: readonly VerificationKey[] | "insecure"): string | undefined => {
+  if (keys === "insecure") return "a relay needs a machine with keys: without any it can prove nothing"
   const problem = verificationKeyProblem(keys, (index) => `keys[${index}]`)
   if (problem !== undefined) return problem
-  return keys.some(provesMachine) ? undefined : "keys must have one of the machine's own (machineKey): it proves who it is"
+  return keys.some(provesMachine)
+    ? undefined
+    : "keys must have one of the machine's own, of machineKey or the command keys --machine: a relay asks for that proof"
 }
 
 /** Whether a machine can prove with this key which one it is. */

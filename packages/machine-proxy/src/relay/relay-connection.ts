@@ -78,9 +78,9 @@ export class RelayConnection {
       if (this.#ended) return control.terminate()
       this.#control = control
       control.on("error", (error) => (this.#refusal ??= { status: undefined, reason: reasonOf(error) }))
-      control.once("unexpected-response", (request, response) => {
+      control.once("unexpected-response", (_, response) => {
         this.#refusal = { status: response.statusCode, reason: refusalReason(response.statusCode, response.headers.date) }
-        request.destroy()
+        control.terminate()
       })
       control.once("open", () => this.#onOpen(control))
       control.on("message", (data: Buffer, binary) => this.#onMessage(control, data, binary))
