@@ -7,7 +7,13 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket } from "ws"
 import { bundledServer } from "../../../packages/providers/test/docker-machine.ts"
-import { engineMissing, importNodeImage, makeNetwork, removeMachines, runMachine } from "../../../packages/providers/test/engine.ts"
+import {
+  engineMissing,
+  importNodeImage,
+  makeNetwork,
+  removeMachines,
+  runMachine,
+} from "../../../packages/providers/test/engine.ts"
 import type { RunningMachine } from "../../../packages/providers/test/engine.ts"
 import { bundleWorker } from "../../../test/bundle-worker.ts"
 
@@ -38,100 +44,116 @@ let machine: RunningMachine
 const gateway = async (network: string): Promise<string> => {
   const { execFileSync } = await import("node:child_process")
   const format = "{{(index .IPAM.Config 0).Gateway}}"
-  const address = execFileSync("docker", ["network", "inspect", "--format", format, network], { encoding: "utf8" }).trim()
+  const address = execFileSync("docker", ["network", "inspect", "--format", format, network], {
+    encoding: "utf8",
+  }).trim()
   const own = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((each) => each.address))
   return own.includes(address) ? address : "172.17.0.1"
 }
 
-describe.skipIf(missing !== undefined)(`a container without a published port: ${missing ?? ""}`, { timeout: 120_000 }, () => {
-  beforeAll(async () => {
-    const { signing } = await generateTicketKeys("example")
-    const script = await bundleWorker(new URL("../src/index.ts", import.meta.url), { external: ["node:*", "cloudflare:*"] })
-    worker = new Miniflare({
-      ...convertV4MiniflareOptions({
-        cf: false,
-        modules: true,
-        script,
-        compatibilityDate: "2026-11-01",
-        compatibilityFlags: ["nodejs_compat", "enable_request_signal", "request_signal_passthrough", "enable_abortsignal_rpc"],
-        durableObjects: { RELAY: { className: "Relay", useSQLite: true } },
-        bindings: { DOMAIN: "localhost", SIGNING_KEY: JSON.stringify(signing) },
-        unsafeDirectSockets: [{ host: "0.0.0.0", port: 0 }],
-      } as never),
+describe.skipIf(missing !== undefined)(
+  `a container without a published port: ${missing ?? ""}`,
+  { timeout: 120_000 },
+  () => {
+    beforeAll(async () => {
+      const { signing } = await generateTicketKeys("example")
+      const script = await bundleWorker(new URL("../src/index.ts", import.meta.url), {
+        external: ["node:*", "cloudflare:*"],
+      })
+      worker = new Miniflare({
+        ...convertV4MiniflareOptions({
+          cf: false,
+          modules: true,
+          script,
+          compatibilityDate: "2026-11-01",
+          compatibilityFlags: [
+            "nodejs_compat",
+            "enable_request_signal",
+            "request_signal_passthrough",
+            "enable_abortsignal_rpc",
+          ],
+          durableObjects: { RELAY: { className: "Relay", useSQLite: true } },
+          bindings: { DOMAIN: "localhost", SIGNING_KEY: JSON.stringify(signing) },
+          unsafeDirectSockets: [{ host: "0.0.0.0", port: 0 }],
+        } as never),
+      })
+      await worker.ready
+      port = Number((await worker.unsafeGetDirectURL()).port)
+      const [image, network] = await Promise.all([importNodeImage(), makeNetwork()])
+      machine = await runMachine({
+        image,
+        files: { "/app/server.mjs": await bundledServer(server) },
+        // It has a network, and no port that anybody could connect to.
+        options: [
+          ...["--network", network],
+          ...["--env", "INGRESS_MACHINE=mach_office"],
+          ...["--env", `INGRESS_TICKET_KEYS=${JSON.stringify([await machineKey(signing, "mach_office")])}`],
+          ...["--env", `INGRESS_RELAY_URL=ws://${await gateway(network)}:${port}/__relay`],
+        ],
+      })
+    }, 120_000)
+
+    afterAll(async () => {
+      await removeMachines()
+      await worker.dispose()
     })
-    await worker.ready
-    port = Number((await worker.unsafeGetDirectURL()).port)
-    const [image, network] = await Promise.all([importNodeImage(), makeNetwork()])
-    machine = await runMachine({
-      image,
-      files: { "/app/server.mjs": await bundledServer(server) },
-      // It has a network, and no port that anybody could connect to.
-      options: [
-        ...["--network", network],
-        ...["--env", "INGRESS_MACHINE=mach_office"],
-        ...["--env", `INGRESS_TICKET_KEYS=${JSON.stringify([await machineKey(signing, "mach_office")])}`],
-        ...["--env", `INGRESS_RELAY_URL=ws://${await gateway(network)}:${port}/__relay`],
-      ],
+
+    const options = (path: string) => ({
+      host: "127.0.0.1",
+      port,
+      path,
+      headers: { host: `3000__office.localhost:${port}` },
     })
-    await expect.poll(() => machine.docker("logs"), { timeout: 60_000 }).toContain('"state":"connected"')
-  }, 120_000)
+    const textOf = async (response: IncomingMessage): Promise<string> => {
+      let text = ""
+      for await (const part of response.setEncoding("utf8")) text += part
+      return text
+    }
 
-  afterAll(async () => {
-    await removeMachines()
-    await worker.dispose()
-  })
+    it("publishes none and dials out", async () => {
+      await expect.poll(() => machine.docker("logs"), { timeout: 60_000 }).toContain('"state":"connected"')
+      expect(await machine.docker("port")).toBe("")
+    })
 
-  const options = (path: string) => ({
-    host: "127.0.0.1",
-    port,
-    path,
-    headers: { host: `3000__office.localhost:${port}` },
-  })
-  const textOf = async (response: IncomingMessage): Promise<string> => {
-    let text = ""
-    for await (const part of response.setEncoding("utf8")) text += part
-    return text
-  }
+    it("responds at its hostname", async () => {
+      const [response] = (await once(get(options("/path?query")), "response")) as [IncomingMessage]
+      expect([response.statusCode, await textOf(response)]).toEqual([200, "from the container: /path?query"])
+    })
 
-  it("publishes none", async () => {
-    expect(await machine.docker("port")).toBe("")
-  })
+    it("takes an upload", async () => {
+      const request = httpRequest({ ...options("/"), method: "POST" })
+      request.end(Buffer.alloc(5_000_000, "a"))
+      const [response] = (await once(request, "response")) as [IncomingMessage]
+      const { createHash } = await import("node:crypto")
+      expect(await textOf(response)).toBe(createHash("sha256").update(Buffer.alloc(5_000_000, "a")).digest("hex"))
+    })
 
-  it("responds at its hostname", async () => {
-    const [response] = (await once(get(options("/path?query")), "response")) as [IncomingMessage]
-    expect([response.statusCode, await textOf(response)]).toEqual([200, "from the container: /path?query"])
-  })
+    it("opens a WebSocket", async () => {
+      const { headers } = options("/")
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`, { headers })
+      const [data] = (await once(socket, "message")) as [Buffer]
+      expect(data.toString()).toBe("hello")
+      socket.terminate()
+    })
 
-  it("takes an upload", async () => {
-    const request = httpRequest({ ...options("/"), method: "POST" })
-    request.end(Buffer.alloc(5_000_000, "a"))
-    const [response] = (await once(request, "response")) as [IncomingMessage]
-    const { createHash } = await import("node:crypto")
-    expect(await textOf(response)).toBe(createHash("sha256").update(Buffer.alloc(5_000_000, "a")).digest("hex"))
-  })
-
-  it("opens a WebSocket", async () => {
-    const { headers } = options("/")
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`, { headers })
-    const [data] = (await once(socket, "message")) as [Buffer]
-    expect(data.toString()).toBe("hello")
-    socket.terminate()
-  })
-
-  it("is not running while it is stopped, and responds again when it is started", async () => {
-    await machine.docker("stop", "--time", "1")
-    const [stopped] = (await once(get({ ...options("/"), headers: { ...options("/").headers, accept: "application/json" } }), "response")) as [IncomingMessage]
-    expect([stopped.statusCode, await textOf(stopped)]).toEqual([503, expect.stringContaining("MACHINE_NOT_RUNNING")])
-    await machine.docker("start")
-    await expect
-      .poll(
-        async () => {
-          const [response] = (await once(get(options("/")), "response")) as [IncomingMessage]
-          response.resume()
-          return response.statusCode
-        },
-        { timeout: 60_000 },
-      )
-      .toBe(200)
-  })
-})
+    it("is not running while it is stopped, and responds again when it is started", async () => {
+      await machine.docker("stop", "--time", "1")
+      const [stopped] = (await once(
+        get({ ...options("/"), headers: { ...options("/").headers, accept: "application/json" } }),
+        "response",
+      )) as [IncomingMessage]
+      expect([stopped.statusCode, await textOf(stopped)]).toEqual([503, expect.stringContaining("MACHINE_NOT_RUNNING")])
+      await machine.docker("start")
+      await expect
+        .poll(
+          async () => {
+            const [response] = (await once(get(options("/")), "response")) as [IncomingMessage]
+            response.resume()
+            return response.statusCode
+          },
+          { timeout: 60_000 },
+        )
+        .toBe(200)
+    })
+  },
+)

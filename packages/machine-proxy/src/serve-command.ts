@@ -7,10 +7,7 @@ import type { ReloadableKeys } from "./keys.ts"
 import { createListener, listenOptions } from "./listener.ts"
 import { logLine } from "./log.ts"
 import { createMachineProxy } from "./machine-proxy.ts"
-import type { MachineProxy } from "./machine-proxy.ts"
-import { connectRelay } from "./relay/connect-relay.ts"
-import type { Relay } from "./relay/connect-relay.ts"
-import type { RelayEvent } from "./relay/events.ts"
+import { loggedRelay } from "./relay/logged-relay.ts"
 import { notifyReady } from "./ready.ts"
 import { openTlsKeyFile } from "./tls-key-file.ts"
 
@@ -62,7 +59,13 @@ export const serve = (name: string, config: Config): void => {
     }
   })
 
-  const relay = relayOf(config, proxy, keys)
+  const { relayUrl: url } = config
+  const relay =
+    url === undefined || options.keys === "insecure"
+      ? undefined
+      : loggedRelay({ url, machine: options.machine, keys: keys?.current ?? options.keys }, proxy, (...line) => {
+          if (level !== "off") log(...line)
+        })
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
     // A second signal means: do not wait.
@@ -72,43 +75,12 @@ export const serve = (name: string, config: Config): void => {
     // An interrupt comes from a terminal: nobody's load balancer has to find out.
     const { drainMs, graceMs = defaultGraceMs(drainMs) } = config
     const drain = { deadlineMs: drainMs, graceMs: signal === "SIGINT" ? 0 : graceMs, listeners: [server] }
-    const stopped = Promise.all([proxy.drain(drain), relay?.close({ deadlineMs: drainMs })])
+    const stopped = Promise.all([proxy.drain(drain), relay?.then((open) => open.close({ deadlineMs: drainMs }))])
     void stopped.then(() => process.exit(0))
   }
   process.on("SIGTERM", stop)
   process.on("SIGINT", stop)
   if (keys !== undefined) process.on("SIGHUP", () => reload(keys))
-}
-
-const relayOf = (
-  { relayUrl: url, log: level, proxy: { machine, keys } }: Config,
-  proxy: MachineProxy,
-  reloaded: ReloadableKeys | undefined,
-): Relay | undefined => {
-  if (url === undefined || keys === "insecure") return undefined
-  const { host } = new URL(url)
-  const onEvent = (event: RelayEvent): void => {
-    if (level !== "off") log(...relayLine(event, host))
-  }
-  return connectRelay({ url, machine, keys: reloaded?.current ?? keys, proxy, onEvent })
-}
-
-/** What is logged of a change of the connection to the relay. */
-const relayLine = (event: RelayEvent, relay: string): Parameters<typeof log> => {
-  const fields = { relay, state: event.type }
-  switch (event.type) {
-    case "connected":
-    case "stopped":
-      return ["info", "relay", fields]
-    case "lost":
-      return ["warn", "relay", { ...fields, code: event.code, cause: event.reason, retryMs: event.retryMs }]
-    case "refused":
-      return ["error", "relay", { ...fields, status: event.status, cause: event.reason, retryMs: event.retryMs }]
-    case "replaced": {
-      const cause = "another process connected as this machine: this one waits until it is gone"
-      return ["error", "relay", { ...fields, cause, retryMs: event.retryMs }]
-    }
-  }
 }
 
 const keysOf = ({ keysFile, proxy: { keys } }: Config): ReloadableKeys | undefined =>

@@ -22,6 +22,8 @@ export class Relay extends RelayObject {
 export default {
   async fetch(request: Request, env: Env & Parameters<typeof suite.fetch>[1]): Promise<Response> {
     bound.relay = env.RELAY
-    return request.headers.has("upgrade") ? acceptMachines(env.RELAY, env.SIGNING_KEYS)(request) : suite.fetch(request, env)
+    return request.headers.has("upgrade")
+      ? acceptMachines(env.RELAY, env.SIGNING_KEYS)(request)
+      : suite.fetch(request, env)
   },
 }

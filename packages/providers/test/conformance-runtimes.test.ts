@@ -35,7 +35,10 @@ const startedWorker = ({ worker: file = "conformance-worker.ts" }: Adapter): Pro
     const { signing } = await generateTicketKeys("relay")
     const own = file !== "conformance-worker.ts"
     const worker = await startWorker(file, {
-      durableObjects: { CONTAINERS: "FakeContainer", ...(own ? { RELAY: { className: "Relay", useSQLite: true } } : {}) },
+      durableObjects: {
+        CONTAINERS: "FakeContainer",
+        ...(own ? { RELAY: { className: "Relay", useSQLite: true } } : {}),
+      },
       compatibilityFlags: [
         "enable_request_signal",
         "request_signal_passthrough",

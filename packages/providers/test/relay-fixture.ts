@@ -12,7 +12,10 @@ export interface RelayWorker {
   /** Where machines connect. */
   readonly connectUrl: string
   readonly signing: EdDsaSigningKey
-  readonly connect: (machine: string, more?: Partial<RelayOptions> & { readonly loopback?: string }) => Promise<Connected>
+  readonly connect: (
+    machine: string,
+    more?: Partial<RelayOptions> & { readonly loopback?: string },
+  ) => Promise<Connected>
   readonly events: () => Promise<{ readonly events: readonly { readonly type: string }[]; readonly objects: number }>
   readonly close: () => Promise<void>
 }
@@ -24,7 +27,9 @@ export interface Connected extends Relay {
 
 export const startRelay = async (bindings: Readonly<Record<string, unknown>> = {}): Promise<RelayWorker> => {
   const { signing } = await generateTicketKeys("relay")
-  const script = await bundleWorker(new URL("relay-worker.ts", import.meta.url), { external: ["node:*", "cloudflare:*"] })
+  const script = await bundleWorker(new URL("relay-worker.ts", import.meta.url), {
+    external: ["node:*", "cloudflare:*"],
+  })
   const worker = new Miniflare(
     convertV4MiniflareOptions({
       cf: false,

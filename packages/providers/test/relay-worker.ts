@@ -40,7 +40,9 @@ export default {
     if (first === "connect") return acceptMachines(env.RELAY, env.SIGNING_KEYS)(request)
     if (first === "events") return Response.json({ events, objects })
     if (first === "abort") {
-      await env.RELAY.getByName(rest[0]!).fetch(new Request("http://abort.invalid/")).catch(() => {})
+      await env.RELAY.getByName(rest[0]!)
+        .fetch(new Request("http://abort.invalid/"))
+        .catch(() => {})
       return new Response("aborted")
     }
     if (first === "status") {

@@ -117,7 +117,10 @@ const connected = async (machine: string, more?: Parameters<RelayWorker["connect
   return connection
 }
 const socketTo = (path: string, id: string): WebSocket => {
-  const socket = new WebSocket(to(path, id).href.replace("http:", "ws:"), { maxPayload: 64 * MB, perMessageDeflate: false })
+  const socket = new WebSocket(to(path, id).href.replace("http:", "ws:"), {
+    maxPayload: 64 * MB,
+    perMessageDeflate: false,
+  })
   socket.on("error", () => {})
   return socket
 }
@@ -157,7 +160,11 @@ describe("requests through a relay", { timeout: 60_000 }, () => {
 
   it("cannot be told by an app that its machine is not connected", async () => {
     const response = await fetch(to("/told", "mach_r"))
-    expect([response.status, await response.text(), response.headers.get("x-project-ingress-relay")]).toEqual([200, "mine", null])
+    expect([response.status, await response.text(), response.headers.get("x-project-ingress-relay")]).toEqual([
+      200,
+      "mine",
+      null,
+    ])
     expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"])
   })
 
@@ -171,7 +178,10 @@ describe("requests through a relay", { timeout: 60_000 }, () => {
     const held = Array.from({ length: 256 }, () => fetch(to("/first", "mach_r"), { signal: stop.signal }))
     const responses = await Promise.all(held)
     const one = await fetch(to("/", "mach_r"))
-    expect([one.status, await one.json()]).toMatchObject([599, { _tag: "ProviderUnavailable", message: expect.stringContaining("RELAY_TOO_MANY_STREAMS") }])
+    expect([one.status, await one.json()]).toMatchObject([
+      599,
+      { _tag: "ProviderUnavailable", message: expect.stringContaining("RELAY_TOO_MANY_STREAMS") },
+    ])
     stop.abort()
     await Promise.allSettled(responses.map((response) => response.text()))
   })
@@ -184,7 +194,10 @@ describe("requests through a relay", { timeout: 60_000 }, () => {
 
   it("fail at once when no machine has connected", async () => {
     const [status, text] = await get("/", "mach_nobody")
-    expect([status, JSON.parse(text)]).toMatchObject([599, { _tag: "MachineNotRunning", message: expect.stringContaining("not connected") }])
+    expect([status, JSON.parse(text)]).toMatchObject([
+      599,
+      { _tag: "MachineNotRunning", message: expect.stringContaining("not connected") },
+    ])
   })
 })
 
@@ -198,7 +211,10 @@ const workerdPid = async (): Promise<number> => {
   const { readdirSync, readFileSync } = await import("node:fs")
   const found = readdirSync("/proc").find((pid) => {
     try {
-      return readFileSync(`/proc/${pid}/stat`, "utf8").includes(`(workerd) `) && readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")[1] === String(process.pid)
+      return (
+        readFileSync(`/proc/${pid}/stat`, "utf8").includes(`(workerd) `) &&
+        readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")[1] === String(process.pid)
+      )
     } catch {
       return false
     }
@@ -270,7 +286,12 @@ describe.skipIf(process.platform !== "linux")("streams through a relay", { timeo
       },
     })
     const stop = new AbortController()
-    const posted = fetch(to("/stuck-sink", "mach_stuck"), { method: "POST", body, duplex: "half", signal: stop.signal } as RequestInit)
+    const posted = fetch(to("/stuck-sink", "mach_stuck"), {
+      method: "POST",
+      body,
+      duplex: "half",
+      signal: stop.signal,
+    } as RequestInit)
     const failed = posted.catch(() => undefined)
     await expect.poll(() => seen.hold).toBeDefined()
     for (let i = 0; i < 50; i++) expect(await get(`/quick/${i}`, "mach_stuck")).toEqual([200, `GET /quick/${i}`])
@@ -353,11 +374,16 @@ describe("WebSockets through a relay", { timeout: 60_000 }, () => {
     await once(socket, "open")
     socket.pause()
     for (let i = 0; i < 50; i++) expect(await get(`/quick/${i}`, "mach_ws")).toEqual([200, `GET /quick/${i}`])
-    await expect.poll(async () => {
-      const before = seen.sent
-      for (let i = 0; i < 20; i++) await get("/quick", "mach_ws")
-      return seen.sent - before
-    }, { timeout: 20_000 }).toBe(0)
+    await expect
+      .poll(
+        async () => {
+          const before = seen.sent
+          for (let i = 0; i < 20; i++) await get("/quick", "mach_ws")
+          return seen.sent - before
+        },
+        { timeout: 20_000 },
+      )
+      .toBe(0)
     // What is between: the buffers of some sockets, and the app's own.
     expect(seen.sent).toBeLessThan(64 * MB)
     socket.terminate()
@@ -376,7 +402,9 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
     const ended = closing(socket)
     child.kill("SIGKILL")
     await expect(reader.read()).rejects.toThrow()
-    expect(JSON.parse((await waiting)[1])).toMatchObject({ _tag: expect.stringMatching(/MachineNotRunning|UpstreamFailed/) })
+    expect(JSON.parse((await waiting)[1])).toMatchObject({
+      _tag: expect.stringMatching(/MachineNotRunning|UpstreamFailed/),
+    })
     expect((await ended)[0]).toBe(1006)
     expect(JSON.parse((await get("/", "mach_kill"))[1])).toMatchObject({ _tag: "MachineNotRunning" })
     await command("mach_kill")
@@ -429,8 +457,13 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
   })
 
   it("is closed for what is no frame", async () => {
-    const proof = await signRelayProof(await machineKey(relay.signing, "mach_bad"), { machine: "mach_bad", relay: relay.url.host })
-    const socket = new WebSocket(`${relay.connectUrl}/mach_bad`, [RELAY_PROTOCOL], { headers: { authorization: `Bearer ${proof}` } })
+    const proof = await signRelayProof(await machineKey(relay.signing, "mach_bad"), {
+      machine: "mach_bad",
+      relay: relay.url.host,
+    })
+    const socket = new WebSocket(`${relay.connectUrl}/mach_bad`, [RELAY_PROTOCOL], {
+      headers: { authorization: `Bearer ${proof}` },
+    })
     await once(socket, "open")
     socket.send(Buffer.from([9, 9]))
     expect(await closing(socket)).toEqual([4002, "a message is no frame"])
@@ -438,15 +471,27 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
   })
 
   it("proves its machine, once, and no stranger wakes an object", async () => {
-    const proof = await signRelayProof(await machineKey(relay.signing, "mach_p"), { machine: "mach_p", relay: relay.url.host })
-    const other = await signRelayProof(await machineKey(relay.signing, "mach_q"), { machine: "mach_q", relay: relay.url.host })
-    const elsewhere = await signRelayProof(await machineKey(relay.signing, "mach_p"), { machine: "mach_p", relay: "other.test" })
+    const proof = await signRelayProof(await machineKey(relay.signing, "mach_p"), {
+      machine: "mach_p",
+      relay: relay.url.host,
+    })
+    const other = await signRelayProof(await machineKey(relay.signing, "mach_q"), {
+      machine: "mach_q",
+      relay: relay.url.host,
+    })
+    const elsewhere = await signRelayProof(await machineKey(relay.signing, "mach_p"), {
+      machine: "mach_p",
+      relay: "other.test",
+    })
     const tried = async (bearer: string | undefined, path = "/mach_p"): Promise<number> => {
       const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }
       const socket = new WebSocket(relay.connectUrl + path, [RELAY_PROTOCOL], { headers })
       socket.on("error", () => {})
       const status = await Promise.race([
-        once(socket, "open").then(() => 101, () => 0),
+        once(socket, "open").then(
+          () => 101,
+          () => 0,
+        ),
         once(socket, "unexpected-response").then(([, response]) => (response as IncomingMessage).statusCode!),
       ])
       socket.terminate()
@@ -465,7 +510,10 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
     expect(await tried(proof)).toBe(401)
     expect((await relay.events()).events).toContainEqual({ type: "refused", machine: "mach_p", reason: "replay" })
     expect((await fetch(new URL("/connect/mach_p", relay.url))).status).toBe(426)
-    const dialled = await signRelayProof(await machineKey(relay.signing, "mach_p"), { machine: "mach_p", relay: relay.url.host })
+    const dialled = await signRelayProof(await machineKey(relay.signing, "mach_p"), {
+      machine: "mach_p",
+      relay: relay.url.host,
+    })
     expect(await tried(dialled, "/mach_p?socket=AAAAAAAAAAAAAAAAAAAAAA")).toBe(404)
   })
 })

@@ -128,4 +128,3 @@ export class Multiplexer {
 
 /** By how much the windows of a connection may grow in sum, in bytes. */
 const GROWTH_BUDGET = 16_777_216
-

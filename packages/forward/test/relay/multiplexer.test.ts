@@ -71,8 +71,7 @@ const both = ({ reads = true } = {}) => {
   })
   const deliver = (): void => {
     while (toMachine.length + toRelay.length > 0) {
-      const problem =
-        toMachine.length > 0 ? machine.receive(toMachine.shift()!) : relay.receive(toRelay.shift()!)
+      const problem = toMachine.length > 0 ? machine.receive(toMachine.shift()!) : relay.receive(toRelay.shift()!)
       if (problem !== undefined) problems.push(problem)
     }
   }
@@ -82,7 +81,18 @@ const both = ({ reads = true } = {}) => {
     deliver()
     return reader
   }
-  return { relay, machine, toMachine, toRelay, taken, problems, deliver, open, idle: () => idle, drained: () => drained }
+  return {
+    relay,
+    machine,
+    toMachine,
+    toRelay,
+    taken,
+    problems,
+    deliver,
+    open,
+    idle: () => idle,
+    drained: () => drained,
+  }
 }
 
 const frames = {

@@ -13,7 +13,9 @@ const proof = async (): Promise<string> => (await signRelayProof(key, claims))!
 
 describe("a machine's proof to a relay", () => {
   it("is accepted with a key of the list, and has an id of its own", async () => {
-    const [first, second] = await Promise.all([proof(), proof()].map(async (p) => verifyRelayProof(await p, claims, [other, signing])))
+    const [first, second] = await Promise.all(
+      [proof(), proof()].map(async (p) => verifyRelayProof(await p, claims, [other, signing])),
+    )
     expect(first!.id).toMatch(/^[\w-]{22}$/)
     expect(first!.id).not.toBe(second!.id)
     expect(first!.until).toBeLessThanOrEqual(Date.now() + 90_000)
@@ -24,8 +26,16 @@ describe("a machine's proof to a relay", () => {
   })
 
   it.each<[string, () => Promise<string>, Partial<typeof claims>]>([
-    ["of another machine", async () => (await signRelayProof(await machineKey(signing, "mach_b"), { ...claims, machine: "mach_b" }))!, {}],
-    ["by another machine's secret", async () => (await signRelayProof(await machineKey(signing, "mach_b"), claims))!, {}],
+    [
+      "of another machine",
+      async () => (await signRelayProof(await machineKey(signing, "mach_b"), { ...claims, machine: "mach_b" }))!,
+      {},
+    ],
+    [
+      "by another machine's secret",
+      async () => (await signRelayProof(await machineKey(signing, "mach_b"), claims))!,
+      {},
+    ],
     ["for another relay", proof, { relay: "relay.example.net" }],
     ["for the same relay on another port", proof, { relay: "relay.example.com:8443" }],
     ["that was cut off", async () => (await proof()).slice(0, -2), {}],

@@ -79,7 +79,10 @@ export class RelayConnection {
       this.#control = control
       control.on("error", (error) => (this.#refusal ??= { status: undefined, reason: reasonOf(error) }))
       control.once("unexpected-response", (_, response) => {
-        this.#refusal = { status: response.statusCode, reason: refusalReason(response.statusCode, response.headers.date) }
+        this.#refusal = {
+          status: response.statusCode,
+          reason: refusalReason(response.statusCode, response.headers.date),
+        }
         control.terminate()
       })
       control.once("open", () => this.#onOpen(control))

@@ -143,4 +143,5 @@ const NO_STATUS = 1005
 
 /** Whether a close frame may have this status (RFC 6455 §7.4). */
 const canBeSent = (code: number): boolean =>
-  (code >= 1000 && code <= 1014 && code !== 1004 && code !== NO_STATUS && code !== 1006) || (code >= 3000 && code <= 4999)
+  (code >= 1000 && code <= 1014 && code !== 1004 && code !== NO_STATUS && code !== 1006) ||
+  (code >= 3000 && code <= 4999)

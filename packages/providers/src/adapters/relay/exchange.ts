@@ -76,7 +76,7 @@ const writeBody = async (
 export const readHead = async (stream: ByteStream, method: string): Promise<Exchange> => {
   const reader = responseReader(limits)
   reader.expect(method)
-  for (let interim = 0; interim <= MAX_INTERIM; ) {
+  for (let interim = 0; interim <= MAX_INTERIM;) {
     const event = reader.read()
     if (event === undefined) {
       const bytes = await stream.read()

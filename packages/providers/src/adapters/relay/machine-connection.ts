@@ -96,7 +96,11 @@ export class MachineConnection {
     // Whatever is left of the request is of no use to anybody after the response.
     const over = (complete: boolean): void => {
       settle()
-      if (complete) void written.then(() => stream.end(), () => {})
+      if (complete)
+        void written.then(
+          () => stream.end(),
+          () => {},
+        )
       else stream.cancel()
     }
     const { response, pumped } = responseOf(stream, exchange, over)

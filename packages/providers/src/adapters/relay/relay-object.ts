@@ -5,7 +5,13 @@
  * @module
  */
 import type { SigningKey } from "@project-ingress/forward"
-import { accept, checkOptions, RELAY_PROTOCOL, validateSigningKey, verifyRelayProof } from "@project-ingress/forward/internal"
+import {
+  accept,
+  checkOptions,
+  RELAY_PROTOCOL,
+  validateSigningKey,
+  verifyRelayProof,
+} from "@project-ingress/forward/internal"
 import { hosts, STAND_BY, TOLD, told } from "./addresses.ts"
 import { MachineConnection } from "./machine-connection.ts"
 import type { Attachment } from "./machine-connection.ts"
@@ -133,7 +139,8 @@ export class RelayObject {
       return end === undefined ? new Response("nobody waits for it\n", { status: 404 }) : accepted(end)
     }
     if (!(await this.#proofs.use(verified))) return this.#refuse(machine, "replay", 401)
-    if (request.headers.get(STAND_BY) !== null && this.#alive() !== undefined) return this.#refuse(machine, "taken", 409)
+    if (request.headers.get(STAND_BY) !== null && this.#alive() !== undefined)
+      return this.#refuse(machine, "taken", 409)
     const [far, near] = socketPair()
     this.#state.acceptWebSocket(near as never, [TAG])
     const before = this.#connection
@@ -185,7 +192,8 @@ export class RelayObject {
 
   #name(): string {
     const { name } = this.#state.id
-    if (name === undefined) throw new TypeError("RelayObject: an object must be had by its name, which is the machine's")
+    if (name === undefined)
+      throw new TypeError("RelayObject: an object must be had by its name, which is the machine's")
     return name
   }
 

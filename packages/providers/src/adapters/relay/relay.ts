@@ -31,7 +31,9 @@ export const relay = (namespace: RelayNamespace): MachineProvider => {
     const told = response.headers.get(TOLD)
     if (told === null) return response
     await response.body?.cancel()
-    const cause = Object.assign(new Error(`the relay: ${told}`), { code: `RELAY_${told.toUpperCase().replaceAll("-", "_")}` })
+    const cause = Object.assign(new Error(`the relay: ${told}`), {
+      code: `RELAY_${told.toUpperCase().replaceAll("-", "_")}`,
+    })
     // The object says it of its own knowledge: only of a request that was lost the machine may have seen something.
     throw told === "lost" ? new SendFailure("other", "maybe", cause) : new SendFailure("other", "no", cause)
   }
