@@ -75,7 +75,7 @@ describe.skipIf(missing !== undefined)(
           durableObjects: { RELAY: { className: "Relay", useSQLite: true } },
           bindings: { DOMAIN: "localhost", SIGNING_KEY: JSON.stringify(signing) },
           unsafeDirectSockets: [{ host: "0.0.0.0", port: 0 }],
-        } as never),
+        }),
       })
       await worker.ready
       port = Number((await worker.unsafeGetDirectURL()).port)
@@ -85,10 +85,14 @@ describe.skipIf(missing !== undefined)(
         files: { "/app/server.mjs": await bundledServer(server) },
         // It has a network, and no port that anybody could connect to.
         options: [
-          ...["--network", network],
-          ...["--env", "INGRESS_MACHINE=mach_office"],
-          ...["--env", `INGRESS_TICKET_KEYS=${JSON.stringify([await machineKey(signing, "mach_office")])}`],
-          ...["--env", `INGRESS_RELAY_URL=ws://${await gateway(network)}:${port}/__relay`],
+          "--network",
+          network,
+          "--env",
+          "INGRESS_MACHINE=mach_office",
+          "--env",
+          `INGRESS_TICKET_KEYS=${JSON.stringify([await machineKey(signing, "mach_office")])}`,
+          "--env",
+          `INGRESS_RELAY_URL=ws://${await gateway(network)}:${port}/__relay`,
         ],
       })
     }, 120_000)

@@ -41,7 +41,7 @@ export const startRelay = async (bindings: Readonly<Record<string, unknown>> = {
       bindings: { SIGNING_KEYS: [signing], ...bindings } as never,
       // Miniflare's own entry reads bodies without being asked to.
       unsafeDirectSockets: [{ port: 0 }],
-    } as never),
+    }),
   )
   await worker.ready
   const url = await worker.unsafeGetDirectURL()

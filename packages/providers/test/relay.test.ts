@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { once } from "node:events"
+import { readdirSync, readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -9,6 +10,7 @@ import { machineKey } from "@project-ingress/forward"
 import { RELAY_PROTOCOL, signRelayProof } from "@project-ingress/forward/internal"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
+import { everything, onlyInAll } from "../../../test/requirements.ts"
 import { startRelay } from "./relay-fixture.ts"
 import type { Connected, RelayWorker } from "./relay-fixture.ts"
 
@@ -202,41 +204,40 @@ describe("requests through a relay", { timeout: 60_000 }, () => {
 })
 
 /** The resident memory of a process, in bytes. */
-const memoryOf = async (pid: number): Promise<number> => {
-  const { readFileSync } = await import("node:fs")
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1_024
-}
+const memoryOf = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1_024
+
 /** The process of workerd that this one started. */
-const workerdPid = async (): Promise<number> => {
-  const { readdirSync, readFileSync } = await import("node:fs")
-  const found = readdirSync("/proc").find((pid) => {
+const workerdPid = (): number => {
+  const isOurs = (pid: string): boolean => {
     try {
       return (
-        readFileSync(`/proc/${pid}/stat`, "utf8").includes(`(workerd) `) &&
-        readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")[1] === String(process.pid)
+        readFileSync(`/proc/${pid}/stat`, "utf8")
+          .split(/\(workerd\) \S+ /)[1]
+          ?.split(" ")[0] === String(process.pid)
       )
     } catch {
       return false
     }
-  })
-  return Number(found)
+  }
+  return Number(readdirSync("/proc").find((pid) => /^\d+$/.test(pid) && isOurs(pid)))
 }
 
 describe.skipIf(process.platform !== "linux")("streams through a relay", { timeout: 120_000 }, () => {
   it("of 100 MB each way need a bounded memory in the object and in the machine", async () => {
     const { child } = await command("mach_bulk")
-    const [worker, machine] = [await workerdPid(), child.pid!]
+    const [worker, machine] = [workerdPid(), child.pid!]
     // Heaps grow to what a stream of any length needs.
     const warm = await fetch(to(`/bulk?bytes=${30 * MB}`, "mach_bulk"))
     await warm.arrayBuffer()
     await get(`/sink`, "mach_bulk")
     const upload = await fetch(to("/sink", "mach_bulk"), { method: "POST", body: new Uint8Array(30 * MB) })
     expect(await upload.text()).toBe(String(30 * MB))
-    const before = [await memoryOf(worker), await memoryOf(machine)]
+    const before = [memoryOf(worker), memoryOf(machine)]
     const most = [...before]
-    const watch = setInterval(async () => {
-      most[0] = Math.max(most[0]!, await memoryOf(worker))
-      most[1] = Math.max(most[1]!, await memoryOf(machine))
+    const watch = setInterval(() => {
+      most[0] = Math.max(most[0]!, memoryOf(worker))
+      most[1] = Math.max(most[1]!, memoryOf(machine))
     }, 20)
     const response = await fetch(to(`/bulk?bytes=${100 * MB}`, "mach_bulk"))
     let got = 0
@@ -401,7 +402,7 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
     await once(socket, "open")
     const ended = closing(socket)
     child.kill("SIGKILL")
-    await expect(reader.read()).rejects.toThrow()
+    await expect(reader.read()).rejects.toThrow("terminated")
     expect(JSON.parse((await waiting)[1])).toMatchObject({
       _tag: expect.stringMatching(/MachineNotRunning|UpstreamFailed/),
     })
@@ -430,7 +431,7 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
     const reader = response.body!.getReader()
     await reader.read()
     await fetch(new URL("/abort/mach_again", relay.url))
-    await expect(reader.read()).rejects.toThrow()
+    await expect(reader.read()).rejects.toThrow("terminated")
     const lost = await machine.until("lost")
     expect(lost).toMatchObject({ retryMs: expect.any(Number) })
     expect((lost as { readonly retryMs: number }).retryMs).toBeLessThanOrEqual(500)
@@ -515,5 +516,50 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
       relay: relay.url.host,
     })
     expect(await tried(dialled, "/mach_p?socket=AAAAAAAAAAAAAAAAAAAAAA")).toBe(404)
+  })
+})
+
+describe.skipIf(!everything)(`an object that is idle${onlyInAll}`, { timeout: 60_000 }, () => {
+  it("hibernates with its machine connected, and is woken by the next request", async () => {
+    const machine = await connected("mach_idle", { heartbeatMs: 3_000 })
+    expect(await get("/", "mach_idle")).toEqual([200, "GET /"])
+    const { objects } = await relay.events()
+    // workerd evicts an object after ten seconds without an event; signs of life are none.
+    await new Promise((resolve) => setTimeout(resolve, 13_000))
+    expect(await get("/", "mach_idle")).toEqual([200, "GET /"])
+    expect((await relay.events()).objects).toBe(objects + 1)
+    expect(machine.events.map(({ type }) => type)).toEqual(["connected"])
+    const socket = socketTo("/echo", "mach_idle")
+    await once(socket, "open")
+    await new Promise((resolve) => setTimeout(resolve, 13_000))
+    socket.send("still there")
+    expect(String((await once(socket, "message"))[0])).toBe("still there")
+    socket.terminate()
+  })
+})
+
+describe("a machine that is silent", { timeout: 60_000 }, () => {
+  it("counts as gone, and is told so", async () => {
+    const impatient = await startRelay({ DEAD_AFTER_MS: 300 })
+    try {
+      const claims = { machine: "mach_s", relay: impatient.url.host }
+      const proof = await signRelayProof(await machineKey(impatient.signing, "mach_s"), claims)
+      const headers = { authorization: `Bearer ${proof}` }
+      const socket = new WebSocket(`${impatient.connectUrl}/mach_s`, [RELAY_PROTOCOL], { headers })
+      await once(socket, "open")
+      const ended = closing(socket)
+      const state = async () => (await (await fetch(new URL("/status/mach_s", impatient.url))).json()) as unknown
+      await expect.poll(state).toEqual({ state: "stopped", detail: "not connected" })
+      expect(await ended).toEqual([4003, "no sign of life"])
+      // One that gives signs of life stays.
+      const alive = await impatient.connect("mach_t", { heartbeatMs: 100 })
+      await alive.until("connected")
+      await new Promise((resolve) => setTimeout(resolve, 900))
+      const response = await fetch(new URL("/status/mach_t", impatient.url))
+      expect(await response.json()).toEqual({ state: "running" })
+      expect(alive.events.map(({ type }) => type)).toEqual(["connected"])
+    } finally {
+      await impatient.close()
+    }
   })
 })

@@ -71,7 +71,7 @@ export const encodeFrame = (frame: Frame): Uint8Array<ArrayBuffer> => {
       new DataView(message.buffer).setUint32(HEAD, frame.bytes)
       return message
     }
-    case "drain":
+    default:
       return framed(DRAIN, 0, 0)
   }
 }

@@ -117,7 +117,7 @@ export class RelayStream {
         this.#remove()
         this.handler.onReset(frame.reason)
         return undefined
-      case "window":
+      default:
         // The peer never allows more than its largest window.
         if (this.#credit + frame.bytes > MAX_WINDOW) return "a window is larger than it may be"
         this.#credit += frame.bytes

@@ -32,7 +32,7 @@ class Reader implements StreamHandler {
     }
   }
   get taken(): readonly number[] {
-    return [...Buffer.concat(this.#taken)]
+    return Array.from(Buffer.concat(this.#taken))
   }
   get takenBytes(): number {
     return this.#taken.reduce((sum, { length }) => sum + length, 0)

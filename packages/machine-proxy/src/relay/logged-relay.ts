@@ -38,9 +38,6 @@ export const loggedRelay = async (
 
 const lineOf = (event: RelayEvent): readonly [Level, Fields] => {
   switch (event.type) {
-    case "connected":
-    case "stopped":
-      return ["info", {}]
     case "lost":
       return ["warn", { code: event.code, cause: event.reason, retryMs: event.retryMs }]
     case "refused":
@@ -49,5 +46,7 @@ const lineOf = (event: RelayEvent): readonly [Level, Fields] => {
       const cause = "another process connected as this machine: this one waits until it is gone"
       return ["error", { cause, retryMs: event.retryMs }]
     }
+    default:
+      return ["info", {}]
   }
 }
