@@ -111,15 +111,14 @@ describe("a connection to a relay", { timeout: 20_000 }, () => {
 
   it("is given up without a reply to a sign of life", async () => {
     const fake = await fakeRelay()
-    const { types, events } = connect(fake.url, { heartbeatMs: 60 })
+    const { types, events } = connect(fake.url, { heartbeatMs: 3_000 })
     await expect.poll(() => fake.sockets.length).toBe(1)
     // As long as there are replies it stays.
     await once(fake.sockets[0]!, "message")
     await once(fake.sockets[0]!, "message")
-    await once(fake.sockets[0]!, "message")
     expect(types()).toEqual(["connected"])
     fake.pongs = false
-    await expect.poll(types).toContain("lost")
+    await expect.poll(types, { timeout: 10_000 }).toContain("lost")
     expect(events[1]).toMatchObject({ type: "lost", code: 1006 })
   })
 
@@ -192,6 +191,19 @@ describe("a connection to a relay", { timeout: 20_000 }, () => {
     await relay.close()
     await new Promise((resolve) => setTimeout(resolve, 200))
     expect([events.length, relay.connected()]).toEqual([length, false])
+  })
+
+  it("leaves nothing open when it is closed before it is there", async () => {
+    const fake = await fakeRelay()
+    const closed = connect(fake.url)
+    await closed.relay.close()
+    const later = connect(fake.url)
+    await new Promise((resolve) => setImmediate(resolve))
+    await later.relay.close()
+    const { types } = connect(fake.url)
+    await expect.poll(types).toEqual(["connected"])
+    await expect.poll(() => fake.sockets.filter(({ readyState }) => readyState === 1).length).toBe(1)
+    expect([closed.types(), later.types()]).toEqual([["stopped"], ["stopped"]])
   })
 
   it("ends with 1000 when it is closed, and with what is thrown by a listener it goes on", async () => {

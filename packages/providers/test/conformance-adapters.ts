@@ -1,5 +1,4 @@
 /** Every adapter of this package, with its fixture on Node. */
-import type { EdDsaSigningKey } from "@project-ingress/forward"
 import { it } from "vitest"
 import type { Capabilities } from "../src/contract/machine-provider.ts"
 import type { SuiteOptions } from "../src/testing.ts"
@@ -9,18 +8,12 @@ import { daytonaFixture } from "./conformance-daytona.ts"
 import { dockerFixture } from "./conformance-docker.ts"
 import { localFixture, urlFixture } from "./conformance-fixtures.ts"
 import { flyFixture } from "./conformance-fly.ts"
-import type { Made, Proved } from "./conformance-remote.ts"
+import type { AdapterWorker, Made, Proved } from "./conformance-remote.ts"
 import { relayFixture } from "./conformance-relay.ts"
 import { engineMissing } from "./engine.ts"
 
 export type Runtime = Capabilities["runtimes"][number]
 type Skip = NonNullable<SuiteOptions["skip"]>
-
-/** The Worker that an adapter is tested in, and the key that it trusts. */
-export interface AdapterWorker {
-  readonly url: URL
-  readonly signing: EdDsaSigningKey
-}
 
 export interface Adapter {
   readonly fixture: (worker?: AdapterWorker) => Promise<Proved>

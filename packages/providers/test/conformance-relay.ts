@@ -1,9 +1,8 @@
 /** Two machines of this process that dial out to a relay in workerd. */
 import type { Machine } from "../src/contract/machine-provider.ts"
 import { conformanceApp } from "../src/testing/app.ts"
-import type { AdapterWorker } from "./conformance-adapters.ts"
 import { provider } from "./conformance-remote.ts"
-import type { Made, Proved } from "./conformance-remote.ts"
+import type { AdapterWorker, Made, Proved } from "./conformance-remote.ts"
 import { dial, startRelay } from "./relay-fixture.ts"
 import type { Connected } from "./relay-fixture.ts"
 import { startedApp } from "./started-app.ts"

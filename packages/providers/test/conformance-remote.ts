@@ -2,6 +2,7 @@
  * What the suite is given in another process: an adapter made of JSON, and a fixture whose data is JSON and whose hooks are
  * behind HTTP. Runs in every runtime.
  */
+import type { EdDsaSigningKey } from "@project-ingress/forward"
 import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
 import type { ContainerNamespace } from "../src/adapters/cloudflare/container.ts"
 import { cloudflareTunnel } from "../src/adapters/cloudflare/tunnel.ts"
@@ -30,6 +31,12 @@ export type Made =
       readonly places: Readonly<Record<string, string>>
     }
   | { readonly adapter: "relay" }
+
+/** The Worker that an adapter is tested in, and the key that it trusts. */
+export interface AdapterWorker {
+  readonly url: URL
+  readonly signing: EdDsaSigningKey
+}
 
 /** Set by the Worker, which alone has objects to bind. */
 export const bound: { containers?: ContainerNamespace; relay?: RelayNamespace } = {}

@@ -7,7 +7,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { machineKey } from "@project-ingress/forward"
-import { RELAY_PROTOCOL, signRelayProof } from "@project-ingress/forward/internal"
+import { RELAY_PROTOCOL, relayAudience, signRelayProof } from "@project-ingress/forward/internal"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
 import { everything, onlyInAll } from "../../../test/requirements.ts"
@@ -511,10 +511,14 @@ describe("a machine's connection", { timeout: 60_000 }, () => {
     expect(await tried(proof)).toBe(401)
     expect((await relay.events()).events).toContainEqual({ type: "refused", machine: "mach_p", reason: "replay" })
     expect((await fetch(new URL("/connect/mach_p", relay.url))).status).toBe(426)
+    const token = "AAAAAAAAAAAAAAAAAAAAAA"
     const dialled = await signRelayProof(await machineKey(relay.signing, "mach_p"), {
       machine: "mach_p",
-      relay: relay.url.host,
+      relay: relayAudience(relay.url.host, token),
     })
+    // What proves one kind of WebSocket never passes for the other.
+    expect(await tried(dialled)).toBe(401)
+    expect(await tried(proof, `/mach_p?socket=${token}`)).toBe(401)
     expect(await tried(dialled, "/mach_p?socket=AAAAAAAAAAAAAAAAAAAAAA")).toBe(404)
   })
 })
@@ -540,7 +544,7 @@ describe.skipIf(!everything)(`an object that is idle${onlyInAll}`, { timeout: 60
 
 describe("a machine that is silent", { timeout: 60_000 }, () => {
   it("counts as gone, and is told so", async () => {
-    const impatient = await startRelay({ DEAD_AFTER_MS: 300 })
+    const impatient = await startRelay({ DEAD_AFTER_MS: 4_000 })
     try {
       const claims = { machine: "mach_s", relay: impatient.url.host }
       const proof = await signRelayProof(await machineKey(impatient.signing, "mach_s"), claims)
@@ -549,12 +553,12 @@ describe("a machine that is silent", { timeout: 60_000 }, () => {
       await once(socket, "open")
       const ended = closing(socket)
       const state = async () => (await (await fetch(new URL("/status/mach_s", impatient.url))).json()) as unknown
-      await expect.poll(state).toEqual({ state: "stopped", detail: "not connected" })
+      await expect.poll(state, { timeout: 20_000 }).toEqual({ state: "stopped", detail: "not connected" })
       expect(await ended).toEqual([4003, "no sign of life"])
       // One that gives signs of life stays.
-      const alive = await impatient.connect("mach_t", { heartbeatMs: 100 })
+      const alive = await impatient.connect("mach_t", { heartbeatMs: 1_500 })
       await alive.until("connected")
-      await new Promise((resolve) => setTimeout(resolve, 900))
+      await new Promise((resolve) => setTimeout(resolve, 5_000))
       const response = await fetch(new URL("/status/mach_t", impatient.url))
       expect(await response.json()).toEqual({ state: "running" })
       expect(alive.events.map(({ type }) => type)).toEqual(["connected"])

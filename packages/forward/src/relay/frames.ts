@@ -24,6 +24,8 @@ export type ResetReason = "cancelled" | "refused" | "failed"
 
 /** The subprotocol of the WebSocket, which names the version of the frames. */
 export const RELAY_PROTOCOL = "project-ingress-relay.1"
+/** The field by which a machine asks not to replace another process. */
+export const RELAY_STAND_BY = "x-project-ingress-relay-stand-by"
 /** The most bytes of a stream in one frame. */
 export const MAX_DATA = 65_536
 /** The most that one `window` may add. */
@@ -76,7 +78,7 @@ export const encodeFrame = (frame: Frame): Uint8Array<ArrayBuffer> => {
   }
 }
 
-/** The frame in a message; `undefined` for a message that is none, after which the connection has no meaning any more. */
+/** The frame in a message; `undefined` for an invalid message, after which the connection has no meaning any more. */
 export const decodeFrame = (message: Uint8Array): Frame | undefined => {
   if (message.length < HEAD) return undefined
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength)

@@ -16,12 +16,19 @@ export interface VerifiedRelayProof {
 }
 
 /**
+ * What a proof is for: the connection of a machine to the relay at a host, or the one WebSocket that has this token. One of the second
+ * kind never passes for the first, so that only the first has to be remembered.
+ */
+export const relayAudience = (host: string, token: string | null): string =>
+  token === null ? host : `${host}?socket=${token}`
+
+/**
  * A machine's proof that it is that machine, for one relay: a JWT by the secret that its stamps are made with, valid for a minute.
  * `undefined` for a key with which a machine can prove nothing.
  */
 export const signRelayProof = async (
   key: VerificationKey,
-  claims: { readonly machine: string; readonly relay: string },
+  claims: { readonly machine: string; /** Of `relayAudience`. */ readonly relay: string },
 ): Promise<string | undefined> => {
   const secret = await secretOfKey(key, claims.machine)
   if (secret === undefined) return undefined
@@ -36,7 +43,7 @@ export const signRelayProof = async (
     .sign(secret)
 }
 
-/** Checks a proof for one machine and one relay. `undefined`: it is none. Whether it was used before is for the caller to know. */
+/** Checks a proof for one machine and one relay. `undefined`: it is invalid. Whether it was used before is for the caller to know. */
 export const verifyRelayProof = async (
   proof: string,
   { machine, relay }: { readonly machine: string; readonly relay: string },

@@ -18,7 +18,7 @@ export interface Relay {
   readonly close: (options?: { readonly deadlineMs?: number }) => Promise<void>
 }
 
-/** A connection that lasted so long was a good one: the pauses begin anew, in ms. */
+/** A connection that lasted so long was a good one: the pauses are short again, in ms. */
 const GOOD_MS = 10_000
 
 /**

@@ -92,7 +92,7 @@ for (const [network, prefix] of [
 }
 privateAddresses.addSubnet("fc00::", 7, "ipv6")
 
-/** The URL of a relay; `undefined` for a text that is none. */
+/** The URL of a relay; `undefined` for an invalid one. */
 export const relayUrl = (value: unknown): URL | undefined => {
   if (typeof value !== "string" || !URL.canParse(value)) return undefined
   const url = new URL(value)

@@ -1,4 +1,11 @@
-import { MAX_DATA, Multiplexer, RELAY_PROTOCOL, signRelayProof } from "@project-ingress/forward/internal"
+import {
+  MAX_DATA,
+  Multiplexer,
+  RELAY_PROTOCOL,
+  RELAY_STAND_BY,
+  relayAudience,
+  signRelayProof,
+} from "@project-ingress/forward/internal"
 import type { RelayStream, StreamHandler } from "@project-ingress/forward/internal"
 import type { VerificationKey } from "@project-ingress/forward"
 import { WebSocket } from "ws"
@@ -66,7 +73,11 @@ export class RelayConnection {
   /** Ends the connection. */
   close(): void {
     const control = this.#control
-    if (control === undefined || control.readyState !== WebSocket.OPEN) return this.#end(1000, "")
+    if (control?.readyState !== WebSocket.OPEN) {
+      this.#end(1000, "")
+      control?.terminate()
+      return
+    }
     control.close(1000)
     // A relay that does not reply must not keep the process.
     setTimeout(() => control.terminate(), 1_000).unref()
@@ -97,14 +108,17 @@ export class RelayConnection {
   /** A WebSocket to the relay, with a proof of its own, which begins its handshake. */
   async #socket(url: URL, maxPayload: number): Promise<WebSocket> {
     const { machine, key, standBy } = this.#options
-    const proof = await signRelayProof(key, { machine, relay: url.host })
-    const headers = { authorization: `Bearer ${proof}`, ...(standBy ? { [STAND_BY]: "1" } : {}) }
-    return new WebSocket(url, [RELAY_PROTOCOL], {
+    const proof = await signRelayProof(key, { machine, relay: relayAudience(url.host, url.searchParams.get("socket")) })
+    const headers = { authorization: `Bearer ${proof}`, ...(standBy ? { [RELAY_STAND_BY]: "1" } : {}) }
+    const socket = new WebSocket(url, [RELAY_PROTOCOL], {
       headers,
       perMessageDeflate: false,
       maxPayload,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     })
+    // Ended before it is open, it reports that even to nobody.
+    socket.on("error", () => {})
+    return socket
   }
 
   #onOpen(control: WebSocket): void {
@@ -174,8 +188,6 @@ export class RelayConnection {
   }
 }
 
-/** The field by which a machine asks not to replace another process. */
-const STAND_BY = "x-project-ingress-relay-stand-by"
 /** A message of Workers is no larger, in bytes. */
 const MAX_MESSAGE = 33_554_432
 

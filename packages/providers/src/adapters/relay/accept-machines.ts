@@ -1,6 +1,12 @@
 import type { SigningKey } from "@project-ingress/forward"
-import { kindOf, validateSigningKey, verifyRelayProof } from "@project-ingress/forward/internal"
-import { hosts, STAND_BY } from "./addresses.ts"
+import {
+  kindOf,
+  RELAY_STAND_BY,
+  relayAudience,
+  validateSigningKey,
+  verifyRelayProof,
+} from "@project-ingress/forward/internal"
+import { hosts } from "./addresses.ts"
 
 /** What is used of the binding of a class that extends `RelayObject`. */
 export interface MachineNamespace {
@@ -45,14 +51,14 @@ export const acceptMachines = (
     }
     const authorization = request.headers.get("authorization") ?? ""
     const proof = /^Bearer (\S+)$/.exec(authorization)?.[1] ?? ""
-    const verified = await verifyRelayProof(proof, { machine, relay: url.host }, keys)
+    const token = url.searchParams.get("socket")
+    const verified = await verifyRelayProof(proof, { machine, relay: relayAudience(url.host, token) }, keys)
     if (verified === undefined) return new Response("not this machine\n", { status: 401 })
     const inner = new URL(`http://${hosts.machines}/`)
     inner.searchParams.set("relay", url.host)
-    const token = url.searchParams.get("socket")
     if (token !== null) inner.searchParams.set("socket", token)
-    const standBy = request.headers.get(STAND_BY)
-    const headers = { upgrade: "websocket", authorization, ...(standBy === null ? {} : { [STAND_BY]: standBy }) }
+    const standBy = request.headers.get(RELAY_STAND_BY)
+    const headers = { upgrade: "websocket", authorization, ...(standBy === null ? {} : { [RELAY_STAND_BY]: standBy }) }
     return namespace.getByName(machine).fetch(new Request(inner, { headers }))
   }
 }

@@ -12,13 +12,11 @@ export const hosts = {
 } as const
 
 /** The field of the object's own responses. It is removed from those of machines. */
-export const TOLD = "x-project-ingress-relay"
-/** The field by which a machine asks not to replace another process. */
-export const STAND_BY = "x-project-ingress-relay-stand-by"
+export const OUTCOME = "x-project-ingress-relay"
 
 /** What the object itself says of a request. */
-export type Told = "not-connected" | "too-many-streams" | "not-sent" | "lost"
+export type Outcome = "not-connected" | "too-many-streams" | "not-sent" | "lost"
 
 /** A response of the object's own. */
-export const told = (what: Told): Response =>
-  new Response(`${what}\n`, { status: what === "lost" ? 502 : 503, headers: { [TOLD]: what } })
+export const ownResponse = (what: Outcome): Response =>
+  new Response(`${what}\n`, { status: what === "lost" ? 502 : 503, headers: { [OUTCOME]: what } })

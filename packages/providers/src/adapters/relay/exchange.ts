@@ -3,7 +3,7 @@ import type { ResponseHead, ResponseReader } from "@project-ingress/forward/http
 import { connectionFields } from "@project-ingress/forward/internal"
 import { StreamEnded } from "./byte-stream.ts"
 import type { ByteStream } from "./byte-stream.ts"
-import { TOLD } from "./addresses.ts"
+import { OUTCOME } from "./addresses.ts"
 import { bodyStream, encoded } from "./runtime.ts"
 
 /** Of a machine's response; see `Limits` of `@project-ingress/forward/sockets` for the reasons. */
@@ -72,7 +72,7 @@ const writeBody = async (
   }
 }
 
-/** Reads the final head of a response. Rejects with {@link StreamEnded} for what is none. */
+/** Reads the final head of a response. Rejects with {@link StreamEnded} for an invalid one. */
 export const readHead = async (stream: ByteStream, method: string): Promise<Exchange> => {
   const reader = responseReader(limits)
   reader.expect(method)
@@ -95,7 +95,7 @@ export const responseFields = (head: ResponseHead): Headers => {
   const headers = new Headers()
   for (let i = 0; i < head.headers.length; i += 2) {
     const name = head.headers[i]!.toLowerCase()
-    if (name === TOLD || hopFields.has(name) || name === "sec-websocket-accept") continue
+    if (name === OUTCOME || hopFields.has(name) || name === "sec-websocket-accept") continue
     headers.append(name, head.headers[i + 1]!)
   }
   return headers

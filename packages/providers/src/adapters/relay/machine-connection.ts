@@ -1,5 +1,5 @@
 import { MAX_STREAMS, Multiplexer } from "@project-ingress/forward/internal"
-import { told } from "./addresses.ts"
+import { ownResponse } from "./addresses.ts"
 import { ByteStream, StreamEnded } from "./byte-stream.ts"
 import { readHead, responseFields, responseOf, writeRequest } from "./exchange.ts"
 import type { Exchange } from "./exchange.ts"
@@ -36,7 +36,13 @@ export class MachineConnection {
     this.#meetings = meetings
     this.#streams = new Multiplexer({
       nextId: attachment.nextId,
-      send: (message) => socket.send(message),
+      send: (message) => {
+        try {
+          socket.send(message)
+        } catch {
+          // It is closing: its end will be reported.
+        }
+      },
       onDrain: () => {
         this.draining = true
         this.#keep()
@@ -62,9 +68,9 @@ export class MachineConnection {
     this.#streams.close()
   }
 
-  /** Sends a visitor's request through. Resolves with the app's response, or with one of `told`. */
+  /** Sends a visitor's request through. Resolves with the app's response, or with one of the object's own. */
   async send(request: Request, waitUntil: (work: Promise<unknown>) => void): Promise<Response> {
-    if (this.#streams.size >= MAX_STREAMS || this.#streams.exhausted) return told("too-many-streams")
+    if (this.#streams.size >= MAX_STREAMS || this.#streams.exhausted) return ownResponse("too-many-streams")
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket"
     const meeting = upgrade ? this.#meetings.open() : undefined
     const stream = this.#open(meeting?.token)
@@ -83,7 +89,7 @@ export class MachineConnection {
     } catch (cause) {
       settle()
       stream.cancel()
-      return told(cause instanceof StreamEnded && cause.sent === "no" ? "not-sent" : "lost")
+      return ownResponse(cause instanceof StreamEnded && cause.sent === "no" ? "not-sent" : "lost")
     }
     if (exchange.head.status === 101) {
       try {
@@ -103,9 +109,15 @@ export class MachineConnection {
         )
       else stream.cancel()
     }
-    const { response, pumped } = responseOf(stream, exchange, over)
-    waitUntil(pumped)
-    return response
+    try {
+      const { response, pumped } = responseOf(stream, exchange, over)
+      waitUntil(pumped)
+      return response
+    } catch {
+      // No `Response` can be like that: 205 with a body.
+      over(false)
+      return ownResponse("lost")
+    }
   }
 
   #open(token: Uint8Array | undefined): ByteStream {
@@ -118,9 +130,9 @@ export class MachineConnection {
 
   /** The app took the handshake: the machine dials a WebSocket, the other end of which is the visitor's. */
   async #upgraded({ head }: Exchange, meeting: ReturnType<SocketMeetings["open"]> | undefined): Promise<Response> {
-    if (meeting === undefined || !head.upgrade) return told("lost")
+    if (meeting === undefined || !head.upgrade) return ownResponse("lost")
     const socket = await meeting.socket
-    if (socket === undefined) return told("lost")
+    if (socket === undefined) return ownResponse("lost")
     return switched(socket, responseFields(head))
   }
 

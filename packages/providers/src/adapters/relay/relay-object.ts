@@ -9,10 +9,12 @@ import {
   accept,
   checkOptions,
   RELAY_PROTOCOL,
+  RELAY_STAND_BY,
+  relayAudience,
   validateSigningKey,
   verifyRelayProof,
 } from "@project-ingress/forward/internal"
-import { hosts, STAND_BY, TOLD, told } from "./addresses.ts"
+import { hosts, OUTCOME, ownResponse } from "./addresses.ts"
 import { MachineConnection } from "./machine-connection.ts"
 import type { Attachment } from "./machine-connection.ts"
 import { autoResponse, socketPair, switched } from "./runtime.ts"
@@ -91,7 +93,7 @@ export class RelayObject {
     switch (new URL(request.url).hostname) {
       case hosts.requests: {
         const connection = this.#alive()
-        if (connection === undefined || connection.draining) return told("not-connected")
+        if (connection === undefined || connection.draining) return ownResponse("not-connected")
         return connection.send(request, (work) => this.#state.waitUntil(work))
       }
       case hosts.machines:
@@ -129,17 +131,17 @@ export class RelayObject {
     const machine = this.#name()
     const { searchParams } = new URL(request.url)
     const proof = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1] ?? ""
-    const relay = searchParams.get("relay") ?? ""
+    const token = searchParams.get("socket")
+    const relay = relayAudience(searchParams.get("relay") ?? "", token)
     const verified = await verifyRelayProof(proof, { machine, relay }, this.#options.signingKeys)
     if (verified === undefined) return this.#refuse(machine, "proof", 401)
-    const token = searchParams.get("socket")
-    // Its secret is good once, and was told to the connected machine only.
+    // Its secret is good once, and only the connected machine knows it.
     if (token !== null) {
       const end = this.#meetings.meet(token)
       return end === undefined ? new Response("nobody waits for it\n", { status: 404 }) : accepted(end)
     }
     if (!(await this.#proofs.use(verified))) return this.#refuse(machine, "replay", 401)
-    if (request.headers.get(STAND_BY) !== null && this.#alive() !== undefined)
+    if (request.headers.get(RELAY_STAND_BY) !== null && this.#alive() !== undefined)
       return this.#refuse(machine, "taken", 409)
     const [far, near] = socketPair()
     this.#state.acceptWebSocket(near as never, [TAG])
@@ -160,7 +162,7 @@ export class RelayObject {
 
   #refuse(machine: string, reason: "proof" | "replay" | "taken", status: number): Response {
     this.#tell({ type: "refused", machine, reason })
-    return new Response(`${reason}\n`, { status, headers: { [TOLD]: reason } })
+    return new Response(`${reason}\n`, { status, headers: { [OUTCOME]: reason } })
   }
 
   /** The connection, unless the machine is gone without having said so. */

@@ -2,7 +2,7 @@ import { SendFailure } from "@project-ingress/forward/fetch"
 import { kindOf } from "@project-ingress/forward/internal"
 import { MachineRecordInvalid, machineRef } from "../../contract/errors.ts"
 import type { MachineProvider } from "../../contract/machine-provider.ts"
-import { hosts, TOLD } from "./addresses.ts"
+import { hosts, OUTCOME } from "./addresses.ts"
 
 /** What is used of the binding of a Durable Object class that extends `RelayObject` of `./relay/object`. */
 export interface RelayNamespace {
@@ -28,14 +28,14 @@ export const relay = (namespace: RelayNamespace): MachineProvider => {
 
   const send = async (name: string, request: Request): Promise<Response> => {
     const response = await namespace.getByName(name).fetch(request)
-    const told = response.headers.get(TOLD)
-    if (told === null) return response
+    const outcome = response.headers.get(OUTCOME)
+    if (outcome === null) return response
     await response.body?.cancel()
-    const cause = Object.assign(new Error(`the relay: ${told}`), {
-      code: `RELAY_${told.toUpperCase().replaceAll("-", "_")}`,
+    const cause = Object.assign(new Error(`the relay: ${outcome}`), {
+      code: `RELAY_${outcome.toUpperCase().replaceAll("-", "_")}`,
     })
     // The object says it of its own knowledge: only of a request that was lost the machine may have seen something.
-    throw told === "lost" ? new SendFailure("other", "maybe", cause) : new SendFailure("other", "no", cause)
+    throw outcome === "lost" ? new SendFailure("other", "maybe", cause) : new SendFailure("other", "no", cause)
   }
 
   return {
