@@ -4,10 +4,16 @@ import type { IncomingMessage, Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import { verifyRelayProof } from "@project-ingress/forward/internal"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
 import { afterEach, describe, expect, it } from "vitest"
 import { WebSocketServer } from "ws"
 import type { WebSocket } from "ws"
 import { readConfig } from "../src/config.ts"
+import { layer } from "../src/effect.ts"
 import { createMachineProxy } from "../src/machine-proxy.ts"
 import { connectRelay } from "../src/relay.ts"
 import type { Relay, RelayEvent, RelayOptions } from "../src/relay.ts"
@@ -245,10 +251,40 @@ describe("connectRelay", () => {
     ["a heartbeat of nothing", { heartbeatMs: 0 }, "heartbeatMs"],
     ["a pause that is no number", { maxRetryMs: "1s" }, "maxRetryMs"],
   ])("refuses %s by name, and shows no key", (_, wrong, part) => {
-    const make = () => connectRelay({ ...valid, ...wrong } as never)
+    const make = () => connectRelay({ ...valid, ...wrong })
     expect(make).toThrow(TypeError)
     expect(make).toThrow(part)
     expect(make).not.toThrow(key.machineSecret)
+  })
+})
+
+describe("the layer", { timeout: 20_000 }, () => {
+  const options = {
+    host: "127.0.0.1",
+    port: 0,
+    log: "off" as const,
+    drainMs: 1_000,
+    graceMs: 0,
+    keys: Redacted.make([key]),
+    proxy: { machine },
+  }
+
+  it("connects to the relay of its option, and leaves it when its scope closes", async () => {
+    const fake = await fakeRelay()
+    const scope = Effect.runSync(Scope.make())
+    await Effect.runPromise(Layer.buildWithScope(layer({ ...options, relayUrl: fake.url }), scope))
+    await expect.poll(() => fake.sockets.length).toBe(1)
+    const ended = once(fake.sockets[0]!, "close")
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    expect((await ended)[0]).toBe(1000)
+  })
+
+  it("refuses a relay that is no URL, and one without a key of the machine's own", () => {
+    expect(() => layer({ ...options, relayUrl: "https://relay.example.com" })).toThrow(
+      "relayUrl must be a URL as wss://",
+    )
+    const keys = Redacted.make([verification])
+    expect(() => layer({ ...options, keys, relayUrl: "wss://relay.example.com" })).toThrow("layer: relayUrl: keys must")
   })
 })
 
