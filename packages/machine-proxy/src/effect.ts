@@ -30,6 +30,8 @@ import type { MachineProxyOptions } from "./machine-proxy.ts"
 import { makeMeter } from "./effect/meter.ts"
 import { notifyReady } from "./ready.ts"
 import { openTlsKeyFile } from "./tls-key-file.ts"
+import type { Relay } from "./relay/connect-relay.ts"
+import { loggedRelay } from "./relay/logged-relay.ts"
 import { variables } from "./variables.ts"
 
 export type { TracingOptions } from "@project-ingress/forward/internal"
@@ -170,7 +172,17 @@ export const layerConfig = (flags: LayerFlags = {}): Layer.Layer<MachineProxy, C
 const serve = Effect.fnUntraced(function* (
   options: LayerOptions,
 ): Effect.fn.Return<MachineProxy["Service"], CannotListen, Scope.Scope> {
-  const { host, port, log, drainMs, graceMs = defaultGraceMs(drainMs), keysFile, tlsKeyFile, readyFd } = options
+  const {
+    host,
+    port,
+    log,
+    drainMs,
+    graceMs = defaultGraceMs(drainMs),
+    keysFile,
+    tlsKeyFile,
+    relayUrl,
+    readyFd,
+  } = options
   const context = yield* Effect.context()
   const runSync = Effect.runSyncWith(context)
   const initial = options.keys === "insecure" ? options.keys : Redacted.value(options.keys)
@@ -205,9 +217,23 @@ const serve = Effect.fnUntraced(function* (
   const server = createListener(proxy, tls, (cause) => {
     if (log !== "off") runSync(logAt.warn(jsonLine({ message: "tls", cause })))
   })
+  let relay: Relay | undefined
   yield* Effect.acquireRelease(listen(server, host, port), () =>
-    Effect.promise(() => proxy.drain({ deadlineMs: drainMs, graceMs, listeners: [server] })),
+    Effect.promise(() =>
+      Promise.all([
+        proxy.drain({ deadlineMs: drainMs, graceMs, listeners: [server] }),
+        relay?.close({ deadlineMs: drainMs }),
+      ]),
+    ),
   )
+  if (relayUrl !== undefined && initial !== "insecure") {
+    const { machine } = options.proxy
+    relay = yield* Effect.promise(() =>
+      loggedRelay({ url: relayUrl, machine, keys: reloadable?.current ?? initial }, proxy, (level, message, fields) => {
+        if (log !== "off") runSync(logAt[level](jsonLine({ message, ...fields })))
+      }),
+    )
+  }
   // EMFILE, for example: the next connection may succeed.
   server.on("error", (error) => runSync(Effect.logError("listener", Cause.fail(error))))
   const address = server.address() as AddressInfo

@@ -1,6 +1,8 @@
 import { accept, checkOptions, tracingOptionChecks } from "@project-ingress/forward/internal"
 import * as Redacted from "effect/Redacted"
+import type { VerificationKey } from "@project-ingress/forward"
 import { checkMachineProxyOptions } from "../options.ts"
+import { RELAY_URL, relayKeysProblem, relayUrl } from "../relay/options.ts"
 
 /**
  * Checks the options of `layer` of `./effect`, those of the proxy among them.
@@ -19,6 +21,10 @@ export const checkLayerOptions = (options: unknown): void => {
     if (name in proxy) throw new TypeError(`layer: proxy.${name} is not an option`)
   }
   checkMachineProxyOptions("layer", { ...proxy, keys: keys === "insecure" ? keys : Redacted.value(keys) })
+  const { relayUrl: relay } = options as { readonly relayUrl?: string }
+  const plain = keys === "insecure" ? keys : (Redacted.value(keys) as readonly VerificationKey[])
+  const problem = relay === undefined ? undefined : relayKeysProblem(plain)
+  if (problem !== undefined) throw new TypeError(`layer: relayUrl: ${problem}`)
 }
 
 /**
@@ -45,6 +51,7 @@ const fields = {
   graceMs: accept.number(0),
   keysFile: accept.string,
   tlsKeyFile: accept.string,
+  relayUrl: (value: unknown) => (relayUrl(value) === undefined ? RELAY_URL : undefined),
   readyFd: accept.integer(3, 65_535),
   keys: (value: unknown) =>
     value === "insecure" || Redacted.isRedacted(value) ? undefined : 'redacted verification keys or "insecure"',

@@ -71,14 +71,15 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
   return {
     name: "authorize",
     needsVisitor: true,
+    explainable: true,
     onRoute: ({ visitor, waitUntil, recheck }, route) => {
       if (visitor === undefined || visitor.granted === true || !isPrivate(route, absent)) return undefined
       const { version, generation } = route.record
       const name = nameOf(visitor, route)
-      // What is open is looked at every few seconds, and is to end within 5 s.
-      const known = recheck === "access" ? undefined : kept.get(name)
+      const known = kept.get(name)
       if (known !== undefined && known.version === version && known.generation === generation) {
-        if (monotonicNow() - known.askedAt < ttlMs) return outcomeOf(known.decision, visitor)
+        const heldMs = recheck === "access" ? Math.min(ttlMs, RECHECK_MS) : ttlMs
+        if (monotonicNow() - known.askedAt < heldMs) return outcomeOf(known.decision, visitor)
       }
       const { target: _, ...asked } = route
       const run = (): Promise<Kept | AuthUnavailable> => ask(name, visitor, asked)
@@ -94,6 +95,9 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
 }
 
 const MAX_KEPT = 10_000
+
+/** How old a decision may be when what is open is checked again, in ms: with the time between two checks, withdrawn access ends within 5 s. */
+const RECHECK_MS = 1_000
 
 /** A decision, and of which record. */
 interface Kept {

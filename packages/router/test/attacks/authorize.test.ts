@@ -122,6 +122,28 @@ describe("a decision", () => {
     expect((await later).status).toBe(403)
   })
 
+  it("is asked for again after a second where what is open is checked again", async () => {
+    const advance = heldClock()
+    let isMember = true
+    const { onRoute } = authorize(() => isMember)
+    const route = {
+      key: "p:misha",
+      record: { kind: "machine", version: 1 },
+      machine: machine("mach_1"),
+      port: 4096,
+      settings: {},
+    }
+    const visitor = { subject: "anna", by: "session", id: "s_anna" }
+    const ask = async (recheck?: "access" | "ports") =>
+      ((await onRoute!({ visitor, recheck, waitUntil: () => {} } as never, route as never)) ?? "passes") === "passes"
+    expect(await ask()).toBe(true)
+    isMember = false
+    advance(900)
+    expect(await ask("access")).toBe(true)
+    advance(200)
+    expect([await ask("ports"), await ask("access"), await ask()]).toEqual([true, false, false])
+  })
+
   it("ends at once with a new generation, a new version and another owner of the name", async () => {
     const { visit, routes, asked } = made((_, { record }) => record.owner === "org_1" && (record.generation ?? 0) < 2)
     const status = async () => (await visit(url, as("anna"))).status
