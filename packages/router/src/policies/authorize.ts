@@ -38,8 +38,7 @@ export interface AuthorizeOptions {
  * Asks the platform whether a visitor may open a private route; no is 403 `ACCESS_DENIED`. It is not asked for public routes, without a
  * visitor (which `visibility` refuses), and for a credential that is itself the permission (`granted`). A decision is kept for the
  * credential, the record at its version and generation, the machine and the port; at most 10 000 are, divided among subjects. One that
- * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Mount it after every policy that proves visitors: one that stands after it is 500. Requests that need the same one at the same time share one call. About what is open
- * already, the platform is asked every 3 to 4 s, whatever `ttlMs` says.
+ * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Mount it after every policy that proves visitors: one that stands after it is 500. Requests that need the same one at the same time share one call.
  *
  * @throws {TypeError} if `decide` is no function, and for an option that is unknown or invalid
  *
