@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
-import { GrammarInvalid } from "@project-ingress/hostname"
 import { addressOf, BadArgument, consoleOf, integerOf } from "./commands/arguments.ts"
 import { readTarget } from "./commands/doctor/doctor-target.ts"
 import { exitCodeOf } from "./commands/doctor/finding.ts"
@@ -126,7 +125,8 @@ const mailPlan = (domains: readonly string[]): MailDnsPlan => {
   try {
     return mailDnsPlan(domains)
   } catch (cause) {
-    throw cause instanceof GrammarInvalid ? new BadArgument(`domains must be ${cause.accepted}`) : cause
+    // What the grammar does not accept.
+    throw cause instanceof TypeError ? new BadArgument(cause.message) : cause
   }
 }
 

@@ -125,7 +125,7 @@ describe("a decision", () => {
   it("is asked for again after a second where what is open is checked again", async () => {
     const advance = heldClock()
     let isMember = true
-    const { onRoute } = authorize(() => isMember)
+    const policy = authorize(() => isMember)
     const route = {
       key: "p:misha",
       record: { kind: "machine", version: 1 },
@@ -135,7 +135,8 @@ describe("a decision", () => {
     }
     const visitor = { subject: "anna", by: "session", id: "s_anna" }
     const ask = async (recheck?: "access" | "ports") =>
-      ((await onRoute!({ visitor, recheck, waitUntil: () => {} } as never, route as never)) ?? "passes") === "passes"
+      ((await policy.onRoute!({ visitor, recheck, waitUntil: () => {} } as never, route as never)) ?? "passes") ===
+      "passes"
     expect(await ask()).toBe(true)
     isMember = false
     advance(900)
