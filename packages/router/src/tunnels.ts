@@ -13,7 +13,7 @@ export interface TunnelsOptions {
   readonly api: TunnelApiOptions
   /** The hostnames of tunnels are one label below it, lower case: `machines.example.com`. Its wildcard needs a certificate. */
   readonly domain: string
-  /** What the names of tunnels begin with, 1 to 32 letters, digits and hyphens: those of this control plane in the account. Default `ingress-`. */
+  /** What the names of tunnels begin with, 1 to 32 letters, digits and hyphens: those of this control plane in the account, of which no other one's may begin with it. Default `ingress-`. */
   readonly prefix?: string
   /** What `cloudflared` connects to inside the machine. Default `http://localhost:8080`, the machine proxy. */
   readonly service?: string

@@ -24,15 +24,18 @@ export const openPorts = (
   route: RouteToMachine,
   { ports }: MachinePorts,
 ): Effect.Effect<readonly ListeningPort[]> => {
-  const asked = new PageRequest(request)
-  const listed = async ({ port, process }: MachinePorts["ports"][number]): Promise<ListeningPort | undefined> => {
-    const there = routeTo(route, port)
+  const [visitor, anybody] = [new PageRequest(request, request.headers), new PageRequest(request, [])]
+  const isOpenTo = async (asked: PageRequest, there: RouteToMachine): Promise<boolean> => {
     const policy = authorize(policies, asked, undefined, [], "ports")
     const decided = Effect.flatMapEager(policy.onRequest(), () => policy.onRoute(there))
     const verdict = await Effect.runPromise(Effect.result(decided))
     // Whatever ends the request would end the visitor's own.
-    if (!Result.isSuccess(verdict) || verdict.success !== undefined) return undefined
-    const { visibility = "public" } = there.settings
+    return Result.isSuccess(verdict) && verdict.success === undefined
+  }
+  const listed = async ({ port, process }: MachinePorts["ports"][number]): Promise<ListeningPort | undefined> => {
+    const there = routeTo(route, port)
+    if (!(await isOpenTo(visitor, there))) return undefined
+    const visibility = (await isOpenTo(anybody, there)) ? "public" : "private"
     return { port, process, visibility, url: urlOf(grammar, request, route, port) }
   }
   return Effect.promise(async (signal) => {
@@ -61,9 +64,9 @@ class PageRequest implements VisitorRequest {
   readonly localPort: number | undefined
   readonly #request: VisitorRequest
 
-  constructor(request: VisitorRequest) {
+  constructor(request: VisitorRequest, headers: VisitorRequest["headers"]) {
     this.host = request.host
-    this.headers = request.headers
+    this.headers = headers
     this.scheme = request.scheme
     this.clientAddress = request.clientAddress
     this.localPort = request.localPort
