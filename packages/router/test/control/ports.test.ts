@@ -134,6 +134,17 @@ describe.each(hosts)("the port index, by $name", ({ start }) => {
     })
   })
 
+  it("calls no port public that only visitors may open, whatever its record leaves out", async () => {
+    const members: Policy = {
+      name: "members",
+      enforces: ["visibility"],
+      onRoute: ({ visitor }) => (visitor === undefined ? { deny: new AccessDenied() } : undefined),
+    }
+    const closed = await start(routerWith([session, members, portIndex(access)]))
+    const ports = listed(await closed("/_/ports.json", { user: "owner" }))
+    expect(ports.find(({ port }) => port === app.port)).toMatchObject({ visibility: "private" })
+  })
+
   it("has no port that the visitor may not open", async () => {
     const ports = listed(await ask("/_/ports.json", { user: "guest" })).map(({ port }) => port)
     expect(ports).toContain(app.port)
