@@ -43,6 +43,35 @@ export const routerPages: CodePages = {
     ],
     command: ask("4096__misha.example.com"),
   },
+  TOKEN_INVALID: {
+    cause:
+      "The request carries an access token of the platform (`Authorization: Bearer ingress_…`, or the field of the policy `accessTokens`) that is forged, has ended or was withdrawn by its id; or it carries two. It is refused on public ports as well, so that a token that no longer works is noticed.",
+    fix: [
+      "Send one token, in one field. Where the app reads `Authorization` itself, send it in `x-ingress-token`.",
+      "Ask for a new token if this one has ended: `createToken` of `@project-ingress/router/access`.",
+      "As the platform: `reason` of the router's event says which it is, and names the token by its id.",
+    ],
+    command: ask("4096__misha.example.com", "-H 'Authorization: Bearer ingress_…'"),
+  },
+  TOKEN_SCOPE: {
+    cause:
+      "The request carries a valid access token of the platform, but it is for another project or port, or the project's grants were withdrawn since. What counts is the project and the port that the hostname leads to, not the hostname.",
+    fix: [
+      "Use the token of this project, or ask for one that names this port.",
+      "As the platform: `reason` of the router's event says which it is. A token without `port` opens every port of its project; a project without `externalId` is another one under each of its keys.",
+    ],
+    command: ask("4096__misha.example.com", "-H 'Authorization: Bearer ingress_…'"),
+  },
+  LINK_INVALID: {
+    cause:
+      "A share link was opened that is forged, has ended, was withdrawn (its own id, or by the project's `generation`), or is for another project or port than the hostname leads to.",
+    fix: [
+      "Ask who sent the link for a new one.",
+      "Copy all of the link, with what comes after the `#`.",
+      "As the platform: `reason` of the router's event says which it is, and names the link by its id.",
+    ],
+    command: ask("4096__misha.example.com", "", "/_/link"),
+  },
   ROUTE_NOT_FOUND: {
     cause:
       "The route store knows for certain that no project, machine or custom domain has this name, or the project has no service of that name. A policy may also give this response to hide a project from a visitor; the two cannot be told apart.",
@@ -126,6 +155,24 @@ export const routerPages: CodePages = {
     command: ask("members.example.com"),
     reproduces: true,
   },
+  AUTH_UNAVAILABLE: {
+    cause:
+      "The port is private, and the platform could not tell whether this visitor may open it: the function that the policy `authorize` was given threw, took longer than `timeoutMs`, or returned no decision. Nobody is let in for that, and nothing is kept of it: the next request asks again.",
+    fix: [
+      "Wait a few seconds and reload.",
+      "Look at the `reason` of the router's event of the request, by its id: it has the code of the failure (`ECONNREFUSED`).",
+      "Check the service that the function calls, and that it responds within `timeoutMs` (3 s by default).",
+    ],
+    command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
+  },
+  TOO_MANY_HOPS: {
+    cause: "The request has passed more proxies than the policy `hopLimit` allows: each of them is an entry of `Via`.",
+    fix: [
+      "Read `Via` at the app, or in a request to a server of your own: it names the proxies in order, and one that stands there again and again sends the request in a circle.",
+      "Raise `max` of `hopLimit` if so many proxies are intended.",
+    ],
+    command: ask("misha.example.com", `-H "Via: $(printf '1.1 proxy, %.0s' $(seq 30))1.1 end"`),
+  },
   SIGN_IN_FAILED: {
     cause:
       "The last step of signing in to a hostname is not valid: its code is older than a minute or was used before, it was made for another hostname, this browser did not begin the sign-in (its cookie is gone, or the URL came from somebody else), access was revoked meanwhile, or a script or a frame asked instead of a tab. The reason is in the router's event.",
@@ -147,24 +194,6 @@ export const routerPages: CodePages = {
     ],
     command: ask("members.example.com", "", "/_/nothing"),
     reproduces: true,
-  },
-  AUTH_UNAVAILABLE: {
-    cause:
-      "The port is private, and the platform could not tell whether this visitor may open it: the function that the policy `authorize` was given threw, took longer than `timeoutMs`, or returned no decision. Nobody is let in for that, and nothing is kept of it: the next request asks again.",
-    fix: [
-      "Wait a few seconds and reload.",
-      "Look at the `reason` of the router's event of the request, by its id: it has the code of the failure (`ECONNREFUSED`).",
-      "Check the service that the function calls, and that it responds within `timeoutMs` (3 s by default).",
-    ],
-    command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
-  },
-  TOO_MANY_HOPS: {
-    cause: "The request has passed more proxies than the policy `hopLimit` allows: each of them is an entry of `Via`.",
-    fix: [
-      "Read `Via` at the app, or in a request to a server of your own: it names the proxies in order, and one that stands there again and again sends the request in a circle.",
-      "Raise `max` of `hopLimit` if so many proxies are intended.",
-    ],
-    command: ask("misha.example.com", `-H "Via: $(printf '1.1 proxy, %.0s' $(seq 30))1.1 end"`),
   },
   LOOP_DETECTED: {
     cause:

@@ -4,6 +4,7 @@ import { machineProxyErrors } from "../../packages/machine-proxy/src/error-rows.
 import { providerErrors } from "../../packages/providers/src/contract/error-rows.ts"
 import { regionErrors } from "../../packages/router/src/regions/error-rows.ts"
 import { routerErrors } from "../../packages/router/src/error-rows.ts"
+import { LinkInvalid, TokenInvalid, TokenScope } from "../../packages/router/src/access/credential-errors.ts"
 import { ReservedPath } from "../../packages/router/src/access/reserved-path.ts"
 import { SignInFailed } from "../../packages/router/src/access/sign-in-failed.ts"
 import { AccessDenied } from "../../packages/router/src/policies/access-denied.ts"
@@ -24,10 +25,13 @@ const policyErrors = {
   AccessDenied: new AccessDenied().row,
   LoginRequired: new LoginRequired({ location: "/login" }).row,
   RateLimited: new RateLimited({ reason: "" }).row,
-  ReservedPath: new ReservedPath({ reason: "" }).row,
-  SignInFailed: new SignInFailed({ reason: "" }).row,
   AuthUnavailable: new AuthUnavailable({ reason: "" }).row,
   TooManyHops: new TooManyHops({ reason: "" }).row,
+  TokenInvalid: new TokenInvalid({ reason: "" }).row,
+  TokenScope: new TokenScope({ reason: "" }).row,
+  LinkInvalid: new LinkInvalid({ reason: "" }).row,
+  ReservedPath: new ReservedPath({ reason: "" }).row,
+  SignInFailed: new SignInFailed({ reason: "" }).row,
 }
 
 const of = (by: KnownRow["by"], rows: Readonly<Record<string, ErrorRow>>): KnownRow[] =>

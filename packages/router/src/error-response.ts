@@ -75,6 +75,7 @@ interface Particulars {
   readonly port?: number
   readonly detail?: string
   readonly location?: string | undefined
+  readonly add?: HeaderList
   readonly retryAfter?: number
 }
 
@@ -130,7 +131,10 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
 }
 
 const particulars = (error: RouterError): Particulars => {
-  if (error instanceof PolicyError) return { location: error.location }
+  if (error instanceof PolicyError) {
+    const { location, challenge } = error
+    return { location, ...(challenge === undefined ? {} : { add: ["WWW-Authenticate", challenge] }) }
+  }
   if (error._tag === "PortClosed") return { port: error.port }
   return error._tag === "HostnameMalformed" ? { detail: error.reason } : {}
 }

@@ -195,7 +195,6 @@ describe("a field that nothing carries out yet", () => {
     protocol: "https",
     tls: { verify: true, serverName: "app.internal" },
     wake: "visitors",
-    embed: ["https://example.com"],
   }
   it.each(Object.entries(settings))("is refused and named, wherever it stands: %s", (field, value) => {
     expect(problemOf({ ...base, [field]: value })).toBe(`NOT_SUPPORTED ${field}`)
@@ -205,6 +204,28 @@ describe("a field that nothing carries out yet", () => {
   })
   it.each(Object.keys(settings))("is invalid if it would never be valid: %s", (field) => {
     expect(problemOf({ ...base, [field]: { nonsense: 1 } })).toMatch(/^RECORD_INVALID /)
+  })
+})
+
+describe("embed", () => {
+  it.each([[[]], [["https://www.example.com", "http://localhost:3000"]]])("takes origins: %j", (embed) => {
+    expect(decodeRecord({ ...base, embed }).record).toMatchObject({ embed })
+  })
+  it.each([
+    "*",
+    "null",
+    "'self'",
+    "https:",
+    "www.example.com",
+    "https://*.example.com",
+    "https://www.example.com/",
+    "https://www.example.com;script-src",
+    "https://www.example.com,https://evil.example",
+    "https://WWW.example.com",
+    "https://a b.example",
+    "https://user@www.example.com",
+  ])("takes nothing else: %s", (origin) => {
+    expect(problemOf({ ...base, embed: [origin] })).toBe("RECORD_INVALID embed.0")
   })
 })
 

@@ -24,8 +24,8 @@ export interface SignedValues {
   readonly verify: (value: string) => VerifiedValue | undefined | Promise<VerifiedValue | undefined>
 }
 
-/** A session has some 300 characters; a longer text is refused before it costs anything. */
-const MAX_LENGTH = 2_048
+/** In characters. A session has some 300; a longer text is refused before it costs anything. */
+export const maxSignedLength = 2_048
 const MAX_VERIFIED = 10_000
 /** Two routers disagree on the time by some seconds. */
 const CLOCK_SKEW_S = 5
@@ -84,7 +84,7 @@ export const signedValues = (keys: readonly [SigningKey, ...SigningKey[]], purpo
         verified.delete(value)
         return undefined
       }
-      return value.length > MAX_LENGTH ? undefined : verify(value)
+      return value.length > maxSignedLength ? undefined : verify(value)
     },
   }
 }

@@ -17,6 +17,8 @@ export interface HeaderEdit {
   readonly append: (name: string, value: string) => void
   /** Takes every line of a field out. Throws a `TypeError` for one that belongs to framing. */
   readonly remove: (name: string) => void
+  /** Takes the lines of a field out whose value `matches`; leaves the others byte for byte. Throws as `remove` does. */
+  readonly removeLines: (name: string, matches: (value: string) => boolean) => void
   /** Takes a cookie out of a request's `Cookie` lines, or with `name*` all that begin so; leaves the others byte for byte. */
   readonly removeCookie: (name: string) => void
 }
@@ -53,10 +55,12 @@ export const headerEdit = (
       check(name, value)
       open().fields.push(name, value)
     },
-    remove: (name) => {
+    remove: (name) => edit.removeLines(name, () => true),
+    removeLines: (name, matches) => {
       const removed = name.toLowerCase()
       if (framing.has(removed)) throw new PolicyMistake(`a policy removed ${name}, which belongs to the connection`)
-      removeAll(open().fields, removed)
+      if (parts === undefined && headerValue(list, removed) === undefined) return
+      removeAll(open().fields, removed, matches)
     },
     removeCookie: (name) => {
       const now = open()
@@ -88,12 +92,12 @@ const apart = (list: HeaderList, family: string): Parts => {
 const isOf = (family: string, name: string): boolean =>
   name.length >= family.length && name.slice(0, family.length).toLowerCase() === family
 
-/** Takes the lines of a field out, in place. */
-const removeAll = (fields: string[], lower: string): void => {
+/** Takes the lines of a field out whose value matches, in place. */
+const removeAll = (fields: string[], lower: string, matches: (value: string) => boolean): void => {
   let kept = 0
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!
-    if (name.length === lower.length && name.toLowerCase() === lower) continue
+    if (name.length === lower.length && name.toLowerCase() === lower && matches(fields[i + 1]!)) continue
     fields[kept] = name
     fields[kept + 1] = fields[i + 1]!
     kept += 2

@@ -12,6 +12,8 @@ export interface PolicyErrorFields {
   readonly retryAfterMs?: number
   /** Where a navigation is sent instead (302): a URL or a path in visible ASCII. Scripts and WebSockets get the row. */
   readonly location?: string
+  /** What `WWW-Authenticate` says (RFC 9110 §11.6.1), in visible ASCII and spaces: `Bearer error="invalid_token"`. */
+  readonly challenge?: string
 }
 
 /**
@@ -32,18 +34,23 @@ export class PolicyError extends Error {
   readonly row: ErrorRow
   readonly retryAfterMs: number | undefined
   readonly location: string | undefined
+  readonly challenge: string | undefined
   constructor(fields: PolicyErrorFields) {
     super(fields.reason)
-    const { tag, row, retryAfterMs, location } = fields
+    const { tag, row, retryAfterMs, location, challenge } = fields
     if (typeof tag !== "string" || tag === "") throw new TypeError("tag must be a non-empty string")
     if (!isRow(row)) throw new TypeError("row must be an ErrorRow with status (400 to 599), code, error and title")
     if (location !== undefined && !/^[\x21-\x7e]+$/.test(location)) {
       throw new TypeError("location must be a URL or a path in visible ASCII")
     }
+    if (challenge !== undefined && !/^[\x21-\x7e][\x20-\x7e]*$/.test(challenge)) {
+      throw new TypeError("challenge must be a scheme with its parameters, in visible ASCII and spaces")
+    }
     this._tag = tag
     this.row = row
     this.retryAfterMs = retryAfterMs
     this.location = location
+    this.challenge = challenge
   }
   override get name(): string {
     return this._tag

@@ -57,7 +57,6 @@ const notSupported: { readonly [Field in keyof PortSettings]?: (value: unknown) 
   protocol: (value) => value !== "http",
   tls: () => true,
   wake: (value) => value === "visitors",
-  embed: () => true,
 }
 
 /** The first field that nothing carries out yet. */
@@ -121,6 +120,8 @@ const editable = "a lower-case field name, none of the connection's"
 const isSettable = (name: string): boolean => isEditable(name) && name !== "set-cookie" && !isServerDirectiveField(name)
 const slug = /^[a-z\d]+(?:-[a-z\d]+)*$/
 const visibility = oneOf("public", "private")
+/** Written into `Content-Security-Policy`: nothing that ends a source or a directive there. */
+const ORIGIN = /^https?:\/\/[a-z\d](?:[a-z\d.-]*[a-z\d])?(?::[1-9]\d{0,4})?$/
 const anything: Shape = being(isObject, "an object")
 
 const machine = fields(
@@ -146,7 +147,7 @@ const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
   protocol: oneOf("http", "https", "h2c", "tcp", "udp"),
   tls: fields({ verify: flag, serverName: text(/^[a-z\d.-]+$/i, "a hostname") }, ["verify"]),
   wake: oneOf("visitors", "any", "never"),
-  embed: list(text(/^[\x21-\x7e]+$/, "an origin")),
+  embed: list(text(ORIGIN, "an origin: https://www.example.com, without a path")),
   healthCheck: fields({ path, intervalMs: integer(1_000, 86_400_000), statuses: list(integer(100, 599), 1) }, ["path"]),
   minBodyRate: being((value) => typeof value === "number" && value >= 0, "a number of bytes a second, 0 for none"),
   allowCidrs: list(

@@ -124,7 +124,11 @@ export interface PortSettings {
    * `visitors`, those who are signed in, is not supported yet. Default `any`.
    */
   readonly wake?: "visitors" | "any" | "never"
-  /** Not supported yet. Origins whose pages may frame this port. */
+  /**
+   * Origins whose pages may frame this port, beside its own: `https://www.example.com`, in lower case, with a port unless it is the scheme's. For them
+   * cookies of ours are `SameSite=None; Partitioned`. Needs the policy `embedding`. Default: the app alone says who frames it, and cookies of ours
+   * are not sent in frames of other sites.
+   */
   readonly embed?: readonly string[]
   /**
    * Asks each machine of the route now and then whether its app is well, while the route has visitors; one that is not gets no

@@ -36,7 +36,6 @@ const fetcher: (claim: string) => NamedTest = (claim) => ["packages/providers/te
 
 const bridge: (claim: string) => NamedTest = (claim) => [`${router}/access/project-ingress-proxy.test.ts`, claim]
 
-
 /** The situations of the facts about route data. Numbers that are not here are not there either. */
 export const situations: Readonly<Record<string, Shown>> = {
   1: [
@@ -248,8 +247,8 @@ export const workerCases: Readonly<Record<string, Shown>> = {
   "0-46": [cases("0-46: OURS: a project without a machine is 503, because it will be there again")],
   "0-48": [cases("0-48: a provider that throws")],
   "0-49": [
-    bridge("0-49: 502 auth_unavailable when nobody can say who is signed in"),
     cases("0-49: while the auth service is down, nobody is let in: 502"),
+    bridge("0-49: 502 auth_unavailable when nobody can say who is signed in"),
   ],
   "0-50": [["packages/hostname/test/grammar.test.ts", "refuses %j in place of options"]],
   "0-51": [cases("0-51: the port that no hostname names is the project's")],
