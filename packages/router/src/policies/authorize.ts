@@ -36,7 +36,8 @@ export interface AuthorizeOptions {
 
 /**
  * Asks the platform whether a visitor may open a private route; no is 403 `ACCESS_DENIED`. It is not asked for public routes, without a
- * visitor (which `visibility` refuses), and for a credential that is itself the permission (`granted`). A decision is kept for the
+ * visitor (which `visibility` refuses), and for a credential that is itself the permission (`granted`). After a no, a visitor who has such
+ * a credential besides (`otherwise`) goes on by that one. A decision is kept for the
  * credential, the record at its version and generation, the machine and the port; at most 10 000 are, divided among subjects. One that
  * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Requests that need the same one at the same time share one call.
  *
@@ -112,7 +113,12 @@ const isDecision = (value: unknown): value is Decision => {
 }
 
 const outcomeOf = (decision: Decision, visitor: Visitor): Outcome => {
-  if (decision === false) return { deny: new AccessDenied({ reason: "the visitor may not open the route" }) }
+  if (decision === false) {
+    const { otherwise } = visitor
+    // Only a grant is let in unasked: what the platform has said is of the subject, and of nobody else.
+    if (otherwise?.granted === true) return { visitor: otherwise }
+    return { deny: new AccessDenied({ reason: "the visitor may not open the route" }) }
+  }
   const { mayInspect } = decision === true ? {} : decision
   return mayInspect === undefined ? undefined : { visitor: { ...visitor, mayInspect } }
 }

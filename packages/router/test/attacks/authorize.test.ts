@@ -54,6 +54,17 @@ describe("a visitor", () => {
     ])
   })
 
+  it("who is refused goes on by a grant besides, and by nothing else", async () => {
+    const by = (granted: boolean) => {
+      const otherwise = { subject: "link", by: "link", id: "l_1", granted }
+      return made(() => false, { ttlMs: 0 }, undefined, named({ otherwise })).visit(url, as("eve"))
+    }
+    expect([(await by(true)).status, (await by(false)).status]).toEqual([200, 403])
+    const nested = { subject: "link", by: "link", id: "l_1", granted: true }
+    const twice = named({ otherwise: { ...nested, otherwise: nested } })
+    expect((await made(() => true, {}, undefined, twice).visit(url, as("eve"))).status).toBe(500)
+  })
+
   it("is not asked about for a public port, without a visitor, and with a grant for the route", async () => {
     const open = made(() => false, {}, { "p:misha": toMachine({ visibility: "public" }) })
     expect((await open.visit(url, as("eve"))).status).toBe(200)
