@@ -133,6 +133,14 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./stores/packed.ts", "./commands/diff-images.ts", "node:fs", "node:util"],
     refuses: [effect, "effect", own("machine-proxy"), "undici"],
   },
+  "packages/router/src/commands/doctor/check-certificate.ts": {
+    allows: ["./finding.ts", "../read-console.ts", "../../program/explanation.ts", "node:tls", "node:dns/promises"],
+    refuses: [effect, "effect", own("machine-proxy"), own("forward"), "undici", "pg"],
+  },
+  "packages/router/src/console/create-console.ts": {
+    allows: ["../router-program.ts", own("forward/internal")],
+    refuses: ["node:crypto", "effect", own("machine-proxy"), "undici"],
+  },
   "packages/router/src/commands/edge/serve-edge.ts": {
     allows: [
       "../../router.ts",

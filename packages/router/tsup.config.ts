@@ -4,6 +4,9 @@ export default defineConfig({
   entry: {
     access: "src/access.ts",
     balancer: "src/balancer.ts",
+    compatible: "src/compatible.ts",
+    command: "src/command.ts",
+    console: "src/console.ts",
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     email: "src/email.ts",

@@ -14,9 +14,10 @@ export const providerPages: CodePages = {
   },
   MACHINE_NOT_RUNNING: {
     cause:
-      "The machine exists and is stopped, paused or failed, and the router did not start it: it runs with `wake: false`, its provider cannot start machines, or the start failed.",
+      "The machine exists and is stopped, paused or failed, and the router did not start it: the request does not wake it (a crawler's, a prefetch, `HEAD`; or not a visitor's, by the setting `wake` of the port), the router runs with `wake: false`, its provider cannot start machines, or the start failed.",
     fix: [
       "Start the machine at its provider. The page reloads when it answers.",
+      'Open the address in a browser, which wakes by default. Let others wake it, as a monitor, by `wake: "any"` of the port: the table is in docs/waking.md.',
       'Let the router start machines: leave `machines: { wake: true }`, the default, with a provider whose `capabilities.wake` is `"start"`.',
       "If a machine does not stay up, look into its log for why it ends.",
     ],
@@ -24,12 +25,40 @@ export const providerPages: CodePages = {
   },
   MACHINE_STARTING: {
     cause:
-      "The machine is starting, and did not respond within `wakeTimeoutMs` (30 s), or more than `wakeQueue` (1 000) requests already wait for it. The next request finds it further on.",
+      "The machine is starting, and did not respond for as long as the request waits: a page 1.2 s (`pageAfterMs`), a script 1 s (`holdFetchMs`), everybody else `holdMs` or `wakeTimeoutMs` (30 s); or more than `wakeQueue` (1 000) requests already wait for it. The next request finds it further on.",
     fix: [
       "Wait: the page reloads by itself, and `Retry-After` says to programs when to ask again.",
       "If it stays so, the machine runs and its proxy does not: check that the image starts `project-ingress-machine-proxy` and that it listens on the published port.",
     ],
     command: ask("misha.example.com", "--retry 30 --retry-max-time 120"),
+  },
+  MACHINE_START_FAILED: {
+    cause:
+      "The machine was started three times in a row and never responded, so that for a minute no request starts it. The router's event says by what the last start failed.",
+    fix: [
+      "Look into the machine's log at its provider for why it ends, or why its proxy does not listen: the image must start `project-ingress-machine-proxy` on the published port.",
+      "Look at the `reason` of the router's events `request` and `provider`: a state `failed`, a start that takes longer than `wakeTimeoutMs` (30 s) …",
+      "Then reload, a minute after the last start: that starts it once more. A machine that comes up by itself is reached at once.",
+    ],
+    command: "docker logs --tail 50 4f98c0ffee21 # the machine's externalId; on Fly: fly logs",
+  },
+  MACHINE_ARCHIVED: {
+    cause:
+      "The provider says that the machine is archived: its disk is in a cold store. The router did not start it, because its requests must not, or its provider cannot.",
+    fix: [
+      "Restore the machine at its provider, or attach another one to the project.",
+      "Where the provider restores an archived machine when it is started, as Daytona does, let a request that wakes start it; see docs/waking.md.",
+    ],
+    command: "daytona start 4f98c0ffee21 # the machine's externalId",
+  },
+  PROVIDER_NOT_CONFIGURED: {
+    cause:
+      "The record names a machine whose `type` none of the router's `providers` has: it was written for another router, or a provider was removed from this one.",
+    fix: [
+      "Add the provider to `providers` of `createRouter`. The router's event lists the types that it has.",
+      "Attach a machine of a provider that the router has; correct `type` of the machine where it is misspelt.",
+    ],
+    command: ask("misha.example.com"),
   },
   MACHINE_MISMATCH: {
     cause:

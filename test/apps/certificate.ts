@@ -9,13 +9,32 @@ export interface Certificate {
   readonly spki: string
 }
 
+/** What makes a certificate other than a good one. */
+export interface CertificateFlaws {
+  readonly notBeforeDate?: Date
+  readonly notAfterDate?: Date
+  /** Who signs it instead of itself. */
+  readonly ca?: { readonly key: string; readonly cert: string }
+}
+
 /** A self-signed certificate for DNS names, wildcards included: `*.ingress.test`. */
-export const selfSigned = async (names: readonly string[]): Promise<Certificate> => {
+export const selfSigned = async (names: readonly string[], flaws: CertificateFlaws = {}): Promise<Certificate> => {
   const { private: key, cert } = await generate([{ name: "commonName", value: names[0]! }], {
     keyType: "ec",
     algorithm: "sha256",
+    ...flaws,
     extensions: [{ name: "subjectAltName", altNames: names.map((value) => ({ type: 2 as const, value })) }],
   })
   const publicKey = new X509Certificate(cert).publicKey.export({ type: "spki", format: "der" })
   return { key, cert, spki: createHash("sha256").update(publicKey).digest("base64") }
+}
+
+/** A certificate authority that nobody trusts. */
+export const authorityCertificate = async (): Promise<{ readonly key: string; readonly cert: string }> => {
+  const { private: key, cert } = await generate([{ name: "commonName", value: "Test Authority" }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    extensions: [{ name: "basicConstraints", cA: true, critical: true }],
+  })
+  return { key, cert }
 }

@@ -22,7 +22,7 @@ export interface ControlPlaneOptions {
 /** A control plane with a login of its own, and the bridge to the hostnames of projects. */
 export const controlPlane = ({ access, grammar, store, origin }: ControlPlaneOptions) => {
   // One session for each user, as long as the process lives.
-  const sessions = new Map(Object.keys(users).map((name) => [crypto.randomUUID(), name]))
+  const sessions = new Map<string, string>(Object.keys(users).map((name) => [crypto.randomUUID(), name]))
 
   const bridge = signInHandler(access, {
     grammar,

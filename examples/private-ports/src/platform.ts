@@ -30,7 +30,11 @@ export const makePlatform = async ({ signingKey, origin, machine }: PlatformOpti
   const project = await registry.configure("misha", { ports: { 3000: { visibility: "public" } } })
 
   const access = defineAccess({ keys: [signingKey] })
-  const hostnameOf = (slug: string, at: number) => format(grammar, { kind: "project", slug, port: at })
+  const hostnameOf = (slug: string, at: number): string => {
+    const hostname = format(grammar, { kind: "project", slug, port: at })
+    if (typeof hostname !== "string") throw new Error(hostname._tag)
+    return hostname
+  }
   const originOf = (slug: string, at: number) => `http://${hostnameOf(slug, at)}:${port}`
   const grant = { project: { ...project, key: "p:misha" }, port: 8000, expiresInMs: DAY } as const
   const { token } = await createToken(access, { ...grant, subject: "ci" })

@@ -8,11 +8,13 @@ export interface ErrorPage extends ErrorText {
   readonly requestId: string | undefined
   /** Present where waiting helps: how often a page looks, in seconds, and the header of the code. */
   readonly reload: { readonly seconds: number; readonly header: string } | undefined
+  /** True where what is waited for is under way. */
+  readonly progress: boolean
   /** True for the response to a form: a reload would send it again. */
   readonly ofForm: boolean
 }
 
-const STYLE = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:34rem;padding:0 1rem;overflow-wrap:anywhere;color:CanvasText;background:Canvas}small,a{color:inherit;opacity:.7}`
+const STYLE = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:34rem;padding:0 1rem;overflow-wrap:anywhere;color:CanvasText;background:Canvas}small,a{color:inherit;opacity:.7}progress{width:100%;accent-color:CanvasText}`
 
 /**
  * Asks the address, without a body and without its query (a link may be good for one use), whether the response is still the
@@ -41,7 +43,7 @@ const SCRIPT_HASH = "sha256-BEBO8ns25gvsAyBze1cjRNYw3xzHTgvCbeswSL4CPEs="
  * itself, less often, so that it can be read.
  */
 export const errorPage = (page: ErrorPage): string => {
-  const { what, next, status, code, docs, requestId, ofForm } = page
+  const { what, next, status, code, docs, requestId, progress, ofForm } = page
   const title = escaped(what)
   const reload = ofForm ? undefined : page.reload
   const when = ofForm ? "Go back, and send the form again in a moment." : "This page reloads when it answers."
@@ -50,9 +52,11 @@ export const errorPage = (page: ErrorPage): string => {
       ? ["", "", ""]
       : [
           ` data-code="${escaped(code)}" data-header="${reload.header}" data-seconds="${Math.max(1, reload.seconds)}"`,
-          `<noscript><meta http-equiv="refresh" content="${Math.max(5, reload.seconds)}"></noscript>`,
+          `<noscript><meta http-equiv="refresh" content="${Math.max(progress ? 2 : 5, reload.seconds)}"></noscript>`,
           `<script>${SCRIPT}</script>`,
         ]
+  // Without a value it moves, by the browser itself.
+  const bar = progress && !ofForm ? `<p><progress aria-label="${title}"></progress></p>` : ""
   const id = requestId === undefined ? "" : `, request <code>${escaped(requestId)}</code>`
   const link =
     docs === undefined
@@ -61,7 +65,7 @@ export const errorPage = (page: ErrorPage): string => {
   return `<!doctype html>
 <html lang="en"${data}><meta charset="utf-8"><meta name="viewport" content="width=device-width">${refresh}<title>${title}</title>
 <style>${STYLE}</style>
-<h1>${title}</h1>${paragraph(next)}${paragraph(page.reload && when)}<p><small><code>${status} ${escaped(code)}</code>${id}</small></p>${link}${script}</html>
+<h1>${title}</h1>${bar}${paragraph(next)}${paragraph(page.reload && when)}<p><small><code>${status} ${escaped(code)}</code>${id}</small></p>${link}${script}</html>
 `
 }
 

@@ -64,6 +64,7 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
         docs,
         requestId,
         reload: retryAfter === undefined ? undefined : { seconds: retryAfter, header: headerNames.error },
+        progress: row.progress === true,
         ofForm,
       }),
   }

@@ -15,6 +15,8 @@ export interface ErrorRow {
   readonly retryAfter?: number
   /** Whether the same request may succeed when it is sent again. Default: whether there is a `Retry-After`. */
   readonly retryable?: boolean
+  /** Whether what is waited for is under way: a page shows a bar that moves. Default false. */
+  readonly progress?: boolean
   /** The methods that may be used instead, for `Allow`, which a 405 must have (RFC 9110 §15.5.6): `"GET, HEAD"`. */
   readonly allow?: string
   /** The URL of a page about this failure. Default: none. */
@@ -33,5 +35,5 @@ export const errorRow = (
   code: string,
   error: string,
   title: string,
-  retry: Pick<ErrorRow, "retryAfter" | "retryable" | "allow"> = {},
+  retry: Pick<ErrorRow, "retryAfter" | "retryable" | "progress" | "allow"> = {},
 ): ErrorRow => ({ status, code, error, title, ...retry, docs: errorDocsUrl(defaultErrorDocs, code) })

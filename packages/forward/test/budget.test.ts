@@ -64,6 +64,13 @@ describe("a budget", () => {
     expect(taken(budget, 10)).toBe(3)
   })
 
+  it("says how much is left, and counts nothing by it", () => {
+    const budget = makeBudget({ burst: 3, refillMs: 100 })
+    expect([budget.left(of("s", "m")), taken(budget, 2), budget.left(of("s", "m"))]).toEqual([3, 2, 1])
+    vi.advanceTimersByTime(150)
+    expect([budget.left(of("s", "m")), budget.left(of("s", "m")), taken(budget, 10)]).toEqual([2, 2, 2])
+  })
+
   it("is of each key alone", () => {
     const budget = makeBudget({ burst: 3, refillMs: 100 })
     expect([taken(budget, 10, "a"), taken(budget, 10, "b")]).toEqual([3, 3])

@@ -2,6 +2,8 @@
 export { providerErrors } from "./contract/error-rows.ts"
 export { makeFailureBudget } from "./machines/failure-budget.ts"
 export { checkMachinesOptions, machinesOptionChecks } from "./machines/machines-options.ts"
+export { makeUseReports } from "./machines/use-reports.ts"
+export type { UseReports } from "./machines/use-reports.ts"
 export { withTimeout } from "./machines/with-timeout.ts"
 export { bodyOf, fetchAddress, fetchTransport } from "./transport/fetch-transport.ts"
 export { isWorkerd } from "@project-ingress/forward/internal"

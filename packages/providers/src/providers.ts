@@ -9,6 +9,7 @@ export {
   MachineNotFound,
   MachineNotRunning,
   MachineRecordInvalid,
+  MachineStartFailed,
   MachineStarting,
   MachineUnproven,
   PortClosed,

@@ -290,13 +290,13 @@ describe("a request that must not wake", () => {
     return result
   }
 
-  it("finds a sleeping machine asleep, whatever others may do", async () => {
+  it("finds a sleeping machine asleep, and one that another request starts starting", async () => {
     const it = sleeper({ acceptMs: 1_000 })
     expect(await sent(it)).toMatchObject({ _tag: "MachineNotRunning", state: "stopped" })
     expect(it.log.starts).toEqual([])
     const waking = it.reach()
     await vi.advanceTimersByTimeAsync(500)
-    expect(await sent(it)).toMatchObject({ _tag: "MachineNotRunning" })
+    expect(await sent(it)).toMatchObject({ _tag: "MachineStarting" })
     await vi.runAllTimersAsync()
     expect(await waking).toBe(200)
     expect(await sent(it)).toBe(200)
@@ -310,10 +310,24 @@ describe("a request that must not wake", () => {
     expect(it.log.starts).toEqual([])
   })
 
-  it("is not sent to a provider whose machines every request starts", async () => {
+  it("is sent to a machine that every request starts only if its provider says that it runs", async () => {
     const it = sleeper({ wake: "request" })
+    expect(await sent(it)).toMatchObject({ _tag: "MachineNotRunning", state: "stopped" })
+    expect(it.log).toMatchObject({ resolves: 0, sends: 0, statuses: 1 })
+    void it.machines.provider("fake")!.start!(machine, { signal: new AbortController().signal })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(await sent(it)).toBe(200)
+  })
+
+  it("is refused where nothing can say that, unless it is to be sent all the same", async () => {
+    const it = sleeper({ wake: "request" })
+    Object.assign(it.machines.provider("fake")!, { status: undefined })
     expect(await sent(it)).toMatchObject({ _tag: "MachineRecordInvalid", field: "wake" })
     expect(it.log).toMatchObject({ resolves: 0, sends: 0 })
+    const avoiding = it.reach(undefined, { ...it.sendable(), wake: "avoid" })
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await avoiding).toMatchObject({ _tag: "MachineNotRunning" })
+    expect(it.log).toMatchObject({ resolves: 1, starts: [] })
   })
 })
 

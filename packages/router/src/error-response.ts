@@ -14,7 +14,7 @@ import { providerErrors } from "@project-ingress/providers/internal"
 import { routerErrors, serviceNotFound } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
 import { pseudonym } from "./hop/loop.ts"
-import { PolicyError } from "./policies/policy-error.ts"
+import { PolicyError, PolicyMistake } from "./policies/policy-error.ts"
 import type { VisitorRequest } from "./program/sender.ts"
 
 /** What is known of a request whose response failed. */
@@ -150,9 +150,12 @@ const subjectOf = (grammar: Grammar, host: string, arrivedAt: number | undefined
   }
 }
 
-const rowOf = (error: RouterError): ErrorRow => {
+/** How a failure looks to a client, before anything is replaced. */
+export const rowOf = (error: RouterError): ErrorRow => {
   if ("row" in error) return error.row
   if (error._tag === "ProviderUnavailable" && error.timedOut) return providerErrors.ProviderTimeout
+  if (error._tag === "MachineNotRunning" && error.state === "archived") return providerErrors.MachineArchived
+  if (error._tag === "MachineRecordInvalid" && error.field === "type") return providerErrors.ProviderNotConfigured
   if (error._tag === "RouteInvalid" && error.problem.code === "NOT_SUPPORTED") return routerErrors.RouteNotSupported
   if (error._tag === "RouteNotFound" && error.service !== undefined) return serviceNotFound
   return rows[error._tag]
@@ -166,3 +169,11 @@ export const errorTags: readonly string[] = Object.keys(rows)
 /** RFC 9110 §10.2.3: whole seconds, so at least one; at most a day. */
 const retryAfter = (ms: number | undefined): { readonly retryAfter?: number } =>
   ms === undefined || !(ms >= 0) ? {} : { retryAfter: Math.max(1, Math.ceil(Math.min(ms, 86_400_000) / 1000)) }
+
+/** The failure as a sentence, for operators. What somebody else threw is named by its kind alone: its message may be anything. */
+export const reasonOf = (error: RouterError): string => {
+  if (!("message" in error)) return error.reason
+  const { cause } = error
+  if (error._tag !== "ProxyFailed" || !(cause instanceof Error)) return error.message
+  return cause instanceof PolicyMistake ? cause.message : `${error.message}: ${cause.name}`
+}

@@ -4,8 +4,11 @@ import type { ErrorResponses } from "./error-response.ts"
 import type { RouterError } from "./errors.ts"
 import type { CookieIsolatedEvent } from "./hop/isolation-events.ts"
 import type { MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
-import type { ExplainedRequest, Explanation } from "./program/explain.ts"
+import type { ActivityOptions } from "./program/activity.ts"
+import type { ExplainedRequest, ExplainOptions } from "./program/explained-request.ts"
+import type { Explanation } from "./program/explanation.ts"
 import type { RouterSettings } from "./program/handle.ts"
+import type { HoldingOptions } from "./program/holding.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -13,7 +16,7 @@ import type { RouteStore } from "./stores/route-store.ts"
 import type { StoreEvent } from "./stores/store-event.ts"
 
 /** What `createRouter` takes. */
-export interface RouterOptions extends RouterSettings {
+export interface RouterOptions extends RouterSettings, ActivityOptions {
   /** Where hostnames lead. */
   readonly store: RouteStore
   /** Who runs the machines, one provider of each type. */
@@ -23,8 +26,8 @@ export interface RouterOptions extends RouterSettings {
    * balancer. Default: every machine is reached from here, whatever region its record names.
    */
   readonly regions?: Regions
-  /** How machines are reached: waking, time-outs and bounds. Defaults as of `makeMachines`. */
-  readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent">
+  /** How machines are reached: waking, how long requests wait for it, time-outs and bounds. Defaults as of `makeMachines`. */
+  readonly machines?: Omit<MachinesOptions, "providers" | "headerNames" | "onEvent"> & HoldingOptions
   /**
    * Chooses between the machines of a route by how they are: `balancer` of `@project-ingress/router/balancer`. Default: none, and each
    * visitor of replicas stays with one, well or not; on `serveNode` that one.
@@ -131,6 +134,8 @@ export interface RequestEvent {
   readonly status: number
   /** The tag of the failure, if the router generated the response for one; a hidden 404 has the tag of what it hides. */
   readonly error?: string
+  /** The code of the error response that the router or the machine's proxy generated: `PORT_CLOSED`. Absent for an app's own responses. */
+  readonly code?: string
   /** The failure as a sentence that names provider, machine and the field that is wrong: for logs, never for a client. */
   readonly reason?: string
   /** In ms, until the head of the response. */
@@ -151,8 +156,14 @@ export interface Router {
     request: Request,
     context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
   ) => Promise<Response | undefined>
-  /** What a hostname leads to now, by the decisions of a request, without policies. Never rejects. */
-  readonly explain: (hostname: string, request?: ExplainedRequest) => Promise<Explanation>
+  /**
+   * What a hostname or a request leads to now, by the decisions of a request, without touching the machine or calling its provider. Of a
+   * `Request`, policies that are `explainable` are asked; of a hostname, if `policies` is true. Its body is not read.
+   */
+  readonly explain: {
+    (hostname: string, request?: ExplainedRequest): Promise<Explanation>
+    (request: Request, options?: ExplainOptions): Promise<Explanation>
+  }
   /**
    * Follows what providers report of their machines, as docker does by its events, so that no request meets one that has
    * moved. For processes that stay; `serveNode` does it by itself. Resolves when the signal ends.

@@ -10,15 +10,17 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import { errorResponder } from "./error-response.ts"
+import { errorResponder, reasonOf, rowOf } from "./error-response.ts"
 import type { AskedRequest, ErrorResponder, FailedResponse } from "./error-response.ts"
 import { ProxyFailed } from "./errors.ts"
 import type { RouterError } from "./errors.ts"
 import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
-import { PolicyMistake } from "./policies/policy-error.ts"
+import { activityReports } from "./program/activity.ts"
 import type { Balancer } from "./program/balancing.ts"
 import { explain } from "./program/explain.ts"
+import type { ExplainedRequest } from "./program/explained-request.ts"
+import type { Explanation } from "./program/explanation.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
 import type { RegionHops } from "./program/region-hops.ts"
@@ -26,6 +28,7 @@ import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RedirectLoopEvent, Router, RouterEvent, RouterOptions } from "./router-options.ts"
 import type { PortSettings } from "./stores/record.ts"
+import type { StoreStats } from "./stores/route-store.ts"
 import { fromStore, Routes } from "./stores/routes.ts"
 
 /** What a request came to. */
@@ -61,7 +64,9 @@ export interface RouterProgram {
   readonly report: (event: RouterEvent) => void
   /** The response for an error that a host met outside the program. */
   readonly failed: (error: RouterError, request: AskedRequest, original: () => Request) => FailedResponse
-  readonly explain: Router["explain"]
+  readonly explain: (asked: string | VisitorRequest, options?: ExplainedRequest) => Promise<Explanation>
+  /** What the store holds now, if it tells. */
+  readonly storeStats: () => StoreStats | undefined
   readonly watch: (signal: AbortSignal) => Promise<void>
   /** What chooses between machines from now on; set by whoever has one. */
   readonly balancing: { balancer?: Balancer | undefined }
@@ -84,13 +89,16 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   const reportLoop = repeatedReport<Omit<RedirectLoopEvent, "type" | "count">>((loop, count) =>
     report({ type: "redirect_loop", ...loop, count }),
   )
-  const machines = makeMachines({ ...options.machines, providers: options.providers, headerNames, onEvent: report })
+  const { pageAfterMs, holdFetchMs, holdMs, ...machinesOptions } = options.machines ?? {}
+  const holding = { pageAfterMs, holdFetchMs, holdMs }
+  const machines = makeMachines({ ...machinesOptions, providers: options.providers, headerNames, onEvent: report })
   const services = Context.make(Routes, fromStore(options.store, { onEvent: report })).pipe(
     Context.add(Machines, machines),
   )
   const balancing: RouterProgram["balancing"] = {}
   const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
-  const program = handle(options, onEvent && isolationEvents(report), { balancing, hops })
+  const activity = activityReports(options)
+  const program = handle(options, onEvent && isolationEvents(report), { balancing, hops, holding, activity })
   const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {
@@ -170,8 +178,9 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     run,
     report,
     failed,
-    explain: (hostname, request) =>
-      Effect.runPromiseWith(services)(explain({ ...options, hops }, hostname, request, balancing.balancer?.peek)),
+    explain: (asked, request) =>
+      Effect.runPromiseWith(services)(explain({ ...options, hops }, asked, request, balancing.balancer?.peek)),
+    storeStats: () => options.store.stats?.(),
     balancing,
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }
@@ -201,20 +210,19 @@ const loopReason = (port: number, { forwardedProto }: PortSettings): string => {
 
 /** What an event says of how a request of ours ended. */
 const reported = (outcome: Exclude<RequestOutcome<unknown>, { readonly _tag: "NotOurs" }>) => {
-  if (outcome._tag === "Machine") return { status: outcome.status, machine: outcome.route.machine.id }
-  if (outcome._tag === "Generated") return { status: outcome.response.status }
+  if (outcome._tag === "Machine") {
+    const { status, code, route } = outcome
+    // Whoever is root in the machine may have written it.
+    return { status, ...(code !== undefined && /^\w{1,64}$/.test(code) ? { code } : {}), machine: route.machine.id }
+  }
+  if (outcome._tag === "Generated") {
+    const { status, code } = outcome.response
+    return { status, ...(code === undefined ? {} : { code }) }
+  }
   // nginx's number for it: no status was sent.
   if (outcome._tag === "ClientLeft") return { status: 499 }
   const { error, response, replaced } = outcome
-  return { status: (replaced ?? response).status, error: error._tag, reason: reasonOf(error) }
-}
-
-/** The failure as a sentence. What somebody else threw is named by its kind alone: its message may be anything. */
-const reasonOf = (error: RouterError): string => {
-  if (!("message" in error)) return error.reason
-  const { cause } = error
-  if (error._tag !== "ProxyFailed" || !(cause instanceof Error)) return error.message
-  return cause instanceof PolicyMistake ? cause.message : `${error.message}: ${cause.name}`
+  return { status: (replaced ?? response).status, error: error._tag, code: rowOf(error).code, reason: reasonOf(error) }
 }
 
 // Beside the router, not in it: nothing that can be printed or serialised leads to a key or a token.

@@ -15,7 +15,8 @@ import { machinesOptionChecks } from "@project-ingress/providers/internal"
 import { errorTags } from "./error-response.ts"
 import { isCookieIsolation, isReservedName } from "./hop/cookie-isolation.ts"
 import { isFilterOption } from "./hop/filtered-fields.ts"
-import { fetchHandler } from "./hosts/fetch.ts"
+import { fetchHandler, visitorRequest } from "./hosts/fetch.ts"
+import { holdingOptionChecks } from "./program/holding.ts"
 import { enforcedSettings } from "./policies/policy.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
@@ -41,8 +42,11 @@ export type {
 export type { Visitor } from "./policies/visitor.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
+export type { Activity, ActivityOptions } from "./program/activity.ts"
+export type { HoldingOptions } from "./program/holding.ts"
 export type { Balancer, MachineHealthEvent, MakeBalancer } from "./program/balancing.ts"
-export type { ExplainedRequest, Explanation } from "./program/explain.ts"
+export type { ExplainedRequest, ExplainOptions } from "./program/explained-request.ts"
+export type { ExplainedSettings, Explanation, ExplainedStop } from "./program/explanation.ts"
 export type { RegionEvent } from "./program/arrived-hop.ts"
 export type { Regions } from "./program/region-hops.ts"
 export type { TraceStep } from "./program/trace.ts"
@@ -80,7 +84,10 @@ export const createRouter = (options: RouterOptions): Router => {
   balancing.balancer = options.balancer?.(program)
   const router: Router = {
     fetch: fetchHandler(program),
-    explain: program.explain,
+    explain: async (asked, options) =>
+      typeof asked === "string"
+        ? program.explain(asked, options)
+        : program.explain(visitorRequest(asked, program), { policies: true, ...options }),
     watch: ({ signal }) => program.watch(signal),
     dispose: async () => {
       balancing.balancer?.dispose()
@@ -105,6 +112,8 @@ const policyChecks = {
   name: accept.string,
   enforces: accept.array(accept.oneOf(...enforcedSettings)),
   reservedCookies: accept.array(isReservedName),
+  explainable: (value: unknown) =>
+    typeof value === "boolean" || typeof value === "function" ? undefined : "true, false or a function",
   ...phases,
 }
 
@@ -127,7 +136,8 @@ const isErrorResponses = (value: unknown): string | undefined => {
 }
 
 // The router gives these itself.
-const { headerNames: _, onEvent: __, ...machinesChecks } = machinesOptionChecks
+const { headerNames: _, onEvent: __, ...ofMachines } = machinesOptionChecks
+const machinesChecks = { ...ofMachines, ...holdingOptionChecks }
 
 const checks = {
   grammar: (value: unknown) => (isGrammar(value) ? undefined : "what defineGrammar returns"),
@@ -150,4 +160,6 @@ const checks = {
   errorDocs: validErrorDocs,
   onError: accept.function,
   onEvent: accept.function,
+  onActivity: accept.function,
+  activityIntervalMs: accept.number(1_000, 86_400_000),
 } as const

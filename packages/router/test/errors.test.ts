@@ -112,6 +112,8 @@ const rows: readonly Row[] = [
   },
   provider(new Providers.MachineNotFound(where), 404, "MACHINE_NOT_FOUND"),
   provider(new Providers.MachineNotRunning({ ...where, state: "exited" }), 503, "MACHINE_NOT_RUNNING", "5"),
+  provider(new Providers.MachineNotRunning({ ...where, state: "archived" }), 503, "MACHINE_ARCHIVED"),
+  provider(new Providers.MachineStartFailed({ ...where, starts: 3 }), 502, "MACHINE_START_FAILED"),
   provider(new Providers.MachineStarting({ ...where, retryAfterMs: 2_500 }), 503, "MACHINE_STARTING", "3"),
   provider(new Providers.MachineMismatch(where), 503, "MACHINE_MISMATCH", "1"),
   provider(new Providers.PortClosed({ ...where, port: 3000 }), 502, "PORT_CLOSED", "1"),
@@ -133,7 +135,7 @@ const rows: readonly Row[] = [
   {
     tag: "MachineRecordInvalid of an unknown type",
     status: 500,
-    code: "MACHINE_RECORD_INVALID",
+    code: "PROVIDER_NOT_CONFIGURED",
     options: { providers: [] },
   },
   {

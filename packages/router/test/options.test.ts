@@ -54,6 +54,12 @@ describe("createRouter refuses", () => {
       /policies\[0\].onRoute must be a function, got null/,
     ],
     ["a page that is no function", { ...good, errorResponses: { RouteNotFound: "<h1>" } }, /errorResponses must be/],
+    ["a page after 2 s", { ...good, machines: { pageAfterMs: 2_000 } }, /machines.pageAfterMs must be .* 1900/],
+    ["a hold of no number", { ...good, machines: { holdMs: "1s" } }, /machines.holdMs must be a number/],
+    ["a misspelt hold", { ...good, machines: { holdFetch: 1 } }, /machines.holdFetch is not an option/],
+    ["no starts", { ...good, machines: { maxStartsPerOwner: 0 } }, /machines.maxStartsPerOwner must be/],
+    ["activity that nobody can hear", { ...good, onActivity: true }, /onActivity must be a function/],
+    ["activity all the time", { ...good, activityIntervalMs: 0 }, /activityIntervalMs must be a number/],
     [
       "what the router gives to machines itself",
       { ...good, machines: { onEvent: () => undefined } },

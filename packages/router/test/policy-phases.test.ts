@@ -137,6 +137,47 @@ describe("onForward", () => {
   })
 })
 
+describe("removeLines", () => {
+  it("takes out the lines that match, and leaves the others byte for byte", async () => {
+    const answer = () =>
+      stamped("ok", {
+        headers: [
+          ["set-cookie", "a=1;  Path=/"],
+          ["set-cookie", "b=2"],
+          ["set-cookie", "c=3"],
+        ],
+      })
+    const policy: Policy = {
+      name: "lines",
+      onForward: (edit) => edit.removeLines("Authorization", (value) => value.startsWith("Own ")),
+      onResponse: (_, edit) => edit.removeLines("Set-Cookie", (value) => value === "b=2"),
+    }
+    const { response, sent } = await ask([policy], { headers: { authorization: "Basic  x" } }, { answer })
+    expect(response.headers.getSetCookie()).toEqual(["a=1;  Path=/", "c=3"])
+    expect(values(sent[0]!.headers, "authorization")).toEqual(["Basic  x"])
+    expect(
+      values((await ask([policy], { headers: { authorization: "Own x" } })).sent[0]!.headers, "authorization"),
+    ).toEqual([])
+    const framing: Policy = { name: "framing", onForward: (edit) => edit.removeLines("host", () => true) }
+    expect((await ask([framing])).response.status).toBe(500)
+  })
+})
+
+describe("a challenge", () => {
+  const row = { status: 401, code: "NO_KEY", error: "http_request_denied", title: "No key." }
+  const denied = (challenge: string) => ({ deny: new PolicyError({ tag: "NoKey", row, reason: "no key", challenge }) })
+
+  it("is what WWW-Authenticate says", async () => {
+    const { response } = await ask([() => denied('Bearer realm="x", error="invalid_token"')])
+    expect(response.headers.get("www-authenticate")).toBe('Bearer realm="x", error="invalid_token"')
+    expect((await ask([() => ({ deny: new AccessDenied() })])).response.headers.has("www-authenticate")).toBe(false)
+  })
+
+  it.each(["", " Bearer", "Bearer\r\nx: y", "Béarer"])("is a header's value: %j", (challenge) => {
+    expect(() => denied(challenge)).toThrow("challenge must be a scheme")
+  })
+})
+
 describe("onResponse", () => {
   it("edits the fields that the visitor gets", async () => {
     let route: Route | undefined

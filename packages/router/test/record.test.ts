@@ -194,7 +194,6 @@ describe("a field that nothing carries out yet", () => {
   const settings: Record<string, unknown> = {
     protocol: "https",
     tls: { verify: true, serverName: "app.internal" },
-    wake: "visitors",
   }
   it.each(Object.entries(settings))("is refused and named, wherever it stands: %s", (field, value) => {
     expect(problemOf({ ...base, [field]: value })).toBe(`NOT_SUPPORTED ${field}`)

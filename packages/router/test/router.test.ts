@@ -224,6 +224,7 @@ describe("one request", () => {
         host: "nobody.iterate.app",
         status: 404,
         error: "RouteNotFound",
+        code: "ROUTE_NOT_FOUND",
         reason,
         ...timed,
       },

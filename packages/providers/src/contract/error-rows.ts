@@ -22,7 +22,13 @@ export const providerErrors = {
     "MACHINE_STARTING",
     "destination_unavailable",
     "The machine of {project} is starting. Wait until it responds.",
-    { retryAfter: 1 },
+    { retryAfter: 1, progress: true },
+  ),
+  MachineStartFailed: errorRow(
+    502,
+    "MACHINE_START_FAILED",
+    "destination_unavailable",
+    "The machine of {project} was started and did not respond. Look into its log at its provider, then reload in a minute to start it again.",
   ),
   MachineMismatch: errorRow(
     503,
@@ -36,6 +42,20 @@ export const providerErrors = {
     "MACHINE_UNPROVEN",
     "proxy_configuration_error",
     "The machine of {project} cannot prove who it is. It needs a key of its own, which the router's event explains.",
+  ),
+  /** Of a `MachineNotRunning` whose state is `archived`: its disk is in a cold store. */
+  MachineArchived: errorRow(
+    503,
+    "MACHINE_ARCHIVED",
+    "destination_unavailable",
+    "The machine of {project} is archived. Restore it at its provider, or attach another one.",
+  ),
+  /** Of a `MachineRecordInvalid` whose `type` no provider has. */
+  ProviderNotConfigured: errorRow(
+    500,
+    "PROVIDER_NOT_CONFIGURED",
+    "proxy_configuration_error",
+    "The machine of {project} is at a provider that is not set up here. Attach another machine, or add its provider to the router.",
   ),
   /** Refused at the machine's own address: with a machine proxy it is that which does not listen. */
   PortClosed: {
@@ -66,4 +86,7 @@ export const providerErrors = {
   ),
   UpstreamTimeout: upstreamErrors.UpstreamTimeout,
   UpstreamFailed: upstreamErrors.UpstreamFailed,
-} as const satisfies Record<ProviderError["_tag"] | "ProviderTimeout", ErrorRow>
+} as const satisfies Record<
+  ProviderError["_tag"] | "ProviderTimeout" | "MachineArchived" | "ProviderNotConfigured",
+  ErrorRow
+>

@@ -69,6 +69,18 @@ export class MachineStarting extends MachineFailure {
   }
 }
 
+/**
+ * The machine was started several times in a row and never responded, so that for a minute no request starts it. Somebody has to
+ * look why; then a request starts it again.
+ */
+export class MachineStartFailed extends MachineFailure {
+  readonly _tag = "MachineStartFailed"
+  constructor(ref: MachineRef & { readonly starts: number }) {
+    const last = ref.cause instanceof Error ? `; the last time: ${ref.cause.message}` : ""
+    super(ref, `did not respond after ${ref.starts} starts${last}`)
+  }
+}
+
 /** Another machine responded at this machine's endpoint: a 421, or by TLS with another key than the pinned one. */
 export class MachineMismatch extends MachineFailure {
   readonly _tag = "MachineMismatch"
@@ -172,6 +184,7 @@ export type ProviderError =
   | MachineNotFound
   | MachineNotRunning
   | MachineStarting
+  | MachineStartFailed
   | MachineMismatch
   | MachineUnproven
   | PortClosed
@@ -186,6 +199,7 @@ const tags: ReadonlySet<unknown> = new Set<ProviderError["_tag"]>([
   "MachineNotFound",
   "MachineNotRunning",
   "MachineStarting",
+  "MachineStartFailed",
   "MachineMismatch",
   "MachineUnproven",
   "PortClosed",

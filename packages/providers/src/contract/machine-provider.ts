@@ -95,7 +95,7 @@ export type MachineState = "running" | "starting" | "stopping" | "stopped" | "su
 /** What `status` of a provider resolves with. */
 export interface MachineStatus {
   readonly state: MachineState
-  /** The provider's own name of the state, as `MachineNotRunning` repeats it: `exited`. No secret. */
+  /** The provider's own name of the state, as `MachineNotRunning` repeats it: `exited`. `archived` has an error response of its own. No secret. */
   readonly detail?: string
   /** How long the machine has been up, in ms. */
   readonly uptimeMs?: number

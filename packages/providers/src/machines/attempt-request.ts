@@ -58,8 +58,20 @@ export interface AttemptRequest<A> {
    * it, only at the moment of the response.
    */
   readonly closed?: ((response: A) => Promise<unknown>) | undefined
-  /** False: a machine that is not running is not started for this request, which fails with `MachineNotRunning`. Default true. */
-  readonly wake?: boolean | undefined
+  /**
+   * False: a machine that is not running is not started for this request, which fails with `MachineNotRunning`; one of a provider
+   * whose machines every request starts gets it only if its `status` says that it runs, and where that cannot be known, it fails with
+   * `MachineRecordInvalid`. `avoid`: the same, but where it cannot be known, it is sent. Default true.
+   */
+  readonly wake?: boolean | "avoid" | undefined
+  /**
+   * How long, in ms, the request waits while nothing shows that the machine runs, whatever it waits for: calls of its provider, a
+   * connection, a start. Then it fails with `MachineStarting`, and the start goes on. Once the machine's proxy has shown itself, its app may take any
+   * time. Only for providers whose machines can be started. Default: as long as each of these may take, and `wakeTimeoutMs`.
+   */
+  readonly holdMs?: number | undefined
+  /** False: no use of the machine that `keepAlive` is called for, as a health check. Default true. */
+  readonly isUse?: boolean | undefined
   /** Lets work go on after the response: `ctx.waitUntil` on Workers, where it may be cancelled otherwise. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }

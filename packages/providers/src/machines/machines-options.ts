@@ -27,6 +27,8 @@ export interface MachinesOptions {
   readonly wakeTimeoutMs?: number | undefined
   /** How many requests wait for one machine to start; the next ones fail at once with `MachineStarting`. 0 or more, 1 000. */
   readonly wakeQueue?: number | undefined
+  /** How many machines of one owner start at a time; requests for the next ones fail with `MachineStarting`. 1 or more, 250. */
+  readonly maxStartsPerOwner?: number | undefined
   /**
    * Asks a machine that was just started whether it listens, so that no body is sent before it does. Default: a request of its
    * own with neither target nor ticket, which a machine's proxy refuses before any app sees it.
@@ -51,6 +53,7 @@ export const machinesOptionChecks = {
   wake: accept.boolean,
   wakeTimeoutMs: accept.number(1, MAX_TIMER_MS),
   wakeQueue: accept.integer(0),
+  maxStartsPerOwner: accept.integer(1),
   readinessProbe: accept.function,
   onEvent: accept.function,
 } as const satisfies Record<Exclude<keyof MachinesOptions, "providers">, OptionCheck>

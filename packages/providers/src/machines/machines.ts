@@ -7,16 +7,24 @@ import type { AttemptRequest, ReachedResponse } from "./attempt-request.ts"
 import { makeBackgroundEvents } from "./background-events.ts"
 import { destinationOf } from "./destination.ts"
 import type { Destination } from "./destination.ts"
-import { MachineRecordInvalid, machineRef } from "../contract/errors.ts"
+import {
+  MachineNotFound,
+  MachineNotRunning,
+  MachineRecordInvalid,
+  MachineStarting,
+  machineRef,
+} from "../contract/errors.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import { makeFromPromise } from "./from-promise.ts"
 import { makeKeepAlive } from "./keep-alive.ts"
-import type { Machine, MachineChange, MachineProvider } from "../contract/machine-provider.ts"
+import type { Endpoint, Machine, MachineChange, MachineProvider, MachineStatus } from "../contract/machine-provider.ts"
 import { checkMachinesOptions } from "./machines-options.ts"
 import type { MachinesOptions } from "./machines-options.ts"
+import type { MachineSnapshot } from "./machine-snapshot.ts"
 import { pause } from "./pause.ts"
 import { makeProviderClient } from "./provider-client.ts"
 import { probeByFetch } from "./readiness-probe.ts"
+import { makeSignsOfLife } from "./sign-of-life.ts"
 import { noSpans } from "./spans.ts"
 import type { Spans } from "./spans.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
@@ -37,6 +45,20 @@ export interface Machines {
     port: number,
     request: AttemptRequest<A>,
   ) => Effect.Effect<ReachedResponse<A>, ProviderError>
+  /**
+   * What is known of a machine, as a request for it would find it: from the tables alone, without a call of its provider. Or what is
+   * invalid about its record.
+   */
+  readonly snapshot: (machine: Machine, port: number, owner?: string) => MachineSnapshot | MachineRecordInvalid
+  /**
+   * Asks the machine's provider what it is doing, within the budgets of requests: one whose budget is used up gets the last status that is
+   * known. `undefined` if the provider cannot tell.
+   */
+  readonly status: (
+    machine: Machine,
+    port: number,
+    owner?: string,
+  ) => Effect.Effect<MachineStatus | undefined, ProviderError>
   /** Forgets a machine's endpoints, for callers that hear of a change before a request does. */
   readonly forget: (type: string, externalId: string) => void
   /**
@@ -62,34 +84,66 @@ export const makeMachines = (options: MachinesOptions, spans: Spans = noSpans): 
     resolveTimeoutMs = 10_000,
     callsPerMinute = 6_000,
   } = options
-  const { wake = true, wakeTimeoutMs = 30_000, wakeQueue = 1_000 } = options
+  const { wake = true, wakeTimeoutMs = 30_000, wakeQueue = 1_000, maxStartsPerOwner = 250 } = options
   const { readinessProbe = probeByFetch(headerNames) } = options
   const events = makeBackgroundEvents(options.onEvent)
   const fromPromise = makeFromPromise(spans)
   const client = makeProviderClient({ fromPromise, timeoutMs: resolveTimeoutMs, callsPerMinute })
   const keepAlive = makeKeepAlive({ timeoutMs: resolveTimeoutMs, events })
-  const wakerOptions = { fromPromise, headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events }
-  const waker = makeWaker(client, wakerOptions)
+  const starting = { startupGraceMs, wakeTimeoutMs, wakeQueue, maxStartsPerOwner, readinessProbe }
+  const waker = makeWaker(client, { ...starting, fromPromise, headerNames, events })
+  const life = makeSignsOfLife(client, { readinessProbe, headerNames })
   const attempt = makeAttempt(client, { headerNames, startupGraceMs, onProof: events.proof })
 
   const reach = <A>(machine: Machine, port: number, request: AttemptRequest<A>) =>
     Effect.suspend((): Effect.Effect<ReachedResponse<A>, ProviderError> => {
       const to = destinationOf(providers, machine, port, request.owner)
       if (to instanceof MachineRecordInvalid) return Effect.fail(to)
-      if (to.provider.keepAlive === undefined) return send(to, request)
-      return Effect.map(send(to, request), (received) => {
+      // Of a machine that nobody starts from here nothing is known but what its requests show.
+      const reaching = to.provider.capabilities.wake === "none" ? send(to, request) : reachWakeable(to, request)
+      if (to.provider.keepAlive === undefined || request.isUse === false) return reaching
+      return Effect.map(reaching, (received) => {
         keepAlive.markUsed(to, request.closed?.(received.response), request.waitUntil)
         return received
       })
     })
 
+  /** Remembers that the machine responded, and lets nobody wait longer than it is willing to for one that does not. */
+  const reachWakeable = <A>(to: Destination, request: AttemptRequest<A>) => {
+    const { holdMs } = request
+    const reaching = holdMs === undefined || life.isRecent(to) ? send(to, request) : held(to, request, holdMs)
+    return Effect.map(reaching, (received) => {
+      life.seen(to)
+      waker.responded(to)
+      return received
+    })
+  }
+
+  /** Sends a request, and gives it up when nothing has shown in time that the machine runs: it is then started for the next one. */
+  const held = <A>(to: Destination, request: AttemptRequest<A>, holdMs: number) => {
+    let sentTo: Endpoint | undefined
+    const send_ = (endpoint: Endpoint) => {
+      sentTo = endpoint
+      return request.send(endpoint)
+    }
+    const missing = Effect.promise((signal) => life.missing(to, holdMs, () => sentTo, signal))
+    const giveUp = Effect.suspend(() => {
+      const error = waker.refusal(to) ?? stillStarting(to.machine)
+      if (wake && wantsWake(request)) waker.startInBackground(to, request.waitUntil, true)
+      return Effect.fail(error)
+    })
+    return Effect.raceFirst(send(to, { ...request, send: send_ }), Effect.andThen(missing, giveUp))
+  }
+
   /** Sends a request, and starts a machine that sleeps. */
   const send = <A>(to: Destination, request: AttemptRequest<A>): Effect.Effect<ReachedResponse<A>, ProviderError> => {
     const { provider } = to
-    const mayWake = wake && request.wake !== false
-    if (request.wake === false && provider.capabilities.wake === "request") return Effect.fail(wakesByItself(to))
-    const wakeable = mayWake && provider.capabilities.wake === "start" && provider.start !== undefined
-    if (!wakeable) return Effect.mapError(attempt(to, request), ({ error }) => error)
+    const { wake: onStart } = provider.capabilities
+    if (onStart === "none") return Effect.mapError(attempt(to, request), ({ error }) => error)
+    const wants = wantsWake(request)
+    if (!wants && onStart === "request" && !life.isRecent(to)) return sendIfRunning(to, request)
+    const wakeable = onStart === "start" && provider.start !== undefined
+    if (!(wake && wants && wakeable)) return sendOnly(to, request)
     // Somebody is starting it already: its provider would only say that it is not running.
     if (waker.isWaking(to) && client.cached(to) === undefined) return wakeAndSend(to, request)
     return Effect.catch(attempt(to, request), ({ error, sent }) => {
@@ -103,6 +157,36 @@ export const makeMachines = (options: MachinesOptions, spans: Spans = noSpans): 
       })
     })
   }
+
+  /** Sends a request, and starts nothing. A machine that somebody else starts is starting, whatever its provider says by now. */
+  const sendOnly = <A>(
+    to: Destination,
+    request: AttemptRequest<A>,
+  ): Effect.Effect<ReachedResponse<A>, ProviderError> => {
+    if (waker.isWaking(to) && client.cached(to) === undefined) return Effect.fail(stillStarting(to.machine))
+    return Effect.mapError(attempt(to, request), ({ error }) =>
+      error._tag === "MachineNotRunning" && waker.isWaking(to) ? stillStarting(to.machine, error) : error,
+    )
+  }
+
+  /** Sends a request that would start the machine only if it runs by what its provider says. */
+  const sendIfRunning = <A>(to: Destination, request: AttemptRequest<A>) =>
+    Effect.flatMap(client.status(to), (status): Effect.Effect<ReachedResponse<A>, ProviderError> => {
+      const ref = machineRef(to.machine)
+      switch (status?.state) {
+        case "running":
+          return sendOnly(to, request)
+        case undefined:
+        case "unknown":
+          return request.wake === "avoid" ? sendOnly(to, request) : Effect.fail(wakesByItself(to))
+        case "gone":
+          return Effect.fail(new MachineNotFound(ref))
+        case "starting":
+          return Effect.fail(new MachineStarting(ref))
+        default:
+          return Effect.fail(new MachineNotRunning({ ...ref, state: status!.detail ?? status!.state }))
+      }
+    })
 
   /** Waits until the machine is running, then sends until it responds: what arrives meanwhile waits unsent. */
   const wakeAndSend = Effect.fnUntraced(function* <A>(
@@ -133,8 +217,20 @@ export const makeMachines = (options: MachinesOptions, spans: Spans = noSpans): 
     }
   })
 
-  return { provider: (type) => providers.get(type), reach, forget: client.forgetMachine, watch }
+  const snapshot: Machines["snapshot"] = (machine, port, owner) => {
+    const to = destinationOf(providers, machine, port, owner)
+    return to instanceof MachineRecordInvalid ? to : { ...client.known(to), isWaking: waker.isWaking(to) }
+  }
+
+  const status: Machines["status"] = (machine, port, owner) => {
+    const to = destinationOf(providers, machine, port, owner)
+    return to instanceof MachineRecordInvalid ? Effect.fail(to) : client.status(to)
+  }
+
+  return { provider: (type) => providers.get(type), reach, snapshot, status, forget: client.forgetMachine, watch }
 }
+
+const wantsWake = ({ wake = true }: Pick<AttemptRequest<unknown>, "wake">): boolean => wake === true
 
 /** Nothing shows whether such a machine sleeps, and sending would start it: who must not start it is not let through. */
 const wakesByItself = ({ machine }: Destination): MachineRecordInvalid =>

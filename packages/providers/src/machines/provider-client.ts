@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { makeDividedTable } from "@project-ingress/forward/internal"
+import { makeDividedTable, monotonicNow } from "@project-ingress/forward/internal"
 import type { DividedKey } from "@project-ingress/forward/internal"
 import { validEndpoint } from "../contract/validate.ts"
 import { makeFailureBudget } from "./failure-budget.ts"
@@ -9,6 +9,8 @@ import { makeEndpointCache } from "./endpoint-cache.ts"
 import type { ProviderError } from "../contract/errors.ts"
 import { providerError } from "./from-promise.ts"
 import type { FromPromise } from "./from-promise.ts"
+import { endpointSnapshot, failureSnapshots, statusOf } from "./machine-snapshot.ts"
+import type { MachineSnapshot } from "./machine-snapshot.ts"
 import { makeRecentFailures } from "./recent-failures.ts"
 import { makeSingleFlight } from "./single-flight.ts"
 import type { Endpoint, MachineStatus } from "../contract/machine-provider.ts"
@@ -48,6 +50,8 @@ export interface ProviderClient {
   readonly start: (to: Destination, ms: number, signal: AbortSignal) => Promise<Endpoint | void>
   /** Why the machine could not be started a moment ago. */
   readonly startFailure: (to: Destination) => ProviderError | undefined
+  /** What is known of the machine, without a call. */
+  readonly known: (to: Destination) => Omit<MachineSnapshot, "isWaking">
   /** Keeps why the machine could not be started, for the requests of the next moment. */
   readonly startFailed: (to: Destination, error: ProviderError) => void
 }
@@ -63,7 +67,7 @@ export const makeProviderClient = (options: {
   const endpoints = makeEndpointCache()
   const failures = makeRecentFailures()
   const budget = makeFailureBudget()
-  const lastStatuses = makeDividedTable<MachineStatus>()
+  const lastStatuses = makeDividedTable<{ readonly status: MachineStatus; readonly at: number }>()
   const statuses = makeSingleFlight<MachineStatus>({ abortWhenAbandoned: true })
 
   /** One call, if its vendor may be called. */
@@ -147,12 +151,12 @@ export const makeProviderClient = (options: {
         const failed = failures.get(entry)
         if (failed !== undefined) return Effect.fail(failed)
         if (statuses.waiting(entry.key) === undefined && !budget.take(machineEntry(to))) {
-          return Effect.succeed(lastStatuses.get(entry))
+          return Effect.succeed(lastStatuses.get(entry)?.status)
         }
         const load = (signal: AbortSignal) => call(to, entry, signal, (signal) => provider.status!(machine, { signal }))
         return fromPromise("Machines.status", machine, (signal) =>
           statuses.join(entry.key, load, signal).then(({ value }) => {
-            lastStatuses.set(entry, value)
+            lastStatuses.set(entry, { status: value, at: monotonicNow() })
             return value
           }),
         )
@@ -173,6 +177,25 @@ export const makeProviderClient = (options: {
     },
     start: (to, ms, signal) =>
       limited(to, ms, signal, (signal) => Promise.resolve(to.provider.start!(to.machine, { signal }))),
+    known: (to) => {
+      const known = endpoints.get(to)
+      const endpoint = known ?? endpoints.stale(to)
+      const circuit = limits.circuit(to)
+      const last = lastStatuses.get(machineEntry(to, " status"))
+      return {
+        ...(endpoint === undefined ? {} : { endpoint: endpointSnapshot(endpoint, known === undefined) }),
+        ...(last === undefined
+          ? {}
+          : { status: { ...statusOf(last.status), ageMs: Math.round(monotonicNow() - last.at) } }),
+        ...(circuit === undefined ? {} : { circuit }),
+        failures: [
+          ...failureSnapshots("resolve", failures.get(resolveEntry(to))),
+          ...failureSnapshots("status", failures.get(machineEntry(to, " status"))),
+          ...failureSnapshots("start", failures.get(machineEntry(to, " start"))),
+        ],
+        budgets: { failureCalls: budget.left(machineEntry(to)), vendorCalls: limits.callsLeft(to) },
+      }
+    },
     startFailure: (to) => failures.get(machineEntry(to, " start")),
     startFailed: (to, error) => failures.set(machineEntry(to, " start"), error),
   }

@@ -18,6 +18,7 @@ const KEPT_MS: Readonly<Record<ProviderError["_tag"], number>> = {
   MachineNotFound: 5_000,
   // Somebody may start it at the vendor's console.
   MachineNotRunning: 1_000,
+  MachineStartFailed: 1_000,
   // Shorter than the delay before a retry, which thus finds the machine running.
   MachineStarting: 180,
   ProviderAuth: 10_000,

@@ -14,6 +14,12 @@ export interface VendorLimits {
   readonly take: (to: Destination) => ProviderError | undefined
   /** What came of a call; `undefined`: it succeeded. */
   readonly settled: (to: Destination, error: ProviderError | undefined) => void
+  /** Why a call would not be made now, by the tag of its error, and for how long, in ms; `undefined`: it would be. */
+  readonly circuit: (
+    to: Destination,
+  ) => { readonly error: ProviderError["_tag"]; readonly retryAfterMs: number } | undefined
+  /** How many calls its owner may still cause now. */
+  readonly callsLeft: (to: Destination) => number
 }
 
 /** How many owners, or machines of one, must be refused in a row: fewer may be refused for a reason of their own. */
@@ -36,15 +42,24 @@ export const makeVendorLimits = ({ callsPerMinute }: { readonly callsPerMinute: 
   })
   const circuits = new Map<string, Circuit>()
 
+  const openOf = ({ provider, share }: Destination): Open | undefined => {
+    const circuit = circuits.get(provider.type)
+    return circuit?.open ?? circuit?.limited.get(share)?.open
+  }
   return {
+    circuit: (to) => {
+      const open = openOf(to)
+      const leftMs = open === undefined ? 0 : leftOf(open, to, monotonicNow())
+      return open === undefined || leftMs <= 0 ? undefined : { error: open.tag, retryAfterMs: Math.ceil(leftMs) }
+    },
+    callsLeft: ({ provider: { type }, share }) =>
+      Math.min(ofOwner.left({ share, key: type }), ofAll.left({ share: type, key: type })),
     take: (to) => {
       const { type } = to.provider
       const now = monotonicNow()
-      const circuit = circuits.get(type)
-      const open = circuit?.open ?? circuit?.limited.get(to.share)?.open
+      const open = openOf(to)
       if (open !== undefined) {
-        // Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
-        const leftMs = open.until + (open.failedTrials.has(to.share) ? TRIAL_MS : 0) - now
+        const leftMs = leftOf(open, to, now)
         if (leftMs > 0) return refusalOf(open.tag, to, leftMs)
       }
       // The owner's first: whoever calls too often then uses up nothing of the others, and no trial either.
@@ -100,6 +115,10 @@ interface Open {
   /** The shares whose calls failed since it opened; about one for each time that it was open. */
   readonly failedTrials: Set<string>
 }
+
+// Whose trials failed leaves the next one to others first: they may be refused for a reason of their own.
+const leftOf = (open: Open, { share }: Destination, now: number): number =>
+  open.until + (open.failedTrials.has(share) ? TRIAL_MS : 0) - now
 
 const refusalOf = (
   tag: (ProviderAuth | ProviderRateLimited)["_tag"],

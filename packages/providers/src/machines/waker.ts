@@ -14,6 +14,8 @@ import type { ProviderClient } from "./provider-client.ts"
 import { isReady } from "./readiness-probe.ts"
 import type { ReadinessProbe } from "./readiness-probe.ts"
 import { makeSingleFlight } from "./single-flight.ts"
+import { makeOwnerStarts } from "./owner-starts.ts"
+import { makeStartCount } from "./start-count.ts"
 import { isTransient, retryDelayMs, stillStarting } from "./transient.ts"
 import { TimedOut, withTimeout } from "./with-timeout.ts"
 
@@ -25,8 +27,12 @@ export interface Waker {
   readonly isWaking: (to: Destination) => boolean
   /** Starts the machine, or waits for whoever does, until its proxy listens. */
   readonly wakeAndWait: (to: Destination, waitUntil: WaitUntil) => Effect.Effect<void, ProviderError>
-  /** Starts the machine for the next request, and waits for nothing. A failure is an event. */
-  readonly startInBackground: (to: Destination, waitUntil: WaitUntil) => void
+  /** Starts the machine for the next request, and waits for nothing. A failure is an event. `unsure`: only if it does not run. */
+  readonly startInBackground: (to: Destination, waitUntil: WaitUntil, unsure?: boolean) => void
+  /** Why the machine is not started now; `undefined` while it is. */
+  readonly refusal: (to: Destination) => ProviderError | undefined
+  /** The machine has responded. */
+  readonly responded: (to: Destination) => void
 }
 
 /** How machines are started; see `MachinesOptions`. */
@@ -36,21 +42,33 @@ export interface WakerOptions {
   readonly startupGraceMs: number
   readonly wakeTimeoutMs: number
   readonly wakeQueue: number
+  readonly maxStartsPerOwner: number
   readonly readinessProbe: ReadinessProbe
   readonly events: BackgroundEvents
 }
 
+/** How long the last call of a start that is out of time may take, in ms. */
+const LAST_CALL_MS = 10_000
+
 export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker => {
   const { fromPromise, headerNames, startupGraceMs, wakeTimeoutMs, wakeQueue, readinessProbe, events } = options
+  const count = makeStartCount()
+  const ofOwners = makeOwnerStarts(options.maxStartsPerOwner, wakeTimeoutMs + LAST_CALL_MS)
   // A start goes on when the request that asked for it is gone: a browser that gave up comes back in a second.
   const starts = makeSingleFlight<void>({ abortWhenAbandoned: false })
 
-  /** Starts it once and resolves its endpoint until its proxy listens there. */
-  const wake = async (to: Destination): Promise<void> => {
+  /** Whether it runs by what its provider says now. Who cannot say does not hinder a start. */
+  const runs = async (to: Destination): Promise<boolean> => {
+    const status = await Effect.runPromise(Effect.orElseSucceed(client.status(to), () => undefined))
+    return status?.state === "running"
+  }
+
+  /** Starts it once, where a call does that, and resolves its endpoint until its proxy listens there. */
+  const wake = async (to: Destination, unsure: boolean): Promise<void> => {
     const { provider, machine } = to
     const deadline = monotonicNow() + wakeTimeoutMs
     const { signal } = new AbortController()
-    let started = false
+    let started = provider.capabilities.wake !== "start" || (unsure && (await runs(to)))
     let endpoint: Endpoint | undefined
     let runningSince: number | undefined
     for (let round = 0; ; round++) {
@@ -80,39 +98,51 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
     }
   }
 
-  const wakeAndReport = async (to: Destination): Promise<void> => {
+  const wakeAndReport = async (to: Destination, unsure: boolean): Promise<void> => {
     const { type, externalId } = to.machine
     const work = { provider: type, machine: externalId, operation: "start" } as const
+    count.started(to)
     try {
-      await wake(to)
+      await wake(to, unsure)
       events.succeeded(work, to.share)
     } catch (cause) {
       const error = providerError(cause, to.machine)
+      count.failed(to, error)
       client.startFailed(to, error)
       events.failed(work, error, to.share)
       throw cause
+    } finally {
+      ofOwners.end(to.share, portlessKey(to))
     }
   }
 
-  const join = (to: Destination, waitUntil: WaitUntil, signal: AbortSignal) =>
+  /** Why no start of it begins now. */
+  const refusal = (to: Destination): ProviderError | undefined => count.refusal(to) ?? client.startFailure(to)
+
+  const join = (to: Destination, waitUntil: WaitUntil, signal: AbortSignal, unsure = false) =>
     starts.join(
       portlessKey(to),
       () => {
-        const work = wakeAndReport(to)
+        if (!ofOwners.begin(to.share, portlessKey(to))) return Promise.reject(stillStarting(to.machine))
+        const work = wakeAndReport(to, unsure)
         waitUntil?.(work.catch(() => undefined))
         return work
       },
       signal,
     )
 
+  // One that ended with its request on Workers is not going on, though nobody has found that out by taking it over.
+  const isWaking = (to: Destination): boolean =>
+    starts.size() > 0 && starts.waiting(portlessKey(to)) !== undefined && ofOwners.isGoingOn(to.share, portlessKey(to))
+
   return {
-    isWaking: (to) => starts.size() > 0 && starts.waiting(portlessKey(to)) !== undefined,
+    isWaking,
     wakeAndWait: (to, waitUntil) =>
       Effect.suspend(() => {
         const { machine } = to
         const waiting = starts.waiting(portlessKey(to))
         if ((waiting ?? 0) >= wakeQueue) return Effect.fail(stillStarting(machine))
-        const failed = waiting === undefined ? client.startFailure(to) : undefined
+        const failed = waiting === undefined ? refusal(to) : undefined
         if (failed !== undefined) return Effect.fail(failed)
         return fromPromise("Machines.wake", machine, (signal) =>
           withTimeout(wakeTimeoutMs + 100, signal, (ended) => join(to, waitUntil, ended)).catch((cause) => {
@@ -120,9 +150,11 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
           }),
         )
       }),
-    startInBackground: (to, waitUntil) => {
-      if (client.startFailure(to) !== undefined) return
-      join(to, waitUntil, new AbortController().signal).catch(() => undefined)
+    startInBackground: (to, waitUntil, unsure) => {
+      if (isWaking(to) || refusal(to) !== undefined) return
+      join(to, waitUntil, new AbortController().signal, unsure).catch(() => undefined)
     },
+    refusal: (to) => (isWaking(to) ? undefined : refusal(to)),
+    responded: count.responded,
   }
 }

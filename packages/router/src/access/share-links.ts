@@ -85,7 +85,7 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
         if (request.method === "POST") return redeem(request, route)
         return sameSiteOf(route) === "framed"
           ? { respond: linkPage(frameAncestors(route)) }
-          : { deny: new AccessDenied({ reason: "no origin may frame this port" }) }
+          : { deny: new AccessDenied({ hidden: true, reason: "no origin may frame this port" }) }
       }
       const { visitor } = request
       if (visitor?.granted === true || visitor?.otherwise !== undefined) return undefined

@@ -213,6 +213,7 @@ const probeSender = (
     sendByFetch({ transport, headerNames, headersTimeoutMs: 0 }, { request, body: () => null }, machineRequest),
   discard: fetchTransport.discard,
   replayable: () => true,
+  isUse: false,
   // A health check starts no machine. One that every request starts was started by the visitor.
   ...(machines.provider(route.machine.type)?.capabilities.wake === "request" ? {} : { wake: false }),
 })

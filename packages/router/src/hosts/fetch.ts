@@ -50,9 +50,9 @@ export const fetchHandler = (program: RouterProgram): Router["fetch"] => {
 }
 
 /** The head of a `Request`, as raw as the platform shows it. */
-const visitorRequest = (
+export const visitorRequest = (
   request: Request,
-  { clientAddress, publicPorts }: RouterProgram,
+  { clientAddress, publicPorts }: Pick<RouterProgram, "clientAddress" | "publicPorts">,
 ): VisitorRequest & AskedRequest => {
   const { url } = request
   const parsed = new URL(url)

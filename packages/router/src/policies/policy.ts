@@ -82,6 +82,12 @@ export interface Policy {
    */
   readonly reservedCookies?: readonly string[]
   /**
+   * Whether `explain` may ask this policy about a request that nobody made: what it decides then must count nothing, use nothing up, write
+   * nothing and set nothing off. A function tells it for one request: a sign-in policy, for all paths but its callback. Default false: it is
+   * named and not evaluated.
+   */
+  readonly explainable?: boolean | ((request: PolicyRequest) => boolean)
+  /**
    * Before the look-up: a canonical redirect, an address limit, a sign-in callback. On a hostname outside the grammar's
    * domains it runs once the store has said that the hostname is ours, because until then the request may be the caller's.
    */

@@ -47,7 +47,7 @@ export const authorize = (
 ): Authorization => {
   const closed = closedSettings(policies)
   if (policies.length === 0) {
-    return { onRequest: () => Effect.void, onRoute: (route) => closeIf(closed, route), visitor: () => undefined }
+    return { onRequest: () => Effect.void, onRoute: (route) => closeIf(closed, route, trace), visitor: () => undefined }
   }
   const asked = new VisibleRequest(request, waitUntil)
   let known: Visitor | undefined
@@ -60,7 +60,7 @@ export const authorize = (
     onRoute: (route) => {
       asked.visitor = known
       const outcome = phase(policies, asked, trace, (policy) => policy.onRoute?.(asked, route))
-      return closed.length === 0 ? outcome : Effect.flatMapEager(outcome, () => closeIf(closed, route))
+      return closed.length === 0 ? outcome : Effect.flatMapEager(outcome, () => closeIf(closed, route, trace))
     },
     visitor: () => asked.visitor,
   }
@@ -74,17 +74,22 @@ export const ownRequest: Authorization = {
 }
 
 /** The settings that no policy carries out. */
-export const closedSettings = (policies: readonly Policy[]): readonly EnforcedSetting[] =>
+const closedSettings = (policies: readonly Policy[]): readonly EnforcedSetting[] =>
   enforcedSettings.filter((setting) => !policies.some(({ enforces }) => enforces?.includes(setting)))
 
 /** The first setting of a port that closes it, because nobody carries it out; `undefined`: it is open. */
-export const closedBy = (closed: readonly EnforcedSetting[], { settings }: Route): EnforcedSetting | undefined =>
+const closedBy = (closed: readonly EnforcedSetting[], { settings }: Route): EnforcedSetting | undefined =>
   closed.find((setting) => (setting === "visibility" ? settings.visibility === "private" : setting in settings))
 
 /** A port is closed rather than open because nobody looked. */
-const closeIf = (closed: readonly EnforcedSetting[], route: Route): Effect.Effect<void, RouterError> => {
+const closeIf = (
+  closed: readonly EnforcedSetting[],
+  route: Route,
+  trace: TraceStep[],
+): Effect.Effect<void, RouterError> => {
   const setting = closedBy(closed, route)
   if (setting === undefined) return Effect.void
+  trace.push({ step: "closed", outcome: setting })
   return Effect.fail(
     setting === "visibility"
       ? new AccessDenied({ reason: "the port is private, and no policy decides about visibility" })

@@ -20,7 +20,9 @@ import { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, ownRequest, namedPolicies, redirect } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import type { Balancer, RequestBalance } from "./balancing.ts"
+import type { ActivityReports } from "./activity.ts"
 import type { Candidates } from "./candidates.ts"
+import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RegionHops } from "./region-hops.ts"
 import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
@@ -66,6 +68,10 @@ export interface HandleParts {
   /** Looked into at each request: a host may bring a balancer. */
   readonly balancing?: { readonly balancer?: Balancer | undefined }
   readonly hops?: RegionHops | undefined
+  /** How long requests wait for machines that sleep. Default: the defaults. */
+  readonly holding?: HoldingOptions | undefined
+  /** Hears which machines are in use. */
+  readonly activity?: ActivityReports | undefined
 }
 
 /** A request's response: a machine's, or one that a policy or the record asked for. */
@@ -81,7 +87,7 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
 export const handle = (
   settings: RouterSettings,
   onIsolated?: CookieSource["onIsolated"],
-  { balancing = {}, hops }: HandleParts = {},
+  { balancing = {}, hops, holding = {}, activity }: HandleParts = {},
 ) => {
   const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
@@ -92,6 +98,8 @@ export const handle = (
     filtered: filteredFields(filterResponseHeaders),
     headerNames,
     edits: headerEdits(policies, headerNames),
+    holding,
+    activity,
     tickets: ticketSigner(settings.signingKey, { unprovenMachines: settings.unprovenMachines }),
   }
   const refreshes = makeFailureBudget()
@@ -107,12 +115,11 @@ export const handle = (
 
     /** What is decided without the route, once it is known that the hostname is ours. */
     const whenOurs = (): Effect.Effect<void, RouterError | Decided> => {
-      const passed = timesPassed(headerValues(request.headers, "via"))
-      if (passed > maxHops) return Effect.fail(new LoopDetected({ hops: passed }))
-      if (request.upgrade === "unsupported") return Effect.fail(new UpgradeUnsupported())
-      return policy.onRequest()
+      const refused = refusedAtOnce(request)
+      return refused === undefined ? policy.onRequest() : Effect.fail(refused)
     }
 
+    const waiting: Waiting = { visitor: policy.visitor, since: undefined }
     const { balancer } = balancing
     /** What is known of the request's tries, once a record asked for more than to send it to its machine. */
     let balance: RequestBalance | undefined
@@ -141,7 +148,7 @@ export const handle = (
       const attempt = (by: Sender<A>) =>
         Effect.catchDefect(
           Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-            sendToMachine(machines, send, request, route, origins, by),
+            sendToMachine(machines, send, request, route, origins, by, waiting),
           ),
           endOf,
         )
@@ -171,6 +178,16 @@ export const handle = (
     )
 }
 
+/** Why a request is refused before any policy is asked. */
+export const refusedAtOnce = ({
+  headers,
+  upgrade,
+}: Pick<VisitorRequest, "headers" | "upgrade">): LoopDetected | UpgradeUnsupported | undefined => {
+  const passed = timesPassed(headerValues(headers, "via"))
+  if (passed > maxHops) return new LoopDetected({ hops: passed })
+  return upgrade === "unsupported" ? new UpgradeUnsupported() : undefined
+}
+
 /** How a request ended while it was sent. */
 const endOf = (defect: unknown): Effect.Effect<never, RequestEnd> =>
   defect instanceof RequestEnded ? Effect.fail(defect.end) : Effect.die(defect)
@@ -188,7 +205,7 @@ const responseOf = <E extends { readonly _tag: string }>(
     : Effect.fail(error as Exclude<E, Decided>)
 
 /** What a route that leads to no machine comes to. */
-const withoutMachine = (
+export const withoutMachine = (
   grammar: Grammar,
   request: VisitorRequest,
   { key, record, target }: Route,

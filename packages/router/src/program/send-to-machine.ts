@@ -1,7 +1,7 @@
 import { TicketsLimited } from "@project-ingress/forward"
 import type { HopHeaderNames, SignedTicket, TicketSigner } from "@project-ingress/forward"
 import type { Grammar } from "@project-ingress/hostname"
-import type { Endpoint } from "@project-ingress/providers"
+import type { AttemptRequest, Capabilities, Endpoint } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import { ProxyFailed } from "../errors.ts"
@@ -16,10 +16,14 @@ import { outboundHeaders } from "../hop/outbound-headers.ts"
 import type { MachineHop } from "../hop/outbound-headers.ts"
 import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
+import type { ActivityReports } from "./activity.ts"
 import type { HeaderEdits } from "./header-edits.ts"
+import { holdOf } from "./holding.ts"
+import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
 import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
+import { wakes } from "./wakes.ts"
 
 /** A response that came from a machine. */
 export interface MachineResponse<A> {
@@ -50,19 +54,24 @@ export interface SendSettings {
   readonly headerNames: HopHeaderNames
   /** What the policies change in header fields; `undefined` for nothing. */
   readonly edits: HeaderEdits | undefined
+  readonly holding: HoldingOptions
+  readonly activity: ActivityReports | undefined
   /** Signs tickets for ports of machines, or gives one that it signed before. */
   readonly tickets: TicketSigner
 }
 
-/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
+/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project; `waiting`: the waiter. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
-  { grammar, cookies: { narrows, reserved }, onIsolated, filtered, headerNames, edits, tickets }: SendSettings,
+  settingsOfRouter: SendSettings,
   request: VisitorRequest,
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
+  waiting?: Waiting,
 ): Effect.Effect<MachineResponse<A>, RouterError> => {
+  const { grammar, onIsolated, filtered, headerNames, edits, tickets, holding, activity } = settingsOfRouter
+  const { narrows, reserved } = settingsOfRouter.cookies
   const { key, machine, port, settings, target, record } = route
   const { scheme, host } = request
   const { minBodyRate } = settings
@@ -118,20 +127,39 @@ export const sendToMachine = <A>(
 
   const renewTicket = (): boolean => sent?.signed !== undefined && tickets.renew(machine.id, port, name, sent.signed)
 
-  const wake = sender.wake !== false && settings.wake !== "never"
-  const reached = machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner: record.owner, wake })
-  return Effect.map(reached, ({ response, status, stamped, header }) => ({
-    _tag: "Machine",
-    response,
-    status,
-    stamped,
-    code: stamped && status >= 400 ? header(headerNames.error) : undefined,
-    route,
-    edgeCookies,
-    // What was reached was sent.
-    changes: sent!.changes,
-    redirectsToItself: isRedirectLoop(request, { status, header }, sent!.rewritten),
-  }))
+  const waking = own.wake === "none" ? {} : wakingOf(request, route, sender, holding, waiting)
+  const reached = machines.reach<A>(machine, port, { ...sender, send, renewTicket, owner: record.owner, ...waking })
+  return Effect.map(reached, ({ response, status, stamped, header }) => {
+    if (activity !== undefined && sender.isUse !== false) {
+      activity.markUsed(route, sender.closed?.(response), sender.waitUntil)
+    }
+    return {
+      _tag: "Machine",
+      response,
+      status,
+      stamped,
+      code: stamped && status >= 400 ? header(headerNames.error) : undefined,
+      route,
+      edgeCookies,
+      // What was reached was sent.
+      changes: sent!.changes,
+      redirectsToItself: isRedirectLoop(request, { status, header }, sent!.rewritten),
+    }
+  })
+}
+
+/** Whether a request starts its machine, and how long it waits for it. Only settings are a promise that nothing does. */
+const wakingOf = (
+  request: VisitorRequest,
+  { settings }: RouteToMachine,
+  { wake }: Pick<Sender<unknown>, "wake">,
+  holding: HoldingOptions,
+  waiting: Waiting | undefined,
+): Pick<AttemptRequest<unknown>, "wake" | "holdMs"> => {
+  const holdMs = holdOf(holding, request, waiting)
+  if (settings.wake === "never" || wake === false) return { wake: false, holdMs }
+  if (wake === true || wakes(settings.wake, request, waiting?.visitor() !== undefined)) return { wake: true, holdMs }
+  return { wake: settings.wake === "visitors" ? false : "avoid", holdMs }
 }
 
 type SendResult<A> = ReturnType<Sender<A>["send"]>
@@ -155,4 +183,4 @@ const withReserved = (
 }
 
 // Of a type that no provider has; `reach` fails with the field.
-const none: MachineHop["capabilities"] = { interceptedHeaders: [] }
+const none: MachineHop["capabilities"] & Pick<Capabilities, "wake"> = { interceptedHeaders: [], wake: "none" }

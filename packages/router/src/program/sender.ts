@@ -1,3 +1,4 @@
+import { headerValue } from "@project-ingress/forward"
 import type { ExpectedStamps, GeneratedResponse, HeaderList, TicketsLimited } from "@project-ingress/forward"
 import { canonicalAddress, headerValues } from "@project-ingress/forward/internal"
 import type { SendFailure } from "@project-ingress/forward/fetch"
@@ -76,12 +77,21 @@ export type ResponseEdit = (
 ) => HeaderList
 
 /** How one request gets to a machine and its response back, by whatever moves bytes here. The body stays on its side. */
-export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "renewTicket"> {
+export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "renewTicket" | "wake" | "holdMs"> {
   /** Sends the request. Called again only after `replayable` said so. */
   readonly send: (request: MachineRequest) => Effect.Effect<AttemptResponse<A>, SendFailure>
+  /**
+   * Whether the request may start a machine, whatever the table says of it: false for a health check; true for what its caller has decided
+   * to start it for, as a mail. A port with `wake: "never"` is not started all the same. Default: by the table.
+   */
+  readonly wake?: boolean | undefined
   /** Whether its host takes one more request to that machine; called again for another machine. Default: each one. */
   readonly admit?: (record: RouteRecord, machine: Machine) => ProjectLimited | MachineLimited | undefined
 }
+
+/** The first value of a field, by lower-case name. */
+export const firstHeader = (headers: HeaderList, lowerName: string): string | undefined =>
+  headerValue(headers, lowerName)
 
 /** A field's lines joined into one value, as Fetch gives them (RFC 9110 §5.3; cookies: RFC 9113 §8.2.3). */
 export const joinedHeader = (headers: HeaderList, lowerName: string): string | undefined => {

@@ -52,11 +52,16 @@ export type TraceStep =
       readonly reason?: string | undefined
     }
   | { readonly step: "port"; readonly outcome: number | "unknown"; readonly reason: string }
-  /** `outcome` is the policy's name. `explain` cannot know what it would decide. */
+  /**
+   * `outcome` is the policy's name. A request has a step of the policy that ended it. `explain` has one of each policy: of those that let the
+   * request pass, and of those that it does not ask, because what they decide depends on a request, or counts or consumes something.
+   */
   | {
       readonly step: "policy"
       readonly outcome: string
-      readonly decision: "denied" | "redirected" | "responded" | "failed" | "not evaluated"
+      readonly decision: "denied" | "redirected" | "responded" | "failed" | "passed" | "visitor" | "not evaluated"
+      /** Whom the policy took the visitor for. */
+      readonly visitor?: { readonly by: string; readonly subject: string }
     }
   /** `outcome` is the region that the record names. */
   | {
@@ -99,9 +104,11 @@ export const sentence = (step: TraceStep): string | undefined => {
     case "port":
       return step.outcome === "unknown" ? `no port: ${step.reason}` : `port ${step.outcome}`
     case "policy":
-      return step.decision === "not evaluated"
-        ? `policy ${step.outcome} depends on the request and was not evaluated`
-        : `policy ${step.outcome} ${step.decision}`
+      if (step.decision === "not evaluated")
+        return `policy ${step.outcome} depends on the request and was not evaluated`
+      return step.visitor === undefined
+        ? `policy ${step.outcome} ${step.decision}`
+        : `policy ${step.outcome} knows the visitor ${step.visitor.subject} by ${step.visitor.by}`
     case "provider":
       break
   }

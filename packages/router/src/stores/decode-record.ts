@@ -56,7 +56,6 @@ export const problemMessage = ({ code, field, accepted }: RecordProblem): string
 const notSupported: { readonly [Field in keyof PortSettings]?: (value: unknown) => boolean } = {
   protocol: (value) => value !== "http",
   tls: () => true,
-  wake: (value) => value === "visitors",
 }
 
 /** The first field that nothing carries out yet. */

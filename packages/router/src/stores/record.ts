@@ -119,9 +119,10 @@ export interface PortSettings {
   /** Not supported yet. How an app that speaks TLS is verified. */
   readonly tls?: { readonly verify: boolean; readonly serverName?: string }
   /**
-   * Whose requests start a sleeping machine. `any`: everybody's whom the policies let in. `never`: nobody's, they are 503
-   * `MACHINE_NOT_RUNNING` until somebody else starts it; for a provider whose machines every request starts, this is refused.
-   * `visitors`, those who are signed in, is not supported yet. Default `any`.
+   * Whose requests start a sleeping machine, of those that the policies let in. `any`: everybody's but a prefetch and a preflight.
+   * `visitors`: those of a visitor whom a policy has proven. `never`: nobody's, they are 503 `MACHINE_NOT_RUNNING` until somebody else
+   * starts it. Default: by the table of docs/waking.md: people, webhooks and WebSockets, but no crawlers. For a provider whose machines
+   * every request starts, `status` says who may be let through; without it `visitors` and `never` are refused (500).
    */
   readonly wake?: "visitors" | "any" | "never"
   /**

@@ -1,9 +1,9 @@
 /** Share links: the page, its exchange for a cookie, and what the cookie opens. */
 import { describe, expect, it } from "vitest"
-import { createShareLink, shareLinks } from "../../src/access.ts"
+import { createShareLink, defineAccess, shareLinks } from "../../src/access.ts"
 import { authorize } from "../../src/policies.ts"
 import type { Policy } from "../../src/router.ts"
-import { stamped, values } from "../fakes.ts"
+import { keys, stamped, values } from "../fakes.ts"
 import { access, day, grantOf, link, project, world } from "./world.ts"
 
 describe("a share link", () => {
@@ -103,6 +103,23 @@ describe("a share link", () => {
     expect((await ask("/", { cookie })).status).toBe(403)
   })
 
+  it("is behind the prefix and in the cookie that the platform has chosen", async () => {
+    const own = defineAccess({ keys: [keys.signing], prefix: "/.platform/", cookieName: "platform" })
+    const { url } = await createShareLink(own, {
+      hostname: "8000__misha.iterate.app",
+      project,
+      port: 8000,
+      expiresInMs: day,
+    })
+    expect(url).toMatch(/^https:\/\/8000__misha\.iterate\.app\/\.platform\/link#/)
+    const { ask, sent } = world({ before: [shareLinks(own)] })
+    const fields = { origin: "https://8000__misha.iterate.app", "x-ingress-link": grantOf({ url }) }
+    const [cookie] = (await ask("/.platform/link", fields, { method: "POST" })).headers.getSetCookie()
+    expect(cookie).toMatch(/^__Host-platform-link=/)
+    expect((await ask("/", { cookie: cookie!.split(";")[0]! })).status).toBe(200)
+    expect(values(sent[0]!.headers, "cookie")).toEqual([])
+  })
+
   it("is for several ports where rules lead to more than one", async () => {
     const { ask, cookieOf } = world()
     const cookie = await cookieOf(grantOf(await link({ port: [8000, 8001] })))
@@ -152,10 +169,11 @@ describe("a port that others may frame", () => {
 
   it("without embed has neither", async () => {
     const { ask, redeem } = world()
-    expect((await ask("/_/link", framed)).status).toBe(403)
+    // As on a hostname that does not exist.
+    expect((await ask("/_/link", framed)).status).toBe(404)
     expect((await redeem(grantOf(await link()))).headers.getSetCookie()[0]).toMatch(/; SameSite=Lax$/)
     const none = world({ settings: { embed: [] } })
-    expect((await none.ask("/_/link", framed)).status).toBe(403)
+    expect((await none.ask("/_/link", framed)).status).toBe(404)
     expect((await none.redeem(grantOf(await link()))).headers.getSetCookie()[0]).toMatch(/; SameSite=Lax$/)
   })
 

@@ -34,6 +34,8 @@ export interface WorldOptions {
   /** Policies before tokens, and after all others. */
   readonly before?: readonly Policy[]
   readonly after?: readonly Policy[]
+  /** What is done with all of them. */
+  readonly all?: (policies: readonly Policy[]) => readonly Policy[]
   readonly tokens?: Parameters<typeof accessTokens>[1]
   readonly links?: Parameters<typeof shareLinks>[1]
   readonly answer?: (outgoing: Outgoing) => Response
@@ -41,7 +43,14 @@ export interface WorldOptions {
 
 /** A router over fakes, and a way to ask it. */
 export const world = (options: WorldOptions = {}) => {
-  const { before = [], after = [], tokens = {}, links = {}, answer = () => stamped() } = options
+  const {
+    before = [],
+    after = [],
+    all = (policies) => policies,
+    tokens = {},
+    links = {},
+    answer = () => stamped(),
+  } = options
   const settings = { visibility: "private", ...options.settings } as const
   const own = (id: string, of: object): RouteInput => ({ machine: machine(id), ...of, ...settings })
   const store = memoryStore({
@@ -57,7 +66,7 @@ export const world = (options: WorldOptions = {}) => {
   const { router, sent } = setup({
     store,
     answer,
-    policies: [
+    policies: all([
       ...before,
       accessTokens(access, tokens),
       shareLinks(access, links),
@@ -65,7 +74,7 @@ export const world = (options: WorldOptions = {}) => {
       embedding(),
       visibility({ grammar: hostnames }),
       ...after,
-    ],
+    ]),
     onEvent: (event) => void events.push(event),
   })
   /** The response to a request; the path is that of port 8000 of misha, unless a URL is given. */

@@ -3,6 +3,7 @@ import { generateTicketKeys } from "@project-ingress/forward"
 import { SignJWT } from "jose"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { createToken, defineAccess } from "../../src/access.ts"
+import { hideForbidden } from "../../src/policies.ts"
 import { access, banana, day, grantOf, link, project, token, world } from "../access/world.ts"
 
 const bearer = (value: string) => ({ authorization: `Bearer ${value}` })
@@ -148,6 +149,23 @@ describe("what a refusal tells", () => {
     const headers = { ...bearer("ingress_x.y.z"), accept: "application/json" }
     const known = await strip(await ask("/", headers))
     expect(await strip(await ask("https://8000__nobody.iterate.app/", headers))).toEqual(known)
+  })
+
+  it("is nothing to who holds a token for something else, where denials are hidden", async () => {
+    const { ask, sent } = world({ all: hideForbidden })
+    const { token: other } = await token({ project: banana })
+    for (const value of [other, "ingress_x.y.z"]) {
+      const responses = await Promise.all(
+        ["misha", "nobody"].map((name) => ask(`https://8000__${name}.iterate.app/`, bearer(value))),
+      )
+      expect(responses.map(codeOf)).toEqual([
+        [404, "ROUTE_NOT_FOUND"],
+        [404, "ROUTE_NOT_FOUND"],
+      ])
+      expect(responses.map(({ headers }) => headers.has("www-authenticate"))).toEqual([false, false])
+    }
+    expect((await ask("/", bearer((await token()).token))).status).toBe(200)
+    expect(JSON.stringify(sent)).not.toContain("ingress_")
   })
 
   it("has no token in it, and neither have events", async () => {

@@ -5,6 +5,7 @@ import type { NamedTest } from "../../../../test/named-tests.ts"
 export type Shown = readonly NamedTest[] | { readonly instead: string }
 
 const router = "packages/router/test"
+const compatible: (claim: string) => NamedTest = (claim) => [`${router}/compatible.test.ts`, claim]
 const table: (claim: string) => NamedTest = (claim) => [`${router}/table/table-store.test.ts`, claim]
 const followed: (claim: string) => NamedTest = (claim) => [`${router}/table/end-to-end.test.ts`, claim]
 const layered: (claim: string) => NamedTest = (claim) => [`${router}/layered/layered.test.ts`, claim]
@@ -241,16 +242,35 @@ export const workerCases: Readonly<Record<string, Shown>> = {
   "0-18": [[`${router}/client-identity.test.ts`, "are nobody's but a trusted proxy's"]],
   "0-40": [cases("0-40: a host that is not canonical is redirected for good, with path and query")],
   "0-41": [bridge("0-41: without a session a page leads to bridge-start with host and path, and through it back")],
-  "0-42": [cases("0-42: an unknown project is 404 to who is signed in, as to everybody")],
-  "0-43": [cases("0-43: who is no member is 403; OURS: or the very 404 of an unknown project")],
-  "0-45": [cases("0-45: a machine that is not attached is reached by its id")],
-  "0-46": [cases("0-46: OURS: a project without a machine is 503, because it will be there again")],
-  "0-48": [cases("0-48: a provider that throws")],
-  "0-49": [
-    cases("0-49: while the auth service is down, nobody is let in: 502"),
-    bridge("0-49: 502 auth_unavailable when nobody can say who is signed in"),
+  "0-42": [
+    cases("0-42: an unknown project is 404 to who is signed in, as to everybody"),
+    compatible("0-42: an unknown project is 404 project_not_found"),
   ],
-  "0-50": [["packages/hostname/test/grammar.test.ts", "refuses %j in place of options"]],
+  "0-43": [
+    cases("0-43: who is no member is 403; OURS: or the very 404 of an unknown project"),
+    compatible("0-43: who is no member gets 403 forbidden"),
+  ],
+  "0-45": [
+    cases("0-45: a machine that is not attached is reached by its id"),
+    compatible("0-45: a machine that is not attached is reached by its id"),
+  ],
+  "0-46": [
+    cases("0-46: OURS: a project without a machine is 503, because it will be there again"),
+    compatible("0-46: a project without a machine is 404 machine_not_found"),
+  ],
+  "0-48": [
+    cases("0-48: a provider that throws"),
+    compatible("0-48: what a provider throws is 502 proxy_error, without a word of it"),
+  ],
+  "0-49": [
+    bridge("0-49: 502 auth_unavailable when nobody can say who is signed in"),
+    cases("0-49: while the auth service is down, nobody is let in: 502"),
+    compatible("0-49: an auth service that is down is 502 auth_unavailable"),
+  ],
+  "0-50": [
+    ["packages/hostname/test/grammar.test.ts", "refuses %j in place of options"],
+    compatible("0-50: no domain is 500 ingress_not_configured"),
+  ],
   "0-51": [cases("0-51: the port that no hostname names is the project's")],
   "0-52": [cases("0-52: a service on a custom domain is its port")],
   "0-54": [bridge("0-54: a token on a host that is not canonical is 400")],

@@ -265,11 +265,11 @@ export const projects = {
     },
   ),
   "project.not-supported": law("a project is refused if a setting is not carried out yet", async ({ setup }) => {
-    const work = (await setup()).registry.create({ name: "misha", ports: { 80: { wake: "visitors" } } })
+    const work = (await setup()).registry.create({ name: "misha", ports: { 80: { protocol: "h2c" } } })
     claim(await failing(work)).toMatchObject({
       _tag: "InvalidInput",
       code: "NOT_SUPPORTED",
-      field: "ports.80.wake",
+      field: "ports.80.protocol",
     })
   }),
   "configuration.merged": law(

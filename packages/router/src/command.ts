@@ -1,0 +1,134 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs"
+import { parseArgs } from "node:util"
+import { addressOf, BadArgument, consoleOf, integerOf } from "./commands/arguments.ts"
+import { readTarget } from "./commands/doctor/doctor-target.ts"
+import { exitCodeOf } from "./commands/doctor/finding.ts"
+import { findingsJson, findingsText } from "./commands/doctor/print-findings.ts"
+import { runDoctor } from "./commands/doctor/run-doctor.ts"
+import { explainHostname } from "./commands/explain/explain-hostname.ts"
+import { exitCodeOfExplanation, explanationText } from "./commands/explain/print-explanation.ts"
+import { progressLine } from "./commands/progress-line.ts"
+
+const NAME = "project-ingress"
+
+const HELP = `${NAME} explain <hostname> (--config <file> | --console <url>) [--path /] [--method GET] [--policies] [--status] [--json]
+${NAME} doctor <url> [--address <ip>] [--ca <file>] [--console <url>] [--machine] [--port <n>] [--timeout <s>] [--json]
+${NAME} [--help] [--version]
+
+explain shows where a hostname leads and where it stops, without touching the machine.
+  --config <file>   a module that exports router, which is what createRouter returned
+  --console <url>   asks a router that runs: the URL of its console; the token of INGRESS_CONSOLE_TOKEN is sent as Bearer
+  --path, --method  what else rules depend on
+  --policies        asks the policies that may be asked, as for a visitor without credentials
+  --status          asks the machine's provider for its status: one call (with --config only)
+  Exit code: 0 if it leads to a machine, 1 if it stops before, 3 for input that cannot be used.
+
+doctor looks at DNS, port, certificate, route, machine, app and clock, and says what to do. It sends one GET, without credentials.
+  --address <ip>    connects there, whatever DNS says
+  --ca <file>       trusts the authorities in this file (PEM), and no others
+  --console <url>   asks the router, too, as explain does
+  --machine         this computer is the machine: looks where the app listens; --port, if the hostname does not name it
+  --timeout <s>     of each step, in seconds; 10 by default
+  Exit code: the worst finding, 0 ok, 1 warning, 2 error; 3 for input that cannot be used.
+`
+
+const version = (): string =>
+  (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }).version
+
+const print = (text: string): void => void process.stdout.write(text)
+
+const parse = (args: string[]) =>
+  parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      config: { type: "string" },
+      console: { type: "string" },
+      path: { type: "string" },
+      method: { type: "string" },
+      policies: { type: "boolean", default: false },
+      status: { type: "boolean", default: false },
+      address: { type: "string" },
+      ca: { type: "string" },
+      machine: { type: "boolean", default: false },
+      port: { type: "string" },
+      timeout: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+      version: { type: "boolean", default: false },
+    },
+  })
+
+type Values = ReturnType<typeof parse>["values"]
+
+/** The options of one command: of the other one they would do nothing. */
+const allowOnly = (values: Values, command: string, names: readonly string[]): void => {
+  const wrong = Object.entries(values).find(
+    ([name, value]) => value !== false && name !== "json" && !names.includes(name),
+  )
+  if (wrong !== undefined) throw new BadArgument(`--${wrong[0]} is no option of ${command}: see --help`)
+}
+
+const explain = async (hostname: string, values: Values): Promise<number> => {
+  allowOnly(values, "explain", ["config", "console", "path", "method", "policies", "status"])
+  const { config, path, method, policies, status, json } = values
+  const console = consoleOf(values.console, process.env)
+  if ((config === undefined) === (console === undefined)) {
+    throw new BadArgument("explain needs --config <file> or --console <url>, and not both")
+  }
+  if (path !== undefined && !path.startsWith("/")) throw new BadArgument("--path must begin with /")
+  if (console !== undefined && (status || method !== undefined)) {
+    throw new BadArgument("--status and --method need --config: a console calls nobody, and asks about GET")
+  }
+  const by = config === undefined ? { console: console!, timeoutMs: 10_000 } : { config }
+  const explanation = await explainHostname({ hostname, path, method, policies, status }, by)
+  if (typeof explanation === "string") throw new BadArgument(explanation)
+  print(json ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation))
+  return exitCodeOfExplanation(explanation)
+}
+
+const doctor = async (text: string, values: Values): Promise<number> => {
+  allowOnly(values, "doctor", ["address", "ca", "console", "machine", "port", "timeout"])
+  const target = readTarget(text)
+  if (typeof target === "string") throw new BadArgument(`doctor cannot use this URL: ${target}`)
+  const port = integerOf("--port", values.port, 1, 65_535)
+  if (port !== undefined && !values.machine) throw new BadArgument("--port is the app's port, with --machine only")
+  const seconds = integerOf("--timeout", values.timeout, 1, 600) ?? 10
+  const progress = progressLine(process.stderr)
+  const findings = await runDoctor(target, {
+    address: addressOf(values.address),
+    ca: values.ca === undefined ? undefined : readFileSync(values.ca, "utf8"),
+    timeoutMs: seconds * 1_000,
+    machine: values.machine ? { port } : undefined,
+    console: consoleOf(values.console, process.env),
+    onProgress: progress.show,
+  })
+  progress.clear()
+  print(values.json ? findingsJson(target.url, findings) : findingsText(findings))
+  return exitCodeOf(findings)
+}
+
+const run = async (args: string[]): Promise<number> => {
+  try {
+    const { values, positionals } = parse(args)
+    const [command, subject, ...more] = positionals
+    if (values.help) print(HELP)
+    if (values.version) print(`${version()}\n`)
+    if (values.help || values.version) return 0
+    const isKnown = command === "explain" || command === "doctor"
+    if (!isKnown || subject === undefined || more.length > 0) {
+      throw new BadArgument("explain <hostname>, or doctor <url>: see --help")
+    }
+    return command === "explain" ? await explain(subject, values) : await doctor(subject, values)
+  } catch (error) {
+    // Of parseArgs, of a file that cannot be read, of ours. Anything else is a mistake of this program.
+    if (!(error instanceof BadArgument) && !(error instanceof Error && "code" in error)) throw error
+    process.stderr.write(`${NAME}: ${error.message}\n`)
+    return 3
+  }
+}
+
+const exitCode = await run(process.argv.slice(2))
+// A router's module may keep connections open. What was written has to be out first.
+process.stdout.write("", () => process.exit(exitCode))
