@@ -38,7 +38,8 @@ const budgets: readonly Import[] = [
       export { createRouter } from "@project-ingress/router"
       export { memoryStore } from "@project-ingress/router/stores/memory"
       export { local } from "@project-ingress/providers/local"`,
-    budget: 59_500,
+    // Of these 3.5 kB are the control channel to machine proxies: withdrawn access, and which ports are in use.
+    budget: 61_500,
   },
   {
     name: "a Worker that routes: D1, two policies",
@@ -49,7 +50,7 @@ const budgets: readonly Import[] = [
       export { rateLimit } from "@project-ingress/router/policies"
       export { d1Routes } from "@project-ingress/router/stores/d1-routes"
       export { local } from "@project-ingress/providers/local"`,
-    budget: 60_500,
+    budget: 62_500,
   },
   {
     // To be 60 kB. Of these effect has 11, the layered store 6, KV, D1 and the Cache API 1.7 together.
@@ -64,7 +65,7 @@ const budgets: readonly Import[] = [
       export { d1Routes } from "@project-ingress/router/stores/d1-routes"
       export { layeredStore } from "@project-ingress/router/stores/layered"
       export { local } from "@project-ingress/providers/local"`,
-    budget: 68_000,
+    budget: 70_000,
   },
 ]
 

@@ -207,6 +207,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],
   },
+  "packages/machine-proxy/src/relay/relay-connection.ts": {
+    allows: ["ws", "node:net", own("forward/http1"), "../machine-proxy.ts"],
+    refuses: [effect, "effect", own("providers"), "undici", "jose"],
+  },
   "packages/machine-proxy/src/effect/meter.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

@@ -15,6 +15,7 @@ import { defineAccess, signIn } from "../packages/router/src/access.ts"
 import { serveNode } from "../packages/router/src/hosts/node.ts"
 import { createRouter, LoginRequired } from "../packages/router/src/router.ts"
 import { memoryStore } from "../packages/router/src/stores/memory.ts"
+import { knownErrors } from "../scripts/error-docs/known-errors.ts"
 import { files, pages } from "../scripts/error-docs/render.ts"
 import { knownRows, rowsByCode } from "../scripts/error-docs/rows.ts"
 
@@ -36,6 +37,11 @@ describe("docs/errors", () => {
 
   it.each([...files()])("is what the tables give, in %s (pnpm errors writes it)", (name, text) => {
     expect(readFileSync(join(folder, name), "utf8")).toBe(text)
+  })
+
+  it("has the codes and tags that metrics have for labels (pnpm errors writes them)", () => {
+    const written = join(root, "packages/router/src/observability/known-errors.ts")
+    expect(readFileSync(written, "utf8")).toBe(knownErrors())
   })
 
   it("is where a response links to", () => {

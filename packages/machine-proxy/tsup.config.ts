@@ -1,7 +1,7 @@
 import { defineConfig } from "tsup"
 
 export default defineConfig({
-  entry: ["src/bin.ts", "src/machine-proxy.ts", "src/effect.ts"],
+  entry: ["src/bin.ts", "src/machine-proxy.ts", "src/effect.ts", "src/relay.ts"],
   format: ["esm"],
   platform: "node",
   target: "es2023",

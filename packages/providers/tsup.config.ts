@@ -12,6 +12,8 @@ export default defineConfig({
     internal: "src/internal.ts",
     local: "src/adapters/local.ts",
     providers: "src/providers.ts",
+    relay: "src/adapters/relay/relay.ts",
+    "relay-object": "src/adapters/relay/relay-object.ts",
     testing: "src/testing.ts",
     upstream: "src/adapters/upstream.ts",
     url: "src/adapters/url.ts",

@@ -11,6 +11,7 @@ export default defineConfig({
     effect: "src/effect.ts",
     email: "src/email.ts",
     node: "src/hosts/node.ts",
+    observability: "src/observability.ts",
     policies: "src/policies.ts",
     "replace-machine": "src/replace-machine.ts",
     regions: "src/regions.ts",

@@ -116,6 +116,15 @@ ss -ltn # in the machine: who listens, on which address and port`,
     fix: ["Let the client speak HTTP/1.1, or put a server that speaks HTTP/2 in front."],
     command: ask("4096__misha.example.com", "--http1.1"),
   },
+  ACCESS_WITHDRAWN: {
+    cause:
+      "The request was let in, and before its response began the visitor's access was withdrawn: by a policy that no longer lets the visitor in, because the session, token or link has ended, or by `router.withdraw`. For 5 s after that, a machine proxy also refuses new requests of a session that was named. An app may have received the request.",
+    fix: [
+      "Sign in again, or ask the owner of the project for access.",
+      "As the platform: the event `access_withdrawn` of the router says why. See [withdrawn access](../withdrawal.md).",
+    ],
+    command: ask("4096__misha.example.com", "-T upload.bin"),
+  },
   CLIENT_LIMITED: {
     cause:
       "One address, or one IPv6 network (`/64`), has as many connections, requests in flight or WebSockets open as one client may have of the router's process (`bounds.client` of `serveNode`). Everybody else is served.",

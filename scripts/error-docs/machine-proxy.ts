@@ -44,12 +44,30 @@ export const machineProxyPages: CodePages = {
   },
   TICKET_WRONG_TARGET: {
     cause:
-      "The ticket is valid for this machine, and the request names another port or hostname than the ticket: a ticket opens one port under one name, and is proof of nothing elsewhere. A router always sends both alike, so somebody else has sent a ticket that was not theirs, or something between router and machine changes `x-iterate-proxy-target-host`.",
+      "The ticket is valid for this machine, and the request names another port or hostname than the ticket: a ticket opens one port under one name, or has a scope for the machine proxy's own paths, and is proof of nothing elsewhere. A router always sends both alike, so somebody else has sent a ticket that was not theirs, or something between router and machine changes `x-iterate-proxy-target-host`.",
     fix: [
       "Open the app by its public hostname.",
       "A test of your own signs a ticket for what it asks for: `signTicket(key, { machine, port, name })`, where `name` is the hostname in the target header, or `localhost`.",
     ],
     command: `${direct} -H 'x-iterate-proxy-target-host: localhost:4096' -H "x-iterate-proxy-ticket: $TICKET_FOR_ANOTHER_PORT"`,
+  },
+  CONTROL_UNAVAILABLE: {
+    cause:
+      "A path of the machine proxy's own, `/__ingress/ports` or `/__ingress/end-sessions`, was asked for, and the proxy runs with `--insecure`: without keys nobody can prove to be the router, and anybody could end what others have open.",
+    fix: [
+      "Give the machine proxy its key (`INGRESS_TICKET_KEYS`), as `keys --machine` prints it.",
+      "An app that has such a path of its own is reached by it through the router, which names the app's port.",
+    ],
+    command: "curl -i http://192.0.2.7:8080/__ingress/ports # to a proxy that runs with --insecure",
+  },
+  CONTROL_INVALID: {
+    cause:
+      'The body of `POST /__ingress/end-sessions` is not `{ "sessions": ["…"] }` with at most 1 000 ids of 1 to 128 characters of `A-Z a-z 0-9 - _`, nor `{ "sessions": "all" }`.',
+    fix: [
+      "Call `router.withdraw(hostname, { sessions })`, which sends it.",
+      "Use a router and a machine proxy of matching versions.",
+    ],
+    command: `curl -i -X POST -d '{}' -H "x-iterate-proxy-ticket: $TICKET_OF_SCOPE_CONTROL" http://192.0.2.7:8080/__ingress/end-sessions`,
   },
   PORT_FORBIDDEN: {
     cause:

@@ -2,10 +2,9 @@
 import { once } from "node:events"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import type { MachineKey } from "../../packages/forward/src/forward.ts"
+import type { MachineKey, PortUse } from "../../packages/forward/src/forward.ts"
 import { secretOfKey } from "../../packages/forward/src/machine-secret.ts"
 import { stampOf } from "../../packages/forward/src/stamp.ts"
-import type { StampedTicket } from "../../packages/forward/src/stamp.ts"
 import { createMachineProxy } from "../../packages/machine-proxy/src/machine-proxy.ts"
 import { chosenResponse, serveHostile } from "../../test/abuse/hostile-root.ts"
 import type { SeenRequest } from "../../test/abuse/hostile-root.ts"
@@ -30,10 +29,9 @@ const stampOfRoot =
   async ({ head }: SeenRequest): Promise<string> => {
     const payload = /^x-iterate-proxy-ticket: *[^.]+\.([^.]+)\./im.exec(head)?.[1] ?? ""
     if (payload === "") return "unproven"
-    const { jti, port, name } = JSON.parse(Buffer.from(payload, "base64url").toString()) as Omit<
-      StampedTicket,
-      "machine"
-    > & { readonly jti: string }
+    const { jti, port, name } = JSON.parse(Buffer.from(payload, "base64url").toString()) as PortUse & {
+      readonly jti: string
+    }
     return stampOf((await secretOfKey(key, machine))!, "response", { machine, id: jti, port, name })
   }
 

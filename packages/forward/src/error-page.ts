@@ -1,3 +1,4 @@
+import type { ListeningLink } from "./listening-link.ts"
 import type { ErrorText } from "./error-text.ts"
 
 /** What a page shows. */
@@ -6,6 +7,8 @@ export interface ErrorPage extends ErrorText {
   readonly code: string
   readonly docs: string | undefined
   readonly requestId: string | undefined
+  /** Ports with an app, and where to open them. */
+  readonly listening?: readonly ListeningLink[] | undefined
   /** Present where waiting helps: how often a page looks, in seconds, and the header of the code. */
   readonly reload: { readonly seconds: number; readonly header: string } | undefined
   /** True where what is waited for is under way. */
@@ -65,11 +68,17 @@ export const errorPage = (page: ErrorPage): string => {
   return `<!doctype html>
 <html lang="en"${data}><meta charset="utf-8"><meta name="viewport" content="width=device-width">${refresh}<title>${title}</title>
 <style>${STYLE}</style>
-<h1>${title}</h1>${bar}${paragraph(next)}${paragraph(page.reload && when)}<p><small><code>${status} ${escaped(code)}</code>${id}</small></p>${link}${script}</html>
+<h1>${title}</h1>${bar}${paragraph(next)}${paragraph(page.reload && when)}${links(page.listening)}<p><small><code>${status} ${escaped(code)}</code>${id}</small></p>${link}${script}</html>
 `
 }
 
 const paragraph = (text: string | undefined): string => (text ? `<p>${escaped(text)}</p>` : "")
+
+/** A URL is made by the router; of a path that is relative nothing could be said here. */
+const links = (listening: ErrorPage["listening"]): string =>
+  listening === undefined || listening.length === 0
+    ? ""
+    : `<p>Listening now: ${listening.map(({ port, url }) => (url === undefined ? `port ${port}` : `<a href="${escaped(url)}">port ${port}</a>`)).join(", ")}</p>`
 
 const escaped = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;")

@@ -3,6 +3,7 @@ import { errorPage, pagePolicy } from "./error-page.ts"
 import type { ErrorRow } from "./error-row.ts"
 import { errorText } from "./error-text.ts"
 import type { ErrorSubject } from "./error-text.ts"
+import type { ListeningLink } from "./listening-link.ts"
 import type { GeneratedResponse } from "./generated-response.ts"
 import type { HeaderList } from "./header-list.ts"
 import type { HopHeaderNames } from "./header-names.ts"
@@ -29,6 +30,8 @@ export interface ErrorResponseOptions {
   readonly status?: number
   /** Seconds, a non-negative integer; overrides the row's. */
   readonly retryAfter?: number
+  /** What is there instead of what was asked for, for a visitor who may know: the ports in JSON, links on a page. */
+  readonly listening?: readonly ListeningLink[] | undefined
   /** Added last. */
   readonly add?: HeaderList
 }
@@ -38,7 +41,7 @@ export interface ErrorResponseOptions {
  * cached, with the code, `Proxy-Status` and, where waiting helps, `Retry-After`.
  */
 export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): GeneratedResponse => {
-  const { headerNames, pseudonym, format = "json", method = "GET", errorDocs, requestId } = options
+  const { headerNames, pseudonym, format = "json", method = "GET", errorDocs, requestId, listening } = options
   const { code } = row
   const status = options.status ?? row.status
   const retryAfter = options.retryAfter ?? row.retryAfter
@@ -49,12 +52,14 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
   const body = {
     json: () => {
       const retryable = row.retryable ?? retryAfter !== undefined
-      return JSON.stringify({ error: code, message, docs, retryable, requestId })
+      const ports = listening?.map(({ port }) => port)
+      return JSON.stringify({ error: code, message, docs, retryable, requestId, listening: ports })
     },
     text: () => {
       const retry = retryAfter === undefined ? "" : ` Try again in ${retryAfter} s.`
       const more = [requestId && `request ${requestId}`, docs].filter(Boolean).join(", ")
-      return `${status} ${code}: ${message}${retry}${more && ` (${more})`}`
+      const instead = listening?.length ? ` Listening: ${listening.map(({ port }) => port).join(", ")}.` : ""
+      return `${status} ${code}: ${message}${instead}${retry}${more && ` (${more})`}`
     },
     page: () =>
       errorPage({
@@ -63,6 +68,7 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
         code,
         docs,
         requestId,
+        listening,
         reload: retryAfter === undefined ? undefined : { seconds: retryAfter, header: headerNames.error },
         progress: row.progress === true,
         ofForm,

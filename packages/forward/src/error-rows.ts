@@ -75,6 +75,12 @@ const allErrors = () =>
       "Too many connections or requests from your network are open. Wait until some of them are complete.",
       { retryAfter: 1 },
     ),
+    AccessWithdrawn: errorRow(
+      403,
+      "ACCESS_WITHDRAWN",
+      "http_request_denied",
+      "Your access to {hostname} was withdrawn while the request was in flight. Sign in again, or ask its owner for access.",
+    ),
     Overloaded: errorRow(
       503,
       "OVERLOADED",

@@ -24,6 +24,11 @@ export interface HopHeaderNames {
    * dropped.
    */
   readonly requestId: string
+  /**
+   * To the machine: the id of the session, token or link by which the visitor was let in, so that the machine proxy can end what is open when
+   * access is withdrawn. Of a client it is dropped, and no app gets it.
+   */
+  readonly session: string
   /** To a router of another region: who asked, and how often the request was sent on, signed. Of a client it is dropped. */
   readonly regionHop: string
   /** To the machine: names of the headers that were for the provider's edge alone, which the machine proxy takes off: `a, b`. */
@@ -52,6 +57,7 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
     error: `${prefix}-error`,
     publicOrigin: `${prefix}-public-origin`,
     requestId: `${prefix}-request-id`,
+    session: `${prefix}-session`,
     regionHop: `${prefix}-region-hop`,
     edgeHeaders: `${prefix}-edge-headers`,
     tunnel: `${prefix}-fwd-`,

@@ -1,13 +1,12 @@
 import { base64url } from "jose"
 import { framed } from "./framed.ts"
+import type { TicketUse } from "./ticket.ts"
 
 /** What a ticket says, as both sides compute its stamps from it. */
-export interface StampedTicket {
+export type StampedTicket = TicketUse & {
   readonly machine: string
   /** The ticket's own id: 128 random bits, so that no stamp of one ticket is that of another. */
   readonly id: string
-  readonly port: number
-  readonly name: string
 }
 
 /**
@@ -43,9 +42,11 @@ export const stampsOf = async (secret: CryptoKey, ticket: StampedTicket): Promis
 export const stampOf = async (
   secret: CryptoKey,
   role: keyof Stamps,
-  { machine, id, port, name }: StampedTicket,
+  { machine, id, ...use }: StampedTicket,
 ): Promise<string> => {
-  const text = framed("project-ingress/stamp/1", role, machine, id, String(port), name)
+  // No port is written like a scope.
+  const what = use.scope === undefined ? [String(use.port), use.name] : [`scope ${use.scope}`]
+  const text = framed("project-ingress/stamp/1", role, machine, id, ...what)
   return base64url.encode(new Uint8Array(await crypto.subtle.sign("HMAC", secret, text)))
 }
 

@@ -5,6 +5,7 @@ import { monotonicNow } from "./monotonic-clock.ts"
 import { stampsOf } from "./stamp.ts"
 import type { ExpectedStamps } from "./stamp.ts"
 import { newTicketId, signTicket, ticketMaxAgeMs } from "./ticket.ts"
+import type { TicketScope, TicketUse } from "./ticket.ts"
 import { importSigningKey, validateSigningKey } from "./ticket-keys.ts"
 import type { SigningKey } from "./ticket-keys.ts"
 
@@ -42,6 +43,16 @@ export interface TicketSigner {
    * another one is given from now on.
    */
   readonly renew: (machine: string, port: number, name: string, refused: SignedTicket) => boolean
+  /**
+   * A ticket for what a scope allows at one machine, as `ticketFor` gives one for a port. Signatures for visitors are counted apart, so
+   * that no visitor leaves the router without a ticket to end that visitor's access.
+   */
+  readonly scopedTicketFor: (
+    machine: string,
+    scope: TicketScope,
+  ) => SignedTicket | TicketsLimited | Promise<SignedTicket>
+  /** As `renew`, for a ticket with a scope. */
+  readonly renewScoped: (machine: string, scope: TicketScope, refused: SignedTicket) => boolean
 }
 
 /** What {@link ticketSigner} takes beside the key. */
@@ -95,18 +106,18 @@ export const ticketSigner = (
     return secret
   }
 
-  const sign = async (machine: string, port: number, name: string): Promise<SignedTicket> => {
+  const sign = async (machine: string, use: TicketUse): Promise<SignedTicket> => {
     const id = newTicketId()
     const [ticket, stamps] = await Promise.all([
-      signTicket(key, { machine, port, name, id }),
-      secretOf(machine).then((secret) => stampsOf(secret, { machine, id, port, name })),
+      signTicket(key, { ...use, machine, id }),
+      secretOf(machine).then((secret) => stampsOf(secret, { ...use, machine, id })),
     ])
     return { ticket, stamps: { ...stamps, unproven } }
   }
 
-  const signNext = (machine: string, port: number, name: string, signedAt: number): Promise<SignedTicket> => {
-    const entry = entryOf(machine, port, name)
-    const ticket = sign(machine, port, name)
+  const signNext = (machine: string, use: TicketUse, signedAt: number): Promise<SignedTicket> => {
+    const entry = entryOf(machine, use)
+    const ticket = sign(machine, use)
     tickets.set(entry, { ticket, signedAt })
     const isCurrent = () => tickets.get(entry)?.ticket === ticket
     ticket.then(
@@ -116,27 +127,39 @@ export const ticketSigner = (
     return ticket
   }
 
+  const ticketToUse = (machine: string, use: TicketUse): ReturnType<TicketSigner["ticketFor"]> => {
+    const now = monotonicNow()
+    const kept = tickets.get(entryOf(machine, use))
+    const age = kept === undefined ? Infinity : now - kept.signedAt
+    if (age < REUSED_MS) return kept!.ticket
+    if (signatures.take(budgetOf(machine, use), now)) return signNext(machine, use, now)
+    return age < GOOD_MS ? kept!.ticket : new TicketsLimited({ retryAfterMs: REFILL_MS })
+  }
+
+  const renew = (machine: string, use: TicketUse, refused: SignedTicket): boolean => {
+    // Another request has done so already.
+    if (tickets.get(entryOf(machine, use))?.ticket !== refused) return true
+    const now = monotonicNow()
+    if (!signatures.take(budgetOf(machine, use), now)) return false
+    signNext(machine, use, now).catch(() => {})
+    return true
+  }
+
   return {
-    ticketFor: (machine, port, name) => {
-      const now = monotonicNow()
-      const kept = tickets.get(entryOf(machine, port, name))
-      const age = kept === undefined ? Infinity : now - kept.signedAt
-      if (age < REUSED_MS) return kept!.ticket
-      if (signatures.take(wholeMachine(machine), now)) return signNext(machine, port, name, now)
-      return age < GOOD_MS ? kept!.ticket : new TicketsLimited({ retryAfterMs: REFILL_MS })
-    },
-    renew: (machine, port, name, refused) => {
-      // Another request has done so already.
-      if (tickets.get(entryOf(machine, port, name))?.ticket !== refused) return true
-      const now = monotonicNow()
-      if (!signatures.take(wholeMachine(machine), now)) return false
-      signNext(machine, port, name, now).catch(() => {})
-      return true
-    },
+    ticketFor: (machine, port, name) => ticketToUse(machine, { port, name }),
+    renew: (machine, port, name, refused) => renew(machine, { port, name }, refused),
+    scopedTicketFor: (machine, scope) => ticketToUse(machine, { scope }),
+    renewScoped: (machine, scope, refused) => renew(machine, { scope }, refused),
   }
 }
 
-const entryOf = (machine: string, port: number, name: string) => ({ share: machine, key: `${port} ${name}` })
+// A scope is no port, so that no two of these are the same.
+const entryOf = (machine: string, { port, name, scope }: TicketUse) => ({
+  share: machine,
+  key: scope === undefined ? `${port} ${name}` : `scope ${scope}`,
+})
+
+const budgetOf = (machine: string, { scope }: TicketUse) => ({ share: scope ?? "", key: machine })
 
 /** Where the one entry of a machine is kept: all in one share, of which the oldest makes room. */
 const wholeMachine = (machine: string) => ({ share: "", key: machine })

@@ -2,17 +2,19 @@ import { decodeJwt, decodeProtectedHeader, jwtVerify } from "jose"
 import { secretOfKey } from "./machine-secret.ts"
 import { stampOf, stampsOf } from "./stamp.ts"
 import type { StampedTicket, Stamps } from "./stamp.ts"
-import { isTicketName, isTicketPort, TICKET_TYPE, ticketMaxAgeMs } from "./ticket.ts"
+import { readUse, TICKET_TYPE, ticketMaxAgeMs } from "./ticket.ts"
+import type { TicketUse } from "./ticket.ts"
 import { importVerificationKey } from "./ticket-keys.ts"
 import type { VerificationKey } from "./ticket-keys.ts"
 
 /** Why a ticket was refused. After `wrong-machine` a router can look the route up again; after `invalid` sign another one. */
 export type TicketRefusal = "missing" | "invalid" | "wrong-machine"
 
-/** A valid ticket. Whether it is for what the request asks for (`port` and `name`) is for the caller to check. */
-export interface VerifiedTicket {
-  readonly port: number
-  readonly name: string
+/**
+ * A valid ticket. Whether it is for what the request asks for (`port` and `name`, or `scope`) is for the caller to check: one with a
+ * scope has no port.
+ */
+export type VerifiedTicket = TicketUse & {
   /** What proves the responses to it; `undefined` if the key holds no machine's secret. */
   readonly stamps: Stamps | undefined
   /** When it ends, in ms since 1970. */
@@ -122,7 +124,7 @@ const verify = async (
     if (result !== "invalid") {
       const secret = await secretOf(key)
       const stamps = secret === undefined ? undefined : await stampsOf(secret, read.claims)
-      return { port: read.claims.port, name: read.claims.name, stamps, until: result }
+      return { ...read.use, stamps, until: result }
     }
   }
   return { refusal: "invalid", stamp: await refusalStamp(named[0], read.claims, secretOf) }
@@ -151,6 +153,7 @@ const refusalStamp = async (
 interface ReadTicket {
   readonly kid: unknown
   readonly alg: unknown
+  readonly use: TicketUse
   readonly claims: StampedTicket
 }
 
@@ -158,11 +161,10 @@ interface ReadTicket {
 const readTicket = (ticket: string, machine: string): ReadTicket | undefined => {
   try {
     const { kid, alg } = decodeProtectedHeader(ticket)
-    const { jti: id, port, name } = decodeJwt(ticket)
-    if (typeof id !== "string" || id === "" || id.length > 64 || !isTicketPort(port) || !isTicketName(name)) {
-      return undefined
-    }
-    return { kid, alg, claims: { machine, id, port, name } }
+    const { jti: id, ...said } = decodeJwt(ticket)
+    const use = readUse(said)
+    if (typeof id !== "string" || id === "" || id.length > 64 || use === undefined) return undefined
+    return { kid, alg, use, claims: { ...use, machine, id } }
   } catch {
     return undefined
   }

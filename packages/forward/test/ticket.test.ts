@@ -1,6 +1,7 @@
 import { SignJWT } from "jose"
 import { describe, expect, it, vi } from "vitest"
 import type {
+  PortUse,
   RefusedTicket,
   SharedSecretKey,
   SigningKey,
@@ -19,7 +20,7 @@ const secret = (kid: string): SharedSecretKey => ({
   k: Buffer.alloc(32, kid).toString("base64url"),
 })
 /** For one port and name, unless a test says another. */
-const signTicket = (key: SigningKey, claims: Partial<TicketClaims>): Promise<string> =>
+const signTicket = (key: SigningKey, claims: Partial<PortUse & Omit<TicketClaims, "scope">>): Promise<string> =>
   sign(key, { machine: "m", port: 3000, name: "misha.test", ...claims })
 /** Why it is refused; `undefined` if it is not. */
 const refusal = (result: VerifiedTicket | RefusedTicket) => ("refusal" in result ? result.refusal : undefined)

@@ -6,6 +6,7 @@ import { parseKeys, readKeyFile } from "./keys.ts"
 import { isLoopback } from "./loopback.ts"
 import type { LogLevel } from "./log.ts"
 import type { MachineProxyOptions } from "./options.ts"
+import { relayKeysProblem, relayUrl } from "./relay/options.ts"
 import { integer, matching, oneOf, portRanges } from "./variable-parsers.ts"
 import type { VariableParser } from "./variable-parsers.ts"
 import { appVariables, limitEntries, variables } from "./variables.ts"
@@ -26,6 +27,8 @@ export interface Config {
   readonly keysFile?: string
   /** The file of the key that it speaks TLS by, made if there is none. Default: plain HTTP. */
   readonly tlsKeyFile?: string
+  /** The relay that the machine dials out to. Default: none. */
+  readonly relayUrl?: string
   /** A file descriptor that is written to once connections are accepted; see `notifyReady`. */
   readonly readyFd?: number
   readonly proxy: MachineProxyOptions & { readonly keys: readonly VerificationKey[] | "insecure" }
@@ -81,6 +84,9 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
   const log = read("INGRESS_LOG", oneOf("access", "errors", "off"))
   const drainMs = read("INGRESS_DRAIN_MS", integer(0, 600_000))
   const tlsKeyFile = read("INGRESS_TLS_KEY_FILE", matching(/^[^\0]+$/))
+  const relay = read("INGRESS_RELAY_URL", (value) => (relayUrl(value) === undefined ? undefined : value))
+  const relayProblem = relay === undefined || keys === undefined ? undefined : relayKeysProblem(keys)
+  if (relayProblem !== undefined) problems.push(`INGRESS_RELAY_URL: ${relayProblem}`)
   const graceMs = read("INGRESS_DRAIN_GRACE_MS", integer(0, 600_000))
   const readyFd = read("INGRESS_READY_FD", integer(3, 65_535))
   const limits: { -readonly [Name in keyof Limits]?: Limits[Name] } = {}
@@ -98,7 +104,7 @@ export const readConfig = (environment: Environment, flags: { readonly insecure:
       port: port ?? 8080,
       log: log ?? "access",
       drainMs: drainMs ?? 10_000,
-      ...given({ graceMs, keysFile, tlsKeyFile, readyFd }),
+      ...given({ graceMs, keysFile, tlsKeyFile, relayUrl: relay, readyFd }),
       proxy: {
         machine,
         keys,

@@ -6,7 +6,9 @@
  */
 import type { AddressInfo, Server } from "node:net"
 import type { VerificationKey } from "@project-ingress/forward"
+import { defaultHeaderNames } from "@project-ingress/forward"
 import { defaultGraceMs, jsonLine } from "@project-ingress/forward/internal"
+import type { TracingOptions } from "@project-ingress/forward/internal"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -19,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import { readConfig } from "./config.ts"
 import type { Config as CommandConfig } from "./config.ts"
 import { reloadableKeys, UNPROVEN_HINT, unprovenReason } from "./keys.ts"
+import { traceBeginner } from "./effect/begin-trace.ts"
 import { checkConfigFlags, checkLayerOptions } from "./effect/layer-options.ts"
 import { createListener, listenOptions } from "./listener.ts"
 import { logEntry } from "./log.ts"
@@ -27,14 +30,29 @@ import type { MachineProxyOptions } from "./machine-proxy.ts"
 import { makeMeter } from "./effect/meter.ts"
 import { notifyReady } from "./ready.ts"
 import { openTlsKeyFile } from "./tls-key-file.ts"
+import type { Relay } from "./relay/connect-relay.ts"
+import { loggedRelay } from "./relay/logged-relay.ts"
 import { variables } from "./variables.ts"
+
+export type { TracingOptions } from "@project-ingress/forward/internal"
 
 /** What {@link layer} takes; {@link config} reads it from the environment. */
 export interface LayerOptions extends Omit<CommandConfig, "proxy"> {
   /** The keys that verify tickets, redacted because HS256 keys are secrets. `"insecure"`: see `MachineProxyOptions`. */
   readonly keys: Redacted.Redacted<readonly VerificationKey[]> | "insecure"
   /** The options of the proxy itself. */
-  readonly proxy: Omit<MachineProxyOptions, "keys" | "onEvent" | "onUpgrade">
+  readonly proxy: Omit<MachineProxyOptions, "keys" | "onEvent" | "onUpgrade" | "beginTrace">
+  /**
+   * Which requests' traces are recorded, if the program that builds the layer has a tracer. Behind a router that records traces,
+   * `{ trustTraceContext: true }`: it has taken the visitor's flag out. Default `{}`; `false`: the trace context passes unchanged.
+   */
+  readonly tracing?: TracingOptions | false
+}
+
+/** What no variable says. */
+export interface LayerFlags extends Pick<LayerOptions, "tracing"> {
+  /** True: as `--insecure`, without keys. Default false. */
+  readonly insecure?: boolean
 }
 
 /** The address cannot be listened on; `cause` is the error of the system, or says what is wrong with the file of the TLS key. */
@@ -79,9 +97,9 @@ export class MachineProxy extends Context.Service<
  * key. Without a `ConfigProvider` of yours the environment is read as it is; a provider that treats empty values as
  * missing, as `ConfigProvider.fromEnv()` does, hides that somebody set one.
  *
- * @throws {TypeError} if `flags` has an unknown name or `insecure` is not a boolean
+ * @throws {TypeError} naming the flag that is unknown or invalid
  */
-export const config = (flags: { readonly insecure?: boolean } = {}): Config.Config<LayerOptions> => {
+export const config = (flags: LayerFlags = {}): Config.Config<LayerOptions> => {
   checkConfigFlags(flags)
   return Config.all(
     Object.fromEntries(Object.keys(variables).map((name) => [name, Config.option(Config.Redacted(name))])),
@@ -101,6 +119,7 @@ export const config = (flags: { readonly insecure?: boolean } = {}): Config.Conf
         ...read.config,
         keys: keys === "insecure" ? keys : Redacted.make(keys, { label: "ticket keys" }),
         proxy,
+        ...(flags.tracing === undefined ? {} : { tracing: flags.tracing }),
       })
     }),
   )
@@ -109,7 +128,8 @@ export const config = (flags: { readonly insecure?: boolean } = {}): Config.Conf
 /**
  * Listens while the scope is open. When it closes, the proxy stops as the command does: the health check gives 503, after
  * `graceMs` the listener and idle connections close, and in-flight requests have until `drainMs` to finish. Requests are logged by Effect's logger as `log` says, and counted by these metrics with the current
- * `Metric.CurrentMetricAttributes` (several proxies in one process need different ones, or the gauges show the last):
+ * `Metric.CurrentMetricAttributes` (several proxies in one process need different ones, or the gauges show the last), and have a span
+ * `ingress.machine_proxy` of the program's tracer, if it has one, when they go to an app:
  *
  * | metric | labels |
  * | --- | --- |
@@ -135,9 +155,7 @@ export const layer = (options: LayerOptions): Layer.Layer<MachineProxy, CannotLi
  *
  * @throws {TypeError} as {@link config}
  */
-export const layerConfig = (
-  flags: { readonly insecure?: boolean } = {},
-): Layer.Layer<MachineProxy, CannotListen | Config.ConfigError> => {
+export const layerConfig = (flags: LayerFlags = {}): Layer.Layer<MachineProxy, CannotListen | Config.ConfigError> => {
   const options = config(flags)
   return Layer.effect(
     MachineProxy,
@@ -154,7 +172,17 @@ export const layerConfig = (
 const serve = Effect.fnUntraced(function* (
   options: LayerOptions,
 ): Effect.fn.Return<MachineProxy["Service"], CannotListen, Scope.Scope> {
-  const { host, port, log, drainMs, graceMs = defaultGraceMs(drainMs), keysFile, tlsKeyFile, readyFd } = options
+  const {
+    host,
+    port,
+    log,
+    drainMs,
+    graceMs = defaultGraceMs(drainMs),
+    keysFile,
+    tlsKeyFile,
+    relayUrl,
+    readyFd,
+  } = options
   const context = yield* Effect.context()
   const runSync = Effect.runSyncWith(context)
   const initial = options.keys === "insecure" ? options.keys : Redacted.value(options.keys)
@@ -166,8 +194,12 @@ const serve = Effect.fnUntraced(function* (
     return yield* Effect.fail(new CannotListen({ host, port, cause }))
   }
 
+  const { headerNames = defaultHeaderNames } = options.proxy
+  const { tracing = {} } = options
+  const beginTrace = tracing === false ? undefined : traceBeginner(context, tracing, headerNames.tunnel)
   const proxy = createMachineProxy({
     ...options.proxy,
+    ...(beginTrace === undefined ? {} : { beginTrace }),
     keys: reloadable?.current ?? initial,
     onEvent: (event) => {
       meter.record(event)
@@ -185,9 +217,23 @@ const serve = Effect.fnUntraced(function* (
   const server = createListener(proxy, tls, (cause) => {
     if (log !== "off") runSync(logAt.warn(jsonLine({ message: "tls", cause })))
   })
+  let relay: Relay | undefined
   yield* Effect.acquireRelease(listen(server, host, port), () =>
-    Effect.promise(() => proxy.drain({ deadlineMs: drainMs, graceMs, listeners: [server] })),
+    Effect.promise(() =>
+      Promise.all([
+        proxy.drain({ deadlineMs: drainMs, graceMs, listeners: [server] }),
+        relay?.close({ deadlineMs: drainMs }),
+      ]),
+    ),
   )
+  if (relayUrl !== undefined && initial !== "insecure") {
+    const { machine } = options.proxy
+    relay = yield* Effect.promise(() =>
+      loggedRelay({ url: relayUrl, machine, keys: reloadable?.current ?? initial }, proxy, (level, message, fields) => {
+        if (log !== "off") runSync(logAt[level](jsonLine({ message, ...fields })))
+      }),
+    )
+  }
   // EMFILE, for example: the next connection may succeed.
   server.on("error", (error) => runSync(Effect.logError("listener", Cause.fail(error))))
   const address = server.address() as AddressInfo

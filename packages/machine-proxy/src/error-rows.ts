@@ -45,6 +45,18 @@ export const machineProxyErrors = {
     "The request is for another machine. Send it again by the app's public hostname.",
     { retryable: true },
   ),
+  ControlUnavailable: errorRow(
+    501,
+    "CONTROL_UNAVAILABLE",
+    "http_request_denied",
+    "This machine's proxy runs without keys, so that nobody can prove to be its router. It lists no ports and ends no sessions.",
+  ),
+  ControlInvalid: errorRow(
+    400,
+    "CONTROL_INVALID",
+    "http_request_error",
+    "The router's request to the machine's proxy is invalid. Use a router and a machine proxy of matching versions.",
+  ),
   PortForbidden: errorRow(
     403,
     "PORT_FORBIDDEN",

@@ -10,6 +10,8 @@ export interface HopFields {
   readonly targets: number
   /** The last list of the fields that were for the platform's edge. Believed of a sender with a ticket only. */
   readonly edgeHeaders: string | undefined
+  /** The last session's id. Believed of a sender with a ticket only. */
+  readonly session: string | undefined
   /** Whether the field is there that only apps get: the request passed through this proxy before. */
   readonly looped: boolean
 }
@@ -21,6 +23,7 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
   const ticketLength = names.ticket.length
   const targetLength = names.targetHost.length
   const edgeLength = names.edgeHeaders.length
+  const sessionLength = names.session.length
   return (headers) => {
     let ticket: string | undefined
     let target: string | undefined
@@ -28,10 +31,18 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
     let targets = 0
     let looped = false
     let edgeHeaders: string | undefined
+    let session: string | undefined
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i]!
       const length = name.length
-      if (length !== viaLength && length !== ticketLength && length !== targetLength && length !== edgeLength) continue
+      if (
+        length !== viaLength &&
+        length !== ticketLength &&
+        length !== targetLength &&
+        length !== edgeLength &&
+        length !== sessionLength
+      )
+        continue
       const lower = name.toLowerCase()
       if (lower === names.via) looped = true
       else if (lower === names.ticket) {
@@ -41,8 +52,9 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
         targets++
         target = headers[i + 1]!
       } else if (lower === names.edgeHeaders) edgeHeaders = headers[i + 1]!
+      else if (lower === names.session) session = headers[i + 1]!
     }
-    return { ticket, tickets, target, targets, edgeHeaders, looped }
+    return { ticket, tickets, target, targets, edgeHeaders, session, looped }
   }
 }
 

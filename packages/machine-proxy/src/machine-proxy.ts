@@ -16,16 +16,26 @@ import {
 } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type { Decision, Engine, ForwardDirective, IncomingRequest } from "@project-ingress/forward/sockets"
+import { controlRequest, controlResponder } from "./control.ts"
+import type { ControlRequest } from "./control.ts"
 import type { MachineProxyErrorTag } from "./error-rows.ts"
 import { generatedResponses } from "./generated-responses.ts"
 import { edgeHeadersReader, hopFieldsReader } from "./hop-fields.ts"
+import type { HopFields } from "./hop-fields.ts"
+import { listenerScan } from "./listeners.ts"
+import { tracedRequest } from "./begin-trace.ts"
+import type { TracedRequest } from "./begin-trace.ts"
 import { watchedKeys } from "./watched-keys.ts"
 import { localApps } from "./local-apps.ts"
+import { isSessionId, openSessions } from "./open-sessions.ts"
 import { checkMachineProxyOptions } from "./options.ts"
 import type { MachineProxyOptions } from "./options.ts"
+import { portWatch } from "./port-watch.ts"
 import { portGate } from "./ports.ts"
+import { probedPorts } from "./probed-ports.ts"
 import { parseTarget } from "./target.ts"
 
+export type { BeginTrace, ProxyTrace } from "./begin-trace.ts"
 export type { MachineProxyOptions } from "./options.ts"
 export type { PortRange, PortRules } from "./ports.ts"
 export { machineTls } from "./tls-key-file.ts"
@@ -61,6 +71,15 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const appOn = localApps(options.loopback)
   const { errorDocs } = options
   const { failure, health } = generatedResponses({ headerNames, pseudonym: pseudonyms.machineProxy, errorDocs })
+  const sessions = openSessions()
+  const probed = probedPorts(options.ports ?? {}, defaultPort)
+  const ports = portWatch(listenerScan({ isOpen, loopback: options.loopback, probed }))
+  const control = controlResponder({
+    ports,
+    sessions,
+    failure: (tag, request, stamp) => failure(tag, request, { trusted: true, stamp }),
+    stampField: headerNames.stamp,
+  })
   const refused = (tag: MachineProxyErrorTag, request: IncomingRequest, stamp = UNPROVEN) =>
     failure(tag, request, { trusted: false, stamp })
 
@@ -95,37 +114,45 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
 
   const onRequest = (request: IncomingRequest): Decision | Promise<Decision> => {
     const { head } = request
-    const { ticket, tickets, target, targets, edgeHeaders, looped } = readHopFields(head.headers)
+    const fields = readHopFields(head.headers)
+    const { ticket, tickets, target, targets, looped } = fields
     if (targets === 0 && head.method === "GET" && head.target === healthCheckPath) {
       return health(!engine.draining())
     }
     // Only apps get this header, so its sender was reached through this proxy (RFC 9110 §7.6).
     if (looped) return refused("LoopDetected", request)
     const onlyTarget = targets > 1 ? INVALID_TARGET : target
-    if (verify === undefined) return forward(request, onlyTarget, undefined, undefined)
+    const asked = targets === 0 ? controlRequest(request) : undefined
+    if (verify === undefined)
+      return asked === undefined
+        ? forward(request, onlyTarget, fields, undefined)
+        : refused("ControlUnavailable", request)
     // Of two tickets, every reader may choose another one.
     if (tickets > 1) return refused("TicketInvalid", request)
     const verified = verify(ticket)
     return verified instanceof Promise
-      ? verified.then((late) => decide(request, onlyTarget, edgeHeaders, late))
-      : decide(request, onlyTarget, edgeHeaders, verified)
+      ? verified.then((late) => decide(request, onlyTarget, fields, asked, late))
+      : decide(request, onlyTarget, fields, asked, verified)
   }
 
   const decide = (
     request: IncomingRequest,
     targetField: string | undefined,
-    edgeHeaders: string | undefined,
+    fields: HopFields,
+    asked: ControlRequest | undefined,
     ticket: VerifiedTicket | RefusedTicket,
-  ): Decision =>
-    isRefusedTicket(ticket)
-      ? refused(refusalTags[ticket.refusal], request, ticket.stamp)
-      : forward(request, targetField, edgeHeaders, ticket)
+  ): Decision | Promise<Decision> => {
+    if (isRefusedTicket(ticket)) return refused(refusalTags[ticket.refusal], request, ticket.stamp)
+    return asked === undefined
+      ? forward(request, targetField, fields, ticket)
+      : control(request, asked, ticket, ticket.stamps ?? { response: UNPROVEN, refusal: UNPROVEN })
+  }
 
   /** `ticket`: proves that the sender is the router. */
   const forward = (
     request: IncomingRequest,
     targetField: string | undefined,
-    edgeHeaders: string | undefined,
+    { edgeHeaders, session }: HopFields,
     ticket: VerifiedTicket | undefined,
   ): Decision => {
     const { head } = request
@@ -136,32 +163,38 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     if (target === "missing") return failure("TargetMissing", request, { trusted, stamp })
     if (target === "invalid") return failure("TargetInvalid", request, { trusted, stamp })
     const { port } = target
-    // What a ticket opens is one port under one name, and only there is its bearer believed.
+    // What a ticket opens is one port under one name, and only there is its bearer believed. One with a scope opens none.
     if (ticket !== undefined && (ticket.port !== port || ticket.name !== (target.hostname ?? LOCAL_NAME))) {
       return failure("TicketWrongTarget", request, { trusted: false, stamp })
     }
     if (port === request.localPort) return failure("LoopDetected", request, { trusted, port, stamp })
     if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port, stamp })
+    if (trusted && isSessionId(session) && !sessions.open(session, request))
+      return failure("AccessWithdrawn", request, { trusted, port, stamp })
     const app = appOn(port)
     const { via } = headerNames
+    const trace = tracedRequest(options.beginTrace, request, port)
+    const response = head.upgrade ? responses.upgradeResponse : responses.response
+    const headers = requestHeaders(head.headers, {
+      headerNames,
+      host:
+        host === "localhost"
+          ? app.authority
+          : ((trusted ? forwardedHost(request) : undefined) ?? target.hostname ?? app.authority),
+      pseudonym: pseudonyms.machineProxy,
+      trusted,
+      edgeHeaders: readEdgeHeaders(edgeHeaders),
+      upgrade: head.upgrade,
+      expect: head.expect,
+      trailers: true,
+      add: trusted ? [via, head.host] : [via, head.host, ...clientOf(request, target.hostname ?? head.host)],
+    })
     const directive: StampedDirective = {
       origin: app.address,
-      headers: requestHeaders(head.headers, {
-        headerNames,
-        host:
-          host === "localhost"
-            ? app.authority
-            : ((trusted ? forwardedHost(request) : undefined) ?? target.hostname ?? app.authority),
-        pseudonym: pseudonyms.machineProxy,
-        trusted,
-        edgeHeaders: readEdgeHeaders(edgeHeaders),
-        upgrade: head.upgrade,
-        expect: head.expect,
-        trailers: true,
-        add: trusted ? [via, head.host] : [via, head.host, ...clientOf(request, target.hostname ?? head.host)],
-      }),
-      response: head.upgrade ? responses.upgradeResponse : responses.response,
+      headers: trace === undefined ? headers : trace.fields(headers),
+      response: trace === undefined ? response : trace.heard(response),
       refusal: stamp,
+      trace,
     }
     return directive
   }
@@ -169,19 +202,28 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const engine = createEngine({
     onRequest,
     // Only what has a valid ticket, or needs none, is sent on.
-    failure: (tag, request, directive, unread) =>
-      failure(tag, request, {
+    failure: (tag, request, directive, unread) => {
+      // The engine gives back what `forward` made.
+      const made = directive as StampedDirective | undefined
+      made?.trace?.failed(tag)
+      return failure(tag, request, {
         trusted: directive !== undefined && verify !== undefined,
         port: directive?.origin.port,
         unread,
-        // The engine gives back what `forward` made.
-        stamp: (directive as StampedDirective | undefined)?.refusal ?? UNPROVEN,
-      }),
+        stamp: made?.refusal ?? UNPROVEN,
+      })
+    },
     headerNames,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
-  return engine
+  return {
+    ...engine,
+    drain: (drainOptions) => {
+      ports.end()
+      return engine.drain(drainOptions)
+    },
+  }
 }
 
 /** The public name with its port, which the target header does not have; a sender with a ticket may say it. */
@@ -213,6 +255,7 @@ interface StampedResponses {
 
 interface StampedDirective extends ForwardDirective {
   readonly refusal: string
+  readonly trace: TracedRequest | undefined
 }
 
 /** The name in tickets for a target that names none: `localhost:<port>`. */

@@ -2,6 +2,7 @@ import type { HopHeaderNames, VerificationKey } from "@project-ingress/forward"
 import { accept, checkOptions, kindOf, validErrorDocs, validHeaderNames } from "@project-ingress/forward/internal"
 import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { EngineEvent, Limits } from "@project-ingress/forward/sockets"
+import type { BeginTrace } from "./begin-trace.ts"
 import { verificationKeyProblem } from "./keys.ts"
 import { isLoopback } from "./loopback.ts"
 import { isPort } from "./ports.ts"
@@ -52,6 +53,11 @@ export interface MachineProxyOptions {
    * Called when a WebSocket opens; when it closes, `onEvent` gets its event with status 101. What it throws is ignored.
    */
   readonly onUpgrade?: () => void
+  /**
+   * Takes part in the traces of requests that go to an app: `layer` of `./effect` gives it. What it throws is ignored. Default:
+   * `traceparent` and `tracestate` pass unchanged.
+   */
+  readonly beginTrace?: BeginTrace
 }
 
 /**
@@ -102,6 +108,7 @@ const fields = {
   limits: accept.object,
   onEvent: accept.function,
   onUpgrade: accept.function,
+  beginTrace: accept.function,
 }
 
 const limitFields = Object.fromEntries(Object.keys(defaultLimits).map((name) => [name, accept.number(0)]))

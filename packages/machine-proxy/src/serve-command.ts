@@ -7,6 +7,7 @@ import type { ReloadableKeys } from "./keys.ts"
 import { createListener, listenOptions } from "./listener.ts"
 import { logLine } from "./log.ts"
 import { createMachineProxy } from "./machine-proxy.ts"
+import { loggedRelay } from "./relay/logged-relay.ts"
 import { notifyReady } from "./ready.ts"
 import { openTlsKeyFile } from "./tls-key-file.ts"
 
@@ -58,6 +59,13 @@ export const serve = (name: string, config: Config): void => {
     }
   })
 
+  const { relayUrl: url } = config
+  const relay =
+    url === undefined || options.keys === "insecure"
+      ? undefined
+      : loggedRelay({ url, machine: options.machine, keys: keys?.current ?? options.keys }, proxy, (...line) => {
+          if (level !== "off") log(...line)
+        })
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
     // A second signal means: do not wait.
@@ -67,7 +75,8 @@ export const serve = (name: string, config: Config): void => {
     // An interrupt comes from a terminal: nobody's load balancer has to find out.
     const { drainMs, graceMs = defaultGraceMs(drainMs) } = config
     const drain = { deadlineMs: drainMs, graceMs: signal === "SIGINT" ? 0 : graceMs, listeners: [server] }
-    void proxy.drain(drain).then(() => process.exit(0))
+    const stopped = Promise.all([proxy.drain(drain), relay?.then((open) => open.close({ deadlineMs: drainMs }))])
+    void stopped.then(() => process.exit(0))
   }
   process.on("SIGTERM", stop)
   process.on("SIGINT", stop)

@@ -63,6 +63,8 @@ export const variables = {
   INGRESS_TICKET_KEYS_FILE: "the path of a file of such keys, read again on SIGHUP",
   INGRESS_TLS_KEY_FILE:
     "the path of a PEM file with a private key, made if there is none: speaks TLS only, by that key; default plain HTTP",
+  INGRESS_RELAY_URL:
+    "the URL of a relay to dial out to, as wss://relay.example.com, without the machine's id; ws:// for private addresses; default none",
   INGRESS_ALLOW_PORTS: "ports and ranges, 1 to 65535, as in 3000,4000-4999; default all",
   INGRESS_DENY_PORTS:
     "ports and ranges, 1 to 65535, as in 22,6000-6063, which take precedence over the allowed; default 22,25",

@@ -91,6 +91,7 @@ describe("options", () => {
       limits: { maxConnections: 5, tunnelIdleTimeoutMs: 0 },
       onEvent: () => undefined,
       onUpgrade: () => undefined,
+      beginTrace: () => undefined,
     }
     expect(make(every)).not.toThrow()
   })

@@ -9,7 +9,7 @@ import type { MachinesOptions } from "./machines/machines-options.ts"
 import { effectSpans } from "./machines/spans.ts"
 
 export type { AttemptRequest, AttemptResponse, ReachedResponse } from "./machines/attempt-request.ts"
-export type { MachinesEvent, ProofEvent, ProviderEvent } from "./machines/background-events.ts"
+export type { MachinesEvent, ProofEvent, ProviderEvent, WakeEvent } from "./machines/background-events.ts"
 export type { EndpointSnapshot, FailureSnapshot, MachineSnapshot } from "./machines/machine-snapshot.ts"
 export type { MachinesOptions } from "./machines/machines-options.ts"
 export type { ReadinessProbe } from "./machines/readiness-probe.ts"

@@ -32,7 +32,7 @@ export type {
   Verdict,
 } from "./contract/machine-provider.ts"
 export type { AttemptRequest, AttemptResponse, ReachedResponse } from "./machines/attempt-request.ts"
-export type { MachinesEvent, ProofEvent, ProviderEvent } from "./machines/background-events.ts"
+export type { MachinesEvent, ProofEvent, ProviderEvent, WakeEvent } from "./machines/background-events.ts"
 export { makeMachines } from "./machines/machines.ts"
 export type { Machines } from "./machines/machines.ts"
 export type { MachinesOptions } from "./machines/machines-options.ts"

@@ -99,6 +99,9 @@ describe("keepAlive", () => {
   })
 })
 
+/** What is reported once for each change of state. */
+const work = (events: readonly MachinesEvent[]) => events.filter(({ type }) => type === "provider")
+
 describe("a start", () => {
   it("for the next request is an event when it fails and when a later one works", async () => {
     let failing = true
@@ -118,7 +121,7 @@ describe("a start", () => {
         await vi.advanceTimersByTimeAsync(60_000)
       }
       const error = failing ? { error: "ProviderUnavailable" } : {}
-      expect(events).toMatchObject([{ operation: "start", machine: "m1", state, ...error }])
+      expect(work(events)).toMatchObject([{ operation: "start", machine: "m1", state, ...error }])
       failing = false
       events.length = 0
     }
@@ -131,7 +134,31 @@ describe("a start", () => {
     })
     expect(await reach()).toMatchObject({ _tag: "ProviderAuth" })
     expect(await reach()).toMatchObject({ _tag: "ProviderAuth" })
-    expect(events).toMatchObject([{ operation: "start", state: "failing", error: "ProviderAuth" }])
+    expect(work(events)).toMatchObject([{ operation: "start", state: "failing", error: "ProviderAuth" }])
+  })
+
+  it("is an event each time, with how long it took, once for all requests that waited", async () => {
+    let running = false
+    const { events, reach } = scene({
+      resolve: async () => {
+        if (running) return endpoint
+        throw new MachineNotRunning({ ...ref(), state: "stopped" })
+      },
+      start: () =>
+        new Promise((resolve) =>
+          setTimeout(() => {
+            running = true
+            resolve(endpoint)
+          }, 900),
+        ),
+    })
+    const waiting = Promise.all([reach(), reach()])
+    await vi.advanceTimersByTimeAsync(60_000)
+    await waiting
+    const [woken, ...more] = events.filter(({ type }) => type === "wake")
+    expect(more).toEqual([])
+    expect(woken).toMatchObject({ type: "wake", provider: "fake", machine: "m1", outcome: "ready" })
+    expect(woken).toHaveProperty("durationMs", expect.closeTo(10_900, -4))
   })
 })
 
@@ -165,7 +192,7 @@ describe("a watch", () => {
     const { events, control, end } = watched()
     await vi.advanceTimersByTimeAsync(300_000)
     expect(events).toMatchObject([failing])
-    expect(events[0]!.reason).toContain("ECONNREFUSED")
+    expect(events[0]).toHaveProperty("reason", expect.stringContaining("ECONNREFUSED"))
     control.failing = false
     await vi.advanceTimersByTimeAsync(38_000)
     control.report!({ externalId: "m1", state: "running" })

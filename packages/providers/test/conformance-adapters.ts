@@ -8,14 +8,17 @@ import { daytonaFixture } from "./conformance-daytona.ts"
 import { dockerFixture } from "./conformance-docker.ts"
 import { localFixture, urlFixture } from "./conformance-fixtures.ts"
 import { flyFixture } from "./conformance-fly.ts"
-import type { Made, Proved } from "./conformance-remote.ts"
+import type { AdapterWorker, Made, Proved } from "./conformance-remote.ts"
+import { relayFixture } from "./conformance-relay.ts"
 import { engineMissing } from "./engine.ts"
 
 export type Runtime = Capabilities["runtimes"][number]
 type Skip = NonNullable<SuiteOptions["skip"]>
 
 export interface Adapter {
-  readonly fixture: () => Promise<Proved>
+  readonly fixture: (worker?: AdapterWorker) => Promise<Proved>
+  /** Its Worker, if it has one of its own. */
+  readonly worker?: "conformance-worker.ts" | "conformance-relay-worker.ts"
   /** Why it cannot be tested on this machine. */
   readonly missing?: () => Promise<string | undefined>
   /** Takes long, so that its laws run only by `pnpm test:all`. */
@@ -56,6 +59,12 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
       ...stableEpoch,
       "platform.port-closed": "the edge's 502 may also be its own failure, and there is no status",
     },
+  },
+  relay: {
+    fixture: relayFixture,
+    worker: "conformance-relay-worker.ts",
+    runtimes: ["workerd"],
+    skip: stableEpoch,
   },
 }
 

@@ -2,6 +2,7 @@
  * What the suite is given in another process: an adapter made of JSON, and a fixture whose data is JSON and whose hooks are
  * behind HTTP. Runs in every runtime.
  */
+import type { EdDsaSigningKey } from "@project-ingress/forward"
 import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
 import type { ContainerNamespace } from "../src/adapters/cloudflare/container.ts"
 import { cloudflareTunnel } from "../src/adapters/cloudflare/tunnel.ts"
@@ -10,6 +11,8 @@ import { docker } from "../src/adapters/docker/docker.ts"
 import { local } from "../src/adapters/local.ts"
 import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import type { Fixture, Undo } from "../src/testing.ts"
+import { relay } from "../src/adapters/relay/relay.ts"
+import type { RelayNamespace } from "../src/adapters/relay/relay.ts"
 import { url } from "../src/adapters/url.ts"
 import { at } from "./at.ts"
 import { flyThrough } from "./fly-through.ts"
@@ -27,9 +30,16 @@ export type Made =
       readonly access: { readonly clientId: string; readonly clientSecret: string }
       readonly places: Readonly<Record<string, string>>
     }
+  | { readonly adapter: "relay" }
+
+/** The Worker that an adapter is tested in, and the key that it trusts. */
+export interface AdapterWorker {
+  readonly url: URL
+  readonly signing: EdDsaSigningKey
+}
 
 /** Set by the Worker, which alone has objects to bind. */
-export const bound: { containers?: ContainerNamespace } = {}
+export const bound: { containers?: ContainerNamespace; relay?: RelayNamespace } = {}
 
 const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly adapter: A }>) => MachineProvider } = {
   local: () => local(),
@@ -39,6 +49,7 @@ const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly
   daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),
   "cloudflare-container": () => cloudflareContainer({ getByName: (name) => bound.containers!.getByName(name) }),
   "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
+  relay: () => relay({ getByName: (name) => bound.relay!.getByName(name) }),
 }
 
 export const provider = (made: Made): MachineProvider => (makers[made.adapter] as (made: Made) => MachineProvider)(made)

@@ -1,3 +1,4 @@
+import { generateTicketKeys } from "@project-ingress/forward"
 import { afterAll, describe, expect, it } from "vitest"
 import { everything } from "../../../test/requirements.ts"
 import { providerSuite } from "../src/testing.ts"
@@ -6,7 +7,7 @@ import { adapters, lanes, leaveOut, skipOf } from "./conformance-adapters.ts"
 import type { Adapter, Runtime } from "./conformance-adapters.ts"
 import { serveFixture } from "./conformance-hooks.ts"
 import type { Given } from "./conformance-main.ts"
-import type { Remote } from "./conformance-remote.ts"
+import type { AdapterWorker, Remote } from "./conformance-remote.ts"
 import type { Asked, Outcome } from "./conformance-worker.ts"
 import { run, runners, startWorker } from "./runtimes.ts"
 import type { RunningWorker } from "./runtimes.ts"
@@ -27,17 +28,36 @@ const runInProcess = async (runtime: keyof typeof runners, given: Given): Promis
   return report
 }
 
-let worker: RunningWorker | undefined
-const startedWorker = async (): Promise<RunningWorker> =>
-  (worker ??= await startWorker("conformance-worker.ts", {
-    durableObjects: { CONTAINERS: "FakeContainer" },
-    compatibilityFlags: ["enable_request_signal", "request_signal_passthrough", "enable_abortsignal_rpc"],
-  }))
-afterAll(() => worker?.dispose())
+interface Started extends AdapterWorker, RunningWorker {}
+const workers = new Map<string, Promise<Started>>()
+const startedWorker = ({ worker: file = "conformance-worker.ts" }: Adapter): Promise<Started> => {
+  const start = async (): Promise<Started> => {
+    const { signing } = await generateTicketKeys("relay")
+    const own = file !== "conformance-worker.ts"
+    const worker = await startWorker(file, {
+      durableObjects: {
+        CONTAINERS: "FakeContainer",
+        ...(own ? { RELAY: { className: "Relay", useSQLite: true } } : {}),
+      },
+      compatibilityFlags: [
+        "enable_request_signal",
+        "request_signal_passthrough",
+        "enable_abortsignal_rpc",
+        ...(own ? ["nodejs_compat"] : []),
+      ],
+      bindings: { SIGNING_KEYS: [signing] },
+    })
+    return { ...worker, signing }
+  }
+  if (!workers.has(file)) workers.set(file, start())
+  return workers.get(file)!
+}
+afterAll(async () => {
+  for (const worker of workers.values()) await (await worker).dispose()
+})
 
 /** Runs the suite in workerd, a request for each law. */
-const runInWorker = async (remote: Remote, skip: Skip): Promise<SuiteReport> => {
-  const { url } = await startedWorker()
+const runInWorker = async ({ url }: AdapterWorker, remote: Remote, skip: Skip): Promise<SuiteReport> => {
   const ask = async (more: Pick<Asked, "law"> = {}): Promise<Outcome> => {
     const asked: Asked = { remote, skip, ...more }
     return (await (await fetch(url, { method: "POST", body: JSON.stringify(asked) })).json()) as Outcome
@@ -55,7 +75,8 @@ const runInWorker = async (remote: Remote, skip: Skip): Promise<SuiteReport> => 
 /** Runs the suite on a runtime. Gives what was registered there, and what is registered here with the same deviations. */
 const runSuite = async (adapter: Adapter, runtime: Runtime) => {
   const skip = skipOf(adapter, runtime)
-  const fixture = await adapter.fixture()
+  const worker = runtime === "workerd" ? await startedWorker(adapter) : undefined
+  const fixture = await adapter.fixture(worker)
   const served = await serveFixture(fixture)
   try {
     const expected = await providerSuite(
@@ -64,9 +85,9 @@ const runSuite = async (adapter: Adapter, runtime: Runtime) => {
       { skip },
     )
     const remote = served.remote()
-    const inWorker = runtime === "workerd"
     const given = adapter.portable === true ? { skip } : { skip, remote }
-    return { expected, report: await (inWorker ? runInWorker(remote, skip) : runInProcess(runtime, given)) }
+    const report = runtime === "workerd" ? runInWorker(worker!, remote, skip) : runInProcess(runtime, given)
+    return { expected, report: await report }
   } finally {
     await Promise.all([served.close(), fixture.close()])
   }

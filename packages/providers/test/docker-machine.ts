@@ -29,6 +29,10 @@ export const bundledServer = async (contents: string): Promise<string> => {
     format: "esm",
     platform: "node",
     external: ["./app.mjs"],
+    // For the modules of CommonJS in it.
+    banner: {
+      js: `import { createRequire as requireOf } from "node:module"\nconst require = requireOf(import.meta.url)`,
+    },
     conditions: ["@project-ingress/source"],
   })
   return bundle.outputFiles[0]!.text

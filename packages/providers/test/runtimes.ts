@@ -55,9 +55,11 @@ export const startWorker = async (
     readonly durableObjects?: Readonly<
       Record<string, string | { readonly className: string; readonly useSQLite: boolean }>
     >
+    /** What the Worker finds in its environment, as JSON. */
+    readonly bindings?: Readonly<Record<string, unknown>>
   } = {},
 ): Promise<RunningWorker> => {
-  const { compatibilityFlags = [], durableObjects = {} } = options
+  const { compatibilityFlags = [], durableObjects = {}, bindings = {} } = options
   const bundle = await build({
     entryPoints: [here(file)],
     bundle: true,
@@ -75,6 +77,7 @@ export const startWorker = async (
       compatibilityDate: "2026-01-01",
       compatibilityFlags: [...compatibilityFlags],
       durableObjects: { ...durableObjects },
+      bindings: bindings as never,
     }),
   )
   return { url: await worker.ready, dispose: () => worker.dispose() }

@@ -14,6 +14,7 @@ import { providerErrors } from "@project-ingress/providers/internal"
 import { routerErrors, serviceNotFound } from "./error-rows.ts"
 import type { RouterError } from "./errors.ts"
 import { pseudonym } from "./hop/loop.ts"
+import type { ListeningPort } from "./policies/inspection.ts"
 import { PolicyError, PolicyMistake } from "./policies/policy-error.ts"
 import type { VisitorRequest } from "./program/sender.ts"
 
@@ -29,6 +30,8 @@ export interface FailedRequest {
    * one arrived at where a port is closed.
    */
   readonly subject: ErrorSubject
+  /** What listens instead of a port that is closed, as far as the visitor may open it; absent unless a policy has let the visitor inspect. */
+  readonly listening?: readonly ListeningPort[]
 }
 
 /**
@@ -62,6 +65,8 @@ export interface ErrorResponder {
   readonly forRow: (tag: string, row: ErrorRow, request: AskedRequest) => GeneratedResponse
   /** What replaces a response that a machine's proxy generated, by status and code; `undefined`: nothing does. */
   readonly replacing: (status: number, code: string, request: AskedRequest) => GeneratedResponse | undefined
+  /** The response for a port that a machine's proxy found closed, with what listens instead. */
+  readonly portClosed: (port: number, listening: readonly ListeningPort[], request: AskedRequest) => GeneratedResponse
 }
 
 /** An error response, and the one that `onError` wants instead of it. */
@@ -77,6 +82,7 @@ interface Particulars {
   readonly location?: string | undefined
   readonly add?: HeaderList
   readonly retryAfter?: number
+  readonly listening?: readonly ListeningPort[]
 }
 
 export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder => {
@@ -102,7 +108,7 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
 
   const respond = (tag: string, row: ErrorRow, request: AskedRequest, more: Particulars = {}): GeneratedResponse => {
     const { location, port, ...rest } = more
-    const failed = describe(request, port)
+    const failed = { ...describe(request, port), ...(rest.listening && { listening: rest.listening }) }
     const replaced = replacement(tag, row, failed)
     if (replaced !== undefined) return replaced
     // A redirect only where a person looks: a script that follows it would get a login page for data.
@@ -123,6 +129,7 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
       })
     },
     forRow: respond,
+    portClosed: (port, listening, request) => respond("PortClosed", rows.PortClosed, request, { port, listening }),
     replacing: (status, code, request) => {
       const [tag, row] = Object.entries(rows).find(([, each]) => each.status === status && each.code === code) ?? []
       return tag === undefined || row === undefined ? undefined : replacement(tag, row, describe(request))

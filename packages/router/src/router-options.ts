@@ -11,6 +11,8 @@ import type { RouterSettings } from "./program/handle.ts"
 import type { HoldingOptions } from "./program/holding.ts"
 import type { RegionEvent } from "./program/arrived-hop.ts"
 import type { Regions } from "./program/region-hops.ts"
+import type { Sender, VisitorRequest } from "./program/sender.ts"
+import type { Withdrawal, Withdrawn } from "./program/withdraw.ts"
 import type { TraceStep } from "./program/trace.ts"
 import type { RouteStore } from "./stores/route-store.ts"
 import type { StoreEvent } from "./stores/store-event.ts"
@@ -69,6 +71,12 @@ export interface RouterOptions extends RouterSettings, ActivityOptions {
   readonly onError?: (error: RouterError, request: Request) => Response | undefined
   /** Hears of requests, providers, stores and background work. What it throws is ignored. */
   readonly onEvent?: (event: RouterEvent) => void
+  /**
+   * Counts requests from their beginning and takes part in their traces: `instrument` of what `observe` of
+   * `@project-ingress/router/observability` returns. What it throws is ignored. Default: none; `traceparent` and `tracestate` pass
+   * unchanged.
+   */
+  readonly instrument?: Instrument
 }
 
 /** What a router reports. Holds no value of a header, no body and no secret. */
@@ -76,6 +84,7 @@ export type RouterEvent =
   | RequestEvent
   | RedirectLoopEvent
   | CookieIsolatedEvent
+  | AccessWithdrawnEvent
   | BoundEvent
   | ClientBoundsEvent
   | MachineHealthEvent
@@ -104,6 +113,22 @@ export interface ClientBoundsEvent {
   readonly active: boolean
   /** The address, and the option that mends it. */
   readonly reason: string
+}
+
+/** What was open of a visitor was ended, because the access was withdrawn. Names no visitor. */
+export interface AccessWithdrawnEvent {
+  readonly type: "access_withdrawn"
+  /** The public authority. */
+  readonly host: string
+  readonly machine: string
+  readonly port: number
+  /**
+   * `denied`: a policy no longer lets the visitor in. `expired`: the session, token or link has ended. `generation`: all grants of the
+   * project were withdrawn. `removed`: there is no such route any more. `unknown`: for a minute nobody could tell. `session`: by `withdraw`.
+   */
+  readonly reason: "denied" | "expired" | "generation" | "removed" | "unknown" | "session"
+  /** How many exchanges and WebSockets. */
+  readonly count: number
 }
 
 /** An app redirected a visitor to the URL just asked for, so that the browser gives up after some twenty times. */
@@ -146,6 +171,32 @@ export interface RequestEvent {
   readonly trace: readonly TraceStep[]
 }
 
+/** Watches requests from their beginning to the head of their response. What it throws is ignored. */
+export interface Instrument {
+  /** Called once for each router that is made with it: which names its events have. */
+  readonly configured?: (router: {
+    /** The names of its policies. */
+    readonly policies: readonly string[]
+    /** The types of its providers. */
+    readonly providers: readonly string[]
+  }) => void
+  /** Called when a request arrives, before it is known whether its hostname is the router's. */
+  readonly begin: (
+    request: Pick<VisitorRequest, "method" | "host" | "scheme" | "headers" | "requestId" | "upgrade">,
+  ) => RequestInstrument | undefined
+}
+
+/** Watches one request. */
+export interface RequestInstrument {
+  /**
+   * Called once, before the request is decided: gives what sends it to machines, and to other regions, instead of `sender`. `tunnel`:
+   * the prefix of the fields that machine proxies restore. Default: `sender` itself.
+   */
+  readonly sender?: (<A>(sender: Sender<A>, tunnel: string) => Sender<A>) | undefined
+  /** Called once, with the event that is reported; `undefined` if the hostname is not the router's. */
+  readonly end: (event: RequestEvent | undefined) => void
+}
+
 /** A router. Nothing in it leads to a key or a token. */
 export interface Router {
   /**
@@ -156,6 +207,13 @@ export interface Router {
     request: Request,
     context?: { readonly waitUntil?: (work: Promise<unknown>) => void },
   ) => Promise<Response | undefined>
+  /**
+   * Ends what is open of sessions, tokens or links in the machines behind a hostname: event streams, responses, uploads, WebSockets (1008). For `fetch`, which
+   * is out of the way once it has returned a response; `serveNode` finds withdrawn access out by itself. Withdraw the access first: this
+   * ends what is open, and refuses nothing later. Rejects with the router's error if the hostname cannot be resolved, with
+   * the signal's reason, and with a `TypeError` for an option that is unknown, missing or invalid.
+   */
+  readonly withdraw: (hostname: string, withdrawal: Withdrawal) => Promise<Withdrawn>
   /**
    * What a hostname or a request leads to now, by the decisions of a request, without touching the machine or calling its provider. Of a
    * `Request`, policies that are `explainable` are asked; of a hostname, if `policies` is true. Its body is not read.

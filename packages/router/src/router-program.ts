@@ -1,4 +1,4 @@
-import { defaultHeaderNames } from "@project-ingress/forward"
+import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
 import type { HopHeaderNames } from "@project-ingress/forward"
 import { forwardFetch } from "@project-ingress/forward/fetch"
 import { repeatedReport } from "@project-ingress/forward/internal"
@@ -18,11 +18,18 @@ import { isolationEvents } from "./hop/isolation-events.ts"
 import { isResponse } from "./hosts/request-response.ts"
 import { activityReports } from "./program/activity.ts"
 import type { Balancer } from "./program/balancing.ts"
+import { namedPolicies } from "./program/authorize.ts"
+import { checkAccess } from "./program/check-access.ts"
+import type { AccessCheck } from "./program/check-access.ts"
 import { explain } from "./program/explain.ts"
 import type { ExplainedRequest } from "./program/explained-request.ts"
 import type { Explanation } from "./program/explanation.ts"
 import { handle } from "./program/handle.ts"
 import type { Handled } from "./program/handle.ts"
+import { machineControl } from "./program/machine-control.ts"
+import { withdraw } from "./program/withdraw.ts"
+import type { Withdrawal } from "./program/withdraw.ts"
+import { instrumented } from "./program/instrument.ts"
 import type { RegionHops } from "./program/region-hops.ts"
 import type { Sender, VisitorRequest } from "./program/sender.ts"
 import type { TraceStep } from "./program/trace.ts"
@@ -68,6 +75,11 @@ export interface RouterProgram {
   /** What the store holds now, if it tells. */
   readonly storeStats: () => StoreStats | undefined
   readonly watch: (signal: AbortSignal) => Promise<void>
+  /** Decides about a request that was let in once more, as of now. Never rejects. */
+  readonly checkAccess: (request: VisitorRequest) => Promise<AccessCheck>
+  readonly withdraw: Router["withdraw"]
+  /** What ends sessions in machines that have no machine proxy; added to by hosts that see the bytes. */
+  readonly onWithdrawn: Set<(sessions: Withdrawal["sessions"], machines: ReadonlySet<string>) => void>
   /** What chooses between machines from now on; set by whoever has one. */
   readonly balancing: { balancer?: Balancer | undefined }
 }
@@ -97,8 +109,21 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   )
   const balancing: RouterProgram["balancing"] = {}
   const hops = options.regions?.hops({ signingKey: options.signingKey, headerNames, onEvent: report })
+  const observe =
+    options.instrument &&
+    instrumented(options.instrument, {
+      policies: namedPolicies(options.policies ?? []).map(({ name }) => name),
+      providers: options.providers.map(({ type }) => type),
+    })
   const activity = activityReports(options)
-  const program = handle(options, onEvent && isolationEvents(report), { balancing, hops, holding, activity })
+  const tickets = ticketSigner(options.signingKey, { unprovenMachines: options.unprovenMachines })
+  const { transport = forwardFetch } = options
+  const parts = { balancing, hops, holding, activity, tickets, transport }
+  const program = handle(options, onEvent && isolationEvents(report), parts)
+  const policies = namedPolicies(options.policies ?? [])
+  const routes = Context.get(services, Routes)
+  const control = machineControl(machines, { headerNames, tickets, transport })
+  const onWithdrawn: RouterProgram["onWithdrawn"] = new Set()
   const runFork = Effect.runForkWith(services)
 
   const failed: RouterProgram["failed"] = (error, request, original) => {
@@ -118,7 +143,11 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     sender: Pick<Sender<A>, "discard">,
   ): RequestOutcome<A> => {
     if (outcome._tag !== "Machine" || outcome.code === undefined) return outcome
-    const response = errors.replacing(outcome.status, outcome.code, request)
+    const { listening, route } = outcome
+    const response =
+      listening === undefined
+        ? errors.replacing(outcome.status, outcome.code, request)
+        : errors.portClosed(route.port, listening, request)
     if (response === undefined) return outcome
     sender.discard(outcome.response)
     return { _tag: "Generated", response }
@@ -132,18 +161,34 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   ): R | Promise<R> => {
     const started = performance.now()
     const trace: TraceStep[] = []
+    const observed = observe?.(request)
     const failure = (error: RouterError) => ({ _tag: "Failed", error, ...failed(error, request, original) }) as const
     const end = (outcome: RequestOutcome<unknown>) => {
-      if (outcome._tag === "NotOurs" || onEvent === undefined) return
+      if (outcome._tag === "NotOurs" || (onEvent === undefined && observed === undefined)) {
+        observed?.end(undefined)
+        return
+      }
       const { requestId, method, host, clientAddress } = request
       const durationMs = performance.now() - started
       const client = clientAddress === undefined ? {} : { clientAddress }
-      report({ type: "request", requestId, method, host, ...client, ...reported(outcome), durationMs, trace })
+      const event = {
+        type: "request",
+        requestId,
+        method,
+        host,
+        ...client,
+        ...reported(outcome),
+        durationMs,
+        trace,
+      } as const
+      report(event)
+      observed?.end(event)
       if (outcome._tag === "Machine" && outcome.redirectsToItself) {
         const { machine, port, settings } = outcome.route
         reportLoop(machine.id, { host, machine: machine.id, port, reason: loopReason(port, settings) })
       }
     }
+    const sending = observed === undefined ? sender : observed.sender(sender, headerNames.tunnel)
     const finish = (exit: ProgramExit<A>): R | Promise<R> => {
       const outcome = replaced(requestOutcome(exit, failure), request, sender)
       try {
@@ -158,7 +203,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
         return respond(instead)
       }
     }
-    const fiber = runFork(program(request, sender, trace), request.onAbort ? {} : { signal: request.signal })
+    const fiber = runFork(program(request, sending, trace), request.onAbort ? {} : { signal: request.signal })
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return finish(exit)
     return new Promise<ProgramExit<A>>((resolve) => {
@@ -170,7 +215,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
   return {
     headerNames,
     headersTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
-    transport: options.transport ?? forwardFetch,
+    transport,
     clientAddress: options.clientAddress,
     publicPorts: options.publicPorts && [...options.publicPorts],
     errors,
@@ -181,6 +226,17 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     explain: (asked, request) =>
       Effect.runPromiseWith(services)(explain({ ...options, hops }, asked, request, balancing.balancer?.peek)),
     storeStats: () => options.store.stats?.(),
+    checkAccess: (request) =>
+      Effect.runPromise(checkAccess(routes, { grammar: options.grammar, policies }, request), {
+        signal: request.signal,
+      }),
+    onWithdrawn,
+    withdraw: async (host, withdrawal) => {
+      const withdrawn = await withdraw({ routes, grammar: options.grammar, control, hops }, host, withdrawal)
+      const ids = new Set(withdrawn.machines.map(({ machine }) => machine))
+      for (const end of onWithdrawn) end(withdrawal.sessions, ids)
+      return withdrawn
+    },
     balancing,
     watch: async (signal) => void (await Effect.runPromiseExit(machines.watch, { signal })),
   }

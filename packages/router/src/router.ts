@@ -18,6 +18,7 @@ import { isFilterOption } from "./hop/filtered-fields.ts"
 import { fetchHandler, visitorRequest } from "./hosts/fetch.ts"
 import { holdingOptionChecks } from "./program/holding.ts"
 import { enforcedSettings } from "./policies/policy.ts"
+import { isVisitorId } from "./policies/visitor.ts"
 import { makeProgram, registerProgram } from "./router-program.ts"
 import type { Router, RouterOptions } from "./router-options.ts"
 import { isGrammar } from "./stores/is-grammar.ts"
@@ -39,6 +40,7 @@ export type {
   ResponseSummary,
   Route,
 } from "./policies/policy.ts"
+export type { Inspection, ListeningPort, ListeningPorts } from "./policies/inspection.ts"
 export type { Visitor } from "./policies/visitor.ts"
 export type { ErrorResponses, FailedRequest } from "./error-response.ts"
 export type { RouterError } from "./errors.ts"
@@ -50,11 +52,15 @@ export type { ExplainedSettings, Explanation, ExplainedStop } from "./program/ex
 export type { RegionEvent } from "./program/arrived-hop.ts"
 export type { Regions } from "./program/region-hops.ts"
 export type { TraceStep } from "./program/trace.ts"
+export type { Withdrawal, Withdrawn, WithdrawnMachine } from "./program/withdraw.ts"
 export type {
+  AccessWithdrawnEvent,
   BoundEvent,
   ClientBoundsEvent,
+  Instrument,
   RedirectLoopEvent,
   RequestEvent,
+  RequestInstrument,
   Router,
   RouterEvent,
   RouterOptions,
@@ -88,6 +94,10 @@ export const createRouter = (options: RouterOptions): Router => {
       typeof asked === "string"
         ? program.explain(asked, options)
         : program.explain(visitorRequest(asked, program), { policies: true, ...options }),
+    withdraw: async (hostname, withdrawal) => {
+      checkOptions("withdraw", withdrawal, withdrawalChecks, { required: ["sessions"] })
+      return program.withdraw(hostname, withdrawal)
+    },
     watch: ({ signal }) => program.watch(signal),
     dispose: async () => {
       balancing.balancer?.dispose()
@@ -126,6 +136,16 @@ const checkPolicy = (policy: unknown, at: string): void => {
   }
 }
 
+const isSessions = (value: unknown): string | undefined =>
+  value === "all" || (Array.isArray(value) && value.length <= 1_000 && value.every(isVisitorId))
+    ? undefined
+    : 'at most 1000 ids of visitors, or "all"'
+
+const withdrawalChecks = {
+  sessions: isSessions,
+  signal: (value: unknown) => (value instanceof AbortSignal ? undefined : "an AbortSignal"),
+}
+
 const isErrorResponses = (value: unknown): string | undefined => {
   const isMap = typeof value === "object" && value !== null && !Array.isArray(value)
   if (!isMap || !Object.values(value).every((each) => typeof each === "function")) return "an object of functions"
@@ -162,4 +182,5 @@ const checks = {
   onEvent: accept.function,
   onActivity: accept.function,
   activityIntervalMs: accept.number(1_000, 86_400_000),
+  instrument: (value: unknown) => (has(value, "begin") ? undefined : "what observe returns as instrument"),
 } as const

@@ -5,6 +5,7 @@ import { defaultLimits } from "@project-ingress/forward/sockets"
 import type { Decision, IncomingRequest } from "@project-ingress/forward/sockets"
 import { describe, expect, it } from "vitest"
 import { hostBounds } from "../src/hosts/bounds.ts"
+import { openAccess } from "../src/hosts/open-access.ts"
 import { serveExchange } from "../src/hosts/sockets.ts"
 import { programOf } from "../src/router-program.ts"
 import { fake, setup } from "./fakes.ts"
@@ -46,6 +47,7 @@ const incoming = (): IncomingRequest => ({
   body: () => null,
   over: () => Promise.resolve(),
   onOver: () => undefined,
+  withdrawal: () => () => undefined,
   send: async () => {
     await Promise.resolve()
     return {
@@ -73,7 +75,7 @@ describe("a request that is over", () => {
     const unexpected = () => ({ status: 500, headers: [] })
     const ask = async (): Promise<Decision> => {
       const held = bounds.enter(identity, false)!
-      const decision = await serveExchange(program, incoming(), identity, held, {
+      const decision = await serveExchange(program, incoming(), identity, held, openAccess(program), {
         failure: unexpected,
         fallback: unexpected,
       })

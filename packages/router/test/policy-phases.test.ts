@@ -336,7 +336,9 @@ describe("a policy that ends a request", () => {
     // oxlint-disable-next-line typescript/no-misused-promises -- the mistake that is claimed to be found
     await ask([{ name: "late", onForward: async () => {} }], {}, { onEvent })
     expect(events.map(({ reason }) => reason)).toEqual([
-      expect.stringMatching(/^policy .* must return undefined, { visitor }, { deny }, { redirect } or { respond }$/),
+      expect.stringMatching(
+        /^policy .* must return undefined, { visitor }, { deny }, { redirect }, { respond } or { inspect }$/,
+      ),
       "a policy set host, which belongs to the connection or to the hop",
       "policy late must edit header fields synchronously",
     ])

@@ -40,11 +40,26 @@ export interface ProofEvent {
   readonly count: number
 }
 
+/** A machine was started for a request, once for all requests that waited for it. */
+export interface WakeEvent {
+  readonly type: "wake"
+  /** The provider's `type`. */
+  readonly provider: string
+  /** The provider's name of the machine. */
+  readonly machine: string
+  /** `ready`: its proxy listens. `failed`: it was not started, or does not listen in time. */
+  readonly outcome: "ready" | "failed"
+  /** In ms, from the first request that wanted it. */
+  readonly durationMs: number
+  /** The tag of the error, if it failed. */
+  readonly error?: ProviderError["_tag"]
+}
+
 /** What of a proof is reported. */
 export type ProofReport = Omit<ProofEvent, "type" | "count">
 
 /** What `onEvent` of `makeMachines` is called with. */
-export type MachinesEvent = ProviderEvent | ProofEvent
+export type MachinesEvent = ProviderEvent | ProofEvent | WakeEvent
 
 /** What an event is about. */
 export type BackgroundWork = Pick<ProviderEvent, "provider" | "machine" | "operation">
@@ -58,6 +73,7 @@ export interface BackgroundEvents {
   readonly succeeded: (work: BackgroundWork, share?: string) => void
   readonly isFailing: (work: BackgroundWork) => boolean
   readonly proof: (report: ProofReport) => void
+  readonly woken: (wake: Omit<WakeEvent, "type">) => void
 }
 
 export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) | undefined): BackgroundEvents => {
@@ -75,6 +91,7 @@ export const makeBackgroundEvents = (onEvent: ((event: MachinesEvent) => void) |
 
   return {
     proof: (report) => reportProof(`${report.outcome} ${report.machine}`, report),
+    woken: (wake) => emit({ type: "wake", ...wake }),
     isFailing: (work) => failing.get(entryOf(work)) === true,
     failed: (work, error, share) => {
       const entry = entryOf(work, share)

@@ -102,12 +102,17 @@ export const makeWaker = (client: ProviderClient, options: WakerOptions): Waker 
     const { type, externalId } = to.machine
     const work = { provider: type, machine: externalId, operation: "start" } as const
     count.started(to)
+    const since = monotonicNow()
+    const woken = (outcome: "ready" | "failed", failure: { readonly error?: ProviderError["_tag"] } = {}) =>
+      events.woken({ provider: type, machine: externalId, outcome, durationMs: monotonicNow() - since, ...failure })
     try {
       await wake(to, unsure)
       events.succeeded(work, to.share)
+      woken("ready")
     } catch (cause) {
       const error = providerError(cause, to.machine)
       count.failed(to, error)
+      woken("failed", { error: error._tag })
       client.startFailed(to, error)
       events.failed(work, error, to.share)
       throw cause

@@ -15,6 +15,8 @@ export interface MachineHop extends Pick<
   readonly target: string
   /** The signed permission for the machine's proxy. */
   readonly ticket?: string | undefined
+  /** The id of the visitor's session, by which the machine's proxy ends what is open of it. */
+  readonly session?: string | undefined
   /** Names the request in the responses that the machine's proxy generates. */
   readonly requestId?: string | undefined
   /**
@@ -63,12 +65,14 @@ const addedFields = ({
   add = [],
   target,
   ticket,
+  session,
   requestId,
   host,
   publicOrigin,
 }: MachineHop): HeaderList => {
   const fields = [...add, headerNames.targetHost, target]
   if (ticket !== undefined) fields.push(headerNames.ticket, ticket)
+  if (session !== undefined) fields.push(headerNames.session, session)
   if (requestId !== undefined) fields.push(headerNames.requestId, requestId)
   if (host !== undefined) fields.push(`${headerNames.tunnel}host`, host)
   if (publicOrigin !== undefined) fields.push(headerNames.tunnel + headerNames.publicOrigin, publicOrigin)

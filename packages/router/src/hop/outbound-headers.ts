@@ -20,6 +20,8 @@ export interface MachineHop {
   readonly origins: ProjectOrigins
   /** The signed permission, for a machine proxy. */
   readonly ticket: string | undefined
+  /** The id of the visitor's session, where a policy has proven one. */
+  readonly session?: string | undefined
   /** Changes the fields after everything of the client's that must not pass was taken out. */
   readonly edit: ((list: HeaderList) => HeaderList) | undefined
 }
@@ -42,6 +44,7 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     capabilities: hop.capabilities,
     target: hop.target,
     ticket: hop.ticket,
+    session: hop.session,
     requestId: request.requestId,
     host: hop.app.host,
     publicOrigin: hop.origins.own,

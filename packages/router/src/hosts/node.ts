@@ -27,6 +27,7 @@ import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
 import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader } from "./client-identity.ts"
+import { openAccess } from "./open-access.ts"
 import { isResponse, requestFrom, responseOf } from "./request-response.ts"
 import { serveExchange } from "./sockets.ts"
 
@@ -200,7 +201,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     const held = bounds.enter(identity, request.head.upgrade)
     if (held === undefined) return failure("ClientLimited", request)
     request.onOver(() => held.release())
-    return serveExchange(program, request, identity, held, { failure, fallback })
+    return serveExchange(program, request, identity, held, access, { failure, fallback })
   }
 
   const engine = createEngine({
@@ -233,6 +234,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
     isProxy: trustedProxies && cidrMatcher("serveNode: trustedProxies", trustedProxies),
     report: program.report,
   })
+  const access = openAccess(program)
   const listeners = new Set<Server>()
 
   return {

@@ -23,6 +23,7 @@ import type { MachineResponse } from "../program/send-to-machine.ts"
 import type { RouterProgram } from "../router-program.ts"
 import type { Held } from "./bounds.ts"
 import type { ClientIdentity } from "./client-identity.ts"
+import type { OpenAccess } from "./open-access.ts"
 import { withHostField } from "./public-authority.ts"
 import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
@@ -46,10 +47,11 @@ export const serveExchange = (
   request: IncomingRequest,
   identity: ClientIdentity,
   held: Held,
+  access: OpenAccess,
   { failure, fallback }: HostResponses,
 ): Decision | Promise<Decision> => {
   const visitor = new SocketVisitor(request, identity, program.hops)
-  const sender = socketSender(program, request, visitor, held)
+  const sender = socketSender(program, request, visitor, held, access)
   return program.run<HostResponse, Decision>(
     visitor,
     sender,
@@ -120,8 +122,10 @@ const socketSender = (
   request: IncomingRequest,
   visitor: VisitorRequest,
   held: Held,
+  access: OpenAccess,
 ): Sender<HostResponse> => {
   const { headerNames, headersTimeoutMs } = program
+  let forget: (() => void) | undefined
 
   const bySocket = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<ResponseHead>, SendFailure> => {
     const { stamps } = machineRequest
@@ -179,6 +183,10 @@ const socketSender = (
     replayable: (sent) => request.replayable && (sent === "no" || isSafe(visitor.method)),
     closed: () => request.over(),
     admit: (record, machine) => held.admit(record, machine),
+    onLetIn: (who, route) => {
+      forget?.()
+      forget = access.watch({ request, visit: visitor, visitor: who, route })
+    },
   }
 }
 

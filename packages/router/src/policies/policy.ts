@@ -3,6 +3,7 @@ import type { Target } from "@project-ingress/hostname"
 import type { Machine } from "@project-ingress/providers"
 import type { PortSettings, RouteKey, RouteRecord } from "../stores/record.ts"
 import type { HeaderEdit } from "./header-edit.ts"
+import type { Inspection } from "./inspection.ts"
 import type { PolicyError } from "./policy-error.ts"
 import type { Visitor } from "./visitor.ts"
 
@@ -27,6 +28,12 @@ export interface PolicyRequest {
   readonly upgrade: boolean
   /** The visitor, as an earlier policy has proven; `undefined`: none has. */
   readonly visitor: Visitor | undefined
+  /**
+   * Why the router asks by itself, without a request: `access` of one that was let in and is still open may have been withdrawn, so that no
+   * verdict may be older than a second; or it lists the `ports` that the visitor may open. Decide as ever, but count nothing and use nothing
+   * up. `undefined`: a client asks.
+   */
+  readonly recheck?: "access" | "ports" | undefined
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal
   /** Lets work go on after the response; on Workers the context's own. */
@@ -52,7 +59,8 @@ export interface Route {
 /**
  * What a policy decides. `undefined` lets the request go on, and so does `visitor`, which says who the visitor is: later policies see it instead
  * of what was known before. Everything else ends the request: `deny` by the error's own row, `redirect` by that status and
- * `Location`, `respond` by a response of the policy's own.
+ * `Location`, `respond` by a response of the policy's own, and `inspect`, in `onRoute` alone, by one that is made of what listens in
+ * the route's machine.
  */
 export type Outcome =
   | undefined
@@ -60,6 +68,7 @@ export type Outcome =
   | { readonly deny: PolicyError }
   | { readonly redirect: { readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string } }
   | { readonly respond: GeneratedResponse }
+  | { readonly inspect: Inspection }
 
 // oxlint-disable-next-line typescript/no-invalid-void-type -- a policy that only looks returns nothing
 type Decided = Outcome | void

@@ -62,7 +62,8 @@ export const rateLimit = (options: RateLimitOptions): Policy => {
   if (of === "client") {
     return {
       name,
-      onRequest: ({ clientAddress }) => {
+      onRequest: ({ clientAddress, recheck }) => {
+        if (recheck !== undefined) return undefined
         const network = clientNetwork(clientAddress)
         // A customer has a /48 of IPv6 and more; with as many /64s as it likes it takes none from others.
         return take(network, network.includes(":") ? network.split(":").slice(0, 3).join(":") : network)
@@ -71,7 +72,8 @@ export const rateLimit = (options: RateLimitOptions): Policy => {
   }
   return {
     name,
-    onRoute: (_, { key, record, machine }) => {
+    onRoute: ({ recheck }, { key, record, machine }) => {
+      if (recheck !== undefined) return undefined
       const share = projectShare(record, key)
       return of === "project" ? take(share, share) : take(machine?.id ?? key, share)
     },

@@ -37,10 +37,13 @@ export const isVisitor = (value: unknown): value is Visitor => {
     Record<string, unknown>
   >
   const flags = [granted, ambient, mayInspect].every((flag) => flag === undefined || typeof flag === "boolean")
-  const isId = typeof id === "string" && /^[\w-]{1,128}$/.test(id)
   const isEnd = expiresAt === undefined || typeof expiresAt === "number"
   const isPlain = otherwise === undefined || (isVisitor(otherwise) && otherwise.otherwise === undefined)
-  return flags && isText(subject) && isText(by) && isId && isEnd && isPlain
+  return flags && isText(subject) && isText(by) && isVisitorId(id) && isEnd && isPlain
 }
+
+/** Whether a text may be the `id` of a visitor. */
+export const isVisitorId = (value: unknown): value is string =>
+  typeof value === "string" && /^[\w-]{1,128}$/.test(value)
 
 const isText = (value: unknown): boolean => typeof value === "string" && value !== "" && value.length <= 256

@@ -5,6 +5,8 @@ import { ProxyFailed, RouteInvalid } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { AccessDenied } from "../policies/access-denied.ts"
 import { PolicyError, PolicyMistake } from "../policies/policy-error.ts"
+import { isInspection } from "../policies/inspection.ts"
+import type { Inspection } from "../policies/inspection.ts"
 import { enforcedSettings } from "../policies/policy.ts"
 import type { EnforcedSetting, Policy, PolicyInput, PolicyRequest, Route } from "../policies/policy.ts"
 import { isVisitor } from "../policies/visitor.ts"
@@ -32,8 +34,11 @@ export const namedPolicies = (policies: readonly PolicyInput[]): readonly Policy
 /** The policies of one request, phase by phase: each is asked by the call, and succeeds if the request may go on. */
 export interface Authorization {
   readonly onRequest: () => Effect.Effect<void, RouterError | Decided>
-  /** May be called again, for another route: the visitor is then proven again. */
-  readonly onRoute: (route: Route) => Effect.Effect<void, RouterError | Decided>
+  /**
+   * May be called again, for another route: the visitor is then proven again. Succeeds with what a policy wants to know of the machine before it
+   * responds, if one does.
+   */
+  readonly onRoute: (route: Route) => Effect.Effect<Inspection | undefined, RouterError | Decided>
   /** The visitor, as far as the policies have proven it by now. */
   readonly visitor: () => Visitor | undefined
 }
@@ -44,23 +49,33 @@ export const authorize = (
   request: VisitorRequest,
   waitUntil: ((work: Promise<unknown>) => void) | undefined,
   trace: TraceStep[],
+  recheck?: PolicyRequest["recheck"],
 ): Authorization => {
   const closed = closedSettings(policies)
   if (policies.length === 0) {
-    return { onRequest: () => Effect.void, onRoute: (route) => closeIf(closed, route, trace), visitor: () => undefined }
+    return {
+      onRequest: () => Effect.void,
+      onRoute: (route) => closeIf(closed, route, trace, undefined),
+      visitor: () => undefined,
+    }
   }
-  const asked = new VisibleRequest(request, waitUntil)
+  const asked = new VisibleRequest(request, waitUntil, recheck)
   let known: Visitor | undefined
   return {
     onRequest: () =>
-      Effect.mapEager(
+      Effect.flatMapEager(
         phase(policies, asked, trace, (policy) => policy.onRequest?.(asked)),
-        () => void (known = asked.visitor),
+        (inspection) => {
+          known = asked.visitor
+          return inspection === undefined ? Effect.void : Effect.fail(new ProxyFailed({ cause: noRouteYet() }))
+        },
       ),
     onRoute: (route) => {
       asked.visitor = known
       const outcome = phase(policies, asked, trace, (policy) => policy.onRoute?.(asked, route))
-      return closed.length === 0 ? outcome : Effect.flatMapEager(outcome, () => closeIf(closed, route, trace))
+      return closed.length === 0
+        ? outcome
+        : Effect.flatMapEager(outcome, (found) => closeIf(closed, route, trace, found))
     },
     visitor: () => asked.visitor,
   }
@@ -69,7 +84,7 @@ export const authorize = (
 /** For a request of the platform's own, which no policy decides about. */
 export const ownRequest: Authorization = {
   onRequest: () => Effect.void,
-  onRoute: () => Effect.void,
+  onRoute: () => Effect.undefined,
   visitor: () => undefined,
 }
 
@@ -86,9 +101,10 @@ const closeIf = (
   closed: readonly EnforcedSetting[],
   route: Route,
   trace: TraceStep[],
-): Effect.Effect<void, RouterError> => {
+  found: Inspection | undefined,
+): Effect.Effect<Inspection | undefined, RouterError> => {
   const setting = closedBy(closed, route)
-  if (setting === undefined) return Effect.void
+  if (setting === undefined) return Effect.succeed(found)
   trace.push({ step: "closed", outcome: setting })
   return Effect.fail(
     setting === "visibility"
@@ -103,11 +119,11 @@ const phase = (
   asked: VisibleRequest,
   trace: TraceStep[],
   run: (policy: Policy) => unknown,
-): Effect.Effect<void, RouterError | Decided> => {
+): Effect.Effect<Inspection | undefined, RouterError | Decided> => {
   const end = (found: Ended | undefined) => {
-    if (found === undefined) return Effect.void
+    if (found === undefined) return Effect.succeed(undefined)
     trace.push({ step: "policy", outcome: found.policy, decision: found.decision })
-    return Effect.fail(found.error)
+    return found.decision === "inspects" ? Effect.succeed(found.inspection) : Effect.fail(found.error)
   }
   const found = first(policies, asked, run)
   return found instanceof Promise
@@ -119,11 +135,15 @@ const phase = (
 }
 
 /** How a policy ended the request. */
-interface Ended {
-  readonly policy: string
-  readonly decision: "denied" | "redirected" | "responded" | "failed"
-  readonly error: RouterError | Decided
-}
+type Ended =
+  | {
+      readonly policy: string
+      readonly decision: "denied" | "redirected" | "responded" | "failed"
+      readonly error: RouterError | Decided
+    }
+  | { readonly policy: string; readonly decision: "inspects"; readonly inspection: Inspection }
+
+const noRouteYet = () => new PolicyMistake("a policy may return { inspect } in onRoute alone, where there is a machine")
 
 /** The first policy that ends the request. Synchronous as long as the policies are. Never throws and never rejects. */
 const first = (
@@ -163,7 +183,9 @@ const isThenable = (value: unknown): value is PromiseLike<unknown> =>
 /** What a policy returned, read once. Fails closed: `return false` is a mistake, and must not let anybody in. */
 const endedBy = ({ name: policy }: Policy, outcome: unknown, asked: VisibleRequest): Ended | undefined => {
   if (outcome === undefined) return undefined
-  const { deny, redirect: to, respond, visitor } = (outcome ?? {}) as Readonly<Record<string, unknown>>
+  const { deny, redirect: to, respond, visitor, inspect } = (outcome ?? {}) as Readonly<Record<string, unknown>>
+  if (deny === undefined && to === undefined && respond === undefined && visitor === undefined && isInspection(inspect))
+    return { policy, decision: "inspects", inspection: inspect }
   if (deny === undefined && to === undefined && respond === undefined && isVisitor(visitor)) {
     asked.visitor = visitor
     return undefined
@@ -176,7 +198,7 @@ const endedBy = ({ name: policy }: Policy, outcome: unknown, asked: VisibleReque
     return { policy, decision: "responded", error: { _tag: "Decided", response: respond } }
   }
   const cause = new PolicyMistake(
-    `policy ${policy} must return undefined, { visitor }, { deny }, { redirect } or { respond }`,
+    `policy ${policy} must return undefined, { visitor }, { deny }, { redirect }, { respond } or { inspect }`,
   )
   return { policy, decision: "failed", error: new ProxyFailed({ cause }) }
 }
@@ -205,12 +227,17 @@ class VisibleRequest implements PolicyRequest {
   readonly path: string
   readonly clientAddress: string | undefined
   readonly upgrade: boolean
+  readonly recheck: PolicyRequest["recheck"]
   readonly waitUntil: PolicyRequest["waitUntil"]
   readonly header: PolicyRequest["header"]
   visitor: Visitor | undefined = undefined
   readonly #request: VisitorRequest
 
-  constructor(request: VisitorRequest, waitUntil: PolicyRequest["waitUntil"] = ignore) {
+  constructor(
+    request: VisitorRequest,
+    waitUntil: PolicyRequest["waitUntil"] = ignore,
+    recheck: PolicyRequest["recheck"],
+  ) {
     this.method = request.method
     this.scheme = request.scheme
     this.host = request.host
@@ -218,6 +245,7 @@ class VisibleRequest implements PolicyRequest {
     this.path = request.path
     this.clientAddress = request.clientAddress
     this.upgrade = request.upgrade !== false
+    this.recheck = recheck
     this.waitUntil = waitUntil
     // Not assigned where it is made: V8 allocates such a function in the old generation, which then holds on to the request.
     const header = (lowerName: string) => joinedHeader(request.headers, lowerName)

@@ -1,13 +1,21 @@
 import { defaultHeaderNames, ticketSigner } from "@project-ingress/forward"
-import { headerValues } from "@project-ingress/forward/internal"
-import type { GeneratedResponse, HopHeaderNames, SigningKey } from "@project-ingress/forward"
+import { forwardFetch } from "@project-ingress/forward/fetch"
+import { headerValues, validGeneratedResponse } from "@project-ingress/forward/internal"
+import type { GeneratedResponse, HopHeaderNames, SigningKey, TicketSigner } from "@project-ingress/forward"
 import type { Grammar, HostnameForeign } from "@project-ingress/hostname"
 import type { MachineMismatch } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"
 import { makeFailureBudget } from "@project-ingress/providers/internal"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { LoopDetected, MachineDetached, RouteNotFound, RouteRemoved, UpgradeUnsupported } from "../errors.ts"
+import {
+  LoopDetected,
+  MachineDetached,
+  ProxyFailed,
+  RouteNotFound,
+  RouteRemoved,
+  UpgradeUnsupported,
+} from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { programCookies } from "../hop/cookie-isolation.ts"
 import type { CookieIsolation, CookieSource } from "../hop/cookie-isolation.ts"
@@ -15,6 +23,8 @@ import { filteredFields } from "../hop/filtered-fields.ts"
 import type { FilteredField } from "../hop/filtered-fields.ts"
 import { maxHops, timesPassed } from "../hop/loop.ts"
 import { headerEdits } from "./header-edits.ts"
+import type { Inspection } from "../policies/inspection.ts"
+import { PolicyMistake } from "../policies/policy-error.ts"
 import type { PolicyInput, Route } from "../policies/policy.ts"
 import { Routes } from "../stores/routes.ts"
 import { authorize, isDecided, ownRequest, namedPolicies, redirect } from "./authorize.ts"
@@ -27,6 +37,9 @@ import type { RegionHops } from "./region-hops.ts"
 import { projectOrigins } from "./project-origins.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
+import { machineControl } from "./machine-control.ts"
+import type { ControlSettings } from "./machine-control.ts"
+import { machineInspection } from "./inspect-machine.ts"
 import { sendToMachine } from "./send-to-machine.ts"
 import type { MachineResponse } from "./send-to-machine.ts"
 import { RequestEnded } from "./sender.ts"
@@ -72,6 +85,10 @@ export interface HandleParts {
   readonly holding?: HoldingOptions | undefined
   /** Hears which machines are in use. */
   readonly activity?: ActivityReports | undefined
+  /** Sends what the router itself asks of machine proxies. Default: the runtime's own client. */
+  readonly transport?: ControlSettings["transport"]
+  /** Signs the tickets. Default: one of its own. */
+  readonly tickets?: TicketSigner
 }
 
 /** A request's response: a machine's, or one that a policy or the record asked for. */
@@ -87,7 +104,7 @@ export type Handled<A> = MachineResponse<A> | { readonly _tag: "Generated"; read
 export const handle = (
   settings: RouterSettings,
   onIsolated?: CookieSource["onIsolated"],
-  { balancing = {}, hops, holding = {}, activity }: HandleParts = {},
+  { balancing = {}, hops, holding = {}, activity, transport = forwardFetch, tickets }: HandleParts = {},
 ) => {
   const { grammar, headerNames = defaultHeaderNames, isolateCookies = {}, filterResponseHeaders = false } = settings
   const policies = namedPolicies(settings.policies ?? [])
@@ -100,9 +117,12 @@ export const handle = (
     edits: headerEdits(policies, headerNames),
     holding,
     activity,
-    tickets: ticketSigner(settings.signingKey, { unprovenMachines: settings.unprovenMachines }),
+    tickets: tickets ?? ticketSigner(settings.signingKey, { unprovenMachines: settings.unprovenMachines }),
   }
   const refreshes = makeFailureBudget()
+  const inspection = machineInspection(grammar, policies)
+  const controlOf = (machines: Machines["Service"]) =>
+    machineControl(machines, { headerNames, tickets: send.tickets, transport })
 
   const run = <A>(
     routes: Routes["Service"],
@@ -140,6 +160,8 @@ export const handle = (
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
       const refused = sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
+      const visitor = policy.visitor()
+      if (visitor !== undefined) sender.onLetIn?.(visitor, route)
       if (hops?.isElsewhere(route.record, trace)) {
         const { type: provider, externalId: machine } = route.machine
         const again = () => lookAgain({ provider, machine })
@@ -148,17 +170,38 @@ export const handle = (
       const attempt = (by: Sender<A>) =>
         Effect.catchDefect(
           Effect.flatMapEager(projectOrigins(routes, grammar, request, route), (origins) =>
-            sendToMachine(machines, send, request, route, origins, by, waiting),
+            sendToMachine(machines, send, request, route, origins, by, { waiting, session: visitor?.id }),
           ),
           endOf,
         )
       if (route.settings.healthCheck !== undefined) balance ??= balancer?.begin()
-      return balance === undefined
+      const sent: Effect.Effect<Handled<A>, RouterError | Decided> = balance === undefined
         ? attempt(sender)
         : balance.send({ route, sender, trace, machines, send, attempt, again: proceed })
+      return visitor?.mayInspect === true && request.method !== "HEAD" ? Effect.flatMap(sent, withListening) : sent
+    }
+    /** What listens instead of a port that is closed, for a visitor who may know. */
+    const withListening = (handled: Handled<A>): Effect.Effect<Handled<A>> => {
+      const isClosed = handled._tag === "Machine" && handled.code === "PORT_CLOSED" && handled.listening === undefined
+      if (!isClosed || handled.byRouter === true) return Effect.succeed(handled)
+      const instead = inspection.instead(controlOf(machines), request, handled.route)
+      return Effect.map(instead, (listening) => (listening === undefined ? handled : { ...handled, listening }))
+    }
+    /** The response that a policy makes of what listens. */
+    const inspect = (route: Route, wanted: Inspection): Effect.Effect<Handled<A>, RouterError | Decided> => {
+      if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
+      // The router there decides again, and asks.
+      if (hops?.isElsewhere(route.record, []) === true) return reach(route)
+      const refused = sender.admit?.(route.record, route.machine)
+      if (refused !== undefined) return Effect.fail(refused)
+      return Effect.flatMap(inspection.inspect(controlOf(machines), request, route, wanted), (listening) =>
+        generatedBy(() => wanted.respond(listening)),
+      )
     }
     const proceed = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> =>
-      Effect.flatMapEager(policy.onRoute(route), () => reach(route))
+      Effect.flatMapEager(policy.onRoute(route), (wanted) =>
+        wanted === undefined ? reach(route) : inspect(route, wanted),
+      )
     const proceedElsewhere = (moved: MachineMismatch) =>
       // Looked up even if this request is lost: the next one then finds the machine.
       Effect.flatMap(lookAgain(moved), (route) => (sender.replayable("no") ? proceed(route) : Effect.fail(moved)))
@@ -186,6 +229,20 @@ export const refusedAtOnce = ({
   const passed = timesPassed(headerValues(headers, "via"))
   if (passed > maxHops) return new LoopDetected({ hops: passed })
   return upgrade === "unsupported" ? new UpgradeUnsupported() : undefined
+}
+
+/** A response that a policy makes, which may fail as the policy may. */
+const generatedBy = (
+  respond: () => unknown,
+): Effect.Effect<Extract<Handled<never>, { readonly _tag: "Generated" }>, ProxyFailed> => {
+  try {
+    const response = respond()
+    const problem = validGeneratedResponse(response)
+    if (problem === undefined) return Effect.succeed({ _tag: "Generated", response: response as GeneratedResponse })
+    return Effect.fail(new ProxyFailed({ cause: new PolicyMistake(`inspect.respond of a policy: ${problem}`) }))
+  } catch (cause) {
+    return Effect.fail(new ProxyFailed({ cause }))
+  }
 }
 
 /** How a request ended while it was sent. */

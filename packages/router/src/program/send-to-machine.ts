@@ -17,6 +17,7 @@ import type { MachineHop } from "../hop/outbound-headers.ts"
 import { isRedirectLoop, rewriteResponse, rewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.ts"
 import type { ActivityReports } from "./activity.ts"
+import type { ListeningPort } from "../policies/inspection.ts"
 import type { HeaderEdits } from "./header-edits.ts"
 import { holdOf } from "./holding.ts"
 import type { HoldingOptions, Waiting } from "./holding.ts"
@@ -40,6 +41,8 @@ export interface MachineResponse<A> {
   /** Names of cookies in the response that are the provider's edge's own. */
   readonly edgeCookies: readonly string[] | undefined
   readonly changes: ResponseChanges
+  /** What listens in the machine instead, where the port is closed and the visitor may know. */
+  readonly listening?: readonly ListeningPort[]
   /** True if the app redirects the visitor to the URL just asked for. */
   readonly redirectsToItself: boolean
 }
@@ -60,7 +63,15 @@ export interface SendSettings {
   readonly tickets: TicketSigner
 }
 
-/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project; `waiting`: the waiter. */
+/** What is known of the visitor of one request. */
+export interface Visit {
+  /** How long it waits for a machine that sleeps. Default: as the machines' options say. */
+  readonly waiting?: Waiting | undefined
+  /** The id of the session, token or link that let it in. */
+  readonly session?: string | undefined
+}
+
+/** Sends a request to where its route leads, through the machine's provider. `origins`: what it names of its own project. */
 export const sendToMachine = <A>(
   machines: Machines["Service"],
   settingsOfRouter: SendSettings,
@@ -68,7 +79,7 @@ export const sendToMachine = <A>(
   route: RouteToMachine,
   origins: ProjectOrigins,
   sender: Sender<A>,
-  waiting?: Waiting,
+  { waiting, session }: Visit = {},
 ): Effect.Effect<MachineResponse<A>, RouterError> => {
   const { grammar, onIsolated, filtered, headerNames, edits, tickets, holding, activity } = settingsOfRouter
   const { narrows, reserved } = settingsOfRouter.cookies
@@ -109,6 +120,7 @@ export const sendToMachine = <A>(
         app,
         origins,
         ticket: signed?.ticket,
+        session: signed && session,
         edit: forward && ((fields) => forward(fields, route)),
       })
     } catch (cause) {

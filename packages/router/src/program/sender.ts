@@ -6,6 +6,8 @@ import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@projec
 import * as Effect from "effect/Effect"
 import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed } from "../errors.ts"
 import type { RouteRecord } from "../stores/record.ts"
+import type { Route } from "../policies/policy.ts"
+import type { Visitor } from "../policies/visitor.ts"
 import type { ArrivedHop } from "./arrived-hop.ts"
 
 /** The head of a request as it arrived, by whatever host. */
@@ -85,6 +87,11 @@ export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "r
    * to start it for, as a mail. A port with `wake: "never"` is not started all the same. Default: by the table.
    */
   readonly wake?: boolean | undefined
+  /**
+   * The policies let a visitor in: from now on, for as long as the exchange or its WebSocket is open, this may be withdrawn. Called again for
+   * another route. Default: nobody withdraws.
+   */
+  readonly onLetIn?: (visitor: Visitor, route: Route & { readonly machine: Machine; readonly port: number }) => void
   /** Whether its host takes one more request to that machine; called again for another machine. Default: each one. */
   readonly admit?: (record: RouteRecord, machine: Machine) => ProjectLimited | MachineLimited | undefined
 }

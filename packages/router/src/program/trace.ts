@@ -59,7 +59,15 @@ export type TraceStep =
   | {
       readonly step: "policy"
       readonly outcome: string
-      readonly decision: "denied" | "redirected" | "responded" | "failed" | "passed" | "visitor" | "not evaluated"
+      readonly decision:
+        | "denied"
+        | "redirected"
+        | "responded"
+        | "inspects"
+        | "failed"
+        | "passed"
+        | "visitor"
+        | "not evaluated"
       /** Whom the policy took the visitor for. */
       readonly visitor?: { readonly by: string; readonly subject: string }
     }

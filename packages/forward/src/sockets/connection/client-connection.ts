@@ -254,6 +254,10 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     })
   }
 
+  withdraw(): void {
+    this.guard(() => this.#handler?.fail("AccessWithdrawn"))
+  }
+
   /** Ends our side, then waits for the client's, so that what it sends meanwhile does not reset the response away. */
   end(): void {
     if (this.#lingering || this.closed) return

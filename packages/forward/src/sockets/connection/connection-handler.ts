@@ -16,6 +16,8 @@ export interface ConnectionHandler {
   onClientClose(): void
   /** The engine stops and waits no longer. */
   onGoingAway(): void
+  /** Responds with a failure; what has begun ends so that the client sees one. */
+  fail(tag: ForwardErrorTag): void
   onDeadline(): void
 }
 
@@ -23,8 +25,6 @@ export interface ConnectionHandler {
 export interface ExchangeHandler extends ConnectionHandler {
   /** Asks the host what to do with the request. */
   begin(): void
-  /** Responds with a failure. */
-  fail(tag: ForwardErrorTag): void
 }
 
 /** Who uses a connection upstream at the moment. */

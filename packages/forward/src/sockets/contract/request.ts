@@ -32,6 +32,12 @@ export interface IncomingRequest {
   over(): Promise<void>
   /** Calls `listener` when `over` resolves, or now if it is. */
   onOver(listener: () => void): void
+  /**
+   * Gives the function that ends the exchange, or the WebSocket that it became, because the visitor's access was withdrawn: by the
+   * response for `AccessWithdrawn`, by breaking off a response that has begun, by close code 1008. It holds nothing of the request and
+   * does nothing once that is over.
+   */
+  withdrawal(): () => void
   /** True when none of the body was passed on or taken by `body()`, so that the request can be sent, once more or at all. */
   readonly replayable: boolean
   /**

@@ -11,6 +11,8 @@ export interface RequestSource {
   readonly remoteAddress: string
   readonly peerAddress: string
   readonly encrypted: boolean
+  /** Ends what uses it now, because access was withdrawn. */
+  withdraw(): void
 }
 
 /** The exchange behind a request. */
@@ -105,6 +107,16 @@ export class IncomingExchangeRequest implements IncomingRequest {
 
   send(directive: ForwardDirective): Promise<SendResult> {
     return this.#owner.send(directive)
+  }
+
+  withdrawal(): () => void {
+    // Of the connection alone: a WebSocket outlives its exchange, and holds nothing of the request.
+    const source = this.#source
+    let over = false
+    this.onOver(() => (over = true))
+    return () => {
+      if (!over) source.withdraw()
+    }
   }
 
   body(minBodyRate?: number): ReadableStream<Uint8Array> | null {

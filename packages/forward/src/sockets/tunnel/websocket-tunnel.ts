@@ -1,7 +1,7 @@
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ConnectionHandler, UpstreamUser } from "../connection/connection-handler.ts"
 import type { UpstreamConnection } from "../connection/upstream-connection.ts"
-import { Frames, GOING_AWAY } from "./frames.ts"
+import { Frames, GOING_AWAY, POLICY_VIOLATION } from "./frames.ts"
 import { endAndDestroy, reset, flushed } from "../io/write.ts"
 
 /** After how long without a byte TCP keep-alive probes a peer, in ms. */
@@ -25,6 +25,8 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   #closed = false
   /** True once one side has sent its FIN: the other one has the linger time to follow. */
   #halfClosed = false
+  /** True once nothing of the client's may reach the app any more. */
+  #withdrawn = false
 
   /** `onOver` is called once. */
   constructor(client: ClientConnection, upstream: UpstreamConnection, record: ByteCount, onOver: () => void) {
@@ -51,6 +53,7 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   }
 
   onBytes(bytes: Uint8Array): boolean {
+    if (this.#withdrawn) return true
     this.#record.bytesIn += bytes.length
     this.#renewDeadline()
     const { socket } = this.#upstream
@@ -105,10 +108,20 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   }
 
   onGoingAway(): void {
+    this.#close(GOING_AWAY)
+  }
+
+  /** Its one failure is that access was withdrawn. */
+  fail(): void {
+    this.#withdrawn = true
+    this.#close(POLICY_VIOLATION)
+  }
+
+  #close(frame: Uint8Array): void {
     const { socket } = this.#client
     // Nothing that the app sends may follow our close frame.
     this.#upstream.socket.pause()
-    if (this.#frames.between && !socket.writableEnded) socket.write(GOING_AWAY)
+    if (this.#frames.between && !socket.writableEnded) socket.write(frame)
     endAndDestroy(socket)
     // A client that does not read must not keep the connection open.
     this.#halfClosed = true

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { codeLabel, methodLabel, statusLabel, tagLabel } from "../src/effect/metric-labels.ts"
+import { closedLabel, methodLabel, statusLabel } from "../src/metric-labels.ts"
 
 describe("labels of metrics", () => {
   it("are a closed set, whatever a client or an app sends", () => {
@@ -21,7 +21,11 @@ describe("labels of metrics", () => {
       "none",
       "none",
     ])
-    expect(["PORT_CLOSED", "port_closed", "X"].map(codeLabel)).toEqual(["PORT_CLOSED", "other", "other"])
-    expect(tagLabel("PortClosed")).toBe("PORT_CLOSED")
+    expect(["PORT_CLOSED", "port_closed", "constructor", undefined].map(closedLabel(["PORT_CLOSED"]))).toEqual([
+      "PORT_CLOSED",
+      "other",
+      "other",
+      "other",
+    ])
   })
 })
