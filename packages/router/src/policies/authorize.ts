@@ -70,18 +70,20 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
 
   return {
     name: "authorize",
-    onRoute: ({ visitor, waitUntil }, route) => {
+    onRoute: ({ visitor, waitUntil, recheck }, route) => {
       if (visitor === undefined || visitor.granted === true || !isPrivate(route, absent)) return undefined
       const { version, generation } = route.record
       const name = nameOf(visitor, route)
       const known = kept.get(name)
       if (known !== undefined && known.version === version && known.generation === generation) {
-        if (monotonicNow() - known.askedAt < ttlMs) return outcomeOf(known.decision, visitor)
+        const heldMs = recheck === "access" ? Math.min(ttlMs, RECHECK_MS) : ttlMs
+        if (monotonicNow() - known.askedAt < heldMs) return outcomeOf(known.decision, visitor)
       }
       const { target: _, ...asked } = route
       const run = (): Promise<Kept | AuthUnavailable> => ask(name, visitor, asked)
-      // Never shared with a call about an earlier record, which finds what was true of that one.
-      const shared = loads.join(`${version} ${generation} ${name}`, run, waitUntil)
+      // Never shared with a call about an earlier record, which finds what was true of that one; nor, for what is open, with one of a
+      // request, which may have been asked for before access was withdrawn.
+      const shared = loads.join(`${recheck === "access"} ${version} ${generation} ${name}`, run, waitUntil)
       return shared.then((found) =>
         found instanceof AuthUnavailable
           ? { deny: new AuthUnavailable({ reason: found.message }) }
@@ -92,6 +94,8 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
 }
 
 const MAX_KEPT = 10_000
+/** How old a decision may be about what is open: see `recheck` of a policy's request. */
+const RECHECK_MS = 1_000
 
 /** A decision, and of which record. */
 interface Kept {

@@ -30,6 +30,43 @@ const made = (
   return { asked, ...visits([who, visibility(), authorize(counted, options)], routes) }
 }
 
+describe("what is open of a visitor", () => {
+  it("is asked about again, whatever is kept or asked for by requests meanwhile", async () => {
+    const tick = heldClock()
+    let member = true
+    const asked: (() => void)[] = []
+    let isSlow = false
+    const policy = authorize(() => {
+      const decision = member
+      return isSlow ? new Promise((decide) => asked.push(() => decide(decision))) : decision
+    })
+    const visitor = { subject: "anna", by: "session", id: "s_1" }
+    const record = { kind: "machine", version: 1, machine: machine("mach_1") }
+    const route = { key: "p:misha", record, machine: machine("mach_1"), port: 4096, settings: {} }
+    const isOpen = async (recheck?: "access" | "ports") =>
+      (await policy.onRoute!({ visitor, recheck, waitUntil: () => {} } as never, route as never)) === undefined
+    expect(await isOpen()).toBe(true)
+    member = false
+    tick(900)
+    expect(await isOpen("access")).toBe(true)
+    tick(100)
+    expect([await isOpen(), await isOpen("ports"), await isOpen("access"), await isOpen()]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ])
+    // A request's call that takes its time was asked for before access was withdrawn.
+    tick(4_000)
+    ;[member, isSlow] = [true, true]
+    const request = isOpen()
+    ;[member, isSlow] = [false, false]
+    expect(await isOpen("access")).toBe(false)
+    asked[0]!()
+    expect(await request).toBe(true)
+  })
+})
+
 describe("a visitor", () => {
   it("who is a member is let in, and who is none is 403 before anything wakes", async () => {
     const { visit, resolved, sent } = made(async ({ subject }) => subject === "anna")

@@ -4,7 +4,8 @@ import { local } from "@project-ingress/providers/local"
 import { upstream } from "@project-ingress/providers/upstream"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { serveNode } from "../../src/hosts/node.ts"
-import { AccessDenied, createRouter, LoginRequired } from "../../src/router.ts"
+import { authorize, visibility } from "../../src/policies.ts"
+import { createRouter } from "../../src/router.ts"
 import type { Policy, Router, RouterEvent, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import type { MemoryStore } from "../../src/stores/memory.ts"
@@ -39,15 +40,7 @@ const session: Policy = {
       : { visitor: { subject, by: "session", id: `s-${subject}`, ...(expiresAt && { expiresAt }) } }
   },
 }
-const authorize: Policy = {
-  name: "authorize",
-  enforces: ["visibility"],
-  onRoute: ({ visitor }, { settings }) => {
-    if (settings.visibility !== "private") return undefined
-    if (visitor === undefined) return { deny: new LoginRequired({ location: "/login" }) }
-    return allowed.has(visitor.subject) ? undefined : { deny: new AccessDenied() }
-  },
-}
+const members = () => [visibility(), authorize(({ subject }) => allowed.has(subject))]
 
 const recordOf = (generation = 1) => ({
   machine: { id: "mach_1", type: "local", externalId: "dev", metadata: { port: machine.port } },
@@ -71,7 +64,7 @@ const routerWith = (more: Partial<RouterOptions> = {}) => {
     store,
     providers: [local(), upstream({ allowCidrs: ["127.0.0.0/8"] })],
     signingKey: signing,
-    policies: [session, authorize],
+    policies: [session, ...members()],
     onEvent: (event) => events.push(event),
     ...more,
   })
