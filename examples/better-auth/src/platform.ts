@@ -17,7 +17,7 @@ export interface Platform extends AsyncDisposable {
   readonly origin: string
   /** A private port of project misha. */
   readonly app: string
-  /** Makes a user who is a member of project misha. Whoever signs up by better-auth's own path is none. */
+  /** Makes a user who is a member of project misha. Signing up by better-auth's own path makes nobody a member. */
   readonly addMember: (email: string, password: string) => Promise<{ readonly id: string }>
 }
 
