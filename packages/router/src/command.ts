@@ -9,10 +9,13 @@ import { runDoctor } from "./commands/doctor/run-doctor.ts"
 import { explainHostname } from "./commands/explain/explain-hostname.ts"
 import { exitCodeOfExplanation, explanationText } from "./commands/explain/print-explanation.ts"
 import { progressLine } from "./commands/progress-line.ts"
+import { formatMailDnsPlan, mailDnsPlan } from "./email/mail-dns.ts"
+import type { MailDnsPlan } from "./email/mail-dns.ts"
 
 const NAME = "project-ingress"
 
 const HELP = `${NAME} explain <hostname> (--config <file> | --console <url>) [--path /] [--method GET] [--policies] [--status] [--json]
+${NAME} mail-dns <domain> …
 ${NAME} doctor <url> [--address <ip>] [--ca <file>] [--console <url>] [--machine] [--port <n>] [--timeout <s>] [--json]
 ${NAME} [--help] [--version]
 
@@ -23,6 +26,8 @@ explain shows where a hostname leads and where it stops, without touching the ma
   --policies        asks the policies that may be asked, as for a visitor without credentials
   --status          asks the machine's provider for its status: one call (with --config only)
   Exit code: 0 if it leads to a machine, 1 if it stops before, 3 for input that cannot be used.
+
+mail-dns prints the DNS records of a zone at Cloudflare whose projects have pages and mail. It changes nothing.
 
 doctor looks at DNS, port, certificate, route, machine, app and clock, and says what to do. It sends one GET, without credentials.
   --address <ip>    connects there, whatever DNS says
@@ -109,6 +114,22 @@ const doctor = async (text: string, values: Values): Promise<number> => {
   return exitCodeOf(findings)
 }
 
+const mailDns = (domains: readonly string[], values: Values): number => {
+  allowOnly(values, "mail-dns", [])
+  const plan = mailPlan(domains)
+  print(values.json ? `${JSON.stringify(plan, null, 2)}\n` : formatMailDnsPlan(plan))
+  return 0
+}
+
+const mailPlan = (domains: readonly string[]): MailDnsPlan => {
+  try {
+    return mailDnsPlan(domains)
+  } catch (cause) {
+    // What the grammar does not accept.
+    throw cause instanceof TypeError ? new BadArgument(cause.message) : cause
+  }
+}
+
 const run = async (args: string[]): Promise<number> => {
   try {
     const { values, positionals } = parse(args)
@@ -116,9 +137,10 @@ const run = async (args: string[]): Promise<number> => {
     if (values.help) print(HELP)
     if (values.version) print(`${version()}\n`)
     if (values.help || values.version) return 0
+    if (command === "mail-dns" && subject !== undefined) return mailDns([subject, ...more], values)
     const isKnown = command === "explain" || command === "doctor"
     if (!isKnown || subject === undefined || more.length > 0) {
-      throw new BadArgument("explain <hostname>, or doctor <url>: see --help")
+      throw new BadArgument("explain <hostname>, doctor <url> or mail-dns <domain>: see --help")
     }
     return command === "explain" ? await explain(subject, values) : await doctor(subject, values)
   } catch (error) {

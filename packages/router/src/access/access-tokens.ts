@@ -61,6 +61,7 @@ export const accessTokens = (access: Access, options: AccessTokensOptions = {}):
 
   return {
     name: "access tokens",
+    explainable: true,
     // Before the look-up, so that a forged token does not tell which hostnames exist.
     onRequest: (request) => {
       const token = presented(request, field)

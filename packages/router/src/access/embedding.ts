@@ -12,6 +12,7 @@ import { frameAncestors, isCrossSite } from "./framing.ts"
  */
 export const embedding = (): Policy => ({
   name: "embedding",
+  explainable: true,
   enforces: ["embed"],
   onRoute: (request, route) => {
     const { visitor } = request

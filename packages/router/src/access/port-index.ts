@@ -30,6 +30,7 @@ export const portIndex = (access: Pick<Access, "ownPath" | "prefix">, options: P
   const { maxWaitMs = MAX_INSPECTION_MS } = options
   return {
     name: "port index",
+    explainable: ({ path }) => access.ownPath(path) === undefined,
     onRoute: (request): Outcome => {
       const name = access.ownPath(request.path)
       if (name !== "ports" && name !== "ports.json") return undefined

@@ -71,6 +71,7 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
   return {
     name: "share links",
     reservedCookies: [cookies.link],
+    explainable: ({ path }) => ownPath(path) !== "link",
     // Before the look-up as far as possible: page and refusal are the same for hostnames that do not exist.
     onRequest: (request) => {
       if (ownPath(request.path) !== "link") return undefined

@@ -66,6 +66,8 @@ export const signIn = (access: Access, options: SignInOptions): SignIn => {
 
   const policy: Policy = {
     name: "sign-in",
+    // Its own paths set cookies and use codes up.
+    explainable: ({ path }) => access.ownPath(path) === undefined,
     reservedCookies: [`${access.cookies.state}*`, access.cookies.session, access.cookies.projectSession],
     onRoute: (request, route) => {
       const name = access.ownPath(request.path)

@@ -1,4 +1,4 @@
-import type { Grammar } from "@project-ingress/hostname"
+import { defineGrammar } from "@project-ingress/hostname"
 
 /** A record that a zone needs. */
 export interface MailDnsRecord {
@@ -20,10 +20,12 @@ const MX = ["route1", "route2", "route3"] as const
 
 /**
  * What DNS of Cloudflare needs so that `misha.iterate.app` has pages by a Worker and mail by Email Routing, for every project at
- * once. Writes nothing.
+ * once. `domains` are those of the grammar, one or more. Writes nothing.
+ *
+ * @throws {GrammarInvalid} for a domain that no grammar can have
  */
-export const mailDnsPlan = ({ domains }: Pick<Grammar, "domains">): MailDnsPlan => ({
-  records: domains.flatMap((domain) => [
+export const mailDnsPlan = ([domain, ...others]: readonly string[]): MailDnsPlan => ({
+  records: defineGrammar({ domains: [domain!, ...others] }).domains.flatMap((domain) => [
     // 100::/64 is the discard prefix (RFC 6666): a proxied name needs an address, and the Worker's route responds before it.
     { type: "AAAA", name: `*.${domain}`, value: "100::", proxied: true } as const,
     ...[`*.${domain}`, domain].flatMap((name) =>

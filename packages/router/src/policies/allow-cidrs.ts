@@ -20,6 +20,7 @@ export const allowCidrs = (): Policy => {
   }
   return {
     name: "allowed networks",
+    explainable: true,
     enforces: ["allowCidrs"],
     onRoute: ({ clientAddress }, { settings }) => {
       const cidrs = settings.allowCidrs

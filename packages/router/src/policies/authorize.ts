@@ -70,6 +70,7 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
 
   return {
     name: "authorize",
+    explainable: true,
     onRoute: ({ visitor, waitUntil, recheck }, route) => {
       if (visitor === undefined || visitor.granted === true || !isPrivate(route, absent)) return undefined
       const { version, generation } = route.record
@@ -94,7 +95,7 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
 }
 
 const MAX_KEPT = 10_000
-/** How old a decision may be about what is open: see `recheck` of a policy's request. */
+/** How old a decision may be when what is open is checked again, in ms: with the time between two checks, withdrawn access ends within 5 s. */
 const RECHECK_MS = 1_000
 
 /** A decision, and of which record. */

@@ -25,6 +25,7 @@ export const canonicalHost = (options: CanonicalHostOptions): Policy => {
   const otherNameOf = remembered((host) => otherName(grammar, host))
   return {
     name: "canonical host",
+    explainable: true,
     onRequest: ({ upgrade, host, method, scheme, port, path }) => {
       // `OPTIONS *` is about the server and no place in it.
       if (upgrade || !path.startsWith("/")) return undefined

@@ -20,6 +20,7 @@ export const hopLimit = (options: HopLimitOptions): Policy => {
   const { max } = options
   return {
     name: "hop limit",
+    explainable: true,
     onRequest: ({ header }) => {
       const via = header("via")
       if (via === undefined) return undefined

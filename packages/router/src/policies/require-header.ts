@@ -16,6 +16,7 @@ export const requireHeader = (): Policy => {
   const right = new WeakMap<Required, string>()
   return {
     name: "required header",
+    explainable: true,
     enforces: ["requireHeader"],
     onRoute: ({ header }, { settings }) => {
       const required = settings.requireHeader

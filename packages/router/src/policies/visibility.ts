@@ -49,6 +49,7 @@ export const visibility = (options: VisibilityOptions = {}): Policy => {
   }
   return {
     name: "visibility",
+    explainable: true,
     enforces: ["visibility"],
     onRoute: (request, route) => {
       if (!isPrivate(route, absent)) return undefined
