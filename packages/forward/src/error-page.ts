@@ -1,3 +1,4 @@
+import { escapedHtml } from "./escaped-html.ts"
 import type { ListeningLink } from "./listening-link.ts"
 import type { ErrorText } from "./error-text.ts"
 
@@ -47,38 +48,35 @@ const SCRIPT_HASH = "sha256-BEBO8ns25gvsAyBze1cjRNYw3xzHTgvCbeswSL4CPEs="
  */
 export const errorPage = (page: ErrorPage): string => {
   const { what, next, status, code, docs, requestId, progress, ofForm } = page
-  const title = escaped(what)
+  const title = escapedHtml(what)
   const reload = ofForm ? undefined : page.reload
   const when = ofForm ? "Go back, and send the form again in a moment." : "This page reloads when it answers."
   const [data, refresh, script] =
     reload === undefined
       ? ["", "", ""]
       : [
-          ` data-code="${escaped(code)}" data-header="${reload.header}" data-seconds="${Math.max(1, reload.seconds)}"`,
+          ` data-code="${escapedHtml(code)}" data-header="${reload.header}" data-seconds="${Math.max(1, reload.seconds)}"`,
           `<noscript><meta http-equiv="refresh" content="${Math.max(progress ? 2 : 5, reload.seconds)}"></noscript>`,
           `<script>${SCRIPT}</script>`,
         ]
   // Without a value it moves, by the browser itself.
   const bar = progress && !ofForm ? `<p><progress aria-label="${title}"></progress></p>` : ""
-  const id = requestId === undefined ? "" : `, request <code>${escaped(requestId)}</code>`
+  const id = requestId === undefined ? "" : `, request <code>${escapedHtml(requestId)}</code>`
   const link =
     docs === undefined
       ? ""
-      : `<p><a href="${escaped(docs)}" rel="noreferrer">What this means, and how to fix it</a></p>`
+      : `<p><a href="${escapedHtml(docs)}" rel="noreferrer">What this means, and how to fix it</a></p>`
   return `<!doctype html>
 <html lang="en"${data}><meta charset="utf-8"><meta name="viewport" content="width=device-width">${refresh}<title>${title}</title>
 <style>${STYLE}</style>
-<h1>${title}</h1>${bar}${paragraph(next)}${paragraph(page.reload && when)}${links(page.listening)}<p><small><code>${status} ${escaped(code)}</code>${id}</small></p>${link}${script}</html>
+<h1>${title}</h1>${bar}${paragraph(next)}${paragraph(page.reload && when)}${links(page.listening)}<p><small><code>${status} ${escapedHtml(code)}</code>${id}</small></p>${link}${script}</html>
 `
 }
 
-const paragraph = (text: string | undefined): string => (text ? `<p>${escaped(text)}</p>` : "")
+const paragraph = (text: string | undefined): string => (text ? `<p>${escapedHtml(text)}</p>` : "")
 
 /** A URL is made by the router; of a path that is relative nothing could be said here. */
 const links = (listening: ErrorPage["listening"]): string =>
   listening === undefined || listening.length === 0
     ? ""
-    : `<p>Listening now: ${listening.map(({ port, url }) => (url === undefined ? `port ${port}` : `<a href="${escaped(url)}">port ${port}</a>`)).join(", ")}</p>`
-
-const escaped = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;")
+    : `<p>Listening now: ${listening.map(({ port, url }) => (url === undefined ? `port ${port}` : `<a href="${escapedHtml(url)}">port ${port}</a>`)).join(", ")}</p>`

@@ -4,6 +4,7 @@ import { once } from "node:events"
 import { readdirSync, readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import { connect } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { machineKey } from "@project-ingress/forward"
@@ -50,6 +51,10 @@ const respond = (request: IncomingMessage, response: ServerResponse): void => {
       response.writeHead(200, { "content-type": "text/plain" })
       response.write("first")
       return undefined
+    case "/fields":
+      response.setHeader("x-own", Buffer.from("caf\u00e9 \u010d\u010a").toString("latin1"))
+      // Not a text: Node would write the head in the coding of the body.
+      return void response.end(Buffer.from(JSON.stringify(request.headers)))
     case "/never":
       return undefined
     case "/told":
@@ -158,6 +163,32 @@ describe("requests through a relay", { timeout: 60_000 }, () => {
     expect(await get("/a%20b?c=d&c=e", "mach_r")).toEqual([200, "GET /a%20b?c=d&c=e"])
     const response = await fetch(to("/sink", "mach_r"), { method: "PUT", body: "hello" })
     expect(await response.text()).toBe("5")
+  })
+
+  // Workers read header values as UTF-8: `\u010d\u010a` are two characters there, whose lower bytes are CR and LF.
+  it.each(["\u010d\u010ax-evil: 1", "caf\u00e9", "\u{1f600}"])(
+    "pass a value on byte for byte, and begin no other field: %j",
+    async (value) => {
+      await connected("fields")
+      const socket = connect(Number(relay.url.port), relay.url.hostname)
+      const path = to("/fields", "fields").pathname
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-A: ${value}\r\n\r\n`)
+      let text = ""
+      for await (const part of socket) text += String(part)
+      const fields = JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1)) as Record<string, string>
+      expect(fields["x-evil"]).toBeUndefined()
+      expect(Buffer.from(fields["x-a"]!, "latin1").toString()).toBe(value)
+    },
+  )
+
+  it("bring a value of a response back byte for byte", async () => {
+    await connected("fields-back")
+    const socket = connect(Number(relay.url.port), relay.url.hostname)
+    const path = to("/fields", "fields-back").pathname
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    let text = ""
+    for await (const part of socket) text += String(part)
+    expect(/^x-own: (.*)$/im.exec(text)![1]).toBe("caf\u00e9 \u010d\u010a")
   })
 
   it("cannot be told by an app that its machine is not connected", async () => {

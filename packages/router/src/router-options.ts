@@ -124,9 +124,9 @@ export interface AccessWithdrawnEvent {
   readonly port: number
   /**
    * `denied`: a policy no longer lets the visitor in. `expired`: the session, token or link has ended. `generation`: all grants of the
-   * project were withdrawn. `removed`: there is no such route any more. `unknown`: for a minute nobody could tell. `session`: by `withdraw`.
+   * project were withdrawn. `removed`: there is no such route any more. `moved`: it leads to other machines now, or to none. `unknown`: for a minute nobody could tell. `session`: by `withdraw`.
    */
-  readonly reason: "denied" | "expired" | "generation" | "removed" | "unknown" | "session"
+  readonly reason: "denied" | "expired" | "generation" | "removed" | "moved" | "unknown" | "session"
   /** How many exchanges and WebSockets. */
   readonly count: number
 }

@@ -75,8 +75,8 @@ export interface RouterProgram {
   /** What the store holds now, if it tells. */
   readonly storeStats: () => StoreStats | undefined
   readonly watch: (signal: AbortSignal) => Promise<void>
-  /** Decides about a request that was let in once more, as of now. Never rejects. */
-  readonly checkAccess: (request: VisitorRequest) => Promise<AccessCheck>
+  /** Decides about a request that was let in to a machine once more, as of now. Never rejects. */
+  readonly checkAccess: (request: VisitorRequest, machine: string) => Promise<AccessCheck>
   readonly withdraw: Router["withdraw"]
   /** What ends sessions in machines that have no machine proxy; added to by hosts that see the bytes. */
   readonly onWithdrawn: Set<(sessions: Withdrawal["sessions"], machines: ReadonlySet<string>) => void>
@@ -226,8 +226,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     explain: (asked, request) =>
       Effect.runPromiseWith(services)(explain({ ...options, hops }, asked, request, balancing.balancer?.peek)),
     storeStats: () => options.store.stats?.(),
-    checkAccess: (request) =>
-      Effect.runPromise(checkAccess(routes, { grammar: options.grammar, policies }, request), {
+    checkAccess: (request, machine) =>
+      Effect.runPromise(checkAccess(routes, { grammar: options.grammar, policies }, request, machine), {
         signal: request.signal,
       }),
     onWithdrawn,

@@ -122,6 +122,7 @@ const policyChecks = {
   name: accept.string,
   enforces: accept.array(accept.oneOf(...enforcedSettings)),
   reservedCookies: accept.array(isReservedName),
+  needsVisitor: accept.boolean,
   explainable: (value: unknown) =>
     typeof value === "boolean" || typeof value === "function" ? undefined : "true, false or a function",
   ...phases,

@@ -7,12 +7,25 @@ export const cookieValues = (field: string | undefined, name: string): readonly 
   if (field === undefined || !field.includes(name)) return values
   for (const pair of field.split(";")) {
     const at = pair.indexOf("=")
-    if (at === -1 || pair.slice(0, at).trim() !== name) continue
-    values.push(pair.slice(at + 1).trim())
+    if (at === -1 || withoutBlanks(pair.slice(0, at)) !== name) continue
+    values.push(withoutBlanks(pair.slice(at + 1)))
     if (values.length === MAX_VALUES) break
   }
   return values
 }
+
+/**
+ * Without spaces and tabs around it, the only ones that are not part of a name (RFC 6265bis §5.6). `trim` also takes off those of Unicode, which are:
+ * to a browser `\u2000__Host-a` has no prefix, so that a page of any hostname of the site sets it for all of them.
+ */
+export const withoutBlanks = (text: string): string => {
+  let [from, to] = [0, text.length]
+  while (from < to && isBlank(text[from]!)) from++
+  while (to > from && isBlank(text[to - 1]!)) to--
+  return text.slice(from, to)
+}
+
+const isBlank = (character: string): boolean => character === " " || character === "\t"
 
 /** How a cookie of ours is set. Without a domain it is `__Host-`: for one hostname alone, `Secure` and `Path=/` (RFC 6265bis §4.1.3.2). */
 export interface CookieAttributes {

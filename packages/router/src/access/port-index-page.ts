@@ -1,3 +1,4 @@
+import { escapedHtml } from "@project-ingress/forward/internal"
 import type { GeneratedResponse } from "@project-ingress/forward"
 import type { ListeningPort, ListeningPorts } from "../policies/inspection.ts"
 
@@ -34,7 +35,7 @@ export const portIndexPage =
 <style>${STYLE}</style>
 <h1>Ports in use</h1>
 ${contentOf(listening)}
-<p><a href="${escaped(wait)}">${listening === undefined ? "Look again" : "Wait for a change"}</a> · <a href="${escaped(json)}">JSON</a></p></html>
+<p><a href="${escapedHtml(wait)}">${listening === undefined ? "Look again" : "Wait for a change"}</a> · <a href="${escapedHtml(json)}">JSON</a></p></html>
 `,
     }
   }
@@ -68,14 +69,6 @@ ${listening.ports.map(rowOf).join("\n")}
 }
 
 const rowOf = ({ port, process, url, visibility }: ListeningPort): string => {
-  const name = url === undefined ? String(port) : `<a href="${escaped(url)}">${port}</a>`
-  return `<tr><td>${name}</td><td>${escaped(process ?? "unknown")}</td><td>${visibility}</td></tr>`
+  const name = url === undefined ? String(port) : `<a href="${escapedHtml(url)}">${port}</a>`
+  return `<tr><td>${name}</td><td>${escapedHtml(process ?? "unknown")}</td><td>${visibility}</td></tr>`
 }
-
-const escaped = (text: string): string =>
-  text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;")

@@ -1,5 +1,5 @@
 import type { Access } from "./define-access.ts"
-import { cookieValues, setCookie } from "./cookies.ts"
+import { cookieValues, setCookie, withoutBlanks } from "./cookies.ts"
 import { randomId, sha256 } from "./sha256.ts"
 
 /** How long a person may take to sign in. */
@@ -69,6 +69,6 @@ const removed = (name: string): string => setCookie(name, "", { validForMs: 0, s
 /** The names in a `Cookie` field that begin so, once each; only of the characters that such a name has. */
 const namesOf = (field: string | undefined, prefix: string): readonly string[] => {
   if (field === undefined || !field.includes(prefix)) return []
-  const names = field.split(";").map((pair) => pair.split("=", 1)[0]!.trim())
+  const names = field.split(";").map((pair) => withoutBlanks(pair.split("=", 1)[0]!))
   return [...new Set(names.filter((name) => name.startsWith(prefix) && /^[\w-]{1,64}$/.test(name)))]
 }

@@ -1,3 +1,5 @@
+import { escapedHtml } from "@project-ingress/forward/internal"
+
 /** Text that is HTML already. What is not of this class is escaped wherever it is put in. */
 export class Html {
   readonly text: string
@@ -17,18 +19,8 @@ const textOf = (part: HtmlPart): string => {
   if (part === undefined) return ""
   if (part instanceof Html) return part.text
   if (typeof part === "object") return part.map(({ text }) => text).join("")
-  return escaped(String(part))
+  return escapedHtml(String(part))
 }
-
-/** Control and format characters as well as HTML's own: those of direction could show a name as another one (Trojan Source, CVE-2021-42574). */
-const escaped = (text: string): string =>
-  text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;")
-    .replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`)
 
 /** Text of at most `max` characters, with a mark where it was cut. */
 export const clipped = (text: string, max: number): string => (text.length <= max ? text : `${text.slice(0, max - 1)}…`)

@@ -7,7 +7,10 @@ import type { Mail } from "./mail.ts"
 export interface MailKeeper {
   /** Keeps a mail under its id. Again for the same id it changes nothing. */
   readonly put: (id: string, mail: Mail) => Promise<void>
-  /** Ids of mail that waits, at most `limit`, the oldest first where the storage knows. */
+  /**
+   * Ids of mail that waits, at most `limit`. Each of them must have its turn, whatever else waits: whoever sends many to a project that never
+   * wakes must not keep those of others from being tried.
+   */
   readonly list: (limit: number) => Promise<readonly string[]>
   readonly get: (id: string) => Promise<Mail | undefined>
   /** The mail waits no longer. What an app rejected after its sender learned that it arrived is better moved than deleted. */
@@ -27,6 +30,7 @@ export interface MailBucket {
   readonly list: (options: {
     readonly prefix: string
     readonly limit: number
+    readonly startAfter?: string
   }) => Promise<{ readonly objects: readonly { readonly key: string }[] }>
   readonly delete: (key: string) => Promise<void>
 }
@@ -47,8 +51,17 @@ export const r2MailKeeper = (bucket: MailBucket): MailKeeper => {
     put: async (id, mail) => void (await write(waiting(id), mail)),
     get: (id) => read(waiting(id)),
     list: async (limit) => {
-      const { objects } = await bucket.list({ prefix: waiting(""), limit })
-      return objects.map(({ key }) => key.slice(waiting("").length))
+      // Ids are hashes: from any place among them on, none is before the others for long.
+      const from = waiting(
+        Math.floor(Math.random() * 0x1_0000_0000)
+          .toString(16)
+          .padStart(8, "0"),
+      )
+      const { objects: later } = await bucket.list({ prefix: waiting(""), limit, startAfter: from })
+      const left = limit - later.length
+      const { objects: first } = left > 0 ? await bucket.list({ prefix: waiting(""), limit: left }) : { objects: [] }
+      const keys = new Set([...later, ...first].map(({ key }) => key))
+      return [...keys].map((key) => key.slice(waiting("").length))
     },
     remove: async (id, why) => {
       if (why === "rejected") {

@@ -1,3 +1,4 @@
+import { parse } from "@project-ingress/hostname"
 import type { Grammar } from "@project-ingress/hostname"
 import type { DeliveryOutcome } from "../hosts/deliver.ts"
 
@@ -13,15 +14,23 @@ export type MailOutcome =
 
 export const rejected = (reason: string): MailOutcome => ({ outcome: "rejected", reason })
 
-/** Where the record says that the project is now, if that is one of the grammar's hostnames. */
-export const movedTo = (outcome: DeliveryOutcome, grammar: Grammar): string | undefined => {
+/**
+ * The project that a record says this one is now, if it is under the grammar's domains. Not its hostname: whoever writes a redirect would choose
+ * the port or machine of anybody that mail, which no policy decides about, is posted to.
+ */
+export const movedTo = (
+  outcome: DeliveryOutcome,
+  grammar: Grammar,
+): { readonly slug: string; readonly domain: string | undefined } | undefined => {
   if (outcome._tag !== "Generated") return undefined
   const { headers } = outcome.response
   const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === "location")
   const location = at === -1 ? undefined : headers[at + 1]!
   if (location === undefined || !URL.canParse(location)) return undefined
-  const { hostname } = new URL(location)
-  return grammar.domains.some((domain) => hostname.endsWith(`.${domain}`)) ? hostname : undefined
+  const target = parse(grammar, new URL(location).hostname)
+  return target._tag === "Target" && target.kind === "project" && target.slug !== undefined
+    ? { slug: target.slug, domain: target.domain }
+    : undefined
 }
 
 /** Statuses of a response that may be another one later (RFC 9110 §15.5.9, RFC 8470, RFC 6585 §4). */

@@ -91,16 +91,20 @@ export const mailReceiver = (router: Router, options: MailOptions): MailReceiver
   const program = programOf(router)
   const { maxBytes = MAX_BYTES, keeper, onEvent, resolve } = options
 
-  const hostnameFor = async (mail: Mail): Promise<string | undefined> => {
+  /** The hostname of a project's service for mail. */
+  const hostnameOf = (slug: string, domain: string | undefined): string | undefined => {
     const { grammar, service = "mail" } = options
+    const at = typeof service === "number" ? { port: service } : { service }
+    const hostname = format(grammar, { kind: "project", slug, ...(domain === undefined ? {} : { domain }), ...at })
+    return typeof hostname === "string" ? hostname : undefined
+  }
+
+  const hostnameFor = async (mail: Mail): Promise<string | undefined> => {
+    const { grammar } = options
     const mailbox = parseEmail(grammar, mail.to)
     const named = mailbox._tag === "Mailbox" ? mailbox.target : undefined
     const slug = named?.slug ?? (mailbox._tag === "HostnameForeign" ? await resolve?.(mail.to, mail) : undefined)
-    if (slug === undefined) return undefined
-    const at = typeof service === "number" ? { port: service } : { service }
-    const domain = named === undefined ? {} : { domain: named.domain }
-    const hostname = format(grammar, { kind: "project", slug, ...domain, ...at })
-    return typeof hostname === "string" ? hostname : undefined
+    return slug === undefined ? undefined : hostnameOf(slug, named?.domain)
   }
 
   const attempt = async (
@@ -136,9 +140,11 @@ export const mailReceiver = (router: Router, options: MailOptions): MailReceiver
       const outcome = await deliver(program, { ...delivery, host, signal: AbortSignal.timeout(timeoutMs) })
       const moved = movedTo(outcome, grammar)
       if (moved === undefined) return mailOutcome(outcome)
-      host = moved
+      const next = hostnameOf(moved.slug, moved.domain)
+      if (next === undefined) break
+      host = next
     }
-    return rejected("the project was renamed too often")
+    return rejected("the project cannot be reached under its new name")
   }
 
   const report = (event: MailEvent): void => {

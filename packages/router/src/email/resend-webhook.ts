@@ -19,6 +19,8 @@ export interface ResendOptions {
 
 /** Larger than any event of theirs: an event has metadata only. */
 const MAX_EVENT = 1_048_576
+/** How long Resend's API and storage may take together, in ms. */
+const DOWNLOAD_MS = 30_000
 
 /**
  * Takes Resend's webhook `email.received`. The event is read only if its signature is valid and not older than five minutes; the
@@ -42,7 +44,10 @@ export const resendWebhook = (
   /** The message, byte for byte. Throws for everything that may be different later. */
   const download = async (emailId: string): Promise<Uint8Array | undefined> => {
     const url = `${api}/emails/receiving/${encodeURIComponent(emailId)}`
-    const found = await send(url, { headers: { authorization: `Bearer ${apiKey}` }, redirect: "error" })
+    // `error` is a TypeError in Workers; a redirect that is not followed is no 2xx.
+    const redirect = "manual"
+    const signal = AbortSignal.timeout(DOWNLOAD_MS)
+    const found = await send(url, { headers: { authorization: `Bearer ${apiKey}` }, redirect, signal })
     if (!found.ok) throw new Error(`Resend responded ${found.status}`)
     const { raw } = (await found.json()) as { readonly raw?: { readonly download_url?: unknown } | null }
     const at =
@@ -51,7 +56,7 @@ export const resendWebhook = (
     if (at === undefined || at.protocol !== new URL(api).protocol || !at.hostname.endsWith(downloads)) {
       throw new Error("Resend named no download")
     }
-    const message = await send(at, { redirect: "error" })
+    const message = await send(at, { redirect, signal })
     if (!message.ok || message.body === null) throw new Error(`Resend's storage responded ${message.status}`)
     return readAtMost(message.body, receiver.maxBytes)
   }

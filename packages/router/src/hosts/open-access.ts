@@ -82,7 +82,7 @@ export const openAccess = (program: Pick<RouterProgram, "checkAccess" | "onWithd
     const aborted = new AbortController()
     const settled = startDeadline(CHECK_TIMEOUT_MS, () => aborted.abort())
     const found: AccessCheck = await program
-      .checkAccess({ ...group.visit, signal: aborted.signal })
+      .checkAccess({ ...group.visit, signal: aborted.signal }, group.route.machine.id)
       .catch(() => ({ access: "unknown" }) as const)
     settled()
     const now = monotonicNow()

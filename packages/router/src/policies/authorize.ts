@@ -39,7 +39,7 @@ export interface AuthorizeOptions {
  * visitor (which `visibility` refuses), and for a credential that is itself the permission (`granted`). After a no, a visitor who has such
  * a credential besides (`otherwise`) goes on by that one. A decision is kept for the
  * credential, the record at its version and generation, the machine and the port; at most 10 000 are, divided among subjects. One that
- * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Requests that need the same one at the same time share one call.
+ * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Mount it after every policy that proves visitors: one that stands after it is 500. Requests that need the same one at the same time share one call.
  *
  * @throws {TypeError} if `decide` is no function, and for an option that is unknown or invalid
  *
@@ -70,6 +70,7 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
 
   return {
     name: "authorize",
+    needsVisitor: true,
     explainable: true,
     onRoute: ({ visitor, waitUntil, recheck }, route) => {
       if (visitor === undefined || visitor.granted === true || !isPrivate(route, absent)) return undefined

@@ -47,11 +47,12 @@ const hiding = (input: PolicyInput, hidden: (outcome: unknown) => unknown): Poli
   const policy: Policy = typeof input === "function" ? { name: input.name || "a hidden policy", onRoute: input } : input
   const seen = <A>(outcome: A): A =>
     (isThenable(outcome) ? Promise.resolve(outcome).then(hidden) : hidden(outcome)) as A
-  const { name, enforces, reservedCookies, explainable } = policy
+  const { name, enforces, reservedCookies, needsVisitor, explainable } = policy
   return {
     name,
     ...(enforces && { enforces }),
     ...(reservedCookies && { reservedCookies }),
+    ...(needsVisitor && { needsVisitor }),
     ...(explainable !== undefined && { explainable }),
     ...(policy.onRequest && { onRequest: (request) => seen(policy.onRequest!(request)) }),
     ...(policy.onRoute && { onRoute: (request, route) => seen(policy.onRoute!(request, route)) }),

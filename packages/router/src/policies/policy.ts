@@ -91,6 +91,11 @@ export interface Policy {
    */
   readonly reservedCookies?: readonly string[]
   /**
+   * True for a policy that decides about the visitor in `onRoute`. A later policy then proves no other one, unless it is `granted`: nobody would
+   * have decided about that one, so such a request is 500. Default false.
+   */
+  readonly needsVisitor?: boolean
+  /**
    * Whether `explain` may ask this policy about a request that nobody made: what it decides then must count nothing, use nothing up, write
    * nothing and set nothing off. A function tells it for one request: a sign-in policy, for all paths but its callback. Default false: it is
    * named and not evaluated.

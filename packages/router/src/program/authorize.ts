@@ -72,6 +72,7 @@ export const authorize = (
       ),
     onRoute: (route) => {
       asked.visitor = known
+      asked.decidedBy = undefined
       const outcome = phase(policies, asked, trace, (policy) => policy.onRoute?.(asked, route))
       return closed.length === 0
         ? outcome
@@ -181,12 +182,23 @@ const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
 
 /** What a policy returned, read once. Fails closed: `return false` is a mistake, and must not let anybody in. */
-const endedBy = ({ name: policy }: Policy, outcome: unknown, asked: VisibleRequest): Ended | undefined => {
+const endedBy = (policy: Policy, outcome: unknown, asked: VisibleRequest): Ended | undefined => {
+  const ended = readOutcome(policy, outcome, asked)
+  if (ended === undefined && policy.needsVisitor === true) asked.decidedBy = policy.name
+  return ended
+}
+
+const readOutcome = ({ name: policy }: Policy, outcome: unknown, asked: VisibleRequest): Ended | undefined => {
   if (outcome === undefined) return undefined
   const { deny, redirect: to, respond, visitor, inspect } = (outcome ?? {}) as Readonly<Record<string, unknown>>
   if (deny === undefined && to === undefined && respond === undefined && visitor === undefined && isInspection(inspect))
     return { policy, decision: "inspects", inspection: inspect }
   if (deny === undefined && to === undefined && respond === undefined && isVisitor(visitor)) {
+    const { decidedBy } = asked
+    if (decidedBy !== undefined && visitor.granted !== true && !isSame(asked.visitor, visitor)) {
+      const mistake = `policy ${policy} proves a visitor after ${decidedBy} has decided: it must stand before it`
+      return { policy, decision: "failed", error: new ProxyFailed({ cause: new PolicyMistake(mistake) }) }
+    }
     asked.visitor = visitor
     return undefined
   }
@@ -202,6 +214,9 @@ const endedBy = ({ name: policy }: Policy, outcome: unknown, asked: VisibleReque
   )
   return { policy, decision: "failed", error: new ProxyFailed({ cause }) }
 }
+
+const isSame = (one: Visitor | undefined, other: Visitor): boolean =>
+  one !== undefined && one.subject === other.subject && one.by === other.by && one.id === other.id
 
 const statuses: readonly unknown[] = [301, 302, 303, 307, 308]
 
@@ -231,6 +246,8 @@ class VisibleRequest implements PolicyRequest {
   readonly waitUntil: PolicyRequest["waitUntil"]
   readonly header: PolicyRequest["header"]
   visitor: Visitor | undefined = undefined
+  /** The policy that has decided about the visitor of the route, or about having none. */
+  decidedBy: string | undefined = undefined
   readonly #request: VisitorRequest
 
   constructor(

@@ -13,6 +13,7 @@ import { authorize } from "./authorize.ts"
 import type { Decided } from "./authorize.ts"
 import { resolveRoute } from "./resolve-route.ts"
 import type { VisitorRequest } from "./sender.ts"
+import { machinesOf } from "./withdraw.ts"
 
 /**
  * Whether a request that was let in would still be: `ended` says why not. `unknown`: the store cannot tell, a policy failed, or one refuses for
@@ -20,25 +21,35 @@ import type { VisitorRequest } from "./sender.ts"
  */
 export type AccessCheck =
   | { readonly access: "allowed"; readonly generation: number }
-  | { readonly access: "ended"; readonly reason: "denied" | "removed" }
+  | { readonly access: "ended"; readonly reason: "denied" | "removed" | "moved" }
   | { readonly access: "unknown" }
 
-/** Decides about a request once more, as `handle` did: look-up and policies, and nothing is sent. Never fails. */
+/**
+ * Decides about a request once more, as `handle` did: look-up and policies, and nothing is sent. Never fails. `machine`: the id of the one
+ * that it was sent to, in which it may stay open only as long as the route leads there.
+ */
 export const checkAccess = (
   routes: Routes["Service"],
   { grammar, policies }: { readonly grammar: Grammar; readonly policies: readonly Policy[] },
   request: VisitorRequest,
+  machine: string,
 ): Effect.Effect<AccessCheck> => {
   const policy = authorize(policies, request, undefined, [], "access")
   const route = resolveRoute(routes, grammar, request, { trace: [], whenOurs: policy.onRequest })
   const decided = Effect.flatMapEager(route, (found) => Effect.mapEager(policy.onRoute(found), () => found.record))
-  return Effect.map(Effect.exit(decided), checkOf)
+  return Effect.map(Effect.exit(decided), (exit) => checkOf(exit, machine))
 }
 
-const checkOf = (exit: Exit.Exit<RouteRecord, RouterError | Decided | HostnameForeign>): AccessCheck => {
+const checkOf = (
+  exit: Exit.Exit<RouteRecord, RouterError | Decided | HostnameForeign>,
+  machine: string,
+): AccessCheck => {
   if (Exit.isSuccess(exit)) {
     const { kind, generation = 0 } = exit.value
-    return kind === "removed" ? { access: "ended", reason: "removed" } : { access: "allowed", generation }
+    if (kind === "removed") return { access: "ended", reason: "removed" }
+    const isThere = machinesOf(exit.value).some(({ id }) => id === machine)
+    // That machine may be another project's by now, whose visitors are others.
+    return isThere ? { access: "allowed", generation } : { access: "ended", reason: "moved" }
   }
   const found = Cause.findError(exit.cause)
   if (!Result.isSuccess(found)) return { access: "unknown" }

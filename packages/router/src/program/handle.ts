@@ -162,7 +162,8 @@ export const handle = (
       if (refused !== undefined) return Effect.fail(refused)
       const visitor = policy.visitor()
       if (visitor !== undefined) sender.onLetIn?.(visitor, route)
-      if (hops?.isElsewhere(route.record, trace)) {
+      // To the router there a request of the platform's own would be a visitor's, whom its policies refuse: it goes to the machine itself.
+      if (request.platform === undefined && hops?.isElsewhere(route.record, trace)) {
         const { type: provider, externalId: machine } = route.machine
         const again = () => lookAgain({ provider, machine })
         return Effect.catchDefect(hops.send(request, route, sender, again), endOf)

@@ -4,7 +4,7 @@ import { SendFailure } from "@project-ingress/forward/fetch"
 import type { forwardFetch } from "@project-ingress/forward/fetch"
 import type { Endpoint, Machine, ProviderError } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
-import { encapsulateHeaders, fetchAddress, fetchTransport } from "@project-ingress/providers/internal"
+import { encapsulateHeaders, fetchAddress, fetchTransport, withTimeout } from "@project-ingress/providers/internal"
 import * as Effect from "effect/Effect"
 import { isVersion } from "../policies/inspection.ts"
 
@@ -78,7 +78,7 @@ export const machineControl = (machines: Machines["Service"], settings: ControlS
       ...(startsByItself && request.scope === "control" ? {} : { wake: false }),
     })
     return Effect.flatMap(reached, ({ response, status, stamped }) =>
-      stamped && status === 200 ? Effect.promise(() => jsonOf(response)) : unusable(response),
+      stamped && status === 200 ? Effect.promise((signal) => jsonOf(response, signal)) : unusable(response),
     ).pipe(
       Effect.catchDefect((defect) => (defect instanceof NothingToAsk ? Effect.succeed(undefined) : Effect.die(defect))),
     )
@@ -143,22 +143,29 @@ const unusable = (response: Response): Effect.Effect<undefined> =>
     return undefined
   })
 
-/** The body as JSON; `undefined` for one that is invalid, or longer than any of ours. */
-const jsonOf = async (response: Response): Promise<unknown> => {
+/** The body as JSON; `undefined` for one that is invalid, longer than any of ours, or does not end. */
+const jsonOf = async (response: Response, signal: AbortSignal): Promise<unknown> => {
+  const reader = response.body?.getReader()
   try {
-    const decoder = new TextDecoder()
-    let text = ""
-    let length = 0
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- TypeScript's DOM library does not know it
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      length += chunk.length
-      if (length > MAX_BODY) return undefined
-      text += decoder.decode(chunk, { stream: true })
-    }
-    return JSON.parse(text)
+    // Root in a machine may send a byte now and then without an end.
+    return await withTimeout(RESPONSE_MS, signal, () => readJson(reader))
   } catch {
+    reader?.cancel().catch(() => {})
     return undefined
   }
+}
+
+/** Throws for a body that is invalid. */
+const readJson = async (reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<unknown> => {
+  const decoder = new TextDecoder()
+  let text = ""
+  let length = 0
+  for (let next = await reader?.read(); next?.done === false; next = await reader!.read()) {
+    length += next.value.length
+    if (length > MAX_BODY) throw new Error("a body that is too long")
+    text += decoder.decode(next.value, { stream: true })
+  }
+  return JSON.parse(text) as unknown
 }
 
 const endedIn = (value: unknown): number | undefined => {

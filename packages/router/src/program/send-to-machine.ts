@@ -1,5 +1,5 @@
 import { TicketsLimited } from "@project-ingress/forward"
-import type { HopHeaderNames, SignedTicket, TicketSigner } from "@project-ingress/forward"
+import type { HeaderList, HopHeaderNames, SignedTicket, TicketSigner } from "@project-ingress/forward"
 import type { Grammar } from "@project-ingress/hostname"
 import type { AttemptRequest, Capabilities, Endpoint } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
@@ -19,6 +19,7 @@ import type { ProjectOrigins, RewrittenResponse } from "../hop/rewrite-origins.t
 import type { ActivityReports } from "./activity.ts"
 import type { ListeningPort } from "../policies/inspection.ts"
 import type { HeaderEdits } from "./header-edits.ts"
+import type { PortSettings } from "../stores/record.ts"
 import { holdOf } from "./holding.ts"
 import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
@@ -93,7 +94,8 @@ export const sendToMachine = <A>(
   const cookies = { narrows, grammar, target, key, host, reserved, onIsolated }
   const filter = target.domain === undefined ? undefined : filtered
   const { forward, response: respond } = edits ?? {}
-  const edit: ResponseEdit | undefined = respond && ((head, fields) => respond(head, fields, route))
+  const edit: ResponseEdit | undefined =
+    respond && ((head, fields) => withoutFiltered(respond(head, fields, route), filter, settings))
 
   /** The last attempt, which is the one that responded. */
   let sent: Sent | undefined
@@ -172,6 +174,19 @@ const wakingOf = (
   if (settings.wake === "never" || wake === false) return { wake: false, holdMs }
   if (wake === true || wakes(settings.wake, request, waiting?.visitor() !== undefined)) return { wake: true, holdMs }
   return { wake: settings.wake === "visitors" ? false : "avoid", holdMs }
+}
+
+/** What an app may not send, its record does not set for it either. A policy of the platform's may. */
+const withoutFiltered = (
+  fields: HeaderList,
+  filter: ReadonlySet<string> | undefined,
+  { responseHeaders }: PortSettings,
+): HeaderList => {
+  const set = Object.keys(responseHeaders?.set ?? {}).filter((name) => filter?.has(name))
+  if (set.length === 0) return fields
+  const left = [...fields]
+  filterFields(left, new Set(set))
+  return left
 }
 
 type SendResult<A> = ReturnType<Sender<A>["send"]>

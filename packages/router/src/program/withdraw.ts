@@ -100,7 +100,7 @@ const endedIn = (
 const asleep: ReadonlySet<ProviderError["_tag"]> = new Set(["MachineNotRunning", "MachineNotFound"])
 
 /** Every machine that a record names, once. */
-const machinesOf = (record: RouteRecord): readonly Machine[] => {
+export const machinesOf = (record: RouteRecord): readonly Machine[] => {
   if (record.kind !== "machine") return []
   const { machine, replicas = [], rules = [] } = record
   const targets = rules.flatMap((rule) => rule.targets.flatMap((target) => target.machine ?? []))

@@ -146,6 +146,21 @@ describe.each([
     expect((await ask(at!.url, { headers: { ...navigation, cookie } })).headers.getSetCookie()).toHaveLength(2)
   })
 
+  // Such a name has no prefix to a browser: a page of another project sets it with `Domain=iterate.app`. To `trim` it would be ours.
+  it.each(["\u2000", "\u00a0", "\ufeff", "\u3000"])(
+    "a session is not read from a name that begins with %j",
+    async (blank) => {
+      if (browser.cookies(page) === "") await browser.open(page)
+      const pairs = browser.cookies(page).split("; ")
+      const session = pairs.find((pair) => pair.startsWith("__Host-ingress-session="))!
+      const asVisitor = (cookie: string) =>
+        ask(page, { headers: { ...navigation, cookie: Buffer.from(cookie, "utf8").toString("latin1") } })
+      expect((await asVisitor(session)).status).toBe(200)
+      expect((await asVisitor(`\t ${session} `)).status).toBe(200)
+      expect((await asVisitor(`${blank}${session}`)).status).toBe(302)
+    },
+  )
+
   it.each(fields)("of the cookies %j the machine gets %j", async (sent, got) => {
     if (browser.cookies(page) === "") await browser.open(page)
     const cookie = browser

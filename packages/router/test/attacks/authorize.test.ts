@@ -1,6 +1,6 @@
 /** `authorize`: whom the platform lets in, how long that holds, and what a stranger can make of it. */
 import { describe, expect, it, onTestFinished, vi } from "vitest"
-import { authorize, visibility } from "../../src/policies.ts"
+import { authorize, hideForbidden, visibility } from "../../src/policies.ts"
 import type { AuthorizeOptions, Decide } from "../../src/policies.ts"
 import type { Policy, PolicyRequest } from "../../src/router.ts"
 import { machine } from "../fakes.ts"
@@ -334,4 +334,23 @@ it("checks what it is given", () => {
   )
   // @ts-expect-error no such option
   expect(() => authorize(() => true, { ttl: 1 })).toThrow("authorize: ttl is not an option (did you mean ttlMs?)")
+})
+
+describe("before the policy that proves the visitor", () => {
+  it.each([
+    ["as it is", (decide: Policy): readonly Policy[] => [decide]],
+    ["hidden", (decide: Policy) => hideForbidden([decide])],
+  ])("nobody is let in whom the platform was not asked about: %s", async (_, mounted) => {
+    const decide = vi.fn<() => boolean>(() => false)
+    const { visit, sent } = visits([...mounted(authorize(decide)), named(), visibility()])
+    expect([(await visit(url, as("eve"))).status, sent.length, decide.mock.calls.length]).toEqual([500, 0, 0])
+    expect((await visit(url)).status).toBe(401)
+  })
+
+  it("a grant for the route, and the same visitor with more, may come later", async () => {
+    const granted = visits([authorize(() => false), named({ granted: true }), visibility()])
+    expect((await granted.visit(url, as("anna"))).status).toBe(200)
+    const same = visits([named(), authorize(() => true), named({ mayInspect: true }), visibility()])
+    expect((await same.visit(url, as("anna"))).status).toBe(200)
+  })
 })

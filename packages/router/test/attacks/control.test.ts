@@ -210,7 +210,7 @@ describe("a visitor", () => {
 /** Root in a machine: it has the machine's key, and says what it likes with a good stamp. */
 const hostileMachine = async (
   id: string,
-  say: () => { readonly status?: number; readonly body: string; readonly code?: string },
+  say: () => { readonly status?: number; readonly body: string; readonly code?: string; readonly isEndless?: boolean },
 ) => {
   const tickets: string[] = []
   const secret = (await secretOfKey(await machineKey(signing, id), id))!
@@ -224,12 +224,18 @@ const hostileMachine = async (
       name: string
     }
     const { jti, scope, port, name } = claims
-    const { status = 200, body, code } = scope === undefined ? { status: 502, body: "{}", code: "PORT_CLOSED" } : say()
+    const {
+      status = 200,
+      body,
+      code,
+      isEndless,
+    } = scope === undefined ? { status: 502, body: "{}", code: "PORT_CLOSED" } : say()
     const use = scope === undefined ? { port, name } : { scope }
     void stampOf(secret, status < 400 ? "response" : "refusal", { machine: id, id: jti, ...use }).then((stamp) => {
       response.setHeader("x-iterate-proxy-stamp", stamp)
       if (code !== undefined) response.setHeader("x-iterate-proxy-error", code)
-      response.writeHead(status).end(body)
+      response.writeHead(status).write(body)
+      if (isEndless !== true) response.end()
     })
   })
   const port = await listening(server)
@@ -284,6 +290,26 @@ describe("a tenant with root in its machine", () => {
     expect((await ask(port, "/_/ports.json?wait=2500", owner)).status).toBe(200)
     // At the beginning twice, then once a second.
     expect(hostile.tickets.length).toBeLessThanOrEqual(5)
+  })
+
+  it("that begins a response and never ends it holds up no withdrawal and no list", { timeout: 30_000 }, async () => {
+    const hostile = await hostileMachine("mach_9", () => ({ body: '{"ended":', isEndless: true }))
+    const router = routerWith({
+      "p:misha": {
+        ...attached("mach_1", machine.port),
+        port: app.port,
+        replicas: [attached("mach_9", hostile.port).machine],
+      },
+      "p:evil": { ...attached("mach_9", hostile.port), port: 3000 },
+    })
+    const port = await serve(router)
+    const { machines } = await router.withdraw("misha.iterate.app", { sessions: ["s-anna"] })
+    expect(machines).toEqual([
+      { machine: "mach_1", ended: 0 },
+      { machine: "mach_9", ended: 0, error: "NotSupported" },
+    ])
+    const owner = { host: "evil.iterate.app", "x-user": "owner", accept: "application/json" }
+    expect((await ask(port, "/_/ports.json", owner)).status).toBe(503)
   })
 
   it("cannot use the router's tickets, nor its own key, on another's machine", async () => {

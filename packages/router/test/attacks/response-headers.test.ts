@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest"
 import { responseHeaders } from "../../src/policies.ts"
 import { AccessDenied } from "../../src/router.ts"
+import type { Policy } from "../../src/router.ts"
 import { stamped } from "../fakes.ts"
 import { toMachine, visits } from "./visit.ts"
 
@@ -84,5 +85,30 @@ describe("a setting", () => {
     expect((await visits([], { "p:misha": toMachine({ responseHeaders: rules }) }).visit(url)).code).toBe(
       "NOT_SUPPORTED",
     )
+  })
+})
+
+describe("with filterResponseHeaders", () => {
+  const set = { "clear-site-data": '"*"', "strict-transport-security": "max-age=60; includeSubDomains", "x-set": "1" }
+  const got = async (host: string, policies: readonly Policy[] = [responseHeaders()]) => {
+    const route = toMachine({ responseHeaders: { set } })
+    const { visit } = visits(
+      policies,
+      { "p:misha": route, "d:www.example.com": route },
+      { filterResponseHeaders: true },
+    )
+    const { headers } = (await visit(`https://${host}/`)).response
+    return Object.keys(set).map((name) => headers.get(name))
+  }
+
+  it("a record sets nothing that its app may not send", async () => {
+    expect(await got("misha.iterate.app")).toEqual([null, "max-age=60", "1"])
+    expect(await got("www.example.com")).toEqual(Object.values(set))
+  })
+
+  it("a policy of the platform's may", async () => {
+    const own: Policy = { name: "own", onResponse: (_, edit) => edit.set("origin-agent-cluster", "?1") }
+    const { visit } = visits([own], undefined, { filterResponseHeaders: true })
+    expect((await visit("https://misha.iterate.app/")).response.headers.get("origin-agent-cluster")).toBe("?1")
   })
 })

@@ -4,8 +4,8 @@ import { local } from "@project-ingress/providers/local"
 import { upstream } from "@project-ingress/providers/upstream"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { serveNode } from "../../src/hosts/node.ts"
-import { authorize, visibility } from "../../src/policies.ts"
-import { createRouter } from "../../src/router.ts"
+import { authorize as askPlatform, visibility } from "../../src/policies.ts"
+import { AccessDenied, createRouter, LoginRequired } from "../../src/router.ts"
 import type { Policy, Router, RouterEvent, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import type { MemoryStore } from "../../src/stores/memory.ts"
@@ -40,7 +40,15 @@ const session: Policy = {
       : { visitor: { subject, by: "session", id: `s-${subject}`, ...(expiresAt && { expiresAt }) } }
   },
 }
-const members = () => [visibility(), authorize(({ subject }) => allowed.has(subject))]
+const authorize: Policy = {
+  name: "authorize",
+  enforces: ["visibility"],
+  onRoute: ({ visitor }, { settings }) => {
+    if (settings.visibility !== "private") return undefined
+    if (visitor === undefined) return { deny: new LoginRequired({ location: "/login" }) }
+    return allowed.has(visitor.subject) ? undefined : { deny: new AccessDenied() }
+  },
+}
 
 const recordOf = (generation = 1) => ({
   machine: { id: "mach_1", type: "local", externalId: "dev", metadata: { port: machine.port } },
@@ -64,7 +72,7 @@ const routerWith = (more: Partial<RouterOptions> = {}) => {
     store,
     providers: [local(), upstream({ allowCidrs: ["127.0.0.0/8"] })],
     signingKey: signing,
-    policies: [session, ...members()],
+    policies: [session, authorize],
     onEvent: (event) => events.push(event),
     ...more,
   })
@@ -104,6 +112,18 @@ describe("on sockets, a visitor who is no longer let in", () => {
     expect(app.seen.flatMap((headers) => Object.keys(headers).filter((name) => name.includes("session")))).toEqual([])
   })
 
+  it("loses it by authorize, however long its decisions hold for requests", { timeout: 30_000 }, async () => {
+    const decide = askPlatform(({ subject }) => allowed.has(subject), { ttlMs: 600_000 })
+    const { router, withdrawn } = routerWith({ policies: [session, visibility(), decide] })
+    const port = await serve(router)
+    allowed.add("anna").add("bob")
+    const stream = opened(await openStream(port, as("anna")))
+    const other = opened(await openStream(port, as("bob")))
+    allowed.delete("anna")
+    expect(await stream.ended).toBe("broken")
+    expect([withdrawn(), other.isOpen()]).toMatchObject([[{ reason: "denied", count: 1 }], true])
+  })
+
   it("loses it when the session ends", { timeout: 30_000 }, async () => {
     const { router, withdrawn } = routerWith()
     const port = await serve(router)
@@ -124,6 +144,30 @@ describe("on sockets, a visitor who is no longer let in", () => {
     expect(await socket.ended).toBe(1008)
     expect(withdrawn()).toMatchObject([{ reason: "generation" }])
   })
+
+  it(
+    "loses it when the project leaves the machine, which may be another project's then",
+    { timeout: 30_000 },
+    async () => {
+      const { router, withdrawn } = routerWith()
+      const port = await serve(router)
+      allowed.add("anna")
+      const inOld = opened(await openSocket(port, as("anna")))
+      store.attach("p:misha", { ...recordOf(), machine: { ...recordOf().machine, id: "mach_2" } })
+      store.attach("p:other", recordOf())
+      expect(await inOld.ended).toBe(1008)
+      expect(withdrawn()).toMatchObject([{ machine: "mach_1", reason: "moved", count: 1 }])
+      const stays = opened(await openStream(port, as("anna", "other.iterate.app")))
+      store.attach("p:other", {
+        ...recordOf(),
+        machine: { ...recordOf().machine, id: "mach_3" },
+        replicas: [recordOf().machine],
+      })
+      const moved = Date.now() + 5_000
+      await expect.poll(() => Date.now() > moved, { timeout: 8_000 }).toBe(true)
+      expect(stays.isOpen()).toBe(true)
+    },
+  )
 })
 
 describe("withdraw", () => {

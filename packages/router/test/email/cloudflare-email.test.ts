@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net"
 import { createServer as createHttpServer } from "node:http"
 import { machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
+import { Webhook } from "standardwebhooks"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { bundleWorker } from "../../../../test/bundle-worker.ts"
@@ -17,6 +18,7 @@ describe("in workerd, with a machine proxy and an app behind it", () => {
   let proxy: ReturnType<typeof createServer>
   let status: number
   let port: number
+  let resend: ReturnType<typeof createHttpServer>
 
   beforeEach(async () => {
     received = []
@@ -31,6 +33,11 @@ describe("in workerd, with a machine proxy and an app behind it", () => {
     })
     await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve))
     port = (app.address() as AddressInfo).port
+    resend = createHttpServer((request, response) => {
+      const download_url = `http://${request.headers.host}/raw`
+      response.end(request.url === "/raw" ? message : JSON.stringify({ raw: { download_url } }))
+    })
+    await new Promise<void>((resolve) => resend.listen(0, "127.0.0.1", resolve))
     const verification = await machineKey(keys.signing, "mach_1")
     proxy = createServer(createMachineProxy({ machine: "mach_1", keys: [verification] }).connection)
     await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))
@@ -42,6 +49,7 @@ describe("in workerd, with a machine proxy and an app behind it", () => {
         script: await bundleWorker(new URL("email-worker.ts", import.meta.url)),
         compatibilityDate: "2026-11-01",
         bindings: {
+          RESEND: `http://localhost:${(resend.address() as AddressInfo).port}`,
           SIGNING_KEY: { ...keys.signing },
           PORT: port,
           MACHINE: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
@@ -57,6 +65,8 @@ describe("in workerd, with a machine proxy and an app behind it", () => {
     app.close()
     app.closeAllConnections()
     proxy.close()
+    resend.close()
+    resend.closeAllConnections()
   })
 
   const send = async (to: string, text = message): Promise<number> => {
@@ -92,6 +102,22 @@ describe("in workerd, with a machine proxy and an app behind it", () => {
       "nobody reads this mailbox",
       "the message is larger than 100000 bytes",
     ])
+  }, 60_000)
+
+  it("one of Resend's webhook is fetched and reaches the app", async () => {
+    const event = {
+      type: "email.received",
+      data: { email_id: "e1", from: "a@example.com", to: ["b@misha.iterate.app"] },
+    }
+    const body = JSON.stringify(event)
+    const [id, at] = ["msg_1", new Date()]
+    const headers = {
+      "svix-id": id,
+      "svix-timestamp": String(Math.floor(at.getTime() / 1000)),
+      "svix-signature": new Webhook(btoa("x".repeat(32))).sign(id, at, body),
+    }
+    const response = await worker.dispatchFetch("http://worker/resend", { method: "POST", headers, body })
+    expect([response.status, received.map(({ text }) => text)]).toEqual([200, [message]])
   }, 60_000)
 
   it("one for a machine that is down waits in the bucket until it is up", async () => {

@@ -1,7 +1,7 @@
 // Bundled and run in workerd by cloudflare-email.test.ts: mail of Cloudflare Email Routing for a machine outside.
 import type { SigningKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
-import { emailHandler, mailReceiver, r2MailKeeper } from "../../src/email.ts"
+import { emailHandler, mailReceiver, r2MailKeeper, resendWebhook } from "../../src/email.ts"
 import type { EmailMessage, MailBucket, MailEvent, MailReceiver } from "../../src/email.ts"
 import { createRouter } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
@@ -11,6 +11,8 @@ interface Environment {
   readonly MACHINE: string
   readonly PORT: number
   readonly MAIL?: MailBucket
+  /** Resend's API. */
+  readonly RESEND: string
 }
 
 const events: MailEvent[] = []
@@ -60,6 +62,10 @@ export default {
   },
   fetch: async (request: Request, env: Environment): Promise<Response> => {
     if (request.url.endsWith("/retry")) return Response.json(await (made ??= receiver(env)).retry())
+    if (request.url.endsWith("/resend")) {
+      const options = { secret: `whsec_${btoa("x".repeat(32))}`, apiKey: "k", api: env.RESEND, downloads: "localhost" }
+      return resendWebhook((made ??= receiver(env)), options)(request)
+    }
     return Response.json({ events, rejections })
   },
 }

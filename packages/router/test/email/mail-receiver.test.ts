@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest"
-import { mailReceiver } from "../../src/email.ts"
-import type { MailEvent, MailOptions } from "../../src/email.ts"
+import { mailReceiver, r2MailKeeper } from "../../src/email.ts"
+import { mailId } from "../../src/email/mail.ts"
+import type { MailBucket, MailEvent, MailOptions } from "../../src/email.ts"
+import { regions } from "../../src/regions.ts"
 import type { Router } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import { fake, hostnames, machine, setup, stamped, values } from "../fakes.ts"
@@ -13,6 +15,8 @@ const store = () =>
     "p:plain": { machine: machine("mach_2") },
     "p:old": { kind: "redirect", to: { project: "misha" }, status: 308 },
     "p:away": { kind: "redirect", to: "https://evil.example/", status: 302 },
+    "p:port": { kind: "redirect", to: "https://4096__misha.iterate.app/", status: 302 },
+    "p:machine": { kind: "redirect", to: "https://4096__mach_1.iterate.app/x", status: 302 },
     "p:gone": { kind: "removed" },
     "p:empty": { kind: "detached" },
   })
@@ -78,10 +82,37 @@ describe("a mail for a project", () => {
   })
 })
 
+describe("a mail for a project that redirects to a port of another one", () => {
+  it("is posted to that one's service for mail, and to no port that its owner has closed", async () => {
+    const { mail, posted } = receiver()
+    await mail.receive(mailTo("anything@port.iterate.app"))
+    const targets = posted.map(({ headers, target }) => [values(headers, "x-iterate-proxy-target-host")[0], target])
+    expect(targets).toEqual([["2525__misha.iterate.app", "/"]])
+  })
+})
+
+describe("a mail for a machine of another region", () => {
+  it("goes to the machine itself: the router there would take it for a visitor's request", async () => {
+    const posted: Outgoing[] = []
+    const { router } = setup({
+      store: memoryStore({ "p:misha": { machine: machine("mach_1"), services: { mail: 2525 }, region: "fra" } }),
+      answer: (outgoing) => {
+        posted.push(outgoing)
+        return stamped(null, { status: outgoing.origin === "https://fra.example" ? 401 : 204 })
+      },
+      regions: regions({ self: "iad", balancers: { fra: "https://fra.example" } }),
+    })
+    const mail = mailReceiver(router, { grammar: hostnames })
+    expect(await mail.receive(mailTo("anything@misha.iterate.app"))).toEqual({ outcome: "delivered" })
+    expect(posted.map(({ headers }) => values(headers, "x-iterate-mail-to"))).toEqual([["anything@misha.iterate.app"]])
+  })
+})
+
 describe("a mail that cannot be delivered", () => {
   it.each([
     ["a project that there is not", "a@nobody.iterate.app", "rejected"],
     ["a project without the service", "a@plain.iterate.app", "rejected"],
+    ["a project that redirects to a machine", "a@machine.iterate.app", "rejected"],
     ["a removed project", "a@gone.iterate.app", "rejected"],
     ["a project that redirects to another site", "a@away.iterate.app", "rejected"],
     ["a machine", "a@mach_1.iterate.app", "rejected"],
@@ -147,6 +178,30 @@ describe("a mail that cannot be delivered", () => {
     const { mail, events } = receiver({ resolve: () => Promise.reject(new Error("hunter2")) })
     expect((await mail.receive(mailTo("bot@example.com"))).outcome).toBe("failed")
     expect(JSON.stringify(events)).not.toContain("hunter2")
+  })
+})
+
+describe("in a bucket", () => {
+  it("what can never be delivered keeps nothing else from being tried", async () => {
+    const stored = new Map<string, Uint8Array>()
+    const bucket: MailBucket = {
+      put: async (key, value) => stored.set(key, value),
+      get: async () => null,
+      list: async ({ prefix, limit, startAfter = "" }) => {
+        const keys = [...stored.keys()].filter((key) => key.startsWith(prefix) && key > startAfter).toSorted()
+        return { objects: keys.slice(0, limit).map((key) => ({ key })) }
+      },
+      delete: async (key) => void stored.delete(key),
+    }
+    const keeper = r2MailKeeper(bucket)
+    const ids = await Promise.all(Array.from({ length: 200 }, (_, i) => mailId(mailTo(`a${i}@misha.iterate.app`))))
+    for (const id of ids) await keeper.put(id, mailTo("a@misha.iterate.app"))
+    const tried = new Set<string>()
+    // Each is left out of 40 lists of 50 of 200 with a probability of 0.75^40: one in 100 000.
+    for (let round = 0; round < 40; round++) for (const id of await keeper.list(50)) tried.add(id)
+    expect(tried.size).toBeGreaterThan(195)
+    expect(await keeper.list(50)).toHaveLength(50)
+    expect(new Set(await keeper.list(500))).toEqual(new Set(ids))
   })
 })
 

@@ -127,6 +127,19 @@ describe("Resend's webhook", () => {
     expect([asked.length, sent]).toEqual([1, []])
   })
 
+  it("follows no redirect, wherever the storage sends it", async () => {
+    const inside = createServer((_, response) => void response.end("a secret of the network"))
+    await new Promise<void>((resolve) => inside.listen(0, "127.0.0.1", resolve))
+    const to = `http://127.0.0.1:${(inside.address() as AddressInfo).port}/`
+    server.removeAllListeners("request").on("request", (request, response) => {
+      if (request.url!.startsWith("/raw/")) response.writeHead(302, { location: to }).end()
+      else response.end(JSON.stringify({ raw: { download_url: downloadUrl(api) } }))
+    })
+    const { sent, take } = webhook()
+    expect([(await take(signed(received()))).status, sent]).toEqual([503, []])
+    inside.close()
+  })
+
   it("is a POST of at most 1 MiB", async () => {
     const { take } = webhook()
     expect((await take(new Request("https://os.example/"))).status).toBe(405)

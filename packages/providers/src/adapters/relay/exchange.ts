@@ -11,7 +11,13 @@ const limits = { maxResponseHead: 65_536, maxFields: 1_000, maxChunkOverhead: 16
 /** Interim responses before a final one. */
 const MAX_INTERIM = 16
 
-const latin1 = (text: string): Uint8Array => Buffer.from(text, "latin1")
+/**
+ * Text as bytes. workerd reads the bytes of header values as UTF-8, so that they may hold any character: as latin1, which keeps the lower byte
+ * of each, U+010D and U+010A would be CR and LF, and begin a field of the visitor's own.
+ */
+const utf8 = (text: string): Uint8Array => Buffer.from(text, "utf8")
+/** The same, back: a head that was read has one character for each byte. */
+const fromBytes = (value: string): string => Buffer.from(value, "latin1").toString("utf8")
 
 /** What came back of a request: the final head, and the reader that has what follows it. */
 export interface Exchange {
@@ -29,7 +35,7 @@ export const writeRequest = async (stream: ByteStream, request: Request, upgrade
   const fields = ["Host", host]
   for (const [name, value] of request.headers) if (!isOwn(name)) fields.push(name, value)
   if (upgrade) fields.push("Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", ...key())
-  await stream.write(latin1(requestHeadText(method, pathname + search, fields, framing)))
+  await stream.write(utf8(requestHeadText(method, pathname + search, fields, framing)))
   if (body !== null) await writeBody(stream, body, known)
 }
 
@@ -60,11 +66,11 @@ const writeBody = async (
       if (value.length === 0) continue
       left -= value.length
       if (left < 0) throw new TypeError("the body is longer than its Content-Length")
-      if (chunked) await stream.write(latin1(`${value.length.toString(16)}\r\n`))
+      if (chunked) await stream.write(utf8(`${value.length.toString(16)}\r\n`))
       await stream.write(value)
-      if (chunked) await stream.write(latin1("\r\n"))
+      if (chunked) await stream.write(utf8("\r\n"))
     }
-    if (chunked) await stream.write(latin1(lastChunkText([])))
+    if (chunked) await stream.write(utf8(lastChunkText([])))
     else if (left > 0) throw new TypeError("the body is shorter than its Content-Length")
   } catch (cause) {
     reader.cancel(cause).catch(() => {})
@@ -96,7 +102,7 @@ export const responseFields = (head: ResponseHead): Headers => {
   for (let i = 0; i < head.headers.length; i += 2) {
     const name = head.headers[i]!.toLowerCase()
     if (name === OUTCOME || hopFields.has(name) || name === "sec-websocket-accept") continue
-    headers.append(name, head.headers[i + 1]!)
+    headers.append(name, fromBytes(head.headers[i + 1]!))
   }
   return headers
 }
