@@ -9,11 +9,11 @@ import { defineGrammar } from "@project-ingress/hostname"
 import { local } from "@project-ingress/providers/local"
 import { defineAccess, signIn, signInHandler } from "@project-ingress/router/access"
 import { serveNode } from "@project-ingress/router/node"
+import { authorize, visibility } from "@project-ingress/router/policies"
 import { createRouter } from "@project-ingress/router"
 import type { RouterEvent } from "@project-ingress/router"
 import { memoryStore } from "@project-ingress/router/stores/memory"
 import type { MachineInput, MemoryStore } from "@project-ingress/router/stores/memory"
-import { privatePorts } from "../../examples/better-auth/src/private-ports.ts"
 import { selfSigned } from "./certificate.ts"
 
 /** What a service worker of the app does with what it sees: passes it on, or asks again by URL. It tells its pages all URLs. */
@@ -45,7 +45,7 @@ export interface Platform extends AsyncDisposable {
 
 const login = `<!doctype html><title>Login</title><form method="post"><button>Sign in as Ann</button></form>`
 
-/** Starts all of it: `misha` and `eve` under `ingress.test`, `www.custom.test` of misha's owner, `control.test`. */
+/** Starts all of it: `misha` and `eve`, which is public, under `ingress.test`, `www.custom.test` of misha's owner, `control.test`. */
 export const startPlatform = async (separator: "--" | "."): Promise<Platform> => {
   const names = ["*.ingress.test", "*.misha.ingress.test", "*.eve.ingress.test", "*.custom.test", "control.test"]
   const tls = await selfSigned(names)
@@ -56,12 +56,16 @@ export const startPlatform = async (separator: "--" | "."): Promise<Platform> =>
     response.writeHead(200, { "content-type": type, "x-iterate-proxy-stamp": "unproven" }).end(body)
   })
   const metadata = { port: await listen(app) }
-  const record = (owner: string): MachineInput => ({
+  const record = (owner: string, visibility: "private" | "public" = "private"): MachineInput => ({
     machine: { id: `mach_${owner}`, type: "local", externalId: owner, metadata },
     owner,
-    visibility: "private",
+    visibility,
   })
-  const store = memoryStore({ "p:misha": record("ann"), "p:eve": record("eve"), "d:www.custom.test": record("ann") })
+  const store = memoryStore({
+    "p:misha": record("ann"),
+    "p:eve": record("eve", "public"),
+    "d:www.custom.test": record("ann"),
+  })
   const grammar = defineGrammar({ domains: ["ingress.test"], separator })
   const { signing } = await generateTicketKeys("sign-in")
   const access = defineAccess({ keys: [signing] })
@@ -73,7 +77,11 @@ export const startPlatform = async (separator: "--" | "."): Promise<Platform> =>
     providers: [local()],
     signingKey: signing,
     unprovenMachines: true,
-    policies: [people.policy, privatePorts(people)],
+    policies: [
+      people.policy,
+      visibility({ grammar, signIn: people }),
+      authorize(({ subject }, { record }) => record.owner === subject),
+    ],
     onEvent: (event) => events.push(event),
   })
   const bridge = signInHandler(access, {

@@ -2,5 +2,5 @@
 import { startPlatform } from "./platform.ts"
 
 const platform = await startPlatform(Number(process.env["PORT"] ?? 8787))
-await platform.addUser("ann@example.com", "correct horse battery")
+await platform.addMember("ann@example.com", "correct horse battery")
 console.log(`open ${platform.app}/ and sign in as ann@example.com, password "correct horse battery"`)

@@ -7,9 +7,9 @@ import { upstream } from "@project-ingress/providers/upstream"
 import { createRouter } from "@project-ingress/router"
 import { defineAccess, signIn } from "@project-ingress/router/access"
 import { serveNode } from "@project-ingress/router/node"
+import { authorize, visibility } from "@project-ingress/router/policies"
 import { memoryStore } from "@project-ingress/router/stores/memory"
 import { controlPlane } from "./control-plane.ts"
-import { privatePorts } from "./private-ports.ts"
 
 /** A running platform on this computer. */
 export interface Platform extends AsyncDisposable {
@@ -17,8 +17,8 @@ export interface Platform extends AsyncDisposable {
   readonly origin: string
   /** A private port of project misha. */
   readonly app: string
-  /** Makes a user, as a sign-up page would. */
-  readonly addUser: (email: string, password: string) => Promise<{ readonly id: string }>
+  /** Makes a user who is a member of project misha. Signing up by better-auth's own path makes nobody a member. */
+  readonly addMember: (email: string, password: string) => Promise<{ readonly id: string }>
 }
 
 /** One port of this computer: `localhost` is the control plane, everything below it is projects. `port` 0: any free one. */
@@ -42,6 +42,7 @@ export const startPlatform = async (port: number): Promise<Platform> => {
   const access = defineAccess({ keys: [signing] })
 
   const listened = await freePort(port)
+  const members = new Set<string>()
   const origin = `http://localhost:${listened}`
   const people = signIn(access, { grammar, controlPlane: origin })
   const router = createRouter({
@@ -49,14 +50,22 @@ export const startPlatform = async (port: number): Promise<Platform> => {
     store,
     providers: [upstream({ allowCidrs: ["127.0.0.0/8"] })],
     signingKey: signing,
-    policies: [people.policy, privatePorts(people)],
+    policies: [
+      people.policy,
+      visibility({ grammar, signIn: people }),
+      authorize(({ subject }) => members.has(subject)),
+    ],
   })
   const { auth, fetch } = controlPlane({ access, grammar, store, origin, secret: randomBytes(32).toString("hex") })
   const listening = await serveNode(router, { fallback: fetch }).listen({ hostname: "127.0.0.1", port: listened })
   return {
     origin,
     app: `http://8000--misha.localhost:${listened}`,
-    addUser: async (email, password) => (await auth.api.signUpEmail({ body: { email, password, name: email } })).user,
+    addMember: async (email, password) => {
+      const { user } = await auth.api.signUpEmail({ body: { email, password, name: email } })
+      members.add(user.id)
+      return user
+    },
     [Symbol.asyncDispose]: async () => {
       await listening.close({ deadlineMs: 0 })
       await router.dispose()

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { startPlatform } from "../src/platform.ts"
 import type { Platform } from "../src/platform.ts"
 import { need, startBrowser } from "../../quickstart/test/browser.ts"
+import { asking } from "../../../packages/router/test/access/asking.ts"
+import { browserOf } from "../../../packages/router/test/access/sign-in-world.ts"
 
 describe("a platform whose people sign in by better-auth", () => {
   let platform: Platform
@@ -10,7 +12,7 @@ describe("a platform whose people sign in by better-auth", () => {
 
   beforeAll(async () => {
     platform = await startPlatform(0)
-    await platform.addUser(email, password)
+    await platform.addMember(email, password)
   })
   afterAll(() => platform[Symbol.asyncDispose]())
 
@@ -41,6 +43,18 @@ describe("a platform whose people sign in by better-auth", () => {
 
     await control("/api/auth/sign-out", { method: "POST", headers: { cookie, origin: platform.origin } })
     expect((await control(start(), { headers: { cookie } })).headers.get("location")).toMatch(/^\/login/)
+  })
+
+  it("lets nobody in who has signed up and is no member", async () => {
+    const signedUp = await control("/api/auth/sign-up/email", {
+      method: "POST",
+      headers: { "content-type": "application/json", origin: platform.origin },
+      body: JSON.stringify({ email: "eve@example.com", password, name: "Eve" }),
+    })
+    const browser = browserOf({ ask: asking(Number(new URL(platform.origin).port)) })
+    for (const line of signedUp.headers.getSetCookie()) browser.set("localhost", line)
+    const [last, ...before] = await browser.open(`${platform.app}/x`)
+    expect([last!.url, last!.response.status, before.length]).toEqual([`${platform.app}/x`, 403, 4])
   })
 
   it("lets a person in a browser open a private port, whose app gets no cookie of the platform", async (ctx) => {

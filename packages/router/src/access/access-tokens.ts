@@ -22,7 +22,7 @@ export interface AccessTokensOptions {
 
 /**
  * Accepts the tokens of `createToken`, in `Authorization: Bearer` and in a field of its own, and takes them out before a machine gets the request. Mount it
- * after sessions and before `visibility`. Any other `Authorization` is the app's and stays as it is.
+ * before sessions and `visibility`. Any other `Authorization` is the app's and stays as it is.
  *
  * A token that is not good here ends the request, on public ports as well: 401 `TOKEN_INVALID` for one that is forged, has ended or was withdrawn and
  * for two at once, 403 `TOKEN_SCOPE` for one of another project or port.

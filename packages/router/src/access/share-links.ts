@@ -2,6 +2,7 @@ import { accept, checkOptions } from "@project-ingress/forward/internal"
 import type { GeneratedResponse } from "@project-ingress/forward"
 import { AccessDenied } from "../policies/access-denied.ts"
 import type { Outcome, Policy, PolicyRequest, Route } from "../policies/policy.ts"
+import type { Visitor } from "../policies/visitor.ts"
 import { cookieValues, setCookie } from "./cookies.ts"
 import { LinkInvalid } from "./credential-errors.ts"
 import type { Access } from "./define-access.ts"
@@ -22,7 +23,7 @@ export interface ShareLinksOptions {
 
 /**
  * Accepts the links of `createShareLink`. Mount it after sessions and tokens, and before `visibility`: a visitor who is signed in stays who he is, and
- * a link counts for those who are not.
+ * a link counts for those who are not, and for those whom the platform does not let in (`otherwise`, which `authorize` reads).
  *
  * `<prefix>link` is a page that takes the grant out of the address bar and posts it in a field; in exchange there is a cookie for
  * this hostname, bound to the link's port, project and end, which no machine gets.
@@ -55,14 +56,14 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
   const verifyOnly = async ({ header }: PolicyRequest): Promise<Outcome> =>
     (await links.verify(header(linkField) ?? "")) === undefined ? invalid() : undefined
 
-  const byCookie = async (values: readonly string[], route: Route): Promise<Outcome> => {
+  const byCookie = async (values: readonly string[], route: Route): Promise<Visitor | undefined> => {
     for (const value of values) {
       const found = await sessions.verify(value)
       if (found === undefined || (await grantProblem(found.claims, route)) !== undefined) continue
       if (await isOver(found)) continue
       const { claims, expiresAt } = found
       const [subject, id] = [String(claims["sub"]), String(claims["jti"])]
-      return { visitor: { subject, by: "link", id, granted: true, expiresAt } }
+      return { subject, by: "link", id, granted: true, expiresAt }
     }
     return undefined
   }
@@ -87,10 +88,13 @@ export const shareLinks = (access: Access, options: ShareLinksOptions = {}): Pol
           ? { respond: linkPage(frameAncestors(route)) }
           : { deny: new AccessDenied({ hidden: true, reason: "no origin may frame this port" }) }
       }
-      if (request.visitor !== undefined) return undefined
+      const { visitor } = request
+      if (visitor?.granted === true || visitor?.otherwise !== undefined) return undefined
       const values = cookieValues(request.header("cookie"), cookies.link)
       if (values.length === 0 || (sameSiteOf(route) === "framed" && isCrossSite(request))) return undefined
-      return byCookie(values, route)
+      return byCookie(values, route).then(
+        (link) => link && { visitor: visitor === undefined ? link : { ...visitor, otherwise: link } },
+      )
     },
     onForward: (edit) => edit.remove(linkField),
   }

@@ -36,7 +36,8 @@ export interface AuthorizeOptions {
 
 /**
  * Asks the platform whether a visitor may open a private route; no is 403 `ACCESS_DENIED`. It is not asked for public routes, without a
- * visitor (which `visibility` refuses), and for a credential that is itself the permission (`granted`). A decision is kept for the
+ * visitor (which `visibility` refuses), and for a credential that is itself the permission (`granted`). After a no, a visitor who has such
+ * a credential besides (`otherwise`) goes on by that one. A decision is kept for the
  * credential, the record at its version and generation, the machine and the port; at most 10 000 are, divided among subjects. One that
  * fails is 502 `AUTH_UNAVAILABLE` and is not kept. Mount it after every policy that proves visitors: one that stands after it is 500. Requests that need the same one at the same time share one call.
  *
@@ -82,8 +83,9 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
       }
       const { target: _, ...asked } = route
       const run = (): Promise<Kept | AuthUnavailable> => ask(name, visitor, asked)
-      // Never shared with a call about an earlier record, which finds what was true of that one.
-      const shared = loads.join(`${version} ${generation} ${name}`, run, waitUntil)
+      // Never shared with a call about an earlier record, which finds what was true of that one; nor, for what is open, with one of a
+      // request, which may have been asked for before access was withdrawn.
+      const shared = loads.join(`${recheck === "access"} ${version} ${generation} ${name}`, run, waitUntil)
       return shared.then((found) =>
         found instanceof AuthUnavailable
           ? { deny: new AuthUnavailable({ reason: found.message }) }
@@ -94,7 +96,6 @@ export const authorize = (decide: Decide, options: AuthorizeOptions = {}): Polic
 }
 
 const MAX_KEPT = 10_000
-
 /** How old a decision may be when what is open is checked again, in ms: with the time between two checks, withdrawn access ends within 5 s. */
 const RECHECK_MS = 1_000
 
@@ -118,7 +119,12 @@ const isDecision = (value: unknown): value is Decision => {
 }
 
 const outcomeOf = (decision: Decision, visitor: Visitor): Outcome => {
-  if (decision === false) return { deny: new AccessDenied({ reason: "the visitor may not open the route" }) }
+  if (decision === false) {
+    const { otherwise } = visitor
+    // Only a grant is let in unasked: what the platform has said is of the subject, and of nobody else.
+    if (otherwise?.granted === true) return { visitor: otherwise }
+    return { deny: new AccessDenied({ reason: "the visitor may not open the route" }) }
+  }
   const { mayInspect } = decision === true ? {} : decision
   return mayInspect === undefined ? undefined : { visitor: { ...visitor, mayInspect } }
 }

@@ -24,21 +24,22 @@ export interface Visitor {
   readonly mayInspect?: boolean
   /** When the credential ends, in ms since 1970. Default: it does not end by itself. */
   readonly expiresAt?: number
+  /**
+   * Who it is if the platform does not let the subject in: somebody who is signed in, is no member, and has opened a share link. Has no
+   * `otherwise` of its own. `authorize` reads it.
+   */
+  readonly otherwise?: Visitor
 }
 
 /** Whether a policy's `visitor` is one. */
 export const isVisitor = (value: unknown): value is Visitor => {
-  const { subject, by, id, granted, ambient, mayInspect, expiresAt } = (value ?? {}) as Readonly<
+  const { subject, by, id, granted, ambient, mayInspect, expiresAt, otherwise } = (value ?? {}) as Readonly<
     Record<string, unknown>
   >
   const flags = [granted, ambient, mayInspect].every((flag) => flag === undefined || typeof flag === "boolean")
-  return (
-    flags &&
-    isText(subject) &&
-    isText(by) &&
-    isVisitorId(id) &&
-    (expiresAt === undefined || typeof expiresAt === "number")
-  )
+  const isEnd = expiresAt === undefined || typeof expiresAt === "number"
+  const isPlain = otherwise === undefined || (isVisitor(otherwise) && otherwise.otherwise === undefined)
+  return flags && isText(subject) && isText(by) && isVisitorId(id) && isEnd && isPlain
 }
 
 /** Whether a text may be the `id` of a visitor. */

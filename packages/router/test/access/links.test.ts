@@ -68,15 +68,39 @@ describe("a share link", () => {
     expect(again.headers.getSetCookie()).toEqual([])
   })
 
-  it("counts for nobody who is signed in", async () => {
+  it("counts for a member as nothing, and lets in whom the platform does not", async () => {
     const ann = { subject: "user_ann", by: "session", id: "s1", granted: false }
     const session: Policy = { name: "session", onRequest: () => ({ visitor: ann }) }
-    const signedIn = world({ before: [session], after: [authorize(() => false)] })
-    const cookie = await world().cookieOf(grantOf(await link()))
-    expect((await signedIn.ask("/", { cookie })).status).toBe(403)
-    expect(signedIn.seen).toEqual([ann])
-    // It can still be opened: its cookie counts once the session has ended.
-    expect((await signedIn.redeem(grantOf(await link()))).status).toBe(200)
+    for (const member of [true, false]) {
+      const last: (string | undefined)[] = []
+      const look: Policy = { name: "look", onRoute: ({ visitor }) => void last.push(visitor?.by) }
+      const asked: unknown[] = []
+      const decide = authorize(({ subject }) => (asked.push(subject), member), { ttlMs: 0 })
+      const signedIn = world({ before: [session], after: [decide, look] })
+      expect((await signedIn.redeem(grantOf(await link()))).status).toBe(200)
+      const made = await link()
+      const cookie = await signedIn.cookieOf(grantOf(made))
+      expect((await signedIn.ask("/", { cookie })).status).toBe(200)
+      expect(signedIn.seen.at(-1)).toMatchObject({ ...ann, otherwise: { by: "link", id: made.id } })
+      expect([asked, last]).toEqual([["user_ann"], [member ? "session" : "link"]])
+      // Not with the link of another port, nor by pages of others.
+      expect((await signedIn.ask("https://8001__misha.iterate.app/", { cookie })).status).toBe(member ? 200 : 403)
+      const foreign = { cookie, origin: "https://evil.example" }
+      expect((await signedIn.ask("/", foreign, { method: "POST" })).status).toBe(403)
+    }
+  })
+
+  it("lets nobody in who is signed in and no member, once it was withdrawn", async () => {
+    const over = new Set<string>()
+    const ann = { subject: "user_ann", by: "session", id: "s1" }
+    const session: Policy = { name: "session", onRequest: () => ({ visitor: ann }) }
+    const isRevoked = (id: string) => over.has(id)
+    const { ask, cookieOf } = world({ before: [session], after: [authorize(() => false)], links: { isRevoked } })
+    const made = await link()
+    const cookie = await cookieOf(grantOf(made))
+    expect((await ask("/", { cookie })).status).toBe(200)
+    over.add(made.id)
+    expect((await ask("/", { cookie })).status).toBe(403)
   })
 
   it("is behind the prefix and in the cookie that the platform has chosen", async () => {

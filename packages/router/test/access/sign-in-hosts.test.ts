@@ -1,15 +1,17 @@
 /** Signing in behind both hosts of the router, and the `Cookie` field that the machine gets, byte for byte. */
-import { createServer, request as httpRequest } from "node:http"
+import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { local } from "@project-ingress/providers/local"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { defineAccess, signIn, signInHandler } from "../../src/access.ts"
 import { serveNode } from "../../src/hosts/node.ts"
+import { authorize, visibility } from "../../src/policies.ts"
 import { createRouter } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import { hostnames, keys } from "../fakes.ts"
-import { browserOf, isCallback, navigation, privatePorts } from "./sign-in-world.ts"
+import { asking } from "./asking.ts"
+import { browserOf, isCallback, navigation } from "./sign-in-world.ts"
 import type { Browser, World } from "./sign-in-world.ts"
 import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
@@ -52,9 +54,10 @@ const onNode = async (): Promise<Host> => {
   const metadata = { port: (app.address() as AddressInfo).port }
   const route = {
     machine: { id: "mach_1", type: "local", externalId: "dev", metadata },
+    owner: "ann",
     visibility: "private",
   } as const
-  const store = memoryStore({ "p:misha": route, "d:www.example.com": route })
+  const store = memoryStore({ "p:misha": route, "d:www.example.com": route, "p:eve": { ...route, owner: "eve" } })
   const access = defineAccess({ keys: [keys.signing] })
   const people = signIn(access, { grammar: hostnames, controlPlane: "http://localhost" })
   const router = createRouter({
@@ -63,7 +66,11 @@ const onNode = async (): Promise<Host> => {
     providers: [local()],
     signingKey: keys.signing,
     unprovenMachines: true,
-    policies: [people.policy, privatePorts(people)],
+    policies: [
+      people.policy,
+      visibility({ grammar: hostnames, signIn: people }),
+      authorize(({ subject }, { record }) => record.owner === subject),
+    ],
   })
   const bridge = signInHandler(access, {
     grammar: hostnames,
@@ -85,29 +92,6 @@ const onNode = async (): Promise<Host> => {
     },
   }
 }
-
-/** Asks a host by URL: by HTTP, as from a load balancer that ends TLS and says nothing of it. */
-const asking =
-  (port: number): World["ask"] =>
-  (url, { method = "GET", headers = {} } = {}) =>
-    new Promise((resolve, reject) => {
-      const { host: authority, pathname, search } = new URL(url)
-      const options = { host: "127.0.0.1", port, agent: false, method, path: pathname + search } as const
-      const fields = { ...(headers as Record<string, string>), host: authority }
-      httpRequest({ ...options, headers: fields }, (incoming) => {
-        const parts: Buffer[] = []
-        incoming.on("data", (part: Buffer) => parts.push(part))
-        incoming.on("end", () => {
-          const got = new Headers()
-          for (let at = 0; at < incoming.rawHeaders.length; at += 2)
-            got.append(incoming.rawHeaders[at]!, incoming.rawHeaders[at + 1]!)
-          const status = incoming.statusCode!
-          resolve(new Response(status === 303 ? null : Buffer.concat(parts), { status, headers: got }))
-        })
-      })
-        .on("error", reject)
-        .end()
-    })
 
 /** What a browser or a program sends, `$` being our cookie; and what is left of it. */
 const fields: readonly (readonly [sent: string, got: readonly string[]])[] = [
@@ -142,7 +126,9 @@ describe.each([
   })
   afterAll(() => host.dispose())
 
-  it("a visitor signs in at a project and at a custom domain", async () => {
+  it("a visitor signs in at a project and at a custom domain, and opens nobody else's", async () => {
+    const [others] = await browser.open("http://8000__eve.iterate.app/")
+    expect([others!.url, others!.response.status]).toEqual(["http://8000__eve.iterate.app/", 403])
     for (const url of [page, "http://4096.www.example.com/deep"]) {
       const visits = await browser.open(url)
       expect([visits.length, visits[0]!.url, visits[0]!.response.status]).toEqual([5, url, 200])

@@ -2,7 +2,8 @@
 import type { SigningKey } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { defineAccess, signIn, signInHandler } from "../../src/access.ts"
-import { createRouter, LoginRequired } from "../../src/router.ts"
+import { authorize, visibility } from "../../src/policies.ts"
+import { createRouter } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 
 interface Environment {
@@ -16,8 +17,9 @@ const platform = ({ SIGNING_KEY }: Environment) => {
   const access = defineAccess({ keys: [SIGNING_KEY] })
   const people = signIn(access, { grammar, controlPlane: "http://localhost" })
   const store = memoryStore({
-    "p:misha": { machine, visibility: "private" },
-    "d:www.example.com": { machine, visibility: "private" },
+    "p:misha": { machine, owner: "ann", visibility: "private" },
+    "d:www.example.com": { machine, owner: "ann", visibility: "private" },
+    "p:eve": { machine, owner: "eve", visibility: "private" },
   })
   const router = createRouter({
     grammar,
@@ -40,14 +42,8 @@ const platform = ({ SIGNING_KEY }: Environment) => {
     unprovenMachines: true,
     policies: [
       people.policy,
-      {
-        name: "private ports",
-        enforces: ["visibility"],
-        onRoute: (request, route) =>
-          request.visitor === undefined
-            ? { deny: new LoginRequired({ location: people.location(request, route) }) }
-            : undefined,
-      },
+      visibility({ grammar, signIn: people }),
+      authorize(({ subject }, { record }) => record.owner === subject),
     ],
   })
   const getUser = (request: Request) =>

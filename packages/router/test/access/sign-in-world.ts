@@ -2,21 +2,11 @@ import { defineGrammar } from "@project-ingress/hostname"
 import type { Grammar } from "@project-ingress/hostname"
 import { defineAccess, signIn, signInHandler } from "../../src/access.ts"
 import type { Access, AccessOptions, SignIn, SignInHandlerOptions, SignInOptions, Visitor } from "../../src/access.ts"
-import { LoginRequired } from "../../src/router.ts"
-import type { Policy, RouterEvent } from "../../src/router.ts"
+import { visibility } from "../../src/policies.ts"
+import type { RouterEvent } from "../../src/router.ts"
 import type { MemoryStore } from "../../src/stores/memory.ts"
 import { hostnames, keys, machine, setup, values } from "../fakes.ts"
 import type { Outgoing } from "../fakes.ts"
-
-/** What a port that is private does with a visitor, where nothing but signing in is tested. */
-export const privatePorts = ({ location }: SignIn): Policy => ({
-  name: "private ports",
-  enforces: ["visibility"],
-  onRoute: (request, route) =>
-    route.settings.visibility === "public" || request.visitor !== undefined
-      ? undefined
-      : { deny: new LoginRequired({ location: location(request, route) }) },
-})
 
 /** What a browser sends with a navigation of a tab. */
 export const navigation = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" }
@@ -49,7 +39,7 @@ export const world = (options: WorldOptions = {}): World => {
   const events: RouterEvent[] = []
   const { router, routes, sent } = setup({
     grammar,
-    policies: [people.policy, privatePorts(people), ({ visitor }) => void visitors.push(visitor)],
+    policies: [people.policy, visibility({ grammar, signIn: people }), ({ visitor }) => void visitors.push(visitor)],
     onEvent: (event) => events.push(event),
   })
   const attach = (key: "p:misha" | "p:eve" | "d:www.example.com", owner: string) =>

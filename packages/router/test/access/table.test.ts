@@ -6,11 +6,12 @@ import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { markdownTable, withTable } from "../../../../scripts/tables.ts"
 import { accessTokens, embedding, shareLinks, signIn, signInHandler } from "../../src/access.ts"
-import { visibility } from "../../src/policies.ts"
+import { authorize, visibility } from "../../src/policies.ts"
 import { browserWorld, embedder, evil, grammar } from "./browser-world.ts"
 import { access, grantOf, link, token } from "./world.ts"
 
 const file = fileURLToPath(new URL("../../../../docs/tokens-and-links.md", import.meta.url))
+const overview = fileURLToPath(new URL("../../../../docs/access.md", import.meta.url))
 const hostname = "8000.misha.ingress.test"
 const own = `https://${hostname}`
 const sibling = "https://3000.misha.ingress.test"
@@ -107,6 +108,18 @@ const kinds: readonly Kind[] = [
   },
 ]
 
+/** The rows of docs/access.md, and what they are called there. */
+const inShort: Readonly<Record<string, string>> = {
+  "page: typed, or followed from another site": "page",
+  "`fetch` (`POST`) of the port's own page": "`fetch`",
+  "… of another port of the project": "`fetch` by a page of another port of the project",
+  "… of a page of another site": "`fetch` by a page of another site",
+  "WebSocket of the port's own page": "WebSocket",
+  "preflight of another port of the project": "preflight for another port of the project",
+  "iframe in a page of the project": "frame in a page of the project",
+  "iframe in a page of `embed`": "frame in a page that `embed` names",
+}
+
 const credentials = ["session", "token", "link", "none"] as const
 type Credential = (typeof credentials)[number]
 
@@ -117,6 +130,7 @@ const policies = [
   shareLinks(access),
   embedding(),
   visibility({ grammar, signIn: people }),
+  authorize(({ subject }) => subject === "user_ann"),
 ]
 const settings = { visibility: "private" } as const
 let world: Awaited<ReturnType<typeof browserWorld>>
@@ -220,7 +234,7 @@ const outcome = async (kind: Kind, by: Credential): Promise<string> => {
 }
 
 describe("access to a private port", () => {
-  it("is what docs/tokens-and-links.md says (a wanted change: -u)", async () => {
+  it("is what docs/tokens-and-links.md and docs/access.md say (a wanted change: -u)", async () => {
     const rows: string[][] = []
     for (const kind of kinds) {
       const cells: string[] = []
@@ -229,6 +243,13 @@ describe("access to a private port", () => {
     }
     const page = withTable(readFileSync(file, "utf8"), "access", markdownTable(["request", ...credentials], rows))
     await expect(page).toMatchFileSnapshot(file)
+    const short = Object.entries(inShort).map(([name, called]) => {
+      // Of rows with one name the first: those of `fetch` come before those of WebSockets.
+      const [, ...cells] = rows.find(([first]) => first === name)!
+      return [called, ...cells]
+    })
+    const table = markdownTable(["request", ...credentials], short)
+    await expect(withTable(readFileSync(overview, "utf8"), "access-in-short", table)).toMatchFileSnapshot(overview)
   })
 
   it("does not depend on a browser that keeps cookies back", async () => {

@@ -54,6 +54,17 @@ describe("a visitor", () => {
     ])
   })
 
+  it("who is refused goes on by a grant besides, and by nothing else", async () => {
+    const by = (granted: boolean) => {
+      const otherwise = { subject: "link", by: "link", id: "l_1", granted }
+      return made(() => false, { ttlMs: 0 }, undefined, named({ otherwise })).visit(url, as("eve"))
+    }
+    expect([(await by(true)).status, (await by(false)).status]).toEqual([200, 403])
+    const nested = { subject: "link", by: "link", id: "l_1", granted: true }
+    const twice = named({ otherwise: { ...nested, otherwise: nested } })
+    expect((await made(() => true, {}, undefined, twice).visit(url, as("eve"))).status).toBe(500)
+  })
+
   it("is not asked about for a public port, without a visitor, and with a grant for the route", async () => {
     const open = made(() => false, {}, { "p:misha": toMachine({ visibility: "public" }) })
     expect((await open.visit(url, as("eve"))).status).toBe(200)
@@ -143,6 +154,20 @@ describe("a decision", () => {
     expect(await ask("access")).toBe(true)
     advance(200)
     expect([await ask("ports"), await ask("access"), await ask()]).toEqual([true, false, false])
+  })
+
+  it("about what is open is not shared with a request's, which was asked for before access was withdrawn", async () => {
+    const asked: (() => void)[] = []
+    const policy = authorize(() => (asked.length > 0 ? false : new Promise((decide) => asked.push(() => decide(true)))))
+    const record = { kind: "machine", version: 1 }
+    const route = { key: "p:misha", record, machine: machine("mach_1"), port: 4096, settings: {} }
+    const visitor = { subject: "anna", by: "session", id: "s_anna" }
+    const isOpen = async (recheck?: "access") =>
+      (await policy.onRoute!({ visitor, recheck, waitUntil: () => {} } as never, route as never)) === undefined
+    const request = isOpen()
+    expect(await isOpen("access")).toBe(false)
+    asked[0]!()
+    expect(await request).toBe(true)
   })
 
   it("ends at once with a new generation, a new version and another owner of the name", async () => {
