@@ -1,5 +1,5 @@
 /**
- * The socket engine's suite on every runtime it claims: three majors of Node, Bun and Deno. On the Nodes also what sends by
+ * The socket engine's suite, and who may open a private port, on every runtime: three majors of Node, Bun and Deno. On the Nodes also what sends by
  * undici; Bun and Deno send by their own means, which other tests start them for.
  *
  *     pnpm test:runtimes             all of them
@@ -28,6 +28,13 @@ const suite = [
   "packages/forward/test/headers.test.ts",
   "packages/forward/test/engine/proxy-protocol.test.ts",
   "packages/forward/test/engine/pin.test.ts",
+  ...["sign-in", "tokens", "links"].flatMap((name) => [
+    `packages/router/test/access/${name}.test.ts`,
+    `packages/router/test/attacks/${name}.test.ts`,
+  ]),
+  ...["authorize", "visibility", "require-header", "allow-cidrs", "hide-forbidden", "hop-limit", "canonical-host"].map(
+    (name) => `packages/router/test/attacks/${name}.test.ts`,
+  ),
 ]
 const onNode = [
   "packages/forward/test/fetch.test.ts",
