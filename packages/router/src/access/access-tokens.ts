@@ -15,7 +15,7 @@ export interface AccessTokensOptions {
   readonly field?: string
   /**
    * Whether a single token was withdrawn, by its id. Asked at every request that carries a valid one, so that it should know by heart. One
-   * that throws refuses the request (500). Default: only `generation` withdraws tokens, those of a whole project.
+   * that throws, or takes more than 5 s, refuses the request (500). Default: only `generation` withdraws tokens, those of a whole project.
    */
   readonly isRevoked?: (id: string) => boolean | Promise<boolean>
 }

@@ -10,6 +10,8 @@ import type { Sessions } from "./sessions.ts"
 import { SignInFailed } from "./sign-in-failed.ts"
 import type { Attempts } from "./sign-in-state.ts"
 import type { SignInWords } from "./sign-in-words.ts"
+import { within } from "../stores/reading/within.ts"
+import { HOOK_MS } from "./grant.ts"
 
 /** What {@link callback} needs. */
 export interface CallbackParts {
@@ -69,7 +71,7 @@ const redeem = async (
     return { refused: "the sign-in was begun for another project" }
   if (claims.generation < generationOf(route)) return { refused: "access was revoked after the sign-in had begun" }
   // Last: nobody else may use a code up.
-  const isFirst: unknown = consume === undefined || (await consume(id))
+  const isFirst: unknown = consume === undefined || (await within(HOOK_MS, () => consume(id)))
   if (isFirst !== true) return { refused: "the code was used before" }
   return { subject, generation: claims.generation, removeAttempt: remove }
 }

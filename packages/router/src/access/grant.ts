@@ -3,6 +3,7 @@ import type { RouteKey } from "@project-ingress/hostname"
 import type { Route } from "../policies/policy.ts"
 import type { RouteRecord } from "../stores/record.ts"
 import type { Claims } from "./signed-values.ts"
+import { within } from "../stores/reading/within.ts"
 
 /** A project as its record names it: what a registry returns has these fields, but `key`. */
 export interface GrantedProject {
@@ -57,14 +58,20 @@ const knownHash = async (key: RouteKey, record: RouteRecord): Promise<string> =>
   return hash
 }
 
-/** Asks a platform's hook whether a grant was withdrawn by its id. Anything but a clear no withdraws it. */
+/**
+ * Asks a platform's hook whether a grant was withdrawn by its id. Anything but a clear no withdraws it. Rejects if the hook does, or
+ * takes more than 5 s.
+ */
 export const isWithdrawn = async (
   isRevoked: ((id: string) => boolean | Promise<boolean>) | undefined,
   id: string,
 ): Promise<boolean> => {
-  const said: unknown = isRevoked !== undefined && (await isRevoked(id))
+  const said: unknown = isRevoked !== undefined && (await within(HOOK_MS, () => isRevoked(id)))
   return said !== false
 }
+
+/** How long a hook of the platform may take, in ms: a request must not wait for one that hangs. */
+export const HOOK_MS = 5_000
 
 /** Names a grant in events, and where it is withdrawn: 122 random bits. */
 export const grantId = (): string => crypto.randomUUID().replaceAll("-", "")

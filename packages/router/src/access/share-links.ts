@@ -16,7 +16,7 @@ import type { VerifiedValue } from "./signed-values.ts"
 export interface ShareLinksOptions {
   /**
    * Whether a single link was withdrawn, by its id. Asked when it is opened and at every request by it, so that it should know by heart. One that
-   * throws refuses the request (500). Default: only `generation` withdraws links, those of a whole project.
+   * throws, or takes more than 5 s, refuses the request (500). Default: only `generation` withdraws links, those of a whole project.
    */
   readonly isRevoked?: (id: string) => boolean | Promise<boolean>
 }

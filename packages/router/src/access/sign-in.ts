@@ -30,7 +30,7 @@ export interface SignInOptions {
   readonly session?: "project" | "host"
   /**
    * Notes that a code is used: true for the first call with an id, false for every other, in every process. It must be atomic, as
-   * `INSERT … ON CONFLICT DO NOTHING` and `SET … NX` are. An id can be forgotten after 70 s. A rejection fails the request. Default:
+   * `INSERT … ON CONFLICT DO NOTHING` and `SET … NX` are. An id can be forgotten after 70 s. A rejection, and more than 5 s, fail the request. Default:
    * a code can be used again within its minute by the browser that got it, and by no other.
    */
   readonly consume?: (id: string) => boolean | PromiseLike<boolean>

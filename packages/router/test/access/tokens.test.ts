@@ -1,5 +1,5 @@
 /** Access tokens for programs: where they are read, what they open, and that no app sees one. */
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
 import { createToken } from "../../src/access.ts"
 import { accessTokens } from "../../src/access.ts"
 import { names, values } from "../fakes.ts"
@@ -101,6 +101,19 @@ describe("a token", () => {
     expect((await failing.ask("/", bearer(value))).status).toBe(500)
     const silent = world({ tokens: { isRevoked: (() => undefined) as never } })
     expect((await silent.ask("/", bearer(value))).status).toBe(401)
+  })
+
+  it("does not wait for a hook that hangs", async () => {
+    const { token: value } = await token()
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
+    onTestFinished(() => void vi.useRealTimers())
+    const called = Promise.withResolvers<void>()
+    const isRevoked = () => (called.resolve(), new Promise<boolean>(() => {}))
+    const { ask } = world({ tokens: { isRevoked } })
+    const asked = ask("/", bearer(value))
+    await called.promise
+    await vi.advanceTimersByTimeAsync(5_001)
+    expect((await asked).status).toBe(500)
   })
 
   it("says what a program can do when it is refused, and no browser asks for a password", async () => {
