@@ -176,8 +176,8 @@ describe("a page", () => {
 
   it("shows what happened as a heading and a title, what to do below it, the code and the request", () => {
     const { body } = page(row, { requestId: "abc-1" })
-    expect(body).toContain("<title>R&amp;D is &lt;closed>.</title>")
-    expect(body).toContain("<h1>R&amp;D is &lt;closed>.</h1><p>Ask v1.2. Bye.</p>")
+    expect(body).toContain("<title>R&amp;D is &lt;closed&gt;.</title>")
+    expect(body).toContain("<h1>R&amp;D is &lt;closed&gt;.</h1><p>Ask v1.2. Bye.</p>")
     expect(body).toContain("<code>403 NO_ENTRY</code>, request <code>abc-1</code>")
   })
 

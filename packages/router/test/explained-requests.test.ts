@@ -141,7 +141,7 @@ describe("explain, of a request", () => {
       { kind: "redirect", to: { project: "new" }, status: 308 },
       { status: 308, location: "https://new.iterate.app/a?b=1" },
     ],
-    [{ machine: { ...machine("mach_1"), type: "other" } }, { status: 500, code: "MACHINE_RECORD_INVALID" }],
+    [{ machine: { ...machine("mach_1"), type: "other" } }, { status: 500, code: "PROVIDER_NOT_CONFIGURED" }],
   ] as const)("says that %j ends with %j, as a request does", async (record, expected) => {
     const { router } = setup({ store: memoryStore({ "p:misha": record as never }) })
     const { stop } = await router.explain(new Request(url))
@@ -235,7 +235,7 @@ describe("explain, of a machine", () => {
       },
     })
     const { router } = setup({ providers: [provider] })
-    await router.fetch(new Request(url))
+    await router.fetch(new Request(url, { headers: { "sec-fetch-mode": "navigate" } }))
     expect((await router.explain("misha.iterate.app")).provider?.failures).toContainEqual(
       expect.objectContaining({ operation: "start", error: "MachineNotFound" }),
     )

@@ -257,7 +257,9 @@ describe("a machine that sleeps", () => {
       start: async () => void starts++,
       status: async () => ({ state: starts === 0 ? "stopped" : "running" }) as never,
     })
-    const { router } = setup({ store: store(), providers: [provider] })
+    const header = (name: string) => (name === "x-iterate-proxy-stamp" ? "unproven" : undefined)
+    const machines = { readinessProbe: async () => ({ status: 401, header }) }
+    const { router } = setup({ store: store(), providers: [provider], machines })
     const mail = mailReceiver(router, { grammar: hostnames, ...(wake === undefined ? {} : { wake }) })
     return { mail, starts: () => starts }
   }
