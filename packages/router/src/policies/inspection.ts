@@ -8,7 +8,7 @@ export interface ListeningPort {
   readonly process: string | undefined
   /** Where the visitor opens it; `undefined` where the port has no hostname of its own. */
   readonly url: string | undefined
-  /** `public`: who has no credentials may open it as well. */
+  /** `public`: a visitor without credentials may open it as well. */
   readonly visibility: Visibility
 }
 
