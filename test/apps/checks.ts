@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises"
+import { readFile, rename, writeFile } from "node:fs/promises"
 import { expect } from "vitest"
 import type { Page } from "playwright-core"
 import type { Check } from "./real-app.ts"
@@ -6,12 +6,18 @@ import type { Check } from "./real-app.ts"
 /** Replaces a text in a file as an editor does, and puts it back in the end. */
 export const edited = async (file: string, from: string, to: string, look: () => Promise<void>): Promise<void> => {
   const original = await readFile(file, "utf8")
-  await writeFile(file, original.replace(from, to))
+  await replaceFile(file, original.replace(from, to))
   try {
     await look()
   } finally {
-    await writeFile(file, original)
+    await replaceFile(file, original)
   }
+}
+
+/** As editors save: at once. A dev server that reads a file while it is written would keep what it found, an empty module. */
+const replaceFile = async (file: string, text: string): Promise<void> => {
+  await writeFile(`${file}.new`, text)
+  await rename(`${file}.new`, file)
 }
 
 /** Marks a document: the mark is gone after a reload. */
