@@ -3,36 +3,19 @@ import { createServer, request as httpRequest } from "node:http"
 import type { IncomingHttpHeaders } from "node:http"
 import type { AddressInfo } from "node:net"
 import { local } from "@project-ingress/providers/local"
-import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { bundleWorker } from "../../../../test/bundle-worker.ts"
+import { startWorker } from "../../../../test/start-worker.ts"
+import type { StartedWorker } from "../../../../test/start-worker.ts"
 import { serveNode } from "../../src/hosts/node.ts"
 import { createRouter } from "../../src/router.ts"
 import { keys, values } from "../fakes.ts"
 import { grantsOptions } from "./grants-platform.ts"
 import { grantOf, link, token } from "./world.ts"
 
-interface Host {
-  readonly port: number
-  readonly dispose: () => Promise<void>
-}
+type Host = StartedWorker
 
-const inWorkerd = async (): Promise<Host> => {
-  const worker = new Miniflare(
-    convertV4MiniflareOptions({
-      cf: false,
-      host: "127.0.0.1",
-      unsafeDirectSockets: [{ host: "127.0.0.1" }],
-      modules: true,
-      script: await bundleWorker(new URL("grants-worker.ts", import.meta.url)),
-      compatibilityDate: "2026-11-01",
-      bindings: { SIGNING_KEY: { ...keys.signing } },
-    }),
-  )
-  await worker.ready
-  const { port } = await worker.unsafeGetDirectURL()
-  return { port: Number(port), dispose: () => worker.dispose() }
-}
+const inWorkerd = (): Promise<Host> =>
+  startWorker(new URL("grants-worker.ts", import.meta.url), { SIGNING_KEY: { ...keys.signing } })
 
 const onNode = async (): Promise<Host> => {
   const app = createServer((request, response) => {

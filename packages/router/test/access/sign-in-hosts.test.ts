@@ -2,7 +2,6 @@
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { local } from "@project-ingress/providers/local"
-import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { defineAccess, signIn, signInHandler } from "../../src/access.ts"
 import { serveNode } from "../../src/hosts/node.ts"
@@ -13,31 +12,14 @@ import { hostnames, keys } from "../fakes.ts"
 import { asking } from "./asking.ts"
 import { browserOf, isCallback, navigation } from "./sign-in-world.ts"
 import type { Browser, World } from "./sign-in-world.ts"
-import { bundleWorker } from "../../../../test/bundle-worker.ts"
+import { startWorker } from "../../../../test/start-worker.ts"
+import type { StartedWorker } from "../../../../test/start-worker.ts"
 
 /** One host, where it listens. Its machine gives the `Cookie` lines that it got, and tries to set cookies of ours. */
-interface Host {
-  readonly port: number
-  readonly dispose: () => Promise<void>
-}
+type Host = StartedWorker
 
-const inWorkerd = async (): Promise<Host> => {
-  const worker = new Miniflare(
-    convertV4MiniflareOptions({
-      cf: false,
-      host: "127.0.0.1",
-      // What the worker gets is then what was sent: no proxy in front reads the hostname.
-      unsafeDirectSockets: [{ host: "127.0.0.1" }],
-      modules: true,
-      script: await bundleWorker(new URL("sign-in-worker.ts", import.meta.url)),
-      compatibilityDate: "2026-11-01",
-      bindings: { SIGNING_KEY: { ...keys.signing } },
-    }),
-  )
-  await worker.ready
-  const { port } = await worker.unsafeGetDirectURL()
-  return { port: Number(port), dispose: () => worker.dispose() }
-}
+const inWorkerd = (): Promise<Host> =>
+  startWorker(new URL("sign-in-worker.ts", import.meta.url), { SIGNING_KEY: { ...keys.signing } })
 
 const onNode = async (): Promise<Host> => {
   const app = createServer((request, response) => {

@@ -6,7 +6,7 @@ import type { AddressInfo, Server } from "node:net"
 import { generateTicketKeys, machineKey, signTicket } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { local } from "@project-ingress/providers/local"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { beforeEach, describe, expect, it } from "vitest"
 import { secretOfKey } from "../../../forward/src/machine-secret.ts"
 import { stampOf } from "../../../forward/src/stamp.ts"
 import { defineAccess, portIndex } from "../../src/access.ts"
@@ -14,18 +14,12 @@ import { serveNode } from "../../src/hosts/node.ts"
 import { AccessDenied, createRouter } from "../../src/router.ts"
 import type { Policy, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
+import { closedAfterEach } from "../control/closing.ts"
 import { openStream, startMachine, startStreamApp } from "../control/streams.ts"
 import type { Running, StreamApp } from "../control/streams.ts"
 
 const { signing } = await generateTicketKeys("test")
-const closing: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close()
-})
-const opened = <A extends { readonly close: () => unknown }>(each: A): A => {
-  closing.push(() => each.close())
-  return each
-}
+const { closing, opened } = closedAfterEach()
 const listening = async (server: Server): Promise<number> => {
   server.listen(0, "127.0.0.1")
   await once(server, "listening")

@@ -2,25 +2,19 @@ import { generateTicketKeys } from "@project-ingress/forward"
 import { defineGrammar } from "@project-ingress/hostname"
 import { local } from "@project-ingress/providers/local"
 import { upstream } from "@project-ingress/providers/upstream"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { beforeEach, describe, expect, it } from "vitest"
 import { serveNode } from "../../src/hosts/node.ts"
 import { authorize as askPlatform, visibility } from "../../src/policies.ts"
 import { AccessDenied, createRouter, LoginRequired } from "../../src/router.ts"
 import type { Policy, Router, RouterEvent, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import type { MemoryStore } from "../../src/stores/memory.ts"
+import { closedAfterEach } from "./closing.ts"
 import { openSocket, openStream, openUpload, startMachine, startStreamApp } from "./streams.ts"
 import type { Running, StreamApp } from "./streams.ts"
 
 const { signing } = await generateTicketKeys("test")
-const closing: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close()
-})
-const opened = <A extends { readonly close: () => unknown }>(each: A): A => {
-  closing.push(() => each.close())
-  return each
-}
+const { closing, opened } = closedAfterEach()
 
 let app: StreamApp
 let machine: Running
