@@ -10,6 +10,7 @@ export default defineConfig({
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     email: "src/email.ts",
+    internal: "src/internal.ts",
     node: "src/hosts/node.ts",
     observability: "src/observability.ts",
     policies: "src/policies.ts",

@@ -66,7 +66,7 @@ export type {
   RouterOptions,
 } from "./router-options.ts"
 export type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteRecord, RouteStore } from "./stores/route-store.ts"
-export type { PortSettings, Rule } from "./stores/record.ts"
+export type { HeaderRules, HealthCheck, PortSettings, Rule } from "./stores/record.ts"
 export type { StoreEvent } from "./stores/store-event.ts"
 
 /**

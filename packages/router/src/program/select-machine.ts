@@ -10,7 +10,7 @@ import type { TraceStep } from "./trace.ts"
 /** A machine and a port in it. */
 export interface Selection {
   readonly machine: Machine
-  /** 1 to 65535; absent for a service that neither the record nor the grammar knows. */
+  /** 1 to 65535; absent for a service that neither the record nor the grammar knows, and for what no rule of the record takes. */
   readonly port: number | undefined
 }
 
@@ -35,11 +35,14 @@ export const selectMachine = (
   const { rules, replicas = [] } = record
   const matched = named !== undefined || rules === undefined ? undefined : matchRule(rules, request)
   if (matched !== undefined) trace.push({ step: "rule", outcome: matched })
+  const isUnmatched = record.unmatched === "not-found" && named === undefined && matched === undefined
   const { port, reason } =
     named ??
-    (record.port !== undefined
-      ? { port: record.port, reason: "of the record" }
-      : { port: grammar.defaultPort, reason: "of the grammar" })
+    (isUnmatched
+      ? { port: undefined, reason: "of no rule" }
+      : record.port !== undefined
+        ? { port: record.port, reason: "of the record" }
+        : { port: grammar.defaultPort, reason: "of the grammar" })
 
   const targets = matched === undefined ? any : rules![matched]!.targets
   // Nearly every record leads to one machine. A service that nobody knows leads nowhere in any.

@@ -221,6 +221,7 @@ const kinds = {
         port,
       ),
       rules: list(rule),
+      unmatched: oneOf("not-found"),
       machines: map((name) => name.length <= 256, "a machine id", fields(machineSettings)),
       region: id,
     },

@@ -43,6 +43,11 @@ export interface MachineRoute extends Versioned, MachineSettings {
   /** In order of precedence: the first rule that matches chooses machine and port. They share one origin. */
   readonly rules?: readonly Rule[]
   /**
+   * What becomes of a request that none of `rules` takes, where the hostname names neither port nor service. `not-found`: there is no
+   * such route (404). Default: it goes to the record's machine.
+   */
+  readonly unmatched?: "not-found"
+  /**
    * The settings of machines that only `rules` lead to, by machine id. A machine that is neither attached, nor a replica,
    * nor listed here is private on every port.
    */

@@ -1,0 +1,15 @@
+/**
+ * Ingress resources: hostnames and where their requests go, declared once, for the router and for Caddy, Traefik and Envoy.
+ *
+ * @module
+ */
+export { decodeIngress } from "./resource/decode-ingress.ts"
+export * from "./resource/errors.ts"
+export { IngressSchema } from "./resource/ingress-schema.ts"
+export { matchPort } from "./resource/ingress.ts"
+export type * from "./resource/ingress.ts"
+export { compareRules } from "./resource/precedence.ts"
+export type { RankedRule } from "./resource/precedence.ts"
+export { RevisionConflict } from "./storage/ingress-storage.ts"
+export type * from "./storage/ingress-storage.ts"
+export type * from "./fronts/front.ts"
