@@ -203,6 +203,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("hostname"), own("router"), own("router/node"), effect, "./listen.ts"],
     refuses: ["effect", own("forward"), own("providers"), own("machine-proxy"), "node:net", "jose"],
   },
+  "packages/ingress/src/files/generated-files.ts": {
+    allows: ["./hand-edited.ts", "../fronts/front.ts", "node:fs/promises", "diff", own("router/internal")],
+    refuses: [own("forward"), own("providers"), effect, "effect", "yaml", "undici"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],
