@@ -1,5 +1,5 @@
 /**
- * What a user gets, checked as a user gets it: the five packages are built and packed, the tarballs are linted, installed
+ * What a user gets, checked as a user gets it: the six packages are built and packed, the tarballs are linted, installed
  * in an empty folder, and every TypeScript block of the READMEs and of `docs` is type-checked and, where marked `ts run`, run there.
  *
  *     pnpm check:packages

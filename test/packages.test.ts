@@ -49,14 +49,14 @@ describe.skipIf(!everything)(`what users install${onlyInAll}`, () => {
     })
   })
 
-  describe("the five tarballs in an empty folder", () => {
+  describe("the six tarballs in an empty folder", () => {
     beforeAll(async () => {
       await install(tarballs, consumer)
       const entries = all.flatMap((each) => each.entries)
       await writeSources(blocks, entries, consumer)
     }, 600_000)
 
-    it("are five", () => expect(tarballs.size).toBe(5))
+    it("are six", () => expect(tarballs.size).toBe(6))
 
     it.each(["nodenext", "bundler"] as const)("type-check the READMEs' code with %s", async (resolution) => {
       await expect(typeCheck(resolution, consumer)).resolves.toBeUndefined()

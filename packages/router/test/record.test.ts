@@ -146,6 +146,7 @@ describe("a field that is not valid", () => {
     ["minBodyRate", { ...base, minBodyRate: -1 }],
     ["host", { ...base, host: "localhost" }],
     ["rules", { ...base, rules: {} }],
+    ["unmatched", { ...base, unmatched: "refuse" }],
     ["rules.0.match", { ...base, rules: [{ targets: [{}] }] }],
     ["rules.0.targets", { ...base, rules: [{ match: {} }] }],
     ["rules.0.targets", { ...base, rules: [{ match: {}, targets: [] }] }],

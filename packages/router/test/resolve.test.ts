@@ -103,6 +103,16 @@ describe("rules", () => {
     expect([route?.machine?.id, route?.port]).toEqual(["mach_1", 4096])
   })
 
+  it("may be all that there is: what none takes is 404, after the policies were asked, and a port is not", async () => {
+    const exhaustive: RouteInput = { ...record, unmatched: "not-found" }
+    const at = (url: string) => ask({ "p:misha": exhaustive }, url)
+    const { response, route, target } = await at("http://misha.iterate.app/x")
+    expect([response?.status, response?.headers.get("x-iterate-proxy-error")]).toEqual([404, "ROUTE_NOT_FOUND"])
+    expect([route?.key, route?.machine, target]).toEqual(["p:misha", undefined, undefined])
+    expect((await at("http://misha.iterate.app/health")).route?.port).toBe(9000)
+    expect((await at("http://4096__misha.iterate.app/x")).route?.port).toBe(4096)
+  })
+
   it("divide by weight, and a visitor stays where it was", async () => {
     const weighted: RouteInput = {
       machine: machine("mach_1"),

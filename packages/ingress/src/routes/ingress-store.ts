@@ -33,6 +33,20 @@ export const ingressStore = ({ grammar, view, inner, publicPorts = {} }: Ingress
     return index
   }
 
+  // A record that is the same object is decoded once. One for each place: a pattern keeps that of its last visitor.
+  const composed = new WeakMap<
+    readonly PlacedRule[],
+    { readonly parts: readonly unknown[]; readonly record: RouteRecord }
+  >()
+  const recordOf = (revision: number, chosen: ChosenRules["rules"], rules: FoundRules): RouteRecord => {
+    const parts = [revision, ...rules.flatMap(({ found }) => found.map(({ record }) => record))]
+    const known = composed.get(chosen)
+    if (known?.parts.length === parts.length && parts.every((part, at) => part === known.parts[at])) return known.record
+    const record = composedRecord(revision, rules)
+    composed.set(chosen, { parts, record })
+    return record
+  }
+
   const first = async (keys: readonly RouteKey[], options: LookupOptions): Promise<FirstLookup> => {
     const known = await firstOf(inner, keys, options)
     if (known.status === "unknown") return known
@@ -56,7 +70,7 @@ export const ingressStore = ({ grammar, view, inner, publicPorts = {} }: Ingress
     const found = await findRules(lookup, chosen.rules, captures)
     if ("unknown" in found) return { ...found.unknown, key }
     const targets = found.rules.flatMap(({ found: each }) => each)
-    return { status: "hit", key, record: composedRecord(now.revision, found.rules), ...sourceOf(targets) }
+    return { status: "hit", key, record: recordOf(now.revision, chosen.rules, found.rules), ...sourceOf(targets) }
   }
 
   return {
@@ -90,6 +104,8 @@ const askedHostname = (
   if (hostname === "" || hostname.startsWith("*")) return undefined
   return port === undefined ? { hostname } : { hostname, port: Number(port) }
 }
+
+type FoundRules = readonly [FoundRule, ...FoundRule[]]
 
 interface ChosenRules {
   readonly rules: readonly [PlacedRule, ...PlacedRule[]]
@@ -135,10 +151,7 @@ const findRules = async (
   lookup: TargetLookup,
   rules: ChosenRules["rules"],
   captures: (pattern: DeclaredHostname["pattern"]) => Readonly<Record<string, string>>,
-): Promise<
-  | { readonly rules: readonly [FoundRule, ...FoundRule[]] }
-  | { readonly unknown: Extract<Lookup, { readonly status: "unknown" }> }
-> => {
+): Promise<{ readonly rules: FoundRules } | { readonly unknown: Extract<Lookup, { readonly status: "unknown" }> }> => {
   const all: FoundRule[] = []
   for (const placed of rules) {
     const values = captures(placed.rule.match.hostname!)

@@ -59,18 +59,11 @@ const ownerOf = ({ owner }: Pick<DeclaredIngress, "owner">) => (owner === undefi
 const isEmpty = ({ rule: { match } }: PlacedRule): boolean =>
   match.path === undefined && match.method === undefined && match.headers === undefined
 
-const wholeRecord = (
-  { services: _, rules, port, ...record }: MachineRecord,
-  version: number,
-  declared: number | undefined,
-): MachineRecord => {
-  if (declared !== undefined) return { ...record, version, port: declared }
-  return {
-    ...record,
-    version,
-    ...(port === undefined ? {} : { port }),
-    ...(rules === undefined ? {} : { rules }),
-  }
+/** A port that is declared counts before the project's own rules. */
+const wholeRecord = (found: MachineRecord, version: number, port: number | undefined): MachineRecord => {
+  if (port === undefined) return { ...found, version }
+  const { rules: _rules, ...record } = found
+  return { ...record, version, port }
 }
 
 /**

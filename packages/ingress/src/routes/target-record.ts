@@ -40,7 +40,10 @@ export const findTarget = async (
   const { weight } = target
   if (target.kind === "url") {
     const isSpoken = target.protocol === "http" || target.protocol === "https"
-    return isSpoken ? { weight, record: addressRecord(ingress, target, rule), port: target.port } : { weight }
+    if (!isSpoken) return { weight }
+    let record = addressRecords.get(target)
+    if (record === undefined) addressRecords.set(target, (record = addressRecord(ingress, target, rule)))
+    return { weight, record, port: target.port }
   }
   // The others are of a later version: until then nobody is led to where it is not spoken.
   if (target.protocol !== "http") return { weight }
@@ -121,6 +124,9 @@ const firstRecord = async (
   }
   return { key: keys[0]! }
 }
+
+/** One object for each target, so that it is decoded once. */
+const addressRecords = new WeakMap<DeclaredTarget, MachineRecord>()
 
 /**
  * An address as the machine of a record. No hostname but that of the rule leads there, so the rule's settings are the port's. It is

@@ -32,7 +32,7 @@ const platform = () =>
   })
 
 interface World {
-  readonly ingresses: readonly (readonly [document: Ingress, owner?: string])[]
+  readonly ingresses: readonly (readonly [document: Ingress, owner?: string | undefined])[]
   readonly grants?: readonly Grant[]
   readonly inner?: RouteStore
   readonly publicPorts?: Readonly<Record<number, number>>
