@@ -8,6 +8,9 @@ export interface PatternProblem {
 const NAME = /^[a-z](?:[a-z\d_-]{0,61}[a-z\d])?$/
 const LABEL = /^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/
 
+/** Look-ups for wildcards that one hostname may cause, as in the router's grammar. */
+const MAX_WILDCARDS = 4
+
 /**
  * Reads a hostname or a pattern. A capture is a whole label, and has a name of its own in the pattern; the last label is a
  * literal that begins with a letter, so that nothing here can be read as an IPv4 address. At most 253 characters.
@@ -29,6 +32,9 @@ export const readPattern = (given: string): HostnamePattern | PatternProblem => 
   }
   const last = wildcard.at(-1)!
   if (last === "*" || !/^[a-z]/.test(last)) return { accepted: "a hostname whose last label begins with a letter" }
+  if (wildcard.lastIndexOf("*") >= MAX_WILDCARDS) {
+    return { accepted: `a pattern whose last * or capture is among the first ${MAX_WILDCARDS} labels` }
+  }
   if (wildcard.join(".").length > 253) return { accepted: "a hostname of at most 253 characters" }
   return { text, wildcard: wildcard.join("."), captures }
 }

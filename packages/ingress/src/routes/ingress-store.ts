@@ -1,5 +1,6 @@
 import type { Grammar, RouteKey } from "@project-ingress/hostname"
 import type { FirstLookup, Lookup, LookupOptions, RouteRecord, RouteStore } from "@project-ingress/router"
+import type { HostnamePattern } from "../resource/ingress.ts"
 import { compareHostnames } from "../resource/precedence.ts"
 import { isWildcard, matchHostname, readPattern } from "../resource/hostname-pattern.ts"
 import { indexHostnames } from "./hostname-index.ts"
@@ -60,12 +61,12 @@ export const ingressStore = ({ grammar, view, inner, publicPorts = {} }: Ingress
     if (chosen === undefined) return known
     const { ingress } = chosen.rules[0]
     if (known.status === "hit" && !comesFirst(declared, ingress.owner, asked.hostname, known)) return known
-    const key = keys.find((each) => each === `d:${asked.hostname}`) ?? keys[0]!
+    const key = keyOf(declared.pattern, keys)
     if (chosen.redirect !== undefined) {
       const record: RouteRecord = { kind: "redirect", version: now.revision, epoch: 0, ...chosen.redirect }
       return { status: "hit", key, record, layer: "ingress" }
     }
-    const captures = (pattern: DeclaredHostname["pattern"]) => matchHostname(pattern, asked.hostname) ?? {}
+    const captures = (pattern: HostnamePattern) => matchHostname(pattern, asked.hostname) ?? {}
     const lookup: TargetLookup = { grammar, inner, grants: now.grants, options }
     const found = await findRules(lookup, chosen.rules, captures)
     if ("unknown" in found) return { ...found.unknown, key }
@@ -106,6 +107,15 @@ const askedHostname = (
 }
 
 type FoundRules = readonly [FoundRule, ...FoundRule[]]
+
+/**
+ * The key that a hostname is known by: of a pattern the one of its wildcard, since tickets are signed for keys, and a name that a
+ * visitor has made up must cause no signature.
+ */
+const keyOf = ({ wildcard }: HostnamePattern, keys: readonly RouteKey[]): RouteKey => {
+  const name = wildcard.includes("*") ? wildcard.slice(wildcard.lastIndexOf("*")) : wildcard
+  return keys.find((key) => key === `d:${name}`) ?? keys[0]!
+}
 
 interface ChosenRules {
   readonly rules: readonly [PlacedRule, ...PlacedRule[]]
@@ -150,7 +160,7 @@ const comesFirst = (
 const findRules = async (
   lookup: TargetLookup,
   rules: ChosenRules["rules"],
-  captures: (pattern: DeclaredHostname["pattern"]) => Readonly<Record<string, string>>,
+  captures: (pattern: HostnamePattern) => Readonly<Record<string, string>>,
 ): Promise<{ readonly rules: FoundRules } | { readonly unknown: Extract<Lookup, { readonly status: "unknown" }> }> => {
   const all: FoundRule[] = []
   for (const placed of rules) {

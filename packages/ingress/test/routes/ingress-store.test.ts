@@ -98,6 +98,23 @@ describe("a declared hostname", () => {
     }
   })
 
+  it("has one key for all names of a pattern, so that a name that a visitor made up causes no signature", async () => {
+    for (const [pattern, hosts, key] of [
+      ["*.dev.example.com", ["a.dev.example.com", "b.dev.example.com"], "d:*.dev.example.com"],
+      ["a.*.*.example.com", ["a.b.c.example.com", "a.d.e.example.com"], "d:*.example.com"],
+      ["*.*.*.*.com", ["a.b.c.d.com"], "d:*.com"],
+      ["x.example.com", ["x.example.com"], "d:x.example.com"],
+    ] as const) {
+      const router = await routerOf(one(pattern, { machine: "mach_1", port: 1 }))
+      for (const host of hosts) {
+        expect([host, (await router.explain(host, { localPort: 80 })).key]).toEqual([host, key])
+      }
+    }
+    await expect(
+      declared({ name: "a", rules: [{ match: { hostname: "*.*.*.*.*.com" }, target: { url: "http://a:1" } }] }),
+    ).rejects.toThrow("among the first 4 labels")
+  })
+
   it("counts the port that the visitor connects to", async () => {
     const rules = [
       { match: { hostname: "x.example.com" }, target: { machine: "mach_1", port: 1 } },
