@@ -21,6 +21,8 @@ export const MAX_RULES = 1_000
  * @throws {IngressInvalid} (rejects) naming the first field that is wrong
  */
 export const decodeIngress = async (input: unknown): Promise<Pick<DeclaredIngress, "name" | "rules">> => {
+  // Of a value that is no object at all the schema says its own name.
+  if (typeof input !== "object" || input === null) throw invalid("", "an object with name and rules")
   const decoded = Schema.decodeUnknownResult(IngressSchema, { onExcessProperty: "error" })(input)
   if (Result.isFailure(decoded)) throw firstProblem(decoded.failure.issue)
   const { name, rules } = decoded.success
@@ -40,13 +42,16 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
   leafHook: (issue) => {
     if (issue._tag === "UnexpectedKey") return "absent: there is no such field"
     if (issue._tag === "MissingKey") return "present"
-    return SchemaIssue.defaultLeafHook(issue).replace(/^Expected /, "")
+    const expected = SchemaIssue.defaultLeafHook(issue).replace(/^Expected /, "")
+    return TYPE_NAMES[expected] ?? expected
   },
   checkHook: (issue) => {
     const expected = issue.filter.annotations?.["expected"]
     return typeof expected === "string" ? expected : undefined
   },
 })
+
+const TYPE_NAMES: Readonly<Record<string, string>> = { string: "a string", object: "an object", array: "an array" }
 
 const invalid = (field: string, accepted: string): IngressInvalid => new IngressInvalid({ field, accepted })
 

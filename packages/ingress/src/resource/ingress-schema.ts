@@ -88,7 +88,7 @@ const rule = Schema.Struct({
 export const IngressSchema = Schema.Struct({
   name: text(/^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/, "1 to 63 lower-case letters, digits and inner hyphens"),
   rules: Schema.Array(rule),
-}).annotate({ identifier: "Ingress", expected: "an object with name and rules" })
+}).annotate({ identifier: "Ingress" })
 
 /** An ingress as the schema has it: {@link Ingress} and the other words. */
 export type IngressInput = typeof IngressSchema.Type
