@@ -86,6 +86,6 @@ export const errorsOf = {
   read: [BadRequest, NotFound, Ambiguous, ...always],
   replace: [Refused, Forbidden, NotFound, Conflict, VersionConflict, ...withBody, ...always],
   remove: [Refused, NotFound, Conflict, VersionConflict, ...always],
-  grant: [BadRequest, Forbidden, ...withBody, ...always],
+  grant: [Refused, Forbidden, ...withBody, ...always],
   revoke: [BadRequest, NotFound, ...always],
 } as const

@@ -31,7 +31,7 @@ const limit = optional(
   Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })).annotate({
     expected: "an integer from 1 to 1000",
   }),
-)
+).annotate({ description: "1 to 1000. Default 100." })
 const ifMatch = {
   "if-match": optional(text).annotate({ description: 'The expected version, `"3"`, or `*`. Absent: any.' }),
 }
@@ -84,7 +84,6 @@ const Status = Schema.Struct({
   ),
 }).annotate({ identifier: "IngressStatus" })
 
-
 const page = Schema.Struct({ ingresses: Schema.Array(IngressResource), next: optional(text) }).annotate({
   identifier: "IngressPage",
   description: "next: the cursor of the next page; absent on the last one.",
@@ -124,7 +123,8 @@ const define = (shown: typeof IngressResource, listed: typeof page) => {
             query: { dryRun },
             headers: ifMatch,
             payload: IngressSchema,
-            success: [HttpApiSchema.WithHeaders(shown, { etag }), planned],
+            // One status has one set of headers; a dry run has no ETag.
+            success: HttpApiSchema.WithHeaders(Schema.Union([shown, planned]), { etag: optional(etag) }),
             error: errorsOf.replace,
           }).annotateMerge(about("Replaces name and rules of an ingress")),
           HttpApiEndpoint.delete("remove", "/ingresses/:id", {

@@ -102,7 +102,7 @@ export const ingressClient = (options: IngressClientOptions): IngressClient => {
   return {
     async create(document, { signal } = {}) {
       const created = await run(ingresses.create({ payload: document as IngressInput, query: {} }), signal)
-      return resourceOf(created)
+      return resourceOf("body" in created ? created : {})
     },
     async replace(id, document, { signal, ...change } = {}) {
       const payload = document as IngressInput
@@ -113,12 +113,11 @@ export const ingressClient = (options: IngressClientOptions): IngressClient => {
     async dryRun(document, id) {
       const payload = document as IngressInput
       const query = { dryRun: true }
-      const planned = await run<object, unknown>(
+      const planned =
         id === undefined
-          ? ingresses.create({ payload, query })
-          : ingresses.replace({ params: { id }, payload, query, headers: {} }),
-      )
-      if ("diffs" in planned) return planned as PlannedIngress
+          ? await run(ingresses.create({ payload, query }))
+          : (await run(ingresses.replace({ params: { id }, payload, query, headers: {} }))).body
+      if ("diffs" in planned) return planned
       throw unreadable()
     },
     async remove(id, { signal, ...change } = {}) {
@@ -135,8 +134,8 @@ export const ingressClient = (options: IngressClientOptions): IngressClient => {
   }
 }
 
-const resourceOf = (response: { readonly body: IngressResource } | object): IngressResource => {
-  if ("body" in response) return response.body
+const resourceOf = ({ body }: { readonly body?: IngressResource | PlannedIngress }): IngressResource => {
+  if (body !== undefined && "id" in body) return body
   throw unreadable()
 }
 
