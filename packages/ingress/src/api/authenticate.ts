@@ -40,16 +40,18 @@ const unauthorized = (message: string, error: string): RequestProblem =>
 
 /** Accepts fixed tokens. How long it takes depends on how many there are, and not on what was sent. */
 export const authenticateByTokens = (tokens: readonly ApiToken[]): Authenticate => {
-  const known = Promise.all(
-    tokens.map(async (each) => ({
-      hash: "token" in each ? await sha256(each.token) : bytesOf(each.sha256),
-      caller: each.owner === undefined ? {} : { owner: each.owner },
-    })),
-  )
+  // The values and not their promise: a promise of one request must not be awaited by another in a Worker.
+  let known: readonly { readonly hash: Uint8Array; readonly caller: Caller }[] | undefined
   return async (token) => {
-    const [given, entries] = await Promise.all([sha256(token), known])
+    const given = await sha256(token)
+    known ??= await Promise.all(
+      tokens.map(async (each) => ({
+        hash: "token" in each ? await sha256(each.token) : bytesOf(each.sha256),
+        caller: each.owner === undefined ? {} : { owner: each.owner },
+      })),
+    )
     let found: Caller | undefined
-    for (const { hash, caller } of entries) if (isEqual(given, hash)) found = caller
+    for (const { hash, caller } of known) if (isEqual(given, hash)) found = caller
     return found
   }
 }

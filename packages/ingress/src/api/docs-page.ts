@@ -42,7 +42,7 @@ pre{overflow:auto;font-size:.85em}code{font-family:ui-monospace,monospace}`
 const operationSection = (method: string, path: string, operation: OpenApi.OpenAPISpecOperation): string => {
   const rows = [
     ...operation.parameters.map(({ name, in: place, description = "" }) => [name, `${place}. ${description}`]),
-    ...Object.entries(operation.responses).map(([status, { description = "" }]) => [status, description]),
+    ...Object.entries(operation.responses).map(([status, { description }]) => [status, description]),
   ]
   return `<h2><code>${text(method.toUpperCase())} ${text(path)}</code></h2>
 <p>${text(operation.summary ?? "")}</p>

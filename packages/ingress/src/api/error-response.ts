@@ -16,14 +16,14 @@ export interface ErrorBody {
 export const errorResponse = (
   error: unknown,
   mode: "hypeman" | undefined,
-  onError: ((error: unknown) => void) | undefined,
+  onError: (error: unknown) => void,
 ): Response => {
   if (error instanceof RequestProblem) {
     const { code, message, field, status, headers } = error
     const text = mode === "hypeman" && code === "not_found" ? hypemanTexts.NotFound : message
     return json({ code, message: text, ...(field === undefined ? {} : { field }) }, status, headers)
   }
-  if (!isIngressError(error) || error._tag === "FrontFailed") onError?.(error)
+  if (!isIngressError(error) || error._tag === "FrontFailed") onError(error)
   if (!isIngressError(error)) return json({ code: "internal_error", message: "the request failed" }, 500)
   const { status, code } = errorCodes[error._tag]
   const message = mode === undefined ? error.message : (hypemanTexts[error._tag] ?? error.message)

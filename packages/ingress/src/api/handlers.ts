@@ -126,11 +126,12 @@ const callerOf = ({ owner }: Caller): Caller => (owner === undefined ? {} : { ow
 
 const showGrant = ({ createdAt, ...grant }: Grant): GrantResource => ({ ...grant, createdAt: isoTime(createdAt) })
 
+const readOnly = new Set(["id", "owner", "version", "createdAt", "updatedAt", "created_at"])
+
 /** What GET adds may come back with a PUT. */
 const withoutReadOnly = (document: unknown): unknown => {
   if (typeof document !== "object" || document === null || Array.isArray(document)) return document
-  const readOnly = ["id", "owner", "version", "createdAt", "updatedAt", "created_at"]
-  return Object.fromEntries(Object.entries(document).filter(([name]) => !readOnly.includes(name)))
+  return Object.fromEntries(Object.entries(document).filter(([name]) => !readOnly.has(name)))
 }
 
 const decodeGrant = Schema.decodeUnknownResult(GrantInput, { onExcessProperty: "error" })

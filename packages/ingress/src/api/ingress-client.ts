@@ -7,7 +7,6 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
 import type { Ingress } from "../resource/ingress.ts"
-import type { IngressInput } from "../resource/ingress-schema.ts"
 import type { IngressStatus } from "../control/status.ts"
 import type { ApiCode } from "./error-codes.ts"
 import { IngressApi } from "./ingress-api.ts"
@@ -97,31 +96,31 @@ export const ingressClient = (options: IngressClientOptions): IngressClient => {
       Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
     ),
   )
-  const headers = ({ ifVersion }: ClientChange) => (ifVersion === undefined ? {} : { "if-match": `"${ifVersion}"` })
 
   return {
     async create(document, { signal } = {}) {
-      const created = await run(ingresses.create({ payload: document as IngressInput, query: {} }), signal)
+      const created = await run(ingresses.create({ payload: document, query: {} }), signal)
       return resourceOf("body" in created ? created : {})
     },
     async replace(id, document, { signal, ...change } = {}) {
-      const payload = document as IngressInput
       return resourceOf(
-        await run(ingresses.replace({ params: { id }, payload, query: {}, headers: headers(change) }), signal),
+        await run(
+          ingresses.replace({ params: { id }, payload: document, query: {}, headers: ifMatch(change) }),
+          signal,
+        ),
       )
     },
     async dryRun(document, id) {
-      const payload = document as IngressInput
       const query = { dryRun: true }
       const planned =
         id === undefined
-          ? await run(ingresses.create({ payload, query }))
-          : (await run(ingresses.replace({ params: { id }, payload, query, headers: {} }))).body
+          ? await run(ingresses.create({ payload: document, query }))
+          : (await run(ingresses.replace({ params: { id }, payload: document, query, headers: {} }))).body
       if ("diffs" in planned) return planned
       throw unreadable()
     },
     async remove(id, { signal, ...change } = {}) {
-      await run(ingresses.remove({ params: { id }, query: {}, headers: headers(change) }), signal)
+      await run(ingresses.remove({ params: { id }, query: {}, headers: ifMatch(change) }), signal)
     },
     read: async (id) => resourceOf(await run(ingresses.read({ params: { id } }))),
     list: (query = {}) => run(ingresses.list({ query })),
@@ -133,6 +132,8 @@ export const ingressClient = (options: IngressClientOptions): IngressClient => {
     },
   }
 }
+
+const ifMatch = ({ ifVersion }: ClientChange) => (ifVersion === undefined ? {} : { "if-match": `"${ifVersion}"` })
 
 const resourceOf = ({ body }: { readonly body?: IngressResource | PlannedIngress }): IngressResource => {
   if (body !== undefined && "id" in body) return body

@@ -46,7 +46,7 @@ export interface IngressApiHandler {
  */
 export const ingressApi = (options: IngressApiOptions): IngressApiHandler => {
   checkOptions("ingressApi", options, checks, { required: ["ingresses"] })
-  const { ingresses, tokens, mode, basePath = "", onError } = options
+  const { ingresses, tokens, mode, basePath = "" } = options
   if ((tokens === undefined) === (options.authenticate === undefined)) {
     throw new TypeError("ingressApi: one of tokens and authenticate must be given")
   }
@@ -54,6 +54,13 @@ export const ingressApi = (options: IngressApiOptions): IngressApiHandler => {
   const isHypeman = mode === "hypeman"
   const operation = operationsOf(isHypeman ? HypemanApi : IngressApi)
   const handlers = handlersOf(ingresses, mode, basePath)
+  const report = (error: unknown): void => {
+    try {
+      options.onError?.(error)
+    } catch {
+      // The client still gets its response.
+    }
+  }
   const running = new Set<Promise<Response>>()
   let isDisposed = false
 
@@ -91,7 +98,7 @@ export const ingressApi = (options: IngressApiOptions): IngressApiHandler => {
   }
 
   const finished = async (request: Request): Promise<Response> => {
-    const response = await respond(request).catch((error: unknown) => errorResponse(error, mode, onError))
+    const response = await respond(request).catch((error: unknown) => errorResponse(error, mode, report))
     const headers = new Headers(response.headers)
     for (const [name, value] of Object.entries(common)) headers.set(name, value)
     if (request.method !== "HEAD") return new Response(response.body, { status: response.status, headers })

@@ -15,7 +15,7 @@ export const withStoredSecrets = async (
     const header = headerWithoutValue(rule)
     const same = header && stored.find(({ name, sha256 }) => name === header["name"] && sha256 === header["sha256"])
     if (same?.value === undefined) return rule
-    return { ...(rule as object), requireHeader: { ...header, value: same.value } }
+    return Object.assign({}, rule, { requireHeader: { ...header, value: same.value } })
   })
   return { ...(document as object), rules: completed }
 }

@@ -36,6 +36,8 @@ export const fakeIngresses: IngressesFactory = ({ machines, reservedHostnames = 
   const seen = (owner: string | undefined) =>
     [...stored.values()].filter((ingress) => owner === undefined || ingress.owner === owner)
 
+  const without = (id: string) => [...stored.values()].filter((ingress) => ingress.id !== id)
+
   const find = (reference: string, owner: string | undefined): DeclaredIngress => {
     const all = seen(owner)
     const exact = all.find(({ id }) => id === reference) ?? all.find(({ name }) => name === reference)
@@ -48,7 +50,7 @@ export const fakeIngresses: IngressesFactory = ({ machines, reservedHostnames = 
   }
 
   const check = (ingress: DeclaredIngress): void => {
-    const others = [...stored.values()].filter(({ id }) => id !== ingress.id)
+    const others = without(ingress.id)
     const { name, rules, owner } = ingress
     if (others.some((other) => other.name === name)) throw new NameTaken({ ingress: name })
     const taken = new Set(others.flatMap((other) => other.rules.map(keyOf)))
@@ -86,7 +88,7 @@ export const fakeIngresses: IngressesFactory = ({ machines, reservedHostnames = 
 
   const change = async (ingress: DeclaredIngress, { dryRun = false }: ChangeOptions) => {
     check(ingress)
-    const diffs = await drive([...stored.values().filter(({ id }) => id !== ingress.id), ingress], dryRun)
+    const diffs = await drive([...without(ingress.id), ingress], dryRun)
     if (!dryRun) stored.set(ingress.id, ingress)
     return { ingress, diffs }
   }
@@ -123,7 +125,7 @@ export const fakeIngresses: IngressesFactory = ({ machines, reservedHostnames = 
     },
     async remove(reference, options = {}) {
       const { id } = current(reference, options)
-      await drive([...stored.values().filter((ingress) => ingress.id !== id)], options.dryRun ?? false)
+      await drive(without(id), options.dryRun ?? false)
       if (!options.dryRun) stored.delete(id)
     },
     read: async (reference, { owner } = {}) => find(reference, owner),

@@ -11,10 +11,13 @@ export const tokens = {
   bob: "bob-token-0123456789",
 }
 
+/** JSON whose shape a test knows. */
+export type Json = ReturnType<typeof JSON.parse>
+
 /** A response, read. */
 export interface Said {
   readonly status: number
-  readonly body: any
+  readonly body: Json
   readonly text: string
   readonly headers: Headers
 }
@@ -85,7 +88,7 @@ const responseCheck = (document: object): ReturnType<typeof makeResponseCheck> =
 }
 
 /** Fails for a status or a body that the document does not have. */
-const makeResponseCheck = (document: any) => {
+const makeResponseCheck = (document: Json) => {
   const ajv = new Ajv2020({ strict: false, validateFormats: false })
   ajv.addSchema(document, "openapi")
   return (method: string, path: string, { status, body }: Said): void => {
