@@ -7,7 +7,7 @@ import type { Caller } from "./authenticate.ts"
 import { showHypeman, readHypeman } from "./hypeman.ts"
 import { GrantInput } from "./ingress-api.ts"
 import type { GrantResource, IngressApi } from "./ingress-api.ts"
-import { isoTime, showIngress } from "./representation.ts"
+import { isoTime, showIngress, withoutReadOnly } from "./representation.ts"
 import { RequestProblem } from "./request-problem.ts"
 import { withStoredSecrets } from "./stored-secrets.ts"
 
@@ -125,14 +125,6 @@ export const handlersOf = (ingresses: Ingresses, mode: "hypeman" | undefined, ba
 const callerOf = ({ owner }: Caller): Caller => (owner === undefined ? {} : { owner })
 
 const showGrant = ({ createdAt, ...grant }: Grant): GrantResource => ({ ...grant, createdAt: isoTime(createdAt) })
-
-const readOnly = new Set(["id", "owner", "version", "createdAt", "updatedAt", "created_at"])
-
-/** What GET adds may come back with a PUT. */
-const withoutReadOnly = (document: unknown): unknown => {
-  if (typeof document !== "object" || document === null || Array.isArray(document)) return document
-  return Object.fromEntries(Object.entries(document).filter(([name]) => !readOnly.has(name)))
-}
 
 const decodeGrant = Schema.decodeUnknownResult(GrantInput, { onExcessProperty: "error" })
 

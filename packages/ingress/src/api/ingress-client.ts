@@ -6,11 +6,14 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
+import { decodeIngress } from "../resource/decode-ingress.ts"
+import { IngressInvalid } from "../resource/errors.ts"
 import type { Ingress } from "../resource/ingress.ts"
 import type { IngressStatus } from "../control/status.ts"
 import type { ApiCode } from "./error-codes.ts"
 import { IngressApi } from "./ingress-api.ts"
 import type { GrantInput, GrantResource } from "./ingress-api.ts"
+import { withoutReadOnly } from "./representation.ts"
 import type { IngressResource } from "./representation.ts"
 
 /** What {@link ingressClient} takes. */
@@ -99,23 +102,22 @@ export const ingressClient = (options: IngressClientOptions): IngressClient => {
 
   return {
     async create(document, { signal } = {}) {
-      const created = await run(ingresses.create({ payload: document, query: {} }), signal)
+      const payload = await checked(document)
+      const created = await run(ingresses.create({ payload, query: {} }), signal)
       return resourceOf("body" in created ? created : {})
     },
     async replace(id, document, { signal, ...change } = {}) {
-      return resourceOf(
-        await run(
-          ingresses.replace({ params: { id }, payload: document, query: {}, headers: ifMatch(change) }),
-          signal,
-        ),
-      )
+      const payload = await checked(withoutReadOnly(document))
+      const call = ingresses.replace({ params: { id }, payload, query: {}, headers: ifMatch(change) })
+      return resourceOf(await run(call, signal))
     },
     async dryRun(document, id) {
+      const payload = await checked(withoutReadOnly(document))
       const query = { dryRun: true }
       const planned =
         id === undefined
-          ? await run(ingresses.create({ payload: document, query }))
-          : (await run(ingresses.replace({ params: { id }, payload: document, query, headers: {} }))).body
+          ? await run(ingresses.create({ payload, query }))
+          : (await run(ingresses.replace({ params: { id }, payload, query, headers: {} }))).body
       if ("diffs" in planned) return planned
       throw unreadable()
     },
@@ -130,6 +132,17 @@ export const ingressClient = (options: IngressClientOptions): IngressClient => {
     async revokeGrant(id) {
       await run(grants.revokeGrant({ params: { id } }))
     },
+  }
+}
+
+/** Refuses here what the API would refuse: the schema, by which it is sent, would drop a misspelt `allowCidrs`. */
+const checked = async (document: unknown): Promise<Ingress> => {
+  try {
+    await decodeIngress(document)
+    return document as Ingress
+  } catch (error) {
+    if (!(error instanceof IngressInvalid)) throw error
+    throw new IngressApiError({ code: "bad_request", message: error.message, field: error.field })
   }
 }
 

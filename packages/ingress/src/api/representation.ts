@@ -79,3 +79,11 @@ const showTarget = (target: DeclaredTarget, matched: DeclaredRule["match"]["prot
   const isImplied = protocol === "http" || protocol === "tcp" || protocol === "udp" || matched !== "http"
   return isImplied ? named : { ...named, protocol }
 }
+
+const readOnly = new Set(["id", "owner", "version", "createdAt", "updatedAt", "created_at"])
+
+/** What GET adds may come back with a PUT. */
+export const withoutReadOnly = (document: unknown): unknown => {
+  if (typeof document !== "object" || document === null || Array.isArray(document)) return document
+  return Object.fromEntries(Object.entries(document).filter(([name]) => !readOnly.has(name)))
+}

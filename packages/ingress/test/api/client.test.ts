@@ -70,11 +70,20 @@ describe("the typed client", () => {
     await expect(stranger.client.list()).rejects.toMatchObject({ code: "unauthorized" })
   })
 
-  it("sends a document that is wrong, and shows what the API says of it", async () => {
+  it("refuses a document in the words of the API, before it is sent", async () => {
     const { client, sent } = await setup()
-    const wrong = client.create({ name: "Not A Name", rules: [] })
-    await expect(wrong).rejects.toMatchObject({ code: expect.stringMatching(/^(bad_request|unreachable)$/) })
-    expect(sent.length).toBeLessThanOrEqual(1)
+    const misspelt = { ...document.rules[0], allowCidr: ["10.0.0.0/8"] } as Ingress["rules"][number]
+    await expect(client.create({ name: "x", rules: [misspelt] })).rejects.toMatchObject({
+      code: "bad_request",
+      field: "rules.0.allowCidr",
+    })
+    expect(sent).toEqual([])
+  })
+
+  it("puts back what it has read", async () => {
+    const { client } = await setup()
+    const resource = await client.create(document)
+    expect(await client.replace(resource.id, { ...resource, name: "next" })).toMatchObject({ name: "next", version: 2 })
   })
 
   it("says unreachable for what is no response of the API, and takes its token nowhere else", async () => {
