@@ -21,8 +21,8 @@ export const hypemanResponses = (front: HypemanFront): ErrorResponses => {
 }
 
 /**
- * The same for a fetch handler: `(await router.fetch(request)) ?? noIngress(request)`, or the `fallback` of `serveNode`, for hostnames that
- * are none of the router's.
+ * The same for a fetch handler: `(await router.fetch(request)) ?? noIngress(request)`, or the `fallback` of `serveNode`, for hostnames that the
+ * router does not know.
  */
 export const hypemanNotFound = (front: HypemanFront): ((request: Request) => Response) => {
   const text = textOf(front)

@@ -1,13 +1,13 @@
 import { RequestProblem } from "./request-problem.ts"
 
-/** Who calls. `owner` absent: the operator, who sees the ingresses of all. */
+/** The caller of a request. `owner` absent: the operator, for whom the ingresses of all owners are there. */
 export interface Caller {
   readonly owner?: string
 }
 
 /**
- * Finds out who has a token. `undefined`: nobody, and the response is 401. Whatever else is no {@link Caller}, and a throw, is 500: a
- * mistake here would open the ingresses of all owners.
+ * The caller of a token. `undefined`: the token is not accepted, and the response is 401. Anything else than a {@link Caller}, and a
+ * throw, is 500: a mistake here would open the ingresses of all owners.
  */
 export type Authenticate = (token: string) => Caller | undefined | Promise<Caller | undefined>
 
@@ -24,7 +24,7 @@ const CREDENTIALS = /^bearer +([A-Za-z\d\-._~+/]{1,4096}=*)$/i
  */
 export const callerOf = async (request: Request, authenticate: Authenticate): Promise<Caller> => {
   const token = CREDENTIALS.exec(request.headers.get("authorization") ?? "")?.[1]
-  // RFC 6750 §3.1: a request without a token is told the scheme and no error.
+  // RFC 6750 §3.1: without a token the response has the scheme and no error.
   if (token === undefined) throw unauthorized("a bearer token is required", "")
   const caller: unknown = await authenticate(token)
   if (caller === undefined) throw unauthorized("the token is not accepted", ', error="invalid_token"')

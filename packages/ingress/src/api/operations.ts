@@ -57,7 +57,7 @@ export const operationsOf = (api: Definition) => {
     })),
   )
   /**
-   * @throws {RequestProblem} 404 for a path that is none of the API's, 405 for a method that it does not take
+   * @throws {RequestProblem} 404 for a path outside of the API, 405 for a method that it does not take
    */
   return (method: string, path: string): FoundOperation => {
     const segments = path.split("/")

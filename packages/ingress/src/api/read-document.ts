@@ -1,7 +1,7 @@
 import { RequestProblem } from "./request-problem.ts"
 
 /** The largest body, in bytes: more than a thousand rules take. */
-export const MAX_BODY = 1_048_576
+const MAX_BODY = 1_048_576
 /** Levels of arrays and objects; a document has seven. */
 const MAX_DEPTH = 32
 
@@ -79,7 +79,4 @@ const invalid = (): RequestProblem =>
   new RequestProblem("bad_request", `the body must be valid JSON of at most ${MAX_DEPTH} levels`)
 
 const tooLarge = (): RequestProblem =>
-  // The rest of the body is not read: the connection cannot go on.
-  new RequestProblem("payload_too_large", `the body must have at most ${MAX_BODY} bytes`, undefined, {
-    connection: "close",
-  })
+  new RequestProblem("payload_too_large", `the body must have at most ${MAX_BODY} bytes`)

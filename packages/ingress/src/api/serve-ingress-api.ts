@@ -84,7 +84,7 @@ export const ingressApi = (options: IngressApiOptions): IngressApiHandler => {
       return pages[path]!()
     }
     const { name, id, query, takesBody, takesVersion } = operation(method, path)
-    // Before anything of the request is read: a stranger costs a hash.
+    // Before anything of the request is read: a caller without a token costs a hash.
     const caller = await callerOf(request, authenticate)
     const ifVersion = takesVersion ? ifVersionOf(request.headers.get("if-match")) : undefined
     const call: Call = {
@@ -94,6 +94,7 @@ export const ingressApi = (options: IngressApiOptions): IngressApiHandler => {
       ...(ifVersion === undefined ? {} : { ifVersion }),
       document: takesBody ? await readDocument(request) : undefined,
     }
+    // The names are those of the definition, and there is a handler for each.
     return responseOf(await handlers[name as keyof Handlers](call))
   }
 

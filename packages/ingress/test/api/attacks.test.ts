@@ -32,7 +32,7 @@ describe("bodies", () => {
     expect(pulled).toBeLessThan(40)
   })
 
-  it("of a stranger are not read at all", async () => {
+  it("without an accepted token are not read at all", async () => {
     const { api } = await setup()
     let pulled = 0
     const body = new ReadableStream<Uint8Array>({ pull: () => void pulled++ }, { highWaterMark: 0 })
@@ -201,7 +201,7 @@ describe("tokens", () => {
       expect(await status(`${scheme} ${tokens.operator}`)).toEqual(ok)
   })
 
-  it("are told from no token at all (RFC 6750 §3.1)", async () => {
+  it("that are not accepted are an error, and their absence is none (RFC 6750 §3.1)", async () => {
     const none = [401, 'Bearer realm="ingress"'] as const
     for (const field of [
       undefined,
