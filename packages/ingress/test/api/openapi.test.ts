@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { describe, expect, it } from "vitest"
+import { bundleWorker } from "../../../../test/bundle-worker.ts"
 import { errorCodes } from "../../src/api.ts"
 import type { IngressApiOptions } from "../../src/api.ts"
 import { requestCodes } from "../../src/api/error-codes.ts"
@@ -133,6 +134,16 @@ describe.each([["our own form"], ["hypeman"]])("the document of %s", (name) => {
         false,
       ])
     }
+  })
+})
+
+describe("the main entry", () => {
+  it("has nothing of the API, and the 404 of hypeman nothing of Effect", async () => {
+    const bundle = (path: string) =>
+      bundleWorker({ contents: `export * from "@project-ingress/ingress${path}"`, resolveDir: import.meta.dirname })
+    expect(await bundle("/api")).toMatch(/effect\/dist\/http-api\//)
+    expect(await bundle("")).not.toMatch(/effect\/dist\/http(?:-api)?\//)
+    expect(await bundle("/compatible")).not.toMatch(/effect\/dist\//)
   })
 })
 
