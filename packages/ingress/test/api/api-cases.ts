@@ -42,13 +42,14 @@ export const apiCases = (name: string, factory: IngressesFactory): void => {
     })
 
     it.each([
-      [undefined, 80],
-      [0, 80],
-      [8080, 8080],
-    ])("4-02: match.port %s is %s", async (port, shown) => {
+      [undefined, false, 80],
+      [0, false, 80],
+      [undefined, true, 443],
+      [8080, false, 8080],
+    ])("4-02: match.port %s, with tls: %s, is %s", async (port, tls, shown) => {
       const { ask } = await compatible()
       const body = documented()
-      const sent = { ...body, rules: [{ ...body.rules[0], match: { hostname: "api.example.com", port } }] }
+      const sent = { ...body, rules: [{ ...body.rules[0], tls, match: { hostname: "api.example.com", port } }] }
       expect((await ask("POST", "/ingresses", { body: sent })).body.rules[0].match.port).toBe(shown)
     })
 

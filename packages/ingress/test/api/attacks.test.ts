@@ -53,13 +53,22 @@ describe("bodies", () => {
     ["deep objects", '{"a":'.repeat(100_000)],
     ["deep rules", `{"name":"x","rules":${"[".repeat(40)}${"]".repeat(40)}}`],
     ["quotes that do not end", `"${'\\"'.repeat(500_000)}`],
-    ["no UTF-8", "\ud800"],
     ["nothing", ""],
     ["a comment", "{} // x"],
   ])("%s are 400", async (_name, body) => {
     const { ask } = await setup()
     const said = await ask("POST", "/ingresses", { body, headers: { "content-type": "application/json" } })
-    expect([said.status, said.body.code]).toEqual([400, "bad_request"])
+    const message = "the body must be valid JSON of at most 32 levels"
+    expect([said.status, said.body]).toEqual([400, { code: "bad_request", message }])
+  })
+
+  it("that are no UTF-8 are 400, and nothing is put in the place of what cannot be read", async () => {
+    const { api } = await setup()
+    const headers = { authorization: `Bearer ${tokens.operator}`, "content-type": "application/json" }
+    const text = JSON.stringify({ ...documented(), name: "NAME" })
+    const body = Buffer.from(text.replace("NAME", "\xff"), "latin1")
+    const response = await api.fetch(new Request("http://api.test/ingresses", { method: "POST", headers, body }))
+    expect([response.status, (await response.json()).message]).toEqual([400, expect.stringContaining("valid JSON")])
   })
 
   it("that are no JSON by their fields are 415", async () => {
