@@ -1,9 +1,11 @@
 import { expect, it } from "vitest"
-import { apiCases } from "./api-cases.ts"
 import { fakeIngresses } from "./fake-ingresses.ts"
+import { hypemanCases } from "./hypeman-cases.ts"
+import { ownCases } from "./own-cases.ts"
 import { documented, testApi } from "./test-api.ts"
 
-apiCases("in memory", fakeIngresses)
+hypemanCases("in memory", fakeIngresses)
+ownCases("in memory", fakeIngresses)
 
 it("hypeman's list has all of them, however long the pages of the platform are", async () => {
   const { ask } = await testApi(

@@ -146,3 +146,11 @@ export const documented = (hostname = "api.example.com", name = "my-api-ingress"
   name,
   rules: [{ match: { hostname, port: 80 }, target: { instance: "my-api", port: 8080 } }],
 })
+
+/** One rule of ours, with what a case changes of it. */
+export const rule = (fields: object = {}, match: object = {}, target: object = {}) => ({
+  match: { hostname: "api.example.com", ...match },
+  target: { machine: "mach_1", port: 8080, ...target },
+  ...fields,
+})
+export const ingress = (...rules: readonly object[]) => ({ name: "api", rules })
