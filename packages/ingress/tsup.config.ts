@@ -2,6 +2,8 @@ import { defineConfig } from "tsup"
 
 export default defineConfig({
   entry: {
+    api: "src/api.ts",
+    compatible: "src/compatible.ts",
     ingress: "src/ingress.ts",
   },
   format: ["esm"],
