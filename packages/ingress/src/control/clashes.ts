@@ -28,4 +28,4 @@ const isBySni = ({ match, tls = false, passthrough = false }: DeclaredRule): boo
 
 /** Equal for matches of one hostname and port that take the same requests. */
 const matchKey = ({ path, method, headers = {} }: DeclaredMatch): string =>
-  JSON.stringify([path ?? null, method ?? null, Object.entries(headers).toSorted()])
+  JSON.stringify([path ?? null, method ?? null, Object.entries(headers).toSorted(([a], [b]) => (a < b ? -1 : 1))])

@@ -150,7 +150,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
         const draft = { ...decoded, id: undefined, ...(owner === undefined ? {} : { owner }) }
         const prepared: Draft = await prepare(draft, owner === undefined)
         const at = now()
-        return written({ ...prepared, id, version: 1, createdAt: at, updatedAt: at } as DeclaredIngress, undefined)
+        return written({ ...prepared, id, version: 1, createdAt: at, updatedAt: at }, undefined)
       }, dryRun)
     },
 

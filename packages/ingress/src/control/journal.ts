@@ -14,13 +14,16 @@ export const writeJournal = ({ at, writes }: Journal): string =>
 export const readJournal = (note: string): Journal => {
   try {
     const { at, writes } = JSON.parse(note) as { at: number; writes: readonly PortWrite[] }
-    const absent = (values: object) =>
-      Object.fromEntries(Object.entries(values).map(([field, value]) => [field, value === null ? undefined : value]))
     return {
       at,
-      writes: writes.map((write) => ({ ...write, before: absent(write.before), after: absent(write.after) })),
+      writes: writes.map(({ kind, id, port, before, after }) => {
+        return { kind, id, port, before: absent(before), after: absent(after) }
+      }),
     }
   } catch {
     return { at: 0, writes: [] }
   }
 }
+
+const absent = (values: object): PortWrite["after"] =>
+  Object.fromEntries(Object.entries(values).map(([field, value]) => [field, value === null ? undefined : value]))

@@ -9,8 +9,7 @@ export const RULE_SETTINGS = ["allowCidrs", "requireHeader", "responseHeaders", 
 export type RuleSetting = (typeof RULE_SETTINGS)[number]
 export type ClaimedSettings = Pick<PortSettings, RuleSetting>
 
-const ACCESS: readonly RuleSetting[] = ["allowCidrs", "requireHeader"]
-export const isAccess = (field: RuleSetting): boolean => ACCESS.includes(field)
+export const isAccess = (field: RuleSetting): boolean => field === "allowCidrs" || field === "requireHeader"
 
 /** The settings that a rule gives, as a record has them: without the value of a required header. */
 export const settingsOfRule = (rule: DeclaredRule): ClaimedSettings => {

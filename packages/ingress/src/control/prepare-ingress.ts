@@ -42,7 +42,7 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
       const hostname = match.hostname?.text
       if (hostname !== undefined && authorizeHostname !== undefined) {
         const isAllowed = await within(timeoutMs, () => authorizeHostname({ hostname, owner }))
-        if (isAllowed !== true) throw new HostnameNotAllowed({ field: `rules.${at}.match.hostname`, hostname })
+        if (!isTrue(isAllowed)) throw new HostnameNotAllowed({ field: `rules.${at}.match.hostname`, hostname })
       }
       if (owner === undefined) continue
       for (const [index, target] of targets.entries()) {
@@ -50,7 +50,7 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
         const { host, port, protocol } = target
         const isAllowed =
           authorizeUrl !== undefined && (await within(timeoutMs, () => authorizeUrl({ host, port, protocol, owner })))
-        if (isAllowed === true) continue
+        if (isTrue(isAllowed)) continue
         throw new IngressInvalid({ field: targetField(targets, at, index, "url"), accepted: "an allowed address" })
       }
     }
@@ -151,6 +151,9 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
     }
   }
 }
+
+/** What is not typed may give a promise's object, or a text: only `true` allows. */
+const isTrue = (value: unknown): boolean => value === true
 
 /** Settings that change nothing about who comes in: reported in the status, not refused. */
 const isCosmetic = (field: string): boolean => /\.(?:responseHeaders|healthCheck)$/.test(field)
