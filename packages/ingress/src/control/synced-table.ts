@@ -81,7 +81,10 @@ export const makeSyncedTable = (options: {
       const load = loads.join("", attempt, waitUntil)
       // A storage that is down holds up nobody.
       if (isFailing || now - readAt <= pollMs) return undefined
-      return within(MAX_WAIT_MS, () => load).catch(() => true)
+      return within(MAX_WAIT_MS, () => load).catch(() => {
+        isFailing = true
+        return true
+      })
     },
     commit: async (commit) => {
       const revision = await within(timeoutMs, () => storage.commit(commit))
