@@ -138,6 +138,7 @@ export const makeChanges = (options: {
   }
 
   const remember = (planned: readonly PlannedFront[], ingresses: readonly DeclaredIngress[]): void => {
+    if (planned.length === 0) return
     const versions = new Map(ingresses.map(({ id, version }) => [id, version]))
     for (const each of planned) states.set(each.front, { ...each, versions })
   }

@@ -14,7 +14,7 @@ export const clashes = (one: DeclaredRule, other: DeclaredRule, isSameOwner: boo
   const isSameHostname = a.hostname?.wildcard === b.hostname?.wildcard
   const isMixed = a.protocol !== b.protocol
   if (!isSameHostname) return (isMixed || !isSameOwner) && needsPort(one, other)
-  return isMixed || !isSameOwner || matchKey(a) === matchKey(b)
+  return isMixed || !isSameOwner || isSameMatch(a, b)
 }
 
 /** Whether one of two rules, not both of HTTP, takes what no name tells apart. */
@@ -26,6 +26,14 @@ const needsPort = (one: DeclaredRule, other: DeclaredRule): boolean => {
 const isBySni = ({ match, tls = false, passthrough = false }: DeclaredRule): boolean =>
   match.hostname !== undefined && (tls || passthrough)
 
-/** Equal for matches of one hostname and port that take the same requests. */
-const matchKey = ({ path, method, headers = {} }: DeclaredMatch): string =>
-  JSON.stringify([path ?? null, method ?? null, Object.entries(headers).toSorted(([a], [b]) => (a < b ? -1 : 1))])
+/** Whether two matches of one hostname and port take the same requests. */
+const isSameMatch = (a: DeclaredMatch, b: DeclaredMatch): boolean =>
+  a.method === b.method && isSamePath(a.path, b.path) && headersOf(a) === headersOf(b)
+
+const isSamePath = (a: DeclaredMatch["path"], b: DeclaredMatch["path"]): boolean => {
+  if (a === undefined || b === undefined) return a === b
+  return "exact" in a ? "exact" in b && a.exact === b.exact : "prefix" in b && a.prefix === b.prefix
+}
+
+const headersOf = ({ headers }: DeclaredMatch): string =>
+  headers === undefined ? "" : JSON.stringify(Object.entries(headers).toSorted(([a], [b]) => (a < b ? -1 : 1)))

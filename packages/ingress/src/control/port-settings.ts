@@ -65,32 +65,42 @@ export const claimsOf = (ingresses: readonly DeclaredIngress[]): ReadonlyMap<str
  * @throws {SettingsConflict}
  */
 export const checkAgreement = (
-  ingress: Pick<DeclaredIngress, "owner" | "rules">,
+  ingress: Pick<DeclaredIngress, "owner" | "rules"> & { readonly id: string | undefined },
   others: readonly DeclaredIngress[],
   ownerOf: (target: DeclaredTarget) => string | undefined,
 ): void => {
   const owners = new Map<string, string | undefined>()
+  const names = new Set<string>()
   for (const target of ingress.rules.flatMap(({ targets }) => targets)) {
     const key = portKey(target)
-    if (key !== undefined) owners.set(key, ownerOf(target))
+    if (key === undefined) continue
+    owners.set(key, ownerOf(target))
+    names.add(nameOf(target)!)
   }
-  const said = new Map<string, ClaimedSettings[]>()
+  // What was said of a port, each once: a document may say the same a thousand times.
+  const said = new Map<string, Map<string, ClaimedSettings>>()
   const visit = (of: Pick<DeclaredIngress, "owner" | "rules">, isChecked: boolean): void => {
-    for (const [at, rule] of of.rules.entries()) {
-      if (rule.match.protocol !== "http") continue
+    for (let at = 0; at < of.rules.length; at++) {
+      const rule = of.rules[at]!
       for (const target of rule.targets) {
+        // First what is cheap: there may be ten thousand rules.
+        if (!names.has(nameOf(target) ?? "") || rule.match.protocol !== "http") continue
         const key = portKey(target)
         if (key === undefined || !owners.has(key)) continue
         if (of.owner !== undefined && of.owner !== owners.get(key)) continue
         const settings = settingsOfRule(rule)
-        const before = said.get(key) ?? []
-        const field = RULE_SETTINGS.find((field) => before.some((other) => differs(field, settings, other)))
+        const before = said.get(key) ?? new Map<string, ClaimedSettings>()
+        const text = canonical(settings)
+        if (before.has(text)) continue
+        const field = RULE_SETTINGS.find((field) =>
+          [...before.values()].some((other) => differs(field, settings, other)),
+        )
         if (field !== undefined && isChecked) throw new SettingsConflict({ field: `rules.${at}.${field}` })
-        said.set(key, [...before, settings])
+        said.set(key, before.set(text, settings))
       }
     }
   }
-  for (const other of others) visit(other, false)
+  for (const other of others) if (other.id !== ingress.id) visit(other, false)
   visit(ingress, true)
 }
 
@@ -99,6 +109,9 @@ const differs = (field: RuleSetting, one: ClaimedSettings, other: ClaimedSetting
   if (a === undefined || b === undefined) return isAccess(field) && a !== b
   return !isSame(a, b)
 }
+
+const nameOf = (target: DeclaredTarget): string | undefined =>
+  target.kind === "machine" ? target.machine : target.kind === "project" ? target.project : undefined
 
 /** Equal JSON, whatever the order of names. */
 export const isSame = (one: unknown, other: unknown): boolean => canonical(one) === canonical(other)

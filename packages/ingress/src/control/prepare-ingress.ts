@@ -132,8 +132,7 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
       return isRecorded(target) && record !== undefined && permission(given.owner, target, record, []) === "none"
     }
     refuse(prepared, isGranted)
-    const others = table.view().ingresses.filter(({ id }) => id !== given.id)
-    checkAgreement(prepared, others, (target) => records.get(target)?.owner)
+    checkAgreement(prepared, table.view().ingresses, (target) => records.get(target)?.owner)
     return prepared
   }
 

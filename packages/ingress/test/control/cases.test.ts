@@ -34,8 +34,7 @@ describe("an ingress manager's cases", () => {
     ["4-04", document("a", "", toA1), "rules.0.match.hostname"],
     ["4-04", document("a", "a.example.com", { instance: "", port: 1 }), "rules.0.target.instance"],
     ...[0, -1, 70_000].map(
-      (port) =>
-        ["4-04", document("a", "a.example.com", { instance: "mach_a1", port }), "rules.0.target.port"] as const,
+      (port) => ["4-04", document("a", "a.example.com", { instance: "mach_a1", port }), "rules.0.target.port"] as const,
     ),
     ...[-1, 70_000].map(
       (port) =>

@@ -34,7 +34,10 @@ const stateOf = async (fronts: readonly FakeFront[], storage: IngressStorage, re
   running: fronts.map(({ running }) => running),
   stored: (await storage.read(0)).documents,
   marked: await storage.marked!(),
-  settings: [registry.get("m:mach_a1"), registry.get("m:mach_a2")].map(({ record }) => [record.ports, record.allowCidrs]),
+  settings: [registry.get("m:mach_a1"), registry.get("m:mach_a2")].map(({ record }) => [
+    record.ports,
+    record.allowCidrs,
+  ]),
 })
 
 const prepared = async (stepTimeoutMs = 30_000) => {
