@@ -125,7 +125,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     const known = typeof id === "string" ? lowerCase(found) : undefined
     const record =
       known && targetRecord(await lookUp(targetKey({ kind, weight: 1, ...known } as unknown as RecordedTarget)))
-    // One of another owner is none that this owner may know of.
+    // This owner may not know of one that is another's.
     if (known === undefined || record?.owner !== owner) throw new TargetNotFound({ field, kind, reference })
     return known
   }

@@ -69,7 +69,7 @@ export interface IngressesOptions {
 
 /** Options of a change. */
 export interface ChangeOptions {
-  /** Whose ingresses there are for this call: others are not found. Absent: the operator, who sees all. */
+  /** Whose ingresses there are for this call: others are not found. Absent: the operator, for whom there are all. */
   readonly owner?: string
   /** The expected version. */
   readonly ifVersion?: number

@@ -26,7 +26,7 @@ describe("an ingress manager's cases", () => {
     expect(ingress.rules.map(matchPort)).toEqual([80, 8080])
   })
 
-  it.each([
+  it.each<readonly [id: string, given: object, field: string]>([
     ...["Invalid_Name", "-a", "a-", "has spaces", "UPPER", "", "has.period", "a".repeat(64)].map(
       (name) => ["4-03", document(name, "a.example.com", toA1), "name"] as const,
     ),
@@ -131,10 +131,9 @@ describe("an ingress manager's cases", () => {
   it("4-12: removes by name and by prefix, and nothing by an ambiguous one", async () => {
     const { ingresses, options } = await platform()
     const ids = ["aaaa1", "aaaa2", "bbbb1"]
-    const put = ids.map((id, at) => ({
-      kind: "ingress" as const,
-      ...{ id, name: `n${at}`, version: 1, createdAt: 0, updatedAt: 0, rules: [] },
-    }))
+    const put = ids.map((id, at) => {
+      return { kind: "ingress" as const, id, name: `n${at}`, version: 1, createdAt: 0, updatedAt: 0, rules: [] }
+    })
     await options.storage.commit({ ifRevision: 0, put, remove: [] })
     expect(await failure(ingresses.remove("aaaa"))).toMatchObject({
       _tag: "AmbiguousReference",

@@ -119,16 +119,14 @@ describe.each(Object.entries(changes))("a failed %s", (_, change) => {
     expect(await ingresses.reconcile()).toEqual([])
   })
 
-  it("that is killed at any step is repaired at the next start", async () => {
-    for (const step of ["apply", "read back", "commit", "committed"] as const) {
+  it.each(["apply", "read back", "commit", "committed"] as const)(
+    "that is killed is repaired at the next start: %s",
+    async (step) => {
       const { ingresses, fronts, hooks, options, events, state, before } = await prepared()
       // Where it would have been killed, it hangs.
-      let reached = (): void => undefined
-      const hung = new Promise<void>((resolve) => {
-        reached = resolve
-      })
+      let isReached = false
       const hang = async (): Promise<number> => {
-        reached()
+        isReached = true
         return new Promise(() => undefined)
       }
       if (step === "commit") hooks.commit = hang
@@ -136,21 +134,23 @@ describe.each(Object.entries(changes))("a failed %s", (_, change) => {
       else fronts[1].hanging.add(step)
       fronts[1].calls.length = 0
       void change(ingresses).catch(() => undefined)
-      if (step === "apply" || step === "read back") await expect.poll(() => fronts[1].calls).toContain(step)
-      else await hung
+      await expect.poll(() => isReached || fronts[1].calls.includes(step as Step)).toBe(true)
       fronts[1].hanging.clear()
       delete hooks.commit
+      const stored = await options.storage.read(0)
 
       const next = createIngresses(options)
       await next.start()
       expect(events).toContainEqual({ type: "interrupted", note: expect.any(String) })
       const after = await state()
       expect(after.marked).toBeUndefined()
-      if (step !== "committed") expect(after).toEqual(before)
-      // What is stored is what the fronts run and what the registry says.
+      expect(after.stored).toEqual(stored.documents)
+      // What was not stored is taken back on both sides; what was is what the fronts run and what the registry says.
+      const expected = step === "committed" ? after : before
+      expect(after).toEqual(expected)
       expect(await createIngresses(options).reconcile()).toEqual([])
-    }
-  })
+    },
+  )
 })
 
 describe("a change", () => {

@@ -128,11 +128,11 @@ export const toA1 = { machine: "mach_a1", port: 8080 }
 export const toB1 = { machine: "mach_b1", port: 8080 }
 
 /** The error that a promise rejects with. */
-export const failure = async (promise: Promise<unknown>): Promise<Record<string, unknown>> => {
+export const failure = async (promise: Promise<unknown>): Promise<Error & Readonly<Record<string, unknown>>> => {
   try {
     await promise
   } catch (cause) {
-    return cause as Record<string, unknown>
+    return cause as Error & Record<string, unknown>
   }
   throw new Error("it did not reject")
 }

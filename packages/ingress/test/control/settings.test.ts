@@ -94,11 +94,11 @@ describe("the settings of a rule", () => {
     expect(await failure(ingresses.create(document("z", "z.example.com", toA1, third), a))).toMatchObject({
       field: "rules.0.responseHeaders",
     })
-    const rules = ["/a", "/b"].map((path, at) => ({
-      match: { hostname: "p.example.com", path },
-      target: { machine: "mach_a1", port: 1 },
-      ...(at === 0 ? { allowCidrs } : {}),
-    }))
+    const target = { machine: "mach_a1", port: 1 }
+    const rules = [
+      { match: { hostname: "p.example.com", path: "/a" }, target, allowCidrs },
+      { match: { hostname: "p.example.com", path: "/b" }, target },
+    ]
     expect(await failure(ingresses.create({ name: "p", rules }, a))).toMatchObject({ field: "rules.1.allowCidrs" })
   })
 

@@ -138,7 +138,7 @@ describe("the store", () => {
       return storage.read(since)
     }
     const { store } = createIngresses({ ...made.options, storage: { ...storage, read } })
-    await Promise.all(Array.from({ length: 20 }, () => store.get(key, { signal })))
+    await Promise.all(Array.from({ length: 20 }, async () => store.get(key, { signal })))
     await store.getFirst!([key, "d:80:y.example.com"], { signal })
     expect(reads).toBe(1)
   })
@@ -169,8 +169,9 @@ describe("the store", () => {
     const { storage } = made.options
     let hangs = false
     const read = (since: number) => (hangs ? new Promise<never>(() => undefined) : storage.read(since))
-    const { store, create } = createIngresses({ ...made.options, storage: { ...storage, read } })
-    await create(document("x", "x.example.com", toA1))
+    const ingresses = createIngresses({ ...made.options, storage: { ...storage, read } })
+    const { store } = ingresses
+    await ingresses.create(document("x", "x.example.com", toA1))
     hangs = true
     await new Promise((resolve) => setTimeout(resolve, 110))
     expect(await store.get(key, { signal })).toMatchObject({ status: "hit" })
