@@ -3,6 +3,10 @@
  *
  * @module
  */
+export { createIngresses } from "./control/create-ingresses.ts"
+export type * from "./control/ingresses.ts"
+export { LookupUnavailable } from "./control/look-up.ts"
+export type * from "./control/status.ts"
 export { decodeIngress } from "./resource/decode-ingress.ts"
 export * from "./resource/errors.ts"
 export { IngressSchema } from "./resource/ingress-schema.ts"
@@ -12,4 +16,5 @@ export { compareRules } from "./resource/precedence.ts"
 export type { RankedRule } from "./resource/precedence.ts"
 export { RevisionConflict } from "./storage/ingress-storage.ts"
 export type * from "./storage/ingress-storage.ts"
+export { memoryStorage } from "./storage/memory-storage.ts"
 export type * from "./fronts/front.ts"

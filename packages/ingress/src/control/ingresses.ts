@@ -2,7 +2,7 @@ import type { Grammar } from "@project-ingress/hostname"
 import type { RouteStore } from "@project-ingress/router"
 import type { RouteRegistry } from "@project-ingress/router/stores/memory"
 import type { Front } from "../fronts/front.ts"
-import type { DeclaredIngress } from "../resource/ingress.ts"
+import type { DeclaredIngress, TargetProtocol } from "../resource/ingress.ts"
 import type { Grant, IngressStorage, UnreadableDocument } from "../storage/ingress-storage.ts"
 import type { IngressStatus } from "./status.ts"
 
@@ -16,7 +16,7 @@ export interface IngressesOptions {
   readonly store: RouteStore
   /**
    * Where settings of ports are written: those that a rule declares for a port of a machine or project hang on that port, under every
-   * one of its names. Absent: rules with such settings lead to `url` targets only.
+   * one of its names. Absent: `allowCidrs` and `requireHeader` are refused but for `url` targets.
    */
   readonly registry?: RouteRegistry
   /** Further proxies that are given the configuration, in this order. Default none: the router alone. */
@@ -44,11 +44,22 @@ export interface IngressesOptions {
     readonly hostname: string
     readonly owner: string | undefined
   }) => boolean | Promise<boolean>
+  /**
+   * Whether an owner may lead to an address (`url` targets): asked at every change of an ingress that has an owner. Default: no where there
+   * are `fronts`, which connect to whatever they are given; yes without, as the router checks each address that it connects to.
+   */
+  readonly authorizeUrl?: (request: {
+    /** A name or an address, IPv6 without brackets. */
+    readonly host: string
+    readonly port: number
+    readonly protocol: TargetProtocol
+    readonly owner: string
+  }) => boolean | Promise<boolean>
   /** Listening port to the port that visitors connect to, where the router stands behind a balancer: `{ 8080: 80, 8443: 443 }`. */
   readonly publicPorts?: Readonly<Record<number, number>>
   /** How often `store` looks whether another process has changed something, in ms, 100 to 60 000. Default 1 000. */
   readonly pollMs?: number
-  /** How long one front may take for one step, in ms. Default 30 000. */
+  /** How long one front, the storage or the store may take for one step, in ms, 1 to 600 000. Default 30 000. */
   readonly stepTimeoutMs?: number
   /** Called with what happens beside calls: a reconciliation, an unreadable document, a failed read. Must not throw. */
   readonly onEvent?: (event: IngressEvent) => void
@@ -58,7 +69,7 @@ export interface IngressesOptions {
 
 /** Options of a change. */
 export interface ChangeOptions {
-  /** Whose ingresses there are for this call: others are not found. Absent: the operator, who sees all. */
+  /** Whose ingresses there are for this call: others are not found. Absent: the operator, for whom there are all. */
   readonly owner?: string
   /** The expected version. */
   readonly ifVersion?: number
@@ -95,15 +106,22 @@ export interface Ingresses {
   status(reference: string, options?: Pick<ChangeOptions, "owner">): Promise<IngressStatus>
   /** The owner of a target lets ingresses of another owner lead there. */
   grant(grant: Pick<Grant, "owner" | "to" | "target">): Promise<Grant>
-  /** Takes a grant back: what leads there by it ends with the next request. */
+  /**
+   * Takes a grant back: what leads there by it ends with the next request. Rejects with `FrontFailed` if a front could not be brought to
+   * it; the grant is gone all the same, and `reconcile` tries again.
+   */
   revokeGrant(id: string, options?: Pick<ChangeOptions, "owner">): Promise<void>
   listGrants(options?: Pick<ChangeOptions, "owner">): Promise<readonly Grant[]>
   /**
-   * Brings every front to what is stored. Called by `start`, and whenever somebody may have changed a front by hand. Resolves to what
-   * was different.
+   * Brings every front to what is stored. Called by `start`, and by you whenever somebody may have changed a front by hand, or another
+   * process or the registry something that a front of this process depends on. Resolves to what was different. Rejects with the first
+   * failure when every front had its turn.
    */
   reconcile(): Promise<readonly { readonly front: string; readonly diff: string }[]>
-  /** Reads what is stored, finishes or takes back what a killed process left, and brings the fronts to it. Call it once. */
+  /**
+   * Reads what is stored, finishes or takes back what a killed process left, and brings the fronts to it. Call it once. A front that
+   * fails is an event: what is stored counts, and the others go on. Rejects if the storage cannot be read.
+   */
   start(): Promise<{ readonly unreadable: readonly UnreadableDocument[] }>
   /** The store to hand to `createRouter`: the platform's own, and the hostnames of ingresses. */
   readonly store: RouteStore
@@ -115,4 +133,6 @@ export interface Ingresses {
 export type IngressEvent =
   | { readonly type: "reconciled"; readonly front: string; readonly diff: string }
   | { readonly type: "unreadable"; readonly document: UnreadableDocument }
-  | { readonly type: "error"; readonly during: "read" | "reconcile" | "roll back"; readonly cause: unknown }
+  /** A process was killed while it carried out a change: its note. The change counts if it is stored, and is taken back if not. */
+  | { readonly type: "interrupted"; readonly note: string }
+  | { readonly type: "error"; readonly during: "read" | "reconcile" | "roll back" | "mark"; readonly cause: unknown }

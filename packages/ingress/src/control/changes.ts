@@ -1,0 +1,312 @@
+import { within } from "@project-ingress/router/internal"
+import type { ExportInput, Front, FrontPlan } from "../fronts/front.ts"
+import type { DeclaredIngress } from "../resource/ingress.ts"
+import type { IngressView } from "../routes/ingress-view.ts"
+import { RevisionConflict } from "../storage/ingress-storage.ts"
+import type { Grant, IngressStorage, StorageCommit } from "../storage/ingress-storage.ts"
+import type { PreparedExport } from "./export-input.ts"
+import { frontRun, planFront } from "./front-run.ts"
+import type { FrontRun, PlannedFront } from "./front-run.ts"
+import type { IngressEvent } from "./ingresses.ts"
+import { writeJournal } from "./journal.ts"
+import type { RegistryFront } from "./registry-front.ts"
+import type { PortWrite } from "./registry-row.ts"
+import { isSame } from "./port-settings.ts"
+import type { SyncedTable } from "./synced-table.ts"
+
+/** Attempts where other processes commit meanwhile. */
+const ATTEMPTS = 10
+
+/** What a change comes to, decided on what is stored. */
+export interface Decided<A> {
+  readonly commit: Omit<StorageCommit, "ifRevision">
+  readonly ingresses: readonly DeclaredIngress[]
+  readonly grants: readonly Grant[]
+  /** The ingress that is written; none for one that is removed. */
+  readonly written?: DeclaredIngress
+  readonly result: A
+}
+
+export type Diffs = readonly { readonly front: string; readonly diff: string }[]
+
+/** What was last given to a front by this process. */
+export interface FrontState extends PlannedFront {
+  /** Version of each ingress, by id. */
+  readonly versions: ReadonlyMap<string, number>
+}
+
+export interface Changes {
+  /** Plans, validates, applies, reads back and commits; or takes everything back and rejects. One after the other. */
+  readonly run: <A>(
+    decide: () => Promise<Decided<A>>,
+    options?: { readonly isDryRun?: boolean },
+  ) => Promise<{ readonly result: A; readonly diffs: Diffs }>
+  /** Commits first, then brings the fronts to it: for what has to end whatever a front says. */
+  readonly commitFirst: <A>(decide: () => Promise<Decided<A>>) => Promise<A>
+  /** Brings the fronts to what is stored. `before` runs when that was read; if it fails, that is an event, and the mark stays. */
+  readonly reconcile: (before?: () => Promise<void>) => Promise<Diffs>
+  readonly states: ReadonlyMap<string, FrontState>
+  /** Resolves when what was begun has ended. */
+  readonly idle: () => Promise<void>
+}
+
+type RegistryFronts = Readonly<Record<"set" | "clear", RegistryFront>>
+
+export const makeChanges = (options: {
+  readonly table: SyncedTable
+  readonly storage: IngressStorage
+  readonly fronts: readonly Front[]
+  readonly registryFronts: RegistryFronts | undefined
+  readonly prepareExport: (
+    ingresses: readonly DeclaredIngress[],
+    grants: readonly Grant[],
+    fresh: readonly DeclaredIngress[] | "all",
+  ) => Promise<PreparedExport>
+  readonly timeoutMs: number
+  readonly onEvent: (event: IngressEvent) => void
+  readonly now: () => number
+}): Changes => {
+  const { table, storage, fronts, registryFronts, prepareExport, timeoutMs, onEvent, now } = options
+  const states = new Map<string, FrontState>()
+  /** Something could not be taken back: the next change brings all of it to what is stored first. */
+  let isDirty = false
+  let tail: Promise<unknown> = Promise.resolve()
+
+  const oneAfterTheOther = <A>(work: () => Promise<A>): Promise<A> => {
+    const result = tail.then(work)
+    tail = result.catch(() => undefined)
+    return result
+  }
+
+  const mark = async (note: string | undefined): Promise<void> => {
+    if (storage.mark !== undefined) await within(timeoutMs, () => storage.mark!(note))
+  }
+  const eraseMark = (): Promise<void> =>
+    mark(undefined).catch((cause: unknown) => onEvent({ type: "error", during: "mark", cause }))
+
+  const planAt = async (
+    front: Front,
+    { input, withheld, ruleNumber }: PreparedExport,
+    changed: string | undefined,
+  ): Promise<PlannedFront> => {
+    const { name } = front
+    const numbered = async (input: ExportInput, signal: { readonly signal: AbortSignal }): Promise<FrontPlan> => {
+      const plan = await front.plan(input, signal)
+      if (plan.problems.length === 0) return plan
+      // With the numbers of rules as they were declared.
+      const problems = plan.problems.map((problem) => ({
+        ...problem,
+        field: problem.field.replace(/^rules\.(\d+)/, (_, at) => `rules.${ruleNumber(problem.ingress, Number(at))}`),
+      }))
+      return withProblems(plan, problems)
+    }
+    const planned = await planFront({ name, plan: numbered }, input, changed, timeoutMs)
+    return { ...planned, problems: [...withheld, ...planned.problems] }
+  }
+
+  const planFronts = async (decided: Decided<unknown>): Promise<readonly PlannedFront[]> => {
+    if (fronts.length === 0) return []
+    const { ingresses, grants, written } = decided
+    const prepared = await prepareExport(ingresses, grants, written === undefined ? [] : [written])
+    const planned: PlannedFront[] = []
+    for (const front of fronts) planned.push(await planAt(front, prepared, written?.name))
+    return planned
+  }
+
+  const planRegistry = async (
+    phase: "set" | "clear",
+    stored: readonly DeclaredIngress[],
+    wanted: readonly DeclaredIngress[],
+  ) => {
+    if (registryFronts === undefined) return []
+    const { name, plan } = registryFronts[phase]
+    let writes: readonly PortWrite[] = []
+    const planned = await planFront(
+      {
+        name,
+        plan: async () => {
+          const made = await plan(stored, wanted)
+          writes = made.writes
+          return made
+        },
+      },
+      { ingresses: wanted, address: () => undefined },
+      undefined,
+      timeoutMs,
+    )
+    return [{ ...planned, writes }]
+  }
+
+  const remember = (planned: readonly PlannedFront[], ingresses: readonly DeclaredIngress[]): void => {
+    if (planned.length === 0) return
+    const versions = new Map(ingresses.map(({ id, version }) => [id, version]))
+    for (const each of planned) states.set(each.front, { ...each, versions })
+  }
+
+  /** The commit of a change. What became of one that was lost on the way is read. */
+  const commit = async ({ commit: { put, remove } }: Decided<unknown>, ifRevision: number): Promise<void> => {
+    try {
+      await table.commit({ ifRevision, put, remove })
+    } catch (cause) {
+      if (isConflict(cause)) throw cause
+      // It may still be written after this.
+      isDirty = true
+      await table.refresh().catch(() => undefined)
+      const { byId, grants } = table
+      const isThere = put.every(({ kind, ...document }) =>
+        isSame(kind === "ingress" ? byId.get(document.id) : grants.get(document.id), document),
+      )
+      const isGone = remove.every(({ kind, id }) => !(kind === "ingress" ? byId.has(id) : grants.has(id)))
+      if (!isThere || !isGone) throw cause
+    }
+  }
+
+  const attempt = async <A>(decided: Decided<A>, view: IngressView, isDryRun: boolean) => {
+    const { ingresses, result } = decided
+    const setting = await planRegistry("set", view.ingresses, ingresses)
+    const planned = await planFronts(decided)
+    const clearing = await planRegistry("clear", view.ingresses, ingresses)
+    const all = [...setting, ...planned, ...clearing]
+    const run = frontRun(all, { timeoutMs, onEvent })
+    await run.validate()
+    const diffs = all.filter(({ plan }) => plan.diff !== "").map(({ front, plan }) => ({ front, diff: plan.diff }))
+    if (isDryRun) return { result, diffs }
+    const writes = [...setting, ...clearing].flatMap((each) => each.writes)
+    if (run.isChange) await mark(writeJournal({ at: now(), writes }))
+    try {
+      await run.apply()
+      await commit(decided, view.revision)
+    } catch (cause) {
+      if (!(await run.rollBack())) isDirty = true
+      if (run.isChange && !isDirty) await eraseMark()
+      throw cause
+    }
+    if (run.isChange) await eraseMark()
+    remember(planned, ingresses)
+    return { result, diffs }
+  }
+
+  /** Brings fronts to what is stored, each for itself. Resolves to what was different and the first failure. */
+  const bring = async (): Promise<{ readonly diffs: Diffs; readonly failure: unknown }> => {
+    const view = table.view()
+    const diffs: { front: string; diff: string }[] = []
+    let failure: unknown
+    isDirty = false
+    const one = async (planned: () => Promise<readonly PlannedFront[]>): Promise<void> => {
+      let run: FrontRun | undefined
+      try {
+        const fronts = await planned()
+        run = frontRun(fronts, { timeoutMs, onEvent })
+        await run.validate()
+        await run.apply()
+        remember(
+          fronts.filter(({ front }) => front !== "router"),
+          view.ingresses,
+        )
+        for (const { front, plan } of fronts) {
+          if (plan.diff === "") continue
+          diffs.push({ front, diff: plan.diff })
+          onEvent({ type: "reconciled", front, diff: plan.diff })
+        }
+      } catch (cause) {
+        isDirty = true
+        failure ??= cause
+        await run?.rollBack()
+        onEvent({ type: "error", during: "reconcile", cause })
+      }
+    }
+    await one(() => planRegistry("set", view.ingresses, view.ingresses))
+    if (fronts.length > 0) {
+      let prepared: PreparedExport | undefined
+      try {
+        prepared = await prepareExport(view.ingresses, view.grants, "all")
+      } catch (cause) {
+        isDirty = true
+        failure ??= cause
+        onEvent({ type: "error", during: "reconcile", cause })
+      }
+      if (prepared !== undefined) {
+        for (const front of fronts) await one(async () => [await planAt(front, prepared, undefined)])
+      }
+    }
+    return { diffs, failure }
+  }
+
+  return {
+    states,
+    idle: async () => void (await tail),
+    run: (decide, { isDryRun = false } = {}) =>
+      oneAfterTheOther(async () => {
+        let isLost = false
+        try {
+          for (let attempts = 1; ; attempts++) {
+            await table.refresh()
+            if (isDirty && !isDryRun) await bring()
+            const view = table.view()
+            const decided = await decide()
+            try {
+              return await attempt(decided, view, isDryRun)
+            } catch (cause) {
+              if (!isConflict(cause)) throw cause
+              isLost = true
+              if (attempts === ATTEMPTS) throw cause
+              await pause(attempts)
+            }
+          }
+        } catch (cause) {
+          // Taking back may have taken another process's change with it.
+          if (isLost) await bring()
+          throw cause
+        }
+      }),
+    commitFirst: (decide) =>
+      oneAfterTheOther(async () => {
+        for (let attempts = 1; ; attempts++) {
+          await table.refresh()
+          const { revision } = table.view()
+          const decided = await decide()
+          try {
+            await commit(decided, revision)
+          } catch (cause) {
+            if (!isConflict(cause) || attempts === ATTEMPTS) throw cause
+            await pause(attempts)
+            continue
+          }
+          const { failure } = await bring()
+          if (failure !== undefined) throw failure
+          return decided.result
+        }
+      }),
+    reconcile: (before) =>
+      oneAfterTheOther(async () => {
+        await table.refresh()
+        let isKept = false
+        await before?.().catch((cause: unknown) => {
+          isKept = true
+          onEvent({ type: "error", during: "reconcile", cause })
+        })
+        const { diffs, failure } = await bring()
+        if (failure !== undefined) throw failure
+        if (!isKept) await eraseMark()
+        return diffs
+      }),
+  }
+}
+
+/** A plan with other problems; its steps are the plan's own. */
+const withProblems = (plan: FrontPlan, problems: FrontPlan["problems"]): FrontPlan => ({
+  problems,
+  diff: plan.diff,
+  validate: (signal) => plan.validate(signal),
+  apply: (signal) => plan.apply(signal),
+  readBack: (signal) => plan.readBack(signal),
+  rollBack: (signal) => plan.rollBack(signal),
+})
+
+const isConflict = (cause: unknown): boolean =>
+  cause instanceof RevisionConflict ||
+  (typeof cause === "object" && cause !== null && "_tag" in cause && cause._tag === "RevisionConflict")
+
+/** So that two processes do not meet again and again. */
+const pause = (attempts: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * attempts))

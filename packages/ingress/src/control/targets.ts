@@ -1,0 +1,79 @@
+import type { RouteKey, RouteRecord } from "@project-ingress/router"
+import { GrantRequired, TargetNotFound } from "../resource/errors.ts"
+import type { DeclaredTarget } from "../resource/ingress.ts"
+import type { Grant } from "../storage/ingress-storage.ts"
+
+/** A target that a record stands behind. */
+export type RecordedTarget = Extract<DeclaredTarget, { readonly kind: "machine" | "project" }>
+
+/** What the platform's records say of a target now. `undefined`: there is none. */
+export type TargetRecord =
+  | {
+      readonly owner: string | undefined
+      /** The machine itself, or the one attached to the project. Absent while there is none. */
+      readonly machine?: string
+      /** A project's default port, if its record has one. */
+      readonly port?: number
+      /** The origin in the record of a machine of type `upstream`. */
+      readonly origin?: string
+    }
+  | undefined
+
+export const isRecorded = (target: DeclaredTarget): target is RecordedTarget =>
+  target.kind === "machine" || target.kind === "project"
+
+/** The key that a target is looked up under. */
+export const targetKey = (target: RecordedTarget): RouteKey =>
+  target.kind === "machine" ? `m:${target.machine}` : `p:${target.project}`
+
+/** What counts of a record. A redirect of a former name and a tombstone are no target. */
+export const targetRecord = (record: RouteRecord | undefined): TargetRecord => {
+  if (record === undefined || record.kind === "redirect" || record.kind === "removed") return undefined
+  const { owner } = record
+  if (record.kind === "detached") return { owner }
+  const { machine, port } = record
+  const origin = machine.type === "upstream" ? machine.metadata["origin"] : undefined
+  return {
+    owner,
+    machine: machine.id,
+    ...(port === undefined ? {} : { port }),
+    ...(typeof origin === "string" ? { origin } : {}),
+  }
+}
+
+/** Whether an ingress may lead there: its owner's own, by a grant, or by nothing. */
+export const permission = (
+  owner: string | undefined,
+  target: RecordedTarget,
+  record: NonNullable<TargetRecord>,
+  grants: Iterable<Grant>,
+): "own" | "granted" | "none" => {
+  if (owner === undefined || owner === record.owner) return "own"
+  for (const grant of grants) {
+    if (grant.to === owner && grant.owner === record.owner && isSameTarget(grant.target, target)) return "granted"
+  }
+  return "none"
+}
+
+/**
+ * @throws {TargetNotFound} if there is none, or it has no owner who could grant it
+ * @throws {GrantRequired}
+ */
+export const checkTarget = (
+  owner: string | undefined,
+  target: RecordedTarget,
+  record: TargetRecord,
+  grants: Iterable<Grant>,
+  at: string,
+): void => {
+  const { kind } = target
+  const reference = target.kind === "machine" ? target.machine : target.project
+  const isOut = record !== undefined && record.owner === undefined && owner !== undefined
+  if (record === undefined || isOut) throw new TargetNotFound({ field: `${at}.${kind}`, kind, reference })
+  if (permission(owner, target, record, grants) === "none") throw new GrantRequired({ field: `${at}.${kind}` })
+}
+
+const isSameTarget = (granted: Grant["target"], target: RecordedTarget): boolean =>
+  "machine" in granted
+    ? target.kind === "machine" && target.machine === granted.machine
+    : target.kind === "project" && target.project === granted.project
