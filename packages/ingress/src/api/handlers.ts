@@ -9,7 +9,6 @@ import { GrantInput } from "./ingress-api.ts"
 import type { GrantResource, IngressApi } from "./ingress-api.ts"
 import { isoTime, showIngress, withoutReadOnly } from "./representation.ts"
 import { RequestProblem } from "./request-problem.ts"
-import { withStoredSecrets } from "./stored-secrets.ts"
 
 /** What a request asks of an operation. */
 export interface Call extends Caller {
@@ -87,8 +86,7 @@ export const handlersOf = (ingresses: Ingresses, mode: "hypeman" | undefined, ba
     async replace({ id, document, query: { dryRun = false }, ifVersion, ...call }) {
       const caller = callerOf(call)
       const given = read(withoutReadOnly(document))
-      const kept = await withStoredSecrets(given, () => ingresses.read(id, caller))
-      const { ingress, diffs } = await ingresses.replace(id, kept, {
+      const { ingress, diffs } = await ingresses.replace(id, given, {
         ...caller,
         dryRun,
         ...(ifVersion === undefined ? {} : { ifVersion }),

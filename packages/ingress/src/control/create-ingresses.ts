@@ -73,7 +73,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     onEvent,
     now,
   })
-  const declared = ingressStore({ view: table.view, inner, publicPorts })
+  const declared = ingressStore({ grammar, view: table.view, inner, publicPorts })
   const store = freshStore(declared, table)
   let isDisposed = false
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest"
 import { ingressApi } from "../../src/api.ts"
-import { fakeIngresses } from "./fake-ingresses.ts"
+import { realIngresses } from "./real-ingresses.ts"
 import { documented, testApi, tokens } from "./test-api.ts"
 
-const setup = (options = {}) => testApi(fakeIngresses, {}, options)
+const setup = (options = {}) => testApi(realIngresses, {}, options)
 const secret = "s3cret-0123456789-0123456789-0123456789"
 
 describe("bodies", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { FrontRefused, PortInUse } from "../../src/ingress.ts"
-import type { IngressesFactory } from "./fake-ingresses.ts"
+import type { IngressesFactory } from "./real-ingresses.ts"
 import { documented, ingress, rule, testApi, testFront } from "./test-api.ts"
 
 /** The black-box table of hypeman, by case id, for any implementation of `Ingresses`. */
@@ -233,7 +233,11 @@ export const hypemanCases = (name: string, factory: IngressesFactory): void => {
         "requireHeader",
       )
       const value = "s3cret-0123456789-0123456789-0123456789"
-      const secret = rule({ requireHeader: { name: "x-key", value } }, { hostname: "s.example.com" })
+      const secret = {
+        match: { hostname: "s.example.com" },
+        target: { url: "http://10.0.0.5:1" },
+        requireHeader: { name: "x-key", value },
+      }
       const { body, text } = await ask("POST", "/ingresses", { body: ingress(secret) })
       expect(body.rules[0].requireHeader).toEqual({ name: "x-key", sha256: expect.stringMatching(/^[\da-f]{64}$/) })
       const texts = [text, (await ask("GET", "/ingresses/api")).text, (await ask("GET", "/ingresses")).text]

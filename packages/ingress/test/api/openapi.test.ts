@@ -22,12 +22,12 @@ import {
   VersionConflict,
 } from "../../src/ingress.ts"
 import type { IngressError } from "../../src/ingress.ts"
-import { fakeIngresses } from "./fake-ingresses.ts"
+import { realIngresses } from "./real-ingresses.ts"
 import { documented, testApi } from "./test-api.ts"
 import type { Json } from "./test-api.ts"
 
 const documentOf = async (options = {}): Promise<Json> => {
-  const { ask } = await testApi(fakeIngresses, {}, options)
+  const { ask } = await testApi(realIngresses, {}, options)
   return (await ask("GET", "/openapi.json")).body
 }
 
@@ -116,7 +116,7 @@ describe.each([["our own form"], ["hypeman"]])("the document of %s", (name) => {
   })
 
   it.each(possible)("%s %s has whatever it may fail with", async (method, path, tags) => {
-    const { ingresses, ...rest } = await testApi(fakeIngresses)
+    const { ingresses, ...rest } = await testApi(realIngresses)
     await rest.dispose()
     for (const tag of tags) {
       const fail = () => Promise.reject(failures[tag])

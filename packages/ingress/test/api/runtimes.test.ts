@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { startWorker } from "../../../../test/start-worker.ts"
 import { setup } from "../../../router/test/fakes.ts"
 import { ingressApi, ingressClient } from "../../src/api.ts"
-import { fakeIngresses } from "./fake-ingresses.ts"
+import { realIngresses } from "./real-ingresses.ts"
 import { rawRequest } from "./raw-request.ts"
 import { documented } from "./test-api.ts"
 
@@ -12,7 +12,7 @@ const TOKEN = "runtime-token-0123456789"
 const inWorkerd = () => startWorker(new URL("worker.ts", import.meta.url), { TOKEN })
 
 const inNode = async () => {
-  const ingresses = await fakeIngresses({ machines: [{ id: "my-api" }] })
+  const ingresses = await realIngresses({ machines: [{ id: "my-api" }] })
   const api = ingressApi({ ingresses, tokens: [{ token: TOKEN }], basePath: "/v1" })
   const { port, close } = await serveNode(setup().router, { fallback: api.fetch }).listen({ hostname: "127.0.0.1" })
   return { port, dispose: () => close({ deadlineMs: 0 }) }

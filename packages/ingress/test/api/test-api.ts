@@ -2,8 +2,8 @@ import { Ajv2020 } from "ajv/dist/2020.js"
 import { expect } from "vitest"
 import { ingressApi } from "../../src/api.ts"
 import type { IngressApiOptions } from "../../src/api.ts"
-import type { Front } from "../../src/ingress.ts"
-import type { IngressesFactory, TestPlatform } from "./fake-ingresses.ts"
+import type { DeclaredIngress, Front } from "../../src/ingress.ts"
+import type { IngressesFactory, TestPlatform } from "./real-ingresses.ts"
 
 export const tokens = {
   operator: "operator-token-0123456789",
@@ -118,10 +118,13 @@ const makeResponseCheck = (document: Json) => {
 }
 
 /** A front whose steps do what they are told. */
-export const testFront = (steps: Partial<Record<"validate" | "apply", () => void>> = {}): Front & { live: string } => {
+export const testFront = (
+  steps: Partial<Record<"validate" | "apply", () => void>> = {},
+): Front & { live: string; given: readonly DeclaredIngress[] } => {
   const front = {
     name: "caddy",
     live: "",
+    given: [] as readonly DeclaredIngress[],
     plan: async ({ ingresses }: Parameters<Front["plan"]>[0]) => {
       const before = front.live
       const next = ingresses.map(({ name }) => name).join()
@@ -131,6 +134,7 @@ export const testFront = (steps: Partial<Record<"validate" | "apply", () => void
         validate: async () => steps.validate?.(),
         apply: async () => {
           front.live = next
+          front.given = ingresses
           steps.apply?.()
         },
         readBack: async () => {},
