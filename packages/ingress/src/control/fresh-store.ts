@@ -2,20 +2,18 @@ import type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteStore } from "@
 import type { SyncedTable } from "./synced-table.ts"
 
 /** A store over what is declared, which looks at the storage again before it knows nothing newer than `pollMs`. */
-export const freshStore = (declared: RouteStore, table: SyncedTable): RouteStore => {
+export const freshStore = (
+  declared: Required<Pick<RouteStore, "getFirst">> & RouteStore,
+  table: SyncedTable,
+): RouteStore => {
   const dated = <Found extends Lookup>(found: Found): Found => {
-    if (found.layer !== "ingress" || found.ageMs !== undefined) return found
+    if (found.layer?.startsWith("ingress") !== true) return found
     const { ageMs, isFailing } = table.age()
-    return { ...found, ageMs: Math.round(ageMs), ...(isFailing ? { stale: true } : {}) }
+    return { ...found, ageMs: Math.max(Math.round(ageMs), found.ageMs ?? 0), ...(isFailing ? { stale: true } : {}) }
   }
 
   const first = async (keys: readonly RouteKey[], options: LookupOptions): Promise<FirstLookup> => {
-    if (declared.getFirst !== undefined) return dated(await declared.getFirst(keys, options))
-    for (const key of keys) {
-      const found = await declared.get(key, options)
-      if (found.status !== "miss") return { ...dated(found), key }
-    }
-    return { status: "miss" }
+    return dated(await declared.getFirst(keys, options))
   }
 
   const afterFresh = <Found extends Lookup>(

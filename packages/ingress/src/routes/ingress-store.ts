@@ -26,7 +26,12 @@ export interface IngressStoreOptions {
  * The platform's routes and the hostnames of ingresses, as one store. Names of the platform and verified domains of projects come first;
  * an ingress takes a hostname before them only where it is more specific, and of the same owner or the operator's.
  */
-export const ingressStore = ({ grammar, view, inner, publicPorts = {} }: IngressStoreOptions): RouteStore => {
+export const ingressStore = ({
+  grammar,
+  view,
+  inner,
+  publicPorts = {},
+}: IngressStoreOptions): RouteStore & Required<Pick<RouteStore, "getFirst">> => {
   const indexes = new WeakMap<IngressView, HostnameIndex>()
   const indexOf = (now: IngressView): HostnameIndex => {
     let index = indexes.get(now)
@@ -176,9 +181,10 @@ const findRules = async (
   return { rules: all as [FoundRule, ...FoundRule[]] }
 }
 
-/** The first layer that a target came from, and the oldest age. */
+/** `ingress+postgres`: of an ingress, and the layer that knew the first of its targets; with the oldest age. */
 const sourceOf = (targets: readonly FoundTarget[]): { readonly layer: string; readonly ageMs?: number } => {
-  const layer = targets.find((target) => target.layer !== undefined)?.layer ?? "ingress"
+  const known = targets.find((target) => target.layer !== undefined)?.layer
+  const layer = known === undefined ? "ingress" : `ingress+${known}`
   const ages = targets.flatMap(({ ageMs }) => ageMs ?? [])
   return ages.length === 0 ? { layer } : { layer, ageMs: Math.max(...ages) }
 }
