@@ -3,6 +3,8 @@ import { defineConfig } from "tsup"
 export default defineConfig({
   entry: {
     ingress: "src/ingress.ts",
+    traefik: "src/traefik/traefik.ts",
+    "traefik/front": "src/traefik-front/traefik-front.ts",
   },
   format: ["esm"],
   platform: "neutral",
