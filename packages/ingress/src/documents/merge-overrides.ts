@@ -34,7 +34,9 @@ const merged = (base: unknown, override: unknown, lists: ListPolicies, path: rea
       const known = new Set(base.map((element) => JSON.stringify(element)))
       return [...base, ...override.filter((element) => !known.has(JSON.stringify(element)))]
     }
-    throw new TypeError(`mergeOverrides: ${path.join(".")} is a list: say in lists whether it is replaced or appended to`)
+    throw new TypeError(
+      `mergeOverrides: ${path.join(".")} is a list: say in lists whether it is replaced or appended to`,
+    )
   }
   return override
 }

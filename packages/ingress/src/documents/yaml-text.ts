@@ -49,7 +49,8 @@ const writeElement = (element: unknown, indent: string, lines: string[]): void =
 /** Words that some version reads as true, false or null. */
 const RESERVED = /^(?:y|n|yes|no|on|off|true|false|null)$/i
 
-const keyText = (key: string): string => (/^[A-Za-z][\w.@-]{0,100}$/.test(key) && !RESERVED.test(key) ? key : quoted(key))
+const keyText = (key: string): string =>
+  /^[A-Za-z][\w.@-]{0,100}$/.test(key) && !RESERVED.test(key) ? key : quoted(key)
 
 const scalarText = (value: unknown): string => {
   if (typeof value === "string") return quoted(value)

@@ -16,16 +16,22 @@ export const certificateOf = (hostname: HostnamePattern | undefined, acme: Traef
   if (hostname === undefined) throw new NotExpressible("match.hostname", "is needed for a certificate")
   const { wildcard } = hostname
   const certResolver = acme.resolver ?? "letsencrypt"
-  const covering = acme.certificates?.find(({ main, sans = [] }) => [main, ...sans].some((name) => covers(name, wildcard)))
+  const covering = acme.certificates?.find(({ main, sans = [] }) =>
+    [main, ...sans].some((name) => covers(name, wildcard)),
+  )
   if (covering !== undefined) {
     const sans = [...new Set(covering.sans)].filter((name) => name !== covering.main)
     return { certResolver, domains: [{ main: covering.main, ...(sans.length === 0 ? {} : { sans }) }] }
   }
   // Traefik finds the name in the rule.
   if (!isWildcard(hostname)) return { certResolver }
-  if (!/^\*\.[^*]+$/.test(wildcard)) throw new NotExpressible("match.hostname", "is a pattern that no certificate can have")
+  if (!/^\*\.[^*]+$/.test(wildcard))
+    throw new NotExpressible("match.hostname", "is a pattern that no certificate can have")
   if (typeof acme.challenge === "string") {
-    throw new NotExpressible("match.hostname", `needs a wildcard certificate, which the challenge ${acme.challenge} does not give`)
+    throw new NotExpressible(
+      "match.hostname",
+      `needs a wildcard certificate, which the challenge ${acme.challenge} does not give`,
+    )
   }
   return { certResolver, domains: [{ main: wildcard }] }
 }

@@ -17,7 +17,10 @@ export interface EntryPoint {
  */
 export const entryPointOf = (port: number, transport: "tcp" | "udp", options: TraefikOptions): EntryPoint => {
   if (!isGiven(port, options) && reservedPorts(options).has(port)) {
-    throw new NotExpressible("match.port", `is where Traefik listens for something else: give listen an address for ${port}`)
+    throw new NotExpressible(
+      "match.port",
+      `is where Traefik listens for something else: give listen an address for ${port}`,
+    )
   }
   return entryPointAt(port, transport, options)
 }
@@ -36,6 +39,10 @@ const nameOf = (port: number, transport: "tcp" | "udp"): string => {
 }
 
 const reservedPorts = ({ listen = {}, api }: TraefikOptions): ReadonlySet<number> =>
-  new Set([...Object.values(listen), PING_ADDRESS, api].flatMap((address) => (address === undefined ? [] : [portOf(address)])))
+  new Set(
+    [...Object.values(listen), PING_ADDRESS, api].flatMap((address) =>
+      address === undefined ? [] : [portOf(address)],
+    ),
+  )
 
 const portOf = (address: string): number => Number(/(\d+)$/.exec(address)?.[1])

@@ -131,7 +131,10 @@ const filesOf = (
     files.push({ path: "docker-compose.yml", text: yamlText(document, "Generated.") })
     checked.push({ path: "docker-compose.yml", document })
   }
-  const problems = checkDocuments(checked)
+  // What the user's own documents declare may be used by labels of containers that are not seen here.
+  const problems = checkDocuments(checked).filter(
+    ({ kind, file }) => !(kind === "unused" && file.startsWith("traefik/dynamic/_")),
+  )
   if (problems.length > 0) throw new TraefikInvalid({ problems })
   return files.toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }

@@ -146,7 +146,8 @@ const ruleLabels = (
 const flatten = (value: unknown, path: readonly string[], labels: [string, string][]): void => {
   if (Array.isArray(value)) {
     if (value.every((each) => typeof each === "string")) {
-      if (value.some((each) => each.includes(","))) throw new NotExpressible("match", "holds a comma, which splits a label")
+      if (value.some((each) => each.includes(",")))
+        throw new NotExpressible("match", "holds a comma, which splits a label")
       labels.push([path.join("."), value.join(",")])
       return
     }
@@ -162,7 +163,8 @@ const flatten = (value: unknown, path: readonly string[], labels: [string, strin
   if (own === "tls" || Object.keys(value).length === 0) labels.push([path.join("."), "true"])
   for (const [key, each] of Object.entries(value)) {
     const isField = own === "customrequestheaders" || own === "customresponseheaders"
-    if (isField && !/^[\w-]+$/.test(key)) throw new NotExpressible("responseHeaders", "has a name that labels cannot have")
+    if (isField && !/^[\w-]+$/.test(key))
+      throw new NotExpressible("responseHeaders", "has a name that labels cannot have")
     // The names of routers, services and middlewares stay as they are, at the third place.
     flatten(each, [...path, path.length === 3 || isField ? key : key.toLowerCase()], labels)
   }
@@ -176,6 +178,8 @@ const withLabels = (
   const kept = Array.isArray(definition["labels"])
     ? definition["labels"].filter((label: unknown) => !(typeof label === "string" && labels.has(label.split("=")[0]!)))
     : labelPairs(definition["labels"]).flatMap(([name, value]) => (labels.has(name) ? [] : [`${name}=${value}`]))
-  const own = [...labels].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `${name}=${composeText(value)}`)
+  const own = [...labels]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${name}=${composeText(value)}`)
   return { ...definition, labels: [...kept, ...own] }
 }

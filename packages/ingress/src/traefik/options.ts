@@ -97,12 +97,17 @@ const text =
 const ADDRESS = /^(?:[\d.]+|\[[\da-fA-F:]+\])?:(\d{1,5})$/
 const address = text(ADDRESS, "an address: :8080, 127.0.0.1:8080")
 const names: OptionCheck = (value) =>
-  accept.object(value) ?? (Object.keys(value as object).every((name) => /^[a-z\d][a-z\d-]{0,62}$/.test(name)) ? undefined : "an object whose names are of a-z, 0-9 and -")
+  accept.object(value) ??
+  (Object.keys(value as object).every((name) => /^[a-z\d][a-z\d-]{0,62}$/.test(name))
+    ? undefined
+    : "an object whose names are of a-z, 0-9 and -")
 const strings: OptionCheck = (value) =>
-  Array.isArray(value) && value.every((each) => typeof each === "string" && each !== "") ? undefined : "an array of texts"
+  Array.isArray(value) && value.every((each) => typeof each === "string" && each !== "")
+    ? undefined
+    : "an array of texts"
 
 const listen: OptionCheck = (value) => {
-  const accepted = "an object of addresses by port: { 80: \":8080\" }"
+  const accepted = 'an object of addresses by port: { 80: ":8080" }'
   if (accept.object(value) !== undefined) return accepted
   const isGood = Object.entries(value as object).every(([port, each]) => isPort(port) && address(each) === undefined)
   return isGood ? undefined : accepted
@@ -128,7 +133,8 @@ export const checkTraefikOptions = (owner: string, options: TraefikOptions): voi
   if (trustedIps !== undefined) {
     checkOptions(owner, trustedIps, { forwardedHeaders: cidrs, proxyProtocol: cidrs }, { at: "trustedIps" })
   }
-  if (docker !== undefined) checkOptions(owner, docker, { endpoint: accept.string, network: accept.string }, { at: "docker" })
+  if (docker !== undefined)
+    checkOptions(owner, docker, { endpoint: accept.string, network: accept.string }, { at: "docker" })
   if (upstreamTls !== undefined) {
     const checks = { serverName: accept.string, rootCas: strings, insecureSkipVerify: accept.boolean }
     checkOptions(owner, upstreamTls, checks, { at: "upstreamTls" })
@@ -148,6 +154,11 @@ export const checkTraefikOptions = (owner: string, options: TraefikOptions): voi
       accept.object(value) ?? (Object.hasOwn(value as object, "traefik") ? "an object without traefik" : undefined),
   }
   checkOptions(owner, compose, checks, { at: "compose" })
+  // On the host's network no name of a container is resolved.
+  const host = /^tcp:\/\/([^:/]+)/.exec(docker?.endpoint ?? "")?.[1]
+  if (compose.network === "host" && host !== undefined && Object.hasOwn(compose.services ?? {}, host)) {
+    throw new TypeError(`${owner}: docker.endpoint must be a published address with compose.network host`)
+  }
 }
 
 const checkAcme = (owner: string, acme: TraefikAcme): void => {
@@ -162,7 +173,9 @@ const checkAcme = (owner: string, acme: TraefikAcme): void => {
     storage: accept.string,
     caServer: accept.string,
     certificates: (value: unknown) =>
-      Array.isArray(value) && value.every((each) => accept.object(each) === undefined) ? undefined : "an array of objects",
+      Array.isArray(value) && value.every((each) => accept.object(each) === undefined)
+        ? undefined
+        : "an array of objects",
   }
   checkOptions(owner, acme, checks, { required: ["email", "challenge"], at: "acme" })
   const hostname = text(/^(?:\*\.)?(?:[a-z\d_](?:[a-z\d_-]*[a-z\d])?\.)+[a-z][a-z\d-]*$/, "a hostname, or *. and one")

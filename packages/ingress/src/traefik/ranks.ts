@@ -29,7 +29,9 @@ export const ranksOf = (claims: readonly Claim[]): ReadonlyMap<Claim, number> =>
     const ordered =
       group.length === 1
         ? group
-        : group.toSorted((a, b) => compareRules(a, b) || Number(a.isRedirect) - Number(b.isRedirect) || a.index - b.index)
+        : group.toSorted(
+            (a, b) => compareRules(a, b) || Number(a.isRedirect) - Number(b.isRedirect) || a.index - b.index,
+          )
     for (const [at, claim] of ordered.entries()) {
       let rank = 0
       for (const older of ordered.slice(0, at)) {

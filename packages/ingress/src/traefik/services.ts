@@ -22,7 +22,9 @@ export const addService = (
 ): void => {
   const { protocol } = rule.match
   // What has no weight is given nothing.
-  const targets = rule.targets.flatMap((target, at) => (target.weight === 0 ? [] : [dialled(target, `targets.${at}`, input)]))
+  const targets = rule.targets.flatMap((target, at) =>
+    target.weight === 0 ? [] : [dialled(target, `targets.${at}`, input)],
+  )
   const { services } = document[protocol]
   const balancer = (target: Dialled): object => loadBalancer(document, name, target, rule, options)
   if (targets.length === 1) {
@@ -40,13 +42,16 @@ export const addService = (
 }
 
 const dialled = (target: DeclaredTarget, field: string, { address }: Pick<ExportInput, "address">): Dialled => {
-  if (target.kind === "capture") throw new NotExpressible(`${field}.capture`, "is dialled at the time of a request, which Traefik cannot")
+  if (target.kind === "capture")
+    throw new NotExpressible(`${field}.capture`, "is dialled at the time of a request, which Traefik cannot")
   const { weight, protocol, port } = target
-  if (port === undefined) throw new NotExpressible(`${field}.port`, "is needed by Traefik, which does not know a project's own")
+  if (port === undefined)
+    throw new NotExpressible(`${field}.port`, "is needed by Traefik, which does not know a project's own")
   const host = target.kind === "url" ? target.host : address(target)
   if (host === undefined) throw new NotExpressible(field, "has no address now", "unresolved")
   const isIpv6 = /^[\da-fA-F:.]*:[\da-fA-F:.]*$/.test(host)
-  if (!isIpv6 && !/^[\w.-]{1,253}$/.test(host)) throw new NotExpressible(field, "has an address that is no hostname or IP address")
+  if (!isIpv6 && !/^[\w.-]{1,253}$/.test(host))
+    throw new NotExpressible(field, "has an address that is no hostname or IP address")
   return { authority: `${isIpv6 ? `[${host}]` : host}:${port}`, weight, protocol }
 }
 
@@ -75,7 +80,11 @@ const loadBalancer = (
 }
 
 /** Of a service by HTTP. */
-export const healthCheckOf = ({ path, intervalMs = 10_000, statuses }: NonNullable<DeclaredRule["healthCheck"]>): object => {
+export const healthCheckOf = ({
+  path,
+  intervalMs = 10_000,
+  statuses,
+}: NonNullable<DeclaredRule["healthCheck"]>): object => {
   if (statuses !== undefined && statuses.length !== 1) {
     throw new NotExpressible("healthCheck.statuses", "has several, and Traefik expects one")
   }

@@ -25,7 +25,9 @@ export const staticDocument = (entryPoints: readonly EntryPoint[], options: Trae
     ping: { entryPoint: "ping" },
     // The entry point `traefik` is the API's alone, and `insecure` says that no password is asked for there.
     ...(api === undefined ? {} : { api: { insecure: true, dashboard: false } }),
-    ...(acme === undefined ? {} : { certificatesResolvers: { [acme.resolver ?? "letsencrypt"]: { acme: resolver(acme) } } }),
+    ...(acme === undefined
+      ? {}
+      : { certificatesResolvers: { [acme.resolver ?? "letsencrypt"]: { acme: resolver(acme) } } }),
     providers: {
       ...(docker === undefined
         ? {}

@@ -6,7 +6,9 @@ export class TraefikInvalid extends Error {
   override readonly name = "TraefikInvalid"
   readonly problems: readonly TraefikProblem[]
   constructor({ problems }: { readonly problems: readonly TraefikProblem[] }) {
-    const shown = problems.slice(0, 10).map(({ file, path, reason }) => `${file}: ${path === "" ? "it" : path} ${reason}`)
+    const shown = problems
+      .slice(0, 10)
+      .map(({ file, path, reason }) => `${file}: ${path === "" ? "it" : path} ${reason}`)
     super(shown.join("; "))
     this.problems = problems
   }

@@ -11,7 +11,7 @@ type Protocol = "http" | "tcp" | "udp"
 /** One file of the file provider: declares, and names what must be declared. */
 export const checkDynamic = (document: unknown, file: string, declarations: Declarations): void => {
   declarations.provider("file")
-  checkPlaceholders(document, file, "", true, declarations)
+  checkPlaceholders(document, file, true, declarations)
   const root = mapOf(document)
   checkKeys(root, "root", { file, path: "" }, declarations)
   const { options } = mapOf(root["tls"])
@@ -85,7 +85,8 @@ export const checkRouter = (
   const at = (key: string): Place => ({ file: place.file, path: `${place.path}.${key}` })
   const entryPoints = listOf(router["entryPoints"] ?? router["entrypoints"])
   const transport = protocol === "udp" ? "udp" : "tcp"
-  for (const each of entryPoints) declarations.reference("entry point", `${transport} ${each}`, "static", at("entryPoints"))
+  for (const each of entryPoints)
+    declarations.reference("entry point", `${transport} ${each}`, "static", at("entryPoints"))
   if (protocol === "udp" && entryPoints.length === 0) {
     declarations.add("invalid", place, "has no entry points, and would take every UDP port")
   }
@@ -94,12 +95,20 @@ export const checkRouter = (
   const { rule, tls } = router
   if (protocol !== "udp") checkRule(rule, tls, protocol, at("rule"), declarations)
   const { certResolver, certresolver = certResolver, options } = mapOf(tls)
-  if (typeof certresolver === "string") declarations.reference("certificate resolver", certresolver, "static", at("tls.certResolver"))
-  if (typeof options === "string" && options !== "default") declarations.reference("TLS option", options, "file", at("tls.options"))
+  if (typeof certresolver === "string")
+    declarations.reference("certificate resolver", certresolver, "static", at("tls.certResolver"))
+  if (typeof options === "string" && options !== "default")
+    declarations.reference("TLS option", options, "file", at("tls.options"))
   checkPriority(router["priority"], at("priority"), declarations)
 }
 
-const checkRule = (rule: unknown, tls: unknown, protocol: "http" | "tcp", place: Place, declarations: Declarations): void => {
+const checkRule = (
+  rule: unknown,
+  tls: unknown,
+  protocol: "http" | "tcp",
+  place: Place,
+  declarations: Declarations,
+): void => {
   if (typeof rule !== "string" || rule === "") return declarations.add("invalid", place, "is missing")
   const problem = ruleProblem(rule, protocol)
   if (problem !== undefined) declarations.add("invalid", place, problem)
@@ -110,7 +119,10 @@ const checkRule = (rule: unknown, tls: unknown, protocol: "http" | "tcp", place:
 
 const checkPriority = (priority: unknown, place: Place, declarations: Declarations): void => {
   if (priority === undefined) return
-  const isInteger = typeof priority === "bigint" || Number.isInteger(priority) || (typeof priority === "string" && /^-?\d{1,19}$/.test(priority))
+  const isInteger =
+    typeof priority === "bigint" ||
+    Number.isInteger(priority) ||
+    (typeof priority === "string" && /^-?\d{1,19}$/.test(priority))
   if (!isInteger || BigInt(priority as string) > MAX_PRIORITY) {
     declarations.add("invalid", place, `is not an integer up to ${MAX_PRIORITY}`)
   }
@@ -143,8 +155,10 @@ const checkService = (
   for (const server of all) {
     checkKeys(server, `${protocol}Server`, here, declarations)
     const address = protocol === "http" ? server["url"] : server["address"]
-    const pattern = protocol === "http" ? /^(?:https?|h2c):\/\/[^/?#@\s]+\/?/ : /^(?:\[[\da-fA-F:.]+\]|[^:\s/]+):\d{1,5}$/
-    if (typeof address !== "string" || !pattern.test(address)) declarations.add("invalid", here, "has a server without a valid address")
+    const pattern =
+      protocol === "http" ? /^(?:https?|h2c):\/\/[^/?#@\s]+\/?/ : /^(?:\[[\da-fA-F:.]+\]|[^:\s/]+):\d{1,5}$/
+    if (typeof address !== "string" || !pattern.test(address))
+      declarations.add("invalid", here, "has a server without a valid address")
   }
 }
 
@@ -156,7 +170,12 @@ const referAll = (value: unknown, kind: Kind, provider: string, place: Place, de
   for (const name of listOf(value)) declarations.reference(kind, name, provider, place)
 }
 
-const checkKeys = (map: Readonly<Record<string, unknown>>, known: keyof typeof knownKeys, place: Place, declarations: Declarations): void => {
+const checkKeys = (
+  map: Readonly<Record<string, unknown>>,
+  known: keyof typeof knownKeys,
+  place: Place,
+  declarations: Declarations,
+): void => {
   for (const key of Object.keys(map)) {
     if (knownKeys[known].has(key)) continue
     const path = place.path === "" ? key : `${place.path}.${key}`

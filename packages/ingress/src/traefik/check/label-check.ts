@@ -14,8 +14,9 @@ export const checkLabels = (document: unknown, file: string, declarations: Decla
       if (name.includes("@")) declarations.add("invalid", place, "has @ in its name")
     }
     // In labels `$$` is a `$`.
-    const tree = labelTree(labels.map((label) => ({ ...label, value: label.value.replaceAll("$$", "$") })))
-    if (mapOf(tree)["enable"] === undefined) declarations.add("invalid", { file, path: at }, "does not have traefik.enable")
+    const tree = labelTree(labels.map(({ name, value }) => ({ service, name, value: value.replaceAll("$$", "$") })))
+    if (mapOf(tree)["enable"] === undefined)
+      declarations.add("invalid", { file, path: at }, "does not have traefik.enable")
     for (const protocol of ["http", "tcp", "udp"] as const) checkTree(tree, protocol, { file, path: at }, declarations)
   }
 }
@@ -44,6 +45,7 @@ const checkTree = (
     const place = { file, path: `${path}.traefik.${protocol}.services.${name}` }
     declarations.declare(`${protocol} service`, name, "docker", place)
     const { port } = mapOf(mapOf(mapOf(service)["loadbalancer"])["server"])
-    if (port !== undefined && !/^[1-9]\d{0,4}$/.test(port as string)) declarations.add("invalid", place, "has a port that is none from 1 to 65535")
+    if (port !== undefined && !/^[1-9]\d{0,4}$/.test(port as string))
+      declarations.add("invalid", place, "has a port that is none from 1 to 65535")
   }
 }

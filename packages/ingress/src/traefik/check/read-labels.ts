@@ -50,7 +50,10 @@ export const labelTree = (labels: readonly TraefikLabel[]): Readonly<Record<stri
       else {
         const next = node[key]
         // `tls=true` stands beside `tls.certresolver=…`.
-        node = (node[key] = typeof next === "object" && next !== null ? next : Object.create(null)) as Record<string, unknown>
+        node = (node[key] = typeof next === "object" && next !== null ? next : Object.create(null)) as Record<
+          string,
+          unknown
+        >
       }
     }
   }

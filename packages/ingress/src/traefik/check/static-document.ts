@@ -6,10 +6,11 @@ import { mapOf } from "./read-labels.ts"
 /** The static configuration: declares entry points and resolvers, and may attach middlewares to entry points. */
 export const checkStatic = (document: unknown, file: string, declarations: Declarations): void => {
   declarations.provider("static")
-  checkPlaceholders(document, file, "", false, declarations)
+  checkPlaceholders(document, file, false, declarations)
   const root = mapOf(document)
   for (const key of Object.keys(root)) {
-    if (!knownKeys.static.has(key)) declarations.add("invalid", { file, path: key }, "is no key of the static configuration")
+    if (!knownKeys.static.has(key))
+      declarations.add("invalid", { file, path: key }, "is no key of the static configuration")
   }
   const addresses = new Map<string, string>()
   for (const [name, entryPoint] of Object.entries(mapOf(root["entryPoints"]))) {
@@ -31,7 +32,10 @@ export const checkStatic = (document: unknown, file: string, declarations: Decla
     }
     const { certResolver, options } = mapOf(mapOf(http)["tls"])
     if (typeof certResolver === "string") {
-      declarations.reference("certificate resolver", certResolver, "static", { file, path: `${place.path}.http.tls.certResolver` })
+      declarations.reference("certificate resolver", certResolver, "static", {
+        file,
+        path: `${place.path}.http.tls.certResolver`,
+      })
     }
     if (typeof options === "string") {
       const here = { file, path: `${place.path}.http.tls.options` }

@@ -1,0 +1,199 @@
+import type { DeclaredIngress, DeclaredRule, Ingress } from "@project-ingress/ingress"
+import { compareRules, matchPort } from "@project-ingress/ingress"
+import { exportTraefik } from "@project-ingress/ingress/traefik"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { matchHostname } from "../../src/resource/hostname-pattern.ts"
+import { declared, exported } from "./declared.ts"
+import { traefikOf } from "./interpreter.ts"
+import type { Visit } from "./interpreter.ts"
+
+const label = fc.constantFrom("a", "b", "cc", "*", "{x}")
+const pattern = fc
+  .tuple(fc.array(label, { minLength: 0, maxLength: 3 }), fc.constantFrom("example.com", "b.com"))
+  .map(([labels, end]) =>
+    [...labels.filter((each, at) => each !== "{x}" || labels.indexOf(each) === at), end].join("."),
+  )
+const key = "0123456789abcdef0123456789abcdef"
+const rule = fc.record(
+  {
+    hostname: pattern,
+    path: fc.constantFrom<Ingress["rules"][number]["match"]["path"] & {}>(
+      "/a",
+      "/a/b",
+      "/ab",
+      { exact: "/a" },
+      { exact: "/" },
+    ),
+    method: fc.constantFrom("GET", "POST"),
+    headers: fc.dictionary(fc.constantFrom("x-a", "x-b"), fc.constantFrom("1", "2")),
+    port: fc.constantFrom(80, 443, 8080),
+    mode: fc.constantFrom("plain", "tls", "redirect"),
+    isGuarded: fc.boolean(),
+  },
+  { requiredKeys: ["hostname", "mode", "isGuarded"] },
+)
+const ingresses = fc.array(fc.tuple(fc.array(rule, { minLength: 1, maxLength: 4 }), fc.integer({ min: 0, max: 3 })), {
+  minLength: 1,
+  maxLength: 5,
+})
+const visit: fc.Arbitrary<Visit> = fc.record({
+  port: fc.constantFrom(80, 443, 8080),
+  tls: fc.boolean(),
+  host: fc
+    .tuple(fc.array(fc.constantFrom("a", "b", "cc", "d"), { maxLength: 3 }), fc.constantFrom("example.com", "b.com"))
+    .map(([labels, end]) => [...labels, end].join(".")),
+  path: fc.constantFrom("/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/abc", "/.well-known/acme-challenge/x"),
+  method: fc.constantFrom("GET", "POST", "PUT"),
+  headers: fc.dictionary(fc.constantFrom("x-a", "x-b", "x-key"), fc.constantFrom("1", "2", key)),
+})
+
+const takes = ({ match }: DeclaredRule, { host, path, method, headers }: Visit): boolean =>
+  matchHostname(match.hostname!, host) !== undefined &&
+  (match.path === undefined ||
+    ("exact" in match.path
+      ? path === match.path.exact
+      : path === match.path.prefix || path.startsWith(`${match.path.prefix}/`))) &&
+  (match.method === undefined || match.method === method) &&
+  Object.entries(match.headers ?? {}).every(([name, value]) => headers[name] === value)
+
+/** What the rules of Gateway API say. */
+const expectedOf = (all: readonly DeclaredIngress[], request: Visit): object => {
+  const candidates = all
+    .flatMap((ingress) => ingress.rules.map((each) => ({ ingress, rule: each })))
+    .filter((each) => takes(each.rule, request))
+  const own = candidates
+    .filter((each) => matchPort(each.rule) === request.port && (each.rule.tls === true) === request.tls)
+    .map((each) => ({ ...each, isRedirect: false }))
+  const isPlain = request.port === 80 && !request.tls && !request.path.startsWith("/.well-known/acme-challenge/")
+  const redirects = candidates
+    .filter((each) => isPlain && each.rule.redirectHttp === true)
+    .map((each) => ({ ...each, isRedirect: true }))
+  const [first] = [...own, ...redirects].toSorted(
+    (a, b) => compareRules(a, b) || Number(a.isRedirect) - Number(b.isRedirect),
+  )
+  if (first === undefined) return { status: 404 }
+  if (first.isRedirect) {
+    const port = matchPort(first.rule)
+    return { status: 301, ...(port === 443 ? {} : { port: String(port) }) }
+  }
+  if (first.rule.requireHeader !== undefined && request.headers["x-key"] !== key) return { status: 403 }
+  const [target] = first.rule.targets
+  if (target?.kind !== "url") throw new Error("a url is expected")
+  return {
+    to: [[`http://${target.host}:${target.port}/`, 1]],
+    removed: first.rule.requireHeader === undefined ? [] : ["x-key"],
+  }
+}
+
+describe("the routing of exported files", () => {
+  it.each(["3.6", "3.7"])("is that of the declared precedence in version %s", async (version) => {
+    await fc.assert(
+      fc.asyncProperty(ingresses, fc.array(visit, { minLength: 20, maxLength: 20 }), async (documents, visits) => {
+        const all = await Promise.all(
+          documents.map(([rules, createdAt], at) =>
+            declared(
+              {
+                name: `i${at}`,
+                rules: rules.map(({ mode, isGuarded, port, ...match }, index) => ({
+                  match: { ...match, ...(port === undefined ? {} : { port }) },
+                  target: { url: `http://10.0.${at}.${index}:90` },
+                  ...(mode === "plain" ? {} : { tls: true }),
+                  ...(mode === "redirect" ? { redirectHttp: true } : {}),
+                  ...(isGuarded ? { requireHeader: { name: "x-key", value: key } } : {}),
+                })),
+              },
+              createdAt,
+            ),
+          ),
+        )
+        const { files, problems } = exportTraefik({ ingresses: all, address: () => undefined }, { version })
+        expect(problems).toEqual([])
+        const traefik = traefikOf(files)
+        for (const each of visits) expect(traefik(each)).toEqual(expectedOf(all, each))
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  const visitTo = (change: Partial<Visit>): Visit => ({
+    port: 443,
+    tls: true,
+    host: "a.example.com",
+    path: "/",
+    method: "GET",
+    headers: {},
+    ...change,
+  })
+
+  it("takes whole segments of paths, whole labels and no more of them", async () => {
+    const { files } = await exported([
+      {
+        name: "shop",
+        rules: [{ match: { hostname: "a.example.com", path: "/products" }, target: { url: "http://10.0.0.1" } }],
+      },
+      { name: "wild", rules: [{ match: { hostname: "*.dev.example.com" }, target: { url: "http://10.0.0.2" } }] },
+    ])
+    const traefik = traefikOf(files)
+    const at = (change: Partial<Visit>) => traefik(visitTo({ port: 80, tls: false, ...change }))
+    expect(at({ path: "/products-for-sale" })).toEqual({ status: 404 })
+    expect(at({ path: "/products" })).toMatchObject({ to: [["http://10.0.0.1:80/", 1]] })
+    expect(at({ path: "/products/1" })).toMatchObject({ to: [["http://10.0.0.1:80/", 1]] })
+    expect(at({ host: "x.dev.example.com" })).toMatchObject({ to: [["http://10.0.0.2:80/", 1]] })
+    for (const host of ["dev.example.com", "a.b.dev.example.com", "xdev.example.com", "x.dev.example.com.evil.org"]) {
+      expect(at({ host })).toEqual({ status: 404 })
+    }
+  })
+
+  it("gives a name to TCP before HTTP, and the others on that port to HTTP", async () => {
+    const { files, problems } = await exported([
+      {
+        name: "raw",
+        rules: [
+          {
+            match: { protocol: "tcp", hostname: "raw.example.com" },
+            target: { url: "tcp://10.0.0.1:443" },
+            passthrough: true,
+          },
+        ],
+      },
+      { name: "web", rules: [{ match: { hostname: "*.example.com" }, target: { url: "http://10.0.0.2" }, tls: true }] },
+    ])
+    expect(problems).toEqual([])
+    const traefik = traefikOf(files)
+    expect(traefik(visitTo({ host: "raw.example.com" }))).toMatchObject({ to: [["10.0.0.1:443", 1]] })
+    expect(traefik(visitTo({}))).toMatchObject({ to: [["http://10.0.0.2:80/", 1]] })
+  })
+
+  it.each([
+    ["all of a port in plain text", { protocol: "tcp", port: 80 }, {}, { hostname: "a.example.com" }, {}],
+    [
+      "a name that is an HTTP rule's too",
+      { protocol: "tcp", hostname: "a.example.com" },
+      { passthrough: true },
+      { hostname: "a.example.com" },
+      { tls: true },
+    ],
+    [
+      "a pattern over an HTTP rule's name",
+      { protocol: "tcp", hostname: "*.example.com" },
+      { passthrough: true },
+      { hostname: "a.example.com" },
+      { tls: true },
+    ],
+    [
+      "a port where redirects are",
+      { protocol: "tcp", port: 80 },
+      {},
+      { hostname: "a.example.com" },
+      { tls: true, redirectHttp: true },
+    ],
+  ] as const)("refuses TCP of %s", async (_, tcp, settings, http, others) => {
+    const { problems, texts } = await exported([
+      { name: "raw", rules: [{ match: tcp, target: { url: "tcp://10.0.0.1:443" }, ...settings }] },
+      { name: "web", rules: [{ match: http, target: { url: "http://10.0.0.2" }, ...others }] },
+    ])
+    expect(problems).toMatchObject([{ kind: "unsupported", ingress: "raw", field: "rules.0.match.port" }])
+    expect(Object.keys(texts)).toEqual(["traefik/dynamic/web.yml", "traefik/traefik.yml"])
+  })
+})
