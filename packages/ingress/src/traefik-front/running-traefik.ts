@@ -21,12 +21,15 @@ export const routersTaken = async (
   const wanted = wantedRouters(files)
   const deadline = performance.now() + timeoutMs
   for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 1_000)) {
-    const problem = await difference(wanted, url, request, signal, Math.max(1, deadline - performance.now()))
+    const problem = await difference(wanted, url, request, signal)
     if (problem === undefined) return
     if (performance.now() >= deadline) throw new Error(`traefik does not run what was written: ${problem}`)
     await sleep(pauseMs, undefined, { signal })
   }
 }
+
+/** How long one request may take, in ms. */
+const REQUEST_MS = 5_000
 
 type Routers = ReadonlyMap<string, string | undefined>
 
@@ -54,12 +57,11 @@ const difference = async (
   url: string,
   request: typeof fetch,
   signal: AbortSignal,
-  timeoutMs: number,
 ): Promise<string | undefined> => {
   let running: Readonly<Record<string, unknown>>
   try {
     const response = await request(new URL("/api/rawdata", url), {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]),
       redirect: "error",
     })
     if (!response.ok) return `its API responds with ${response.status}`
@@ -77,8 +79,7 @@ const difference = async (
       if (!wanted.has(name)) return `the router ${name} is still there`
       if (wanted.get(name) !== undefined && wanted.get(name) !== rule) return `the router ${name} has another rule`
       // A router that it cannot carry out is there, and disabled.
-      if (status !== undefined && status !== "enabled")
-        return `the router ${name} has the status ${String(status).slice(0, 16)}`
+      if (status !== undefined && status !== "enabled") return `the router ${name} is not enabled`
       left.delete(name)
     }
   }

@@ -18,7 +18,7 @@ const rowsOf = async (
       target: { url: rule.match.protocol === undefined ? "http://x" : `${rule.match.protocol}://x:1` },
     })),
   })
-  return all.map(({ targets: _, ...rule }) => ({ service, port, rule }))
+  return all.map((rule) => ({ service, port, rule }))
 }
 
 const labelsOf = async (

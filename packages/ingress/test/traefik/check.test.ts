@@ -248,7 +248,7 @@ describe("a check of Traefik's files", () => {
     [
       "a port",
       ["traefik.enable=true", "traefik.http.services.s.loadbalancer.server.port=http"],
-      /has a port that is none/,
+      /has a port outside/,
     ],
     [
       "a middleware that nothing uses",

@@ -93,8 +93,10 @@ describe("an export for Traefik", () => {
 const folder = process.env["TRAEFIK_SCHEMAS"]
 
 it("fits the published JSON Schemas", async (ctx) => {
-  if (folder === undefined || !existsSync(folder))
-    return ctx.skip("not applicable: TRAEFIK_SCHEMAS names no folder of schemas")
+  if (folder === undefined || !existsSync(folder)) {
+    ctx.skip("not applicable: TRAEFIK_SCHEMAS names no folder of schemas")
+    return
+  }
   const schema = (name: string): object => JSON.parse(readFileSync(join(folder, name), "utf8")) as object
   const ajv = new Ajv({ strict: false, allErrors: true, logger: false })
   const statics = ajv.compile(schema("traefik-v3.json"))

@@ -68,7 +68,7 @@ export const traefikOf = (files: readonly GeneratedFile[]) => {
         const { port } = middleware["redirectScheme"] as { readonly port?: string }
         return { status: 301, ...(port === undefined ? {} : { port }) }
       }
-      removed.push(...Object.keys((middleware["headers"]?.["customRequestHeaders"] ?? {}) as object))
+      removed.push(...Object.keys(middleware["headers"]?.["customRequestHeaders"] ?? {}))
     }
     return { to: addresses(all[protocol]!["services"] as Named<Service>, router.service, 1), removed }
   }
@@ -85,21 +85,55 @@ const addresses = (services: Named<Service>, name: string, weight: number): (rea
   return loadBalancer!.servers.map(({ url, address }) => [url ?? address!, weight] as const)
 }
 
-/** A rule is an expression of JavaScript once its texts are texts of JavaScript. */
+type Matchers = Named<(first: string, second: string) => boolean>
+
+/** Reads a rule from the left: `!` before `&&` before `||`. */
 const isTrue = (rule: string, { host, path, method, headers }: Visit): boolean => {
-  const expression = rule.replace(/`([^`]*)`/g, (_, text: string) => JSON.stringify(text))
   const labels = (pattern: string): boolean =>
     pattern.startsWith("*.") ? host.slice(host.indexOf(".")) === pattern.slice(1) : host === pattern
-  const matchers = {
+  const matchers: Matchers = {
     Host: labels,
-    HostRegexp: (text: string) => new RegExp(text).test(host),
-    HostSNI: (name: string) => name === "*" || labels(name),
-    HostSNIRegexp: (text: string) => new RegExp(text).test(host),
-    Path: (text: string) => path === text,
-    PathPrefix: (text: string) => path.startsWith(text),
-    Method: (text: string) => method === text,
-    Header: (name: string, value: string) => headers[name.toLowerCase()] === value,
+    HostRegexp: (text) => new RegExp(text).test(host),
+    HostSNI: (name) => name === "*" || labels(name),
+    HostSNIRegexp: (text) => new RegExp(text).test(host),
+    Path: (text) => path === text,
+    PathPrefix: (text) => path.startsWith(text),
+    Method: (text) => method === text,
+    Header: (name, value) => headers[name.toLowerCase()] === value,
   }
-  // oxlint-disable-next-line no-new-func -- a rule of our own making
-  return new Function(...Object.keys(matchers), `return ${expression}`)(...Object.values(matchers)) as boolean
+  const tokens = [...rule.matchAll(/`[^`]*`|[A-Za-z]+|&&|\|\||[!(),]/g)].map(([token]) => token)
+  const value = (): string => tokens.shift()!.slice(1, -1)
+  const term = (): boolean => {
+    const token = tokens.shift()!
+    if (token === "!") return !term()
+    if (token === "(") {
+      const inner = either()
+      tokens.shift()
+      return inner
+    }
+    tokens.shift()
+    const first = value()
+    const second = tokens.shift() === "," ? value() : undefined
+    if (second !== undefined) tokens.shift()
+    return matchers[token]!(first, second ?? "")
+  }
+  const both = (): boolean => {
+    let result = term()
+    while (tokens[0] === "&&") {
+      tokens.shift()
+      result = term() && result
+    }
+    return result
+  }
+  const either = (): boolean => {
+    let result = both()
+    while (tokens[0] === "||") {
+      tokens.shift()
+      result = both() || result
+    }
+    return result
+  }
+  const result = either()
+  if (tokens.length > 0) throw new Error(`the rule ${rule} goes on`)
+  return result
 }

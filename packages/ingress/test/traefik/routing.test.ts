@@ -62,16 +62,16 @@ const expectedOf = (all: readonly DeclaredIngress[], request: Visit): object => 
   const candidates = all
     .flatMap((ingress) => ingress.rules.map((each) => ({ ingress, rule: each })))
     .filter((each) => takes(each.rule, request))
-  const own = candidates
-    .filter((each) => matchPort(each.rule) === request.port && (each.rule.tls === true) === request.tls)
-    .map((each) => ({ ...each, isRedirect: false }))
   const isPlain = request.port === 80 && !request.tls && !request.path.startsWith("/.well-known/acme-challenge/")
-  const redirects = candidates
-    .filter((each) => isPlain && each.rule.redirectHttp === true)
-    .map((each) => ({ ...each, isRedirect: true }))
-  const [first] = [...own, ...redirects].toSorted(
-    (a, b) => compareRules(a, b) || Number(a.isRedirect) - Number(b.isRedirect),
-  )
+  const isOwn = ({ rule: each }: (typeof candidates)[number]): boolean =>
+    matchPort(each) === request.port && (each.tls === true) === request.tls
+  const claims = [
+    ...candidates.filter(isOwn).map(({ ingress, rule: each }) => ({ ingress, rule: each, isRedirect: false })),
+    ...candidates
+      .filter((each) => isPlain && each.rule.redirectHttp === true)
+      .map(({ ingress, rule: each }) => ({ ingress, rule: each, isRedirect: true })),
+  ]
+  const [first] = claims.toSorted((a, b) => compareRules(a, b) || Number(a.isRedirect) - Number(b.isRedirect))
   if (first === undefined) return { status: 404 }
   if (first.isRedirect) {
     const port = matchPort(first.rule)

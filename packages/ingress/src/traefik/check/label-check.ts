@@ -46,6 +46,6 @@ const checkTree = (
     declarations.declare(`${protocol} service`, name, "docker", place)
     const { port } = mapOf(mapOf(mapOf(service)["loadbalancer"])["server"])
     if (port !== undefined && !/^[1-9]\d{0,4}$/.test(port as string))
-      declarations.add("invalid", place, "has a port that is none from 1 to 65535")
+      declarations.add("invalid", place, "has a port outside 1 to 65535")
   }
 }
