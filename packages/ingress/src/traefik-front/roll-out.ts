@@ -16,7 +16,7 @@ export interface RollOutOptions {
   readonly withoutHealthMs?: number
   /** How long the old ones may take to be unhealthy after they were asked to drain, in ms. Default 30 000. */
   readonly drainMs?: number
-  /** How often health is asked for, in ms. Default 500. */
+  /** How often health is asked for, in ms. Default 250. */
   readonly pollMs?: number
   readonly signal?: AbortSignal
 }
@@ -101,7 +101,7 @@ const withDefaults = (options: RollOutOptions): Settings => ({
   healthyMs: 60_000,
   withoutHealthMs: 10_000,
   drainMs: 30_000,
-  pollMs: 500,
+  pollMs: 250,
   ...options,
   signal: options.signal ?? new AbortController().signal,
 })

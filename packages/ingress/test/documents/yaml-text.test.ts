@@ -31,7 +31,10 @@ describe("a document in YAML", () => {
     (version) => {
       fc.assert(
         fc.property(tree, (value) => {
-          const read = parse(yamlText(value, "a comment"), { version, uniqueKeys: true, merge: true }) as unknown
+          const written = yamlText(value, "a comment")
+          // What YAML does not print, and what some versions take for a line break.
+          expect(written).not.toMatch(/[\x7f-\x9f\u2028\u2029\ufeff]/)
+          const read = parse(written, { version, uniqueKeys: true, merge: true }) as unknown
           // By text: a key `__proto__` must be a key.
           expect(JSON.stringify(read)).toBe(JSON.stringify(value))
         }),

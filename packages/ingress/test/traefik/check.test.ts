@@ -245,11 +245,7 @@ describe("a check of Traefik's files", () => {
     ],
     ["a name with @", { "traefik.enable": true, "traefik.http.routers.r@file.rule": "Host(`a`)" }, /has @ in its name/],
     ["no enable", ["traefik.http.routers.r.rule=Host(`a`)"], /does not have traefik\.enable/],
-    [
-      "a port",
-      ["traefik.enable=true", "traefik.http.services.s.loadbalancer.server.port=http"],
-      /has a port outside/,
-    ],
+    ["a port", ["traefik.enable=true", "traefik.http.services.s.loadbalancer.server.port=http"], /has a port outside/],
     [
       "a middleware that nothing uses",
       ["traefik.enable=true", "traefik.http.middlewares.m.compress=true"],

@@ -160,6 +160,16 @@ describe("3-23: the stack", () => {
     expect(Object.keys(labels!)).toEqual(["project-ingress.static"])
   }, 15_000)
 
+  it("is replaced again by a roll-back", async () => {
+    const docker = fakeDocker({})
+    const options = { options: host, docker: docker.command }
+    await carriedOut([await web("a.example.com")], { ...options, docker: false })
+    const plan = await carriedOut([await web("a.example.com", other)], options)
+    await plan.rollBack(signal)
+    expect(docker.running()).toEqual(["c3"])
+    expect(await read("docker-compose.yml")).not.toContain("9000")
+  }, 15_000)
+
   it("is not started by its first deployment", async () => {
     const docker = fakeDocker({ running: 0 })
     await carriedOut([await web("a.example.com")], { options: host, docker: docker.command })
