@@ -30,7 +30,9 @@ export const filesFront = (options: FilesFrontOptions): Front => {
     plan: async (input) => {
       const { files, problems } = options.export(input)
       const secrets = input.ingresses.flatMap(({ rules }) =>
-        rules.flatMap(({ requireHeader }) => requireHeader?.value ?? []),
+        rules.flatMap(({ requireHeader }) =>
+          requireHeader?.value === undefined ? [] : [inJson(requireHeader.value), requireHeader.value],
+        ),
       )
       const plan = await planFiles(folder, files, { secrets, overwrite }).catch((cause: unknown) => {
         if (cause instanceof HandEdited) throw new FrontRefused({ front: name, reason: cause.message, cause })
@@ -62,3 +64,6 @@ export const filesFront = (options: FilesFrontOptions): Front => {
     },
   }
 }
+
+/** As JSON and YAML have it between double quotes. */
+const inJson = (text: string): string => JSON.stringify(text).slice(1, -1)

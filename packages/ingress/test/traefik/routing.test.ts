@@ -167,6 +167,30 @@ describe("the routing of exported files", () => {
     }
   })
 
+  it("prefers few captures, then the older rule, then a rule to a redirect, where nothing else decides", async () => {
+    const to = (ip: string) => ({ target: { url: `http://${ip}` } })
+    const host = { hostname: "a.example.com" }
+    const { files } = await exported([
+      { name: "z", rules: [{ match: { ...host, headers: { "x-a": "1" } }, ...to("10.0.0.1") }] },
+      { name: "a", rules: [{ match: { ...host, headers: { "x-b": "1" } }, ...to("10.0.0.2") }] },
+      {
+        name: "m",
+        rules: [
+          { match: { hostname: "b.example.com" }, ...to("10.0.0.3"), tls: true, redirectHttp: true },
+          { match: { hostname: "b.example.com" }, ...to("10.0.0.4") },
+        ],
+      },
+      { name: "few", rules: [{ match: { hostname: "*.a.a.net" }, ...to("10.0.0.5") }] },
+      { name: "many", rules: [{ match: { hostname: "a.*.*.net" }, ...to("10.0.0.6") }] },
+    ])
+    const traefik = traefikOf(files)
+    const at = (change: Partial<Visit>) => traefik(visitTo({ port: 80, tls: false, ...change }))
+    expect(at({ headers: { "x-a": "1", "x-b": "1" } })).toMatchObject({ to: [["http://10.0.0.1:80/", 1]] })
+    expect(at({ headers: { "x-b": "1" } })).toMatchObject({ to: [["http://10.0.0.2:80/", 1]] })
+    expect(at({ host: "b.example.com" })).toMatchObject({ to: [["http://10.0.0.4:80/", 1]] })
+    expect(at({ host: "a.a.a.net" })).toMatchObject({ to: [["http://10.0.0.5:80/", 1]] })
+  })
+
   it("gives a name to TCP before HTTP, and the others on that port to HTTP", async () => {
     const { files, problems } = await exported([
       {
