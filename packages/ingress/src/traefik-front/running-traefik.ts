@@ -12,7 +12,7 @@ export interface ApiOptions {
   readonly fetch?: typeof fetch
 }
 
-/** Resolves once Traefik runs the routers of these files and no others of the file provider. Rejects if that does not come true in time. */
+/** Resolves once Traefik runs the routers of these files, and no others that an export made. Rejects if that does not come true in time. */
 export const routersTaken = async (
   files: readonly GeneratedFile[],
   { url, timeoutMs = 10_000, fetch: request = fetch }: ApiOptions,
@@ -32,6 +32,9 @@ export const routersTaken = async (
 const REQUEST_MS = 5_000
 
 type Routers = ReadonlyMap<string, string | undefined>
+
+/** The names of routers that `exportTraefik` gives. */
+const EXPORTED = / [a-z\d-]+_\d+(?:_deny|_redirect)?$/
 
 const SECTIONS = { http: "routers", tcp: "tcpRouters", udp: "udpRouters" } as const
 
@@ -76,7 +79,11 @@ const difference = async (
       if (!qualified.endsWith("@file")) continue
       const name = `${protocol} ${qualified.slice(0, -"@file".length)}`
       const { rule, status } = mapOf(router)
-      if (!wanted.has(name)) return `the router ${name} is still there`
+      if (!wanted.has(name)) {
+        // The folder may have files that nobody generated.
+        if (EXPORTED.test(name)) return `the router ${name} is still there`
+        continue
+      }
       if (wanted.get(name) !== undefined && wanted.get(name) !== rule) return `the router ${name} has another rule`
       // A router that it cannot carry out is there, and disabled.
       if (status !== undefined && status !== "enabled") return `the router ${name} is not enabled`

@@ -8,6 +8,8 @@ export interface TraefikOptions {
   readonly version?: string
   /** Where Traefik listens for a port that visitors connect to: `{ 80: ":8080", 443: ":8443" }`. Default `:<port>`. */
   readonly listen?: Readonly<Record<number, string>>
+  /** Ports of TCP that are listened on though no rule has them: those of labels, or of rules to come. Default none but 80 and 443. */
+  readonly ports?: readonly number[]
   /** Certificates from an authority that speaks ACME. Absent: the certificates are in `documents`, or Traefik's default one. */
   readonly acme?: TraefikAcme
   /** Proxies in front of Traefik whose word about a visitor's address counts. Default: nobody's. */
@@ -119,6 +121,8 @@ export const checkTraefikOptions = (owner: string, options: TraefikOptions): voi
   checkOptions(owner, options, {
     version: text(/^3\.\d{1,3}(?:\.\d+)?$/, 'a version from "3.0" up'),
     listen,
+    ports: (value) =>
+      Array.isArray(value) && value.every((port) => isPort(String(port))) ? undefined : "an array of ports",
     acme: accept.object,
     trustedIps: accept.object,
     docker: accept.object,

@@ -6,7 +6,7 @@ import type { TraefikAcme, TraefikOptions } from "./options.ts"
 
 /** Those of the rules, and those of HTTP that are always there: fewer changes need a start. By port. */
 export const allEntryPoints = (used: readonly EntryPoint[], options: TraefikOptions): readonly EntryPoint[] => {
-  const always = [entryPointAt(80, "tcp", options), entryPointAt(443, "tcp", options)]
+  const always = [80, 443, ...(options.ports ?? [])].map((port) => entryPointAt(port, "tcp", options))
   const all = new Map([...always, ...used].map((each) => [each.name, each]))
   return [...all.values()].toSorted((a, b) => a.port - b.port || (a.transport < b.transport ? -1 : 1))
 }

@@ -146,6 +146,16 @@ describe("labels of containers", () => {
     expect(checkTraefik([...files, compose])).toEqual([])
   })
 
+  it("3-28: have an entry point for another port, where the export is given it", async () => {
+    const labels = await labelsOf([{ match: { hostname: "h.example.com", port: 9000 } }])
+    expect(labels).toContain("traefik.http.routers.p-web-80.entrypoints=tcp-9000")
+    const compose = { path: "docker-compose.yml", text: JSON.stringify({ services: { web: { labels } } }) }
+    const withPort = async (ports: readonly number[]) =>
+      checkTraefik([...(await exported([], { ports })).files, compose])
+    expect(await withPort([9000])).toEqual([])
+    expect(await withPort([])).toMatchObject([{ kind: "undeclared", reason: expect.stringContaining("tcp-9000") }])
+  })
+
   it("do not hold a secret", async () => {
     const value = "0123456789abcdef0123456789abcdef"
     const rows = await rowsOf([{ ...secure, requireHeader: { name: "x-key", value } }])

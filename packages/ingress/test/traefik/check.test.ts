@@ -293,6 +293,7 @@ describe("the options of an export", () => {
     [{ version: "2.11" }, "version must be"],
     [{ listen: { 0: ":80" } }, "listen must be"],
     [{ listen: { 80: "80" } }, "listen must be"],
+    [{ ports: [70_000] }, "ports must be"],
     [{ acme: { email: "a@b.c" } }, "acme.challenge must be"],
     [{ acme: { email: "a@b.c", challenge: "http", certificates: [{ main: "*.b.c" }] } }, "the only one for wildcards"],
     [

@@ -108,7 +108,10 @@ describe("what Traefik runs", () => {
   }
 
   it("is waited for, and compared with the files", async () => {
-    await using running = await api((routers) => ({ ...routers, "dashboard@docker": { rule: "Host(`x`)" } }), 2)
+    await using running = await api(
+      (routers) => ({ ...routers, "dashboard@docker": { rule: "Host(`x`)" }, "own@file": { rule: "Host(`y`)" } }),
+      2,
+    )
     await carriedOut([await web("a.example.com")], { api: running.url })
     expect(running.requests()).toBe(3)
   })
