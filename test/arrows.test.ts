@@ -207,6 +207,18 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./hand-edited.ts", "../fronts/front.ts", "node:fs/promises", "diff", own("router/internal")],
     refuses: [own("forward"), own("providers"), effect, "effect", "yaml", "undici"],
   },
+  "packages/ingress/src/documents/yaml-text.ts": {
+    allows: ["./merge-overrides.ts", "yaml", own("router/internal")],
+    refuses: [own("forward"), effect, "node:fs", "diff"],
+  },
+  "packages/ingress/src/traefik/export-traefik.ts": {
+    allows: ["./static.ts", "../documents/yaml-text.ts", own("router/internal")],
+    refuses: [own("forward"), "effect", "node:fs", "diff", "yaml"],
+  },
+  "packages/ingress/src/traefik-front/roll-out.ts": {
+    allows: ["./docker-command.ts", "../files/files-front.ts", "node:child_process", own("router/internal")],
+    refuses: [own("forward"), effect, "effect", "diff", "yaml"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

@@ -5,6 +5,8 @@ export default defineConfig({
     api: "src/api.ts",
     compatible: "src/compatible.ts",
     ingress: "src/ingress.ts",
+    traefik: "src/traefik/traefik.ts",
+    "traefik/front": "src/traefik-front/traefik-front.ts",
   },
   format: ["esm"],
   platform: "neutral",

@@ -11,8 +11,13 @@ export interface FilesFrontOptions {
   readonly export: (input: ExportInput) => Exported
   /** The front's own checker, over the files before they are in their place. Rejects if they are not valid. */
   readonly validate?: (files: readonly GeneratedFile[], signal: AbortSignal) => Promise<void>
+  /**
+   * Has the front read what it does not look for itself: called with the paths that were written or removed, after they were, and again
+   * after they were restored.
+   */
+  readonly reload?: (changed: readonly string[], signal: AbortSignal) => Promise<void>
   /** After the files are in their place: whether the front has taken them over. Default: the files are there. */
-  readonly readBack?: (signal: AbortSignal) => Promise<void>
+  readonly readBack?: (signal: AbortSignal, files: readonly GeneratedFile[]) => Promise<void>
   /** Also over files that were changed by hand. Default false. */
   readonly overwrite?: boolean
 }
@@ -25,23 +30,40 @@ export const filesFront = (options: FilesFrontOptions): Front => {
     plan: async (input) => {
       const { files, problems } = options.export(input)
       const secrets = input.ingresses.flatMap(({ rules }) =>
-        rules.flatMap(({ requireHeader }) => requireHeader?.value ?? []),
+        rules.flatMap(({ requireHeader }) =>
+          requireHeader?.value === undefined ? [] : [inJson(requireHeader.value), requireHeader.value],
+        ),
       )
       const plan = await planFiles(folder, files, { secrets, overwrite }).catch((cause: unknown) => {
         if (cause instanceof HandEdited) throw new FrontRefused({ front: name, reason: cause.message, cause })
         throw cause
       })
+      const changed = [...plan.written, ...plan.removed]
+      let isReloaded = false
       return {
         problems,
         diff: plan.diff,
         validate: async (signal) => options.validate?.(files, signal),
-        apply: () => plan.apply(),
+        apply: async (signal) => {
+          await plan.apply()
+          if (options.reload === undefined || changed.length === 0) return
+          // From here on the front may have read the new files, also if it says otherwise.
+          isReloaded = true
+          await options.reload(changed, signal)
+        },
         readBack: async (signal) => {
           await plan.readBack()
-          await options.readBack?.(signal)
+          await options.readBack?.(signal, files)
         },
-        rollBack: () => plan.rollBack(),
+        rollBack: async (signal) => {
+          await plan.rollBack()
+          if (isReloaded) await options.reload?.(changed, signal)
+          isReloaded = false
+        },
       }
     },
   }
 }
+
+/** As JSON and YAML have it between double quotes. */
+const inJson = (text: string): string => JSON.stringify(text).slice(1, -1)

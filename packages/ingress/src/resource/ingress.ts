@@ -52,7 +52,7 @@ export interface IngressMatch {
    * `{machine}.dev.example.com`. Absent only for `protocol` `tcp` and `udp`, where the port alone decides.
    */
   readonly hostname?: string
-  /** The port that visitors connect to, 1 to 65535. Default 443 with `tls`, else 80. `tcp` and `udp` without a hostname need one. */
+  /** The port that visitors connect to, 1 to 65535. Default 443 with `tls` or `passthrough`, else 80. `tcp` and `udp` without a hostname need one. */
   readonly port?: number
   /** Default `http`. */
   readonly protocol?: "http" | "tcp" | "udp"
@@ -167,6 +167,9 @@ export interface DeclaredIngress {
   readonly rules: readonly DeclaredRule[]
 }
 
-/** The port that visitors connect to. */
-export const matchPort = ({ match, tls = false }: Pick<DeclaredRule, "match" | "tls">): number =>
-  match.port ?? (tls ? 443 : 80)
+/** The port that visitors connect to. What is passed through is TLS, too. */
+export const matchPort = ({
+  match,
+  tls = false,
+  passthrough = false,
+}: Pick<DeclaredRule, "match" | "tls" | "passthrough">): number => match.port ?? (tls || passthrough ? 443 : 80)
