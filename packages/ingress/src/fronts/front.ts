@@ -14,7 +14,7 @@ export interface ExportInput {
   /** In any order. */
   readonly ingresses: readonly DeclaredIngress[]
   /**
-   * Where a machine or project is dialled: `10.0.0.5`, a name, an IPv6 address without brackets; `undefined`: it cannot be told now,
+   * Where a machine or project is dialled: `10.0.0.5`, a name, an IPv6 address without brackets; `undefined`: it is not known now,
    * and what leads there is left out and reported. Not asked for targets of kind `url` and `capture`.
    */
   readonly address: (target: DialledTarget) => string | undefined

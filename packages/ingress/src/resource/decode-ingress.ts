@@ -66,7 +66,7 @@ const declaredRule = async (rule: RuleInput, at: string): Promise<DeclaredRule> 
   if (passthrough && match.hostname === undefined) throw invalid(`${at}.match.hostname`, "present with passthrough")
   if (passthrough && tls) throw invalid(`${at}.passthrough`, "absent with tls, which the front would end")
   if (tls && match.protocol === "udp") throw invalid(`${at}.tls`, "absent for udp")
-  // A plain TCP connection says no name.
+  // A plain TCP connection carries no hostname.
   if (match.protocol === "tcp" && match.hostname !== undefined && !tls && !passthrough) {
     throw invalid(`${at}.match.hostname`, "absent for tcp without tls and passthrough, where only the port is known")
   }
@@ -119,7 +119,8 @@ const declaredMatch = ({ match, tls = false }: RuleInput, at: string): DeclaredM
     for (const [field, value] of Object.entries({ path, method, headers })) {
       if (value !== undefined) throw invalid(`${at}.match.${field}`, "absent unless match.protocol is http")
     }
-    if (protocol === "udp" && hostname) throw invalid(`${at}.match.hostname`, "absent for udp, which says no name")
+    if (protocol === "udp" && hostname)
+      throw invalid(`${at}.match.hostname`, "absent for udp, where only the port is known")
     if (protocol === "tcp" && port === undefined && !tls && !hostname) throw invalid(`${at}.match.port`, "present")
   }
   const readPath = typeof path === "string" ? { prefix: path } : path

@@ -107,13 +107,13 @@ export class TargetNotFound extends Error {
   }
 }
 
-/** The target has another owner, who has not granted its use. */
+/** The target has another owner, and no grant allows its use. */
 export class GrantRequired extends Error {
   readonly _tag = "GrantRequired"
   override readonly name = "GrantRequired"
   readonly field: string
   constructor(fields: { readonly field: string }) {
-    super(`${fields.field} has another owner, who has to grant its use`)
+    super(`${fields.field} has another owner, and needs a grant of that owner`)
     this.field = fields.field
   }
 }
@@ -174,7 +174,7 @@ export class FrontRefused extends Error {
   readonly _tag = "FrontRefused"
   override readonly name = "FrontRefused"
   readonly front: string
-  /** `rules.0.proxyProtocol`; empty if the front says no more. */
+  /** `rules.0.proxyProtocol`; empty if the front does not say which field. */
   readonly field: string
   readonly reason: string
   /** `cause`: what the front said, for logs, never for a client. */

@@ -101,7 +101,7 @@ const firstOf = async (store: RouteStore, keys: readonly RouteKey[], options: Lo
 
 /**
  * The hostname that keys were made of, which `candidates` puts first: as a whole, and before that on its listening port. A name whose
- * first label was taken for a port is none that an ingress has declared.
+ * first label was taken for a port was not declared by an ingress.
  */
 const askedHostname = (
   keys: readonly RouteKey[],

@@ -67,7 +67,7 @@ const wholeRecord = (found: MachineRecord, version: number, port: number | undef
 }
 
 /**
- * Whose the hostname is, for policies: with targets of several projects it is none of theirs, so that access to one of them opens no
+ * Whose the hostname is, for policies: with targets of several projects it belongs to no single one, so that access to one of them opens no
  * other; sessions end when access to any of them is withdrawn.
  */
 const identityOf = (records: readonly MachineRecord[]) => {
