@@ -3,6 +3,10 @@ import { defineConfig } from "tsup"
 export default defineConfig({
   entry: {
     ingress: "src/ingress.ts",
+    "storage/d1": "src/storage/d1.ts",
+    "storage/file/file-storage": "src/storage/file/file-storage.ts",
+    "storage/postgres": "src/storage/postgres.ts",
+    testing: "src/testing.ts",
   },
   format: ["esm"],
   platform: "neutral",

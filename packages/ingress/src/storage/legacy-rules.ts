@@ -1,0 +1,26 @@
+/**
+ * Rules as files of another ingress manager have them: a port of 0 is the default one, and a required header has other words. What
+ * is neither is left as it is, for the decoder to refuse.
+ */
+export const withoutLegacy = (rules: unknown): unknown => (Array.isArray(rules) ? rules.map(rule) : rules)
+
+const rule = (value: unknown): unknown => {
+  if (!isObject(value)) return value
+  const { match, request_header_auth: auth, ...others } = value
+  return {
+    ...others,
+    match: isObject(match) && match["port"] === 0 ? { ...match, port: undefined } : match,
+    ...requiredHeader(auth),
+  }
+}
+
+const requiredHeader = (auth: unknown): object => {
+  if (auth === undefined || auth === null) return {}
+  // Not as it is: a field that nobody knows would otherwise be in the reason.
+  if (!isObject(auth) || typeof auth["header"] !== "string") return { requireHeader: auth }
+  const { header, ...others } = auth
+  return { requireHeader: { ...others, name: auth["header"].toLowerCase() } }
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
