@@ -58,9 +58,17 @@ const checkedDocument = async (given: StoredDocument, indent: number): Promise<C
   if (new TextEncoder().encode(text).length > MAX_DOCUMENT_BYTES) throw refused("it is larger than 1 MiB")
   const { document, reason } = await decodeDocument(kind, id, text)
   if (document === undefined) throw refused(`it could not be read again: ${reason}`)
-  if (textOf(document, indent) !== text) throw refused("it would be read as something else")
+  if (sorted(document) !== sorted(given)) throw refused("it would be read as something else")
   return { kind, id, text, document }
 }
+
+/** Equal for documents with equal fields, in any order. */
+const sorted = (document: StoredDocument): string =>
+  JSON.stringify(document, (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  )
 
 const textOf = (document: StoredDocument, indent: number): string | undefined => {
   try {
