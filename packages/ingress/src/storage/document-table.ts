@@ -1,7 +1,8 @@
-import { keyOf } from "./checked-commit.ts"
+import { isDocumentId, keyOf } from "./checked-commit.ts"
 import type { DocumentName } from "./checked-commit.ts"
 import type { Decoded } from "./decode-document.ts"
 import type { StorageChanges, StoredDocument, UnreadableDocument } from "./ingress-storage.ts"
+import { printable } from "./storage-errors.ts"
 
 /** After so many revisions a removal is forgotten: whoever has not read since then reads everything. */
 export const KEPT_REVISIONS = 1_000
@@ -60,14 +61,16 @@ export const documentTable = (): DocumentTable => {
       const documents: StoredDocument[] = []
       const unreadable: UnreadableDocument[] = []
       for (const { kind, id, document, reason, revision } of entries.values()) {
-        if (document === undefined) unreadable.push({ kind, id, reason })
+        if (document === undefined) unreadable.push({ kind, id: printable(id), reason })
         else if (whole || revision > since) documents.push(document)
       }
       const gone = whole ? [] : [...removed.values()].filter(({ revision }) => revision > since)
       // What cannot be read any more is no longer there for readers.
       const lost = whole
         ? []
-        : [...entries.values()].filter(({ document, revision }) => document === undefined && revision > since)
+        : [...entries.values()].filter(
+            ({ id, document, revision }) => document === undefined && revision > since && isDocumentId(id),
+          )
       const names = [...gone, ...lost].map(({ kind, id }) => ({ kind, id }))
       return { revision, whole, documents, removed: names, unreadable }
     },

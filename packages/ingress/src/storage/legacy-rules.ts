@@ -7,11 +7,13 @@ export const withoutLegacy = (rules: unknown): unknown => (Array.isArray(rules) 
 const rule = (value: unknown): unknown => {
   if (!isObject(value)) return value
   const { match, request_header_auth: auth, ...others } = value
-  return {
-    ...others,
-    match: isObject(match) && match["port"] === 0 ? { ...match, port: undefined } : match,
-    ...requiredHeader(auth),
-  }
+  return { ...others, match: withoutZero(match), ...requiredHeader(auth) }
+}
+
+const withoutZero = (match: unknown): unknown => {
+  if (!isObject(match) || match["port"] !== 0) return match
+  const { port: _, ...others } = match
+  return others
 }
 
 const requiredHeader = (auth: unknown): object => {
