@@ -105,7 +105,7 @@ describe("a document's file that is", () => {
     const storage = open()
     await commit(storage, good)
     make(file)
-    await folder.settle()
+    folder.settle()
     for (const each of [storage, open()]) {
       const { unreadable } = await each.read(0)
       expect(await stored(each)).toEqual(good)

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { setTimeout as pause } from "node:timers/promises"
+import { vi } from "vitest"
 
 export const makeFolder = () => {
   const root = mkdtempSync(join(tmpdir(), "ingress-storage-"))
@@ -24,8 +24,15 @@ export const makeFolder = () => {
       writeFileSync(path(name), change(readFileSync(path(name), "utf8")))
       utimesSync(path(name), atime, mtime)
     },
-    /** Until what was written is no longer young. */
-    settle: () => pause(150),
-    remove: () => rmSync(root, { recursive: true, force: true }),
+    /** From now on a file was written just now, whatever the clock says. */
+    isYoung: (name: string) => setClock(statSync(path(name)).ctimeMs),
+    /** From now on nothing was written just now. */
+    settle: () => setClock(Date.now() + 3_600_000),
+    remove: () => {
+      vi.useRealTimers()
+      rmSync(root, { recursive: true, force: true })
+    },
   }
 }
+
+const setClock = (now: number): void => void vi.useFakeTimers({ toFake: ["Date"], now })

@@ -26,7 +26,7 @@ export const races = {
     await Promise.all(
       all.map(async (writer, at) => {
         const reader = follower(writer)
-        await insist(async () => {
+        await insist(20 * writers, async () => {
           const count = (await reader.next()).find(({ id }) => id === "count") as { readonly content: string }
           const put = [aRecord("count", `${Number(count.content) + 1}`), aRecord(`writer-${at}`)]
           await writer.commit({ ifRevision: reader.revision(), put, remove: [] })
@@ -41,26 +41,26 @@ export const races = {
     const pair = (content: string) => [aRecord("a", content), aRecord("z", content)]
     await commit(storage, pair("0"))
     let isOver = false
-    const readers = Promise.all(
-      (await opened(open, 3)).map(async (other) => {
-        const reader = follower(other)
-        let last = 0
-        while (!isOver) {
-          const [a, z] = (await reader.next()) as unknown as readonly { readonly content: string }[]
-          claim(a?.content).toBe(z?.content)
-          claim(Number(a?.content)).toBeGreaterThan(last - 1)
-          last = Number(a?.content)
-          // Others have their turn, also where a read has no pause of its own.
-          await new Promise((resolve) => setTimeout(resolve, 0))
-        }
-      }),
-    )
-    try {
-      for (let at = 1; at <= 10; at++) await commit(storage, pair(`${at}`))
-    } finally {
-      isOver = true
+    const follow = async (other: IngressStorage) => {
+      const reader = follower(other)
+      let last = 0
+      while (!isOver) {
+        const [a, z] = (await reader.next()) as unknown as readonly { readonly content: string }[]
+        claim(a?.content).toBe(z?.content)
+        claim(Number(a?.content)).toBeGreaterThan(last - 1)
+        last = Number(a?.content)
+        // Others have their turn, also where a read has no pause of its own.
+        await new Promise((resolve) => setTimeout(resolve, 0))
+      }
     }
-    await readers
+    const write = async () => {
+      try {
+        for (let at = 1; at <= 10; at++) await commit(storage, pair(`${at}`))
+      } finally {
+        isOver = true
+      }
+    }
+    await Promise.all([write(), ...(await opened(open, 3)).map(follow)])
   }),
   "race.note": law("a note outlives whoever wrote it, until it is erased", async ({ storage, open }) => {
     if (storage.mark === undefined) return
@@ -83,12 +83,12 @@ const opened = (open: () => Promise<IngressStorage>, count: number): Promise<rea
 
 const tagOf = (cause: { readonly _tag?: string }): string => cause._tag ?? String(cause)
 
-const insist = async (attempt: () => Promise<void>): Promise<void> => {
-  for (;;) {
+const insist = async (most: number, attempt: () => Promise<void>): Promise<void> => {
+  for (let at = 1; ; at++) {
     try {
       return await attempt()
     } catch (cause) {
-      if (!(cause instanceof RevisionConflict)) throw cause
+      if (!(cause instanceof RevisionConflict) || at === most) throw cause
     }
   }
 }
