@@ -203,6 +203,20 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("hostname"), own("router"), own("router/node"), effect, "./listen.ts"],
     refuses: ["effect", own("forward"), own("providers"), own("machine-proxy"), "node:net", "jose"],
   },
+  "packages/ingress/src/storage/sql/sql-storage.ts": {
+    allows: [own("router/internal"), effect, "../ingress-storage.ts"],
+    refuses: ["effect", "node:fs", "node:crypto", "pg", own("machine-proxy")],
+  },
+  "packages/ingress/src/storage/file/file-storage.ts": {
+    allows: [
+      own("router/internal"),
+      own("router/stores/file-state"),
+      "node:fs/promises",
+      "node:sqlite",
+      "../one-by-one.ts",
+    ],
+    refuses: ["effect", effect, own("machine-proxy"), own("forward"), "undici", "pg"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

@@ -35,9 +35,9 @@ export const keyOf = ({ kind, id }: DocumentName): string => `${kind}/${id}`
 export const checkedCommit = async ({ put, remove }: StorageCommit, indent: number): Promise<CheckedCommit> => {
   const names = new Set<string>()
   for (const { kind, id } of [...put, ...remove]) {
-    const refused = (reason: string) => new DocumentRefused({ kind, id: String(id), reason })
+    const refused = (reason: string) => new DocumentRefused({ kind, id, reason })
     if (!KINDS.includes(kind)) throw new TypeError("commit: there is no such kind of document")
-    if (typeof id !== "string" || !isDocumentId(id)) {
+    if (!isDocumentId(id)) {
       throw refused("its id must be 1 to 240 lower-case letters, digits, '.', '-' and '_', the first a letter or digit")
     }
     const key = keyOf({ kind, id })

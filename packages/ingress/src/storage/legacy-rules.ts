@@ -19,9 +19,9 @@ const withoutZero = (match: unknown): unknown => {
 const requiredHeader = (auth: unknown): object => {
   if (auth === undefined || auth === null) return {}
   // Not as it is: a field that nobody knows would otherwise be in the reason.
-  if (!isObject(auth) || typeof auth["header"] !== "string") return { requireHeader: auth }
+  if (!isObject(auth)) return { requireHeader: auth }
   const { header, ...others } = auth
-  return { requireHeader: { ...others, name: auth["header"].toLowerCase() } }
+  return { requireHeader: { ...others, name: typeof header === "string" ? header.toLowerCase() : header } }
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

@@ -18,7 +18,7 @@ export const memoryStorage = (): NotedStorage => {
       if (table.revision() !== commit.ifRevision) throw new RevisionConflict({ revision: table.revision() })
       table.apply(table.revision() + 1, [
         ...put.map(({ kind, id, document }) => ({ kind, id, decoded: { document } })),
-        ...remove.map((name) => ({ ...name, decoded: undefined })),
+        ...remove.map(({ kind, id }) => ({ kind, id, decoded: undefined })),
       ])
       return table.revision()
     },

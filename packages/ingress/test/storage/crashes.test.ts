@@ -12,7 +12,7 @@ import { commit, follower, stored } from "../../src/testing/storage/storage-law.
 import { startOther } from "./other-process.ts"
 
 const api = await anIngress("api")
-const changed = await anIngress("api", { name: "changed" }, 2)
+const changed = await anIngress("api", { name: "changed" }, { version: 2 })
 const before = [aGrant("g"), api, aRecord("gone")]
 const change = { put: [changed, aRecord("new")], remove: [{ kind: "record", id: "gone" } as const] }
 const after = [aGrant("g"), changed, aRecord("new")]
@@ -39,7 +39,7 @@ beforeAll(async () => {
   snapshots = join(root, "snapshots")
   mkdirSync(snapshots)
   const { code, output } = await startOther(copyOf(old), change, { FS_SNAPSHOTS: snapshots }).ended
-  expect([code, output]).toEqual([0, ""])
+  if (code !== 0 || output !== "") throw new Error(output)
   calls = JSON.parse(readFileSync(join(snapshots, "calls.json"), "utf8")) as readonly string[]
   const decided = calls.indexOf("rename journal.json") + 1
   repaired = [decided, calls.indexOf("rename new.json")]

@@ -24,13 +24,12 @@ export interface Engine {
 /** An engine that is not started yet. */
 export interface EngineKind {
   readonly name: string
-  /** Ends the name of a group that cannot run here. */
-  readonly missing: string
   readonly start: () => Promise<Engine>
 }
 
 const DOCUMENTS = "delete from project_ingress_ingress_documents"
-const REVISION = "update project_ingress_ingress_revision set revision = 0, pruned = 0, last_commit = '', applying = null"
+const REVISION =
+  "update project_ingress_ingress_revision set revision = 0, pruned = 0, last_commit = '', applying = null"
 
 export const startPg = async () => {
   const server = await startPostgres()
@@ -69,7 +68,6 @@ export const startPglite = async () => {
 export const engines: readonly EngineKind[] = [
   {
     name: "memory",
-    missing: "",
     start: async () => {
       let storage = memoryStorage()
       return {
@@ -81,7 +79,6 @@ export const engines: readonly EngineKind[] = [
   },
   {
     name: "files",
-    missing: "",
     start: async () => {
       const folder = mkdtempSync(join(tmpdir(), "ingress-storage-"))
       let at = 0
@@ -92,11 +89,10 @@ export const engines: readonly EngineKind[] = [
       }
     },
   },
-  { name: "pg", missing: noPostgres, start: startPg },
-  { name: "PGlite", missing: "", start: startPglite },
+  // In PGlite where no server is installed. All that differs is how many connections there are.
+  noPostgres === "" ? { name: "pg", start: startPg } : { name: "PGlite", start: startPglite },
   {
     name: "D1",
-    missing: "",
     start: async () => {
       const { binding, close } = await startD1()
       await d1Storage(binding).migrate()

@@ -15,8 +15,23 @@ describe("a folder", () => {
     const storage = fileStorage(folder.path("new/folder"))
     await commit(storage, [await anIngress("x1"), aGrant("g1"), aRecord("llm.example.com")])
     await storage.mark("caddy")
-    expect(folder.list("new/folder")).toEqual(["applying", "backups", "grants", "ingresses", "lock", "records", "revision"])
-    const files = ["ingresses/x1.json", "grants/g1.json", "records/llm.example.com.json", "revision", "applying", "lock"]
+    expect(folder.list("new/folder")).toEqual([
+      "applying",
+      "backups",
+      "grants",
+      "ingresses",
+      "lock",
+      "records",
+      "revision",
+    ])
+    const files = [
+      "ingresses/x1.json",
+      "grants/g1.json",
+      "records/llm.example.com.json",
+      "revision",
+      "applying",
+      "lock",
+    ]
     expect(files.map((file) => folder.mode(`new/folder/${file}`))).toEqual(files.map(() => "600"))
     const folders = ["", "/ingresses", "/grants", "/records", "/backups", "/backups/ingresses"]
     expect(folders.map((each) => folder.mode(`new/folder${each}`))).toEqual(folders.map(() => "700"))
@@ -58,7 +73,10 @@ describe("a folder", () => {
         createdAt: Date.parse("2025-12-04T09:11:12.123Z"),
         updatedAt: Date.parse("2025-12-04T09:11:12.123Z"),
         rules: [
-          { match: { protocol: "http", hostname: { text: "api.example.com" } }, targets: [{ machine: "my-api", port: 8080 }] },
+          {
+            match: { protocol: "http", hostname: { text: "api.example.com" } },
+            targets: [{ machine: "my-api", port: 8080 }],
+          },
           { redirectHttp: true, targets: [{ capture: "instance" }], requireHeader: { name: "x-secret" } },
         ],
       },
@@ -81,7 +99,13 @@ describe("a file that somebody edits", () => {
     if (when === "later") folder.settle()
     folder.edit("records/a.json", (text) => text.replace("10.0.0.5", "10.0.0.9"))
     folder.settle()
-    const expected = { revision: revision + 1, whole: false, documents: [aRecord("a", "10.0.0.9")], removed: [], unreadable: [] }
+    const expected = {
+      revision: revision + 1,
+      whole: false,
+      documents: [aRecord("a", "10.0.0.9")],
+      removed: [],
+      unreadable: [],
+    }
     expect(await storage.read(revision)).toEqual(expected)
     expect(await other.read(revision)).toEqual(expected)
     expect(await storage.read(revision)).toEqual(expected)
@@ -122,7 +146,10 @@ describe("a file that somebody edits", () => {
       removed: [{ kind: "record", id: "a" }],
       unreadable: [{ kind: "record", id: "a", reason: "a.json: is not JSON" }],
     })
-    folder.write("records/a.json", `${JSON.stringify({ id: "a", type: "A", content: "10.0.0.8", created_at: "2030-03-17T17:46:40.123Z", updated_at: "2030-03-17T17:46:40.123Z" })}`)
+    folder.write(
+      "records/a.json",
+      JSON.stringify({ id: "a", type: "A", content: "10.0.0.8", created_at: "2030-03-17T17:46:40.123Z" }),
+    )
     expect(await stored(storage)).toEqual([aRecord("a", "10.0.0.8")])
   })
 })
@@ -207,7 +234,11 @@ describe("a storage's own files", () => {
     const revision = await commit(storage, [aRecord("a")])
     folder.write(name, content)
     for (const each of [storage, open()]) {
-      await expect(each.read(revision)).rejects.toMatchObject({ _tag: "StorageUnusable", path: folder.path(name), reason })
+      await expect(each.read(revision)).rejects.toMatchObject({
+        _tag: "StorageUnusable",
+        path: folder.path(name),
+        reason,
+      })
       await expect(commit(each, [])).rejects.toMatchObject({ _tag: "StorageUnusable" })
     }
     expect(folder.read(name)).toBe(content)
@@ -234,7 +265,9 @@ describe("a storage's own files", () => {
     const revision = await commit(storage, [aRecord("a")])
     writeFileSync(folder.path("journal.json.tmp"), "")
     rmSync(folder.path("grants"), { recursive: true })
-    await expect(storage.commit({ ifRevision: revision, put: [aRecord("b"), aGrant("g")], remove: [] })).rejects.toThrow("ENOENT")
+    await expect(
+      storage.commit({ ifRevision: revision, put: [aRecord("b"), aGrant("g")], remove: [] }),
+    ).rejects.toThrow("ENOENT")
     expect(folder.list("records")).toEqual(["a.json"])
     expect(await stored(open())).toEqual([aRecord("a")])
   })

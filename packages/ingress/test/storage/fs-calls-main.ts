@@ -8,12 +8,12 @@
  */
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
-import type { FileHandle } from "node:fs/promises"
+import type * as promises from "node:fs/promises"
 import { createRequire, syncBuiltinESMExports } from "node:module"
 import { basename } from "node:path"
 
 type Call = (this: unknown, ...args: unknown[]) => unknown
-const fs = createRequire(import.meta.url)("node:fs/promises") as Record<string, Call> & typeof import("node:fs/promises")
+const fs = createRequire(import.meta.url)("node:fs/promises") as Record<string, Call> & typeof promises
 const { FS_KILL_AT, FS_STOP_AT, FS_SNAPSHOTS, FS_FOLDER = "" } = process.env
 
 const calls: string[] = []
@@ -42,7 +42,7 @@ for (const name of ["mkdir", "rename", "rm", "link", "copyFile"]) {
     return call.apply(this, args)
   }
 }
-const open = fs.open as unknown as (...args: unknown[]) => Promise<FileHandle>
+const open = fs.open as unknown as (...args: unknown[]) => Promise<promises.FileHandle>
 ;(fs as Record<string, Call>)["open"] = async (...args) => {
   if (args[1] !== "r") count("open", args[0])
   const opened = await open(...args)

@@ -99,7 +99,8 @@ describe.each(Object.entries(places))("in %s", (_, start) => {
       { kind: "ingress", id: "machine/r", reason: "is of no kind that is known" },
       { kind: "grant", id: "g2", reason: "… is not valid" },
     ]
-    const sorted = (found: readonly { readonly reason: string }[]) => found.toSorted((a, b) => (a.reason < b.reason ? -1 : 1))
+    const sorted = (found: readonly { readonly reason: string }[]) =>
+      found.toSorted((a, b) => (a.reason < b.reason ? -1 : 1))
     for (const each of [storage, place.open()]) {
       const read = await each.read(revision)
       expect(sorted(read.unreadable)).toEqual(sorted(unreadable))
@@ -107,8 +108,13 @@ describe.each(Object.entries(places))("in %s", (_, start) => {
     }
     // All of it at every read, also where nothing has changed.
     expect((await storage.read(revision + 1)).unreadable).toHaveLength(rows.length)
-    await expect(commit(storage, [aRecord("s"), aRecord("bad")])).rejects.toMatchObject({ _tag: "DocumentRefused", id: "bad" })
-    await expect(commit(place.open(), [], [{ kind: "ingress", id: "bad" }])).rejects.toMatchObject({ _tag: "DocumentRefused" })
+    await expect(commit(storage, [aRecord("s"), aRecord("bad")])).rejects.toMatchObject({
+      _tag: "DocumentRefused",
+      id: "bad",
+    })
+    await expect(commit(place.open(), [], [{ kind: "ingress", id: "bad" }])).rejects.toMatchObject({
+      _tag: "DocumentRefused",
+    })
     await commit(storage, [], [{ kind: "record", id: "r" }])
     expect(await stored(storage)).toEqual(good.slice(0, 2))
     expect((await storage.read(0)).unreadable).toHaveLength(rows.length)
@@ -124,9 +130,17 @@ describe.each(Object.entries(places))("in %s", (_, start) => {
     await commit(storage, [], [{ kind: "record", id: "a" }])
     await place.run(`update ${REVISION} set revision = ${revision + 999}`)
     await commit(storage, [aRecord("c")])
-    expect(await reader.read(revision)).toMatchObject({ whole: false, removed: [{ id: "a" }], documents: [aRecord("c")] })
+    expect(await reader.read(revision)).toMatchObject({
+      whole: false,
+      removed: [{ id: "a" }],
+      documents: [aRecord("c")],
+    })
     await commit(storage, [aRecord("d")])
-    expect(await reader.read(revision)).toMatchObject({ whole: true, removed: [], documents: [{ id: "b" }, { id: "c" }, { id: "d" }] })
+    expect(await reader.read(revision)).toMatchObject({
+      whole: true,
+      removed: [],
+      documents: [{ id: "b" }, { id: "c" }, { id: "d" }],
+    })
     expect(await reader.read(revision + 1)).toMatchObject({ whole: false, documents: [{ id: "c" }, { id: "d" }] })
     await commit(storage, [])
     expect(await place.run(`select id from ${DOCUMENTS} where data is null`)).toEqual([])
@@ -146,7 +160,11 @@ describe.skipIf(noPostgres !== "")(`a client of Postgres that is lost${noPostgre
       await server.empty()
       const revision = await commit(storage, before)
       const lossy = postgresStorage({ query: server.options.query, transaction: lossyTransaction(server, lostAt) })
-      const change = { ifRevision: revision, put: [aRecord("a", "10.0.0.9"), aGrant("g")], remove: [{ kind: "record", id: "gone" } as const] }
+      const change = {
+        ifRevision: revision,
+        put: [aRecord("a", "10.0.0.9"), aGrant("g")],
+        remove: [{ kind: "record", id: "gone" } as const],
+      }
       const isDone = await lossy.commit(change).then(
         () => true,
         () => false,
@@ -171,7 +189,9 @@ describe.skipIf(noPostgres !== "")(`a client of Postgres that is lost${noPostgre
     const waiting = storage.commit({ ifRevision: 0, put: [aRecord("a")], remove: [] })
     const blocked = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
     await expect.poll(async () => (await server.pool.query(blocked)).rows.length).toBe(1)
-    ;(client as unknown as { readonly connection: { readonly stream: { readonly destroy: () => void } } }).connection.stream.destroy()
+    ;(
+      client as unknown as { readonly connection: { readonly stream: { readonly destroy: () => void } } }
+    ).connection.stream.destroy()
     expect(await waiting).toBe(1)
     expect(await stored(storage)).toEqual([aRecord("a")])
   })
@@ -180,7 +200,9 @@ describe.skipIf(noPostgres !== "")(`a client of Postgres that is lost${noPostgre
     await server.empty()
     const giveUp = async () => Promise.reject(Object.assign(new Error("could not serialize access"), { code: "40001" }))
     const storage = postgresStorage({ query: server.options.query, transaction: giveUp })
-    await expect(storage.commit({ ifRevision: 0, put: [], remove: [] })).rejects.toMatchObject({ _tag: "RevisionConflict" })
+    await expect(storage.commit({ ifRevision: 0, put: [], remove: [] })).rejects.toMatchObject({
+      _tag: "RevisionConflict",
+    })
   })
 })
 
@@ -194,7 +216,9 @@ const lossyTransaction =
     let at = 0
     const query: PostgresQuery = async (text, values) => {
       if (at++ === lostAt) {
-        ;(client as unknown as { readonly connection: { readonly stream: { readonly destroy: () => void } } }).connection.stream.destroy()
+        ;(
+          client as unknown as { readonly connection: { readonly stream: { readonly destroy: () => void } } }
+        ).connection.stream.destroy()
       }
       return client.query(text, values)
     }

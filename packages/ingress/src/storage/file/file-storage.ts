@@ -5,8 +5,9 @@
  */
 import { rm } from "node:fs/promises"
 import { join, resolve } from "node:path"
-import { accept, checkOptions } from "@project-ingress/router/internal"
+import { accept, checkOptions, turns } from "@project-ingress/router/internal"
 import { checkedCommit } from "../checked-commit.ts"
+import type { Decoded } from "../decode-document.ts"
 import { documentTable } from "../document-table.ts"
 import { RevisionConflict } from "../ingress-storage.ts"
 import type { NotedStorage } from "../memory-storage.ts"
@@ -14,6 +15,7 @@ import { oneByOne } from "../one-by-one.ts"
 import { checkNote } from "../check-note.ts"
 import { DocumentRefused, StorageUnusable } from "../storage-errors.ts"
 import { decodeFile, documentFiles } from "./document-files.ts"
+import type { ChangedFile } from "./document-files.ts"
 import { makeFolders, syncFolder } from "./folders.ts"
 import { finishJournal, readJournal, readRevision, writeJournal, writeRevision } from "./journal.ts"
 import { withLock } from "./lock.ts"
@@ -74,13 +76,15 @@ export const fileStorage = (folder: string, options: FileStorageOptions = {}): N
     if (isLoaded && stored === undefined && table.revision() > 0) {
       throw new StorageUnusable({ path: join(root, "revision"), reason: "is gone, and perhaps the whole folder" })
     }
-    const looked = await Promise.all(
-      (await files.look(true)).map(async (each) => ({ ...each, decoded: await decodeFile(each) })),
-    )
-    const changed = looked.filter(({ kind, id, content, decoded }) => {
-      const isHalf = content !== undefined && content.stamp === undefined && decoded?.reason !== undefined
-      return !(isPatient && isHalf && table.get({ kind, id })?.document !== undefined)
-    })
+    const changed: (ChangedFile & { readonly decoded: Decoded | undefined })[] = []
+    const turn = turns()
+    for (const each of await files.look(true)) {
+      if (turn.isOver()) await turn.next()
+      const decoded = await decodeFile(each)
+      const isHalf = each.content !== undefined && each.content.stamp === undefined && decoded?.reason !== undefined
+      if (isPatient && isHalf && table.get(each)?.document !== undefined) continue
+      changed.push({ ...each, decoded })
+    }
     // Another process has raised the revision for what it has changed, or seen changed. What has changed without is somebody's edit.
     const isEdited = isLoaded
       ? (stored ?? 0) < table.revision() || (stored === table.revision() && changed.length > 0)
@@ -120,11 +124,12 @@ export const fileStorage = (folder: string, options: FileStorageOptions = {}): N
           const revision = table.revision() + 1
           const journal = await writeJournal(root, revision, checked)
           // Looked at once more at the next read: somebody may have edited them since they were written.
-          for (const { kind, id, text } of checked.put) files.know({ kind, id }, { text: `${text}\n`, stamp: undefined })
+          for (const { kind, id, text } of checked.put)
+            files.know({ kind, id }, { text: `${text}\n`, stamp: undefined })
           for (const name of checked.remove) files.know(name, undefined)
           table.apply(revision, [
             ...checked.put.map(({ kind, id, document }) => ({ kind, id, decoded: { document } })),
-            ...checked.remove.map((name) => ({ ...name, decoded: undefined })),
+            ...checked.remove.map(({ kind, id }) => ({ kind, id, decoded: undefined })),
           ])
           // It is decided, and on the disk. What could not be finished now is by whoever comes next, or they fail.
           await finishJournal(root, journal, backups).catch(() => undefined)

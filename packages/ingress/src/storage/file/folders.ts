@@ -34,7 +34,8 @@ export const makeFolders = async (root: string): Promise<void> => {
     // The root may be a link of the operator's; what is in it may not lead elsewhere.
     const isFolder = found.isDirectory() || (each === "" && found.isSymbolicLink())
     if (!isFolder) throw new StorageUnusable({ path, reason: "is not a folder" })
-    if (found.isDirectory() && !isOurs(found.uid)) throw new StorageUnusable({ path, reason: "belongs to another user" })
+    if (found.isDirectory() && !isOurs(found.uid))
+      throw new StorageUnusable({ path, reason: "belongs to another user" })
     if (found.isDirectory() && (found.mode & 0o002) !== 0) {
       throw new StorageUnusable({ path, reason: "may be written to by everybody" })
     }

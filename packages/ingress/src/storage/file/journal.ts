@@ -62,7 +62,6 @@ export const readJournal = async (root: string): Promise<Journal | undefined> =>
   if (text === undefined) return undefined
   try {
     const journal = JSON.parse(text) as Journal
-    const isName = ({ kind, id }: DocumentName) => KINDS.includes(kind) && isDocumentId(id)
     const isSound =
       Number.isSafeInteger(journal.revision) &&
       journal.put.every((put) => isName(put) && WRITTEN.test(put.written)) &&
@@ -74,8 +73,14 @@ export const readJournal = async (root: string): Promise<Journal | undefined> =>
   throw new StorageUnusable({ path: journalFile(root), reason: "is not a journal of this storage: move it away" })
 }
 
+const isName = ({ kind, id }: DocumentName): boolean => KINDS.includes(kind) && isDocumentId(id)
+
 /** Does what a journal says, or what is left of it, and removes it. `backups`: how many former versions of a file are kept. */
-export const finishJournal = async (root: string, { revision, put, remove }: Journal, backups: number): Promise<void> => {
+export const finishJournal = async (
+  root: string,
+  { revision, put, remove }: Journal,
+  backups: number,
+): Promise<void> => {
   for (const each of put) {
     const written = join(root, FOLDERS[each.kind], each.written)
     // Renamed already by a process that was killed later.

@@ -1,3 +1,4 @@
+import { turns } from "@project-ingress/router/internal"
 import { checkedCommit, isDocumentId, KINDS } from "../checked-commit.ts"
 import { checkNote } from "../check-note.ts"
 import { decodeDocument } from "../decode-document.ts"
@@ -43,7 +44,12 @@ export const sqlStorage = (database: Database): SqlStorage => {
   const readAfter = async (since: number) => {
     const rows = await database.read(sql.changesAfter(since))
     const [head] = rows
-    const changes = await Promise.all(rows.filter(({ kind }) => kind !== null).map(decodeRow))
+    const changes: DecodedRow[] = []
+    const turn = turns()
+    for (const row of rows) {
+      if (turn.isOver()) await turn.next()
+      if (row["kind"] !== null) changes.push(await decodeRow(row))
+    }
     return { revision: Number(head?.["current"] ?? 0), isWhole: Number(head?.["after"] ?? -1) < 0, changes }
   }
 
@@ -106,6 +112,6 @@ const decodeRow = async ({ kind, id, data }: Row): Promise<DecodedRow> => {
     return { kind: "ingress", id: printable(`${String(kind)}/${name.id}`), reason: "is of no kind that is known" }
   }
   if (!isDocumentId(name.id)) return problem("has no valid id")
-  const { document, reason } = await decodeDocument(name.kind, name.id, String(data))
+  const { document, reason } = await decodeDocument(name.kind, name.id, typeof data === "string" ? data : "")
   return document === undefined ? problem(reason) : { ...name, document }
 }

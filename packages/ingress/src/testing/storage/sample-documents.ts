@@ -3,36 +3,45 @@ import type { StoredDocument } from "../../storage/ingress-storage.ts"
 
 const AT = 1_900_000_000_123
 
-/** An ingress with that id and name. */
-export const anIngress = async (id: string, input: object = {}, version = 1): Promise<StoredDocument> => ({
+type Of<Kind extends StoredDocument["kind"]> = Extract<StoredDocument, { readonly kind: Kind }>
+
+/** An ingress with that id, of that document. */
+export const anIngress = async (
+  id: string,
+  input: object = {},
+  fields: Partial<Of<"ingress">> = {},
+): Promise<Of<"ingress">> => ({
   kind: "ingress",
   id,
-  version,
+  version: 1,
   createdAt: AT,
-  updatedAt: AT + version,
+  updatedAt: AT + 1,
   ...(await decodeIngress({
     name: "my-api",
     rules: [{ match: { hostname: "api.example.com" }, target: { machine: "mach_1", port: 8080 } }],
     ...input,
   })),
+  ...fields,
 })
 
-export const aGrant = (id: string, owner = "org_1"): StoredDocument => ({
+export const aGrant = (id: string, fields: Partial<Of<"grant">> = {}): Of<"grant"> => ({
   kind: "grant",
   id,
-  owner,
+  owner: "org_1",
   to: "org_2",
   target: { project: "misha" },
   createdAt: AT,
+  ...fields,
 })
 
-export const aRecord = (id: string, content = "10.0.0.5"): StoredDocument => ({
+export const aRecord = (id: string, content = "10.0.0.5", fields: Partial<Of<"record">> = {}): Of<"record"> => ({
   kind: "record",
   id,
   type: "A",
   content,
   createdAt: AT,
   updatedAt: AT,
+  ...fields,
 })
 
 /** Rules with everything that the format has. */
@@ -67,5 +76,9 @@ export const everyRule: readonly object[] = [
   },
   { match: { protocol: "udp", port: 53 }, target: { url: "udp://ns.example.com:53" } },
   { match: { protocol: "tcp", port: 5432 }, target: { machine: "mach_1", port: 5432 }, proxyProtocol: 2 },
-  { match: { protocol: "tcp", hostname: "db.example.com", port: 1 }, target: { url: "tcp://10.0.0.1:1" }, passthrough: true },
+  {
+    match: { protocol: "tcp", hostname: "db.example.com", port: 1 },
+    target: { url: "tcp://10.0.0.1:1" },
+    passthrough: true,
+  },
 ]

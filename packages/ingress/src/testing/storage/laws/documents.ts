@@ -9,22 +9,25 @@ export const documents = {
     claim(Number.isSafeInteger(revision)).toBe(true)
     claim({ documents, removed, unreadable }).toEqual({ documents: [], removed: [], unreadable: [] })
   }),
-  "documents.same": law("each kind of document is read as it was written, by every process", async ({ storage, open }) => {
-    const put = [
-      { ...aGrant("g1"), target: { machine: "mach_1" } } as never,
-      aGrant("g2"),
-      await anIngress("i1", { rules: everyRule }),
-      { ...(await anIngress("i2", {}, 7)), owner: "org_1" } as never,
-      aRecord("llm.internal.example.com"),
-      { ...aRecord("m.example.com", "llm.example.com"), type: "CNAME", owner: "org_1", ingress: "i1" } as never,
-    ]
-    await commit(storage, put)
-    claim(await stored(storage)).toEqual(put)
-    claim(await stored(await open())).toEqual(put)
-  }),
+  "documents.same": law(
+    "each kind of document is read as it was written, by every process",
+    async ({ storage, open }) => {
+      const put = [
+        aGrant("g1", { target: { machine: "mach_1" } }),
+        aGrant("g2"),
+        await anIngress("i1", { rules: everyRule }),
+        await anIngress("i2", {}, { version: 7, owner: "org_1" }),
+        aRecord("llm.internal.example.com"),
+        aRecord("m.example.com", "llm.example.com", { type: "CNAME", owner: "org_1", ingress: "i1" }),
+      ]
+      await commit(storage, put)
+      claim(await stored(storage)).toEqual(put)
+      claim(await stored(await open())).toEqual(put)
+    },
+  ),
   "documents.replaced": law("a document that is put again is the new one, whole", async ({ storage }) => {
-    await commit(storage, [{ ...(await anIngress("i1", { rules: everyRule })), owner: "org_1" } as never])
-    const next = await anIngress("i1", { name: "other" }, 2)
+    await commit(storage, [await anIngress("i1", { rules: everyRule }, { owner: "org_1" })])
+    const next = await anIngress("i1", { name: "other" }, { version: 2 })
     await commit(storage, [next])
     claim(await stored(storage)).toEqual([next])
   }),
@@ -45,19 +48,21 @@ export const documents = {
     claim(await commit(storage, put)).toBeGreaterThan(before.revision)
     claim(await stored(await open())).toEqual(put)
   }),
-  "documents.large": law("a document of almost 1 MiB is stored, and a larger one is refused", async ({ storage, open }) => {
-    const rule = (size: number, at: number) => ({
-      match: { hostname: `h${at}.example.com` },
-      target: { machine: "m", port: 80 },
-      responseHeaders: { set: { "x-large": "\"".repeat(size) } },
-    })
-    const large = await anIngress("a", { rules: Array.from({ length: 100 }, (_, at) => rule(4_000, at)) })
-    await commit(storage, [large])
-    claim(await stored(await open())).toEqual([large])
-    const larger = await anIngress("b", { rules: Array.from({ length: 200 }, (_, at) => rule(4_000, at)) })
-    await claim(commit(storage, [larger])).rejects.toMatchObject({ _tag: "DocumentRefused", kind: "ingress", id: "b" })
-    claim(await stored(storage)).toEqual([large])
-  }),
+  "documents.large": law(
+    "a document of almost 1 MiB is stored, and a larger one is refused",
+    async ({ storage, open }) => {
+      const large = await anIngress("a", { rules: longRules(100) })
+      await commit(storage, [large])
+      claim(await stored(await open())).toEqual([large])
+      const larger = await anIngress("b", { rules: longRules(200) })
+      await claim(commit(storage, [larger])).rejects.toMatchObject({
+        _tag: "DocumentRefused",
+        kind: "ingress",
+        id: "b",
+      })
+      claim(await stored(storage)).toEqual([large])
+    },
+  ),
   "documents.hostile-text": law("texts of any kind stay texts", async ({ storage, open }) => {
     const texts = [
       "'; drop table project_ingress_ingress_documents; --",
@@ -68,8 +73,16 @@ export const documents = {
       "__proto__",
       "x".repeat(256),
     ]
-    const put = texts.map((text, at) => ({ ...aRecord(`r${at}`, text), owner: text }) as never)
+    const put = texts.map((text, at) => aRecord(`r${at}`, text, { owner: text }))
     await commit(storage, put)
     claim(await stored(await open())).toEqual(put)
   }),
 }
+
+/** Rules of 8 KB of JSON each: every `"` is two. */
+const longRules = (count: number): readonly object[] =>
+  Array.from({ length: count }, (_, at) => ({
+    match: { hostname: `h${at}.example.com` },
+    target: { machine: "m", port: 80 },
+    responseHeaders: { set: { "x-large": '"'.repeat(4_000) } },
+  }))

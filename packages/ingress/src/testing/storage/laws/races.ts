@@ -38,13 +38,12 @@ export const races = {
     claim(documents[0]).toEqual(aRecord("count", `${writers}`))
   }),
   "race.whole": law("no reader sees a part of a commit", async ({ storage, open }) => {
-    const pair = (content: string) => [aRecord("a", content), aRecord("z", content)]
     await commit(storage, pair("0"))
-    let isOver = false
+    const { signal, abort } = stopper()
     const follow = async (other: IngressStorage) => {
       const reader = follower(other)
       let last = 0
-      while (!isOver) {
+      while (!signal.aborted) {
         const [a, z] = (await reader.next()) as unknown as readonly { readonly content: string }[]
         claim(a?.content).toBe(z?.content)
         claim(Number(a?.content)).toBeGreaterThan(last - 1)
@@ -57,7 +56,7 @@ export const races = {
       try {
         for (let at = 1; at <= 10; at++) await commit(storage, pair(`${at}`))
       } finally {
-        isOver = true
+        abort()
       }
     }
     await Promise.all([write(), ...(await opened(open, 3)).map(follow)])
@@ -81,7 +80,14 @@ export const races = {
 const opened = (open: () => Promise<IngressStorage>, count: number): Promise<readonly IngressStorage[]> =>
   Promise.all(Array.from({ length: count }, open))
 
-const tagOf = (cause: { readonly _tag?: string }): string => cause._tag ?? String(cause)
+const pair = (content: string) => [aRecord("a", content), aRecord("z", content)]
+
+const stopper = () => {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort() }
+}
+
+const tagOf = (cause: Error & { readonly _tag?: string }): string => cause._tag ?? cause.message
 
 const insist = async (most: number, attempt: () => Promise<void>): Promise<void> => {
   for (let at = 1; ; at++) {
