@@ -106,7 +106,8 @@ describe.each(Object.entries(places))("in %s", (_, start) => {
       expect(sorted(read.unreadable)).toEqual(sorted(unreadable))
       expect(await stored(each)).toEqual(good)
     }
-    // All of it at every read, also where nothing has changed.
+    // All of it at every read, also where nothing has changed, and at the first one of a process.
+    expect((await place.open().read(revision + 1)).unreadable).toHaveLength(rows.length)
     expect((await storage.read(revision + 1)).unreadable).toHaveLength(rows.length)
     await expect(commit(storage, [aRecord("s"), aRecord("bad")])).rejects.toMatchObject({
       _tag: "DocumentRefused",

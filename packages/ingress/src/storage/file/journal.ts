@@ -114,7 +114,7 @@ const keepBackup = async (root: string, name: DocumentName, backups: number): Pr
   await link(current, path).catch(() => copyFile(current, path))
 }
 
-/** The revision that is stored. @throws {StorageUnusable} (rejects) if the file says no number */
+/** The revision that is stored. @throws {StorageUnusable} (rejects) if its file has no number */
 export const readRevision = async (root: string): Promise<number | undefined> => {
   const path = join(root, "revision")
   const text = await textFile(path).load()

@@ -1,6 +1,7 @@
-import { open } from "node:fs/promises"
+import { link, lstat, open, rm } from "node:fs/promises"
 import { DatabaseSync } from "node:sqlite"
 import { setTimeout as pause } from "node:timers/promises"
+import { randomId } from "@project-ingress/router/internal"
 import { StorageLocked } from "../storage-errors.ts"
 
 /** SQLITE_BUSY, the lower byte of a code. */
@@ -16,14 +17,26 @@ const BUSY = 5
  * @throws {StorageLocked} (rejects) if it is not free within `timeoutMs`
  */
 export const withLock = async <A>(path: string, timeoutMs: number, run: () => Promise<A>): Promise<A> => {
-  // Made here for its mode; what is in it is never written.
-  await (await open(path, "a", 0o600)).close()
+  await makeFile(path)
   const held = await locked(path, timeoutMs)
   try {
     return await run()
   } finally {
     held.close()
   }
+}
+
+/**
+ * Makes the file for this user alone; nothing is ever written to it. Under another name first: a process that closes any descriptor of
+ * a file ends all of its locks of it (POSIX), so that none but SQLite may have one of this file.
+ */
+const makeFile = async (path: string): Promise<void> => {
+  if ((await lstat(path).catch(() => undefined)) !== undefined) return
+  const made = `${path}.${randomId(12)}.tmp`
+  await (await open(made, "wx", 0o600)).close()
+  // It may be there by now. Where there are no links, SQLite makes it.
+  await link(made, path).catch(() => undefined)
+  await rm(made)
 }
 
 const locked = async (path: string, timeoutMs: number): Promise<DatabaseSync> => {
