@@ -1,14 +1,12 @@
-/** Every place where a storage can be. */
+/** Every place where a storage can be, but D1: that is in `d1-laws-worker.ts`. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { PGlite } from "@electric-sql/pglite"
-import { startD1 } from "../../../router/test/registry/d1-worker.ts"
 import { openPg } from "../../../router/test/registry/pg-driver.ts"
 import { noPostgres, startPostgres } from "../../../router/test/registry/postgres-server.ts"
 import { memoryStorage } from "../../src/ingress.ts"
 import type { NotedStorage } from "../../src/ingress.ts"
-import { d1Storage } from "../../src/storage/d1.ts"
 import { fileStorage } from "../../src/storage/file/file-storage.ts"
 import { postgresStorage } from "../../src/storage/postgres.ts"
 import type { PostgresStorageOptions } from "../../src/storage/postgres.ts"
@@ -91,13 +89,4 @@ export const engines: readonly EngineKind[] = [
   },
   // In PGlite where no server is installed. All that differs is how many connections there are.
   noPostgres === "" ? { name: "pg", start: startPg } : { name: "PGlite", start: startPglite },
-  {
-    name: "D1",
-    start: async () => {
-      const { binding, close } = await startD1()
-      await d1Storage(binding).migrate()
-      const empty = async () => void (await binding.batch([DOCUMENTS, REVISION].map((text) => binding.prepare(text))))
-      return { open: () => d1Storage(binding), empty, close }
-    },
-  },
 ]
