@@ -60,19 +60,17 @@ export const documentTable = (): DocumentTable => {
       const whole = since === 0 || since < base || since > revision
       const documents: StoredDocument[] = []
       const unreadable: UnreadableDocument[] = []
+      const gone: DocumentName[] = []
       for (const { kind, id, document, reason, revision } of entries.values()) {
-        if (document === undefined) unreadable.push({ kind, id: printable(id), reason })
-        else if (whole || revision > since) documents.push(document)
+        const isNew = whole || revision > since
+        if (document === undefined) {
+          unreadable.push({ kind, id: printable(id), reason })
+          // What cannot be read any more is no longer there for readers.
+          if (isNew && !whole && isDocumentId(id)) gone.push({ kind, id })
+        } else if (isNew) documents.push(document)
       }
-      const gone = whole ? [] : [...removed.values()].filter(({ revision }) => revision > since)
-      // What cannot be read any more is no longer there for readers.
-      const lost = whole
-        ? []
-        : [...entries.values()].filter(
-            ({ id, document, revision }) => document === undefined && revision > since && isDocumentId(id),
-          )
-      const names = [...gone, ...lost].map(({ kind, id }) => ({ kind, id }))
-      return { revision, whole, documents, removed: names, unreadable }
+      for (const { kind, id, revision } of removed.values()) if (!whole && revision > since) gone.push({ kind, id })
+      return { revision, whole, documents, removed: gone, unreadable }
     },
   }
 }

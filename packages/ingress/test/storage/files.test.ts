@@ -112,6 +112,12 @@ describe("a file that somebody edits", () => {
     expect((await open().read(0)).revision).toBe(revision + 1)
   })
 
+  it("while no process runs is in the first read of the next one, whatever that has read before", async () => {
+    const revision = await commit(open(), [aRecord("a")])
+    folder.edit("records/a.json", (text) => text.replace("10.0.0.5", "10.0.0.9"))
+    expect(await open().read(revision)).toMatchObject({ whole: true, documents: [aRecord("a", "10.0.0.9")] })
+  })
+
   it("is not overwritten by a commit that was decided before", async () => {
     const storage = open()
     const revision = await commit(storage, [aRecord("a")])

@@ -54,7 +54,8 @@ export const documentFiles = (root: string): DocumentFiles => {
           if (!name.endsWith(".json") || name.startsWith(".")) continue
           const id = name.slice(0, -".json".length)
           const key = keyOf({ kind, id })
-          const path = join(folder, name)
+          // Not `join`, which takes as long as to look at the file.
+          const path = `${folder}/${name}`
           const found = lstatSync(path, { bigint: true, throwIfNoEntry: false })
           if (found === undefined) continue
           const before = known.get(key)

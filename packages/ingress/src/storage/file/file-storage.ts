@@ -57,6 +57,7 @@ export const fileStorage = (folder: string, options: FileStorageOptions = {}): N
   const inTurn = oneByOne()
   const note = textFile(join(root, "applying"))
   let isLoaded = false
+  let hasRead = false
 
   /** Alone, with everything finished that was begun, and known. */
   const alone = async <A>(isPatient: boolean, run: () => Promise<A>): Promise<A> => {
@@ -108,7 +109,10 @@ export const fileStorage = (folder: string, options: FileStorageOptions = {}): N
     read: (since) =>
       inTurn(async () => {
         if (!(await isUnchanged())) await alone(true, async () => undefined)
-        return table.since(since)
+        // The first one is of everything: nobody has raised the revision for edits while there was no process to see them.
+        const begin = hasRead ? since : 0
+        hasRead = true
+        return table.since(begin)
       }),
 
     commit: async (commit) => {
