@@ -219,6 +219,20 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./docker-command.ts", "../files/files-front.ts", "node:child_process", own("router/internal")],
     refuses: [own("forward"), effect, "effect", "diff", "yaml"],
   },
+  "packages/ingress/src/storage/sql/sql-storage.ts": {
+    allows: [own("router/internal"), effect, "../ingress-storage.ts"],
+    refuses: ["effect", "node:fs", "node:crypto", "pg", own("machine-proxy")],
+  },
+  "packages/ingress/src/storage/file/file-storage.ts": {
+    allows: [
+      own("router/internal"),
+      own("router/stores/file-state"),
+      "node:fs/promises",
+      "node:sqlite",
+      "../one-by-one.ts",
+    ],
+    refuses: ["effect", effect, own("machine-proxy"), own("forward"), "undici", "pg"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

@@ -7,9 +7,13 @@ export interface Documents {
   readonly record: ExposedRecord
 }
 
+/** The kinds of documents: `ingress`, `grant`, `record`. */
 export type DocumentKind = keyof Documents
 
-/** One document. `id` is unique among its kind: lower-case letters, digits, `.`, `-` and `_`, and begins with a letter or digit. */
+/**
+ * One document. `id` is unique among its kind: 1 to 240 lower-case letters, digits, `.`, `-` and `_`, and begins with a letter or
+ * digit.
+ */
 export type StoredDocument = {
   readonly [Kind in DocumentKind]: { readonly kind: Kind } & Documents[Kind]
 }[DocumentKind]
@@ -54,6 +58,7 @@ export interface StorageChanges {
   /** True: `documents` is all that there is, and whatever else the reader has is gone. */
   readonly whole: boolean
   readonly documents: readonly StoredDocument[]
+  /** What is gone; also what cannot be read any more. May name what the reader has never had. */
   readonly removed: readonly { readonly kind: DocumentKind; readonly id: string }[]
   /** All that cannot be read now. */
   readonly unreadable: readonly UnreadableDocument[]
