@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { document, failure, fakeFront, platform, proofs, toA1, toB1 } from "./fakes.ts"
 import { memoryStore } from "@project-ingress/router/stores/memory"
+import { declared } from "../declared.ts"
 
 const a = { owner: "org_a" }
 const b = { owner: "org_b" }
@@ -32,10 +33,18 @@ describe("an owner", () => {
 
   it("reads its own by a name that is the beginning of another's id", async () => {
     const { ingresses, options } = await platform()
-    const common = { version: 1, createdAt: 0, updatedAt: 0, rules: [] }
+    const target = { url: "http://10.0.0.5:1" }
     const put = [
-      { kind: "ingress" as const, id: "aaaa", name: "one", owner: "org_b", ...common },
-      { kind: "ingress" as const, id: "bbbb", name: "aaaa", owner: "org_a", ...common },
+      {
+        kind: "ingress" as const,
+        ...(await declared({ name: "one", rules: [{ match: { hostname: "a.com" }, target }] }, { owner: "org_b" })),
+        id: "aaaa",
+      },
+      {
+        kind: "ingress" as const,
+        ...(await declared({ name: "aaaa", rules: [{ match: { hostname: "b.com" }, target }] }, { owner: "org_a" })),
+        id: "bbbb",
+      },
     ]
     await options.storage.commit({ ifRevision: 0, put, remove: [] })
     expect(await ingresses.read("aaaa", a)).toMatchObject({ id: "bbbb" })
