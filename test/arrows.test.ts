@@ -207,6 +207,18 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./hand-edited.ts", "../fronts/front.ts", "node:fs/promises", "diff", own("router/internal")],
     refuses: [own("forward"), own("providers"), effect, "effect", "yaml", "undici"],
   },
+  "packages/ingress/src/envoy/export-envoy.ts": {
+    allows: ["yaml", "./bootstrap.ts", "../fronts/front.ts", own("router/internal")],
+    refuses: ["node:fs", "diff", own("forward"), own("providers"), effect, "effect"],
+  },
+  "packages/ingress/src/envoy/front/envoy-front.ts": {
+    allows: ["node:fs/promises", "../export-envoy.ts", "../../files/generated-files.ts", own("router/internal")],
+    refuses: ["yaml", own("forward"), own("machine-proxy"), effect, "effect"],
+  },
+  "packages/ingress/src/supervision/supervise-front.ts": {
+    allows: ["node:child_process", "./unit-file.ts", own("router/internal")],
+    refuses: ["yaml", "diff", own("forward"), own("machine-proxy"), effect, "effect"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

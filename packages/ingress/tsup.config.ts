@@ -3,6 +3,9 @@ import { defineConfig } from "tsup"
 export default defineConfig({
   entry: {
     ingress: "src/ingress.ts",
+    envoy: "src/envoy/envoy.ts",
+    "envoy/front": "src/envoy/front/envoy-front.ts",
+    supervision: "src/supervision/supervision.ts",
   },
   format: ["esm"],
   platform: "neutral",
