@@ -208,8 +208,8 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     refuses: [own("forward"), own("providers"), effect, "effect", "yaml", "undici"],
   },
   "packages/ingress/src/envoy/export-envoy.ts": {
-    allows: ["yaml", "./bootstrap.ts", "../fronts/front.ts", own("router/internal")],
-    refuses: ["node:fs", "diff", own("forward"), own("providers"), effect, "effect"],
+    allows: ["./bootstrap.ts", "../fronts/front.ts", own("router/internal")],
+    refuses: ["node:fs", "diff", "yaml", own("forward"), own("providers"), effect, "effect"],
   },
   "packages/ingress/src/envoy/front/envoy-front.ts": {
     allows: ["node:fs/promises", "../export-envoy.ts", "../../files/generated-files.ts", own("router/internal")],

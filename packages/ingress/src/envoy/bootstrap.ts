@@ -6,7 +6,7 @@ import type { EnvoyOptions } from "./options.ts"
 import { readEndpoint } from "./options.ts"
 
 /** No rule's cluster: those end in a number. */
-const COLLECTOR = "otel_collector"
+export const COLLECTOR = "otel_collector"
 
 /**
  * What is pushed: connections, requests, the health of targets, listeners and clusters, memory and other resources. Whatever else Envoy

@@ -1,4 +1,9 @@
+import { nameOf } from "./json.ts"
 import type { Json, Message } from "./json.ts"
+
+interface Rds {
+  readonly route_config_name: string
+}
 
 /** What an export consists of. */
 export interface EnvoyResources {
@@ -21,20 +26,22 @@ export const checkReferences = ({ listeners, routes, clusters }: EnvoyResources)
     visit(resource, (message) => {
       const { cluster, rds, virtual_hosts: hosts, http_filters: filters } = message
       if (typeof cluster === "string") require(known, cluster, "cluster")
-      for (const { name } of weighted(message)) require(known, String(name), "cluster")
-      if (rds !== undefined) require(tables, String((rds as Message)["route_config_name"]), "route configuration")
+      for (const each of weighted(message)) require(known, nameOf(each), "cluster")
+      if (rds !== undefined) require(tables, (rds as Message & Rds).route_config_name, "route configuration")
       if (hosts !== undefined) checkDomains(hosts as readonly Message[])
       if (filters !== undefined) checkFilters(filters as readonly Message[])
     })
   }
-  for (const { name, filter_chains: chains = [] } of listeners) checkChains(String(name), chains as readonly Message[])
+  for (const listener of listeners) {
+    checkChains(nameOf(listener), (listener["filter_chains"] ?? []) as readonly Message[])
+  }
 }
 
 const unique = (resources: readonly Message[], kind: string): ReadonlySet<string> => {
   const names = new Set<string>()
-  for (const { name } of resources) {
-    if (names.has(String(name))) throw new Error(`two of Envoy's resources are the ${kind} ${String(name)}`)
-    names.add(String(name))
+  for (const name of resources.map(nameOf)) {
+    if (names.has(name)) throw new Error(`two of Envoy's resources are the ${kind} ${name}`)
+    names.add(name)
   }
   return names
 }

@@ -1,13 +1,14 @@
-import { stringify } from "yaml"
 import type { Exported, ExportInput, GeneratedFile } from "../fronts/front.ts"
-import { bootstrap } from "./bootstrap.ts"
+import { bootstrap, COLLECTOR } from "./bootstrap.ts"
 import { checkReferences } from "./check-references.ts"
 import { discoveryResponse } from "./discovery-response.ts"
+import { nameOf } from "./json.ts"
 import type { Message } from "./json.ts"
 import { portMessages } from "./listeners.ts"
 import { checkEnvoyOptions } from "./options.ts"
 import type { EnvoyOptions } from "./options.ts"
 import { planRules } from "./plan-rules.ts"
+import { yamlText } from "./yaml-text.ts"
 
 /** Whoever reads them may read required headers, which are secrets. */
 const MODE = 0o600
@@ -29,20 +30,16 @@ export const exportEnvoy = (input: ExportInput, options: EnvoyOptions): Exported
   const routes = messages.flatMap(({ routes }) => routes)
   const clusters = ports
     .flatMap(({ plain, tls, names, tcp, udp }) => [
-      ...[...plain, ...tls].map(({ action }) => action),
-      ...[...names.values(), tcp, udp].map((connection) => connection?.destination),
+      plain.concat(tls).map(({ action }) => action),
+      [...names.values(), tcp, udp].map((connection) => connection?.destination),
     ])
+    .flat()
     .flatMap((action) => (typeof action === "object" && "clusters" in action ? action.clusters : []))
     .map(({ message }) => message)
-    .toSorted((a, b) => (String(a["name"]) < String(b["name"]) ? -1 : 1))
+    .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
   const start = bootstrap(options, listeners, clusters)
   checkReferences({ listeners, routes, clusters: [...clusters, ...staticClusters(start)] })
   const { format = "yaml" } = options
-  const file = (path: string, message: Message, isYaml = false): GeneratedFile => ({
-    path,
-    text: isYaml ? yaml(message) : `${JSON.stringify(message, undefined, 2)}\n`,
-    mode: MODE,
-  })
   const first = options.mode === "static" ? "envoy" : "bootstrap"
   const files = [
     file(`${first}.${format}`, start, format === "yaml"),
@@ -52,26 +49,20 @@ export const exportEnvoy = (input: ExportInput, options: EnvoyOptions): Exported
           file("cds/cds.json", discoveryResponse("envoy.config.cluster.v3.Cluster", clusters)),
           file("lds/lds.json", discoveryResponse("envoy.config.listener.v3.Listener", listeners)),
           ...routes.map((table) =>
-            file(
-              `rds/${String(table["name"])}.json`,
-              discoveryResponse("envoy.config.route.v3.RouteConfiguration", [table]),
-            ),
+            file(`rds/${nameOf(table)}.json`, discoveryResponse("envoy.config.route.v3.RouteConfiguration", [table])),
           ),
         ]),
   ]
   return { files: files.toSorted((a, b) => (a.path < b.path ? -1 : 1)), problems }
 }
 
+const file = (path: string, message: Message, isYaml = false): GeneratedFile => ({
+  path,
+  text: isYaml ? yamlText(message) : `${JSON.stringify(message, undefined, 2)}\n`,
+  mode: MODE,
+})
+
 const staticClusters = (start: Message): readonly Message[] => {
   const { clusters = [] } = start["static_resources"] as { readonly clusters?: readonly Message[] }
-  return clusters.filter(({ name }) => name === "otel_collector")
+  return clusters.filter((each) => nameOf(each) === COLLECTOR)
 }
-
-/** Texts in quotes: Envoy's parser takes a plain `yes` or `0x1f` for something else. */
-const yaml = (message: Message): string =>
-  stringify(message, {
-    aliasDuplicateObjects: false,
-    defaultKeyType: "PLAIN",
-    defaultStringType: "QUOTE_DOUBLE",
-    lineWidth: 0,
-  })

@@ -26,3 +26,6 @@ export const socketAddress = (address: string, port: number, protocol?: "UDP"): 
     ...(address === "::" ? { ipv4_compat: true } : {}),
   },
 })
+
+/** The name of a resource: a text in all that have one. */
+export const nameOf = ({ name }: Message): string => (typeof name === "string" ? name : "")

@@ -1,5 +1,5 @@
 import { clusterFields } from "./clusters.ts"
-import { extension, socketAddress, typed } from "./json.ts"
+import { extension, nameOf, socketAddress, typed } from "./json.ts"
 import type { Json, Message } from "./json.ts"
 import { networks } from "./networks.ts"
 import type { EnvoyCertificate, EnvoyOptions } from "./options.ts"
@@ -38,20 +38,12 @@ export const portMessages = (planned: PlannedPort, options: EnvoyOptions): PortM
           filters: [connectionManager(`ingress_https_${port}`, tlsTable, options)],
           transport_socket: downstreamTls(certificates, ["h2", "http/1.1"]),
         }))),
-    ...[...names]
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, connection]) => ({
-        filter_chain_match: { server_names: [name] },
-        filters: tcpFilters(connection, port),
-        ...(connection.rule.tls === true && connection.destination !== undefined
-          ? { transport_socket: downstreamTls([certificateOf(connection.rule, options)!], []) }
-          : {}),
-      })),
+    ...[...names].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, each]) => namedChain(name, each, port, options)),
     ...(tcp === undefined ? [] : [{ filters: tcpFilters(tcp, port) }]),
   ]
   const { listenAddress = "0.0.0.0" } = options
   // A chain without filters closes: with nothing else it would be a listener for nobody.
-  const isIdle = chains.every(({ filters }) => filters.length === 0)
+  const isIdle = chains.every((chain: Message) => (chain["filters"] as readonly Json[]).length === 0)
   return {
     routes: isStatic ? [] : [plainTable, tlsTable].filter((each) => each !== undefined),
     listeners: [
@@ -108,7 +100,7 @@ const connectionManager = (name: string, routes: Message, options: EnvoyOptions)
       : {
           rds: {
             route_config_name: routes["name"],
-            config_source: watchedFile(`${options.folder!}/rds`, `${String(routes["name"])}.json`),
+            config_source: watchedFile(`${options.folder!}/rds`, `${nameOf(routes)}.json`),
           },
         }),
     // Its rules are those of each route; without any it lets everybody in.
@@ -176,6 +168,13 @@ const downstreamTls = (certificates: readonly EnvoyCertificate[], protocols: rea
       })),
     },
   })
+
+const namedChain = (name: string, connection: PlannedConnection, port: number, options: EnvoyOptions): Message => {
+  const chain = { filter_chain_match: { server_names: [name] }, filters: tcpFilters(connection, port) }
+  const certificate = connection.rule.tls === true ? certificateOf(connection.rule, options) : undefined
+  if (certificate === undefined) return chain
+  return { ...chain, transport_socket: downstreamTls([certificate], []) }
+}
 
 const tcpFilters = ({ rule, destination }: PlannedConnection, port: number): readonly Json[] => {
   if (destination === undefined) return []

@@ -80,7 +80,6 @@ const rulesOf = ({
 /** Puts a rule of connections at its port, or says why it cannot stand beside what is there. */
 const takeConnection = (port: PlannedPort, planned: PlannedConnection): string | undefined => {
   const { match } = planned.rule
-  const taken = (what: string): string => `takes ${what}, which another rule takes`
   if (match.protocol === "udp") {
     if (port.udp !== undefined) return taken(`port ${port.port} of UDP`)
     port.udp = planned
@@ -96,6 +95,8 @@ const takeConnection = (port: PlannedPort, planned: PlannedConnection): string |
   }
   return undefined
 }
+
+const taken = (what: string): string => `takes ${what}, which another rule takes`
 
 /** As Envoy matches it: `*.` is any number of labels. */
 export const serverName = (wildcard: string): string => (wildcard.includes("*") ? `*.${suffixOf(wildcard)}` : wildcard)
