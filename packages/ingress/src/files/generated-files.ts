@@ -23,8 +23,11 @@ export interface FilesPlan {
   /** Paths that are written, in the order of the files given, and then those that are removed. */
   readonly written: readonly string[]
   readonly removed: readonly string[]
-  /** Writes what has changed, each file whole by a rename; removes afterwards what is generated no more. */
-  apply(): Promise<void>
+  /**
+   * Writes what has changed, each file whole by a rename (a move, as watchers see it); removes afterwards what is generated no more. One
+   * after the other: `afterEach` is awaited before the next one.
+   */
+  apply(afterEach?: (path: string) => void | Promise<void>): Promise<void>
   /** Rejects if a file is not what was planned. */
   readBack(): Promise<void>
   /** Restores every file, also after an `apply` that stopped half-way. */
@@ -79,11 +82,14 @@ export const planFiles = async (
     diff: changes.map((change) => diffOf(change, secrets)).join(""),
     written: changes.filter(({ after }) => after !== undefined).map(({ path }) => path),
     removed: changes.filter(({ after }) => after === undefined).map(({ path }) => path),
-    apply: async () => {
+    apply: async (afterEach) => {
       if (isSame) return
       await mkdir(folder, { recursive: true })
       await writeManifest(folder, between)
-      for (const { path, after } of changes) await put(folder, path, after)
+      for (const { path, after } of changes) {
+        await put(folder, path, after)
+        await afterEach?.(path)
+      }
       await writeManifest(folder, final)
     },
     readBack: async () => {
@@ -182,8 +188,12 @@ const put = async (folder: string, path: string, file: GeneratedFile | undefined
 }
 
 const diffOf = ({ path, before, after }: Change, secrets: readonly string[]): string => {
+  // As they are, and as JSON has them.
+  const hidden = secrets
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+    .filter((text) => text !== "")
   const shown = (file: GeneratedFile | undefined): string =>
-    secrets.reduce((text, secret) => (secret === "" ? text : text.replaceAll(secret, "[secret]")), file?.text ?? "")
+    hidden.reduce((text, secret) => text.replaceAll(secret, "[secret]"), file?.text ?? "")
   const patch = createTwoFilesPatch(
     before === undefined ? "/dev/null" : path,
     after === undefined ? "/dev/null" : path,
