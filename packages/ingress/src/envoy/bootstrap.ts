@@ -5,7 +5,7 @@ import { watchedFile } from "./listeners.ts"
 import type { EnvoyOptions } from "./options.ts"
 import { readEndpoint } from "./options.ts"
 
-/** No rule's cluster: those end in a number. */
+/** No rule's cluster: what comes after the `_` there is hexadecimal. */
 export const COLLECTOR = "otel_collector"
 
 /**

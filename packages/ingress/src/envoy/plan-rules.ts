@@ -2,6 +2,7 @@ import type { ExportInput, ExportProblem } from "../fronts/front.ts"
 import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredRule, DeclaredTarget } from "../resource/ingress.ts"
 import { compareRules } from "../resource/precedence.ts"
+import { clusterNames } from "./cluster-names.ts"
 import { destination } from "./clusters.ts"
 import type { DialledAddress } from "./clusters.ts"
 import type { EnvoyCertificate, EnvoyOptions } from "./options.ts"
@@ -24,7 +25,7 @@ export const planRules = (input: ExportInput, options: EnvoyOptions): PlannedRul
   }
   const redirects: { readonly port: number; readonly route: PlannedRoute }[] = []
   // In order of precedence, so that the later of two that cannot stand side by side is the one that is refused.
-  for (const { ingress, rule, index } of rulesOf(input).toSorted(compareRules)) {
+  for (const { ingress, rule, index, cluster } of rulesOf(input).toSorted(compareRules)) {
     const problem = (kind: ExportProblem["kind"], field: string, reason: string): void => {
       problems.push({ kind, ingress: ingress.name, field: `rules.${index}${field && `.${field}`}`, reason })
     }
@@ -32,7 +33,7 @@ export const planRules = (input: ExportInput, options: EnvoyOptions): PlannedRul
     for (const [field, reason] of found) problem("unsupported", field, reason)
     const addresses = found.length > 0 ? [] : addressesOf(rule, input, problem)
     const isLeftOut = !addresses.some(({ weight }) => weight > 0)
-    const target = destination(`${ingress.name}_${index}`, rule, addresses, options)
+    const target = destination(cluster, rule, addresses, options)
     const port = at(matchPort(rule))
     if (rule.match.protocol === "http") {
       const route = { ingress, rule, action: isLeftOut ? ("left out" as const) : target }
@@ -71,10 +72,15 @@ const rulesOf = ({
   readonly ingress: DeclaredIngress
   readonly rule: DeclaredRule
   readonly index: number
+  /** The name of its cluster. */
+  readonly cluster: string
 }[] => {
   // By name first: equal input gives equal output in whatever order it comes.
   const sorted = ingresses.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1))
-  return sorted.flatMap((ingress) => ingress.rules.map((rule, index) => ({ ingress, rule, index })))
+  return sorted.flatMap((ingress) => {
+    const names = clusterNames(ingress)
+    return ingress.rules.map((rule, index) => ({ ingress, rule, index, cluster: names[index]! }))
+  })
 }
 
 /** Puts a rule of connections at its port, or says why it cannot stand beside what is there. */

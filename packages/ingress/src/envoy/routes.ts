@@ -5,6 +5,12 @@ import type { Message } from "./json.ts"
 import { networks } from "./networks.ts"
 import type { PlannedRoute } from "./planned-rules.ts"
 
+/** The response to what no rule takes. */
+export const NOT_FOUND: Message = {
+  match: { prefix: "/" },
+  direct_response: { status: 404, body: { inline_string: "No ingress found for this hostname" } },
+}
+
 const CHALLENGES = "/.well-known/acme-challenge/"
 
 /**
@@ -13,17 +19,20 @@ const CHALLENGES = "/.well-known/acme-challenge/"
  */
 export const routesOf = (planned: readonly PlannedRoute[], isWildcard: boolean): readonly Message[] => {
   const routes: { readonly messages: readonly Message[]; readonly isLeftOut: boolean }[] = []
+  let isWhole = false
   for (const route of planned) {
     const isLeftOut = route.action === "left out"
     routes.push({ messages: messagesOf(route, isWildcard), isLeftOut })
     const { path, method, headers } = route.rule.match
     const isTotal = !isWildcard && isAll(path) && method === undefined && headers === undefined
     // Nothing after it is reached.
-    if (isTotal && !isLeftOut && !isRedirect(route)) break
+    isWhole = isTotal && !isLeftOut && !isRedirect(route)
+    if (isWhole) break
   }
   // What no rule comes after is no rule's: it is left to the response to unknown hostnames.
   while (routes.at(-1)?.isLeftOut === true) routes.pop()
-  return routes.flatMap(({ messages }) => messages)
+  if (routes.length === 0) return []
+  return [...routes.flatMap(({ messages }) => messages), ...(isWhole ? [] : [NOT_FOUND])]
 }
 
 const isRedirect = ({ action }: PlannedRoute): boolean => action !== "left out" && "redirectTo" in action

@@ -1,21 +1,11 @@
 import { compareRules } from "../resource/precedence.ts"
 import { PatternTree } from "./pattern-tree.ts"
-import { routesOf } from "./routes.ts"
+import { NOT_FOUND, routesOf } from "./routes.ts"
 import type { Message } from "./json.ts"
 import type { PlannedRoute } from "./planned-rules.ts"
 
-/** Responses to hostnames that no rule takes. */
-const NOT_FOUND: Message = {
-  // No hostname has a `_`.
-  name: "not_found",
-  domains: ["*"],
-  routes: [
-    {
-      match: { prefix: "/" },
-      direct_response: { status: 404, body: { inline_string: "No ingress found for this hostname" } },
-    },
-  ],
-}
+// No hostname has a `_`.
+const OTHERS: Message = { name: "not_found", domains: ["*"], routes: [NOT_FOUND] }
 
 /**
  * The virtual hosts of a listener. Envoy chooses one by the hostname (exact, then the longest `*.suffix`, of which `*` is any number of
@@ -46,7 +36,7 @@ export const virtualHosts = (planned: readonly PlannedRoute[]): readonly Message
     add(hostname, byRank([...exact.get(hostname)!, ...patterns.matching(hostname)]))
   }
   for (const suffix of [...suffixes].toSorted()) add(`*.${suffix}`, byRank(patterns.within(suffix)))
-  return [...hosts, NOT_FOUND]
+  return [...hosts, OTHERS]
 }
 
 /** The labels after the last `*`. */

@@ -35,6 +35,10 @@ export interface SuperviseOptions {
   readonly admin: FrontAdmin
   /** How long it may take to become ready, in ms, 100 to 600 000. Default 10 000. */
   readonly readyMs?: number
+  /** How long it may take to end after the call of the admin API, in ms, 0 to 600 000, before SIGTERM. Default 5 000. */
+  readonly adminMs?: number
+  /** How long it may take to end after SIGTERM, in ms, 0 to 600 000, before SIGKILL. Default 2 000. */
+  readonly termMs?: number
   /** Called when a running process was taken over, which may have the configuration of another time: loads the current one. */
   readonly load?: (signal: AbortSignal) => Promise<void>
   /** True: `dispose` stops the process. Default false: it goes on without us. */
@@ -63,7 +67,7 @@ export interface SupervisedFront {
    * @throws {AdminInUse} (rejects) if something else responds at the admin API's address
    */
   start(): Promise<"started" | "adopted">
-  /** By the admin API (5 s), then SIGTERM (2 s), then SIGKILL. Resolves when it runs no more. */
+  /** By the admin API, then SIGTERM, then SIGKILL. Resolves when it runs no more. */
   stop(): Promise<StopOutcome>
   restart(): Promise<void>
   /** The process now; `undefined`: there is none. */
@@ -75,8 +79,6 @@ export interface SupervisedFront {
 const POLL_MS = 100
 /** How long one look at the admin API may take. */
 const PROBE_MS = 1_000
-const ADMIN_MS = 5_000
-const TERM_MS = 2_000
 /** The kernel ends it; what takes longer waits for a disk that does not respond. */
 const KILL_MS = 10_000
 const WATCH_MS = 1_000
@@ -100,7 +102,7 @@ export const superviseFront = (options: SuperviseOptions): SupervisedFront => {
   const stop = async (): Promise<StopOutcome> => {
     watch.abort()
     const found = await running()
-    const by = found === undefined ? "not running" : await stopProcess(found, admin)
+    const by = found === undefined ? "not running" : await stopProcess(found, options)
     await removePidFile(pidFile)
     if (found !== undefined) onEvent?.({ type: "stopped", pid: found.pid, by })
     return by
@@ -206,6 +208,8 @@ const CHECKS = {
   logFile: accept.string,
   admin: accept.object,
   readyMs: accept.integer(100, 600_000),
+  adminMs: accept.integer(0, 600_000),
+  termMs: accept.integer(0, 600_000),
   load: accept.function,
   stopOnShutdown: accept.boolean,
   restarts: accept.boolean,
@@ -264,10 +268,17 @@ const untilReady = async (
   }
 }
 
-const stopProcess = async (identity: ProcessIdentity, { url, stopPath }: FrontAdmin): Promise<StopOutcome> => {
-  const signal = AbortSignal.timeout(ADMIN_MS)
-  const deadline = performance.now() + ADMIN_MS
-  const isStopping = await fetch(new URL(stopPath, url), { method: "POST", signal, redirect: "manual" }).then(
+const stopProcess = async (
+  identity: ProcessIdentity,
+  { admin, adminMs = 5_000, termMs = 2_000 }: SuperviseOptions,
+): Promise<StopOutcome> => {
+  const signal = AbortSignal.timeout(adminMs)
+  const deadline = performance.now() + adminMs
+  const isStopping = await fetch(new URL(admin.stopPath, admin.url), {
+    method: "POST",
+    signal,
+    redirect: "manual",
+  }).then(
     async (response) => {
       await response.body?.cancel()
       return response.ok
@@ -276,7 +287,7 @@ const stopProcess = async (identity: ProcessIdentity, { url, stopPath }: FrontAd
     (error: { readonly cause?: { readonly code?: unknown } }) => error.cause?.code !== "ECONNREFUSED",
   )
   if (isStopping && (await hasEnded(identity, deadline))) return "admin"
-  if (await signalled(identity, "SIGTERM", TERM_MS)) return "SIGTERM"
+  if (await signalled(identity, "SIGTERM", termMs)) return "SIGTERM"
   await kill(identity)
   return "SIGKILL"
 }
