@@ -209,7 +209,7 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
   },
   "packages/ingress/src/envoy/export-envoy.ts": {
     allows: ["./bootstrap.ts", "../fronts/front.ts", own("router/internal")],
-    refuses: ["node:fs", "diff", "yaml", own("forward"), own("providers"), effect, "effect"],
+    refuses: ["node:fs", "diff", "yaml", own("forward"), own("providers"), "effect"],
   },
   "packages/ingress/src/envoy/front/envoy-front.ts": {
     allows: ["node:fs/promises", "../export-envoy.ts", "../../files/generated-files.ts", own("router/internal")],

@@ -216,7 +216,7 @@ const CHECKS = {
   onEvent: accept.function,
 }
 
-/** In a session of its own, so that a signal to our group, or our end, is none to it. */
+/** In a session of its own, so that neither a signal to our group nor our end reaches it. */
 const spawnDetached = async (options: SuperviseOptions): Promise<ChildProcess> => {
   const { command, args = [], env = process.env, cwd, logFile } = options
   if (logFile !== undefined) await mkdir(dirname(logFile), { recursive: true })

@@ -72,6 +72,14 @@ describe("an Envoy that watches files", () => {
     expect(await readdir(join(folder, "rds"))).toEqual(["ingress_routes_8081.json"])
   })
 
+  it("gets routes when new clusters are ready for them", async () => {
+    const { envoy, front } = await driven({}, [rule("a")])
+    envoy.warmings = 3
+    await change(front, [rule("a"), rule("b", 2)])
+    expect(envoy.missing).toEqual([])
+    expect(envoy.warmings).toBeLessThan(0)
+  })
+
   it("has only the files written that change: another target is no change of routes and listeners", async () => {
     const { envoy, front } = await driven({}, [rule("a")])
     takenBy(envoy)

@@ -19,6 +19,8 @@ export interface WatchingEnvoy {
   readonly missing: readonly string[]
   /** Set: listeners are refused for that reason. */
   refusal: string | undefined
+  /** As often as that, it says that new clusters wait for their first look-up. */
+  warmings: number
   /** Set: nothing is taken over any more. */
   isStuck: boolean
   close(): Promise<void>
@@ -55,6 +57,7 @@ export const watchingEnvoy = async (folder: string): Promise<WatchingEnvoy> => {
     }
     if (table.version_info === tables.get(name)?.version_info) return
     tables.set(name, table)
+    if (envoy.warmings > 0) missing.push(`${name} before its clusters are ready`)
     require(table)
     take("rds", table)
   }
@@ -85,7 +88,11 @@ export const watchingEnvoy = async (folder: string): Promise<WatchingEnvoy> => {
 
   const dump = () => ({
     configs: [
-      { "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", version_info: clusters.version_info },
+      {
+        "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+        version_info: clusters.version_info,
+        dynamic_warming_clusters: envoy.warmings-- > 0 ? [{ version_info: clusters.version_info }] : [],
+      },
       {
         "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
         version_info: listeners.version_info,
@@ -116,6 +123,7 @@ export const watchingEnvoy = async (folder: string): Promise<WatchingEnvoy> => {
     taken,
     missing,
     refusal: undefined,
+    warmings: 0,
     isStuck: false,
     close: async () => {
       for (const watcher of watchers) watcher.close()

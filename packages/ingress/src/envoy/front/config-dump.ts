@@ -8,11 +8,18 @@ export interface RunningVersions {
   readonly routes: ReadonlyMap<string, string>
 }
 
+/** What Envoy runs now. */
+export interface Running extends RunningVersions {
+  /** Clusters that wait for their first look-up or health check: until then, requests to them fail. */
+  readonly warming: number
+}
+
 /** The part of `envoy.admin.v3.ConfigDump` that is read here. */
 interface Dump {
   readonly configs?: readonly {
     readonly "@type"?: string
     readonly version_info?: string
+    readonly dynamic_warming_clusters?: readonly unknown[]
     readonly dynamic_route_configs?: readonly {
       readonly version_info?: string
       readonly route_config?: { readonly name?: string }
@@ -35,7 +42,7 @@ const MAX_BYTES = 256 * 1024 * 1024
 export const runningVersions = async (
   admin: string,
   { front, wanted, signal }: { readonly front: string; readonly wanted: string; readonly signal: AbortSignal },
-): Promise<RunningVersions> => {
+): Promise<Running> => {
   const response = await fetch(new URL("/config_dump", admin), { signal, redirect: "manual" })
   const length = Number(response.headers.get("content-length") ?? 0)
   if (!response.ok || length > MAX_BYTES) {
@@ -55,6 +62,7 @@ export const runningVersions = async (
   )
   return {
     clusters: of("Clusters")?.version_info,
+    warming: of("Clusters")?.dynamic_warming_clusters?.length ?? 0,
     listeners: of("Listeners")?.version_info,
     routes: new Map(routes),
   }
