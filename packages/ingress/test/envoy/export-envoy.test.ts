@@ -305,7 +305,7 @@ describe("patterns that take the same hostnames", () => {
   it.each<[string, Rules, string, string, string | undefined]>([
     ["of a longer and a shorter suffix", [at("*.a.x", "/p"), at("*.*.x")], "b.a.x", "/q", "app-0_1"],
     ["with a literal in front", [at("*.a.x", "/p"), at("b.*.x")], "b.a.x", "/q", "app-0_1"],
-    ["of which one has more labels", [at("*.a.x"), at("*.*.a.x"), at("c.*.*.x")], "c.b.a.x", "/", "app-0_1"],
+    ["of which one has more labels", [at("*.a.x"), at("*.*.a.x"), at("c.*.*.x")], "c.b.a.x", "/", "app-0_2"],
     ["and none of them these", [at("*.a.x"), at("c.*.x")], "d.b.x", "/", undefined],
     ["and a hostname of its own", [at("b.a.x", "/p"), at("*.a.x", "/q"), at("*.*.x")], "b.a.x", "/r", "app-0_2"],
   ])("%s", async (_, rules, host, path, cluster) => {
