@@ -187,13 +187,15 @@ const put = async (folder: string, path: string, file: GeneratedFile | undefined
   }
 }
 
-const diffOf = ({ path, before, after }: Change, secrets: readonly string[]): string => {
-  // As they are, and as JSON has them.
-  const hidden = secrets
+/** A text in which secrets are replaced, as they are and as JSON has them. */
+export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
+  secrets
     .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    .filter((text) => text !== "")
-  const shown = (file: GeneratedFile | undefined): string =>
-    hidden.reduce((text, secret) => text.replaceAll(secret, "[secret]"), file?.text ?? "")
+    .filter((secret) => secret !== "")
+    .reduce((all, secret) => all.replaceAll(secret, "[secret]"), text)
+
+const diffOf = ({ path, before, after }: Change, secrets: readonly string[]): string => {
+  const shown = (file: GeneratedFile | undefined): string => withoutSecrets(file?.text ?? "", secrets)
   const patch = createTwoFilesPatch(
     before === undefined ? "/dev/null" : path,
     after === undefined ? "/dev/null" : path,

@@ -1,3 +1,4 @@
+import { withoutSecrets } from "../../files/generated-files.ts"
 import { FrontRefused, PortInUse } from "../../resource/errors.ts"
 
 /** The versions of what Envoy runs: those that were in its files. */
@@ -30,18 +31,29 @@ interface Dump {
   }[]
 }
 
+/** How a dump is read. */
+export interface DumpOptions {
+  /** For errors. */
+  readonly front: string
+  /** The version of listeners that Envoy was given. */
+  readonly wanted: string
+  /** What must not be shown of Envoy's reasons. */
+  readonly secrets: readonly string[]
+  readonly signal: AbortSignal
+}
+
 /** More is no dump of ours: 256 bytes of it would be a dump's of 500 000 routes. */
 const MAX_BYTES = 256 * 1024 * 1024
 
 /**
- * Asks Envoy's admin API what it runs. `front`: for errors.
+ * Asks Envoy's admin API what it runs.
  *
- * @throws {PortInUse | FrontRefused} (rejects) if Envoy has refused a listener of `wanted`, the version of listeners
+ * @throws {PortInUse | FrontRefused} (rejects) if Envoy has refused a listener of `wanted`
  * @throws {Error} (rejects) if there is no such response
  */
 export const runningVersions = async (
   admin: string,
-  { front, wanted, signal }: { readonly front: string; readonly wanted: string; readonly signal: AbortSignal },
+  { front, wanted, secrets, signal }: DumpOptions,
 ): Promise<Running> => {
   const response = await fetch(new URL("/config_dump", admin), { signal, redirect: "manual" })
   const length = Number(response.headers.get("content-length") ?? 0)
@@ -55,7 +67,8 @@ export const runningVersions = async (
     if (error === undefined || error.version_info !== wanted) continue
     const port = /address already in use/i.test(error.details ?? "") ? /:(\d{1,5})['\s:]/.exec(error.details!) : null
     if (port !== null) throw new PortInUse({ front, port: Number(port[1]) })
-    throw new FrontRefused({ front, reason: "has refused a listener", cause: error.details?.slice(0, 2_000) })
+    const cause = withoutSecrets(error.details ?? "", secrets).slice(0, 2_000)
+    throw new FrontRefused({ front, reason: "has refused a listener", cause })
   }
   const routes = (of("Routes")?.dynamic_route_configs ?? []).map(
     ({ version_info: version = "", route_config: table }) => [table?.name ?? "", version] as const,

@@ -14,6 +14,7 @@ import { exportEnvoy } from "../export-envoy.ts"
 import { checkEnvoyOptions } from "../options.ts"
 import type { EnvoyOptions } from "../options.ts"
 import { runningVersions } from "./config-dump.ts"
+import type { DumpOptions } from "./config-dump.ts"
 import { stepsOf, versionsOf } from "./steps.ts"
 import { validateBy } from "./validate-by.ts"
 
@@ -60,7 +61,10 @@ export const envoyFront = (options: EnvoyFrontOptions): Front => {
     name,
     plan: async (input) => {
       const { files, problems } = exportEnvoy(input, exported)
-      const settings = { secrets: secretsOf(input), overwrite }
+      const secrets = secretsOf(input)
+      const settings = { secrets, overwrite }
+      const running = (kinds: readonly Kind[], of: readonly GeneratedFile[], signal: AbortSignal): Promise<void> =>
+        untilRunning(options, kinds, of, { front: name, secrets, signal })
       const whole = await planned(name, folder, files, settings)
       const isRestarted = whole.written.some((path) => /^(?:bootstrap|envoy)\./.test(path))
       const applied: FilesPlan[] = []
@@ -70,12 +74,11 @@ export const envoyFront = (options: EnvoyFrontOptions): Front => {
         validate: (signal) =>
           binary === undefined
             ? Promise.resolve()
-            : validateBy(
-                binary,
-                exportEnvoy(input, { ...exported, mode: "static", format: "json" }).files,
-                name,
+            : validateBy(binary, exportEnvoy(input, { ...exported, mode: "static", format: "json" }).files, {
+                front: name,
+                secrets,
                 signal,
-              ),
+              }),
         apply: async (signal) => {
           const steps = await stepsOf(folder, files)
           for (const [at, step] of steps.entries()) {
@@ -84,15 +87,15 @@ export const envoyFront = (options: EnvoyFrontOptions): Front => {
             applied.push(plan)
             await plan.apply(async (path) => {
               // Listeners refer to routes, and routes to clusters, which must be there before.
-              if (path === "cds/cds.json" && !isRestarted) await untilRunning(options, name, step, ["clusters"], signal)
+              if (path === "cds/cds.json" && !isRestarted) await running(["clusters"], step, signal)
             })
             if (isRestarted && at === 0) await options.restart?.(signal)
-            if (at < steps.length - 1) await untilRunning(options, name, step, ALL, signal)
+            if (at < steps.length - 1) await running(ALL, step, signal)
           }
         },
         readBack: async (signal) => {
           await applied.at(-1)?.readBack()
-          await untilRunning(options, name, files, ALL, signal)
+          await running(ALL, files, signal)
         },
         rollBack: async (signal) => {
           for (const plan of applied.splice(0).toReversed()) await plan.rollBack()
@@ -136,19 +139,18 @@ const ALL: readonly Kind[] = ["clusters", "listeners", "routes"]
 /** Waits until Envoy runs what is in the files; at once if there is no admin API to ask. */
 const untilRunning = async (
   { admin, readBackMs = 10_000 }: EnvoyFrontOptions,
-  front: string,
-  files: readonly GeneratedFile[],
   kinds: readonly Kind[],
-  signal: AbortSignal,
+  files: readonly GeneratedFile[],
+  dump: Omit<DumpOptions, "wanted">,
 ): Promise<void> => {
   if (admin === undefined) return
   const wanted = versionsOf(files)
-  const ending = AbortSignal.any([signal, AbortSignal.timeout(readBackMs)])
+  const ending = AbortSignal.any([dump.signal, AbortSignal.timeout(readBackMs)])
   const begin = performance.now()
   let cause: unknown
   for (let waitMs = 20; !ending.aborted; waitMs = Math.min(waitMs * 2, 1_000)) {
     try {
-      const running = await runningVersions(admin, { front, wanted: wanted.listeners!, signal: ending })
+      const running = await runningVersions(admin, { ...dump, wanted: wanted.listeners!, signal: ending })
       const stale = kinds.filter((kind) =>
         kind === "routes"
           ? [...wanted.routes].some(([table, version]) => running.routes.get(table) !== version)
@@ -164,7 +166,7 @@ const untilRunning = async (
     }
     await pause(waitMs, undefined, { signal: ending }).catch(() => undefined)
   }
-  signal.throwIfAborted()
+  dump.signal.throwIfAborted()
   throw new Error(`Envoy did not take its configuration over within ${readBackMs} ms`, { cause })
 }
 

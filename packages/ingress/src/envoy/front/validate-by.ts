@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
+import { withoutSecrets } from "../../files/generated-files.ts"
 import type { GeneratedFile } from "../../fronts/front.ts"
 import { FrontRefused } from "../../resource/errors.ts"
 
@@ -14,13 +15,16 @@ const TIMEOUT_MS = 5_000
 /**
  * Has Envoy check a configuration. Everything is in one static file: in this mode Envoy does not look at the files that it would watch.
  *
- * @throws {FrontRefused} (rejects) if it is refused; what Envoy said is its `cause`, and may hold what visitors must not see
+ * @throws {FrontRefused} (rejects) if it is refused; what Envoy printed is its `cause`, without `secrets`, for logs
  */
 export const validateBy = async (
   binary: string,
   [file]: readonly GeneratedFile[],
-  front: string,
-  signal: AbortSignal,
+  {
+    front,
+    secrets,
+    signal,
+  }: { readonly front: string; readonly secrets: readonly string[]; readonly signal: AbortSignal },
 ): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), "envoy-"))
   try {
@@ -32,7 +36,8 @@ export const validateBy = async (
     const { code, stderr } = error as { readonly code?: unknown; readonly stderr?: string }
     // Not Envoy's decision: it could not be run, or did not end.
     if (typeof code !== "number") throw error
-    throw new FrontRefused({ front, reason: "does not accept the configuration", cause: stderr?.slice(-2_000) })
+    const cause = withoutSecrets(stderr ?? "", secrets).slice(-2_000)
+    throw new FrontRefused({ front, reason: "does not accept the configuration", cause })
   } finally {
     await rm(folder, { recursive: true })
   }
