@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto"
 import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import { createTwoFilesPatch } from "diff"
 import type { GeneratedFile } from "../fronts/front.ts"
 import { HandEdited } from "./hand-edited.ts"
+import { unifiedDiff } from "./unified-diff.ts"
 
 /** Which files of a folder are generated, and what they were when they were written. */
 const MANIFEST = ".project-ingress.json"
@@ -76,10 +76,18 @@ export const planFiles = async (
   // As long as files are being written, what was there and what shall be there are both ours: a process that is killed between leaves
   // nothing that looks as if somebody had edited it.
   const between = merged(merged(known, hashes(changes.flatMap(({ before }) => before ?? []))), final)
+  let diff: string | undefined
   const isSame = changes.length === 0 && JSON.stringify(final) === JSON.stringify(known)
 
   return {
-    diff: changes.map((change) => diffOf(change, secrets)).join(""),
+    // Only when it is asked for: it takes longer than all the rest.
+    get diff() {
+      return (diff ??= changes
+        .map(({ path, before, after }) =>
+          unifiedDiff({ path, text: before?.text }, { path, text: after?.text }, secrets),
+        )
+        .join(""))
+    },
     written: changes.filter(({ after }) => after !== undefined).map(({ path }) => path),
     removed: changes.filter(({ after }) => after === undefined).map(({ path }) => path),
     apply: async (afterEach) => {
@@ -185,26 +193,4 @@ const put = async (folder: string, path: string, file: GeneratedFile | undefined
     await rm(temporary, { force: true })
     throw cause
   }
-}
-
-/** A text in which secrets are replaced, as they are and as JSON has them. */
-export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
-  secrets
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    .filter((secret) => secret !== "")
-    .reduce((all, secret) => all.replaceAll(secret, "[secret]"), text)
-
-const diffOf = ({ path, before, after }: Change, secrets: readonly string[]): string => {
-  const shown = (file: GeneratedFile | undefined): string => withoutSecrets(file?.text ?? "", secrets)
-  const patch = createTwoFilesPatch(
-    before === undefined ? "/dev/null" : path,
-    after === undefined ? "/dev/null" : path,
-    shown(before),
-    shown(after),
-    "",
-    "",
-    { context: 3 },
-  )
-  // The first line is a ruler of the library's.
-  return patch.replace(/^=+\n/, "")
 }

@@ -183,6 +183,14 @@ describe("a plan", () => {
     expect(diff).not.toContain("s3cr3t")
   })
 
+  it("is a change if a required header alone is another one", async () => {
+    const front = envoyFront({ folder, settleMs: 0 })
+    await change(front, [guarded])
+    const other = { ...guarded, requireHeader: { name: "x-key", value: "o".repeat(40) } }
+    expect((await planOf(front, [other])).diff).not.toBe("")
+    expect((await planOf(front, [guarded])).diff).toBe("")
+  })
+
   it("is checked by a binary, over everything at once; what it says goes to logs alone", async () => {
     const binary = join(folder, "envoy.sh")
     const log = join(folder, "seen.json")
