@@ -233,6 +233,18 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     ],
     refuses: ["effect", effect, own("machine-proxy"), own("forward"), "undici", "pg"],
   },
+  "packages/ingress/src/envoy/export-envoy.ts": {
+    allows: ["./bootstrap.ts", "../fronts/front.ts", own("router/internal")],
+    refuses: ["node:fs", "diff", "yaml", own("forward"), own("providers"), "effect"],
+  },
+  "packages/ingress/src/envoy/front/envoy-front.ts": {
+    allows: ["node:fs/promises", "../export-envoy.ts", "../../files/generated-files.ts", own("router/internal")],
+    refuses: ["yaml", own("forward"), own("machine-proxy"), effect, "effect"],
+  },
+  "packages/ingress/src/supervision/supervise-front.ts": {
+    allows: ["node:child_process", "./unit-file.ts", own("router/internal")],
+    refuses: ["yaml", "diff", own("forward"), own("machine-proxy"), effect, "effect"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto"
 import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import { createTwoFilesPatch } from "diff"
 import type { GeneratedFile } from "../fronts/front.ts"
 import { HandEdited } from "./hand-edited.ts"
+import { unifiedDiff } from "./unified-diff.ts"
 
 /** Which files of a folder are generated, and what they were when they were written. */
 const MANIFEST = ".project-ingress.json"
@@ -23,8 +23,11 @@ export interface FilesPlan {
   /** Paths that are written, in the order of the files given, and then those that are removed. */
   readonly written: readonly string[]
   readonly removed: readonly string[]
-  /** Writes what has changed, each file whole by a rename; removes afterwards what is generated no more. */
-  apply(): Promise<void>
+  /**
+   * Writes what has changed, each file whole by a rename (a move, as watchers see it); removes afterwards what is generated no more. One
+   * after the other: `afterEach` is awaited before the next one.
+   */
+  apply(afterEach?: (path: string) => void | Promise<void>): Promise<void>
   /** Rejects if a file is not what was planned. */
   readBack(): Promise<void>
   /** Restores every file, also after an `apply` that stopped half-way. */
@@ -73,17 +76,28 @@ export const planFiles = async (
   // As long as files are being written, what was there and what shall be there are both ours: a process that is killed between leaves
   // nothing that looks as if somebody had edited it.
   const between = merged(merged(known, hashes(changes.flatMap(({ before }) => before ?? []))), final)
+  let diff: string | undefined
   const isSame = changes.length === 0 && JSON.stringify(final) === JSON.stringify(known)
 
   return {
-    diff: changes.map((change) => diffOf(change, secrets)).join(""),
+    // Only when it is asked for: it takes longer than all the rest.
+    get diff() {
+      return (diff ??= changes
+        .map(({ path, before, after }) =>
+          unifiedDiff({ path, text: before?.text }, { path, text: after?.text }, secrets),
+        )
+        .join(""))
+    },
     written: changes.filter(({ after }) => after !== undefined).map(({ path }) => path),
     removed: changes.filter(({ after }) => after === undefined).map(({ path }) => path),
-    apply: async () => {
+    apply: async (afterEach) => {
       if (isSame) return
       await mkdir(folder, { recursive: true })
       await writeManifest(folder, between)
-      for (const { path, after } of changes) await put(folder, path, after)
+      for (const { path, after } of changes) {
+        await put(folder, path, after)
+        await afterEach?.(path)
+      }
       await writeManifest(folder, final)
     },
     readBack: async () => {
@@ -179,20 +193,4 @@ const put = async (folder: string, path: string, file: GeneratedFile | undefined
     await rm(temporary, { force: true })
     throw cause
   }
-}
-
-const diffOf = ({ path, before, after }: Change, secrets: readonly string[]): string => {
-  const shown = (file: GeneratedFile | undefined): string =>
-    secrets.reduce((text, secret) => (secret === "" ? text : text.replaceAll(secret, "[secret]")), file?.text ?? "")
-  const patch = createTwoFilesPatch(
-    before === undefined ? "/dev/null" : path,
-    after === undefined ? "/dev/null" : path,
-    shown(before),
-    shown(after),
-    "",
-    "",
-    { context: 3 },
-  )
-  // The first line is a ruler of the library's.
-  return patch.replace(/^=+\n/, "")
 }
