@@ -2,7 +2,11 @@ import { defineConfig } from "tsup"
 
 export default defineConfig({
   entry: {
+    generate: "src/generate.ts",
+    "generate-command": "src/generate-command.ts",
     ingress: "src/ingress.ts",
+    "project-files": "src/project-files.ts",
+    services: "src/services.ts",
   },
   format: ["esm"],
   platform: "neutral",
