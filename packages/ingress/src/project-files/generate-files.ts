@@ -91,7 +91,7 @@ const composeOf = (
     found: [
       ...(labelled?.problems ?? []).map(({ kind, rule, field, reason }) => {
         const place = places.get(rule) ?? { file, key: "" }
-        return { kind, ...place, message: sentence(place.key, field, reason) }
+        return Object.assign({ kind, message: sentence(place.key, field, reason) }, place)
       }),
       ...made.problems.map(({ service, label }) => {
         const key = `services.${service}.labels`

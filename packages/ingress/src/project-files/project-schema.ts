@@ -14,9 +14,7 @@ const integer = (minimum: number, maximum: number) =>
 const oneOf = <const Values extends readonly [string, ...string[]]>(...values: Values) =>
   Schema.Literals(values).annotate({ expected: values.join(", ") })
 
-/** A key without a value is `null` in YAML, and means the same as no key. */
-const optional = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
-
+const optional = Schema.optionalKey
 const flag = Schema.Boolean.annotate({ expected: "true or false" })
 const port = integer(1, 65_535)
 const hostname = text(/^[a-z\d*](?:[a-z\d*.-]{0,252})$/i, "a hostname")

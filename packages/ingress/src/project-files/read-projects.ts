@@ -55,7 +55,12 @@ export const readProjects = async (files: ReadonlyMap<string, string>): Promise<
   }
 }
 
-const placeOf = ({ message: _, ...place }: ProjectProblem): ProjectPlace => place
+const placeOf = ({ file, line, column, key }: ProjectProblem): ProjectPlace => ({
+  file,
+  ...(line === undefined ? {} : { line }),
+  ...(column === undefined ? {} : { column }),
+  key,
+})
 
 const project = (
   { name, ingress, content, compose }: ProjectSource,

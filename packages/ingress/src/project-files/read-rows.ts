@@ -36,7 +36,7 @@ export const readRows = async (sources: readonly ProjectSource[]): Promise<Rows>
       const missing = serviceProblem(source, row)
       if (missing !== undefined) problems.push(report(["service"], missing))
       const service = row.service ?? ""
-      const host = source.content.host ?? addresses.get(service) ?? (await aliasOf(source.name, service))
+      const host = source.content.host ?? addresses.get(service) ?? (await aliasOf(source.name, service || "service"))
       const { rules, problems: wrong } = await rowRules(row, host)
       problems.push(...wrong.map(({ path, sentence }) => report(path, sentence)))
       if (source.content.enabled === false) continue
@@ -51,14 +51,21 @@ export const readRows = async (sources: readonly ProjectSource[]): Promise<Rows>
       if (source.compose === undefined) continue
       const entry = exposed.get(service) ?? { rules: [], labelled: [], host }
       entry.rules.push(...rules)
-      if (row.hostport == null) entry.labelled.push(...rules.filter(({ match }) => match.protocol === "http"))
+      if (row.hostport === undefined) entry.labelled.push(...rules.filter(({ match }) => match.protocol === "http"))
       exposed.set(service, entry)
     }
     if (all.length > 0) ingresses.push({ name: source.ingress, rules: all })
     const found = [...exposed].toSorted(([a], [b]) => (a < b ? -1 : 1))
     services.set(
       source.name,
-      found.map(([service, entry]) => ({ project: source.name, service, ...entry, pinned: addresses.has(service) })),
+      found.map(([service, { host, rules, labelled }]) => ({
+        project: source.name,
+        service,
+        host,
+        pinned: addresses.has(service),
+        rules,
+        labelled,
+      })),
     )
   }
   return { ingresses, services, placed, problems }
@@ -107,10 +114,10 @@ const pinned = (
 ): ReadonlyMap<string, string> => {
   const addresses = new Map<string, string>()
   for (const [at, { service, ipv4_address: address }] of (content.ingress ?? []).entries()) {
-    if (!address) continue
+    if (address === undefined) continue
     const report = (sentence: string): void =>
       void problems.push(source!.problem(["ingress", at, "ipv4_address"], sentence))
-    if (!service) {
+    if (service === undefined) {
       report("must be absent without service")
       continue
     }

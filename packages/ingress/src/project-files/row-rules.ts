@@ -15,7 +15,7 @@ export const rowRules = async (
   row: IngressRow,
   host: string,
 ): Promise<{ readonly rules: readonly DeclaredRule[]; readonly problems: readonly RowProblem[] }> => {
-  const problems = [...inertFields(row), ...sourceProblems(row.allow_source_ips ?? undefined)]
+  const problems = [...inertFields(row), ...sourceProblems(row.allow_source_ips)]
   const kind = kindOf(row)
   if (typeof kind !== "string") problems.push(kind)
   if (problems.length > 0 || typeof kind !== "string") return { rules: [], problems }
@@ -38,8 +38,7 @@ type Kind = "http" | "tcp" | "udp"
 /** Passthrough and UDP say what a row is, also where `router` is left out. */
 const kindOf = ({ router, protocol, passthrough }: IngressRow): Kind | RowProblem => {
   if (protocol === "udp") {
-    if (router !== undefined && router !== null && router !== "udp")
-      return { path: ["router"], sentence: "must be udp where protocol is" }
+    if (router !== undefined && router !== "udp") return { path: ["router"], sentence: "must be udp where protocol is" }
     return "udp"
   }
   if (router === "udp") {
@@ -52,7 +51,7 @@ const kindOf = ({ router, protocol, passthrough }: IngressRow): Kind | RowProble
 /** Fields that the first users of this format could write, and that never did anything. */
 const inertFields = ({ path_remove, dns }: IngressRow): RowProblem[] => [
   ...(path_remove === true ? [{ path: ["path_remove"], sentence: "must be absent: it removes nothing" }] : []),
-  ...(dns !== undefined && dns !== null
+  ...(dns !== undefined
     ? [{ path: ["dns"], sentence: "must be absent: it has no effect here, write dns into docker-compose.yml" }]
     : []),
 ]
@@ -83,7 +82,7 @@ const hostnames = ({
   tls,
 }: IngressRow): readonly { readonly hostname: string; readonly path: readonly (string | number)[] }[] => {
   const all = [
-    ...(typeof domain === "string" ? [{ hostname: domain, path: ["domain"] }] : []),
+    ...(domain !== undefined ? [{ hostname: domain, path: ["domain"] }] : []),
     ...(tls ? [{ hostname: tls.main, path: ["tls", "main"] }] : []),
     ...(tls?.sans ?? []).map((hostname, at) => ({ hostname, path: ["tls", "sans", at] })),
   ]
@@ -107,14 +106,14 @@ const ruleOf = (row: IngressRow, kind: Kind, host: string, hostname: string | un
     protocol: kind,
     ...(hostname === undefined ? {} : { hostname }),
     ...(port === undefined ? {} : { port }),
-    ...(path_prefix ? { path: path_prefix } : {}),
+    ...(path_prefix !== undefined ? { path: path_prefix } : {}),
   }
   const authority = `${host.includes(":") ? `[${host}]` : host}:${row.port ?? 8080}`
   return {
     match,
     target: { url: `${kind}://${authority}` },
     ...(isTls ? { tls: true } : {}),
-    ...(kind === "http" && hostport == null ? { redirectHttp: true } : {}),
+    ...(kind === "http" && hostport === undefined ? { redirectHttp: true } : {}),
     ...(passthrough === true ? { passthrough } : {}),
     ...(proxyprotocol ? { proxyProtocol: proxyprotocol } : {}),
     ...(allow_source_ips ? { allowCidrs: allow_source_ips.map(withBits) } : {}),

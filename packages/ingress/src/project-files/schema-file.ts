@@ -18,7 +18,9 @@ export const readSchemaFile = <S extends Schema.ConstraintDecoder<unknown>>(
   if (source === undefined) return { problems: [] }
   if (more.length > 0) return { problems: [{ file, key: "", message: "must be one YAML document" }] }
   const placeholders = placeholderProblems(source)
-  const decoded = Schema.decodeUnknownResult(schema, { onExcessProperty: "error", errors: "all" })(source.value ?? {})
+  const decoded = Schema.decodeUnknownResult(schema, { onExcessProperty: "error", errors: "all" })(
+    withoutNulls(source.value) ?? {},
+  )
   // A placeholder where a port is expected is one problem, not two.
   const known = new Set(placeholders.map(({ key }) => key))
   const misfits = Result.isSuccess(decoded)
@@ -28,4 +30,12 @@ export const readSchemaFile = <S extends Schema.ConstraintDecoder<unknown>>(
         .filter(({ key }) => !known.has(key))
   if (placeholders.length + misfits.length > 0) return { problems: [...placeholders, ...misfits] }
   return { problems: [], source, value: Result.getOrThrow(decoded) }
+}
+
+/** A key without a value is `null` in YAML, and means the same as no key. */
+const withoutNulls = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(withoutNulls)
+  if (typeof value !== "object" || value === null) return value
+  const kept = Object.entries(value).filter(([, each]) => each !== null)
+  return Object.fromEntries(kept.map(([key, each]) => [key, withoutNulls(each)]))
 }

@@ -25,10 +25,19 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
       const expected = check?.annotations?.["expected"]
       if (typeof expected === "string") return expected
     }
-    return SchemaIssue.defaultLeafHook(issue).replace(/^Expected /, "")
+    const accepted = SchemaIssue.defaultLeafHook(issue).replace(/^Expected /, "")
+    return kinds[accepted] ?? accepted
   },
   checkHook: (issue) => {
     const expected = issue.filter.annotations?.["expected"]
     return typeof expected === "string" ? expected : undefined
   },
 })
+
+const kinds: Readonly<Record<string, string>> = {
+  array: "an array",
+  boolean: "true or false",
+  number: "a number",
+  object: "an object",
+  string: "a string",
+}

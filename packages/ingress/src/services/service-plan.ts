@@ -70,9 +70,10 @@ export const servicePlan = (
   checkOptions("servicePlan", options, { publicSuffix: accept.boolean }, { required: ["publicSuffix"] })
   const { publicSuffix } = options
   const names = certificateNames(grammar, [project])
-  const services = Object.entries(decodeConfig(config).services).map(([name, service]) => ({
+  const services = Object.entries(decodeConfig(config).services).map(([name, { port, visibility }]) => ({
     name,
-    ...service,
+    port,
+    ...(visibility === undefined ? {} : { visibility }),
     hostnames: grammar.domains.flatMap((domain) =>
       (["flat", "nested"] as const).map((shape) => {
         const hostname = hostnameOf(grammar, { project, service: name, domain, shape })
