@@ -1,11 +1,13 @@
 /** The command as a process, over real folders. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { runGenerate } from "../../src/generate.ts"
 import { COMPOSE } from "./folder.ts"
+import { exporters } from "./test-exporters.ts"
 
 const main = join(import.meta.dirname, "generate-main.ts")
 let place: string
@@ -20,20 +22,25 @@ const put = async (files: Readonly<Record<string, string | Uint8Array>>): Promis
 }
 const read = (path: string): Promise<string> => readFile(join(place, path), "utf8")
 
-const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
-  const child = spawn(process.execPath, ["--conditions=@project-ingress/source", main, ...args], {
-    cwd: place,
-    env: { PATH: process.env["PATH"], ...env },
-  })
+/** As a process. */
+const start = (...args: readonly string[]) => {
+  const child = spawn(process.execPath, ["--conditions=@project-ingress/source", main, ...args], { cwd: place })
   const out = { stdout: "", stderr: "" }
   child.stdout.on("data", (chunk: Buffer) => void (out.stdout += chunk.toString()))
   child.stderr.on("data", (chunk: Buffer) => void (out.stderr += chunk.toString()))
   const closed = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>
   return { child, out, closed }
 }
-const run = async (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
-  const { out, closed } = start(args, env)
-  const [code] = await closed
+/** In this process, which is faster. */
+const run = async (args: readonly string[], environment: Readonly<Record<string, string>> = {}) => {
+  const out = { stdout: "", stderr: "" }
+  const code = await runGenerate(args, {
+    exporters,
+    environment,
+    workingDirectory: place,
+    stdout: { write: (text: string) => void (out.stdout += text) },
+    stderr: { write: (text: string) => void (out.stderr += text) },
+  })
   return { code, ...out }
 }
 const json = (...args: string[]) => run(["projects", "--front", "json", "--out", "out", ...args])
@@ -131,6 +138,9 @@ describe("project-ingress generate", () => {
     await symlink(join(place, "outside"), join(place, "projects/way-out"))
     await symlink(join(place, "nowhere"), join(place, "projects/dangling"))
     await symlink(join(place, "projects/shop"), join(place, "projects/alias"))
+    // Not even root can read that.
+    await mkdir(join(place, "projects/loop"))
+    await symlink(join(place, "projects/loop/ingress.yml"), join(place, "projects/loop/ingress.yml"))
     const { code, stderr } = await json()
     expect(code).toBe(3)
     expect(stderr.split("\n").slice(0, -2)).toEqual([
@@ -139,6 +149,7 @@ describe("project-ingress generate", () => {
       "folder/ingress.yml: must be a file",
       "latin/ingress.yml: must be UTF-8",
       "link/ingress.yml: must not be a link that leaves the folder",
+      "loop/ingress.yml: cannot be read: ELOOP",
       "shop2/docker-compose.yaml: must be called docker-compose.yml",
       "shop2: must hold one of docker-compose.yml, itsup-project.yml, ingress.yml, ingress.yaml, ingress.json",
       "way-out: must not be a link that leaves the folder",
@@ -146,12 +157,6 @@ describe("project-ingress generate", () => {
       "shop/itsup-project.yml:2:5: ingress.0 must be free: shop.example.com on port 443 is in use by alias",
       "shop/itsup-project.yml:3:5: ingress.1 must be free: this on port 5432 is in use by alias",
     ])
-  })
-
-  it.skipIf(process.getuid?.() === 0)("names a file that it may not read", async () => {
-    await put(shop)
-    await chmod(join(place, "projects/shop/itsup-project.yml"), 0)
-    expect((await json()).stderr).toContain("shop/itsup-project.yml: cannot be read: EACCES")
   })
 
   it.each<[string[], string]>([
@@ -237,35 +242,32 @@ describe("project-ingress generate", () => {
     expect([code, stdout]).toEqual([0, expect.stringContaining("project-ingress-generate")])
   })
 
-  it("finishes what a killed run has begun", async () => {
+  it("is a process with an exit code, and finishes what a killed one has begun", async () => {
     await put({ "projects/itsup.yml": "traefikDomain: a.example.com\n" })
     const args = ["projects", "--front", "many", "--out", "out", "--apply"]
-    const { child, closed } = start(args)
-    await expect
-      .poll(
-        () =>
-          readdir(join(place, "out")).then(
-            (names) => names.length,
-            () => 0,
-          ),
-        { interval: 1 },
+    const { child, closed } = start(...args)
+    const written = () =>
+      readdir(join(place, "out")).then(
+        (names) => names.length,
+        () => 0,
       )
-      .toBeGreaterThan(5)
+    await expect.poll(written, { interval: 1 }).toBeGreaterThan(5)
     child.kill("SIGKILL")
     await closed
-    // Had it been done by then, nothing would be left to write.
-    const left = await run(args)
-    expect(left.code).toBe(0)
-    const names = (await readdir(join(place, "out"))).filter((name) => name.startsWith("f") && !name.endsWith(".tmp"))
-    expect(names).toHaveLength(400)
-    expect((await run(args)).stdout).toBe("0 written, 0 removed, 400 unchanged\n")
+    const rest = start(...args)
+    expect([await rest.closed, rest.out.stderr]).toEqual([[0, null], ""])
+    const names = (await readdir(join(place, "out"))).filter((name) => /^f\d+$/.test(name))
+    expect(names).toHaveLength(200)
+    expect((await run(args)).stdout).toBe("0 written, 0 removed, 200 unchanged\n")
+    const refused = start("nowhere", "--front", "many")
+    expect([await refused.closed, refused.out.stderr]).toEqual([[3, null], expect.stringContaining("ENOENT")])
   })
 
   it("writes all of it, without a complaint, although nobody reads what it prints", async () => {
     await put({ "projects/itsup.yml": "traefikDomain: a.example.com\n" })
-    const { child, out, closed } = start(["projects", "--front", "many", "--out", "out", "--apply"])
+    const { child, out, closed } = start("projects", "--front", "many", "--out", "out", "--apply")
     child.stdout.destroy()
     expect([await closed, out.stderr]).toEqual([[0, null], ""])
-    expect((await readdir(join(place, "out"))).filter((name) => name.startsWith("f"))).toHaveLength(400)
+    expect((await readdir(join(place, "out"))).filter((name) => name.startsWith("f"))).toHaveLength(200)
   })
 })
