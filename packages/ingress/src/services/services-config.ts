@@ -8,7 +8,7 @@ export interface ServicesConfig {
 export interface DeclaredService {
   /** 1 to 65535. Services that share one have the same visibility. */
   readonly port: number
-  /** Who sees the port. Absent: as the project says. */
+  /** `public`: everybody sees the port. Absent: as the project says. */
   readonly visibility?: "public" | "private"
 }
 
