@@ -183,7 +183,7 @@ const put = async (folder: string, path: string, file: GeneratedFile | undefined
 
 const diffOf = ({ path, before, after }: Change, secrets: readonly string[]): string => {
   const shown = (file: GeneratedFile | undefined): string =>
-    secrets.flatMap(writtenForms).reduce((text, form) => text.replaceAll(form, "[secret]"), file?.text ?? "")
+    secrets.reduce((text, secret) => (secret === "" ? text : text.replaceAll(secret, "[secret]")), file?.text ?? "")
   const patch = createTwoFilesPatch(
     before === undefined ? "/dev/null" : path,
     after === undefined ? "/dev/null" : path,
@@ -195,11 +195,4 @@ const diffOf = ({ path, before, after }: Change, secrets: readonly string[]): st
   )
   // The first line is a ruler of the library's.
   return patch.replace(/^=+\n/, "")
-}
-
-/** A secret as the writers of the formats write it. */
-const writtenForms = (secret: string): readonly string[] => {
-  if (secret === "") return []
-  const quoted = JSON.stringify(secret).slice(1, -1)
-  return [secret, quoted, secret.replaceAll("$", "$$$$"), quoted.replaceAll("$", "$$$$"), secret.replaceAll("'", "''")]
 }

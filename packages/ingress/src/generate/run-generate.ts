@@ -13,6 +13,7 @@ import { readProjects } from "../project-files/read-projects.ts"
 import { readOverrides } from "../project-files/settings-file.ts"
 import { BadInput } from "./bad-input.ts"
 import { loadProjects } from "./load-projects.ts"
+import { secretForms } from "./secret-forms.ts"
 
 /** What the command runs in. */
 export interface GenerateSurroundings {
@@ -141,7 +142,7 @@ const generate = async (given: string, values: Values, surroundings: GenerateSur
     const projects = await read(folder, progress.show)
     const overrides = await overridesOf(values, front, projects, workingDirectory)
     const { settings } = projects
-    const made = generateFiles(projects, front, {
+    const made = generated(values.front, projects, front, {
       variables,
       ...(settings === undefined ? {} : { settings }),
       ...(overrides === undefined ? {} : { overrides }),
@@ -233,7 +234,23 @@ const secretsOf = (
   { ingresses }: Projects,
   { variables = {} }: ProjectFront,
   values: Readonly<Record<string, string>>,
-): readonly string[] => [
-  ...ingresses.flatMap(({ rules }) => rules.flatMap(({ requireHeader }) => requireHeader?.value ?? [])),
-  ...Object.keys(variables).flatMap((name) => (variables[name] === "secret" ? values[name]! : [])),
-]
+): readonly string[] =>
+  [
+    ...ingresses.flatMap(({ rules }) => rules.flatMap(({ requireHeader }) => requireHeader?.value ?? [])),
+    ...Object.keys(variables).flatMap((name) => (variables[name] === "secret" ? values[name]! : [])),
+  ].flatMap(secretForms)
+
+/** What an exporter throws: options that it does not take, as of overrides, or files that would not hold together. */
+const refusal = (front: string, cause: unknown): unknown => {
+  const isRefusal =
+    cause instanceof Error && ("_tag" in cause || (cause instanceof TypeError && /^[a-z]\w+: /.test(cause.message)))
+  return isRefusal ? new BadInput(`${front}: ${cause.message}`) : cause
+}
+
+const generated = (name: string, ...input: Parameters<typeof generateFiles>): ReturnType<typeof generateFiles> => {
+  try {
+    return generateFiles(...input)
+  } catch (cause) {
+    throw refusal(name, cause)
+  }
+}

@@ -12,6 +12,12 @@ export const exporters: Exporters = {
       variables: { LETSENCRYPT_EMAIL: "public", TRAEFIK_ADMIN: "secret" },
       requires: ["traefikDomain"],
     },
+    picky: {
+      ...jsonFront,
+      export: () => {
+        throw new TypeError("exportPicky: overrides.a is a list")
+      },
+    },
     // Many files, for a process that is ended while it writes.
     many: {
       isProxy: false,
