@@ -143,6 +143,7 @@ const generate = async (given: string, values: Values, surroundings: GenerateSur
     const overrides = await overridesOf(values, front, projects, workingDirectory)
     const { settings } = projects
     const made = generated(values.front, projects, front, {
+      folder: out,
       variables,
       ...(settings === undefined ? {} : { settings }),
       ...(overrides === undefined ? {} : { overrides }),

@@ -1,7 +1,7 @@
 import type { ExportProblem, GeneratedFile } from "../fronts/front.ts"
 import type { DeclaredIngress } from "../resource/ingress.ts"
 import type { ProjectFront, ProjectFrontOptions } from "./project-front.ts"
-import { formatProblem } from "./project-problem.ts"
+import { byPlace, formatProblem } from "./project-problem.ts"
 import type { ProjectProblem } from "./project-problem.ts"
 import type { Project, Projects } from "./projects.ts"
 import { upstreamCompose } from "./upstream-compose.ts"
@@ -40,7 +40,7 @@ export const generateFiles = (
     files: [...exported.files, ...composed.flatMap(({ files }) => files)].toSorted((a, b) =>
       a.path < b.path ? -1 : 1,
     ),
-    problems: [...missingSettings(front, options), ...problems],
+    problems: [...missingSettings(front, options), ...problems].toSorted(byPlace),
     warnings: found.flatMap((each) => (each.kind === "unresolved" ? formatProblem(each) : [])),
   }
 }

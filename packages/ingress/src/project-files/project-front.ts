@@ -4,6 +4,8 @@ import type { ExposedService, ProjectSettings } from "./projects.ts"
 
 /** What project files and the environment say beside ingresses. */
 export interface ProjectFrontOptions {
+  /** Where the files go: an absolute path, for a front whose files name each other. */
+  readonly folder: string
   readonly settings?: ProjectSettings
   /** As they are in the file. How lists are merged is for the front to say. */
   readonly overrides?: Readonly<Record<string, unknown>>
@@ -44,8 +46,8 @@ export interface ProjectFront {
   readonly variables?: Readonly<Record<string, "public" | "secret">>
   /** What of `itsup.yml` it needs. */
   readonly requires?: readonly ("traefikDomain" | "routerIP")[]
-  /** Whether it has overrides, and the file in the folder that holds them: `traefik.yml`. */
-  readonly overrides?: string
+  /** Where its overrides are: in the folder's `traefik.yml` and in a file that is given, or only in the latter. Absent: it has none. */
+  readonly overrides?: "traefik.yml" | "given"
 }
 
 /** What the command can make. */

@@ -14,3 +14,11 @@ export interface ProjectProblem {
 /** `shop/itsup-project.yml:4:5: ingress.0.port must be …` */
 export const formatProblem = ({ file, line, column, message }: ProjectProblem): string =>
   `${[file, line, column].filter((part) => part !== undefined).join(":")}: ${message}`
+
+/** Negative if `a` comes first: by file, line and column. */
+export const byPlace = (a: ProjectProblem, b: ProjectProblem): number => {
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1
+  return (
+    (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0) || (formatProblem(a) < formatProblem(b) ? -1 : 1)
+  )
+}

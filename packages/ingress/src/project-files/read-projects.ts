@@ -4,7 +4,7 @@ import type { PlacedRule } from "./collisions.ts"
 import { checkEgress } from "./egress-checks.ts"
 import { sha256Hex } from "./egress.ts"
 import { readDocuments } from "./ingress-documents.ts"
-import { formatProblem } from "./project-problem.ts"
+import { byPlace } from "./project-problem.ts"
 import type { ProjectProblem } from "./project-problem.ts"
 import { foldersOf, readSource } from "./project-source.ts"
 import type { ProjectSource } from "./project-source.ts"
@@ -89,13 +89,6 @@ const declared = async ({
   updatedAt: 0,
   rules,
 })
-
-const byPlace = (a: ProjectProblem, b: ProjectProblem): number => {
-  if (a.file !== b.file) return a.file < b.file ? -1 : 1
-  return (
-    (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0) || (formatProblem(a) < formatProblem(b) ? -1 : 1)
-  )
-}
 
 /** Two folders whose names differ only in what an ingress's name cannot have. */
 const doubleNames = (sources: readonly ProjectSource[]): readonly ProjectProblem[] => {

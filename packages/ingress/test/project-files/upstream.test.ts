@@ -8,7 +8,7 @@ import { folder, rows } from "./folder.ts"
 import { jsonFront } from "./json-front.ts"
 
 const generate = async (files: ReadonlyMap<string, string>) =>
-  generateFiles(await readProjects(files), jsonFront, { variables: {} })
+  generateFiles(await readProjects(files), jsonFront, { folder: "/out", variables: {} })
 const upstream = async (text: string, compose: string) => {
   const { files } = await generate(rows(text, compose))
   const file = files.find(({ path }) => path === "upstream/p/docker-compose.yml")
