@@ -245,6 +245,18 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:child_process", "./unit-file.ts", own("router/internal")],
     refuses: ["yaml", "diff", own("forward"), own("machine-proxy"), effect, "effect"],
   },
+  "packages/ingress/src/project-files/yaml-file.ts": {
+    allows: ["yaml", effect, "../resource/ingress.ts", own("router/internal")],
+    refuses: ["node:fs", "diff", "effect", own("forward"), own("providers")],
+  },
+  "packages/ingress/src/generate/run-generate.ts": {
+    allows: ["node:fs/promises", "node:util", "../files/generated-files.ts", own("router/internal")],
+    refuses: ["yaml", "effect", own("forward"), own("providers"), "undici"],
+  },
+  "packages/ingress/src/services.ts": {
+    allows: [own("hostname"), own("router/stores/memory"), effect],
+    refuses: ["node:fs", "yaml", "effect", own("forward")],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { addressOf, BadArgument, consoleOf, integerOf } from "./commands/arguments.ts"
 import { readTarget } from "./commands/doctor/doctor-target.ts"
@@ -9,12 +10,16 @@ import { runDoctor } from "./commands/doctor/run-doctor.ts"
 import { explainHostname } from "./commands/explain/explain-hostname.ts"
 import { exitCodeOfExplanation, explanationText } from "./commands/explain/print-explanation.ts"
 import { progressLine } from "./commands/progress-line.ts"
+import { runExecutable } from "./commands/run-executable.ts"
 import { formatMailDnsPlan, mailDnsPlan } from "./email/mail-dns.ts"
 import type { MailDnsPlan } from "./email/mail-dns.ts"
 
 const NAME = "project-ingress"
 
+const INGRESS = "@project-ingress/ingress"
+
 const HELP = `${NAME} explain <hostname> (--config <file> | --console <url>) [--path /] [--method GET] [--policies] [--status] [--json]
+${NAME} generate <folder> …
 ${NAME} mail-dns <domain> …
 ${NAME} doctor <url> [--address <ip>] [--ca <file>] [--console <url>] [--machine] [--port <n>] [--timeout <s>] [--json]
 ${NAME} [--help] [--version]
@@ -26,6 +31,9 @@ explain shows where a hostname leads and where it stops, without touching the ma
   --policies        asks the policies that may be asked, as for a visitor without credentials
   --status          asks the machine's provider for its status: one call (with --config only)
   Exit code: 0 if it leads to a machine, 1 if it stops before, 3 for input that cannot be used.
+
+generate writes the configuration of Caddy, Traefik or Envoy from a folder of project files. It is in the package ${INGRESS}: see
+generate --help.
 
 mail-dns prints the DNS records of a zone at Cloudflare whose projects have pages and mail. It changes nothing.
 
@@ -130,8 +138,18 @@ const mailPlan = (domains: readonly string[]): MailDnsPlan => {
   }
 }
 
-const run = async (args: string[]): Promise<number> => {
+/** An executable of its own: this package does not depend on that one. */
+const generate = (args: string[]): Promise<number | NodeJS.Signals> =>
+  runExecutable({
+    package: INGRESS,
+    executable: `${NAME}-generate`,
+    args,
+    from: [join(process.cwd(), "package.json"), import.meta.url],
+  })
+
+const run = async (args: string[]): Promise<number | NodeJS.Signals> => {
   try {
+    if (args[0] === "generate") return await generate(args.slice(1))
     const { values, positionals } = parse(args)
     const [command, subject, ...more] = positionals
     if (values.help) print(HELP)
@@ -140,7 +158,7 @@ const run = async (args: string[]): Promise<number> => {
     if (command === "mail-dns" && subject !== undefined) return mailDns([subject, ...more], values)
     const isKnown = command === "explain" || command === "doctor"
     if (!isKnown || subject === undefined || more.length > 0) {
-      throw new BadArgument("explain <hostname>, doctor <url> or mail-dns <domain>: see --help")
+      throw new BadArgument("explain <hostname>, doctor <url>, generate <folder> or mail-dns <domain>: see --help")
     }
     return command === "explain" ? await explain(subject, values) : await doctor(subject, values)
   } catch (error) {
@@ -151,6 +169,10 @@ const run = async (args: string[]): Promise<number> => {
   }
 }
 
-const exitCode = await run(process.argv.slice(2))
+const end = await run(process.argv.slice(2))
 // A router's module may keep connections open. What was written has to be out first.
-process.stdout.write("", () => process.exit(exitCode))
+process.stdout.write("", () => {
+  if (typeof end === "number") process.exit(end)
+  // Whoever waits sees the end that the executable had.
+  process.kill(process.pid, end)
+})

@@ -9,6 +9,7 @@ export {
   nearest,
 } from "@project-ingress/forward/internal"
 export type { OptionCheck } from "@project-ingress/forward/internal"
+export { progressLine } from "./commands/progress-line.ts"
 export { decodeRecord, problemMessage } from "./stores/decode-record.ts"
 export { isGrammar } from "./stores/is-grammar.ts"
 export { isRouteKey } from "./stores/route-key.ts"

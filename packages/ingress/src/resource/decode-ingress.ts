@@ -1,11 +1,12 @@
 import { decodeRecord, nearest } from "@project-ingress/router/internal"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import { IngressInvalid } from "./errors.ts"
 import { isWildcard, readPattern } from "./hostname-pattern.ts"
 import { IngressSchema } from "./ingress-schema.ts"
 import type { IngressInput } from "./ingress-schema.ts"
+import { schemaProblems } from "./schema-problems.ts"
 import type { DeclaredHeader, DeclaredIngress, DeclaredMatch, DeclaredRule, DeclaredTarget } from "./ingress.ts"
 
 type RuleInput = IngressInput["rules"][number]
@@ -31,27 +32,11 @@ export const decodeIngress = async (input: unknown): Promise<Pick<DeclaredIngres
   return { name, rules: await Promise.all(rules.map((rule, at) => declaredRule(rule, `rules.${at}`))) }
 }
 
-/** The first field that does not fit the schema. The message of an issue is what is accepted. */
+/** The first field that does not fit the schema. */
 const firstProblem = (issue: SchemaIssue.Issue): IngressInvalid => {
-  const [first] = formatIssue(issue).issues
-  const path = (first?.path ?? []).map((part) => String(typeof part === "object" ? part.key : part).slice(0, 64))
-  return invalid(path.join("."), first?.message ?? "valid")
+  const [first] = schemaProblems(issue)
+  return invalid((first?.path ?? []).join("."), first?.accepted ?? "valid")
 }
-
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
-  leafHook: (issue) => {
-    if (issue._tag === "UnexpectedKey") return "absent: there is no such field"
-    if (issue._tag === "MissingKey") return "present"
-    const expected = SchemaIssue.defaultLeafHook(issue).replace(/^Expected /, "")
-    return TYPE_NAMES[expected] ?? expected
-  },
-  checkHook: (issue) => {
-    const expected = issue.filter.annotations?.["expected"]
-    return typeof expected === "string" ? expected : undefined
-  },
-})
-
-const TYPE_NAMES: Readonly<Record<string, string>> = { string: "a string", object: "an object", array: "an array" }
 
 const invalid = (field: string, accepted: string): IngressInvalid => new IngressInvalid({ field, accepted })
 

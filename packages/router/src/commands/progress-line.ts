@@ -4,6 +4,7 @@ export interface ProgressLine {
   readonly clear: () => void
 }
 
+/** A line on this stream. */
 export const progressLine = (stream: { readonly isTTY?: boolean; write: (text: string) => unknown }): ProgressLine => {
   if (stream.isTTY !== true) return { show: () => {}, clear: () => {} }
   return {
