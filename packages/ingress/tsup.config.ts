@@ -3,6 +3,10 @@ import { defineConfig } from "tsup"
 export default defineConfig({
   entry: {
     ingress: "src/ingress.ts",
+    dns: "src/dns/dns.ts",
+    "dns/responder": "src/dns/responder/internal-dns.ts",
+    "dns/zone-file": "src/dns/zone-file/zone-file.ts",
+    expose: "src/expose/expose.ts",
   },
   format: ["esm"],
   platform: "neutral",
