@@ -8,8 +8,8 @@ import { failureResponse, jsonError, plainError, recordJson } from "./records-re
 export interface RecordsHandlerOptions {
   readonly expose: Expose
   /**
-   * A bearer token of at least 16 characters, or a function that gives whose call it is: `undefined` for 401, `{}` for the operator, `{ owner }` for a tenant,
-   * who sees and changes names of its own only.
+   * A bearer token of at least 16 characters, or a function that gives whose call it is: `undefined` for 401, `{}` for the operator,
+   * `{ owner }` for a tenant: names of others are not found.
    */
   readonly authenticate?:
     | string

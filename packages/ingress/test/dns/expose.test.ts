@@ -479,6 +479,19 @@ describe("start", () => {
   })
 })
 
+it("a storage that always gives everything is as good", async () => {
+  const { storage, documents } = memoryStorage(undefined, { whole: true })
+  const { dns } = fakeDns({ next: new Map() })
+  const ingresses = fakeIngresses(storage, { next: new Map() })
+  const make = () => createExpose({ ingresses, storage, dns, address, domain, allowedTargets: ["100.64.0.0/10"] })
+  const [one, other] = [make(), make()]
+  await one.expose(proxied)
+  await expect(other.list()).resolves.toHaveLength(1)
+  await other.unexpose("llm")
+  await expect(one.list()).resolves.toEqual([])
+  expect(documents.size).toBe(0)
+})
+
 it("hostnames that differ have ingresses of different names", async () => {
   const { expose, documents } = setUp()
   for (const name of [`a-b.c.${domain}`, `a.b.c.${domain}`, `a.b-c.${domain}`, `${"x".repeat(63)}.${domain}`]) {

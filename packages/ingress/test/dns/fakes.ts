@@ -32,26 +32,33 @@ const faulty = async <A>(faults: Faults, call: string, work: () => Promise<A>): 
   throw new Error(`${call} fails ${fault.when}`)
 }
 
-/** A storage in memory, which several processes may share. */
-export const memoryStorage = (faults: Faults = { next: new Map() }) => {
-  let revision = 0
+/** A storage in memory, which several processes may share. It gives what changed, or with `whole` always everything. */
+export const memoryStorage = (faults: Faults = { next: new Map() }, { whole = false } = {}) => {
+  const commits: Pick<StorageCommit, "put" | "remove">[] = []
   const documents = new Map<string, StoredDocument>()
   const key = (kind: DocumentKind, id: string): string => `${kind} ${id}`
   const unreadable: { kind: DocumentKind; id: string; reason: string }[] = []
   const commit = async ({ ifRevision, put, remove }: StorageCommit): Promise<number> => {
-    if (ifRevision !== revision) throw new RevisionConflict({ revision })
+    if (ifRevision !== commits.length) throw new RevisionConflict({ revision: commits.length })
     for (const { kind, id } of remove) documents.delete(key(kind, id))
     for (const document of put) documents.set(key(document.kind, document.id), structuredClone(document))
-    return ++revision
+    return commits.push({ put, remove })
   }
   const storage: IngressStorage = {
-    read: async () => ({
-      revision,
-      whole: true,
-      documents: structuredClone([...documents.values()]),
-      removed: [],
-      unreadable,
-    }),
+    read: async (since) => {
+      const isWhole = whole || since === 0
+      const later = isWhole ? [] : commits.slice(since)
+      const touched = new Set(
+        later.flatMap(({ put, remove }) => [...put, ...remove].map(({ kind, id }) => key(kind, id))),
+      )
+      return {
+        revision: commits.length,
+        whole: isWhole,
+        documents: structuredClone([...documents].flatMap(([id, each]) => (isWhole || touched.has(id) ? [each] : []))),
+        removed: later.flatMap(({ remove }) => remove).filter(({ kind, id }) => !documents.has(key(kind, id))),
+        unreadable,
+      }
+    },
     commit: (given) =>
       given.put.some(({ kind }) => kind === "record") || given.remove.some(({ kind }) => kind === "record")
         ? faulty(faults, "storage.commit", () => commit(given))

@@ -2,9 +2,11 @@ import { chmod, mkdir, readdir, stat, symlink, lstat, rm, writeFile } from "node
 import { dirname, join } from "node:path"
 import fc from "fast-check"
 import { afterEach, describe, expect, it } from "vitest"
+import { RecordInvalid } from "@project-ingress/ingress/dns"
 import type { DnsRecord } from "@project-ingress/ingress/dns"
 import { zoneFile } from "@project-ingress/ingress/dns/zone-file"
 import type { ZoneChecker, ZoneFileOptions } from "@project-ingress/ingress/dns/zone-file"
+import { checkRecords } from "../../src/dns/check-record.ts"
 import { isLater, raiseSerial } from "../../src/dns/zone-file/raise-serial.ts"
 import { readZoneText, writeZoneText } from "../../src/dns/zone-file/zone-text.ts"
 import { noon, origin, programPath, testZone, written } from "./zones.ts"
@@ -303,29 +305,77 @@ describe("a serial", () => {
   })
 })
 
-it("whatever text and names are put, the same records are read, and nothing else", () => {
-  const label = fc.stringMatching(/^[a-z0-9]{1,8}$/)
-  const text = fc.stringMatching(/^[\x20-\x7e]{1,600}$/)
-  const records = fc.uniqueArray(
-    fc
-      .tuple(label, text)
-      .map(([label, content]): DnsRecord => ({ name: `${label}.${origin}`, type: "TXT", content, ttl: 60 })),
-    { selector: ({ name }) => name, maxLength: 5 },
-  )
+describe("whatever is put", () => {
   const before = readZoneText(written, origin)
   if (typeof before === "string") throw new Error(before)
-  fc.assert(
-    fc.property(records, (records) => {
-      const { text } = writeZoneText(before, records, { ttl: 60, now: noon })
-      const after = readZoneText(text, origin)
-      if (typeof after === "string") throw new Error(after)
-      expect(after.isEdited).toBe(false)
-      expect(after.records.toSorted(byName)).toEqual(records.toSorted(byName))
-      expect(after.others.length).toBe(before.others.length)
-    }),
-    { numRuns: 200, interruptAfterTimeLimit: 1_500 },
-  )
+  const readBack = (records: readonly DnsRecord[]) => {
+    const after = readZoneText(writeZoneText(before, records, { ttl: 60, now: noon }).text, origin)
+    if (typeof after === "string") throw new Error(after)
+    expect(after.isEdited).toBe(false)
+    expect(after.others).toHaveLength(before.others.length)
+    return after.records
+  }
+  it("the same text is read, and nothing else", () => {
+    const label = fc.stringMatching(/^[a-z0-9]{1,8}$/)
+    const text = fc.stringMatching(/^[\x20-\x7e]{1,600}$/)
+    const record = fc
+      .tuple(label, text)
+      .map(([label, content]): DnsRecord => ({ name: `${label}.${origin}`, type: "TXT", content, ttl: 60 }))
+    const records = fc.uniqueArray(record, { selector: ({ name }) => name, maxLength: 5 })
+    fc.assert(
+      fc.property(records, (records) => {
+        expect(readBack(records).toSorted(byName)).toEqual(records.toSorted(byName))
+      }),
+      { numRuns: 200, interruptAfterTimeLimit: 1_000 },
+    )
+  })
+  it("it is refused, or is one record", () => {
+    const part = fc.oneof(
+      fc.constantFrom(
+        "a",
+        ".",
+        "*",
+        "-",
+        "_",
+        "\n",
+        ";",
+        "(",
+        ")",
+        '"',
+        "\\",
+        "$",
+        "@",
+        " ",
+        "\t",
+        "\0",
+        "1",
+        "é",
+        ":",
+        "::",
+        "127.0.0.1",
+      ),
+      fc.string({ unit: "grapheme", maxLength: 3 }),
+    )
+    const hostile = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(""))
+    const type = fc.constantFrom("A", "AAAA", "CNAME", "TXT") as fc.Arbitrary<DnsRecord["type"]>
+    fc.assert(
+      fc.property(hostile, type, hostile, (label, type, content) => {
+        const name = `${label}.${origin}`
+        const checked = acceptedRecords({ name, type, content, ttl: 60 })
+        expect(checked && readBack(checked)).toEqual(checked)
+      }),
+      { numRuns: 5_000, interruptAfterTimeLimit: 1_000 },
+    )
+  })
 })
+const acceptedRecords = (record: DnsRecord): readonly DnsRecord[] | undefined => {
+  try {
+    return checkRecords(record.name, [record], origin)
+  } catch (error) {
+    if (error instanceof RecordInvalid) return undefined
+    throw error
+  }
+}
 const byName = (a: DnsRecord, b: DnsRecord): number => (a.name < b.name ? -1 : 1)
 
 describe.each<ZoneChecker>(["named-checkzone", "kzonecheck", "nsd-checkzone"])("%s", (check) => {

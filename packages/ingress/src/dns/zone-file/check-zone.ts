@@ -15,7 +15,7 @@ export type ZoneChecker = keyof typeof zoneCheckers
 export interface ZoneRefused {
   /** From 1; `undefined` where it does not say. */
   readonly line: number | undefined
-  /** The name of which it complains, in lower case and without a final dot, where it says no line. */
+  /** The name of which it complains, in lower case and without a final dot, where there is no line. */
   readonly owner: string | undefined
   readonly reason: string
 }
