@@ -175,14 +175,26 @@ describe("a failure", () => {
     expect(`${error.message} ${String(error.cause)} ${JSON.stringify(error)}`).not.toContain(api.token)
     expect(writes(api)).toHaveLength(0)
   })
-  it("of validation names the record, and no token", async () => {
+  it.each([9_005, 1_004])("of validation (%i) names the record, and no token", async (code) => {
     const { dns, api } = setUp()
-    const error = (await dns
-      .put("llm.example.org", [{ ...a(), name: "llm.example.org" }])
-      .catch((error: Error) => error)) as Error
-    expect(error).toMatchObject({ _tag: "RecordInvalid", record: "llm.example.org" })
-    expect(String(error.cause)).not.toContain(api.token)
+    const errors = [{ code, message: `not for ${api.token}` }]
+    api.instead.push(
+      () => Response.json({ success: true, errors: [], result: [], result_info: { total_pages: 1 } }),
+      () => Response.json({ success: false, errors, result: null }, { status: 400 }),
+    )
+    const error = await dns.put(name, [a()]).catch((error: Error) => error)
+    expect(error).toMatchObject({
+      _tag: "RecordInvalid",
+      record: name,
+      field: "content",
+      cause: { message: `${code}: not for …` },
+    })
     await expect(dns.put(name, [a("100.64.0.01")])).rejects.toMatchObject({ field: "content" })
+  })
+  it("cannot send the token elsewhere: no redirect is followed", async () => {
+    const { dns, api } = setUp()
+    await dns.put(name, [a()])
+    expect(api.requests.map(({ redirect }) => redirect)).toEqual(["manual", "manual"])
   })
   it("of time is DnsFailed, and a signal of the caller's has its own reason", async () => {
     const hang = (_url: string, { signal }: RequestInit) =>

@@ -5,9 +5,11 @@ import { once } from "node:events"
 import { mkdir, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { afterEach, describe, expect, it } from "vitest"
+import { createExpose, recordsHandler } from "@project-ingress/ingress/expose"
 import { zoneFile } from "@project-ingress/ingress/dns/zone-file"
 import type { ZoneChecker } from "@project-ingress/ingress/dns/zone-file"
 import { freePort } from "../../../../test/free-port.ts"
+import { fakeIngresses, memoryStorage } from "./fakes.ts"
 import { origin, programPath, testZone } from "./zones.ts"
 
 interface Server {
@@ -114,5 +116,17 @@ describe.each(servers)("$program", ({ program, check, config, args }) => {
       })
       .toBe("ENOTFOUND")
     expect(await serial()).toBeGreaterThan(before!)
+
+    const { storage } = memoryStorage()
+    const ingresses = fakeIngresses(storage, { next: new Map() })
+    const address = "100.64.0.1"
+    const expose = createExpose({ ingresses, storage, dns, address, domain: origin, allowedTargets: ["100.64.0.0/10"] })
+    const handler = recordsHandler({ expose, authenticate: () => ({}) })
+    const body = JSON.stringify({ service_name: "api", name: "api", port: 8080 })
+    const response = await handler(new Request("http://dns/add-record", { method: "POST", body }))
+    expect(response.status).toBe(201)
+    await expect.poll(() => resolver.resolve4(`api.${origin}`).catch(String), { interval: 20 }).toEqual([address])
+    await expose.start()
+    await expect(dns.list()).resolves.toHaveLength(1)
   })
 })

@@ -25,7 +25,12 @@ class Refusal extends Error {
 export const fakeCloudflare = (zone = "example.com") => {
   let records: FakeRecord[] = []
   let made = 0
-  const requests: { readonly method: string; readonly path: string; readonly body: unknown }[] = []
+  const requests: {
+    readonly method: string
+    readonly path: string
+    readonly body: unknown
+    readonly redirect: unknown
+  }[] = []
   /** What the next requests get instead of a response of the zone. */
   const instead: (() => Response | Promise<Response>)[] = []
   const token = "cf-token-that-is-secret"
@@ -96,7 +101,7 @@ export const fakeCloudflare = (zone = "example.com") => {
     const { pathname, searchParams, origin } = new URL(url)
     const body: unknown = typeof init.body === "string" ? JSON.parse(init.body) : undefined
     const method = init.method ?? "GET"
-    requests.push({ method, path: pathname, body })
+    requests.push({ method, path: pathname, body, redirect: init.redirect })
     const other = instead.shift()
     if (other !== undefined) return other()
     init.signal?.throwIfAborted()
