@@ -2,7 +2,8 @@ import { accept, canonicalAddress, checkOptions, cidrMatcher } from "@project-in
 import type { Ingresses } from "../control/ingresses.ts"
 import { isDnsName } from "../dns/check-record.ts"
 import type { DnsProvider, DnsRecord } from "../dns/dns-provider.ts"
-import { DnsFailed, RecordInUse, RecordInvalid } from "../dns/errors.ts"
+import { DnsFailed } from "../dns/errors.ts"
+import type { DnsError } from "../dns/errors.ts"
 import { HostnameInUse, NotFound } from "../resource/errors.ts"
 import { RevisionConflict } from "../storage/ingress-storage.ts"
 import type { ExposedRecord, IngressStorage } from "../storage/ingress-storage.ts"
@@ -102,8 +103,8 @@ export const createExpose = (options: ExposeOptions): Expose => {
 
   /** A provider of somebody else's may reject with anything. */
   const asDnsError = (cause: unknown): never => {
-    const isTyped = cause instanceof DnsFailed || cause instanceof RecordInUse || cause instanceof RecordInvalid
-    throw isTyped ? cause : new DnsFailed({ provider: dns.name, reason: "the call failed", cause })
+    if (DNS_ERRORS.has(tagOf(cause))) throw cause
+    throw new DnsFailed({ provider: dns.name, reason: "the call failed", cause })
   }
 
   const exposed = (record: ExposedRecord): Exposed =>
@@ -145,7 +146,7 @@ export const createExpose = (options: ExposeOptions): Expose => {
         return await table.refresh()
       } catch (error) {
         // Most commits are about something else.
-        if (!(error instanceof RevisionConflict) || attempt >= 20) throw error
+        if (tagOf(error) !== "RevisionConflict" || attempt >= 20) throw error
       }
     }
   }
@@ -289,6 +290,11 @@ export const createExpose = (options: ExposeOptions): Expose => {
 }
 
 const dnsRecordOf = ({ id, type, content }: ExposedRecord): DnsRecord => ({ name: id, type, content })
+
+/** By tag: a package may be there twice, and then its classes are. */
+const tagOf = (error: unknown): unknown => (error as { readonly _tag?: unknown } | null | undefined)?._tag
+
+const DNS_ERRORS: ReadonlySet<unknown> = new Set<DnsError["_tag"]>(["DnsFailed", "RecordInUse", "RecordInvalid"])
 
 /** By fields: a storage may give them in another order. */
 const isSame = (a: ExposedRecord | undefined, b: ExposedRecord | undefined): boolean =>
