@@ -257,6 +257,14 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("hostname"), own("router/stores/memory"), effect],
     refuses: ["node:fs", "yaml", "effect", own("forward")],
   },
+  "packages/ingress/src/dns/zone-file/zone-file.ts": {
+    allows: ["node:fs/promises", "node:child_process", own("router/internal"), "../dns-provider.ts"],
+    refuses: ["dns-packet", effect, "effect", own("hostname"), own("forward"), "yaml"],
+  },
+  "packages/ingress/src/dns/responder/internal-dns.ts": {
+    allows: ["node:dgram", "dns-packet", own("router/internal"), "../check-record.ts"],
+    refuses: [effect, "effect", own("hostname"), own("forward"), "yaml"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

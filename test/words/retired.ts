@@ -32,6 +32,9 @@ export const retired: readonly Retired[] = [
       // "two machines, both answer", "each answers", "no port of this answers": the verb.
       [/\b(?:each|both|all|these|those|other|this|first|two|whose|\w+'s) answers\b/gi, "the verb"],
     ],
+    files: [
+      ["packages/ingress/src/dns/responder/", "a section of a DNS message (RFC 1035), and a field of dns-packet"],
+    ],
   },
   { text: never, name: /\bunanswered\b/g, write: "NoResponse" },
   { text: /\bat hand\b/gi, write: "in-flight (requests); at once, ready" },
@@ -84,7 +87,13 @@ export const retired: readonly Retired[] = [
   },
   { text: never, name: /\bhop names\b/g, write: "HopHeaderNames, headerNames" },
   { text: /\bsaid by\b/gi, write: "errorMessage; reported by" },
-  { text: /\bquestions?\b/gi, write: "call, request (to a provider); ProviderClient" },
+  {
+    text: /\bquestions?\b/gi,
+    write: "call, request (to a provider); ProviderClient",
+    files: [
+      ["packages/ingress/src/dns/responder/", "a section of a DNS message (RFC 1035), and a field of dns-packet"],
+    ],
+  },
   { text: /\bmints?\b|\bminted\b|\bminting\b/gi, write: "sign (a ticket)" },
   {
     text: /\bbackends?\b|\bVMs?\b/gi,

@@ -1,6 +1,7 @@
 /** What only the packages of this project need from the router. No promise is made about it: not part of the public API. */
 export {
   accept,
+  canonicalAddress,
   checkOptions,
   cidrMatcher,
   escapedHtml,
