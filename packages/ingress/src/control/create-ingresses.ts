@@ -59,6 +59,9 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       registry === undefined
         ? undefined
         : { set: registryFront(registry, "set"), clear: registryFront(registry, "clear") },
+    undo: async (writes) => {
+      if (registry !== undefined) await undoWrites(registry, writes, table.view().ingresses)
+    },
     prepareExport: makePrepareExport({
       grammar,
       hostnames,
@@ -71,7 +74,6 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     }),
     timeoutMs,
     onEvent,
-    now,
   })
   const declared = ingressStore({ view: table.view, inner, publicPorts })
   const store = freshStore(declared, table)
@@ -274,13 +276,13 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       begin()
       const note = storage.marked === undefined ? undefined : await within(timeoutMs, () => storage.marked!())
       let isRead = false
-      const finish = async (): Promise<void> => {
+      const left = () => {
         isRead = true
-        if (note === undefined) return
+        if (note === undefined) return []
         onEvent({ type: "interrupted", note })
-        if (registry !== undefined) await undoWrites(registry, readJournal(note).writes, table.view().ingresses)
+        return readJournal(note)
       }
-      await changes.reconcile(finish).catch((cause: unknown) => {
+      await changes.reconcile(left).catch((cause: unknown) => {
         // What a front failed with is an event already.
         if (!isRead) throw cause
       })
