@@ -20,7 +20,7 @@ import { registryFront, undoWrites } from "./registry-front.ts"
 import { hostnameRules } from "./reserved.ts"
 import { statusOf } from "./status-of.ts"
 import { makeSyncedTable } from "./synced-table.ts"
-import { targetKey, targetRecord } from "./targets.ts"
+import { findTarget, targetKey } from "./targets.ts"
 import type { RecordedTarget } from "./targets.ts"
 
 /** The length of an id: 100 random bits. */
@@ -75,7 +75,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     timeoutMs,
     onEvent,
   })
-  const declared = ingressStore({ view: table.view, inner, publicPorts })
+  const declared = ingressStore({ grammar, view: table.view, inner, publicPorts })
   const store = freshStore(declared, table)
   let isDisposed = false
 
@@ -126,7 +126,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     const found = (kind === "project" ? { project: id } : { machine: id }) as Grant["target"]
     const known = typeof id === "string" ? lowerCase(found) : undefined
     const record =
-      known && targetRecord(await lookUp(targetKey({ kind, weight: 1, ...known } as unknown as RecordedTarget)))
+      known && (await findTarget(lookUp, targetKey({ kind, weight: 1, ...known } as unknown as RecordedTarget)))
     // This owner may not know of one that is another's.
     if (known === undefined || record?.owner !== owner) throw new TargetNotFound({ field, kind, reference })
     return known

@@ -11,7 +11,7 @@ import type { FrontState } from "./changes.ts"
 import type { LookUp } from "./look-up.ts"
 import { routerProblems } from "./port-settings.ts"
 import type { Condition, IngressStatus, ParentStatus } from "./status.ts"
-import { isRecorded, permission, targetKey, targetRecord } from "./targets.ts"
+import { findTarget, isRecorded, permission, targetKey } from "./targets.ts"
 
 export interface StatusOptions {
   readonly grammar: Grammar
@@ -136,7 +136,7 @@ const references = async (
       if (!isRecorded(target)) continue
       const name = `rules.${at}: ${target.kind} ${target.kind === "machine" ? target.machine : target.project}`
       try {
-        const record = targetRecord(await lookUp(targetKey(target)))
+        const record = await findTarget(lookUp, targetKey(target))
         if (record === undefined) worsen("False", "BackendNotFound", `${name} does not exist.`)
         else {
           const allowed = permission(owner, target, record, grants)

@@ -1,4 +1,5 @@
 // Replaced at the merge by the coordinator's: enough of it that the controller's own tests look something up.
+import type { Grammar } from "@project-ingress/hostname"
 import type { Lookup, RouteStore } from "@project-ingress/router"
 import { matchHostname } from "../resource/hostname-pattern.ts"
 import { matchPort } from "../resource/ingress.ts"
@@ -8,6 +9,7 @@ import type { IngressView } from "./ingress-view.ts"
 
 /** What {@link ingressStore} accepts. */
 export interface IngressStoreOptions {
+  readonly grammar: Grammar
   readonly view: () => IngressView
   readonly inner: RouteStore
   readonly publicPorts?: Readonly<Record<number, number>>

@@ -90,7 +90,7 @@ describe("an owner", () => {
     expect(await lead({ machine: "../m:mach_a1", port: 1 })).toMatchObject({ _tag: "TargetNotFound" })
     // Not by a former name, either.
     await registry.rename("misha", "anna")
-    expect(await lead({ project: "misha" })).toMatchObject({ _tag: "TargetNotFound" })
+    expect(await lead({ project: "misha" })).toMatchObject({ _tag: "GrantRequired" })
     await expect(ingresses.create(document("op", "b.example.com", { project: "anna" }))).resolves.toBeDefined()
   })
 
