@@ -179,7 +179,8 @@ const served = async (options: StatusOptions, { rules }: DeclaredIngress): Promi
   for (const [place, keys] of asked) {
     try {
       const found = await within(timeoutMs, (signal) => store.getFirst!(keys, { signal }))
-      if (found.status === "miss") missing.push(place)
+      const isLed = found.status === "hit" && found.record.kind !== "detached"
+      if (found.status !== "unknown" && !isLed) missing.push(place)
       else if (found.status === "unknown") unknown.push(place)
       layer ??= found.layer
       if (found.ageMs !== undefined) ageMs = Math.max(ageMs ?? 0, found.ageMs)
@@ -189,7 +190,13 @@ const served = async (options: StatusOptions, { rules }: DeclaredIngress): Promi
   }
   const source = { ...(layer === undefined ? {} : { layer }), ...(ageMs === undefined ? {} : { ageMs }) }
   if (missing.length > 0) {
-    return { type, status: "False", reason: "NotServed", message: `${shown(missing)}: no route.`, ...source }
+    return {
+      type,
+      status: "False",
+      reason: "NotServed",
+      message: `${shown(missing)}: no machine is led to.`,
+      ...source,
+    }
   }
   if (unknown.length > 0) {
     return {

@@ -113,7 +113,7 @@ describe("the store", () => {
     expect(front.running).not.toBe("")
     front.failing.add("apply")
     expect(await failure(ingresses.revokeGrant(id))).toMatchObject({ _tag: "FrontFailed" })
-    expect(await ingresses.store.get(key, { signal })).toMatchObject({ status: "miss" })
+    expect(JSON.stringify(await ingresses.store.get(key, { signal }))).not.toContain("mach_a1")
     front.failing.clear()
     await ingresses.reconcile()
     expect(front.running).toBe("")
