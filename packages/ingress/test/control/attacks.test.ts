@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { document, failure, fakeFront, platform, proofs, toA1, toB1 } from "./fakes.ts"
+import { document, failure, fakeFront, platform, proofs, storedRules, toA1, toB1 } from "./fakes.ts"
 import { memoryStore } from "@project-ingress/router/stores/memory"
 
 const a = { owner: "org_a" }
@@ -32,10 +32,24 @@ describe("an owner", () => {
 
   it("reads its own by a name that is the beginning of another's id", async () => {
     const { ingresses, options } = await platform()
-    const common = { version: 1, createdAt: 0, updatedAt: 0, rules: [] }
+    const common = { version: 1, createdAt: 0, updatedAt: 0 }
     const put = [
-      { kind: "ingress" as const, id: "aaaa", name: "one", owner: "org_b", ...common },
-      { kind: "ingress" as const, id: "bbbb", name: "aaaa", owner: "org_a", ...common },
+      {
+        kind: "ingress" as const,
+        id: "aaaa",
+        name: "one",
+        owner: "org_b",
+        ...common,
+        rules: storedRules("a.example.com"),
+      },
+      {
+        kind: "ingress" as const,
+        id: "bbbb",
+        name: "aaaa",
+        owner: "org_a",
+        ...common,
+        rules: storedRules("b.example.com"),
+      },
     ]
     await options.storage.commit({ ifRevision: 0, put, remove: [] })
     expect(await ingresses.read("aaaa", a)).toMatchObject({ id: "bbbb" })

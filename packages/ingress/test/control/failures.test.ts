@@ -163,6 +163,20 @@ describe("a change", () => {
     }
   })
 
+  it("writes a note that fits, however many ports it writes", async () => {
+    const { ingresses, options } = await platform()
+    const notes: string[] = []
+    const storage = { ...options.storage, mark: async (note: string | undefined) => void notes.push(note ?? "") }
+    const rules = Array.from({ length: 500 }, (_, at) => {
+      return { match: { hostname: `h${at}.example.com` }, target: { machine: "mach_a1", port: 1 + at }, ...restricted }
+    })
+    await createIngresses({ ...options, storage }).create({ name: "many", rules })
+    expect(notes[0]!.length).toBeGreaterThan(50_000)
+    expect(notes[0]!.length).toBeLessThan(65_536)
+    expect(JSON.parse(notes[0]!)).toMatchObject({ change: expect.any(String) })
+    expect(await ingresses.reconcile()).toEqual([])
+  })
+
   it("takes fronts back in reverse order", async () => {
     const { ingresses, fronts } = await prepared()
     const order: string[] = []
