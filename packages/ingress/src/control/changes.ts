@@ -1,9 +1,9 @@
-import { within } from "@project-ingress/router/internal"
 import type { ExportInput, Front, FrontPlan } from "../fronts/front.ts"
 import type { DeclaredIngress } from "../resource/ingress.ts"
 import type { IngressView } from "../routes/ingress-view.ts"
 import { RevisionConflict } from "../storage/ingress-storage.ts"
 import type { Grant, IngressStorage, StorageCommit } from "../storage/ingress-storage.ts"
+import { changeMark } from "./change-mark.ts"
 import type { PreparedExport } from "./export-input.ts"
 import { frontRun, planFront } from "./front-run.ts"
 import type { FrontRun, PlannedFront } from "./front-run.ts"
@@ -73,6 +73,8 @@ export const makeChanges = (options: {
   let isDirty = false
   /** What could not be taken back from the registry, where nothing else shows it: rules that are not stored. */
   let unfinished: readonly PortWrite[] = []
+  const { mark, tryMark, isUndisturbed } = changeMark(storage, timeoutMs, onEvent)
+  const eraseMark = (): Promise<void> => tryMark(undefined)
   let tail: Promise<unknown> = Promise.resolve()
 
   const oneAfterTheOther = <A>(work: () => Promise<A>): Promise<A> => {
@@ -80,14 +82,6 @@ export const makeChanges = (options: {
     tail = result.catch(() => undefined)
     return result
   }
-
-  const mark = async (note: string | undefined): Promise<void> => {
-    if (storage.mark !== undefined) await within(timeoutMs, () => storage.mark!(note))
-  }
-  /** What goes on without. */
-  const tryMark = (note: string | undefined): Promise<void> =>
-    mark(note).catch((cause: unknown) => onEvent({ type: "error", during: "mark", cause }))
-  const eraseMark = (): Promise<void> => tryMark(undefined)
 
   const planAt = async (
     front: Front,
@@ -163,19 +157,6 @@ export const makeChanges = (options: {
       )
       const isGone = remove.every(({ kind, id }) => !(kind === "ingress" ? byId.has(id) : grants.has(id)))
       if (!isThere || !isGone) throw cause
-    }
-  }
-
-  /**
-   * Whether the mark is still this process's. Another one that began a change, or reconciled, while this one was carrying out its
-   * own, may have brought fronts to what was stored before: each writes its mark before it touches a front, and looks at it after it has stored.
-   */
-  const isUndisturbed = async (note: string): Promise<boolean> => {
-    if (storage.mark === undefined || storage.marked === undefined) return true
-    try {
-      return (await within(timeoutMs, () => storage.marked!())) === note
-    } catch {
-      return false
     }
   }
 
