@@ -1,9 +1,9 @@
-import { within } from "@project-ingress/router/internal"
 import type { ExportInput, Front, FrontPlan } from "../fronts/front.ts"
 import type { DeclaredIngress } from "../resource/ingress.ts"
 import type { IngressView } from "../routes/ingress-view.ts"
 import { RevisionConflict } from "../storage/ingress-storage.ts"
 import type { Grant, IngressStorage, StorageCommit } from "../storage/ingress-storage.ts"
+import { changeMark } from "./change-mark.ts"
 import type { PreparedExport } from "./export-input.ts"
 import { frontRun, planFront } from "./front-run.ts"
 import type { FrontRun, PlannedFront } from "./front-run.ts"
@@ -43,8 +43,8 @@ export interface Changes {
   ) => Promise<{ readonly result: A; readonly diffs: Diffs }>
   /** Commits first, then brings the fronts to it: for what has to end whatever a front says. */
   readonly commitFirst: <A>(decide: () => Promise<Decided<A>>) => Promise<A>
-  /** Brings the fronts to what is stored. `before` runs when that was read; if it fails, that is an event, and the mark stays. */
-  readonly reconcile: (before?: () => Promise<void>) => Promise<Diffs>
+  /** Brings the fronts to what is stored. When that was read, `before` says what else may have to be taken back. */
+  readonly reconcile: (before?: () => readonly PortWrite[]) => Promise<Diffs>
   readonly states: ReadonlyMap<string, FrontState>
   /** Resolves when what was begun has ended. */
   readonly idle: () => Promise<void>
@@ -57,6 +57,8 @@ export const makeChanges = (options: {
   readonly storage: IngressStorage
   readonly fronts: readonly Front[]
   readonly registryFronts: RegistryFronts | undefined
+  /** Takes back what was written to the registry and is not stored. */
+  readonly undo: (writes: readonly PortWrite[]) => Promise<void>
   readonly prepareExport: (
     ingresses: readonly DeclaredIngress[],
     grants: readonly Grant[],
@@ -64,12 +66,15 @@ export const makeChanges = (options: {
   ) => Promise<PreparedExport>
   readonly timeoutMs: number
   readonly onEvent: (event: IngressEvent) => void
-  readonly now: () => number
 }): Changes => {
-  const { table, storage, fronts, registryFronts, prepareExport, timeoutMs, onEvent, now } = options
+  const { table, storage, fronts, registryFronts, undo, prepareExport, timeoutMs, onEvent } = options
   const states = new Map<string, FrontState>()
   /** Something could not be taken back: the next change brings all of it to what is stored first. */
   let isDirty = false
+  /** What could not be taken back from the registry, where nothing else shows it: rules that are not stored. */
+  let unfinished: readonly PortWrite[] = []
+  const { mark, tryMark, isUndisturbed } = changeMark(storage, timeoutMs, onEvent)
+  const eraseMark = (): Promise<void> => tryMark(undefined)
   let tail: Promise<unknown> = Promise.resolve()
 
   const oneAfterTheOther = <A>(work: () => Promise<A>): Promise<A> => {
@@ -77,12 +82,6 @@ export const makeChanges = (options: {
     tail = result.catch(() => undefined)
     return result
   }
-
-  const mark = async (note: string | undefined): Promise<void> => {
-    if (storage.mark !== undefined) await within(timeoutMs, () => storage.mark!(note))
-  }
-  const eraseMark = (): Promise<void> =>
-    mark(undefined).catch((cause: unknown) => onEvent({ type: "error", during: "mark", cause }))
 
   const planAt = async (
     front: Front,
@@ -172,26 +171,45 @@ export const makeChanges = (options: {
     const diffs = all.filter(({ plan }) => plan.diff !== "").map(({ front, plan }) => ({ front, diff: plan.diff }))
     if (isDryRun) return { result, diffs }
     const writes = [...setting, ...clearing].flatMap((each) => each.writes)
-    if (run.isChange) await mark(writeJournal({ at: now(), writes }))
+    const note = writeJournal([...unfinished, ...writes])
+    if (run.isChange) await mark(note)
     try {
       await run.apply()
       await commit(decided, view.revision)
     } catch (cause) {
       if (!(await run.rollBack())) isDirty = true
-      if (run.isChange && !isDirty) await eraseMark()
+      if (isDirty) unfinished = [...unfinished, ...writes]
+      else if (run.isChange) await eraseMark()
       throw cause
     }
-    if (run.isChange) await eraseMark()
     remember(planned, ingresses)
+    if (!run.isChange) return { result, diffs }
+    if (!(await isUndisturbed(note))) await bring()
+    else if (unfinished.length === 0) await eraseMark()
     return { result, diffs }
+  }
+
+  const hasMoved = async (revision: number): Promise<boolean> => {
+    await table.refresh().catch(() => undefined)
+    return table.revision() !== revision
   }
 
   /** Brings fronts to what is stored, each for itself. Resolves to what was different and the first failure. */
   const bring = async (): Promise<{ readonly diffs: Diffs; readonly failure: unknown }> => {
-    const view = table.view()
     const diffs: { front: string; diff: string }[] = []
     let failure: unknown
     isDirty = false
+    const failed = (cause: unknown): void => {
+      isDirty = true
+      failure ??= cause
+      onEvent({ type: "error", during: "reconcile", cause })
+    }
+    try {
+      if (unfinished.length > 0) await undo(unfinished)
+      unfinished = []
+    } catch (cause) {
+      failed(cause)
+    }
     const one = async (planned: () => Promise<readonly PlannedFront[]>): Promise<void> => {
       let run: FrontRun | undefined
       try {
@@ -209,21 +227,18 @@ export const makeChanges = (options: {
           onEvent({ type: "reconciled", front, diff: plan.diff })
         }
       } catch (cause) {
-        isDirty = true
-        failure ??= cause
+        failed(cause)
         await run?.rollBack()
-        onEvent({ type: "error", during: "reconcile", cause })
       }
     }
+    const view = table.view()
     await one(() => planRegistry("set", view.ingresses, view.ingresses))
     if (fronts.length > 0) {
       let prepared: PreparedExport | undefined
       try {
         prepared = await prepareExport(view.ingresses, view.grants, "all")
       } catch (cause) {
-        isDirty = true
-        failure ??= cause
-        onEvent({ type: "error", during: "reconcile", cause })
+        failed(cause)
       }
       if (prepared !== undefined) {
         for (const front of fronts) await one(async () => [await planAt(front, prepared, undefined)])
@@ -238,11 +253,13 @@ export const makeChanges = (options: {
     run: (decide, { isDryRun = false } = {}) =>
       oneAfterTheOther(async () => {
         let isLost = false
+        let revision = 0
         try {
           for (let attempts = 1; ; attempts++) {
             await table.refresh()
             if (isDirty && !isDryRun) await bring()
             const view = table.view()
+            revision = view.revision
             const decided = await decide()
             try {
               return await attempt(decided, view, isDryRun)
@@ -255,7 +272,7 @@ export const makeChanges = (options: {
           }
         } catch (cause) {
           // Taking back may have taken another process's change with it.
-          if (isLost) await bring()
+          if (!isDryRun && (isLost || (await hasMoved(revision)))) await bring()
           throw cause
         }
       }),
@@ -280,15 +297,23 @@ export const makeChanges = (options: {
     reconcile: (before) =>
       oneAfterTheOther(async () => {
         await table.refresh()
-        let isKept = false
-        await before?.().catch((cause: unknown) => {
-          isKept = true
-          onEvent({ type: "error", during: "reconcile", cause })
-        })
-        const { diffs, failure } = await bring()
-        if (failure !== undefined) throw failure
-        if (!isKept) await eraseMark()
-        return diffs
+        unfinished = [...unfinished, ...(before?.() ?? [])]
+        if (fronts.length > 0 || registryFronts !== undefined) {
+          await tryMark(writeJournal(unfinished))
+          // Whoever stores something after this sees that the mark is another's.
+          await table.refresh()
+        }
+        const all: { front: string; diff: string }[] = []
+        for (let attempts = 1; ; attempts++) {
+          const revision = table.revision()
+          const { diffs, failure } = await bring()
+          if (failure !== undefined) throw failure
+          all.push(...diffs)
+          // What was stored meanwhile may have been taken from the fronts by this.
+          if (!(await hasMoved(revision)) || attempts === ATTEMPTS) break
+        }
+        await eraseMark()
+        return all
       }),
   }
 }

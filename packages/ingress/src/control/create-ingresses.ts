@@ -20,7 +20,7 @@ import { registryFront, undoWrites } from "./registry-front.ts"
 import { hostnameRules } from "./reserved.ts"
 import { statusOf } from "./status-of.ts"
 import { makeSyncedTable } from "./synced-table.ts"
-import { targetKey, targetRecord } from "./targets.ts"
+import { findTarget, targetKey } from "./targets.ts"
 import type { RecordedTarget } from "./targets.ts"
 
 /** The length of an id: 100 random bits. */
@@ -59,6 +59,9 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       registry === undefined
         ? undefined
         : { set: registryFront(registry, "set"), clear: registryFront(registry, "clear") },
+    undo: async (writes) => {
+      if (registry !== undefined) await undoWrites(registry, writes, table.view().ingresses)
+    },
     prepareExport: makePrepareExport({
       grammar,
       hostnames,
@@ -71,7 +74,6 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     }),
     timeoutMs,
     onEvent,
-    now,
   })
   const declared = ingressStore({ grammar, view: table.view, inner, publicPorts })
   const store = freshStore(declared, table)
@@ -124,7 +126,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     const found = (kind === "project" ? { project: id } : { machine: id }) as Grant["target"]
     const known = typeof id === "string" ? lowerCase(found) : undefined
     const record =
-      known && targetRecord(await lookUp(targetKey({ kind, weight: 1, ...known } as unknown as RecordedTarget)))
+      known && (await findTarget(lookUp, targetKey({ kind, weight: 1, ...known } as unknown as RecordedTarget)))
     // This owner may not know of one that is another's.
     if (known === undefined || record?.owner !== owner) throw new TargetNotFound({ field, kind, reference })
     return known
@@ -274,13 +276,13 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       begin()
       const note = storage.marked === undefined ? undefined : await within(timeoutMs, () => storage.marked!())
       let isRead = false
-      const finish = async (): Promise<void> => {
+      const left = () => {
         isRead = true
-        if (note === undefined) return
+        if (note === undefined) return []
         onEvent({ type: "interrupted", note })
-        if (registry !== undefined) await undoWrites(registry, readJournal(note).writes, table.view().ingresses)
+        return readJournal(note)
       }
-      await changes.reconcile(finish).catch((cause: unknown) => {
+      await changes.reconcile(left).catch((cause: unknown) => {
         // What a front failed with is an event already.
         if (!isRead) throw cause
       })

@@ -1,4 +1,5 @@
 import type { Grammar } from "@project-ingress/hostname"
+import type { RouteKey } from "@project-ingress/router"
 import { within } from "@project-ingress/router/internal"
 import type { DialledTarget, ExportInput, ExportProblem } from "../fronts/front.ts"
 import type { DeclaredIngress, DeclaredRule, DeclaredTarget } from "../resource/ingress.ts"
@@ -8,7 +9,7 @@ import { isSame } from "./port-settings.ts"
 import { rememberedValues } from "./remembered-values.ts"
 import { checkHostname } from "./reserved.ts"
 import type { HostnameRules } from "./reserved.ts"
-import { isRecorded, permission, targetKey, targetRecord } from "./targets.ts"
+import { findTarget, isRecorded, permission, targetKey } from "./targets.ts"
 import type { TargetRecord } from "./targets.ts"
 
 /** What fronts beside the router are given, and what of it is left out for them. */
@@ -37,10 +38,7 @@ export interface ExportOptions {
 /** Makes {@link PreparedExport}: looks up where targets are, and leaves out what may not be led to. */
 export const makePrepareExport = (options: ExportOptions) => {
   const { grammar, hostnames, lookUp, address, internalZone, timeoutMs, now } = options
-  const records = rememberedValues<TargetRecord>((key) => {
-    const found = lookUp(key as `m:${string}`)
-    return found instanceof Promise ? found.then(targetRecord) : targetRecord(found)
-  }, now)
+  const records = rememberedValues<TargetRecord>((key) => findTarget(lookUp, key as RouteKey), now)
   const addresses = rememberedValues<string | undefined>((key) => {
     const [port = "", machine = ""] = key.split(" ")
     return within(timeoutMs, () => address!({ machine, port: Number(port) }))

@@ -1,4 +1,4 @@
-import type { FirstLookup, Lookup, LookupOptions, RouteKey, RouteStore } from "@project-ingress/router"
+import type { Lookup, LookupOptions, RouteStore } from "@project-ingress/router"
 import type { SyncedTable } from "./synced-table.ts"
 
 /** A store over what is declared, which looks at the storage again before it knows nothing newer than `pollMs`. */
@@ -6,34 +6,30 @@ export const freshStore = (
   declared: Required<Pick<RouteStore, "getFirst">> & RouteStore,
   table: SyncedTable,
 ): RouteStore => {
+  /** A hostname is known no better than what is declared, whichever layer has its machine. */
   const dated = <Found extends Lookup>(found: Found): Found => {
-    if (found.layer?.startsWith("ingress") !== true) return found
+    if (found.status !== "hit") return found
     const { ageMs, isFailing } = table.age()
-    return { ...found, ageMs: Math.max(Math.round(ageMs), found.ageMs ?? 0), ...(isFailing ? { stale: true } : {}) }
+    return { ...found, ageMs: Math.max(found.ageMs ?? 0, Math.round(ageMs)), ...(isFailing ? { stale: true } : {}) }
   }
 
-  const first = async (keys: readonly RouteKey[], options: LookupOptions): Promise<FirstLookup> => {
-    return dated(await declared.getFirst(keys, options))
-  }
-
-  const afterFresh = <Found extends Lookup>(
-    keys: readonly RouteKey[],
+  const afterFresh = async <Found extends Lookup>(
     { waitUntil }: LookupOptions,
     look: () => Found | PromiseLike<Found>,
-  ): Found | PromiseLike<Found> => {
-    // No ingress stands under the names of machines and projects.
-    const waiting = keys.some((key) => key.startsWith("d:")) ? table.fresh(waitUntil) : undefined
-    if (waiting === undefined) return look()
-    return waiting.then((isKnown) => (isKnown ? look() : (unread as Found)))
+  ): Promise<Found> => {
+    const waiting = table.fresh(waitUntil)
+    if (waiting !== undefined && !(await waiting)) return unread as Found
+    return dated(await look())
   }
 
+  // No ingress stands under the names of machines and projects.
   return {
     get: (key, options) =>
-      afterFresh([key], options, () => {
-        const found = declared.get(key, options)
-        return "then" in found ? found.then(dated) : dated(found)
-      }),
-    getFirst: (keys, options) => afterFresh(keys, options, () => first(keys, options)),
+      key.startsWith("d:") ? afterFresh(options, () => declared.get(key, options)) : declared.get(key, options),
+    getFirst: (keys, options) =>
+      keys.some((key) => key.startsWith("d:"))
+        ? afterFresh(options, () => declared.getFirst(keys, options))
+        : declared.getFirst(keys, options),
     ...(declared.stats === undefined ? {} : { stats: () => declared.stats!() }),
     ...(declared.dispose === undefined ? {} : { dispose: () => declared.dispose!() }),
   }

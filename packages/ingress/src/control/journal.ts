@@ -1,27 +1,35 @@
+import { randomId } from "@project-ingress/router/internal"
 import type { PortWrite } from "./registry-row.ts"
 
-/** What the note of a change says: enough to take back what it wrote to a registry. */
-export interface Journal {
-  readonly at: number
-  readonly writes: readonly PortWrite[]
+/** Storages keep notes of at most 65 536 characters. */
+const MAX_CHARACTERS = 60_000
+
+/**
+ * The note of a change: what it writes to a registry, so that it can be taken back; and which change it is, as no two are alike. Of
+ * more than fits the rest stays after a crash, which restricts ports and opens none.
+ */
+export const writeJournal = (writes: readonly PortWrite[]): string => {
+  const parts: string[] = []
+  let characters = 0
+  for (const write of writes) {
+    // A field that is cleared has to stay in it.
+    const part = JSON.stringify(write, (_, value: unknown) => (value === undefined ? null : value))
+    characters += part.length + 1
+    if (characters > MAX_CHARACTERS) break
+    parts.push(part)
+  }
+  return `{"change":"${randomId(20)}","writes":[${parts.join(",")}]}`
 }
 
-export const writeJournal = ({ at, writes }: Journal): string =>
-  // A field that is cleared has to stay in it.
-  JSON.stringify({ at, writes }, (_, value: unknown) => (value === undefined ? null : value))
-
-/** What a note says. One that cannot be read says nothing: every start compares all of it anyway. */
-export const readJournal = (note: string): Journal => {
+/** What may have to be taken back. A note that cannot be read says nothing: every start compares all of it anyway. */
+export const readJournal = (note: string): readonly PortWrite[] => {
   try {
-    const { at, writes } = JSON.parse(note) as { at: number; writes: readonly PortWrite[] }
-    return {
-      at,
-      writes: writes.map(({ kind, id, port, before, after }) => {
-        return { kind, id, port, before: absent(before), after: absent(after) }
-      }),
-    }
+    const { writes } = JSON.parse(note) as { readonly writes: readonly PortWrite[] }
+    return writes.map(({ kind, id, port, before, after }) => {
+      return { kind, id, port, before: absent(before), after: absent(after) }
+    })
   } catch {
-    return { at: 0, writes: [] }
+    return []
   }
 }
 

@@ -11,7 +11,7 @@ import type { LookUp } from "./look-up.ts"
 import { checkAgreement, routerProblems } from "./port-settings.ts"
 import { checkHostname } from "./reserved.ts"
 import type { HostnameRules } from "./reserved.ts"
-import { checkTarget, isRecorded, permission, targetKey, targetRecord } from "./targets.ts"
+import { checkTarget, findTarget, isRecorded, permission, targetKey } from "./targets.ts"
 import type { TargetRecord } from "./targets.ts"
 
 export interface PrepareOptions extends Pick<
@@ -120,7 +120,7 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
         const resolved = await resolveMachine(target, given.owner, `${path}.machine`)
         targets.push(resolved)
         if (!isRecorded(resolved)) continue
-        const record = targetRecord(await lookUp(targetKey(resolved)))
+        const record = await findTarget(lookUp, targetKey(resolved))
         checkTarget(given.owner, resolved, record, grants, path)
         records.set(resolved, record)
       }

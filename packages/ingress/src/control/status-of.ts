@@ -11,7 +11,7 @@ import type { FrontState } from "./changes.ts"
 import type { LookUp } from "./look-up.ts"
 import { routerProblems } from "./port-settings.ts"
 import type { Condition, IngressStatus, ParentStatus } from "./status.ts"
-import { isRecorded, permission, targetKey, targetRecord } from "./targets.ts"
+import { findTarget, isRecorded, permission, targetKey } from "./targets.ts"
 
 export interface StatusOptions {
   readonly grammar: Grammar
@@ -136,7 +136,7 @@ const references = async (
       if (!isRecorded(target)) continue
       const name = `rules.${at}: ${target.kind} ${target.kind === "machine" ? target.machine : target.project}`
       try {
-        const record = targetRecord(await lookUp(targetKey(target)))
+        const record = await findTarget(lookUp, targetKey(target))
         if (record === undefined) worsen("False", "BackendNotFound", `${name} does not exist.`)
         else {
           const allowed = permission(owner, target, record, grants)
@@ -179,8 +179,8 @@ const served = async (options: StatusOptions, { rules }: DeclaredIngress): Promi
   for (const [place, keys] of asked) {
     try {
       const found = await within(timeoutMs, (signal) => store.getFirst!(keys, { signal }))
-      // Detached: the hostname is declared, and none of its targets is there.
-      if (found.status === "miss" || (found.status === "hit" && found.record.kind === "detached")) missing.push(place)
+      const isLed = found.status === "hit" && found.record.kind !== "detached"
+      if (found.status !== "unknown" && !isLed) missing.push(place)
       else if (found.status === "unknown") unknown.push(place)
       layer ??= found.layer
       if (found.ageMs !== undefined) ageMs = Math.max(ageMs ?? 0, found.ageMs)
@@ -190,7 +190,13 @@ const served = async (options: StatusOptions, { rules }: DeclaredIngress): Promi
   }
   const source = { ...(layer === undefined ? {} : { layer }), ...(ageMs === undefined ? {} : { ageMs }) }
   if (missing.length > 0) {
-    return { type, status: "False", reason: "NotServed", message: `${shown(missing)}: nothing to lead to.`, ...source }
+    return {
+      type,
+      status: "False",
+      reason: "NotServed",
+      message: `${shown(missing)}: no machine is led to.`,
+      ...source,
+    }
   }
   if (unknown.length > 0) {
     return {

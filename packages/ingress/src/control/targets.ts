@@ -2,6 +2,7 @@ import type { RouteKey, RouteRecord } from "@project-ingress/router"
 import { GrantRequired, TargetNotFound } from "../resource/errors.ts"
 import type { DeclaredTarget } from "../resource/ingress.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
+import type { LookUp } from "./look-up.ts"
 
 /** A target that a record stands behind. */
 export type RecordedTarget = Extract<DeclaredTarget, { readonly kind: "machine" | "project" }>
@@ -26,8 +27,25 @@ export const isRecorded = (target: DeclaredTarget): target is RecordedTarget =>
 export const targetKey = (target: RecordedTarget): RouteKey =>
   target.kind === "machine" ? `m:${target.machine}` : `p:${target.project}`
 
-/** What counts of a record. A redirect of a former name and a tombstone are no target. */
-export const targetRecord = (record: RouteRecord | undefined): TargetRecord => {
+/**
+ * Looks a target up. A project that was renamed is found by its former name, as the router finds it.
+ *
+ * @throws {LookupUnavailable} (may reject)
+ */
+export const findTarget = (lookUp: LookUp, key: RouteKey): TargetRecord | Promise<TargetRecord> => {
+  const found = lookUp(key)
+  if (found instanceof Promise) return found.then((record) => renamed(lookUp, record))
+  return renamed(lookUp, found)
+}
+
+const renamed = (lookUp: LookUp, record: RouteRecord | undefined): TargetRecord | Promise<TargetRecord> => {
+  if (record?.kind !== "redirect" || typeof record.to !== "object") return targetRecord(record)
+  const found = lookUp(`p:${record.to.project}`)
+  return found instanceof Promise ? found.then(targetRecord) : targetRecord(found)
+}
+
+/** What counts of a record. A redirect and a tombstone are no target. */
+const targetRecord = (record: RouteRecord | undefined): TargetRecord => {
   if (record === undefined || record.kind === "redirect" || record.kind === "removed") return undefined
   const { owner } = record
   if (record.kind === "detached") return { owner }

@@ -1,8 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { document, failure, fakeFront, platform, proofs, toA1, toB1 } from "./fakes.ts"
+import { document, failure, fakeFront, platform, proofs, storedRules, toA1, toB1 } from "./fakes.ts"
 import { memoryStore } from "@project-ingress/router/stores/memory"
-import { declared } from "../declared.ts"
 
 const a = { owner: "org_a" }
 const b = { owner: "org_b" }
@@ -33,17 +32,23 @@ describe("an owner", () => {
 
   it("reads its own by a name that is the beginning of another's id", async () => {
     const { ingresses, options } = await platform()
-    const target = { url: "http://10.0.0.5:1" }
+    const common = { version: 1, createdAt: 0, updatedAt: 0 }
     const put = [
       {
         kind: "ingress" as const,
-        ...(await declared({ name: "one", rules: [{ match: { hostname: "a.com" }, target }] }, { owner: "org_b" })),
         id: "aaaa",
+        name: "one",
+        owner: "org_b",
+        ...common,
+        rules: storedRules("a.example.com"),
       },
       {
         kind: "ingress" as const,
-        ...(await declared({ name: "aaaa", rules: [{ match: { hostname: "b.com" }, target }] }, { owner: "org_a" })),
         id: "bbbb",
+        name: "aaaa",
+        owner: "org_a",
+        ...common,
+        rules: storedRules("b.example.com"),
       },
     ]
     await options.storage.commit({ ifRevision: 0, put, remove: [] })
@@ -99,7 +104,7 @@ describe("an owner", () => {
     expect(await lead({ machine: "../m:mach_a1", port: 1 })).toMatchObject({ _tag: "TargetNotFound" })
     // Not by a former name, either.
     await registry.rename("misha", "anna")
-    expect(await lead({ project: "misha" })).toMatchObject({ _tag: "TargetNotFound" })
+    expect(await lead({ project: "misha" })).toMatchObject({ _tag: "GrantRequired" })
     await expect(ingresses.create(document("op", "b.example.com", { project: "anna" }))).resolves.toBeDefined()
   })
 

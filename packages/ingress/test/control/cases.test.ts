@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { matchPort } from "../../src/resource/ingress.ts"
 import { decodeIngress } from "../../src/resource/decode-ingress.ts"
-import { document, failure, fakeFront, platform, toA1 } from "./fakes.ts"
-import { declared } from "../declared.ts"
+import { document, failure, fakeFront, platform, storedRules, toA1 } from "./fakes.ts"
 
 /** The documented cases of S4, by id, at the controller. */
 describe("an ingress manager's cases", () => {
@@ -132,12 +131,17 @@ describe("an ingress manager's cases", () => {
   it("4-12: removes by name and by prefix, and nothing by an ambiguous one", async () => {
     const { ingresses, options } = await platform()
     const ids = ["aaaa1", "aaaa2", "bbbb1"]
-    const put = await Promise.all(
-      ids.map(async (id, at) => {
-        const rule = { match: { hostname: `n${at}.example.com` }, target: { url: "http://10.0.0.5:1" } }
-        return { kind: "ingress" as const, ...(await declared({ name: `n${at}`, rules: [rule] })), id }
-      }),
-    )
+    const put = ids.map((id, at) => {
+      return {
+        kind: "ingress" as const,
+        id,
+        name: `n${at}`,
+        version: 1,
+        createdAt: 0,
+        updatedAt: 0,
+        rules: storedRules(`${id}.example.com`),
+      }
+    })
     await options.storage.commit({ ifRevision: 0, put, remove: [] })
     expect(await failure(ingresses.remove("aaaa"))).toMatchObject({
       _tag: "AmbiguousReference",

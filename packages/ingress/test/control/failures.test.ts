@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { createIngresses } from "../../src/control/create-ingresses.ts"
+import { readJournal, writeJournal } from "../../src/control/journal.ts"
 import type { Ingresses } from "../../src/control/ingresses.ts"
 import { RevisionConflict } from "../../src/storage/ingress-storage.ts"
 import type { IngressStorage } from "../../src/storage/ingress-storage.ts"
@@ -163,6 +164,18 @@ describe("a change", () => {
     }
   })
 
+  it("writes a note that fits, however many ports it writes, and reads it again", () => {
+    const writes = Array.from({ length: 1_000 }, (_, at) => {
+      return { kind: "machine" as const, id: "mach_1", port: at, before: { allowCidrs: undefined }, after: restricted }
+    })
+    const note = writeJournal(writes)
+    expect(note.length).toBeGreaterThan(50_000)
+    expect(note.length).toBeLessThan(65_536)
+    const read = readJournal(note)
+    expect(read).toStrictEqual(writes.slice(0, read.length))
+    expect(readJournal("x")).toEqual([])
+  })
+
   it("takes fronts back in reverse order", async () => {
     const { ingresses, fronts } = await prepared()
     const order: string[] = []
@@ -240,6 +253,26 @@ describe("a change", () => {
     expect((await other.list()).ingresses).toHaveLength(3)
   })
 
+  it("is decided again also if a look-up has read meanwhile what another process changed", async () => {
+    const made = await platform({ pollMs: 100 })
+    const other = createIngresses(made.options)
+    let isFirst = true
+    const ingresses = createIngresses({
+      ...made.options,
+      findMachine: async (id) => {
+        if (!isFirst) return id
+        isFirst = false
+        await other.create(document("first", "x.example.com", toA1))
+        await expect.poll(async () => (await ingresses.list()).ingresses).toHaveLength(1)
+        return id
+      },
+    })
+    expect(await failure(ingresses.create(document("second", "x.example.com", toA1)))).toMatchObject({
+      _tag: "HostnameInUse",
+      ingress: "first",
+    })
+  })
+
   it("that loses a hostname to another process leaves the fronts with that one's", async () => {
     const { ingresses, fronts, hooks, options } = await prepared()
     const other = createIngresses({ ...options, fronts: [] })
@@ -279,6 +312,29 @@ describe("two controllers of one storage", () => {
       expect((await each.list()).ingresses.map(({ name }) => name).toSorted()).toEqual(made.toSorted())
     }
   })
+
+  it.each(["read back", "commit"] as const)(
+    "that start while another one is in the middle of a change take it neither from fronts nor from the registry: %s",
+    async (moment) => {
+      const { ingresses, fronts, hooks, options, registry } = await prepared()
+      let started: Promise<unknown> | undefined
+      const start = (): Promise<unknown> => (started ??= createIngresses(options).start())
+      if (moment === "commit") hooks.commit = (commit) => start().then(commit)
+      else fronts[1].calls.push = (step) => (step === moment ? Number(start() === undefined) : 0)
+      const error = await changes.replace(ingresses).then(
+        () => undefined,
+        (cause: { _tag: string }) => cause._tag,
+      )
+      await started
+      // The other one may have been faster; then it is taken back.
+      expect([undefined, "FrontFailed"]).toContain(error)
+      const hostname = error === undefined ? "other.example.com" : "one.example.com"
+      expect((await ingresses.read("one")).rules[0]!.match.hostname!.text).toBe(hostname)
+      for (const { running } of fronts) expect(running).toContain(hostname)
+      expect(JSON.stringify(registry.get("m:mach_a1")).includes("allowCidrs")).toBe(error === undefined)
+      expect(await ingresses.reconcile()).toEqual([])
+    },
+  )
 
   it("expect versions", async () => {
     const { ingresses } = await platform()

@@ -4,6 +4,7 @@ import type { MemoryRegistry } from "@project-ingress/router/stores/memory"
 import { createIngresses } from "../../src/control/create-ingresses.ts"
 import type { IngressEvent, Ingresses, IngressesOptions } from "../../src/control/ingresses.ts"
 import type { ExportInput, ExportProblem, Front, FrontPlan } from "../../src/fronts/front.ts"
+import type { DeclaredRule } from "../../src/resource/ingress.ts"
 import { memoryStorage } from "../../src/storage/memory-storage.ts"
 
 export const grammar = defineGrammar({ domains: ["iterate.app"] })
@@ -123,6 +124,14 @@ export const document = (name: string, hostname: string, target: object, rule: o
   name,
   rules: [{ match: { hostname }, target, ...rule }],
 })
+
+/** Rules as they are stored, for documents that no controller has written. */
+export const storedRules = (hostname: string): readonly DeclaredRule[] => [
+  {
+    match: { protocol: "http", hostname: { text: hostname, wildcard: hostname, captures: [] } },
+    targets: [{ kind: "machine", weight: 1, machine: "mach_a1", port: 8080, protocol: "http" }],
+  },
+]
 
 export const toA1 = { machine: "mach_a1", port: 8080 }
 export const toB1 = { machine: "mach_b1", port: 8080 }

@@ -134,6 +134,7 @@ describe("createIngresses", () => {
     front.failing.add("apply")
     await expect(createIngresses(made.options).start()).resolves.toEqual({ unreadable: [] })
     expect(made.events).toContainEqual(expect.objectContaining({ type: "error", during: "reconcile" }))
+    expect(front.running).toBe("changed by hand")
     front.failing.clear()
     expect(await made.ingresses.reconcile()).toEqual([{ front: "caddy", diff: expect.any(String) }])
     const storage = { ...made.options.storage, read: () => Promise.reject(new Error("no disk")) }

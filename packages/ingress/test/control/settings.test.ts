@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import type { RouteRegistry } from "@project-ingress/router/stores/memory"
 import { createIngresses } from "../../src/control/create-ingresses.ts"
 import { document, failure, fakeFront, platform, toA1 } from "./fakes.ts"
 import type { Platform } from "./fakes.ts"
@@ -188,6 +189,59 @@ describe("the settings of a rule", () => {
     await Promise.all(changes)
     const { ports = {} } = await registry.read("misha")
     expect(Object.keys(ports)).toHaveLength(20)
+  })
+})
+
+describe("a registry", () => {
+  const allowCidrs = ["10.0.0.0/8"]
+
+  it("keeps what somebody else writes to the same port between reading and writing", async () => {
+    const made = await platform()
+    const { registry } = made
+    let between = 0
+    const meddled: RouteRegistry = {
+      ...registry,
+      configure: async (...call) => {
+        between += 1
+        if (between === 1) await registry.configure("misha", { ports: { 8080: { visibility: "public" } } })
+        return registry.configure(...call)
+      },
+    }
+    const ingresses = createIngresses({ ...made.options, registry: meddled })
+    await ingresses.create(document("x", "x.example.com", toMisha, { allowCidrs }), a)
+    expect(portOf(made, "p:misha")).toEqual({ visibility: "public", allowCidrs })
+  })
+
+  it("that fails when a change is taken back is brought to what is stored by the next one", async () => {
+    const front = fakeFront("caddy")
+    const made = await platform({ fronts: [front] })
+    const { registry, events, options } = made
+    let isDown = false
+    const failing: RouteRegistry = {
+      ...registry,
+      putMachine: async (...call) => {
+        if (isDown) throw new Error("down")
+        return registry.putMachine(...call)
+      },
+    }
+    const ingresses = createIngresses({ ...options, registry: failing })
+    front.failing.add("read back")
+    const { calls } = front
+    calls.push = (step) => Number((isDown ||= step === "read back"))
+    const given = document("x", "x.example.com", toA1, { allowCidrs })
+    expect(await failure(ingresses.create(given, a))).toMatchObject({ _tag: "FrontFailed", step: "read back" })
+    expect(events).toContainEqual(expect.objectContaining({ during: "roll back" }))
+    expect(portOf(made, "m:mach_a1")).toEqual({ allowCidrs })
+    expect(await options.storage.marked!()).toBeDefined()
+    calls.push = () => 0
+    front.failing.clear()
+    // Still down: nothing is forgotten.
+    await ingresses.create(document("y", "y.example.com", toMisha), a)
+    expect(await options.storage.marked!()).toBeDefined()
+    isDown = false
+    await ingresses.create(document("z", "z.example.com", toMisha), a)
+    expect(portOf(made, "m:mach_a1")).toBeUndefined()
+    expect(await options.storage.marked!()).toBeUndefined()
   })
 })
 

