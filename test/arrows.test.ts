@@ -203,6 +203,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: [own("hostname"), own("router"), own("router/node"), effect, "./listen.ts"],
     refuses: ["effect", own("forward"), own("providers"), own("machine-proxy"), "node:net", "jose"],
   },
+  "packages/ingress/src/caddy/front/caddy-front.ts": {
+    allows: [own("router/internal"), "node:http", "node:fs/promises", "diff", "../caddy-json.ts"],
+    refuses: ["effect", own("forward"), "yaml", "jose"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

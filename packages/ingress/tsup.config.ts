@@ -3,6 +3,9 @@ import { defineConfig } from "tsup"
 export default defineConfig({
   entry: {
     ingress: "src/ingress.ts",
+    caddy: "src/caddy/caddy.ts",
+    "caddy/front": "src/caddy/front/front.ts",
+    certificates: "src/certificates/certificates.ts",
   },
   format: ["esm"],
   platform: "neutral",
