@@ -131,10 +131,13 @@ const upstreams = ({ destination }: CaddyUpstream, { resolver }: CaddyOptions): 
       port: String(destination.port),
       // The time that the internal responder's records live.
       refresh: "5s",
-      ...(resolver === undefined ? {} : { resolver: { addresses: [resolver] } }),
+      ...(resolver === undefined ? {} : { resolver: { addresses: [resolverAddress(resolver)] } }),
     },
   }
 }
+
+/** Without a network Caddy 2.6 asks by TCP. */
+export const resolverAddress = (resolver: string): string => `udp/${resolver}`
 
 const activeCheck = ({ uri, intervalMs, status }: NonNullable<CaddyUpstream["healthCheck"]>): CaddyConfig => ({
   uri,

@@ -178,8 +178,6 @@ const readAction = (entry: Entry, input: ExportInput, report: Report): CaddyRout
   if (rule.requireHeader !== undefined && rule.requireHeader.value === undefined) {
     refuse("requireHeader", "has a hash only, and Caddy compares values")
   }
-  // Caddy's own syntax: `x-*` would take off every field that begins so.
-  const isPattern = (name: string) => name.startsWith("*") || name.endsWith("*")
   const { set = {}, remove = [] } = rule.responseHeaders ?? {}
   if (remove.some(isPattern))
     refuse("responseHeaders.remove", "has a name with * at an end, which Caddy reads as a pattern")
@@ -207,3 +205,6 @@ const readAction = (entry: Entry, input: ExportInput, report: Report): CaddyRout
     ...(hasHeaders ? { responseHeaders: { set, remove } } : {}),
   }
 }
+
+/** Caddy's own syntax: `x-*` would take off every field that begins so. */
+const isPattern = (name: string): boolean => name.startsWith("*") || name.endsWith("*")

@@ -8,12 +8,15 @@ export class CaddyfileWriter {
     return this
   }
 
+  /** A block with nothing in it is a line. */
   block(tokens: readonly string[], inside: () => void): this {
-    this.line(...tokens, "{")
+    const start = this.line(...tokens, "{").#lines.length
     this.#depth += 1
     inside()
     this.#depth -= 1
-    return this.line("}")
+    if (this.#lines.length > start) return this.line("}")
+    this.#lines.pop()
+    return this.line(...tokens)
   }
 
   get text(): string {

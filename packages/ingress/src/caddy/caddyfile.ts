@@ -1,6 +1,6 @@
 import type { ExportProblem } from "../fronts/front.ts"
 import type { CaddyMatch, CaddyModel, CaddyProxy, CaddyRoute, CaddyServer } from "./caddy-model.ts"
-import { ACME_PATH, NOT_FOUND, UNAVAILABLE } from "./caddy-json.ts"
+import { ACME_PATH, NOT_FOUND, resolverAddress, UNAVAILABLE } from "./caddy-json.ts"
 import type { CaddyCertificates, CaddyOptions } from "./caddy-options.ts"
 import { CaddyfileWriter, placeholderToken, token } from "./caddyfile-writer.ts"
 import { authority, regexLiteral } from "./literals.ts"
@@ -199,7 +199,7 @@ const writeProxy = (
         writer.line("name", placeholderToken(destination.name))
         writer.line("port", String(destination.port))
         writer.line("refresh", "5s")
-        if (options.resolver !== undefined) writer.line("resolvers", safe(options.resolver))
+        if (options.resolver !== undefined) writer.line("resolvers", safe(resolverAddress(options.resolver)))
       })
     }
     if (addresses.length > 1) writer.line("lb_policy", "round_robin")

@@ -92,7 +92,9 @@ const readCapture = (
     report.unsupported(`${field}.capture`, "is no capture of match.hostname")
     return undefined
   }
-  return { kind: "dynamic", name: `{http.request.host.labels.${label}}.${internalZone}`, port: target.port }
+  // With the dot at its end no search domain of the computer is tried.
+  const zone = internalZone.replace(/\.$/, "")
+  return { kind: "dynamic", name: `{http.request.host.labels.${label}}.${zone}.`, port: target.port }
 }
 
 /** Caddy counts labels from the right, from 0. */

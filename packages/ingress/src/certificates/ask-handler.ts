@@ -49,7 +49,7 @@ export const askHandler = (options: AskOptions): ((request: Request) => Promise<
     if ("accepted" in read || read.wildcard !== read.text || read.wildcard.includes("*")) return 400
     const name = read.text
     const isAllowed = allowed.some((pattern) => pattern === "*" || matchHostname(pattern, name) !== undefined)
-    return isAllowed && (await declares(name)) && (await authorize(name)) === true ? 200 : 403
+    return isAllowed && (await declares(name)) && (await authorize(name)) ? 200 : 403
   }
   return async (request) => {
     const status = await decide(request).catch(() => 503)

@@ -32,7 +32,7 @@ export const configDiff = (running: unknown, next: unknown): string => {
   const patch = createTwoFilesPatch("running", "planned", before, after, undefined, undefined, {
     context: 3,
     timeout: 1_000,
-  }) as string | undefined
+  })
   return patch ?? `--- running\n+++ planned\n- ${lines(before)} lines\n+ ${lines(after)} other lines\n`
 }
 
