@@ -56,13 +56,13 @@ const appOf = async (hostname: string) => (await get(http, hostname)).seen?.app
  */
 const load = (request: () => Promise<Got>) => {
   const seen: string[] = []
-  let isOn = true
+  const stopped = new AbortController()
   const again = (error: NodeJS.ErrnoException) => {
     if (error.code !== "ECONNRESET") throw error
     return request()
   }
   const worker = async (): Promise<void> => {
-    while (isOn) {
+    while (!stopped.signal.aborted) {
       const result = await request()
         .catch(again)
         .then(
@@ -76,7 +76,7 @@ const load = (request: () => Promise<Got>) => {
   return {
     seen,
     stop: async () => {
-      isOn = false
+      stopped.abort()
       await done
       return [...new Set(seen)].toSorted()
     },

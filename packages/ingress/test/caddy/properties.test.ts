@@ -1,0 +1,323 @@
+import fc from "fast-check"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { freePort } from "../../../../test/free-port.ts"
+import { exportCaddy, exportCaddyfile } from "../../src/caddy/caddy.ts"
+import { checkCaddyConfig } from "../../src/caddy/check-config.ts"
+import { decodeIngress } from "../../src/resource/decode-ingress.ts"
+import { matchHostname } from "../../src/resource/hostname-pattern.ts"
+import type { DeclaredIngress, DeclaredMatch } from "../../src/resource/ingress.ts"
+import { compareRules } from "../../src/resource/precedence.ts"
+import { get, startApp } from "./apps.ts"
+import type { App } from "./apps.ts"
+import { inputOf } from "./ingresses.ts"
+import { adaptCaddyfile, caddyBinary, NO_CADDY, startCaddy } from "./real-caddy.ts"
+import type { RealCaddy } from "./real-caddy.ts"
+
+interface Request {
+  readonly hostname: string
+  readonly path: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Visible ASCII with what formats give a meaning, more often than chance would. */
+const hostile = (min: number, max: number) =>
+  fc
+    .array(
+      fc.oneof(
+        fc.constantFrom(
+          "{",
+          "}",
+          "\\",
+          '"',
+          "`",
+          "$",
+          "*",
+          "{env.HOME}",
+          "{$HOME}",
+          "{http.request.host}",
+          "{{",
+          "#",
+          "'",
+          "%",
+          "\\{",
+          "<<",
+        ),
+        fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+      ),
+      { minLength: min, maxLength: max },
+    )
+    .map((parts) => parts.join(""))
+
+/** A rule of which one part is refused says nothing about the others. */
+const mostly = <A, B>(valid: fc.Arbitrary<A>, other: fc.Arbitrary<B>): fc.Arbitrary<A | B> =>
+  fc.oneof({ arbitrary: valid, weight: 9 }, { arbitrary: other, weight: 1 })
+
+const decoded = async (document: { readonly name: string; readonly rules: readonly unknown[] }, createdAt = 1) => {
+  const rules: DeclaredIngress["rules"][number][] = []
+  // What the format itself refuses is no exporter's work.
+  for (const rule of document.rules) {
+    const one = await decodeIngress({ name: document.name, rules: [rule] }).catch(() => undefined)
+    if (one !== undefined) rules.push(one.rules[0]!)
+  }
+  return { id: document.name, name: document.name, version: 1, createdAt, updatedAt: createdAt, rules }
+}
+
+const strings = (value: unknown): readonly string[] => {
+  if (typeof value === "string") return [value]
+  if (typeof value !== "object" || value === null) return []
+  return Object.values(value).flatMap(strings)
+}
+
+/** All values that stand under some keys, wherever they are, sorted. */
+const under = (value: unknown, keys: readonly string[]): readonly string[] => {
+  if (typeof value !== "object" || value === null) return []
+  return Object.entries(value)
+    .flatMap(([key, each]) => (keys.includes(key) ? strings(each) : under(each, keys)))
+    .toSorted()
+}
+
+describe("generated configuration", () => {
+  const rule = fc.record({
+    match: fc.record(
+      {
+        hostname: mostly(fc.constantFrom("a.example.com", "{m}.example.com", "*.*.example.com"), hostile(1, 12)),
+        path: fc.oneof(
+          hostile(0, 12).map((path) => `/${path}`),
+          hostile(0, 12).map((path) => ({ exact: `/${path}` })),
+        ),
+        method: mostly(fc.constantFrom("GET", "IMPORT", "`", "#", "*'$"), hostile(1, 5)),
+        headers: fc.dictionary(fc.constantFrom("x-a", "import", "+x", "x#`"), hostile(0, 12), { maxKeys: 2 }),
+        port: fc.constantFrom(80, 8080),
+      },
+      { requiredKeys: ["hostname"] },
+    ),
+    target: mostly(
+      fc.constant({ url: "http://10.0.0.5:80" }),
+      fc.oneof(
+        fc.record({ url: hostile(1, 20).map((host) => `http://${host}:80`) }),
+        fc.record({ machine: hostile(1, 9), port: fc.constant(80) }),
+      ),
+    ),
+    requireHeader: fc.option(fc.record({ name: fc.constantFrom("x-key", "import"), value: hostile(32, 40) }), {
+      nil: undefined,
+    }),
+    responseHeaders: fc.option(
+      fc.record({
+        set: fc.dictionary(fc.constantFrom("x-a", "import", "defer", "-x"), hostile(0, 12), { maxKeys: 2 }),
+        remove: fc.constant(["x-b"]),
+      }),
+      { nil: undefined },
+    ),
+    healthCheck: fc.option(
+      hostile(0, 12).map((path) => ({ path: `/${path}` })),
+      { nil: undefined },
+    ),
+  })
+  const present = (value: object) => JSON.parse(JSON.stringify(value)) as unknown
+  const document = fc
+    .array(rule, { minLength: 1, maxLength: 12 })
+    .map((rules) => ({ name: "one", rules: rules.map(present) }))
+
+  it("has the same structure whatever documents say", async () => {
+    await fc.assert(
+      fc.asyncProperty(document, hostile(0, 20), async (given, address) => {
+        const one = await decoded(given)
+        const input = { ...inputOf([one]), address: () => address }
+        const { config, files } = exportCaddy(input)
+        expect(JSON.parse(files[0]!.text)).toEqual(config)
+        expect(checkCaddyConfig(config)).toEqual([])
+        for (const [name, { routes }] of Object.entries(
+          (config["apps"] as { http?: { servers: Record<string, { routes: unknown[] }> } } | undefined)?.http
+            ?.servers ?? {},
+        )) {
+          expect(name).toMatch(/^ingress-(?:80|8080)$/)
+          expect(routes.length).toBeLessThanOrEqual(one.rules.length + 1)
+        }
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  it("means the same as JSON and as a Caddyfile", async (ctx) => {
+    if (caddyBinary === undefined) ctx.skip(NO_CADDY)
+    await fc.assert(
+      fc.asyncProperty(document, async (given) => {
+        const { rules, ...one } = await decoded(given)
+        // A rule that a Caddyfile cannot write is a problem of its own, and left out here.
+        const writable = rules.filter((each) =>
+          exportCaddyfile(inputOf([{ ...one, rules: [each] }])).problems.every(({ kind }) => kind === "unresolved"),
+        )
+        const input = inputOf([{ ...one, rules: writable }])
+        const json = exportCaddy(input).config
+        const adapted = adaptCaddyfile(exportCaddyfile(input).files[0]!.text)
+        for (const keys of [["pattern"], ["dial"], ["host"], ["method"], ["uri"], ["delete"], ["body"]])
+          expect(under(adapted, keys), keys[0]).toEqual(under(json, keys))
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it("routes as the resource's precedence says", async () => {
+    const hostname = fc.constantFrom(
+      "a.example.com",
+      "b.example.com",
+      "*.example.com",
+      "*.b.example.com",
+      "a.*.example.com",
+      "*.*.example.com",
+    )
+    const path = fc.constantFrom("/", "/a", "/a/b", "/a/b/", "/ab")
+    const headers = fc.dictionary(fc.constantFrom("x-a", "x-b"), fc.constantFrom("1", "2"), { maxKeys: 2 })
+    const method = fc.constantFrom("GET", "POST")
+    const match = fc.record(
+      {
+        hostname,
+        path: fc.oneof(
+          path,
+          path.map((exact) => ({ exact })),
+        ),
+        method,
+        headers,
+      },
+      { requiredKeys: ["hostname"] },
+    )
+    const documents = fc.array(
+      fc.record({
+        matches: fc.array(match, { minLength: 1, maxLength: 5 }),
+        createdAt: fc.integer({ min: 1, max: 3 }),
+      }),
+      { minLength: 1, maxLength: 5 },
+    )
+    const request = fc.record({
+      hostname: fc.constantFrom(
+        "a.example.com",
+        "b.example.com",
+        "c.example.com",
+        "a.b.example.com",
+        "x.b.example.com",
+        "x.y.example.com",
+      ),
+      path: fc.oneof(path, fc.constant("/a/c")),
+      method,
+      headers,
+    })
+    await fc.assert(
+      fc.asyncProperty(documents, fc.array(request, { minLength: 1, maxLength: 10 }), async (given, requests) => {
+        let port = 0
+        const ingresses = await Promise.all(
+          given.map(({ matches, createdAt }, at) =>
+            decoded(
+              {
+                name: `i${at}`,
+                rules: matches.map((each) => ({ match: each, target: { url: `http://10.0.0.1:${(port += 1)}` } })),
+              },
+              createdAt,
+            ),
+          ),
+        )
+        const ranked = ingresses
+          .flatMap((one) => one.rules.map((each) => ({ ingress: one, rule: each })))
+          .toSorted(compareRules)
+        const { config } = exportCaddy(inputOf(ingresses.toReversed()))
+        for (const each of requests) {
+          const first = ranked.find(({ rule: { match: declared } }) => takes(declared, each))
+          const target = first?.rule.targets[0]
+          expect(interpreted(config, each)).toBe(target?.kind === "url" ? `10.0.0.1:${target.port}` : undefined)
+        }
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+/** What a rule takes, as the resource says it. */
+const takes = ({ hostname, path, method, headers = {} }: DeclaredMatch, request: Request): boolean =>
+  matchHostname(hostname!, request.hostname) !== undefined &&
+  (method === undefined || method === request.method) &&
+  Object.entries(headers).every(([name, value]) => request.headers[name] === value) &&
+  (path === undefined ||
+    ("exact" in path
+      ? path.exact === request.path
+      : request.path === path.prefix || request.path.startsWith(`${path.prefix}/`)))
+
+interface Route {
+  readonly match?: readonly [
+    {
+      host: string[]
+      path_regexp?: { pattern: string }
+      method?: string[]
+      header_regexp?: Record<string, { pattern: string }>
+    },
+  ]
+  readonly handle: readonly [{ upstreams?: readonly { dial: string }[] }]
+}
+
+/** What Caddy does with the routes of port 80: the first one that matches. */
+const interpreted = (config: object, { hostname, path, method, headers }: Request): string | undefined => {
+  const { routes } = (config as { apps: { http: { servers: Record<string, { routes: Route[] }> } } }).apps.http.servers[
+    "ingress-80"
+  ]!
+  const isHost = (pattern: string) =>
+    matchHostname({ text: pattern, wildcard: pattern, captures: [] }, hostname) !== undefined
+  const found = routes.find(({ match }) => {
+    if (match === undefined) return true
+    const [matcher] = match
+    return (
+      matcher.host.some(isHost) &&
+      (matcher.path_regexp === undefined || new RegExp(matcher.path_regexp.pattern).test(path)) &&
+      (matcher.method === undefined || matcher.method.includes(method)) &&
+      Object.entries(matcher.header_regexp ?? {}).every(
+        ([name, { pattern }]) => headers[name] !== undefined && new RegExp(pattern).test(headers[name]),
+      )
+    )
+  })
+  return found?.handle[0].upstreams?.[0]?.dial
+}
+
+describe.skipIf(caddyBinary === undefined)(
+  `values of documents in a real Caddy${caddyBinary ? "" : `: ${NO_CADDY}`}`,
+  () => {
+    let caddy: RealCaddy
+    let app: App
+    beforeAll(async () => {
+      ;[caddy, app] = await Promise.all([startCaddy(), startApp("app")])
+    })
+    afterAll(async () => Promise.all([caddy?.stop(), app?.close()]))
+
+    it("are taken as they are: no placeholder, wildcard or quote means anything", async () => {
+      const port = await freePort()
+      const values = fc.sample(
+        fc.record({ secret: hostile(32, 40), header: hostile(1, 12), response: hostile(0, 12) }),
+        40,
+      )
+      const given = values.map(({ secret, header, response }, at) => ({
+        match: { hostname: `r${at}.example.com`, headers: { "x-match": header } },
+        target: { url: app.url },
+        requireHeader: { name: "x-key", value: secret },
+        responseHeaders: { set: { "x-a": `a${response}a` } },
+      }))
+      const one = await decoded({ name: "one", rules: given })
+      const { config } = exportCaddy(inputOf([one]), {
+        listenAddress: "127.0.0.1",
+        publicPorts: { [port]: 80 },
+        admin: { listen: new URL(caddy.admin).host },
+      })
+      expect((await caddy.load(config)).status).toBe(200)
+      for (const { match, requireHeader, responseHeaders } of one.rules) {
+        const secret = requireHeader!.value!
+        const headers = { "x-match": match.headers!["x-match"]!, "x-key": secret }
+        const right = await get(port, match.hostname!.text, "/", { headers })
+        expect(right.status, secret).toBe(200)
+        expect(right.headers["x-a"]).toBe(responseHeaders!.set!["x-a"])
+        expect(
+          (await get(port, match.hostname!.text, "/", { headers: { ...headers, "x-key": `${secret}x` } })).status,
+        ).toBe(403)
+        expect(
+          (await get(port, match.hostname!.text, "/", { headers: { ...headers, "x-match": `x${headers["x-match"]}` } }))
+            .status,
+        ).toBe(404)
+      }
+    })
+  },
+)
