@@ -22,7 +22,7 @@ export const checkCaddyConfig = (config: CaddyConfig): readonly string[] => {
     const last = list.at(-1)
     // Caddy's own is 200 with an empty body.
     if (last === undefined || "match" in last) wrong.push(`${name}.routes must end with one that takes everything`)
-    for (const [index, route] of list.slice(0, -1).entries()) {
+    for (const [index, route] of list.slice(0, -1).flatMap(ungrouped).entries()) {
       if (route["terminal"] !== true) wrong.push(`${name}.routes.${index} must be terminal`)
       for (const host of array(object(array(route["match"])[0])["host"])) {
         if (policies !== undefined && !certified(String(host))) {
@@ -31,14 +31,18 @@ export const checkCaddyConfig = (config: CaddyConfig): readonly string[] => {
       }
     }
   }
-  walk(config, "", (key, value, path) => {
-    if (key === "dial" && !isDial(value)) wrong.push(`${path} must be host:port`)
+  walk(config, "", (key, value) => {
+    if (key === "dial" && !isDial(value)) wrong.push(`${key} must be host:port`)
     if (key === "pattern" ? value.includes("{") : !isPlaceholderSafe(value, key)) {
-      wrong.push(`${path} must have no placeholder but those of the exporter`)
+      wrong.push(`${key} must have no placeholder but those of the exporter`)
     }
   })
   return wrong
 }
+
+/** Many routes stand in groups, which are no routes of their own. */
+const ungrouped = (route: Record<string, unknown>): readonly Record<string, unknown>[] =>
+  route["terminal"] === true ? [route] : array(object(array(route["handle"])[0])["routes"]).map(object)
 
 const isListenAddress = (address: string): boolean => {
   const parts = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(address)
@@ -70,15 +74,14 @@ const certifiedNames = (tls: Record<string, unknown>): ((host: string) => boolea
   return (host) => isOnDemand || subjects.has(host) || subjects.has(`*.${host.slice(host.indexOf(".") + 1)}`)
 }
 
-const walk = (value: unknown, path: string, visit: (key: string, text: string, path: string) => void): void => {
-  if (typeof value === "string") visit(keyOf(path), value, path)
+/** Calls with each text and the name that it stands under; elements of an array have that of the array. */
+const walk = (value: unknown, key: string, visit: (key: string, text: string) => void): void => {
+  if (typeof value === "string") visit(key, value)
+  else if (Array.isArray(value)) for (const each of value) walk(each, key, visit)
   else if (typeof value === "object" && value !== null) {
-    for (const [key, each] of Object.entries(value)) walk(each, path === "" ? key : `${path}.${key}`, visit)
+    for (const [name, each] of Object.entries(value)) walk(each, name, visit)
   }
 }
-
-/** The last part that is a name; elements of an array have that of the array. */
-const keyOf = (path: string): string => path.split(".").findLast((part) => !/^\d+$/.test(part)) ?? ""
 
 const object = (value: unknown): Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { createTwoFilesPatch } from "diff"
+import { formatPatch, structuredPatch } from "diff"
 import { GENERATED_ID } from "../caddy-json.ts"
 
 /** A document with the keys of every object in order, as Caddy gives them back: equal texts are equal configurations. */
@@ -26,24 +26,42 @@ export const isForeign = (document: unknown): boolean => {
 /** What changes, as a unified diff without secrets. Empty: nothing. */
 export const configDiff = (running: unknown, next: unknown): string => {
   if (canonical(running) === canonical(next)) return ""
-  const before = isForeign(running) ? "a configuration that was not generated here, and is not shown\n" : shown(running)
+  const before = isForeign(running) ? "a configuration that was not generated here, and is not shown" : shown(running)
   const after = shown(next)
-  // Documents that have little in common take long to compare, and nobody reads that.
-  const patch = createTwoFilesPatch("running", "planned", before, after, undefined, undefined, {
-    context: 3,
-    timeout: 1_000,
-  })
-  return patch ?? `--- running\n+++ planned\n- ${lines(before)} lines\n+ ${lines(after)} other lines\n`
+  return patchOf(before.split("\n"), after.split("\n"))
 }
 
-const lines = (text: string): number => text.split("\n").length - 1
+const CONTEXT = 3
+
+/** A unified diff. What is equal at both ends is taken off before, because there are documents of half a million lines. */
+const patchOf = (before: readonly string[], after: readonly string[]): string => {
+  const shorter = Math.min(before.length, after.length)
+  let start = 0
+  while (start < shorter && before[start] === after[start]) start += 1
+  let end = 0
+  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end += 1
+  const from = Math.max(0, start - CONTEXT)
+  const middle = (all: readonly string[]) => `${all.slice(from, all.length - Math.max(0, end - CONTEXT)).join("\n")}\n`
+  // Documents that have little in common take long to compare, and nobody reads that.
+  const patch = structuredPatch("running", "planned", middle(before), middle(after), undefined, undefined, {
+    context: CONTEXT,
+    timeout: 500,
+  })
+  if (patch === undefined) return `--- running\n+++ planned\n- ${before.length} lines\n+ ${after.length} other lines\n`
+  const hunks = patch.hunks.map((hunk) => ({ ...hunk, oldStart: hunk.oldStart + from, newStart: hunk.newStart + from }))
+  return formatPatch({ ...patch, hunks })
+}
 
 /** Only what is generated: `admin`, `logging` and a `storage` of the operator's stay, and may hold passwords. */
 const shown = (document: unknown): string => {
   if (typeof document !== "object" || document === null) return ""
   const { apps, storage } = document as Record<string, unknown>
   const root = (storage as { readonly root?: unknown } | undefined)?.root
-  return `${canonical(redacted({ ...(apps === undefined ? {} : { apps }), ...(root === undefined ? {} : { storage: { root } }) }, "", false), 2)}\n`
+  const generated = {
+    ...(apps === undefined ? {} : { apps }),
+    ...(root === undefined ? {} : { storage: { root } }),
+  }
+  return canonical(redacted(generated, "", false), 2)
 }
 
 const SECRET_KEY = /pass|secret|token|credential|authorization|cookie|api_?key|hash/i
