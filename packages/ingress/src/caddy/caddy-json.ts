@@ -52,12 +52,15 @@ const server = ({ port, listenPort, tls, routes }: CaddyServer, options: CaddyOp
   ...(tls && port !== listenPort ? { protocols: ["h1", "h2"] } : {}),
 })
 
-/** Above this many routes for one hostname each, Caddy's look at one after another costs more than the rest of a request. */
-const GROUP = 128
+/**
+ * The most hostnames of a group. Above 100 Caddy searches its list by halves, and then, in 2.6, by case: `API.example.com` would avoid
+ * its rule, and be a wildcard's.
+ */
+const GROUP = 100
 
 /**
- * Routes for exact hostnames, which come first, in groups that are looked into if they have the hostname: Caddy searches a long list of
- * hostnames by halves. A group that has no route for a request is passed, so that the order stays what it was.
+ * Routes for exact hostnames, which come first, in groups that are looked into if they have the hostname: a list of hostnames costs Caddy
+ * much less than as many routes. A group that has no route for a request is passed, so that the order stays what it was.
  */
 const grouped = (routes: readonly CaddyRoute[], options: CaddyOptions): CaddyConfig[] => {
   const written = routes.map((each) => route(each, options))

@@ -158,6 +158,21 @@ describe("generated configuration", () => {
     )
   })
 
+  it("has many hostnames in groups, and they take the same requests in the same order", async () => {
+    const rules = Array.from({ length: 150 }, (_, at) => [
+      { match: { hostname: `h${at}.example.com`, path: "/x" }, target: { url: `http://10.0.0.1:${2 * at + 1}` } },
+      { match: { hostname: `h${at}.example.com`, method: "POST" }, target: { url: `http://10.0.0.1:${2 * at + 2}` } },
+    ]).flat()
+    const wild = { match: { hostname: "*.example.com" }, target: { url: "http://10.0.0.1:999" } }
+    const { config } = exportCaddy(inputOf([await decoded({ name: "one", rules: [...rules, wild] })]))
+    for (let at = 0; at < 150; at += 1) {
+      const request = { hostname: `h${at}.example.com`, path: "/x/y", method: "POST", headers: {} }
+      expect(interpreted(config, request)).toBe(`10.0.0.1:${2 * at + 1}`)
+      expect(interpreted(config, { ...request, path: "/y" })).toBe(`10.0.0.1:${2 * at + 2}`)
+      expect(interpreted(config, { ...request, path: "/y", method: "GET" })).toBe("10.0.0.1:999")
+    }
+  })
+
   it("routes as the resource's precedence says", async () => {
     const hostname = fc.constantFrom(
       "a.example.com",
@@ -241,39 +256,42 @@ const takes = ({ hostname, path, method, headers = {} }: DeclaredMatch, request:
       ? path.exact === request.path
       : request.path === path.prefix || request.path.startsWith(`${path.prefix}/`)))
 
+interface Matcher {
+  readonly host: readonly string[]
+  readonly path_regexp?: { readonly pattern: string }
+  readonly method?: readonly string[]
+  readonly header_regexp?: Readonly<Record<string, { readonly pattern: string }>>
+}
 interface Route {
-  readonly match?: readonly [
-    {
-      host: string[]
-      path_regexp?: { pattern: string }
-      method?: string[]
-      header_regexp?: Record<string, { pattern: string }>
-    },
+  readonly match?: readonly [Matcher]
+  readonly handle: readonly [
+    { readonly upstreams?: readonly { readonly dial: string }[]; readonly routes?: readonly Route[] },
   ]
-  readonly handle: readonly [{ upstreams?: readonly { dial: string }[] }]
 }
 
-/** What Caddy does with the routes of port 80: the first one that matches. */
-const interpreted = (config: object, { hostname, path, method, headers }: Request): string | undefined => {
-  const { routes } = (config as { apps: { http: { servers: Record<string, { routes: Route[] }> } } }).apps.http.servers[
-    "ingress-80"
-  ]!
-  const isHost = (pattern: string) =>
-    matchHostname({ text: pattern, wildcard: pattern, captures: [] }, hostname) !== undefined
-  const found = routes.find(({ match }) => {
-    if (match === undefined) return true
-    const [matcher] = match
-    return (
-      matcher.host.some(isHost) &&
-      (matcher.path_regexp === undefined || new RegExp(matcher.path_regexp.pattern).test(path)) &&
-      (matcher.method === undefined || matcher.method.includes(method)) &&
-      Object.entries(matcher.header_regexp ?? {}).every(
-        ([name, { pattern }]) => headers[name] !== undefined && new RegExp(pattern).test(headers[name]),
-      )
-    )
-  })
-  return found?.handle[0].upstreams?.[0]?.dial
+/** What Caddy does with the routes of port 80: the first one that matches, looked for in groups as well. */
+const interpreted = (config: object, request: Request): string | undefined => {
+  const { apps } = config as { apps: { http: { servers: Record<string, { routes: readonly Route[] }> } } }
+  return found(apps.http.servers["ingress-80"]!.routes, request)?.handle[0].upstreams?.[0]?.dial
 }
+
+const found = (routes: readonly Route[], request: Request): Route | undefined => {
+  for (const route of routes) {
+    if (route.match !== undefined && !isMatch(route.match[0], request)) continue
+    const { routes: inner } = route.handle[0]
+    const one = inner === undefined ? route : found(inner, request)
+    if (one !== undefined) return one
+  }
+  return undefined
+}
+
+const isMatch = (matcher: Matcher, { hostname, path, method, headers }: Request): boolean =>
+  matcher.host.some((host) => matchHostname({ text: host, wildcard: host, captures: [] }, hostname) !== undefined) &&
+  (matcher.path_regexp === undefined || new RegExp(matcher.path_regexp.pattern).test(path)) &&
+  (matcher.method === undefined || matcher.method.includes(method)) &&
+  Object.entries(matcher.header_regexp ?? {}).every(
+    ([name, { pattern }]) => headers[name] !== undefined && new RegExp(pattern).test(headers[name]),
+  )
 
 describe.skipIf(caddyBinary === undefined)(
   `values of documents in a real Caddy${caddyBinary ? "" : `: ${NO_CADDY}`}`,
@@ -318,6 +336,28 @@ describe.skipIf(caddyBinary === undefined)(
             .status,
         ).toBe(404)
       }
+    })
+
+    it("route by groups as one after another", async () => {
+      const port = await freePort()
+      const rules = Array.from({ length: 300 }, (_, at) => ({
+        match: { hostname: `h${at}.example.com`, path: "/x" },
+        target: { url: app.url },
+        responseHeaders: { set: { "x-rule": `${at}` } },
+      }))
+      const wild = { match: { hostname: "*.example.com" }, target: { url: app.url } }
+      const { config } = exportCaddy(inputOf([await decoded({ name: "one", rules: [...rules, wild] })]), {
+        listenAddress: "127.0.0.1",
+        publicPorts: { [port]: 80 },
+        admin: { listen: new URL(caddy.admin).host },
+      })
+      expect((await caddy.load(config)).status).toBe(200)
+      for (const at of [0, 99, 100, 150, 299]) {
+        expect((await get(port, `H${at}.example.com`, "/x")).headers["x-rule"]).toBe(String(at))
+        expect((await get(port, `h${at}.example.com`, "/y")).headers).not.toHaveProperty("x-rule")
+      }
+      expect((await get(port, "h300.example.com", "/x")).status).toBe(200)
+      expect((await get(port, "h0.example.org", "/x")).status).toBe(404)
     })
   },
 )
