@@ -1,10 +1,11 @@
 // What the generated configuration of Caddy costs: its export, and requests through it beside a hand-written Caddyfile's, in rounds that take turns.
 //   pnpm exec node --conditions=@project-ingress/source packages/ingress/bench/caddy.ts [rounds]
-import { spawnSync } from "node:child_process"
+import { execFile } from "node:child_process"
+import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { Worker, isMainThread } from "node:worker_threads"
+import { promisify } from "node:util"
 import { freePort } from "../../../test/free-port.ts"
 import { exportCaddy, exportCaddyfile } from "../src/caddy/caddy.ts"
 import { configDiff } from "../src/caddy/front/config-diff.ts"
@@ -63,10 +64,10 @@ interface Sample {
   readonly cpuMs: number
 }
 
-const round = (caddy: RealCaddy, port: number, hostname: string): Sample => {
+const round = async (caddy: RealCaddy, port: number, hostname: string): Promise<Sample> => {
   const before = cpuMs(caddy.process.pid!)
   const args = ["-t1", "-c16", "-d1s", "-H", `Host: ${hostname}`, `http://127.0.0.1:${port}/`]
-  const { stdout } = spawnSync("wrk", args, { encoding: "utf8" })
+  const { stdout } = await promisify(execFile)("wrk", args)
   const requests = Number(/(\d+) requests in/.exec(stdout)?.[1])
   if (!(requests > 0) || /Non-2xx|Socket errors/.test(stdout)) throw new Error(stdout)
   return {
@@ -100,9 +101,9 @@ const compare = async (count: number, url: string): Promise<void> => {
   const samples: { readonly ours: Sample; readonly theirs: Sample }[] = []
   for (let at = -2; at < rounds; at += 1) {
     // Which one begins takes turns, too.
-    const first = at % 2 === 0 ? round(generated, one, hostname) : undefined
-    const theirs = round(handWritten, other, hostname)
-    const ours = first ?? round(generated, one, hostname)
+    const first = at % 2 === 0 ? await round(generated, one, hostname) : undefined
+    const theirs = await round(handWritten, other, hostname)
+    const ours = first ?? (await round(generated, one, hostname))
     if (at >= 0) samples.push({ ours, theirs })
   }
   const requests = interval(samples.map(({ ours, theirs }) => ours.perSecond / theirs.perSecond))
@@ -113,16 +114,10 @@ const compare = async (count: number, url: string): Promise<void> => {
   await Promise.all([generated.stop(), handWritten.stop()])
 }
 
-if (isMainThread) {
-  await exporting()
-  // wrk is waited for, so the app has a thread of its own.
-  const app = new Worker(new URL(import.meta.url))
-  const port = await new Promise<number>((resolve) => app.once("message", resolve))
-  for (const count of [10, 1_000, 10_000]) await compare(count, `http://127.0.0.1:${port}`)
-  await app.terminate()
-} else {
-  const { parentPort } = await import("node:worker_threads")
-  const server = createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1", () =>
-    parentPort!.postMessage((server.address() as AddressInfo).port),
-  )
-}
+await exporting()
+const app = createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1")
+await once(app, "listening")
+const { port } = app.address() as AddressInfo
+for (const count of [10, 1_000, 10_000]) await compare(count, `http://127.0.0.1:${port}`)
+app.close()
+app.closeAllConnections()

@@ -40,9 +40,13 @@ export const checkCaddyConfig = (config: CaddyConfig): readonly string[] => {
   return wrong
 }
 
-/** Many routes stand in groups, which are no routes of their own. */
-const ungrouped = (route: Record<string, unknown>): readonly Record<string, unknown>[] =>
-  route["terminal"] === true ? [route] : array(object(array(route["handle"])[0])["routes"]).map(object)
+/** Many routes stand in groups, which are no routes of their own: what is in them is terminal. */
+const ungrouped = (route: Record<string, unknown>): readonly Record<string, unknown>[] => {
+  const inner = array(object(array(route["handle"])[0])["routes"]).map(object)
+  const isGroup =
+    route["terminal"] === undefined && inner.length > 0 && inner.every(({ terminal }) => terminal === true)
+  return isGroup ? inner : [route]
+}
 
 const isListenAddress = (address: string): boolean => {
   const parts = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(address)

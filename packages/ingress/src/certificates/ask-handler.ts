@@ -19,7 +19,7 @@ export interface AskOptions {
 
 /**
  * A fetch handler for fronts that ask before they order a certificate, Caddy's `ask` among them: `GET …?domain=NAME` is 200 if one may
- * be issued for NAME, 403 if not, 400 if it says no name. A failure of `ingresses` or `authorize` is 503, and so no certificate. Bind it
+ * be issued for NAME, 403 if not, 400 if it names none. A failure of `ingresses` or `authorize` is 503, and so no certificate. Bind it
  * to an address that only the front reaches.
  *
  * @throws {TypeError} for an option that is invalid

@@ -7,9 +7,7 @@ import { freePort } from "../../../../test/free-port.ts"
 import { caddyFront } from "../../src/caddy/front/front.ts"
 import type { CaddyOptions } from "../../src/caddy/caddy.ts"
 import { exportCaddy, exportCaddyfile } from "../../src/caddy/caddy.ts"
-import { bindFailure } from "../../src/caddy/front/listeners.ts"
 import { askHandler } from "../../src/certificates/certificates.ts"
-import { readPattern } from "../../src/resource/hostname-pattern.ts"
 import type { DeclaredIngress, IngressRule } from "../../src/resource/ingress.ts"
 import { applyTo } from "./apply.ts"
 import { get, startApp } from "./apps.ts"
@@ -161,42 +159,6 @@ describe.skipIf(caddyBinary === undefined)(`a real Caddy${caddyBinary ? "" : `: 
     )
   })
 
-  it("4-20: turns redirects off and not TLS where rules with and without tls are mixed, 4-17: a server for each port in order", async () => {
-    const rules = [9000, 80, 443].map((port) => ({
-      match: { hostname: "a.example.com", port },
-      target: url(a),
-      tls: port === 443,
-    }))
-    const text = exportCaddy(inputOf([await ingress("one", rules)]), { certificates: { issuer: "internal" } }).files[0]!
-      .text
-    for (let run = 0; run < 5; run += 1) {
-      const shuffled = inputOf([await ingress("one", [...rules.slice(run % 3), ...rules.slice(0, run % 3)])])
-      expect(exportCaddy(shuffled, { certificates: { issuer: "internal" } }).files[0]!.text).toBe(text)
-    }
-    expect(text.match(/"ingress-\d+"|":\d+"|"disable\w*"/g)).toEqual(
-      ["80 :80 disable", "443 :443 disable_redirects disable_certificates", "9000 :9000 disable"].flatMap((server) => {
-        const [port, ...rest] = server.split(" ")
-        return [`"ingress-${port}"`, ...rest.map((each) => `"${each}"`)]
-      }),
-    )
-  })
-
-  it("4-13, 4-14: names the label that a capture is, from the right", async () => {
-    const names = async (hostname: string, capture: string) => {
-      const match = { hostname }
-      const { config } = exportCaddy(inputOf([await ingress("one", [{ match, target: { capture, port: 80 } }])]))
-      return /labels\.(\d+)/.exec(JSON.stringify(config))?.[1]
-    }
-    expect(await names("{instance}.example.com", "instance")).toBe("2")
-    expect(await names("{instance}.app.example.com", "instance")).toBe("3")
-    expect(await names("{instance}.{env}.example.com", "instance")).toBe("3")
-    expect(await names("{instance}.{env}.example.com", "env")).toBe("2")
-    expect(readPattern("{instance}.{env}.example.com")).toMatchObject({ wildcard: "*.*.example.com" })
-    await expect(names("api-{i}.x.com", "i")).rejects.toThrow("mixed captures")
-    await expect(names("{i}.{i}.x.com", "i")).rejects.toThrow("duplicate captures")
-    await expect(names("x.example.com", "i")).rejects.toThrow("a capture of match.hostname")
-  })
-
   it("4-26: follows a machine's address by DNS within its 5 s, without a new configuration", async () => {
     // The same port on two addresses of loopback.
     const first = await startApp("first", "127.0.0.2")
@@ -239,30 +201,6 @@ describe.skipIf(caddyBinary === undefined)(`a real Caddy${caddyBinary ? "" : `: 
     ])
     expect((await get(http, "gone.example.com")).status).toBe(503)
     expect(await appOf("x.example.com")).toBe("b")
-  })
-
-  it("4-22: refuses tls without certificates, and wildcards without a way to prove them", async () => {
-    const exported = async (hostname: string, certificates?: CaddyOptions["certificates"]) =>
-      exportCaddy(
-        inputOf([await ingress("one", [{ match: { hostname }, target: url(a), tls: true }])]),
-        certificates === undefined ? {} : { certificates },
-      ).problems
-    const issuer = { email: "ops@example.com" }
-    const dns = { provider: "cloudflare" as const }
-    expect(await exported("a.example.com")).toMatchObject([{ field: "rules.0.tls", kind: "unsupported" }])
-    expect((await exported("a.example.com"))[0]?.reason).toContain("ACME is not configured")
-    expect(await exported("a.example.com", { issuer })).toEqual([])
-    expect(await exported("*.example.com", { issuer })).toMatchObject([{ field: "rules.0.match.hostname" }])
-    expect(await exported("*.example.com", { issuer: { ...issuer, dns } })).toEqual([])
-    expect(await exported("*.*.example.com", { issuer: { ...issuer, dns } })).toHaveLength(1)
-    expect(await exported("*.*.example.com", { issuer, ask: "http://127.0.0.1/" })).toEqual([])
-  })
-
-  it("4-23: reads the port of an address that is in use", () => {
-    expect(bindFailure("listen tcp 0.0.0.0:8080: bind: address already in use")).toEqual({ port: 8080 })
-    expect(bindFailure("listen tcp [::]:443: bind: address already in use")).toEqual({ port: 443 })
-    expect(bindFailure("address already in use")).toEqual({ port: undefined })
-    expect(bindFailure("unknown module")).toBeUndefined()
   })
 
   it("orders one certificate for a wildcard, none for names under it, and asks for what it cannot order", async () => {

@@ -1,66 +1,19 @@
 import fc from "fast-check"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { freePort } from "../../../../test/free-port.ts"
+import { describe, expect, it } from "vitest"
 import { exportCaddy, exportCaddyfile } from "../../src/caddy/caddy.ts"
 import { checkCaddyConfig } from "../../src/caddy/check-config.ts"
-import { decodeIngress } from "../../src/resource/decode-ingress.ts"
 import { matchHostname } from "../../src/resource/hostname-pattern.ts"
-import type { DeclaredIngress, DeclaredMatch } from "../../src/resource/ingress.ts"
+import type { DeclaredMatch } from "../../src/resource/ingress.ts"
 import { compareRules } from "../../src/resource/precedence.ts"
-import { get, startApp } from "./apps.ts"
-import type { App } from "./apps.ts"
+import { decoded, hostile, mostly } from "./hostile.ts"
 import { inputOf } from "./ingresses.ts"
-import { adaptCaddyfile, caddyBinary, NO_CADDY, startCaddy } from "./real-caddy.ts"
-import type { RealCaddy } from "./real-caddy.ts"
+import { adaptCaddyfile, caddyBinary, NO_CADDY } from "./real-caddy.ts"
 
 interface Request {
   readonly hostname: string
   readonly path: string
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
-}
-
-/** Visible ASCII with what formats give a meaning, more often than chance would. */
-const hostile = (min: number, max: number) =>
-  fc
-    .array(
-      fc.oneof(
-        fc.constantFrom(
-          "{",
-          "}",
-          "\\",
-          '"',
-          "`",
-          "$",
-          "*",
-          "{env.HOME}",
-          "{$HOME}",
-          "{http.request.host}",
-          "{{",
-          "#",
-          "'",
-          "%",
-          "\\{",
-          "<<",
-        ),
-        fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
-      ),
-      { minLength: min, maxLength: max },
-    )
-    .map((parts) => parts.join(""))
-
-/** A rule of which one part is refused says nothing about the others. */
-const mostly = <A, B>(valid: fc.Arbitrary<A>, other: fc.Arbitrary<B>): fc.Arbitrary<A | B> =>
-  fc.oneof({ arbitrary: valid, weight: 9 }, { arbitrary: other, weight: 1 })
-
-const decoded = async (document: { readonly name: string; readonly rules: readonly unknown[] }, createdAt = 1) => {
-  const rules: DeclaredIngress["rules"][number][] = []
-  // What the format itself refuses is no exporter's work.
-  for (const rule of document.rules) {
-    const one = await decodeIngress({ name: document.name, rules: [rule] }).catch(() => undefined)
-    if (one !== undefined) rules.push(one.rules[0]!)
-  }
-  return { id: document.name, name: document.name, version: 1, createdAt, updatedAt: createdAt, rules }
 }
 
 const strings = (value: unknown): readonly string[] => {
@@ -292,72 +245,3 @@ const isMatch = (matcher: Matcher, { hostname, path, method, headers }: Request)
   Object.entries(matcher.header_regexp ?? {}).every(
     ([name, { pattern }]) => headers[name] !== undefined && new RegExp(pattern).test(headers[name]),
   )
-
-describe.skipIf(caddyBinary === undefined)(
-  `values of documents in a real Caddy${caddyBinary ? "" : `: ${NO_CADDY}`}`,
-  () => {
-    let caddy: RealCaddy
-    let app: App
-    beforeAll(async () => {
-      ;[caddy, app] = await Promise.all([startCaddy(), startApp("app")])
-    })
-    afterAll(async () => Promise.all([caddy?.stop(), app?.close()]))
-
-    it("are taken as they are: no placeholder, wildcard or quote means anything", async () => {
-      const port = await freePort()
-      const values = fc.sample(
-        fc.record({ secret: hostile(32, 40), header: hostile(1, 12), response: hostile(0, 12) }),
-        40,
-      )
-      const given = values.map(({ secret, header, response }, at) => ({
-        match: { hostname: `r${at}.example.com`, headers: { "x-match": header } },
-        target: { url: app.url },
-        requireHeader: { name: "x-key", value: secret },
-        responseHeaders: { set: { "x-a": `a${response}a` } },
-      }))
-      const one = await decoded({ name: "one", rules: given })
-      const { config } = exportCaddy(inputOf([one]), {
-        listenAddress: "127.0.0.1",
-        publicPorts: { [port]: 80 },
-        admin: { listen: new URL(caddy.admin).host },
-      })
-      expect((await caddy.load(config)).status).toBe(200)
-      for (const { match, requireHeader, responseHeaders } of one.rules) {
-        const secret = requireHeader!.value!
-        const headers = { "x-match": match.headers!["x-match"]!, "x-key": secret }
-        const right = await get(port, match.hostname!.text, "/", { headers })
-        expect(right.status, secret).toBe(200)
-        expect(right.headers["x-a"]).toBe(responseHeaders!.set!["x-a"])
-        expect(
-          (await get(port, match.hostname!.text, "/", { headers: { ...headers, "x-key": `${secret}x` } })).status,
-        ).toBe(403)
-        expect(
-          (await get(port, match.hostname!.text, "/", { headers: { ...headers, "x-match": `x${headers["x-match"]}` } }))
-            .status,
-        ).toBe(404)
-      }
-    })
-
-    it("route by groups as one after another", async () => {
-      const port = await freePort()
-      const rules = Array.from({ length: 300 }, (_, at) => ({
-        match: { hostname: `h${at}.example.com`, path: "/x" },
-        target: { url: app.url },
-        responseHeaders: { set: { "x-rule": `${at}` } },
-      }))
-      const wild = { match: { hostname: "*.example.com" }, target: { url: app.url } }
-      const { config } = exportCaddy(inputOf([await decoded({ name: "one", rules: [...rules, wild] })]), {
-        listenAddress: "127.0.0.1",
-        publicPorts: { [port]: 80 },
-        admin: { listen: new URL(caddy.admin).host },
-      })
-      expect((await caddy.load(config)).status).toBe(200)
-      for (const at of [0, 99, 100, 150, 299]) {
-        expect((await get(port, `H${at}.example.com`, "/x")).headers["x-rule"]).toBe(String(at))
-        expect((await get(port, `h${at}.example.com`, "/y")).headers).not.toHaveProperty("x-rule")
-      }
-      expect((await get(port, "h300.example.com", "/x")).status).toBe(200)
-      expect((await get(port, "h0.example.org", "/x")).status).toBe(404)
-    })
-  },
-)
