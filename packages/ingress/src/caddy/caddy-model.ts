@@ -184,10 +184,6 @@ const readAction = (entry: Entry, input: ExportInput, report: Report): CaddyRout
   if (rule.requireHeader !== undefined && isPattern(rule.requireHeader.name)) {
     refuse("requireHeader.name", "has * at an end, which Caddy reads as a pattern")
   }
-  // It would be in every such network for the router, and in none for Caddy.
-  if (rule.allowCidrs?.some((cidr) => /^::ffff:/i.test(cidr))) {
-    refuse("allowCidrs", "has an IPv4 network in the notation of IPv6, which matches nobody in Caddy")
-  }
   const upstream = readUpstream(rule, input, {
     unsupported: refuse,
     unresolved: (field, reason) => report(entry, field, reason, "unresolved"),
