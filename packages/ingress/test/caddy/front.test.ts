@@ -1,6 +1,9 @@
 import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { freePort } from "../../../../test/free-port.ts"
 import type { CaddyOptions } from "../../src/caddy/caddy.ts"
@@ -233,6 +236,21 @@ describe.skipIf(caddyBinary === undefined)(`the front of Caddy${caddyBinary ? ""
     busy.close()
   })
 
+  it("takes no port of another Caddy, with which it would share it, and no address that there is not", async () => {
+    const other = await startCaddy()
+    const port = await freePort()
+    const input = await routes({ "b.example.com": b }, port)
+    await applyTo(caddyFront({ admin: other.admin, export: options }), input)
+    await expect(applyTo(front(), input)).rejects.toMatchObject({ _tag: "PortInUse", port })
+    await other.stop()
+    await applyTo(front(), input)
+    const elsewhere = front({ export: { ...options, listenAddress: "192.0.2.1" } })
+    await expect(applyTo(elsewhere, input)).rejects.toMatchObject({ reason: "cannot listen on 192.0.2.1" })
+    // The same port on every address is Caddy's own to take.
+    await applyTo(front({ export: { ...options, listenAddress: "0.0.0.0" } }), input)
+    expect((await get(port, "b.example.com")).seen?.app).toBe("b")
+  })
+
   it("applies nothing over somebody else's change, and does not roll that back", async () => {
     const first = await planOf(front(), await routes({ "a.example.com": a }))
     const second = await planOf(front(), await routes({ "b.example.com": b }))
@@ -285,7 +303,8 @@ describe.skipIf(caddyBinary === undefined)(`the front of Caddy${caddyBinary ? ""
   })
 
   it("speaks to a Unix socket, whose origin has to be said", async () => {
-    const socket = `/tmp/caddy-${process.pid}.sock`
+    const folder = mkdtempSync(join(tmpdir(), "caddy-admin-"))
+    const socket = join(folder, "admin.sock")
     const admin = { listen: `unix/${socket}`, origins: ["caddy.internal"] }
     expect((await caddy.load({ admin })).status).toBe(200)
     const input = await routes({ "a.example.com": a })
@@ -297,6 +316,7 @@ describe.skipIf(caddyBinary === undefined)(`the front of Caddy${caddyBinary ? ""
       _tag: "AdminRefused",
       status: 403,
     })
+    rmSync(folder, { recursive: true })
   })
 })
 

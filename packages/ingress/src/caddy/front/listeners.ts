@@ -1,7 +1,7 @@
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { createServer } from "node:net"
-import { PortInUse } from "../../resource/errors.ts"
+import { FrontRefused, PortInUse } from "../../resource/errors.ts"
 
 /** An address that a configuration listens on. */
 export interface Listener {
@@ -32,20 +32,24 @@ export const listenersOf = (document: unknown): readonly Listener[] => {
 
 /**
  * Tries to listen on what a configuration adds, because Caddy 2.6 leaves listeners behind when it fails at one, and these go on to
- * serve the refused configuration beside the good one. A port that Caddy has already is not tried.
+ * serve the refused configuration beside the good one.
  *
  * @throws {PortInUse} (rejects) naming the port
+ * @throws {FrontRefused} (rejects) if this computer does not have the address
  */
 export const probeListeners = async (running: readonly Listener[], next: readonly Listener[]): Promise<void> => {
-  const has = new Set(running.map(({ port }) => port))
   for (const { host, port, udp } of next) {
-    if (has.has(port)) continue
+    if (running.some((each) => each.host === host && each.port === port)) continue
     try {
       await tryTcp(host, port)
       if (udp) await tryUdp(host, port)
     } catch (error) {
       // Others say nothing of Caddy: it may have the right to listen below 1024, and this process not.
-      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") throw new PortInUse({ front: "caddy", port })
+      const { code } = error as NodeJS.ErrnoException
+      if (code === "EADDRNOTAVAIL") throw new FrontRefused({ front: "caddy", reason: `cannot listen on ${host}` })
+      // On another address of a port that it has, Caddy is in its own way here, and not there: it shares ports with itself.
+      const isOwn = running.some((each) => each.port === port)
+      if (code === "EADDRINUSE" && !isOwn) throw new PortInUse({ front: "caddy", port })
     }
   }
 }
