@@ -62,7 +62,12 @@ export const adminApi = (address: string, origin: string | undefined): AdminApi 
     })
   return {
     read: async (signal) => {
-      const { head, text } = await call("GET", {}, undefined, signal)
+      const get = () => call("GET", {}, undefined, signal)
+      const { head, text } = await get().catch((error: NodeJS.ErrnoException) => {
+        // With a change Caddy opens its admin API again as well, and what the kernel had queued at the old one is reset.
+        if (error.code !== "ECONNRESET") throw error
+        return get()
+      })
       if (head.statusCode !== 200) throw new AdminRefused({ status: head.statusCode ?? 0, text })
       // A trailer: it is made while the configuration is written (Caddy 2.6).
       const etag = head.trailers["etag"] ?? head.headers.etag
