@@ -265,6 +265,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:dgram", "dns-packet", own("router/internal"), "../check-record.ts"],
     refuses: [effect, "effect", own("hostname"), own("forward"), "yaml"],
   },
+  "packages/ingress/src/caddy/front/caddy-front.ts": {
+    allows: [own("router/internal"), "node:http", "node:fs/promises", "diff", "../caddy-json.ts"],
+    refuses: ["effect", own("forward"), "yaml", "jose"],
+  },
   "packages/machine-proxy/src/effect.ts": {
     allows: [own("forward"), effect, "node:net"],
     refuses: ["effect", own("router"), "jose"],

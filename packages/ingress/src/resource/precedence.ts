@@ -48,4 +48,4 @@ const pathLength = ({ path }: DeclaredMatch): number =>
   path === undefined ? 0 : "exact" in path ? path.exact.length : path.prefix.length
 
 /** By code units, the same on every computer. */
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
