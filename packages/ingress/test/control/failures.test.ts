@@ -24,7 +24,7 @@ const brittle = () => {
     commit: (commit) => (hooks.commit ?? ((run) => run()))(() => storage.commit(commit)),
     mark: async (note) => {
       hooks.mark?.()
-      await storage.mark!(note)
+      await storage.mark(note)
     },
   }
   return { storage: wrapped, hooks }

@@ -58,9 +58,9 @@ describe("memoryStorage", () => {
 
   it("keeps a note until it is erased", async () => {
     const storage = memoryStorage()
-    await storage.mark!("x")
-    expect(await storage.marked!()).toBe("x")
-    await storage.mark!(undefined)
-    expect(await storage.marked!()).toBeUndefined()
+    await storage.mark("x")
+    expect(await storage.marked()).toBe("x")
+    await storage.mark(undefined)
+    expect(await storage.marked()).toBeUndefined()
   })
 })

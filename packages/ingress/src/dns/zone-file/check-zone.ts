@@ -9,6 +9,7 @@ export const zoneCheckers = {
   "nsd-checkzone": (zone: string, path: string) => [zone, path],
 } as const
 
+/** The checkers of BIND, Knot and NSD, by the command that has to be installed. */
 export type ZoneChecker = keyof typeof zoneCheckers
 
 /** What a checker has against a zone. */

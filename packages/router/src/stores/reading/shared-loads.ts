@@ -20,6 +20,7 @@ const MAX_LOAD_MS = 10_000
 /** From how many loads on those that have ended are looked for. */
 const MANY = 512
 
+/** Loads that are shared by whoever asks for the same at the same time, also in workerd, where a request may take its load with it. */
 export const makeSharedLoads = <A>(diesWithRequest = isWorkerd()): SharedLoads<A> => {
   const loads = new Map<string, Load<A>>()
 
