@@ -44,18 +44,6 @@ describe("memoryStorage", () => {
     expect((await storage.read(0)).documents).toEqual([grant("x")])
   })
 
-  it("gives everything to a reader that is further behind than it remembers", async () => {
-    const storage = memoryStorage()
-    const ids = Array.from({ length: 100 }, (_, at) => `x${at}`)
-    for (let revision = 0; revision < 300; revision++) {
-      await storage.commit({ ifRevision: revision, put: ids.map((id) => grant(id, `b${revision}`)), remove: [] })
-    }
-    expect(await storage.read(5)).toMatchObject({ whole: true, documents: { length: 100 } })
-    const recent = await storage.read(299)
-    expect(recent).toMatchObject({ whole: false, documents: { length: 100 } })
-    expect(recent.documents[0]).toMatchObject({ to: "b299" })
-  })
-
   it("keeps a note until it is erased", async () => {
     const storage = memoryStorage()
     await storage.mark("x")
