@@ -95,7 +95,8 @@ const measure = async ({ code, from }: Import): Promise<{ minified: number; gzip
     platform: "browser",
     target: "es2023",
     conditions: ["@project-ingress/source", "workerd", "worker", "browser"],
-    external: ["node:*", "cloudflare:*"],
+    // `buffer`: dns-packet, which is for Node alone, has the old names.
+    external: ["node:*", "cloudflare:*", "buffer"],
     write: false,
     logLevel: "silent",
   })

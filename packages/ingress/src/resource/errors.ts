@@ -1,3 +1,7 @@
+import { AmbiguousReference, VersionConflict } from "@project-ingress/router/internal"
+
+export { AmbiguousReference, VersionConflict }
+
 /** Every way in which a change of ingresses can be refused or fail. Distinguished by `_tag`. No message holds a value that may be a secret. */
 export type IngressError =
   | IngressInvalid
@@ -139,33 +143,6 @@ export class NotFound extends Error {
     super(`there is no ${fields.kind} ${fields.reference}`)
     this.kind = fields.kind
     this.reference = fields.reference
-  }
-}
-
-/** Several ids begin like that. */
-export class AmbiguousReference extends Error {
-  readonly _tag = "AmbiguousReference"
-  override readonly name = "AmbiguousReference"
-  readonly reference: string
-  /** Ids of some of them, at most 10. */
-  readonly matches: readonly string[]
-  constructor(fields: { readonly reference: string; readonly matches: readonly string[] }) {
-    super(`${fields.reference} is ambiguous: ${fields.matches.join(", ")}`)
-    this.reference = fields.reference
-    this.matches = fields.matches
-  }
-}
-
-/** The expected version is not the current one. */
-export class VersionConflict extends Error {
-  readonly _tag = "VersionConflict"
-  override readonly name = "VersionConflict"
-  readonly expected: number
-  readonly actual: number
-  constructor(fields: { readonly expected: number; readonly actual: number }) {
-    super(`the version is ${fields.actual}, not ${fields.expected}`)
-    this.expected = fields.expected
-    this.actual = fields.actual
   }
 }
 

@@ -123,7 +123,7 @@ export class VersionConflict extends Error {
   }
 }
 
-/** Several projects begin like that. */
+/** Several ids or names begin like that. */
 export class AmbiguousReference extends Error {
   readonly _tag = "AmbiguousReference"
   override readonly name = "AmbiguousReference"
