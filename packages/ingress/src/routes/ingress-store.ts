@@ -62,7 +62,7 @@ export const ingressStore = ({
     const declared = indexOf(now).find(asked.hostname)
     if (declared === undefined) return known
     const port = asked.port === undefined ? undefined : (publicPorts[asked.port] ?? asked.port)
-    const chosen = chooseRules(declared, port)
+    const chosen = chooseRules(declared, asked.hostname, port)
     if (chosen === undefined) return known
     const { ingress } = chosen.rules[0]
     if (known.status === "hit" && !comesFirst(declared, ingress.owner, asked.hostname, known)) return known
@@ -131,7 +131,11 @@ interface ChosenRules {
  * The rules of a port. Where the port is not known, as in a Worker, it is the one of https, else that of http. On port 80 whatever has
  * `redirectHttp` is redirected, unless rules of its own are declared there.
  */
-const chooseRules = ({ ports }: DeclaredHostname, port: number | undefined): ChosenRules | undefined => {
+const chooseRules = (
+  { ports }: DeclaredHostname,
+  hostname: string,
+  port: number | undefined,
+): ChosenRules | undefined => {
   const rulesAt = (at: number) => ports.get(at) as ChosenRules["rules"] | undefined
   const rules = port === undefined ? (rulesAt(443) ?? rulesAt(80)) : rulesAt(port)
   if (rules !== undefined) return { rules }
@@ -139,10 +143,7 @@ const chooseRules = ({ ports }: DeclaredHostname, port: number | undefined): Cho
   for (const [to, secure] of [...ports].toSorted(([a], [b]) => a - b)) {
     const placed = secure.find(({ rule }) => rule.redirectHttp === true)
     if (placed === undefined) continue
-    const { hostname } = placed.rule.match
-    // A pattern has no hostname to redirect to: each visitor's own. `canonicalHost` redirects those.
-    if (hostname === undefined || isWildcard(hostname)) continue
-    const location = `https://${hostname.text}${to === 443 ? "" : `:${to}`}`
+    const location = `https://${hostname}${to === 443 ? "" : `:${to}`}`
     return { rules: [placed], redirect: { to: location, status: 301, visibility: "public" } }
   }
   return undefined

@@ -137,6 +137,8 @@ describe("a declared hostname", () => {
     const world = one("x.example.com", { machine: "mach_1", port: 1 }, { tls: true, redirectHttp: true })
     expect(await leadsTo(world, "x.example.com", { localPort: 80, path: "/a?b" })).toBe("https://x.example.com/a?b")
     expect(await leadsTo(world, "x.example.com", { localPort: 443 })).toBe("mach_1:1")
+    const pattern = one("*.example.com", { machine: "mach_1", port: 1 }, { tls: true, redirectHttp: true })
+    expect(await leadsTo(pattern, "Y.example.com", { localPort: 80 })).toBe("https://y.example.com/")
     const other = one("x.example.com", { machine: "mach_1", port: 1 }, { tls: true })
     expect(await leadsTo(other, "x.example.com", { localPort: 80 })).toBe("not ours")
   })
