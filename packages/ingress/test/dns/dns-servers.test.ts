@@ -9,7 +9,7 @@ import { createExpose, recordsHandler } from "@project-ingress/ingress/expose"
 import { zoneFile } from "@project-ingress/ingress/dns/zone-file"
 import type { ZoneChecker } from "@project-ingress/ingress/dns/zone-file"
 import { freePort } from "../../../../test/free-port.ts"
-import { fakeIngresses, memoryStorage } from "./fakes.ts"
+import { testIngresses, memoryStorage } from "./fakes.ts"
 import { origin, programPath, testZone } from "./zones.ts"
 
 interface Server {
@@ -118,7 +118,7 @@ describe.each(servers)("$program", ({ program, check, config, args }) => {
     expect(await serial()).toBeGreaterThan(before!)
 
     const { storage } = memoryStorage()
-    const ingresses = fakeIngresses(storage, { next: new Map() })
+    const ingresses = testIngresses(storage, { next: new Map() })
     const address = "100.64.0.1"
     const expose = createExpose({ ingresses, storage, dns, address, domain: origin, allowedTargets: ["100.64.0.0/10"] })
     const handler = recordsHandler({ expose, authenticate: () => ({}) })
