@@ -7,7 +7,8 @@ import type { PlatformOptions } from "../src/platform.ts"
 export interface Killed {
   readonly options: PlatformOptions
   readonly step: string
-  readonly when: "before" | "after"
+  /** `during`: once it has begun, and whatever has become of it by then. */
+  readonly when: "before" | "during" | "after"
   readonly reference: string
   readonly document: object
 }
@@ -18,6 +19,7 @@ let isArmed = false
 const dying = async <A>(name: string, work: () => Promise<A>): Promise<A> => {
   const isHere = isArmed && name === step
   if (isHere && when === "before") process.kill(process.pid, "SIGKILL")
+  if (isHere && when === "during") setTimeout(() => process.kill(process.pid, "SIGKILL"), 1)
   const result = await work()
   if (isHere) process.kill(process.pid, "SIGKILL")
   return result
@@ -35,7 +37,8 @@ const platform = await startPlatform({
       ...front,
       plan: async (...given) => {
         const plan = await dying("plan", () => front.plan(...given))
-        const stepOf = (name: string, run: FrontPlan["apply"]) => (signal: AbortSignal) => dying(name, () => run(signal))
+        const stepOf = (name: string, run: FrontPlan["apply"]) => (signal: AbortSignal) =>
+          dying(name, () => run(signal))
         return {
           ...plan,
           validate: stepOf("validate", plan.validate),

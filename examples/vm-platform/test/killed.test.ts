@@ -35,7 +35,11 @@ describe.skipIf(lacking !== "")(`the control plane is killed${lacking}`, () => {
     const { remove: _, ...given } = options
     const killed: Killed = { options: given, step, when, reference: name, document: after }
     const args = ["--conditions=@project-ingress/source", join(import.meta.dirname, "killed-main.ts")]
-    const child = spawn(process.execPath, [...args, JSON.stringify(killed)], { stdio: ["ignore", "inherit", "inherit"] })
+    const child = spawn(process.execPath, [...args, JSON.stringify(killed)], {
+      stdio: ["ignore", "inherit", "inherit"],
+      // Half of what a process costs here is reading TypeScript.
+      env: { ...process.env, NODE_COMPILE_CACHE: join(options.folder, "compiled") },
+    })
     const [code, signal] = (await once(child, "exit")) as [number | null, string | null]
     return signal ?? String(code)
   }
@@ -60,17 +64,12 @@ describe.skipIf(lacking !== "")(`the control plane is killed${lacking}`, () => {
   it.each<[when: Killed["when"], step: string, outcome: "old" | "new"]>([
     ["before", "plan", "old"],
     ["after", "plan", "old"],
-    ["before", "validate", "old"],
     ["after", "validate", "old"],
-    ["before", "mark", "old"],
     ["after", "mark", "old"],
-    ["before", "apply", "old"],
+    ["during", "apply", "old"],
     ["after", "apply", "old"],
-    ["before", "read back", "old"],
     ["after", "read back", "old"],
-    ["before", "commit", "old"],
     ["after", "commit", "new"],
-    ["before", "erase the mark", "new"],
     ["after", "erase the mark", "new"],
   ])("%s %s, and started again: storage, Caddy and the router have the %s rules", async (when, step, outcome) => {
     if ((await platform.ingresses.read(name)).rules[1]?.match.hostname?.text === "after.example.com") {
@@ -95,8 +94,8 @@ describe.skipIf(lacking !== "")(`the control plane is killed${lacking}`, () => {
       served[outcome],
     ])
     // The note of a killed process is found, and gone when everything is in order.
-    const isMarked = !["plan", "validate"].includes(step) && `${when} ${step}` !== "before mark"
-    expect(interrupted).toEqual(isMarked && `${when} ${step}` !== "after erase the mark" ? ["interrupted"] : [])
+    const isMarked = ["mark", "apply", "read back", "commit"].includes(step)
+    expect(interrupted).toEqual(isMarked ? ["interrupted"] : [])
     expect(await storage.marked()).toBeUndefined()
     expect(await platform.ingresses.reconcile()).toEqual([])
   })

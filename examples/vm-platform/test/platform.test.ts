@@ -111,10 +111,7 @@ describe.skipIf(lacking !== "")(`the platform${lacking}`, () => {
     const before = await config()
     const rules = [{ match: { hostname: "busy.example.com", port }, target: { instance: "my-api", port: 8080 } }]
     const said = await api("POST", "/ingresses", { name: "busy", rules })
-    expect([said.status, said.body]).toEqual([
-      409,
-      { code: "port_in_use", message: `caddy: port ${port} is in use` },
-    ])
+    expect([said.status, said.body]).toEqual([409, { code: "port_in_use", message: `caddy: port ${port} is in use` }])
     expect([await config(), (await api("GET", "/ingresses/busy")).status]).toEqual([before, 404])
     busy.close()
   })
@@ -168,8 +165,7 @@ describe.skipIf(lacking !== "")(`the platform${lacking}`, () => {
     const before = await config()
     const pid = await platform.caddy.pid()
     process.kill(pid!, "SIGKILL")
-    const now = () =>
-      both("api.example.com").catch(String)
+    const now = () => both("api.example.com").catch(String)
     await expect.poll(now, { interval: 50, timeout: 10_000 }).toEqual(["my-api", "my-api"])
     expect(await platform.caddy.pid()).not.toBe(pid)
     expect(await config()).toBe(before)
