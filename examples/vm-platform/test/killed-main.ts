@@ -37,13 +37,15 @@ const platform = await startPlatform({
       ...front,
       plan: async (...given) => {
         const plan = await dying("plan", () => front.plan(...given))
-        const stepOf = (name: string, run: FrontPlan["apply"]) => (signal: AbortSignal) =>
-          dying(name, () => run(signal))
+        const stepOf =
+          (name: string, step: "validate" | "apply" | "readBack"): FrontPlan["apply"] =>
+          (signal) =>
+            dying(name, () => plan[step](signal))
         return {
           ...plan,
-          validate: stepOf("validate", plan.validate),
-          apply: stepOf("apply", plan.apply),
-          readBack: stepOf("read back", plan.readBack),
+          validate: stepOf("validate", "validate"),
+          apply: stepOf("apply", "apply"),
+          readBack: stepOf("read back", "readBack"),
         }
       },
     }),
