@@ -5,13 +5,14 @@ import { startMachine } from "./machine.ts"
 import { startPlatform } from "./platform.ts"
 
 const ports = { control: 8090, visitors: 8080, admin: 2020, dns: 5390 }
+const folder = resolve(process.argv[2] ?? "data")
 const token = process.env["API_TOKEN"] ?? randomBytes(16).toString("hex")
 // On Linux every address of 127.0.0.0/8 is this computer's.
 const machines = { "my-api": "127.0.0.11", "my-next": "127.0.0.12" }
 
 for (const [name, host] of Object.entries(machines)) await startMachine(name, host, 8080)
 const platform = await startPlatform({
-  folder: resolve(process.argv[2] ?? "data"),
+  folder,
   ports,
   tokens: [{ token }],
   machines,
@@ -25,7 +26,7 @@ console.log(`The API is at http://127.0.0.1:${ports.control}, visitors come to h
   curl -H "Host: api.example.com" $VISIT
   curl -H "$AUTH" $API/v1/ingresses/my-api-ingress/status
 
-Ctrl-C ends the control plane, and Caddy goes on: kill $(cat ${resolve(process.argv[2] ?? "data")}/caddy/caddy.pid | head -n 1) ends it.`)
+Ctrl-C ends the control plane, and Caddy goes on: kill $(head -n 1 ${folder}/caddy/caddy.pid) ends it.`)
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => void platform.close().then(() => process.exit()))
