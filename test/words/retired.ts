@@ -103,7 +103,6 @@ export const retired: readonly Retired[] = [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
       [/\ba VM's private (?:IP|address)\b/gi, "a vendor's product, not a machine of ours"],
       [/\bINNER JOIN vms\b/g, "EdgeProxy's documented query, byte for byte"],
-      [/\bvm-platform\b/g, "the name of an example, for those who run virtual machines"],
       [/\bBackendNotFound\b/g, "a reason of Gateway API"],
       [/\bService Unavailable - VM not responding\b/g, "EdgeProxy's documented response"],
     ],
