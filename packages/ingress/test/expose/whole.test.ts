@@ -22,9 +22,16 @@ import { dnsServers, isInstalled, startDnsServer } from "../dns/dns-server.ts"
 import { origin, testZone } from "../dns/zones.ts"
 
 const knot = dnsServers.find(({ program }) => program === "knotd")!
-const lacking = caddyBinary === undefined ? `: ${NO_CADDY}` : isInstalled(knot) ? "" : ": no knotd is installed"
+const lacking =
+  caddyBinary === undefined
+    ? `: ${NO_CADDY}`
+    : !isInstalled(knot)
+      ? ": no knotd is installed"
+      : process.platform === "linux"
+        ? ""
+        : ": only Linux has all of 127.0.0.0/8"
 
-/** Where the proxy is. Linux has all of 127.0.0.0/8. */
+/** Where the proxy is. */
 const address = "127.0.0.1"
 const token = "operator-0123456789"
 const llm = `llm.${origin}`
