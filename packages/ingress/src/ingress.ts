@@ -4,6 +4,7 @@
  * @module
  */
 export { createIngresses } from "./control/create-ingresses.ts"
+export { StorageUnavailable } from "./control/ask-storage.ts"
 export type * from "./control/ingresses.ts"
 export { LookupUnavailable } from "./control/look-up.ts"
 export type * from "./control/status.ts"

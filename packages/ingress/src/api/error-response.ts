@@ -1,4 +1,7 @@
+import type { StorageUnavailable } from "../control/ask-storage.ts"
+import type { LookupUnavailable } from "../control/look-up.ts"
 import type { IngressError } from "../resource/errors.ts"
+import type { RevisionConflict } from "../storage/ingress-storage.ts"
 import { errorCodes } from "./error-codes.ts"
 import type { ApiCode } from "./error-codes.ts"
 import { RequestProblem } from "./request-problem.ts"
@@ -24,6 +27,13 @@ export const errorResponse = (
     return json({ code, message: text, ...(field === undefined ? {} : { field }) }, status, headers)
   }
   if (!isIngressError(error) || error._tag === "FrontFailed") onError(error)
+  if (isTemporary(error)) {
+    const { retryAfterMs = 1_000 } = error
+    const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000))
+    return json({ code: "unavailable", message: "this cannot be done now: try again" }, 503, {
+      "retry-after": String(seconds),
+    })
+  }
   if (!isIngressError(error)) return json({ code: "internal_error", message: "the request failed" }, 500)
   const { status, code } = errorCodes[error._tag]
   const message = mode === undefined ? error.message : (hypemanTexts[error._tag] ?? error.message)
@@ -34,6 +44,16 @@ const hypemanTexts: { readonly [Tag in IngressError["_tag"]]?: string } & { read
   NotFound: "resource not found",
   AmbiguousReference: "multiple resources match, use full ID",
 }
+
+/** What may go well the next time: a store that cannot tell, a storage that fails, other processes that were always faster. */
+const isTemporary = (error: unknown): error is Error & { readonly retryAfterMs?: number } =>
+  error instanceof Error && "_tag" in error && TEMPORARY.has(error._tag)
+
+const TEMPORARY: ReadonlySet<unknown> = new Set<(LookupUnavailable | StorageUnavailable | RevisionConflict)["_tag"]>([
+  "LookupUnavailable",
+  "StorageUnavailable",
+  "RevisionConflict",
+])
 
 const isIngressError = (error: unknown): error is IngressError =>
   error instanceof Error && "_tag" in error && Object.hasOwn(errorCodes, String(error._tag))

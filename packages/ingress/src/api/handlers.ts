@@ -94,8 +94,12 @@ export const handlersOf = (ingresses: Ingresses, mode: "hypeman" | undefined, ba
       return dryRun ? { status: 200, body: { ingress: show(ingress), diffs } } : shown(ingress, 200)
     },
     async remove({ id, query: { dryRun = false }, ifVersion, ...call }) {
-      await ingresses.remove(id, { ...callerOf(call), dryRun, ...(ifVersion === undefined ? {} : { ifVersion }) })
-      return { status: 204 }
+      const { diffs } = await ingresses.remove(id, {
+        ...callerOf(call),
+        dryRun,
+        ...(ifVersion === undefined ? {} : { ifVersion }),
+      })
+      return dryRun ? { status: 200, body: { diffs } } : { status: 204 }
     },
     async status({ id, ...call }) {
       return { status: 200, body: await ingresses.status(id, callerOf(call)) }

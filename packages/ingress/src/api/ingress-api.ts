@@ -91,9 +91,10 @@ const page = Schema.Struct({ ingresses: Schema.Array(IngressResource), next: opt
 
 /** The operations, with the ingress in one form, and lists of it. */
 const define = (shown: typeof IngressResource, listed: typeof page) => {
+  const diffs = Schema.Array(Schema.Struct({ front: text, diff: text }))
   const planned = Schema.Struct({
     ingress: shown,
-    diffs: Schema.Array(Schema.Struct({ front: text, diff: text })),
+    diffs,
   }).annotate({ identifier: "DryRun", description: "What a dry run shows: one diff for each front." })
   return HttpApi.make("ingress")
     .add(
@@ -131,7 +132,13 @@ const define = (shown: typeof IngressResource, listed: typeof page) => {
             params: reference,
             query: { dryRun },
             headers: ifMatch,
-            success: HttpApiSchema.NoContent,
+            success: [
+              HttpApiSchema.NoContent,
+              Schema.Struct({ diffs }).annotate({
+                identifier: "RemovalDryRun",
+                description: "What a dry run of a removal shows: one diff for each front.",
+              }),
+            ],
             error: errorsOf.remove,
           }).annotateMerge(about("Removes an ingress")),
           HttpApiEndpoint.get("status", "/ingresses/:id/status", {

@@ -23,7 +23,7 @@ export interface IngressApiOptions {
   readonly mode?: "hypeman"
   /** What stands before every path: `/v1`. Default nothing. */
   readonly basePath?: string
-  /** Called with what became a 500: the cause, which the client is not shown. Must not throw. */
+  /** Called with what became a 500, or a 503 that has `Retry-After`: the cause, which the client is not shown. Must not throw. */
   readonly onError?: (error: unknown) => void
 }
 

@@ -1,5 +1,5 @@
-import { within } from "@project-ingress/router/internal"
 import type { IngressStorage } from "../storage/ingress-storage.ts"
+import { askStorage } from "./ask-storage.ts"
 import type { IngressEvent } from "./ingresses.ts"
 
 /** The mark of a storage: which change is being carried out. */
@@ -22,7 +22,7 @@ export const changeMark = (
   onEvent: (event: IngressEvent) => void,
 ): ChangeMark => {
   const mark: ChangeMark["mark"] = async (note) => {
-    if (storage.mark !== undefined) await within(timeoutMs, () => storage.mark!(note))
+    if (storage.mark !== undefined) await askStorage(timeoutMs, () => storage.mark!(note))
   }
   return {
     mark,
@@ -30,7 +30,7 @@ export const changeMark = (
     isUndisturbed: async (note) => {
       if (storage.mark === undefined || storage.marked === undefined) return true
       try {
-        return (await within(timeoutMs, () => storage.marked!())) === note
+        return (await askStorage(timeoutMs, () => storage.marked!())) === note
       } catch {
         return false
       }

@@ -4,6 +4,7 @@ import { IngressInvalid, NameTaken, NotFound, TargetNotFound, VersionConflict } 
 import type { DeclaredIngress, DeclaredRule } from "../resource/ingress.ts"
 import { ingressStore } from "../routes/ingress-store.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
+import { askStorage } from "./ask-storage.ts"
 import { makeChanges } from "./changes.ts"
 import type { Decided } from "./changes.ts"
 import { makePrepareExport } from "./export-input.ts"
@@ -36,7 +37,8 @@ const ID_LENGTH = 20
  * await ingresses.create({ name: "my-api", rules: [{ match: { hostname: "api.example.com" }, target: { machine: "mach_1", port: 8080 } }] })
  * ```
  *
- * Besides an `IngressError` a call rejects with `LookupUnavailable` where a store cannot tell now, and with failures of the storage.
+ * Besides an `IngressError` a call rejects with `LookupUnavailable` where a store cannot tell now, with `StorageUnavailable`, with
+ * `RevisionConflict` where other processes were always faster, and with `DocumentRefused` if its storage cannot hold it.
  *
  * @throws {TypeError} if an option is unknown, missing or of the wrong type
  */
@@ -174,7 +176,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     remove: async (reference, given = {}) => {
       begin()
       checkCall("remove", given, ["owner", "ifVersion", "dryRun"])
-      await changes.run(
+      const { diffs } = await changes.run(
         async () => {
           const before = findIngress(table, reference, given.owner)
           checkVersion(before, given)
@@ -188,6 +190,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
         },
         { isDryRun: given.dryRun === true },
       )
+      return { diffs }
     },
 
     read: async (reference, given = {}) => {
@@ -274,7 +277,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
 
     start: async () => {
       begin()
-      const note = storage.marked === undefined ? undefined : await within(timeoutMs, () => storage.marked!())
+      const note = storage.marked === undefined ? undefined : await askStorage(timeoutMs, () => storage.marked!())
       let isRead = false
       const left = () => {
         isRead = true

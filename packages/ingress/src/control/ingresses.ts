@@ -94,7 +94,7 @@ export interface Ingresses {
   create(document: unknown, options?: Omit<ChangeOptions, "ifVersion">): Promise<Changed>
   /** Replaces the rules and the name. */
   replace(reference: string, document: unknown, options?: ChangeOptions): Promise<Changed>
-  remove(reference: string, options?: ChangeOptions): Promise<void>
+  remove(reference: string, options?: ChangeOptions): Promise<Pick<Changed, "diffs">>
   read(reference: string, options?: Pick<ChangeOptions, "owner">): Promise<DeclaredIngress>
   /** By id, in pages. */
   list(options?: {

@@ -1,5 +1,6 @@
 import { makeSharedLoads, monotonicNow, within } from "@project-ingress/router/internal"
 import type { IngressStorage, StorageCommit } from "../storage/ingress-storage.ts"
+import { askStorage } from "./ask-storage.ts"
 import { makeIngressTable } from "./ingress-table.ts"
 import type { IngressTable } from "./ingress-table.ts"
 import type { IngressEvent } from "./ingresses.ts"
@@ -40,10 +41,10 @@ export const makeSyncedTable = (options: {
     attemptedAt = began
     try {
       const since = table.revision()
-      const changes = await within(timeoutMs, () => storage.read(since))
+      const changes = await askStorage(timeoutMs, () => storage.read(since))
       // Behind what it gave before: restored from a backup, or another storage altogether.
       if (changes.revision < since && table.revision() === since) {
-        table.update(changes.whole ? changes : await within(timeoutMs, () => storage.read(0)), true)
+        table.update(changes.whole ? changes : await askStorage(timeoutMs, () => storage.read(0)), true)
       } else table.update(changes)
       readAt = Math.max(readAt ?? -Infinity, began)
       isFailing = false
@@ -87,7 +88,7 @@ export const makeSyncedTable = (options: {
       })
     },
     commit: async (commit) => {
-      const revision = await within(timeoutMs, () => storage.commit(commit))
+      const revision = await askStorage(timeoutMs, () => storage.commit(commit))
       table.committed(commit, revision)
     },
     age: () => ({ ageMs: readAt === undefined ? Infinity : Math.max(0, monotonicNow() - readAt), isFailing }),

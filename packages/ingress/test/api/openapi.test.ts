@@ -107,7 +107,7 @@ describe.each([["our own form"], ["hypeman"]])("the document of %s", (name) => {
       "GET /ingresses": "200 400 401 500 503",
       "GET /ingresses/{id}": "200 400 401 404 409 500 503",
       "PUT /ingresses/{id}": "200 400 401 403 404 409 412 413 415 500 503",
-      "DELETE /ingresses/{id}": "204 400 401 404 409 412 500 503",
+      "DELETE /ingresses/{id}": "200 204 400 401 404 409 412 500 503",
       "GET /ingresses/{id}/status": "200 400 401 404 409 500 503",
       "POST /grants": "201 400 401 403 413 415 500 503",
       "GET /grants": "200 400 401 500 503",

@@ -57,7 +57,9 @@ export const ownCases = (name: string, factory: IngressesFactory): void => {
       expect((await ask("PUT", "/ingresses/my-api-ingress?dryRun=true", { body: renamed })).body.ingress.name).toBe(
         "renamed",
       )
-      expect((await ask("DELETE", "/ingresses/my-api-ingress?dryRun=true")).status).toBe(204)
+      const removal = await ask("DELETE", "/ingresses/my-api-ingress?dryRun=true")
+      const gone = expect.stringContaining("-my-api-ingress")
+      expect([removal.status, removal.body]).toEqual([200, { diffs: [{ front: "caddy", diff: gone }] }])
       expect((await ask("GET", "/ingresses/my-api-ingress")).body.version).toBe(1)
       expect(front.live).toBe("my-api-ingress")
     })

@@ -71,7 +71,10 @@ describe.each(Object.entries(changes))("a failed %s", (_, change) => {
   it("changes nothing on either side: commit", async () => {
     const { ingresses, hooks, state, before } = await prepared()
     hooks.commit = () => Promise.reject(new Error("disk full"))
-    expect(String(await failure(change(ingresses)))).toContain("disk full")
+    expect(await failure(change(ingresses))).toMatchObject({
+      _tag: "StorageUnavailable",
+      cause: new Error("disk full"),
+    })
     expect(await state()).toEqual({ ...before, marked: expect.any(String) })
     delete hooks.commit
     await expect(change(ingresses)).resolves.not.toThrow()
@@ -82,7 +85,10 @@ describe.each(Object.entries(changes))("a failed %s", (_, change) => {
     hooks.mark = () => {
       throw new Error("read only")
     }
-    expect(String(await failure(change(ingresses)))).toContain("read only")
+    expect(await failure(change(ingresses))).toMatchObject({
+      _tag: "StorageUnavailable",
+      cause: new Error("read only"),
+    })
     delete hooks.mark
     expect(await state()).toEqual(before)
   })

@@ -138,7 +138,10 @@ describe("createIngresses", () => {
     front.failing.clear()
     expect(await made.ingresses.reconcile()).toEqual([{ front: "caddy", diff: expect.any(String) }])
     const storage = { ...made.options.storage, read: () => Promise.reject(new Error("no disk")) }
-    await expect(createIngresses({ ...made.options, storage }).start()).rejects.toThrow("no disk")
+    await expect(createIngresses({ ...made.options, storage }).start()).rejects.toMatchObject({
+      _tag: "StorageUnavailable",
+      cause: new Error("no disk"),
+    })
   })
 
   it("takes a storage that went back, and one that always gives all of it", async () => {

@@ -4,7 +4,7 @@ import type { ExposeEvent, ExposeOptions, ExposeRequest } from "@project-ingress
 import type { DeclaredIngress } from "@project-ingress/ingress"
 import type { DnsProvider } from "@project-ingress/ingress/dns"
 import { coveredBy } from "../../src/expose/covered-by.ts"
-import { fakeDns, fakeIngresses, memoryStorage } from "./fakes.ts"
+import { fakeDns, testIngresses, memoryStorage } from "./fakes.ts"
 import type { Faults } from "./fakes.ts"
 
 const domain = "internal.example.com"
@@ -15,7 +15,7 @@ const setUp = (options: Partial<ExposeOptions> = {}, { foreign = [] as string[],
   const faults: Faults = { next: new Map() }
   const { storage, documents, unreadable } = memoryStorage(faults)
   const { dns, records } = fakeDns(faults, foreign)
-  const ingresses = fakeIngresses(storage, faults, reserved)
+  const ingresses = testIngresses(storage, faults, reserved)
   const events: ExposeEvent[] = []
   let time = 1_000
   const make = (more: Partial<ExposeOptions> = {}) =>
@@ -70,7 +70,7 @@ describe("expose", () => {
       content: address,
       createdAt: 1_000,
       updatedAt: 1_000,
-      route: { ingress: "ing1", target: "100.64.0.2", port: 8080, protocol: "http", createdAt: 1_000 },
+      route: { ingress: expect.any(String), target: "100.64.0.2", port: 8080, protocol: "http", createdAt: 1_000 },
     })
     expect(state()).toEqual(asProxied)
   })
@@ -446,8 +446,8 @@ describe("start", () => {
   })
   it("removes a name whose route somebody has removed", async () => {
     const { expose, state, ingresses } = setUp()
-    await expose.expose(proxied)
-    await ingresses.remove("ing1")
+    const { route } = await expose.expose(proxied)
+    await ingresses.remove(route!.ingress)
     await expect(expose.start()).resolves.toEqual([{ name: llm, what: "record" }])
     expect(state()).toEqual(nothing)
   })
@@ -462,12 +462,12 @@ describe("start", () => {
   })
   it("removes nothing while a document cannot be read", async () => {
     const { expose, state, ingresses, unreadable, events } = setUp()
-    await expose.expose(proxied)
-    await ingresses.remove("ing1")
-    unreadable.push({ kind: "ingress", id: "ing1", reason: "not JSON" })
+    const { route } = await expose.expose(proxied)
+    await ingresses.remove(route!.ingress)
+    unreadable.push({ kind: "ingress", id: route!.ingress, reason: "not JSON" })
     await expect(expose.start()).resolves.toEqual([])
     expect(state().dns).toEqual(asProxied.dns)
-    expect(events).toEqual([{ type: "unreadable", kind: "ingress", id: "ing1" }])
+    expect(events).toEqual([{ type: "unreadable", kind: "ingress", id: route!.ingress }])
   })
   it("rejects while DNS is down, and may be called again", async () => {
     const { expose, faults, records } = setUp()
@@ -482,7 +482,7 @@ describe("start", () => {
 it("a storage that always gives everything is as good", async () => {
   const { storage, documents } = memoryStorage(undefined, { whole: true })
   const { dns } = fakeDns({ next: new Map() })
-  const ingresses = fakeIngresses(storage, { next: new Map() })
+  const ingresses = testIngresses(storage, { next: new Map() })
   const make = () => createExpose({ ingresses, storage, dns, address, domain, allowedTargets: ["100.64.0.0/10"] })
   const [one, other] = [make(), make()]
   await one.expose(proxied)

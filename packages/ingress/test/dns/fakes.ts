@@ -1,22 +1,10 @@
-import {
-  decodeIngress,
-  HostnameInUse,
-  HostnameReserved,
-  NameTaken,
-  NotFound,
-  RevisionConflict,
-  VersionConflict,
-} from "@project-ingress/ingress"
-import type {
-  DeclaredIngress,
-  DocumentKind,
-  IngressStorage,
-  StorageCommit,
-  StoredDocument,
-} from "@project-ingress/ingress"
+import { defineGrammar } from "@project-ingress/hostname"
+import { createIngresses, RevisionConflict } from "@project-ingress/ingress"
+import type { DocumentKind, IngressStorage, StorageCommit, StoredDocument } from "@project-ingress/ingress"
 import type { DnsProvider, DnsRecord } from "@project-ingress/ingress/dns"
 import { RecordInUse } from "@project-ingress/ingress/dns"
 import type { ExposeOptions } from "@project-ingress/ingress/expose"
+import { memoryStore } from "@project-ingress/router/stores/memory"
 
 /** Makes a call fail: before it does anything, or after it has done it, as a process that is killed there would leave it. */
 export interface Faults {
@@ -67,73 +55,21 @@ export const memoryStorage = (faults: Faults = { next: new Map() }, { whole = fa
   return { storage, documents, unreadable }
 }
 
-/** Ingresses without fronts: documents are decoded, names and hostnames are unique, and what is stored is what there is. */
-export const fakeIngresses = (
+/** Ingresses without fronts, whose calls can be made to fail. */
+export const testIngresses = (
   storage: IngressStorage,
-  faults: Faults,
-  reserved: readonly string[] = [],
+  faults: Faults = { next: new Map() },
+  reservedHostnames: readonly string[] = [],
 ): ExposeOptions["ingresses"] => {
-  let made = 0
-  const all = async () => {
-    const { revision, documents } = await storage.read(0)
-    return {
-      revision,
-      ingresses: documents.flatMap((each) => (each.kind === "ingress" ? [each as DeclaredIngress] : [])),
-    }
-  }
-  const checked = async (document: unknown, id: string) => {
-    const { name, rules } = await decodeIngress(document)
-    const { ingresses, revision } = await all()
-    for (const [at, { match }] of rules.entries()) {
-      const hostname = match.hostname!.text
-      const field = `rules.${at}.match.hostname`
-      if (reserved.includes(hostname)) throw new HostnameReserved({ field, hostname })
-      const other = ingresses.find(
-        (each) => each.id !== id && each.rules.some((rule) => rule.match.hostname?.text === hostname),
-      )
-      if (other !== undefined) throw new HostnameInUse({ field, hostname, port: 80, ingress: other.name })
-    }
-    if (ingresses.some((each) => each.id !== id && each.name === name)) throw new NameTaken({ ingress: name })
-    return { name, rules, revision }
-  }
-  const put = async (ingress: DeclaredIngress, revision: number) => {
-    await storage.commit({ ifRevision: revision, put: [{ kind: "ingress", ...ingress }], remove: [] })
-    return { ingress, diffs: [] }
-  }
-  const find = async (reference: string, owner: string | undefined): Promise<DeclaredIngress> => {
-    const found = (await all()).ingresses.find(({ id }) => id === reference)
-    if (found === undefined || (owner !== undefined && found.owner !== owner))
-      throw new NotFound({ kind: "ingress", reference })
-    return found
-  }
+  const grammar = defineGrammar({ domains: ["iterate.app"] })
+  const ingresses = createIngresses({ storage, grammar, store: memoryStore(), reservedHostnames, now: () => 1_000 })
   return {
-    create: (document, { owner, dryRun = false } = {}) =>
-      faulty(faults, dryRun ? "ingresses.create dryRun" : "ingresses.create", async () => {
-        const id = `ing${++made}`
-        const { revision, ...fields } = await checked(document, id)
-        const ingress = {
-          id,
-          version: 1,
-          createdAt: 1_000,
-          updatedAt: 1_000,
-          ...fields,
-          ...(owner === undefined ? {} : { owner }),
-        }
-        return dryRun ? { ingress, diffs: [] } : put(ingress, revision)
-      }),
-    replace: (reference, document, { owner, ifVersion } = {}) =>
-      faulty(faults, "ingresses.replace", async () => {
-        const old = await find(reference, owner)
-        if (ifVersion !== undefined && old.version !== ifVersion)
-          throw new VersionConflict({ expected: ifVersion, actual: old.version })
-        const { revision, ...fields } = await checked(document, old.id)
-        return put({ ...old, ...fields, version: old.version + 1 }, revision)
-      }),
-    remove: (reference, { owner } = {}) =>
-      faulty(faults, "ingresses.remove", async () => {
-        const { id } = await find(reference, owner)
-        await storage.commit({ ifRevision: (await all()).revision, put: [], remove: [{ kind: "ingress", id }] })
-      }),
+    create: (document, options) =>
+      faulty(faults, options?.dryRun === true ? "ingresses.create dryRun" : "ingresses.create", () =>
+        ingresses.create(document, options),
+      ),
+    replace: (...call) => faulty(faults, "ingresses.replace", () => ingresses.replace(...call)),
+    remove: (...call) => faulty(faults, "ingresses.remove", () => ingresses.remove(...call)),
   }
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { DnsFailed } from "@project-ingress/ingress/dns"
 import { createExpose, recordsHandler } from "@project-ingress/ingress/expose"
 import type { ExposeOptions, RecordsHandlerOptions } from "@project-ingress/ingress/expose"
-import { fakeDns, fakeIngresses, memoryStorage } from "./fakes.ts"
+import { fakeDns, testIngresses, memoryStorage } from "./fakes.ts"
 import type { Faults } from "./fakes.ts"
 
 // The cases of a DNS manager's documented API, by their ids. `ours` is where its response hides what is wrong, and ours does not.
@@ -18,7 +18,7 @@ const setUp = (
   const faults: Faults = { next: new Map() }
   const { storage, documents } = memoryStorage(faults)
   const { dns, records } = fakeDns(faults, foreign)
-  const ingresses = fakeIngresses(storage, faults)
+  const ingresses = testIngresses(storage, faults)
   let time = Date.UTC(2026, 10, 30, 12)
   const expose = createExpose({
     ingresses,
