@@ -112,7 +112,9 @@ export const superviseFront = (options: SuperviseOptions): SupervisedFront => {
     if (await isReady(admin, PROBE_MS)) throw new AdminInUse({ url: admin.url })
     const child = await spawnDetached(options)
     const identity = await runningProcess(child.pid!)
-    const notReady = (reason: string): FrontNotReady => new FrontNotReady({ command: options.command, reason })
+    const where = options.logFile === undefined ? "" : `: see ${options.logFile}`
+    const notReady = (reason: string): FrontNotReady =>
+      new FrontNotReady({ command: options.command, reason: `${reason}${where}` })
     try {
       if (identity === undefined) throw notReady("ended at once")
       await writePidFile(pidFile, identity)
