@@ -151,7 +151,10 @@ export const superviseFront = (options: SuperviseOptions): SupervisedFront => {
       await pause(waitMs, undefined, { signal, ref: false }).catch(() => undefined)
       if (signal.aborted) return
       waitMs = Math.min(waitMs * 2, BACK_OFF.maxMs)
-      const failed = (cause: unknown): undefined => void onEvent?.({ type: "error", during: "restart", cause })
+      const failed = (cause: unknown): undefined => {
+        onEvent?.({ type: "error", during: "restart", cause })
+        return undefined
+      }
       identity = await launch().catch(failed)
       if (identity !== undefined) await options.load?.(ending.signal).catch(failed)
       since = performance.now()
