@@ -39,7 +39,10 @@ export interface SuperviseOptions {
   readonly adminMs?: number
   /** How long it may take to end after SIGTERM, in ms, 0 to 600 000, before SIGKILL. Default 2 000. */
   readonly termMs?: number
-  /** Called when a running process was taken over, which may have the configuration of another time: loads the current one. */
+  /**
+   * Loads the current configuration. Called when a running process was taken over, and when one that ended by itself was started again
+   * (`restarts`): both may have the configuration of another time. Not called by `restart`, which a change may wait for.
+   */
   readonly load?: (signal: AbortSignal) => Promise<void>
   /** True: `dispose` stops the process. Default false: it goes on without us. */
   readonly stopOnShutdown?: boolean
@@ -117,7 +120,9 @@ export const superviseFront = (options: SuperviseOptions): SupervisedFront => {
     if (await isReady(admin, PROBE_MS)) throw new AdminInUse({ url: admin.url })
     const child = await spawnDetached(options)
     const identity = await runningProcess(child.pid!)
-    const notReady = (reason: string): FrontNotReady => new FrontNotReady({ command: options.command, reason })
+    const where = options.logFile === undefined ? "" : `: see ${options.logFile}`
+    const notReady = (reason: string): FrontNotReady =>
+      new FrontNotReady({ command: options.command, reason: `${reason}${where}` })
     try {
       if (identity === undefined) throw notReady("ended at once")
       await writePidFile(pidFile, identity)
@@ -151,10 +156,12 @@ export const superviseFront = (options: SuperviseOptions): SupervisedFront => {
       await pause(waitMs, undefined, { signal, ref: false }).catch(() => undefined)
       if (signal.aborted) return
       waitMs = Math.min(waitMs * 2, BACK_OFF.maxMs)
-      identity = await launch().catch((cause: unknown) => {
+      const failed = (cause: unknown): undefined => {
         onEvent?.({ type: "error", during: "restart", cause })
         return undefined
-      })
+      }
+      identity = await launch().catch(failed)
+      if (identity !== undefined) await options.load?.(ending.signal).catch(failed)
       since = performance.now()
     }
   }

@@ -168,14 +168,19 @@ describe("a front's process", () => {
     expect(await first.pid()).toBeDefined()
   })
 
-  it("is started again when it ends by itself, and not when it was stopped", async () => {
+  it("is started again when it ends by itself, with the current configuration loaded, and not when it was stopped", async () => {
     const events: SupervisionEvent[] = []
-    const options = optionsOf(await freePort(), [], { restarts: true, onEvent: (event) => events.push(event) })
-    const front = supervise(options)
+    let loads = 0
+    const front = supervise({
+      ...optionsOf(await freePort(), [], { restarts: true, onEvent: (event) => events.push(event) }),
+      load: async () => void loads++,
+    })
     await front.start()
+    expect(loads).toBe(0)
     const first = (await front.pid())!
     process.kill(first, "SIGKILL")
     await expect.poll(() => events.filter(({ type }) => type === "started").length).toBe(2)
+    await expect.poll(() => loads).toBe(1)
     const second = (await front.pid())!
     expect(second).not.toBe(first)
     expect(await front.stop()).toBe("admin")
