@@ -1,4 +1,4 @@
-import { exportEnvoy } from "../src/envoy/envoy.ts"
+import { exportEnvoy } from "../src/envoy.ts"
 import { decodeIngress } from "../src/ingress.ts"
 import type { DeclaredIngress } from "../src/ingress.ts"
 

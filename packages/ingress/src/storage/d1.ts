@@ -1,8 +1,3 @@
-/**
- * Ingresses in D1.
- *
- * @module
- */
 import { bindValues, orMissingTables } from "@project-ingress/router/internal"
 import type { D1Connection, D1Statement } from "@project-ingress/router/stores/d1"
 import { sqlStorage } from "./sql/sql-storage.ts"

@@ -1,8 +1,3 @@
-/**
- * Ingresses in Postgres.
- *
- * @module
- */
 import { accept, bindValues, checkOptions, orMissingTables, queryRows } from "@project-ingress/router/internal"
 import type { PostgresQuery } from "@project-ingress/router/stores/postgres"
 import { sqlStorage } from "./sql/sql-storage.ts"

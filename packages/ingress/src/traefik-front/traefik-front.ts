@@ -1,8 +1,3 @@
-/**
- * Traefik, driven by files in its folder. For Node.
- *
- * @module
- */
 import { accept, checkOptions } from "@project-ingress/router/internal"
 import { filesFront } from "../files/files-front.ts"
 import type { Front, GeneratedFile } from "../fronts/front.ts"

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { exportCaddy, exportCaddyfile } from "../../src/caddy/caddy.ts"
-import type { CaddyConfig, CaddyOptions } from "../../src/caddy/caddy.ts"
+import { exportCaddy, exportCaddyfile } from "../../src/caddy.ts"
+import type { CaddyConfig, CaddyOptions } from "../../src/caddy.ts"
 import { checkCaddyConfig } from "../../src/caddy/check-config.ts"
 import { bindFailure } from "../../src/caddy/front/listeners.ts"
 import type { ExportInput } from "../../src/fronts/front.ts"

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { exportCaddy, exportCaddyfile } from "../../src/caddy/caddy.ts"
-import type { CaddyOptions } from "../../src/caddy/caddy.ts"
+import { exportCaddy, exportCaddyfile } from "../../src/caddy.ts"
+import type { CaddyOptions } from "../../src/caddy.ts"
 import type { IngressRule } from "../../src/resource/ingress.ts"
 import { ingress, inputOf } from "./ingresses.ts"
 import { adaptCaddyfile, caddyBinary, NO_CADDY, validateConfig } from "./real-caddy.ts"

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { exportCaddy, exportCaddyfile } from "../../src/caddy/caddy.ts"
+import { exportCaddy, exportCaddyfile } from "../../src/caddy.ts"
 import { checkCaddyConfig } from "../../src/caddy/check-config.ts"
 import { matchHostname } from "../../src/resource/hostname-pattern.ts"
 import type { DeclaredMatch } from "../../src/resource/ingress.ts"

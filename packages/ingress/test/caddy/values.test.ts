@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { freePort } from "../../../../test/free-port.ts"
-import { exportCaddy } from "../../src/caddy/caddy.ts"
+import { exportCaddy } from "../../src/caddy.ts"
 import { get, startApp } from "./apps.ts"
 import type { App } from "./apps.ts"
 import { decoded, hostile } from "./hostile.ts"

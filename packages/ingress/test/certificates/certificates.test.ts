@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { askHandler, certificatePlan } from "../../src/certificates/certificates.ts"
+import { askHandler, certificatePlan } from "../../src/certificates.ts"
 import { ingress } from "../caddy/ingresses.ts"
 
 const target = { url: "http://10.0.0.5:80" }

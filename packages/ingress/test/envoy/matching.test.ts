@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { beforeAll, describe, expect, it } from "vitest"
 import { parse } from "yaml"
-import { exportEnvoy } from "../../src/envoy/envoy.ts"
+import { exportEnvoy } from "../../src/envoy.ts"
 import { compareRules, matchPort } from "../../src/ingress.ts"
 import type { DeclaredIngress, DeclaredRule } from "../../src/ingress.ts"
 import { matchHostname } from "../../src/resource/hostname-pattern.ts"

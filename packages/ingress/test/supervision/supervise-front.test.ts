@@ -6,8 +6,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { freePort } from "../../../../test/free-port.ts"
-import { caddySupervision, envoySupervision, superviseFront } from "../../src/supervision/supervision.ts"
-import type { SuperviseOptions, SupervisedFront, SupervisionEvent } from "../../src/supervision/supervision.ts"
+import { caddySupervision, envoySupervision, superviseFront } from "../../src/supervision.ts"
+import type { SuperviseOptions, SupervisedFront, SupervisionEvent } from "../../src/supervision.ts"
 import { runningProcess } from "../../src/supervision/running-process.ts"
 
 let folder: string

@@ -3,8 +3,8 @@ import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { unitFile } from "../../src/supervision/supervision.ts"
-import type { UnitService } from "../../src/supervision/supervision.ts"
+import { unitFile } from "../../src/supervision.ts"
+import type { UnitService } from "../../src/supervision.ts"
 
 let folder: string
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), "unit-"))))

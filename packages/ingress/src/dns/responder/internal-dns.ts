@@ -1,8 +1,3 @@
-/**
- * A DNS server that knows the addresses of machines, for fronts that resolve a name at the time of the request. For Node.
- *
- * @module
- */
 import { createSocket } from "node:dgram"
 import { isIP } from "node:net"
 import { accept, checkOptions } from "@project-ingress/router/internal"

@@ -1,8 +1,3 @@
-/**
- * Records in the zone file of CoreDNS, Knot, NSD or BIND. For Node.
- *
- * @module
- */
 import { readFile, realpath, rm } from "node:fs/promises"
 import { dirname } from "node:path"
 import { accept, checkOptions } from "@project-ingress/router/internal"

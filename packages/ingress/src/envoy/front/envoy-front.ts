@@ -1,8 +1,3 @@
-/**
- * Drives an Envoy by the files that it watches, or by one file and a restart. For Node.
- *
- * @module
- */
 import { setTimeout as pause } from "node:timers/promises"
 import { accept, checkOptions } from "@project-ingress/router/internal"
 import { planFiles } from "../../files/generated-files.ts"

@@ -1,8 +1,3 @@
-/**
- * Ingresses in the files of a folder. For Node.
- *
- * @module
- */
 import { rm } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { accept, checkOptions, turns } from "@project-ingress/router/internal"

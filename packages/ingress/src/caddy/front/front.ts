@@ -1,7 +1,0 @@
-/**
- * A running Caddy, driven by its admin API. For Node.
- *
- * @module
- */
-export { caddyFront } from "./caddy-front.ts"
-export type { CaddyFrontOptions } from "./caddy-front.ts"
