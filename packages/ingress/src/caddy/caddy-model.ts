@@ -130,15 +130,12 @@ export const caddyModel = (input: ExportInput, options: CaddyOptions): CaddyMode
       listenPort: listenPort(port, options),
       tls: tlsPorts.has(port),
       routes: inOrder.flatMap((entry, index): CaddyRoute[] => {
-        const routes = routeOf(entry)
         const host = hostOf(entry)
         // All rules of a hostname stand together.
         const isLast = inOrder[index + 1] === undefined || hostOf(inOrder[index + 1]!) !== host
-        if (!isLast || takesAll(entry)) return routes
-        return [
-          ...routes,
-          { ingress: entry.ingress.name, at: entry.at, match: { host }, action: { kind: "not-found" } },
-        ]
+        const { ingress, at } = entry
+        const rest: CaddyRoute = { ingress: ingress.name, at, match: { host }, action: { kind: "not-found" } }
+        return routeOf(entry).concat(isLast && !takesAll(entry) ? rest : [])
       }),
     }
   })

@@ -26,7 +26,6 @@ export const virtualHosts = (planned: readonly PlannedRoute[]): readonly Message
     } else if (exact.has(wildcard)) exact.get(wildcard)!.push(route)
     else exact.set(wildcard, [route])
   }
-  const host = (domain: string, routes: readonly Message[]): Message => ({ name: domain, domains: [domain], routes })
   return [
     ...[...exact.keys()].toSorted().map((hostname) => host(hostname, routesOf(exact.get(hostname)!))),
     ...[...suffixes].toSorted().map((suffix) => {
@@ -37,6 +36,8 @@ export const virtualHosts = (planned: readonly PlannedRoute[]): readonly Message
     OTHERS,
   ]
 }
+
+const host = (domain: string, routes: readonly Message[]): Message => ({ name: domain, domains: [domain], routes })
 
 /** The labels after the last `*`. */
 export const suffixOf = (wildcard: string): string => wildcard.slice(wildcard.lastIndexOf("*") + 2)

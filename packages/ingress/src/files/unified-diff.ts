@@ -22,11 +22,11 @@ export const unifiedDiff = (before: DiffSide, after: DiffSide, secrets: readonly
     const [left, right] = [old.slice(from, oldTo).join(""), next.slice(from, nextTo).join("")]
     const patch = structuredPatch(...names, left, right, "", "", { context: CONTEXT, timeout: TIMEOUT_MS })
     if (patch === undefined) return undefined
-    const { hunks } = patch
-    return {
-      ...patch,
-      hunks: hunks.map((hunk) => ({ ...hunk, oldStart: hunk.oldStart + from, newStart: hunk.newStart + from })),
+    for (const hunk of patch.hunks) {
+      hunk.oldStart += from
+      hunk.newStart += from
     }
+    return patch
   })
   const [first] = patches
   if (first === undefined || patches.includes(undefined))

@@ -26,7 +26,8 @@ beforeEach(async () => {
         running = JSON.parse(Buffer.concat(chunks).toString())
         version += 1
       }
-      if (reset === "never") response.writeHead(isCurrent ? 200 : 412, { etag: version }).end(JSON.stringify(running))
+      if (reset === "never")
+        response.writeHead(isCurrent ? 200 : 412, { etag: String(version) }).end(JSON.stringify(running))
       else request.socket.resetAndDestroy()
     })
   }).listen(0, "127.0.0.1")
@@ -57,9 +58,10 @@ describe("an admin API that resets connections", () => {
 
   it("refuses a configuration that somebody else was faster than", async () => {
     version = 2
-    for (resets of [["before"], []]) {
-      await expect(api.replace({ at: 2 }, "1", signal)).rejects.toMatchObject({ _tag: "AdminRefused", status: 412 })
-    }
+    const refusal = { _tag: "AdminRefused", status: 412 }
+    await expect(api.replace({ at: 2 }, "1", signal)).rejects.toMatchObject(refusal)
+    resets = ["before"]
+    await expect(api.replace({ at: 2 }, "1", signal)).rejects.toMatchObject(refusal)
     expect(running).toEqual({ at: 1 })
   })
 

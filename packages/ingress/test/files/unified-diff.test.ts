@@ -49,7 +49,12 @@ describe("a unified diff", () => {
       }),
       { numRuns: 300 },
     )
-    const [old, next] = ["1", "2"].map((version) => [version, ...Array.from({ length: 30 }, (_, at) => `x${at}`), ""])
+    const [old, next] = ["1", "2"].map((version) =>
+      [version].concat(
+        Array.from({ length: 30 }, (_, at) => `x${at}`),
+        "",
+      ),
+    )
     const patch = unifiedDiff(side(old!.join("\n")), side(next!.with(20, "y").join("\n")), [])
     expect(patch.match(/^@@.*@@$/gm)).toEqual(["@@ -1,4 +1,4 @@", "@@ -18,7 +18,7 @@"])
   })
