@@ -80,14 +80,13 @@ const route = ({ match, action }: CaddyRoute, options: CaddyOptions): CaddyConfi
   if (action.kind === "unavailable") {
     return { match: [matcher(match)], handle: [text(503, UNAVAILABLE)], terminal: true }
   }
+  if (action.kind === "not-found") return { match: [matcher(match)], handle: [text(404, NOT_FOUND)], terminal: true }
   if (action.kind === "redirect") {
     const port = action.port === 443 ? "" : `:${action.port}`
     const location = `https://{http.request.host}${port}{http.request.uri}`
     const redirect = { handler: "static_response", status_code: 301, headers: { Location: [location] } }
-    // Exempt, and not passed on: a wildcard rule of another owner could respond to a challenge for this hostname.
-    const challenge = { match: [{ path: [ACME_PATH] }], handle: [text(404, NOT_FOUND)] }
-    const handle = [{ handler: "subroute", routes: [challenge, { handle: [redirect] }] }]
-    return { match: [{ ...matcher(match), protocol: "http" }], handle, terminal: true }
+    const exempt = { not: [{ path: [ACME_PATH] }] }
+    return { match: [{ ...matcher(match), protocol: "http", ...exempt }], handle: [redirect], terminal: true }
   }
   const guards = guardRoutes(action)
   const handlers = [...headersHandler(action), proxyHandler(action, options)]

@@ -42,8 +42,10 @@ export interface CaddyRoute {
     | CaddyProxy
     /** To https on this port of visitors. */
     | { readonly kind: "redirect"; readonly port: number }
-    /** The rule cannot be carried out, and its hostname must not fall through to a wildcard of another owner. */
+    /** The rule cannot be carried out now, and its requests are no other rule's. */
     | { readonly kind: "unavailable" }
+    /** No rule of the hostname takes the request, and a wider pattern, which may be another owner's, must not. */
+    | { readonly kind: "not-found" }
 }
 
 /** All that is given must match. */
@@ -111,6 +113,15 @@ export const caddyModel = (input: ExportInput, options: CaddyOptions): CaddyMode
     else place(80, { ...entry, isRedirect: true })
   }
   let hasSecrets = false
+  const routeOf = (entry: Entry): CaddyRoute[] => {
+    const match = readMatch(entry, report)
+    if (match === undefined) return []
+    const of = { ingress: entry.ingress.name, at: entry.at, match }
+    if (entry.isRedirect) return [{ ...of, action: { kind: "redirect", port: matchPort(entry.rule) } }]
+    const action = readAction(entry, input, report)
+    if (action.kind === "proxy" && action.requireHeader !== undefined) hasSecrets = true
+    return [{ ...of, action }]
+  }
   const servers = [...routes].map(([port, placed]): CaddyServer => {
     // A rule's own requests come before redirects of equal rank; a stable sort keeps it so.
     const inOrder = placed.toSorted((a, b) => compareRules(a, b))
@@ -118,14 +129,13 @@ export const caddyModel = (input: ExportInput, options: CaddyOptions): CaddyMode
       port,
       listenPort: listenPort(port, options),
       tls: tlsPorts.has(port),
-      routes: inOrder.flatMap((entry): CaddyRoute[] => {
-        const match = readMatch(entry, report)
-        if (match === undefined) return []
-        const of = { ingress: entry.ingress.name, at: entry.at, match }
-        if (entry.isRedirect) return [{ ...of, action: { kind: "redirect", port: matchPort(entry.rule) } }]
-        const action = readAction(entry, input, report)
-        if (action.kind === "proxy" && action.requireHeader !== undefined) hasSecrets = true
-        return [{ ...of, action }]
+      routes: inOrder.flatMap((entry, index): CaddyRoute[] => {
+        const host = hostOf(entry)
+        // All rules of a hostname stand together.
+        const isLast = inOrder[index + 1] === undefined || hostOf(inOrder[index + 1]!) !== host
+        const { ingress, at } = entry
+        const rest: CaddyRoute = { ingress: ingress.name, at, match: { host }, action: { kind: "not-found" } }
+        return routeOf(entry).concat(isLast && !takesAll(entry) ? rest : [])
       }),
     }
   })
@@ -149,8 +159,17 @@ const reportCertificates = (entry: Entry, plan: CertificatePlan, options: CaddyO
   }
 }
 
+const hostOf = ({ rule }: Entry): string => rule.match.hostname!.wildcard
+
+/** Whether no request of its hostname is left for the rules after it. The last of a hostname is the least specific one. */
+const takesAll = ({ rule: { match }, isRedirect }: Entry): boolean =>
+  !isRedirect &&
+  match.method === undefined &&
+  match.headers === undefined &&
+  (match.path === undefined || ("prefix" in match.path && match.path.prefix === "/"))
+
 const readMatch = (entry: Entry, report: Report): CaddyMatch | undefined => {
-  const { hostname, path, method, headers } = entry.rule.match
+  const { path, method, headers } = entry.rule.match
   const regex = path === undefined ? undefined : pathRegex(path)
   if (path !== undefined && regex === undefined) {
     if (!entry.isRedirect) {
@@ -159,7 +178,7 @@ const readMatch = (entry: Entry, report: Report): CaddyMatch | undefined => {
     return undefined
   }
   return {
-    host: hostname!.wildcard,
+    host: hostOf(entry),
     ...(regex === undefined ? {} : { path: regex }),
     ...(method === undefined ? {} : { method }),
     ...(headers === undefined ? {} : { headers }),

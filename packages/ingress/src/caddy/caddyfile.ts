@@ -132,9 +132,8 @@ const writeRoute = (
   // Inside `route` the order is the written one; elsewhere `respond` would come after the proxy, and never run.
   writer.block(["route", `@${name}`], () => {
     if (action.kind === "unavailable") respond(writer, 503, UNAVAILABLE)
+    else if (action.kind === "not-found") respond(writer, 404, NOT_FOUND)
     else if (action.kind === "redirect") {
-      writer.line(`@${name}-challenge`, "path", ACME_PATH)
-      writer.block(["route", `@${name}-challenge`], () => respond(writer, 404, NOT_FOUND))
       const port = action.port === 443 ? "" : `:${action.port}`
       writer.line("redir", placeholderToken(`https://{http.request.host}${port}{http.request.uri}`), "301")
     } else {
@@ -147,7 +146,10 @@ const writeRoute = (
 
 const matchers = (writer: CaddyfileWriter, { host, path, method, headers = {} }: CaddyMatch, isRedirect: boolean) => {
   writer.line("host", safe(host))
-  if (isRedirect) writer.line("protocol", "http")
+  if (isRedirect) {
+    writer.line("protocol", "http")
+    writer.line("not", "path", ACME_PATH)
+  }
   if (path !== undefined) writer.line("path_regexp", safe(path))
   if (method !== undefined) writer.line("method", safe(method))
   for (const [field, value] of Object.entries(headers)) writer.line("header_regexp", safe(field), equal(value))

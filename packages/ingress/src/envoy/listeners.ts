@@ -19,7 +19,9 @@ export const portMessages = (planned: PlannedPort, options: EnvoyOptions): PortM
   const { port, plain, tls, names, tcp, udp } = planned
   const isStatic = options.mode === "static"
   const plainTable = table(`ingress_routes_${port}`, plain)
-  const tlsTable = table(`ingress_routes_${port}_tls`, tls)
+  // Without a certificate there is no handshake, and what a rule says of its hostname is still there for the others'.
+  const groups = certificateGroups(tls, options, isStatic)
+  const tlsTable = groups.length === 0 ? undefined : table(`ingress_routes_${port}_tls`, tls)
   const isMixed = tlsTable !== undefined || names.size > 0
   const chains = [
     // Only a connection that begins with TLS has a server name; one without is no TLS, or has no name that a rule is for.
@@ -33,7 +35,7 @@ export const portMessages = (planned: PlannedPort, options: EnvoyOptions): PortM
         ]),
     ...(tlsTable === undefined
       ? []
-      : certificateGroups(tls, options, isStatic).map(({ certificates, names }) => ({
+      : groups.map(({ certificates, names }) => ({
           filter_chain_match: { server_names: names },
           filters: [connectionManager(`ingress_https_${port}`, tlsTable, options)],
           transport_socket: downstreamTls(certificates, ["h2", "http/1.1"]),
@@ -69,9 +71,7 @@ const TLS_INSPECTOR = extension(
 
 /** The routes of a listener, or `undefined` if it would have none. */
 const table = (name: string, planned: readonly PlannedRoute[]): Message | undefined => {
-  const hosts = planned.length === 0 ? [] : virtualHosts(planned)
-  // All rules may have been left out. A listener that only responds 404 is for nobody.
-  if (hosts.length <= 1) return undefined
+  if (planned.length === 0) return undefined
   return {
     name,
     // `Host: example.com:8081` is for `example.com`, and reaches the target as it was sent.
@@ -82,7 +82,7 @@ const table = (name: string, planned: readonly PlannedRoute[]): Message | undefi
       overwritten("x-forwarded-host", "%REQ(:AUTHORITY)%"),
     ],
     request_headers_to_remove: ["forwarded", "x-forwarded-port", "x-real-ip"],
-    virtual_hosts: hosts,
+    virtual_hosts: virtualHosts(planned),
   }
 }
 
@@ -150,6 +150,7 @@ const certificateGroups = (
   }
   const names = [...byName.keys()].toSorted()
   const keys = [...certificates.keys()].toSorted()
+  if (keys.length === 0) return []
   if (isOne) return [{ certificates: keys.map((key) => certificates.get(key)!), names }]
   const groups = new Map<string, string[]>()
   for (const name of names) groups.set(byName.get(name)!, [...(groups.get(byName.get(name)!) ?? []), name])

@@ -24,13 +24,6 @@ export class PatternTree<Value> {
     at.values.push(value)
   }
 
-  /** Of all patterns that take a hostname. */
-  matching(hostname: string): readonly Value[] {
-    let found = [this.#root]
-    for (const label of hostname.split(".").toReversed()) found = found.flatMap((at) => steps(at, label))
-    return found.flatMap(({ values }) => values)
-  }
-
   /** Of all patterns that take a hostname ending in `.<suffix>`, but for those that go on with a literal: they have a longer suffix. */
   within(suffix: string): readonly Value[] {
     let literal: Branch<Value> | undefined = this.#root

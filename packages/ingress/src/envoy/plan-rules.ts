@@ -7,6 +7,7 @@ import { destination } from "./clusters.ts"
 import type { DialledAddress } from "./clusters.ts"
 import type { EnvoyCertificate, EnvoyOptions } from "./options.ts"
 import type { PlannedConnection, PlannedPort, PlannedRoute, PlannedRules } from "./planned-rules.ts"
+import { pathText } from "./routes.ts"
 import { suffixOf } from "./virtual-hosts.ts"
 
 /** Where a redirect to https listens. */
@@ -39,7 +40,7 @@ export const planRules = (input: ExportInput, options: EnvoyOptions): PlannedRul
       const route = { ingress, rule, action: isLeftOut ? ("left out" as const) : target }
       if (rule.tls === true) port.tls.push(route)
       else port.plain.push(route)
-      if (rule.redirectHttp === true && !isLeftOut) {
+      if (rule.redirectHttp === true) {
         redirects.push({ port: HTTP_PORT, route: { ingress, rule, action: { redirectTo: port.port } } })
       }
       continue
@@ -129,10 +130,7 @@ const problemsOf = (
   if (match.protocol !== "http" && name?.includes("*") === true && !/^\*\.[^*]+$/.test(name)) {
     found.push(["match.hostname", "is no server name of Envoy's, which has one * at most, in front"])
   }
-  if (match.path !== undefined) {
-    const path = "exact" in match.path ? match.path.exact : match.path.prefix
-    if (/[?#]/.test(path)) found.push(["match.path", "has ? or #, which no path of a request has"])
-  }
+  if (/[?#]/.test(pathText(match.path))) found.push(["match.path", "has ? or #, which no path of a request has"])
   if (rule.tls === true && certificateOf(rule, options) === undefined) {
     found.push(["tls", `needs a certificate: \`certificates\` has none for ${match.hostname?.text ?? "the port"}`])
   }

@@ -9,8 +9,7 @@ export interface PlannedRoute {
   /**
    * - `{ clusters }`: goes to its targets.
    * - `{ redirectTo }`: is redirected to https on that port.
-   * - `"left out"`: has no target now. Where a less specific rule would take its requests, they get 503: to give them to another rule's
-   *   target would be worse.
+   * - `"left out"`: has no target now. Its requests are 503: another rule's target must not get them.
    */
   readonly action: Destination | { readonly redirectTo: number } | "left out"
 }

@@ -14,34 +14,33 @@ export const NOT_FOUND: Message = {
 const CHALLENGES = "/.well-known/acme-challenge/"
 
 /**
- * The routes of one virtual host, for rules in order of precedence. `isWildcard`: its domain takes any number of labels, and each route
- * looks itself whether the hostname is one of its pattern.
+ * The routes for the rules of one hostname or pattern, in order of precedence. What none of them takes is 404, and not a wider pattern's.
+ * The domain of a pattern takes any number of labels: each of its routes looks itself whether the hostname is one of the pattern.
  */
-export const routesOf = (planned: readonly PlannedRoute[], isWildcard: boolean): readonly Message[] => {
-  const routes: { readonly messages: readonly Message[]; readonly isLeftOut: boolean }[] = []
-  let isWhole = false
-  for (const route of planned) {
-    const isLeftOut = route.action === "left out"
-    routes.push({ messages: messagesOf(route, isWildcard), isLeftOut })
-    const { path, method, headers } = route.rule.match
-    const isTotal = !isWildcard && isAll(path) && method === undefined && headers === undefined
-    // Nothing after it is reached.
-    isWhole = isTotal && !isLeftOut && !isRedirect(route)
-    if (isWhole) break
-  }
-  // What no rule comes after is no rule's: it is left to the response to unknown hostnames.
-  while (routes.at(-1)?.isLeftOut === true) routes.pop()
-  if (routes.length === 0) return []
-  return [...routes.flatMap(({ messages }) => messages), ...(isWhole ? [] : [NOT_FOUND])]
+export const routesOf = (planned: readonly PlannedRoute[]): readonly Message[] => {
+  const wildcard = planned[0]!.rule.match.hostname!.wildcard
+  const matchers = wildcard.includes("*") ? [authorityMatcher(wildcard)] : []
+  const whole = planned.findIndex((route) => !isRedirect(route) && takesAll(route.rule.match))
+  // Nothing after it is reached.
+  const reached = whole === -1 ? planned : planned.slice(0, whole + 1)
+  return [...reached.flatMap((route) => messagesOf(route, matchers)), ...(whole === -1 ? [notFound(matchers)] : [])]
 }
 
 const isRedirect = ({ action }: PlannedRoute): boolean => action !== "left out" && "redirectTo" in action
 
+const notFound = (headers: readonly Message[]): Message =>
+  headers.length === 0 ? NOT_FOUND : { ...NOT_FOUND, match: { prefix: "/", headers } }
+
+const takesAll = ({ path, method, headers }: DeclaredRule["match"]): boolean =>
+  isAll(path) && method === undefined && headers === undefined
+
 const isAll = (path: DeclaredRule["match"]["path"]): boolean =>
   path === undefined || ("prefix" in path && path.prefix === "/")
 
-const messagesOf = ({ rule, action }: PlannedRoute, isWildcard: boolean): readonly Message[] => {
-  const matchers = [...(isWildcard ? [authorityMatcher(rule.match.hostname!.wildcard)] : []), ...fieldMatchers(rule)]
+const messagesOf = ({ rule, action }: PlannedRoute, hostname: readonly Message[]): readonly Message[] => {
+  // No request has such a path, and Envoy takes none; it is a problem of the rule.
+  if (/[?#]/.test(pathText(rule.match.path))) return []
+  const matchers = [...hostname, ...fieldMatchers(rule)]
   const match = (...further: readonly Message[]): Message => {
     const headers = [...matchers, ...further]
     return { ...pathMatch(rule.match.path), ...(headers.length === 0 ? {} : { headers }) }
@@ -78,6 +77,10 @@ const messagesOf = ({ rule, action }: PlannedRoute, isWildcard: boolean): readon
   if (requireHeader === undefined) return [forward]
   return [forward, { match: match(), direct_response: response(403, "Forbidden") }]
 }
+
+/** A path as it was declared. */
+export const pathText = (path: DeclaredRule["match"]["path"]): string =>
+  path === undefined ? "" : "exact" in path ? path.exact : path.prefix
 
 const response = (status: number, text: string): Message => ({ status, body: { inline_string: text } })
 

@@ -26,16 +26,18 @@ beforeAll(async () => {
   if (caddyBinary === undefined) return
   caddy = await startCaddy()
   ;[a, b] = await Promise.all([startApp("a"), startApp("b")])
+})
+afterAll(async () => Promise.all([caddy?.stop(), a?.close(), b?.close()]))
+beforeEach(async () => {
+  if (caddyBinary === undefined) return
+  await caddy.restart()
+  // New ones each time: those that the killed Caddy had may be another test's by now.
   ;[http, https] = await Promise.all([freePort(), freePort()])
   options = {
     listenAddress: "127.0.0.1",
     publicPorts: { [http]: 80, [https]: 443 },
     certificates: { issuer: "internal" },
   }
-})
-afterAll(async () => Promise.all([caddy?.stop(), a?.close(), b?.close()]))
-beforeEach(async () => {
-  if (caddyBinary !== undefined) await caddy.restart()
 })
 
 const front = (more: CaddyFrontOptions = {}) => caddyFront({ admin: caddy.admin, export: options, ...more })

@@ -3,18 +3,11 @@ import { describe, expect, it } from "vitest"
 import { exportCaddy, exportCaddyfile } from "../../src/caddy.ts"
 import { checkCaddyConfig } from "../../src/caddy/check-config.ts"
 import { matchHostname } from "../../src/resource/hostname-pattern.ts"
-import type { DeclaredMatch } from "../../src/resource/ingress.ts"
-import { compareRules } from "../../src/resource/precedence.ts"
+import { takenBy } from "../fronts/definition.ts"
+import type { Asked } from "../fronts/definition.ts"
 import { decoded, hostile, mostly } from "./hostile.ts"
 import { inputOf } from "./ingresses.ts"
 import { adaptCaddyfile, caddyBinary, NO_CADDY } from "./real-caddy.ts"
-
-interface Request {
-  readonly hostname: string
-  readonly path: string
-  readonly method: string
-  readonly headers: Readonly<Record<string, string>>
-}
 
 const strings = (value: unknown): readonly string[] => {
   if (typeof value === "string") return [value]
@@ -85,7 +78,7 @@ describe("generated configuration", () => {
             ?.servers ?? {},
         )) {
           expect(name).toMatch(/^ingress-(?:80|8080)$/)
-          expect(routes.length).toBeLessThanOrEqual(one.rules.length + 1)
+          expect(routes.length).toBeLessThanOrEqual(2 * one.rules.length + 1)
         }
       }),
       { numRuns: 200 },
@@ -122,8 +115,11 @@ describe("generated configuration", () => {
       const request = { hostname: `h${at}.example.com`, path: "/x/y", method: "POST", headers: {} }
       expect(interpreted(config, request)).toBe(`10.0.0.1:${2 * at + 1}`)
       expect(interpreted(config, { ...request, path: "/y" })).toBe(`10.0.0.1:${2 * at + 2}`)
-      expect(interpreted(config, { ...request, path: "/y", method: "GET" })).toBe("10.0.0.1:999")
+      expect(interpreted(config, { ...request, path: "/y", method: "GET" })).toBe("404")
     }
+    expect(interpreted(config, { hostname: "z.example.com", path: "/", method: "GET", headers: {} })).toBe(
+      "10.0.0.1:999",
+    )
   })
 
   it("routes as the resource's precedence says", async () => {
@@ -178,36 +174,27 @@ describe("generated configuration", () => {
             decoded(
               {
                 name: `i${at}`,
-                rules: matches.map((each) => ({ match: each, target: { url: `http://10.0.0.1:${(port += 1)}` } })),
+                rules: matches.map((each) => ({
+                  match: each,
+                  // Every fifth has no address now.
+                  target: (port += 1) % 5 === 0 ? { machine: "gone", port } : { url: `http://10.0.0.1:${port}` },
+                })),
               },
               createdAt,
             ),
           ),
         )
-        const ranked = ingresses
-          .flatMap((one) => one.rules.map((each) => ({ ingress: one, rule: each })))
-          .toSorted(compareRules)
         const { config } = exportCaddy(inputOf(ingresses.toReversed()))
         for (const each of requests) {
-          const first = ranked.find(({ rule: { match: declared } }) => takes(declared, each))
-          const target = first?.rule.targets[0]
-          expect(interpreted(config, each)).toBe(target?.kind === "url" ? `10.0.0.1:${target.port}` : undefined)
+          const target = takenBy(ingresses, each)?.rule.targets[0]
+          const wanted = target === undefined ? "404" : target.kind === "url" ? `10.0.0.1:${target.port}` : "503"
+          expect([each, interpreted(config, each)]).toEqual([each, wanted])
         }
       }),
       { numRuns: 300 },
     )
   })
 })
-
-/** What a rule takes, as the resource says it. */
-const takes = ({ hostname, path, method, headers = {} }: DeclaredMatch, request: Request): boolean =>
-  matchHostname(hostname!, request.hostname) !== undefined &&
-  (method === undefined || method === request.method) &&
-  Object.entries(headers).every(([name, value]) => request.headers[name] === value) &&
-  (path === undefined ||
-    ("exact" in path
-      ? path.exact === request.path
-      : request.path === path.prefix || request.path.startsWith(`${path.prefix}/`)))
 
 interface Matcher {
   readonly host: readonly string[]
@@ -218,17 +205,22 @@ interface Matcher {
 interface Route {
   readonly match?: readonly [Matcher]
   readonly handle: readonly [
-    { readonly upstreams?: readonly { readonly dial: string }[]; readonly routes?: readonly Route[] },
+    {
+      readonly upstreams?: readonly { readonly dial: string }[]
+      readonly routes?: readonly Route[]
+      readonly status_code?: number
+    },
   ]
 }
 
-/** What Caddy does with the routes of port 80: the first one that matches, looked for in groups as well. */
-const interpreted = (config: object, request: Request): string | undefined => {
+/** What Caddy does with the routes of port 80, an address or a status: the first one that matches, looked for in groups as well. */
+const interpreted = (config: object, request: Asked): string => {
   const { apps } = config as { apps: { http: { servers: Record<string, { routes: readonly Route[] }> } } }
-  return found(apps.http.servers["ingress-80"]!.routes, request)?.handle[0].upstreams?.[0]?.dial
+  const [handler] = found(apps.http.servers["ingress-80"]!.routes, request)!.handle
+  return handler.upstreams?.[0]?.dial ?? String(handler.status_code)
 }
 
-const found = (routes: readonly Route[], request: Request): Route | undefined => {
+const found = (routes: readonly Route[], request: Asked): Route | undefined => {
   for (const route of routes) {
     if (route.match !== undefined && !isMatch(route.match[0], request)) continue
     const { routes: inner } = route.handle[0]
@@ -238,7 +230,7 @@ const found = (routes: readonly Route[], request: Request): Route | undefined =>
   return undefined
 }
 
-const isMatch = (matcher: Matcher, { hostname, path, method, headers }: Request): boolean =>
+const isMatch = (matcher: Matcher, { hostname, path, method, headers }: Asked): boolean =>
   matcher.host.some((host) => matchHostname({ text: host, wildcard: host, captures: [] }, hostname) !== undefined) &&
   (matcher.path_regexp === undefined || new RegExp(matcher.path_regexp.pattern).test(path)) &&
   (matcher.method === undefined || matcher.method.includes(method)) &&

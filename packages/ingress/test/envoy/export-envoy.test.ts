@@ -152,15 +152,14 @@ describe("the cases of an ingress manager with Envoy", () => {
     })
   })
 
-  it("4-28: a target without an address is reported, its rule is left out, and the others stay", async () => {
+  it("4-28: a target without an address is reported, its requests are 503, and the other rules stay", async () => {
     const gone = { match: { hostname: "gone.example.com" }, target: { machine: "mach_gone", port: 80 } }
     const given = await input([app, gone])
     expect(exportEnvoy(given, fixed).problems).toEqual([
       { kind: "unresolved", ingress: "app-0", field: "rules.1.target", reason: "has no address now" },
     ])
     expect(interpret(configuration(given), get("api.example.com"))).toEqual(clusters("app-0_0"))
-    expect(interpret(configuration(given), get("gone.example.com"))).toEqual(unknown)
-    expect(interpret(configuration(await input([gone])), get("gone.example.com"))).toEqual({ kind: "refused" })
+    expect(interpret(configuration(given), get("gone.example.com"))).toMatchObject({ status: 503 })
   })
 
   it("4-29: an exact hostname goes before a pattern, whichever was declared first", async () => {
@@ -290,7 +289,10 @@ describe("a request", () => {
     ]
     expect(await visit(rules, get("api.example.com"))).toMatchObject({ status: 503 })
     expect(await visit(rules, get("www.example.com", { path: "/admin/x" }))).toMatchObject({ status: 503 })
-    expect(await visit(rules, get("www.example.com", { path: "/" }))).toEqual(clusters("app-0_0"))
+    expect(await visit(rules, get("www.example.com", { path: "/" }))).toEqual(unknown)
+    // Nor is its redirect missing where a pattern would take plain requests.
+    const secure = [rules[0], { ...(rules[1] as object), tls: true, redirectHttp: true }]
+    expect(await visit(secure, get("api.example.com"))).toMatchObject({ kind: "redirect" })
     expect(await visit(rules, { port: 443, sni: "a.db.example.com" })).toEqual({ kind: "closed" })
     expect(await visit(rules, { port: 443, sni: "b.db.example.com" })).toEqual(clusters("app-0_3"))
   })
@@ -301,13 +303,14 @@ describe("patterns that take the same hostnames", () => {
     match: path === undefined ? { hostname } : { hostname, path },
     target: to(1),
   })
-  // Envoy looks at the virtual host with the longest suffix alone.
+  // Envoy looks at the virtual host with the longest suffix alone. The nearest pattern owns the request.
   it.each<[string, Rules, string, string, string | undefined]>([
-    ["of a longer and a shorter suffix", [at("*.a.x", "/p"), at("*.*.x")], "b.a.x", "/q", "app-0_1"],
+    ["of a longer and a shorter suffix", [at("*.a.x", "/p"), at("*.*.x")], "b.a.x", "/q", undefined],
     ["with a literal in front", [at("*.a.x", "/p"), at("b.*.x")], "b.a.x", "/q", "app-0_1"],
     ["of which one has more labels", [at("*.a.x"), at("*.*.a.x"), at("c.*.*.x")], "c.b.a.x", "/", "app-0_2"],
+    ["of which the wider one takes more labels", [at("*.a.x", "/p"), at("*.*.*.x")], "c.b.a.x", "/q", "app-0_1"],
     ["and none of them these", [at("*.a.x"), at("c.*.x")], "d.b.x", "/", undefined],
-    ["and a hostname of its own", [at("b.a.x", "/p"), at("*.a.x", "/q"), at("*.*.x")], "b.a.x", "/r", "app-0_2"],
+    ["and a hostname of its own", [at("b.a.x", "/p"), at("*.a.x", "/q"), at("*.*.x")], "b.a.x", "/r", undefined],
   ])("%s", async (_, rules, host, path, cluster) => {
     expect(await visit(rules, get(host, { path }))).toEqual(cluster === undefined ? unknown : clusters(cluster))
   })

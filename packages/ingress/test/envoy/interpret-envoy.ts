@@ -10,6 +10,8 @@ const number = (of: Part, name: string): number | undefined => of[name] as numbe
 
 export interface Visit {
   readonly port: number
+  /** A datagram. */
+  readonly udp?: boolean
   /** The server name of its ClientHello, `""` for one without. Absent: the connection does not speak TLS. */
   readonly sni?: string
   readonly client?: string
@@ -23,7 +25,14 @@ export type Outcome =
   | { readonly kind: "refused" | "closed" }
   | { readonly kind: "status"; readonly status: number; readonly text: string }
   | { readonly kind: "redirect"; readonly to: string }
-  | { readonly kind: "clusters"; readonly names: readonly string[]; readonly removed: readonly string[] }
+  | {
+      readonly kind: "clusters"
+      readonly names: readonly string[]
+      /** Fields of the request. */
+      readonly removed: readonly string[]
+      /** Fields of the response, if it is changed. */
+      readonly response?: { readonly set: Readonly<Record<string, string>>; readonly removed: readonly string[] }
+    }
 
 /**
  * What Envoy does with a request, by its documentation: the filter chain, the virtual host, the first route that matches, and RBAC. Of an
@@ -32,9 +41,14 @@ export type Outcome =
 export const interpret = (configuration: unknown, visit: Visit): Outcome => {
   const listener = list(part(configuration as Part, "static_resources")!, "listeners").find((each) => {
     const address = part(part(each, "address")!, "socket_address")!
-    return number(address, "port_value") === visit.port && address["protocol"] === undefined
+    return number(address, "port_value") === visit.port && (address["protocol"] === "UDP") === (visit.udp === true)
   })
   if (listener === undefined) return { kind: "refused" }
+  if (visit.udp === true) {
+    const proxy = part(list(listener, "listener_filters")[0]!, "typed_config")!
+    const action = part(part(part(proxy, "matcher")!, "on_no_match")!, "action")!
+    return { kind: "clusters", names: clusters(part(action, "typed_config")!), removed: [] }
+  }
   const chain = chainOf(list(listener, "filter_chains"), visit)
   if (chain === undefined) return { kind: "closed" }
   for (const filter of list(chain, "filters")) {
@@ -88,7 +102,12 @@ const respond = (manager: Part, visit: Visit): Outcome => {
     return { kind: "redirect", to: `https://${authority}${visit.path ?? "/"}` }
   }
   const removed = texts(route, "request_headers_to_remove") ?? []
-  return { kind: "clusters", names: clusters(part(route, "route")!), removed }
+  const set = list(route, "response_headers_to_add").map((each) => part(each, "header")!)
+  const unset = texts(route, "response_headers_to_remove") ?? []
+  const values = set.map((each) => [text(each, "key")!, text(each, "value")!.replaceAll("%%", "%")] as const)
+  const response = { set: Object.fromEntries(values), removed: unset }
+  const names = clusters(part(route, "route")!)
+  return { kind: "clusters", names, removed, ...(set.length + unset.length === 0 ? {} : { response }) }
 }
 
 /** Exact, then the longest `*.suffix`, then `*`; without the port, as the table says. */

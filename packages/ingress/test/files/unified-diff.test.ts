@@ -1,4 +1,4 @@
-import { createTwoFilesPatch } from "diff"
+import { applyPatch, createTwoFilesPatch } from "diff"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { unifiedDiff } from "../../src/files/unified-diff.ts"
@@ -31,6 +31,32 @@ describe("a unified diff", () => {
     expect(unifiedDiff(side(before.join("")), side(after.join("")), [])).toBe(
       "--- a.json\n+++ a.json\n@@ -47,7 +47,7 @@\n line 47\n line 48\n line 49\n-line 50\n+other\n line 51\n line 52\n line 53\n",
     )
+  })
+
+  it("is of every place that differs, however far from each other, and gives the new text", () => {
+    const line = fc.constantFrom("a", "b", "c")
+    const equal = fc.integer({ min: 0, max: 20 }).map((length) => Array.from({ length }, (_, at) => `equal ${at}`))
+    const places = fc.array(fc.tuple(equal, fc.array(line, { maxLength: 2 }), fc.array(line, { maxLength: 2 })), {
+      maxLength: 5,
+    })
+    fc.assert(
+      fc.property(places, equal, fc.boolean(), (all, tail, isWhole) => {
+        const end = isWhole ? "\n" : ""
+        const old = [...all.flatMap(([head, before]) => [...head, ...before]), ...tail].join("\n") + end
+        const next = [...all.flatMap(([head, , after]) => [...head, ...after]), ...tail].join("\n") + end
+        const patch = unifiedDiff(side(old), side(next), [])
+        expect(patch === "" ? old : applyPatch(old, patch)).toBe(next)
+      }),
+      { numRuns: 300 },
+    )
+    const [old, next] = ["1", "2"].map((version) =>
+      [version].concat(
+        Array.from({ length: 30 }, (_, at) => `x${at}`),
+        "",
+      ),
+    )
+    const patch = unifiedDiff(side(old!.join("\n")), side(next!.with(20, "y").join("\n")), [])
+    expect(patch.match(/^@@.*@@$/gm)).toEqual(["@@ -1,4 +1,4 @@", "@@ -18,7 +18,7 @@"])
   })
 
   it("shows that a secret has changed, and not which", () => {

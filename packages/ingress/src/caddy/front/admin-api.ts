@@ -1,5 +1,6 @@
 import { request } from "node:http"
 import type { IncomingMessage, RequestOptions } from "node:http"
+import { canonical } from "./config-diff.ts"
 
 /** A configuration that Caddy runs, and the tag that guards a change of it. */
 export interface RunningConfig {
@@ -60,14 +61,9 @@ export const adminApi = (address: string, origin: string | undefined): AdminApi 
       outgoing.on("error", reject)
       outgoing.end(body)
     })
-  return {
+  const api: AdminApi = {
     read: async (signal) => {
-      const get = () => call("GET", {}, undefined, signal)
-      const { head, text } = await get().catch((error: NodeJS.ErrnoException) => {
-        // With a change Caddy opens its admin API again as well, and what the kernel had queued at the old one is reset.
-        if (error.code !== "ECONNRESET") throw error
-        return get()
-      })
+      const { head, text } = await withoutResets(() => call("GET", {}, undefined, signal))
       if (head.statusCode !== 200) throw new AdminRefused({ status: head.statusCode ?? 0, text })
       // A trailer: it is made while the configuration is written (Caddy 2.6).
       const etag = head.trailers["etag"] ?? head.headers.etag
@@ -76,9 +72,39 @@ export const adminApi = (address: string, origin: string | undefined): AdminApi 
     },
     // Not `/load`, which ignores If-Match.
     replace: async (document, ifMatch, signal) => {
-      const { head, text } = await call("POST", { "If-Match": ifMatch }, JSON.stringify(document), signal)
+      const body = JSON.stringify(document)
+      let isReset = false
+      const { head, text } = await withoutResets(
+        () => call("POST", { "If-Match": ifMatch }, body, signal),
+        () => {
+          isReset = true
+        },
+      )
+      // A request that was reset may have been carried out, and is refused the second time.
+      if (isReset && head.statusCode === 412) {
+        const running = await api.read(signal)
+        if (canonical(running.document) === canonical(document)) return
+      }
       if (head.statusCode !== 200) throw new AdminRefused({ status: head.statusCode ?? 0, text })
     },
+  }
+  return api
+}
+
+/**
+ * With a change Caddy 2.6 opens its admin API again as well, and what the kernel had queued at the old one is reset: one request of 9 000
+ * that were sent when a change had just been made, and never the one after it. Others may make changes, too.
+ */
+const withoutResets = async <T>(send: () => Promise<T>, onReset?: () => void): Promise<T> => {
+  for (let left = 3; ; left -= 1) {
+    try {
+      return await send()
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      // EPIPE: the reset came while the request was being written.
+      if (left === 0 || (code !== "ECONNRESET" && code !== "EPIPE")) throw error
+      onReset?.()
+    }
   }
 }
 

@@ -192,7 +192,11 @@ export const frontCases: readonly FrontCase[] = [
     feature: "Tls",
     level: "extended",
     claim: "a rule with tls is served on port 443 and not on port 80",
-    ingresses: (url) => [ingress("one", { match: { hostname: host }, target: { url: url("a") }, tls: true })],
+    ingresses: (url) => [
+      ingress("one", { match: { hostname: host }, target: { url: url("a") }, tls: true }),
+      // Without it nobody listens on port 80.
+      ingress("two", { match: { hostname: "other.example.com" }, target: { url: url("b") } }),
+    ],
     asks: [to("a", { host, tls: true }), refused(404, { host })],
   },
   {
