@@ -47,7 +47,10 @@ export const exporters: Exporters = {
       isProxy: false,
       requires: ["routerIP"],
       // Without it nothing is generated: see `requires`.
-      export: (input, { settings }) => zoneRecords(input, settings?.routerIP ?? ""),
+      export: (input, { settings }) =>
+        settings?.routerIP === undefined
+          ? { files: [], problems: [] }
+          : zoneRecords(input, settings.routerIP, [settings.traefikDomain]),
     },
   },
   units: { systemd: unit("systemd"), supervisord: unit("supervisord"), s6: unit("s6") },

@@ -38,7 +38,7 @@ describe("a row is refused", () => {
     ["ipv4_address: 172.20.0.1", `${at}.ipv4_address must be free: 172.20.0.1 is reserved`],
     ["ipv4_address: 172.20.0.253", `${at}.ipv4_address must be free: 172.20.0.253 is reserved`],
     ["ipv4_address: 172.20.0.256", `${at}.ipv4_address must be an IPv4 address`],
-    ["router: udp", "p/itsup-project.yml:3:5: ingress.0.domain must be absent for udp, which says no name"],
+    ["router: udp", "p/itsup-project.yml:3:5: ingress.0.domain must be absent for udp, where only the port is known"],
     ["protocol: udp\n    router: tcp", "p/itsup-project.yml:5:5: ingress.0.router must be udp where protocol is"],
     [
       "router: tcp\n    path_prefix: /api",
