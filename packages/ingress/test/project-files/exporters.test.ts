@@ -98,7 +98,7 @@ describe("--front traefik", () => {
     return Promise.all(files.toSorted().map(async (path) => ({ path, text: await read(`out/${path}`) })))
   }
 
-  it("writes itsUP's layout, which holds together", async () => {
+  it("3-30: writes itsUP's layout, in which everything that is named is declared", async () => {
     await put(web)
     expect((await run(args)).code).toBe(0)
     const files = await written()
