@@ -48,10 +48,11 @@ export const unmatchedOf = (claims: readonly Claim[]): ReadonlyMap<string, reado
       }
     }
     for (const { hostname, ingress, taken } of declared.values()) {
-      const labels = hostname.wildcard.split(".").toReversed()
       for (const [isTls, tree] of trees) {
-        if (taken.has(isTls) || !isInWider(tree, labels, 0, hostname)) continue
-        found.set(ingress, [...(found.get(ingress) ?? []), { hostname, port, isTls }])
+        if (taken.has(isTls) || !isInWider(tree, hostname)) continue
+        const own = found.get(ingress) ?? []
+        found.set(ingress, own)
+        own.push({ hostname, port, isTls })
       }
     }
   }
@@ -72,10 +73,26 @@ const add = (tree: Branch, pattern: HostnamePattern): void => {
   at.pattern = pattern
 }
 
-/** Whether there is a hostname that both this one and a pattern after it take. */
-const isInWider = (at: Branch, labels: readonly string[], depth: number, hostname: HostnamePattern): boolean => {
-  const label = labels[depth]
-  if (label === undefined) return at.pattern !== undefined && compareHostnames(hostname, at.pattern) < 0
-  const nexts = label === "*" ? [...at.next.values()] : [at.next.get(label), at.next.get("*")]
-  return nexts.some((next) => next !== undefined && isInWider(next, labels, depth + 1, hostname))
+/** How many branches are looked at for one hostname: patterns of others could make it very many. */
+const MAX_STEPS = 256
+
+/**
+ * Whether there is a hostname that both this one and a pattern after it take. Where that takes too long to find out, yes: what is then
+ * written responds as Traefik would without it.
+ */
+const isInWider = (tree: Branch, hostname: HostnamePattern): boolean => {
+  const labels = hostname.wildcard.split(".").toReversed()
+  let steps = 0
+  const isBelow = (at: Branch, depth: number): boolean => {
+    steps += 1
+    if (steps > MAX_STEPS) return true
+    const label = labels[depth]
+    if (label === undefined) return at.pattern !== undefined && compareHostnames(hostname, at.pattern) < 0
+    if (label === "*") {
+      for (const next of at.next.values()) if (isBelow(next, depth + 1)) return true
+      return false
+    }
+    return [at.next.get(label), at.next.get("*")].some((next) => next !== undefined && isBelow(next, depth + 1))
+  }
+  return isBelow(tree, 0)
 }
