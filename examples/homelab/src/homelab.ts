@@ -1,21 +1,18 @@
 import { copyFile } from "node:fs/promises"
 import { join } from "node:path"
-import { exporters as own, runGenerate } from "@project-ingress/ingress/generate"
-import type { Exporters } from "@project-ingress/ingress/generate"
+import { exporters, runGenerate } from "@project-ingress/ingress/generate"
 
 /** What the files are made of, and where they go. */
 export interface Homelab {
   readonly out: string
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly print: (text: string) => void
-  /** Default: those of the package. */
-  readonly exporters?: Exporters
 }
 
 const folder = join(import.meta.dirname, "..")
 
 /** Traefik's files and the zone of the DNS server. Resolves to the exit code of the first that failed, 0 if none did. */
-export const homelab = async ({ out, environment, print, exporters = own }: Homelab): Promise<number> => {
+export const homelab = async ({ out, environment, print }: Homelab): Promise<number> => {
   for (const front of ["traefik", "zone"]) {
     const code = await runGenerate(["projects", "--front", front, "--out", join(out, front), "--apply"], {
       exporters,

@@ -3,6 +3,7 @@ import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises
 import { dirname, join } from "node:path"
 import type { GeneratedFile } from "../fronts/front.ts"
 import { HandEdited } from "./hand-edited.ts"
+import { inChunks } from "./in-chunks.ts"
 import { unifiedDiff } from "./unified-diff.ts"
 
 /** Which files of a folder are generated, and what they were when they were written. */
@@ -58,8 +59,9 @@ export const planFiles = async (
   const wanted = new Set(files.map(({ path }) => path))
   if (wanted.size !== files.length) throw new TypeError("planFiles: two files have one path")
   const changes: Change[] = []
-  for (const after of files) {
-    const before = await current(folder, after.path)
+  const found = await inChunks(files, ({ path }) => current(folder, path))
+  for (const [at, after] of files.entries()) {
+    const before = found[at]
     if (before !== undefined && before.text === after.text && before.mode === (after.mode ?? 0o644)) continue
     if (!overwrite) requireGenerated(known, before)
     changes.push({ path: after.path, before, after })
@@ -101,10 +103,10 @@ export const planFiles = async (
       await writeManifest(folder, final)
     },
     readBack: async () => {
-      for (const file of files) {
-        const found = await current(folder, file.path)
-        if (found?.text !== file.text) throw new Error(`${file.path} is not what was written`)
-      }
+      await inChunks(files, async ({ path, text }) => {
+        const found = await current(folder, path)
+        if (found?.text !== text) throw new Error(`${path} is not what was written`)
+      })
     },
     rollBack: async () => {
       if (isSame) return

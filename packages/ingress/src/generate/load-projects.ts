@@ -1,5 +1,6 @@
 import { readdir, readFile, realpath, stat } from "node:fs/promises"
 import { join, sep } from "node:path"
+import { inChunks } from "../files/in-chunks.ts"
 import type { ProjectProblem } from "../project-files/project-problem.ts"
 import { FOLDER_FILES, PROJECT_FILES } from "../project-files/project-source.ts"
 import { MAX_TEXT } from "../project-files/yaml-file.ts"
@@ -33,8 +34,25 @@ export const loadProjects = async (
   { onProgress = () => {} }: { readonly onProgress?: (project: string) => void } = {},
 ): Promise<LoadedProjects> => {
   const root = await realpath(folder)
+  const names = (await readdir(root)).toSorted()
+  if (names.length > MAX_PROJECTS + FOLDER_FILES.length)
+    throw new Error(`the folder must hold at most ${MAX_PROJECTS} projects`)
+  const loaded = await inChunks(names, (name) => loadEntry(root, name, onProgress))
+  return {
+    files: new Map(loaded.flatMap(({ files }) => [...files])),
+    problems: loaded.flatMap(({ problems }) => problems),
+  }
+}
+
+/** One file, or one project. */
+const loadEntry = async (
+  root: string,
+  name: string,
+  onProgress: (project: string) => void,
+): Promise<LoadedProjects> => {
   const files = new Map<string, string>()
   const problems: ProjectProblem[] = []
+  const loaded = { files, problems }
   const report = (file: string, message: string): void => void problems.push({ file, key: "", message })
   const load = async (path: string): Promise<void> => {
     try {
@@ -45,35 +63,32 @@ export const loadProjects = async (
       report(path, `cannot be read: ${codeOf(cause)}`)
     }
   }
-  const names = (await readdir(root)).toSorted()
-  if (names.length > MAX_PROJECTS) throw new Error(`the folder must hold at most ${MAX_PROJECTS} projects`)
-  for (const name of names) {
-    if (name.startsWith(".")) continue
-    if (misspelt[name] !== undefined) report(name, `must be called ${misspelt[name]}`)
-    if (FOLDER_FILES.some((each) => each === name)) await load(name)
-    else {
-      const isFolder = await stat(join(root, name)).then((found) => found.isDirectory(), codeOf)
-      // A link that leads nowhere may be a project that was to be there.
-      if (typeof isFolder === "string") report(name, `cannot be read: ${isFolder}`)
-      if (isFolder !== true) continue
-      onProgress(name)
-      if (!(await isInside(root, name))) {
-        report(name, "must not be a link that leaves the folder")
-        continue
-      }
-      const found = await readdir(join(root, name)).catch((cause: unknown) => codeOf(cause))
-      if (typeof found === "string") {
-        report(name, `cannot be read: ${found}`)
-        continue
-      }
-      for (const each of found.toSorted())
-        if (misspelt[each] !== undefined) report(`${name}/${each}`, `must be called ${misspelt[each]}`)
-      const own = PROJECT_FILES.filter((each) => found.includes(each))
-      if (own.length === 0) report(name, `must hold one of ${PROJECT_FILES.join(", ")}`)
-      for (const each of own) await load(`${name}/${each}`)
-    }
+  if (name.startsWith(".")) return loaded
+  if (misspelt[name] !== undefined) report(name, `must be called ${misspelt[name]}`)
+  if (FOLDER_FILES.some((each) => each === name)) {
+    await load(name)
+    return loaded
   }
-  return { files, problems }
+  const isFolder = await stat(join(root, name)).then((found) => found.isDirectory(), codeOf)
+  // A link that leads nowhere may be a project that was to be there.
+  if (typeof isFolder === "string") report(name, `cannot be read: ${isFolder}`)
+  if (isFolder !== true) return loaded
+  onProgress(name)
+  if (!(await isInside(root, name))) {
+    report(name, "must not be a link that leaves the folder")
+    return loaded
+  }
+  const found = await readdir(join(root, name)).catch((cause: unknown) => codeOf(cause))
+  if (typeof found === "string") {
+    report(name, `cannot be read: ${found}`)
+    return loaded
+  }
+  for (const each of found.toSorted())
+    if (misspelt[each] !== undefined) report(`${name}/${each}`, `must be called ${misspelt[each]}`)
+  const own = PROJECT_FILES.filter((each) => found.includes(each))
+  if (own.length === 0) report(name, `must hold one of ${PROJECT_FILES.join(", ")}`)
+  for (const each of own) await load(`${name}/${each}`)
+  return loaded
 }
 
 const readText = async (

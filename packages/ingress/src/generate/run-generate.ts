@@ -123,7 +123,9 @@ const printUnit = (
     )
   }
   oneOf("--front", values.front, exporters.fronts)
-  stdout.write(oneOf("--unit", unit, exporters.units)({ front: values.front, folder: outFolder(values, surroundings) }))
+  const text = oneOf("--unit", unit, exporters.units)({ front: values.front, folder: outFolder(values, surroundings) })
+  if (text === undefined) throw new BadInput(`--unit has no effect: ${values.front} is no process`)
+  stdout.write(text)
   return 0
 }
 

@@ -26,10 +26,12 @@ export const generateFiles = (
       ? []
       : projects.projects.flatMap(({ compose }) => compose?.services.flatMap(({ labelled }) => labelled) ?? []),
   )
-  const ingresses = projects.ingresses
-    .map((ingress) => ({ ...ingress, rules: ingress.rules.filter((rule) => !byLabel.has(rule)) }))
-    .filter(({ rules }) => rules.length > 0)
-  const exported = front.export({ ingresses, address: () => undefined }, options)
+  const having = (isLabelled: boolean): readonly DeclaredIngress[] =>
+    projects.ingresses
+      .map((ingress) => ({ ...ingress, rules: ingress.rules.filter((rule) => byLabel.has(rule) === isLabelled) }))
+      .filter(({ rules }) => rules.length > 0)
+  const ingresses = having(false)
+  const exported = front.export({ ingresses, address: () => undefined }, { ...options, labelled: having(true) })
   const composed = front.isProxy ? projects.projects.map((project) => composeOf(project, front, options, projects)) : []
   const found = [
     ...exported.problems.map((each) => ({ kind: each.kind, ...placed(each, ingresses, projects) })),

@@ -1,5 +1,5 @@
 import type { Exported, ExportInput, ExportProblem } from "../fronts/front.ts"
-import type { DeclaredRule } from "../resource/ingress.ts"
+import type { DeclaredIngress, DeclaredRule } from "../resource/ingress.ts"
 import type { ExposedService, ProjectSettings } from "./projects.ts"
 
 /** What project files and the environment say beside ingresses. */
@@ -11,6 +11,8 @@ export interface ProjectFrontOptions {
   readonly overrides?: Readonly<Record<string, unknown>>
   /** The variables that the front asked for; all of them are there. */
   readonly variables: Readonly<Record<string, string>>
+  /** For `export`: the ingresses with only those rules that are said in labels. Default none. */
+  readonly labelled?: readonly DeclaredIngress[]
 }
 
 /** Labels of a project's services. */
@@ -54,6 +56,8 @@ export interface ProjectFront {
 export interface Exporters {
   /** By name, as `--front` has it. */
   readonly fronts: Readonly<Record<string, ProjectFront>>
-  /** Unit files that run a front, by manager: `systemd`. */
-  readonly units: Readonly<Record<string, (unit: { readonly front: string; readonly folder: string }) => string>>
+  /** Unit files that run a front, by manager: `systemd`. `undefined`: the front is no process. */
+  readonly units: Readonly<
+    Record<string, (unit: { readonly front: string; readonly folder: string }) => string | undefined>
+  >
 }

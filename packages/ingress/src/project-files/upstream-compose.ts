@@ -37,7 +37,9 @@ export const upstreamCompose = (
   })
   const before = servicesOf(document)
   const problems: LabelProblem[] = []
-  for (const name of Object.keys(before)) ownNode(document, name)
+  // Only then is a change of one service one of another.
+  const hasAliases = text.includes("*")
+  if (hasAliases) for (const name of Object.keys(before)) ownNode(document, name)
   for (const { service, labels } of exposed) {
     const { service: name } = service
     const old = labelList(before[name]!["labels"])
@@ -54,7 +56,7 @@ export const upstreamCompose = (
       document.createNode(withNetwork(networkMap(before[name]!["networks"]), service)),
     )
   }
-  keepOthers(document, before, new Set(exposed.map(({ service }) => service.service)))
+  if (hasAliases) keepOthers(document, before, new Set(exposed.map(({ service }) => service.service)))
   if (document.getIn(["networks", PROXY_NETWORK]) === undefined) {
     document.setIn(["networks", PROXY_NETWORK], document.createNode({ external: true }))
   }

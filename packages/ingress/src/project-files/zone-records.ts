@@ -4,13 +4,17 @@ import type { Exported, ExportInput, ExportProblem } from "../fronts/front.ts"
 const TTL = 300
 
 /**
- * The records of a zone, one for each hostname, that lead to the address of the front. For `$INCLUDE` in a zone of BIND, Knot or NSD: without an
+ * The records of a zone, one for each hostname and for each of `more`, that lead to the address of the front. For `$INCLUDE` in a zone of BIND, Knot or NSD: without an
  * SOA record, whose serial is not the same at every run. Every name is a full one.
  */
-export const zoneRecords = ({ ingresses }: Pick<ExportInput, "ingresses">, address: string): Exported => {
+export const zoneRecords = (
+  { ingresses }: Pick<ExportInput, "ingresses">,
+  address: string,
+  more: readonly string[] = [],
+): Exported => {
   const type = address.includes(":") ? "AAAA" : "A"
   const problems: ExportProblem[] = []
-  const names = new Set<string>()
+  const names = new Set<string>(more)
   for (const { name: ingress, rules } of ingresses) {
     for (const [at, { match }] of rules.entries()) {
       const name = match.hostname?.wildcard

@@ -34,7 +34,7 @@ const REQUEST_MS = 5_000
 type Routers = ReadonlyMap<string, string | undefined>
 
 /** The names of routers that `exportTraefik` gives. */
-const EXPORTED = / [a-z\d-]+_\d+(?:_deny|_redirect)?$/
+const EXPORTED = / [a-z\d-]+_(?:\d+(?:_deny|_redirect)?|unmatched_\d+)$/
 
 const SECTIONS = { http: "routers", tcp: "tcpRouters", udp: "udpRouters" } as const
 

@@ -9,7 +9,8 @@ import { addTo, emptyDocument, trimmedDocument } from "./document.ts"
 import type { TraefikDocument } from "./document.ts"
 import type { EntryPoint } from "./entry-points.ts"
 import { entryPointOf } from "./entry-points.ts"
-import { httpRouters } from "./http-routers.ts"
+import { httpRouters, unmatchedRouter } from "./http-routers.ts"
+import { nobody } from "./nobody.ts"
 import { NotExpressible } from "./not-expressible.ts"
 import { checkTraefikOptions } from "./options.ts"
 import type { TraefikOptions } from "./options.ts"
@@ -20,6 +21,8 @@ import { tcpOverHttp } from "./shared-ports.ts"
 import { allEntryPoints, staticDocument } from "./static.ts"
 import { addTcpRouter, addUdpRouter } from "./stream-routers.ts"
 import { TraefikInvalid } from "./traefik-invalid.ts"
+import { unmatchedOf } from "./unmatched.ts"
+import type { Unmatched } from "./unmatched.ts"
 
 /**
  * Traefik's files: `traefik/traefik.yml`, `traefik/dynamic/<ingress>.yml` and, with `compose`, `docker-compose.yml`. Equal input gives equal
@@ -30,8 +33,9 @@ import { TraefikInvalid } from "./traefik-invalid.ts"
  */
 export const exportTraefik = (input: ExportInput, options: TraefikOptions = {}): Exported => {
   checkTraefikOptions("exportTraefik", options)
-  const ingresses = input.ingresses.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  const ingresses = input.ingresses.toSorted(byName)
   const claims = ingresses.flatMap(claimsOf)
+  const labelled = (options.labelled ?? []).flatMap(claimsOf)
   const ranks = ranksOf(claims)
   const refused = tcpOverHttp(claims)
   const byRule = new Map(claims.map((claim) => [keyOf(claim.ingress, claim.index, claim.isRedirect), claim]))
@@ -39,38 +43,45 @@ export const exportTraefik = (input: ExportInput, options: TraefikOptions = {}):
   const entryPoints = new Map<string, EntryPoint>()
   const documents: (NamedDocument & { readonly comment: string; readonly mode?: number })[] = []
 
-  for (const ingress of ingresses) {
+  const unmatched = unmatchedOf([...claims, ...labelled].toSorted((a, b) => byName(a.ingress, b.ingress)))
+  const byIngress = new Map(ingresses.map((ingress) => [ingress.name, ingress]))
+  for (const name of new Set([...byIngress.keys(), ...unmatched.keys()])) {
+    const ingress = byIngress.get(name)
     const document = emptyDocument()
-    for (const [index, rule] of ingress.rules.entries()) {
-      const claim = byRule.get(keyOf(ingress, index, false))!
-      const redirect = byRule.get(keyOf(ingress, index, true))
+    for (const [index, rule] of ingress?.rules.entries() ?? []) {
+      const claim = byRule.get(keyOf(ingress!, index, false))!
+      const redirect = byRule.get(keyOf(ingress!, index, true))
+      const report = ({ kind, field, reason }: NotExpressible): unknown =>
+        problems.push({ kind, ingress: name, field: `rules.${index}.${field}`, reason })
       try {
         if (refused.has(claim)) {
           throw new NotExpressible("match.port", "has HTTP rules too, whose connections Traefik would give to this one")
         }
         const rankOf = (each: Claim | undefined) => (each === undefined ? 0 : ranks.get(each)!)
-        addTo(document, ruleDocument(claim, rankOf(claim), rankOf(redirect), input, options))
+        addTo(document, ruleDocument(claim, rankOf(claim), rankOf(redirect), input, options, report))
         const entryPoint = entryPointOf(matchPort(rule), rule.match.protocol === "udp" ? "udp" : "tcp", options)
         entryPoints.set(entryPoint.name, entryPoint)
       } catch (cause) {
         if (!(cause instanceof NotExpressible)) throw cause
-        const { kind, field, reason } = cause
-        problems.push({ kind, ingress: ingress.name, field: `rules.${index}.${field}`, reason })
+        report(cause)
       }
     }
+    addUnmatched(document, name, unmatched.get(name) ?? [], options, entryPoints)
     const trimmed = trimmedDocument(document)
     if (trimmed === undefined) continue
-    const hasSecret = ingress.rules.some(({ requireHeader }) => requireHeader !== undefined)
+    const hasSecret = ingress?.rules.some(({ requireHeader }) => requireHeader !== undefined) ?? false
     documents.push({
-      path: `traefik/dynamic/${ingress.name}.yml`,
+      path: `traefik/dynamic/${name}.yml`,
       document: trimmed,
-      comment: `Generated from the ingress ${ingress.name}. What is changed here is noticed, and not kept.`,
+      comment: `Generated from the ingress ${name}. What is changed here is noticed, and not kept.`,
       ...(hasSecret ? { mode: 0o600 } : {}),
     })
   }
   const used = [...entryPoints.values()]
   return { files: filesOf(documents, used, options), problems }
 }
+
+const byName = (a: DeclaredIngress, b: DeclaredIngress): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
 
 const claimsOf = (ingress: DeclaredIngress): readonly Claim[] =>
   ingress.rules.flatMap((rule, index) => {
@@ -81,26 +92,60 @@ const claimsOf = (ingress: DeclaredIngress): readonly Claim[] =>
 const keyOf = ({ id }: DeclaredIngress, index: number, isRedirect: boolean): string =>
   `${id} ${index}${isRedirect ? " redirect" : ""}`
 
-/** What one rule adds: all of it or, if a part cannot be said, nothing. No ingress has `_` in its name. */
+/**
+ * What one rule adds: all of it or, if a part cannot be said, nothing. Where its targets have no address now, its requests are still
+ * nobody else's: they are refused. No ingress has `_` in its name.
+ */
 const ruleDocument = (
   { ingress, rule, index }: Claim,
   rank: number,
   redirectRank: number,
   input: ExportInput,
   options: TraefikOptions,
+  report: (problem: NotExpressible) => unknown,
 ): TraefikDocument => {
   const document = emptyDocument()
   const name = `${ingress.name}_${index}`
-  addService(document, name, rule, input, options)
-  if (rule.match.protocol === "tcp") addTcpRouter(document, name, rule, rank, options)
+  let isDown = false
+  try {
+    addService(document, name, rule, input, options)
+  } catch (cause) {
+    // A UDP port has no other owner that it could be left to.
+    if (!(cause instanceof NotExpressible) || cause.kind !== "unresolved" || rule.match.protocol === "udp") throw cause
+    report(cause)
+    isDown = true
+  }
+  if (rule.match.protocol === "tcp") addTcpRouter(document, name, rule, rank, options, { isDown })
   else if (rule.match.protocol === "udp") addUdpRouter(document, name, rule, rank, options)
   else {
-    const names = { name, service: name, rank, redirectName: `${name}_redirect`, redirectRank }
+    const names = { name, ...(isDown ? {} : { service: name }), rank, redirectName: `${name}_redirect`, redirectRank }
     const { routers, middlewares } = httpRouters(rule, names, options)
     Object.assign(document.http.routers, routers)
     Object.assign(document.http.middlewares, middlewares)
   }
   return document
+}
+
+/** Routers for what no rule of a hostname takes. */
+const addUnmatched = (
+  { http }: TraefikDocument,
+  ingress: string,
+  unmatched: readonly Unmatched[],
+  options: TraefikOptions,
+  entryPoints: Map<string, EntryPoint>,
+): void => {
+  const middleware = `${ingress}_unmatched`
+  for (const [at, { hostname, port, isTls }] of unmatched.entries()) {
+    try {
+      const entryPoint = entryPointOf(port, "tcp", options)
+      http.routers[`${middleware}_${at}`] = unmatchedRouter(hostname, entryPoint.name, { isTls, middleware }, options)
+      http.middlewares[middleware] = nobody(404)
+      entryPoints.set(entryPoint.name, entryPoint)
+    } catch (cause) {
+      // Its rules are the same, and reported.
+      if (!(cause instanceof NotExpressible)) throw cause
+    }
+  }
 }
 
 const filesOf = (

@@ -1,16 +1,15 @@
-import type { DeclaredRule } from "../resource/ingress.ts"
+import type { DeclaredRule, HostnamePattern } from "../resource/ingress.ts"
 import { matchPort } from "../resource/ingress.ts"
 import { certificateOf } from "./certificates.ts"
 import { entryPointOf } from "./entry-points.ts"
 import { NotExpressible } from "./not-expressible.ts"
 import type { TraefikOptions } from "./options.ts"
-import { priorityOf } from "./priority.ts"
+import { nobody } from "./nobody.ts"
+import { priorityOf, unmatchedPriority } from "./priority.ts"
 import { headerText, httpRuleText, plainValue, readVersion } from "./rule-text.ts"
 
 /** Where tokens of ACME are asked for, which no redirect may take away: the authority follows none to a certificate that is not there yet. */
 const ACME_PATH = "/.well-known/acme-challenge/"
-/** Traefik has no handler for a status: nobody connects from this address, so an allow list of it alone is 403. */
-const NOBODY = "255.255.255.255/32"
 /** Traefik's own, for routers whose middlewares respond. */
 const NO_SERVICE = "noop@internal"
 
@@ -18,7 +17,8 @@ const NO_SERVICE = "noop@internal"
 export interface RouterNames {
   /** Unique among routers, and among middlewares. */
   readonly name: string
-  readonly service: string
+  /** Absent: its targets cannot be dialled now, and requests are 503. */
+  readonly service?: string
   readonly rank: number
   /** Of the router that redirects. */
   readonly redirectName: string
@@ -37,6 +37,8 @@ export const httpRouters = (
   const text = httpRuleText(match, version)
   const routers: Record<string, object> = {}
   const middlewares = ruleMiddlewares(rule, name, options)
+  if (service === undefined) middlewares[`${name}_unavailable`] = nobody(503)
+  const led = { service: service ?? NO_SERVICE }
   const shared = {
     entryPoints: [entryPointOf(matchPort(rule), "tcp", options).name],
     ...(tls ? { tls: certificateOf(match.hostname, options.acme) } : {}),
@@ -48,7 +50,7 @@ export const httpRouters = (
       rule: text,
       priority: priorityOf(match, rank, 1),
       ...attached(Object.keys(middlewares)),
-      service,
+      ...led,
       ...rest,
     }
   } else {
@@ -61,10 +63,10 @@ export const httpRouters = (
       rule: `${text} && ${headerText(requireHeader.name, requireHeader.value, "requireHeader")}`,
       priority: priorityOf(match, rank, 2),
       ...attached(Object.keys(middlewares)),
-      service,
+      ...led,
       ...rest,
     }
-    middlewares[`${name}_deny`] = { ipAllowList: { sourceRange: [NOBODY] } }
+    middlewares[`${name}_deny`] = nobody()
     routers[`${name}_deny`] = {
       entryPoints,
       rule: text,
@@ -89,6 +91,21 @@ export const httpRouters = (
   }
   return { routers, middlewares }
 }
+
+/** A router for requests of a hostname that none of its rules takes: 404. */
+export const unmatchedRouter = (
+  hostname: HostnamePattern,
+  entryPoint: string,
+  { isTls, middleware }: { readonly isTls: boolean; readonly middleware: string },
+  options: TraefikOptions,
+): object => ({
+  entryPoints: [entryPoint],
+  rule: httpRuleText({ protocol: "http", hostname }, readVersion(options.version)),
+  priority: unmatchedPriority(hostname),
+  middlewares: [middleware],
+  service: NO_SERVICE,
+  ...(isTls ? { tls: {} } : {}),
+})
 
 const attached = (middlewares: readonly string[]): { readonly middlewares?: readonly string[] } =>
   middlewares.length === 0 ? {} : { middlewares }

@@ -1,6 +1,7 @@
 import { accept, checkOptions, cidrMatcher } from "@project-ingress/router/internal"
 import type { OptionCheck } from "@project-ingress/router/internal"
 import type { ListPolicies } from "../documents/merge-overrides.ts"
+import type { DeclaredIngress } from "../resource/ingress.ts"
 
 /** What `exportTraefik` accepts. */
 export interface TraefikOptions {
@@ -39,6 +40,11 @@ export interface TraefikOptions {
     /** True: anybody who answers at the address is taken for the target. Default false. */
     readonly insecureSkipVerify?: boolean
   }
+  /**
+   * Ingresses whose rules are said in labels of containers, and not here: their hostnames are theirs, too, and what no rule of them takes is
+   * not left to a wider pattern.
+   */
+  readonly labelled?: readonly DeclaredIngress[]
   /** Your own dynamic configuration by name: middlewares for entry points, certificates. Written as `traefik/dynamic/_<name>.yml`. */
   readonly documents?: Readonly<Record<string, unknown>>
   /** Your changes of the static configuration and of the stack's compose file. */
@@ -128,6 +134,7 @@ export const checkTraefikOptions = (owner: string, options: TraefikOptions): voi
     docker: accept.object,
     api: address,
     upstreamTls: accept.object,
+    labelled: (value) => (Array.isArray(value) ? undefined : "an array of ingresses"),
     documents: names,
     overrides: accept.object,
     compose: accept.object,

@@ -1,5 +1,5 @@
 import { isWildcard } from "../resource/hostname-pattern.ts"
-import type { DeclaredMatch } from "../resource/ingress.ts"
+import type { DeclaredMatch, HostnamePattern } from "../resource/ingress.ts"
 import { NotExpressible } from "./not-expressible.ts"
 
 /** The highest priority that Traefik lets a router have: MaxInt64 - 1 000. */
@@ -25,6 +25,14 @@ export const priorityOf = (match: DeclaredMatch, rank: number, router: number): 
   const headers = Object.keys(match.headers ?? {}).length
   if (headers > MAX_HEADERS) throw new NotExpressible("match.headers", `has more than ${MAX_HEADERS} fields`)
   if (rank > MAX_RANK) throw new NotExpressible("match", `is that of more than ${MAX_RANK} older rules`)
+  return numberOf(match, headers, MAX_RANK + 1 - rank, router)
+}
+
+/** Of the router that takes what no rule of a hostname does: below all of them, and above those of every wider pattern. */
+export const unmatchedPriority = (hostname: HostnamePattern): bigint =>
+  numberOf({ protocol: "http", hostname }, 0, 0, 0)
+
+const numberOf = (match: DeclaredMatch, headers: number, age: number, router: number): bigint => {
   const { path } = match
   const length = path === undefined ? 0 : "exact" in path ? path.exact.length : path.prefix.length
   return joined([
@@ -33,7 +41,7 @@ export const priorityOf = (match: DeclaredMatch, rank: number, router: number): 
     [length, 13],
     [match.method === undefined ? 0 : 1, 1],
     [headers, 4],
-    [MAX_RANK + 1 - rank, 8],
+    [age, 8],
     [router, 2],
   ])
 }

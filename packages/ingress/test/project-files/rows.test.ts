@@ -156,7 +156,7 @@ describe("3-24 to 3-26: egress", () => {
   const order = async (projects: Readonly<Record<string, ReturnType<typeof project>>>) =>
     (await readProjects(world(projects))).projects.map(({ name }) => name)
 
-  it("orders projects: alphabetical, a chain, a diamond, a circle", async () => {
+  it("3-25: orders projects: none, alphabetical, a chain, a diamond, a circle", async () => {
     expect((await readProjects(new Map())).projects).toEqual([])
     expect(await order({ c: project(), a: project(), b: project() })).toEqual(["a", "b", "c"])
     expect(await order({ a: project("['b:api']"), b: project("['c:api']"), c: project() })).toEqual(["c", "b", "a"])

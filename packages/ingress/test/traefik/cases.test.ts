@@ -2,7 +2,7 @@ import type { Ingress } from "@project-ingress/ingress"
 import { checkTraefik, mergeOverrides, traefikLabels } from "@project-ingress/ingress/traefik"
 import type { LabelledRule, TraefikOptions } from "@project-ingress/ingress/traefik"
 import { describe, expect, it } from "vitest"
-import { acme, declared, exported } from "./declared.ts"
+import { acme, declared, exported, readYaml } from "./declared.ts"
 
 type Rule = Ingress["rules"][number]
 
@@ -327,7 +327,7 @@ describe("what Traefik cannot do", () => {
     expect(JSON.stringify(problems)).not.toContain(key)
   })
 
-  it("leaves out a rule without an address, and keeps the others", async () => {
+  it("responds 503 to a rule without an address, and keeps the others", async () => {
     const { exportTraefik } = await import("@project-ingress/ingress/traefik")
     const ingress = await declared({
       name: "p",
@@ -339,7 +339,9 @@ describe("what Traefik cannot do", () => {
     const { files, problems } = exportTraefik({ ingresses: [ingress], address: () => undefined })
     expect(problems).toMatchObject([{ kind: "unresolved", ingress: "p", field: "rules.0.targets.0" }])
     expect(files[0]!.text).toContain("b.example.com")
-    expect(files[0]!.text).not.toContain("a.example.com")
+    const { routers, middlewares } = readYaml(files[0]!.text)["http"]!
+    expect(routers!["p_0"]).toMatchObject({ middlewares: ["p_0_unavailable"], service: "noop@internal" })
+    expect(middlewares!["p_0_unavailable"]!["ipAllowList"]).toMatchObject({ rejectStatusCode: 503 })
   })
 
   it("gives a UDP port to the older rule", async () => {

@@ -107,6 +107,29 @@ export const features: Readonly<
     ],
     options: { acme },
   },
+  "owned-hostnames": {
+    ingresses: [
+      {
+        name: "api",
+        rules: [
+          {
+            match: { hostname: "x.example.com", path: "/api" },
+            target: { url: "http://10.0.0.5:8080" },
+            tls: true,
+            redirectHttp: true,
+          },
+        ],
+      },
+      {
+        name: "wide",
+        rules: [
+          { match: { hostname: "*.example.com" }, target: { url: "http://10.0.0.6:8080" }, tls: true },
+          { match: { hostname: "*.example.com" }, target: { url: "http://10.0.0.6:8080" } },
+        ],
+      },
+    ],
+    options: { acme },
+  },
   stack: {
     ingresses: [
       web({ tls: true }),

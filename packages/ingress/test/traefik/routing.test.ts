@@ -4,6 +4,7 @@ import { exportTraefik } from "@project-ingress/ingress/traefik"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { matchHostname } from "../../src/resource/hostname-pattern.ts"
+import { compareHostnames } from "../../src/resource/precedence.ts"
 import { declared, exported } from "./declared.ts"
 import { traefikOf } from "./interpreter.ts"
 import type { Visit } from "./interpreter.ts"
@@ -29,8 +30,9 @@ const rule = fc.record(
     port: fc.constantFrom(80, 443),
     mode: fc.constantFrom("plain", "tls", "redirect"),
     isGuarded: fc.boolean(),
+    isDown: fc.boolean(),
   },
-  { requiredKeys: ["hostname", "mode", "isGuarded"] },
+  { requiredKeys: ["hostname", "mode", "isGuarded", "isDown"] },
 )
 const ingresses = fc.array(fc.tuple(fc.array(rule, { minLength: 1, maxLength: 4 }), fc.integer({ min: 0, max: 3 })), {
   minLength: 1,
@@ -76,11 +78,18 @@ const takes = ({ match }: DeclaredRule, { host, path, method, headers }: Visit):
   (match.method === undefined || match.method === method) &&
   Object.entries(match.headers ?? {}).every(([name, value]) => headers[name] === value)
 
-/** What the rules of Gateway API say. */
+/** The definition, without any index: the most specific hostname of the port, then the first of its rules that takes the request. */
 const expectedOf = (all: readonly DeclaredIngress[], request: Visit): object => {
-  const candidates = all
+  const named = all
     .flatMap((ingress) => ingress.rules.map((each) => ({ ingress, rule: each })))
-    .filter((each) => takes(each.rule, request))
+    .filter(({ rule: { match } }) => matchHostname(match.hostname!, request.host) !== undefined)
+  const onPort = named.filter(
+    ({ rule: each }) => matchPort(each) === request.port || (each.redirectHttp === true && request.port === 80),
+  )
+  const [nearest] = onPort.map(({ rule: { match } }) => match.hostname!).toSorted(compareHostnames)
+  const candidates = onPort.filter(
+    ({ rule: each }) => each.match.hostname!.wildcard === nearest?.wildcard && takes(each, request),
+  )
   const isPlain = request.port === 80 && !request.tls && !request.path.startsWith("/.well-known/acme-challenge/")
   const isOwn = ({ rule: each }: (typeof candidates)[number]): boolean =>
     matchPort(each) === request.port && (each.tls === true) === request.tls
@@ -98,6 +107,7 @@ const expectedOf = (all: readonly DeclaredIngress[], request: Visit): object => 
   }
   if (first.rule.requireHeader !== undefined && request.headers["x-key"] !== key) return { status: 403 }
   const [target] = first.rule.targets
+  if (target?.kind === "machine") return { status: 503 }
   if (target?.kind !== "url") throw new Error("a url is expected")
   return {
     to: [[`http://${target.host}:${target.port}/`, 1]],
@@ -114,9 +124,9 @@ describe("the routing of exported files", () => {
             declared(
               {
                 name: `i${at}`,
-                rules: rules.map(({ mode, isGuarded, port, ...match }, index) => ({
+                rules: rules.map(({ mode, isGuarded, isDown, port, ...match }, index) => ({
                   match: { ...match, ...(port === undefined ? {} : { port }) },
-                  target: { url: `http://10.0.${at}.${index}:90` },
+                  target: isDown ? { machine: "gone", port: 90 } : { url: `http://10.0.${at}.${index}:90` },
                   ...(mode === "plain" ? {} : { tls: true }),
                   ...(mode === "redirect" ? { redirectHttp: true } : {}),
                   ...(isGuarded ? { requireHeader: { name: "x-key", value: key } } : {}),
@@ -127,7 +137,8 @@ describe("the routing of exported files", () => {
           ),
         )
         const { files, problems } = exportTraefik({ ingresses: all, address: () => undefined }, { version })
-        expect(problems).toEqual([])
+        const down = all.flatMap(({ rules }) => rules.filter(({ targets }) => targets[0]!.kind === "machine"))
+        expect(problems.map(({ kind }) => kind)).toEqual(down.map(() => "unresolved"))
         const traefik = traefikOf(files)
         for (const each of visits) {
           const request = visitOf(all, each)
@@ -189,6 +200,92 @@ describe("the routing of exported files", () => {
     expect(at({ headers: { "x-b": "1" } })).toMatchObject({ to: [["http://10.0.0.2:80/", 1]] })
     expect(at({ host: "b.example.com" })).toMatchObject({ to: [["http://10.0.0.4:80/", 1]] })
     expect(at({ host: "a.a.a.net" })).toMatchObject({ to: [["http://10.0.0.5:80/", 1]] })
+  })
+
+  it("keeps what no rule of a hostname takes from every wider pattern, and adds nothing where there is none", async () => {
+    const narrow = [
+      {
+        name: "api",
+        rules: [{ match: { hostname: "x.example.com", path: "/api" }, target: { url: "http://10.0.0.1" } }],
+      },
+      {
+        name: "site",
+        rules: [
+          { match: { hostname: "y.example.com" }, target: { url: "http://10.0.0.3" }, tls: true, redirectHttp: true },
+        ],
+      },
+    ]
+    const alone = await exported(narrow)
+    expect(Object.values(alone.texts).join("")).not.toContain("unmatched")
+    const { files, texts } = await exported([
+      ...narrow,
+      { name: "wide", rules: [{ match: { hostname: "{x}.example.com" }, target: { url: "http://10.0.0.2" } }] },
+    ])
+    const traefik = traefikOf(files)
+    const at = (change: Partial<Visit>) => traefik(visitTo({ port: 80, tls: false, ...change }))
+    expect(at({ host: "x.example.com", path: "/other" })).toEqual({ status: 404 })
+    expect(at({ host: "z.example.com", path: "/other" })).toMatchObject({ to: [["http://10.0.0.2:80/", 1]] })
+    // Whoever got the tokens of y.example.com would get its certificate.
+    expect(at({ host: "y.example.com", path: "/.well-known/acme-challenge/x" })).toEqual({ status: 404 })
+    expect(at({ host: "y.example.com" })).toEqual({ status: 301 })
+    // In the file of the hostname: hostnames come and go without a change of the pattern's file.
+    const changed = Object.keys(texts).filter((path) => texts[path] !== alone.texts[path])
+    expect(changed).toEqual(["traefik/dynamic/api.yml", "traefik/dynamic/site.yml", "traefik/dynamic/wide.yml"])
+    expect(texts["traefik/dynamic/wide.yml"]).not.toContain("x.example.com")
+  })
+
+  it("keeps the hostnames of rules that are in labels, too", async () => {
+    const inLabels = await declared({
+      name: "shop",
+      rules: [
+        {
+          match: { hostname: "shop.example.com", path: "/api" },
+          target: { url: "http://10.0.0.1" },
+          tls: true,
+          redirectHttp: true,
+        },
+      ],
+    })
+    const wide = {
+      name: "wide",
+      rules: [{ match: { hostname: "*.example.com" }, target: { url: "http://10.0.0.2" }, tls: true }],
+    }
+    const { files } = await exported([wide], { labelled: [inLabels] })
+    expect(files.map(({ path }) => path)).toEqual([
+      "traefik/dynamic/shop.yml",
+      "traefik/dynamic/wide.yml",
+      "traefik/traefik.yml",
+    ])
+    const traefik = traefikOf(files)
+    // `/api` is taken by the labels' router, which is not here.
+    expect(traefik(visitTo({ host: "shop.example.com" }))).toEqual({ status: 404 })
+    expect(traefik(visitTo({ host: "other.example.com" }))).toMatchObject({ to: [["http://10.0.0.2:80/", 1]] })
+  })
+
+  it("closes connections by TCP whose target has no address, and gives them to nobody else", async () => {
+    const ingresses = await Promise.all(
+      [
+        {
+          name: "gone",
+          rules: [
+            {
+              match: { protocol: "tcp" as const, hostname: "a.example.com" },
+              target: { machine: "m", port: 1 },
+              passthrough: true,
+            },
+          ],
+        },
+        {
+          name: "wide",
+          rules: [{ match: { hostname: "*.example.com" }, target: { url: "http://10.0.0.2" }, tls: true }],
+        },
+      ].map((document, at) => declared(document, at)),
+    )
+    const { files, problems } = exportTraefik({ ingresses, address: () => undefined })
+    expect(problems).toMatchObject([{ kind: "unresolved", ingress: "gone", field: "rules.0.targets.0" }])
+    const traefik = traefikOf(files)
+    expect(traefik(visitTo({ host: "a.example.com" }))).toEqual({ status: 403 })
+    expect(traefik(visitTo({ host: "b.example.com" }))).toMatchObject({ to: [["http://10.0.0.2:80/", 1]] })
   })
 
   it("gives a name to TCP before HTTP, and the others on that port to HTTP", async () => {
