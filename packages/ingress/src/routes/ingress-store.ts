@@ -59,11 +59,10 @@ export const ingressStore = ({
     const asked = askedHostname(keys)
     if (asked === undefined) return known
     const now = view()
-    const declared = indexOf(now).find(asked.hostname)
-    if (declared === undefined) return known
     const port = asked.port === undefined ? undefined : (publicPorts[asked.port] ?? asked.port)
-    const chosen = chooseRules(declared, port)
-    if (chosen === undefined) return known
+    const declared = indexOf(now).find(asked.hostname, (each) => chooseRules(each, port) !== undefined)
+    const chosen = declared && chooseRules(declared, port)
+    if (declared === undefined || chosen === undefined) return known
     const { ingress } = chosen.rules[0]
     if (known.status === "hit" && !comesFirst(declared, ingress.owner, asked.hostname, known)) return known
     const key = keyOf(declared.pattern, keys)
@@ -72,7 +71,13 @@ export const ingressStore = ({
       return { status: "hit", key, record, layer: "ingress" }
     }
     const captures = (pattern: HostnamePattern) => matchHostname(pattern, asked.hostname) ?? {}
-    const lookup: TargetLookup = { grammar, inner, grants: now.grants, options }
+    const asking = new Map<RouteKey, Promise<Lookup>>()
+    const get: TargetLookup["get"] = (key) => {
+      const same = asking.get(key) ?? Promise.resolve(inner.get(key, options))
+      asking.set(key, same)
+      return same
+    }
+    const lookup: TargetLookup = { grammar, get, grants: now.grants }
     const found = await findRules(lookup, chosen.rules, captures)
     if ("unknown" in found) return { ...found.unknown, key }
     const targets = found.rules.flatMap(({ found: each }) => each)
