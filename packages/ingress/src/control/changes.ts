@@ -1,4 +1,5 @@
 import type { ExportInput, Front, FrontPlan } from "../fronts/front.ts"
+import { secretsOf, withoutSecrets } from "../fronts/secrets.ts"
 import type { DeclaredIngress } from "../resource/ingress.ts"
 import type { IngressView } from "../routes/ingress-view.ts"
 import { RevisionConflict } from "../storage/ingress-storage.ts"
@@ -89,15 +90,18 @@ export const makeChanges = (options: {
     changed: string | undefined,
   ): Promise<PlannedFront> => {
     const { name } = front
+    const wanted = new Set(secretsOf(input.ingresses))
+    const former = secretsOf(table.view().ingresses).filter((secret) => !wanted.has(secret))
     const numbered = async (input: ExportInput, signal: { readonly signal: AbortSignal }): Promise<FrontPlan> => {
       const plan = await front.plan(input, signal)
-      if (plan.problems.length === 0) return plan
+      if (plan.problems.length === 0 && former.length === 0) return plan
       // With the numbers of rules as they were declared.
       const problems = plan.problems.map((problem) => ({
         ...problem,
         field: problem.field.replace(/^rules\.(\d+)/, (_, at) => `rules.${ruleNumber(problem.ingress, Number(at))}`),
       }))
-      return withProblems(plan, problems)
+      // A front knows the secrets that shall be, not those that go.
+      return changedPlan(plan, problems, withoutSecrets(plan.diff, former))
     }
     const planned = await planFront({ name, plan: numbered }, input, changed, timeoutMs)
     return { ...planned, problems: [...withheld, ...planned.problems] }
@@ -318,10 +322,10 @@ export const makeChanges = (options: {
   }
 }
 
-/** A plan with other problems; its steps are the plan's own. */
-const withProblems = (plan: FrontPlan, problems: FrontPlan["problems"]): FrontPlan => ({
+/** A plan with other problems and another diff; its steps are the plan's own. */
+const changedPlan = (plan: FrontPlan, problems: FrontPlan["problems"], diff: string): FrontPlan => ({
   problems,
-  diff: plan.diff,
+  diff,
   validate: (signal) => plan.validate(signal),
   apply: (signal) => plan.apply(signal),
   readBack: (signal) => plan.readBack(signal),

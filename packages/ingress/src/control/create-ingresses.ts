@@ -108,9 +108,13 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     if (other !== undefined && other.id !== id) throw new NameTaken({ ingress: name })
   }
 
-  const changed = async (decide: () => Promise<Decided<DeclaredIngress>>, isDryRun: boolean): Promise<Changed> => {
+  const changed = async (
+    { owner, dryRun: isDryRun = false }: ChangeOptions,
+    decide: () => Promise<Decided<DeclaredIngress>>,
+  ): Promise<Changed> => {
     const { result, diffs } = await changes.run(decide, { isDryRun })
-    return { ingress: shown(result), diffs }
+    // The others are of files that all owners share.
+    return { ingress: shown(result), diffs: diffs.filter(({ front }) => owner === undefined || front === "router") }
   }
 
   const grantTarget = async (owner: string, target: unknown): Promise<Grant["target"]> => {
@@ -144,31 +148,31 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     create: async (document, given = {}) => {
       begin()
       checkCall("create", given, ["owner", "dryRun"])
-      const { owner, dryRun = false } = given
+      const { owner } = given
       const decoded = await decodeIngress(document)
       const id = randomId(ID_LENGTH)
-      return changed(async () => {
+      return changed(given, async () => {
         checkName(decoded.name, undefined)
         const draft = { ...decoded, id: undefined, ...(owner === undefined ? {} : { owner }) }
         const prepared: Draft = await prepare(draft, owner === undefined)
         const at = now()
         return written({ ...prepared, id, version: 1, createdAt: at, updatedAt: at }, undefined)
-      }, dryRun)
+      })
     },
 
     replace: async (reference, document, given = {}) => {
       begin()
       checkCall("replace", given, ["owner", "ifVersion", "dryRun"])
-      const { owner, dryRun = false } = given
+      const { owner } = given
       const decoded = await decodeIngress(document)
-      return changed(async () => {
+      return changed(given, async () => {
         const before = findIngress(table, reference, owner)
         checkVersion(before, given)
         checkName(decoded.name, before.id)
         const draft: DeclaredIngress = { ...before, ...decoded, rules: withValues(decoded.rules, before.rules) }
         const prepared = await prepare(draft, owner === undefined)
         return written({ ...prepared, version: before.version + 1, updatedAt: now() }, before)
-      }, dryRun)
+      })
     },
 
     remove: async (reference, given = {}) => {
