@@ -4,7 +4,7 @@ import { within } from "@project-ingress/router/internal"
 import { FrontRefused, HostnameInUse, HostnameNotAllowed, IngressInvalid, TargetNotFound } from "../resource/errors.ts"
 import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredRule, DeclaredTarget } from "../resource/ingress.ts"
-import { clashes } from "./clashes.ts"
+import { clashIndex } from "./clashes.ts"
 import type { IngressTable } from "./ingress-table.ts"
 import type { IngressesOptions } from "./ingresses.ts"
 import type { LookUp } from "./look-up.ts"
@@ -57,9 +57,10 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
   }
 
   const checkPlaces = async ({ id, owner, rules }: Draft, isOperator: boolean): Promise<void> => {
+    const before = clashIndex()
     for (const [at, rule] of rules.entries()) {
-      const own = rules.slice(0, at).some((other) => clashes(rule, other, true))
-      if (own) throw inUse(rule, at, undefined)
+      if (before.find(rule, owner, undefined) !== undefined) throw inUse(rule, at, undefined)
+      before.add({ ingress: { id: "", ...(owner === undefined ? {} : { owner }) }, rule })
       const other = table.clashWith(rule, owner, id)
       if (other === undefined) continue
       throw inUse(rule, at, isOperator || other.ingress.owner === owner ? other.ingress.name : undefined)

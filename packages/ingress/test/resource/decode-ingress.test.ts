@@ -45,7 +45,13 @@ describe("a document", () => {
     [{ name: "a", rules: [] }, "rules"],
     [{ name: "a", rules: {} }, "rules"],
     [{ name: "a", rules: Array.from({ length: 1_001 }, () => rule()) }, "rules"],
-    [{ name: "a", rules: [rule(), { match: { hostname: "a.com" }, targets: Array(2_000).fill({ url: "http://a:1" }) }] }, "rules"],
+    [
+      {
+        name: "a",
+        rules: [rule(), { match: { hostname: "a.com" }, targets: Array(2_000).fill({ url: "http://a:1" }) }],
+      },
+      "rules",
+    ],
     [{ name: "a", rules: [rule()], owner: "b" }, "owner"],
     [document({ ...rule(), rewrites: 1 }), "rules.0.rewrites"],
     [document(rule({}, { hostname: "" })), "rules.0.match.hostname"],
