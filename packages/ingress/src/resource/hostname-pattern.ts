@@ -11,8 +11,8 @@ const LABEL = /^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/
 /** A hostname of 253 characters, in which four labels are captures with names of 63. */
 const MAX_TEXT = 512
 
-/** Look-ups for wildcards that one hostname may cause, as in the router's grammar. */
-const MAX_WILDCARDS = 4
+/** The labels from the left that may be `*`: look-ups for wildcards that one hostname may cause, as in the router's grammar. */
+export const MAX_WILDCARDS = 4
 
 /**
  * Reads a hostname or a pattern. A capture is a whole label, and has a name of its own in the pattern; the last label is a
