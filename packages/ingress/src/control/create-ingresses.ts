@@ -70,12 +70,11 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       internalZone,
       checksUrls: authorizeUrl !== undefined,
       timeoutMs,
-      now,
     }),
     timeoutMs,
     onEvent,
   })
-  const declared = ingressStore({ grammar, view: table.view, inner, publicPorts })
+  const declared = ingressStore({ grammar, view: table.view, inner, publicPorts, now })
   const store = freshStore(declared, table)
   let isDisposed = false
 

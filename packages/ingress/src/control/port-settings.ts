@@ -58,6 +58,15 @@ export const claimsOf = (ingresses: readonly DeclaredIngress[]): ReadonlyMap<str
   return claims
 }
 
+/** What is claimed, by the number of the port. */
+export const claimsByPort = (ingresses: readonly DeclaredIngress[]): ReadonlyMap<number, readonly Claim[]> => {
+  const all = [...claimsOf(ingresses)].flatMap(([key, claims]) =>
+    claims.map((claim) => [Number(key.slice(key.lastIndexOf(" "))), claim] as const),
+  )
+  const ports = Map.groupBy(all, ([port]) => port)
+  return new Map(Array.from(ports, ([port, claims]) => [port, claims.map(([, claim]) => claim)]))
+}
+
 /**
  * The rules that lead to one port must agree on it: on access control also where one of them says nothing, since a front has it
  * by hostname. Rules by a grant count nowhere; they get what the owner's have.
@@ -102,6 +111,26 @@ export const checkAgreement = (
   }
   for (const other of others) if (other.id !== ingress.id) visit(other, false)
   visit(ingress, true)
+}
+
+/**
+ * Fronts know nothing of what somebody has set at a port by another way than a rule, and would let everybody in: so the rule has to say the
+ * same, or another rule of the owner of the port.
+ *
+ * @throws {SettingsConflict}
+ */
+export const checkSetByHand = (
+  { allowCidrs, requireHeader }: ClaimedSettings,
+  claims: readonly Claim[],
+  rule: DeclaredRule,
+  at: string,
+): void => {
+  for (const [field, value] of Object.entries({ allowCidrs, requireHeader })) {
+    const isSaid = [settingsOfRule(rule), ...claims.map(({ settings }) => settings)].some((settings) =>
+      isSame(settings[field as RuleSetting], value),
+    )
+    if (value !== undefined && !isSaid) throw new SettingsConflict({ field: `${at}.${field}` })
+  }
 }
 
 const differs = (field: RuleSetting, one: ClaimedSettings, other: ClaimedSettings): boolean => {

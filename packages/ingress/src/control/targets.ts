@@ -1,4 +1,4 @@
-import type { RouteKey, RouteRecord } from "@project-ingress/router"
+import type { PortSettings, RouteKey, RouteRecord } from "@project-ingress/router"
 import { GrantRequired, TargetNotFound } from "../resource/errors.ts"
 import type { DeclaredTarget } from "../resource/ingress.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
@@ -17,6 +17,8 @@ export type TargetRecord =
       readonly port?: number
       /** The origin in the record of a machine of type `upstream`. */
       readonly origin?: string
+      /** What its ports have. */
+      readonly settings?: PortSettings & { readonly ports?: Readonly<Record<number, PortSettings>> }
     }
   | undefined
 
@@ -54,6 +56,7 @@ const targetRecord = (record: RouteRecord | undefined): TargetRecord => {
   return {
     owner,
     machine: machine.id,
+    settings: record,
     ...(port === undefined ? {} : { port }),
     ...(typeof origin === "string" ? { origin } : {}),
   }

@@ -20,6 +20,8 @@ export interface IngressStoreOptions {
   readonly inner: RouteStore
   /** The port that visitors connect to, by the port that the router listens on. Default: the same. */
   readonly publicPorts?: Readonly<Record<number, number>>
+  /** Default `Date.now`. */
+  readonly now?: () => number
 }
 
 /**
@@ -31,6 +33,7 @@ export const ingressStore = ({
   view,
   inner,
   publicPorts = {},
+  now: time = () => Date.now(),
 }: IngressStoreOptions): RouteStore & Required<Pick<RouteStore, "getFirst">> => {
   const indexes = new WeakMap<IngressView, HostnameIndex>()
   const indexOf = (now: IngressView): HostnameIndex => {
@@ -77,7 +80,7 @@ export const ingressStore = ({
       asking.set(key, same)
       return same
     }
-    const lookup: TargetLookup = { grammar, get, grants: now.grants }
+    const lookup: TargetLookup = { grammar, get, grants: now.grants, now: time }
     const found = await findRules(lookup, chosen.rules, captures)
     if ("unknown" in found) return { ...found.unknown, key }
     const targets = found.rules.flatMap(({ found: each }) => each)

@@ -22,6 +22,7 @@ export interface TargetLookup {
   /** One look-up of a key, however many rules lead there. */
   readonly get: (key: RouteKey) => Promise<Lookup>
   readonly grants: readonly Grant[]
+  readonly now: () => number
 }
 
 /** What came of it: an `unknown` ends the whole look-up. */
@@ -100,7 +101,7 @@ interface FoundRecord {
 
 /** What an ingress may not lead to is not there for it: another owner's machine does not hide a project of that name. */
 const firstRecord = async (
-  { get, grants }: TargetLookup,
+  { get, grants, now }: TargetLookup,
   ingress: DeclaredIngress,
   keys: readonly RouteKey[],
 ): Promise<FoundRecord | Exclude<TargetResult, FoundTarget>> => {
@@ -113,7 +114,7 @@ const firstRecord = async (
     if (found.status === "unknown") return { unknown: found }
     if (found.status === "miss" || found.record.kind === "removed") continue
     const { record, layer, ageMs } = found
-    const isGone = record.expiresAt !== undefined && record.expiresAt <= Date.now()
+    const isGone = record.expiresAt !== undefined && record.expiresAt <= now()
     if (isGone || !mayLead(ingress, record.owner, key, grants)) continue
     return {
       ...(record.kind === "machine" ? { record } : {}),

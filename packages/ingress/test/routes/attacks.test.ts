@@ -88,4 +88,17 @@ describe("a look-up", () => {
     const record = await recordAt(storeOf([await ownedBy("a", rules)], inner), "d:misha.dev.example.com")
     expect(record).toMatchObject({ kind: "machine", machine: { id: "mach_1" } })
   })
+
+  it("leads by the clock that it is given to what has an end", async () => {
+    const inner = memoryStore({ "m:mach_1": { machine: machine("mach_1"), owner: "a", expiresAt: 2e12 } })
+    const rules = [{ match: { hostname: "app.example.com" }, target: { machine: "mach_1", port: 80 } }]
+    const view = { revision: 1, ingresses: [await ownedBy("a", rules)], grants: [] }
+    for (const [time, kind] of [
+      [2e12 - 1, "machine"],
+      [2e12, "detached"],
+    ] as const) {
+      const store = ingressStore({ grammar, view: () => view, inner, now: () => time })
+      expect((await recordAt(store, "d:app.example.com"))?.kind).toBe(kind)
+    }
+  })
 })
