@@ -221,7 +221,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       const { states } = changes
       const hasRegistry = registry !== undefined
       const parts = { grammar, lookUp, store, fronts, states, hasRegistry, publicPorts, timeoutMs }
-      return statusOf(parts, findIngress(table, reference, given.owner), [...table.grants.values()])
+      return statusOf(parts, findIngress(table, reference, given.owner), table.view().grants)
     },
 
     grant: async (given) => {
@@ -264,9 +264,9 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       checkCall("listGrants", given, ["owner"])
       await current()
       const { owner } = given
-      const visible = [...table.grants.values()].filter(
-        (grant) => owner === undefined || grant.owner === owner || grant.to === owner,
-      )
+      const visible = table
+        .view()
+        .grants.filter((grant) => owner === undefined || grant.owner === owner || grant.to === owner)
       return structuredClone(visible.toSorted((a, b) => (a.id < b.id ? -1 : 1)))
     },
 

@@ -112,7 +112,7 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
     await authorize(given)
     await checkPlaces(given, isOperator)
 
-    const grants = [...table.grants.values()]
+    const { grants } = table.view()
     const records = new Map<DeclaredTarget, TargetRecord>()
     const rules: DeclaredRule[] = []
     for (const [at, rule] of given.rules.entries()) {

@@ -1,6 +1,7 @@
 import type { PortSettings, RouteKey, RouteRecord } from "@project-ingress/router"
 import { GrantRequired, TargetNotFound } from "../resource/errors.ts"
 import type { DeclaredTarget } from "../resource/ingress.ts"
+import { isGranted } from "../routes/granted.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
 import type { LookUp } from "./look-up.ts"
 
@@ -67,13 +68,10 @@ export const permission = (
   owner: string | undefined,
   target: RecordedTarget,
   record: NonNullable<TargetRecord>,
-  grants: Iterable<Grant>,
+  grants: readonly Grant[],
 ): "own" | "granted" | "none" => {
   if (owner === undefined || owner === record.owner) return "own"
-  for (const grant of grants) {
-    if (grant.to === owner && grant.owner === record.owner && isSameTarget(grant.target, target)) return "granted"
-  }
-  return "none"
+  return isGranted(grants, targetKey(target), record.owner, owner) ? "granted" : "none"
 }
 
 /**
@@ -84,7 +82,7 @@ export const checkTarget = (
   owner: string | undefined,
   target: RecordedTarget,
   record: TargetRecord,
-  grants: Iterable<Grant>,
+  grants: readonly Grant[],
   at: string,
 ): void => {
   const { kind } = target
@@ -93,8 +91,3 @@ export const checkTarget = (
   if (record === undefined || isOut) throw new TargetNotFound({ field: `${at}.${kind}`, kind, reference })
   if (permission(owner, target, record, grants) === "none") throw new GrantRequired({ field: `${at}.${kind}` })
 }
-
-const isSameTarget = (granted: Grant["target"], target: RecordedTarget): boolean =>
-  "machine" in granted
-    ? target.kind === "machine" && target.machine === granted.machine
-    : target.kind === "project" && target.project === granted.project

@@ -2,6 +2,7 @@ import type { Grammar, RouteKey } from "@project-ingress/hostname"
 import type { Lookup } from "@project-ingress/router"
 import type { DeclaredIngress, DeclaredTarget, RequiredHeader } from "../resource/ingress.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
+import { isGranted } from "./granted.ts"
 import type { PlacedRule } from "./hostname-index.ts"
 import type { MachineRecord } from "./records.ts"
 
@@ -77,22 +78,6 @@ export const keysOf = (
   return [`m:${id}`, `p:${name}`]
 }
 
-/** Whether an ingress may lead to what an owner has. One without an owner is the operator's, who may lead anywhere. */
-export const mayLead = (
-  { owner: to }: Pick<DeclaredIngress, "owner">,
-  owner: string | undefined,
-  key: RouteKey,
-  grants: readonly Grant[],
-): boolean =>
-  to === undefined ||
-  owner === to ||
-  grants.some(
-    (grant) =>
-      grant.owner === owner &&
-      grant.to === to &&
-      key === ("machine" in grant.target ? `m:${grant.target.machine}` : `p:${grant.target.project}`),
-  )
-
 interface FoundRecord {
   readonly record?: MachineRecord
   readonly layer?: string
@@ -105,6 +90,8 @@ const firstRecord = async (
   ingress: DeclaredIngress,
   keys: readonly RouteKey[],
 ): Promise<FoundRecord | Exclude<TargetResult, FoundTarget>> => {
+  // One without an owner is the operator's, who may lead anywhere.
+  const { owner: to } = ingress
   for (const key of keys) {
     let found = await get(key)
     // A project that was renamed: its former name says where it is now.
@@ -115,7 +102,8 @@ const firstRecord = async (
     if (found.status === "miss" || found.record.kind === "removed") continue
     const { record, layer, ageMs } = found
     const isGone = record.expiresAt !== undefined && record.expiresAt <= now()
-    if (isGone || !mayLead(ingress, record.owner, key, grants)) continue
+    const isAllowed = to === undefined || record.owner === to || isGranted(grants, key, record.owner, to)
+    if (isGone || !isAllowed) continue
     return {
       ...(record.kind === "machine" ? { record } : {}),
       ...(layer === undefined ? {} : { layer }),
