@@ -13,7 +13,7 @@ type RuleInput = IngressInput["rules"][number]
 type TargetInput = NonNullable<RuleInput["targets"]>[number]
 
 /** More would make one document a bulk import. */
-export const MAX_RULES = 1_000
+const MAX_RULES = 1_000
 /** Of all rules together: each is looked up at each request for its hostname. */
 const MAX_TARGETS = 2_000
 

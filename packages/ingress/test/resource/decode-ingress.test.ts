@@ -54,6 +54,7 @@ describe("a document", () => {
     ],
     [{ name: "a", rules: [rule()], owner: "b" }, "owner"],
     [document({ ...rule(), rewrites: 1 }), "rules.0.rewrites"],
+    [document({ ...rule(), "a\nlevel=error \u001b[2J": 1 }), "rules.0.a?level=error ?[2J"],
     [document(rule({}, { hostname: "" })), "rules.0.match.hostname"],
     [document(rule({}, { hostname: "api-{x}.example.com" })), "rules.0.match.hostname"],
     [document(rule({}, { hostname: "{i}.{i}.example.com" })), "rules.0.match.hostname"],
