@@ -1,5 +1,6 @@
 import type { PortSettings } from "@project-ingress/router"
 import { SettingsConflict } from "../resource/errors.ts"
+import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredRule, DeclaredTarget } from "../resource/ingress.ts"
 import type { ExportProblem } from "../fronts/front.ts"
 import { isRecorded } from "./targets.ts"
@@ -80,11 +81,13 @@ export const checkAgreement = (
 ): void => {
   const owners = new Map<string, string | undefined>()
   const names = new Set<string>()
-  for (const target of ingress.rules.flatMap(({ targets }) => targets)) {
-    const key = portKey(target)
-    if (key === undefined) continue
-    owners.set(key, ownerOf(target))
-    names.add(nameOf(target)!)
+  for (const rule of ingress.rules) {
+    for (const target of rule.targets) {
+      const key = agreementKey(rule, target)
+      if (key === undefined) continue
+      owners.set(key, target.kind === "url" ? ingress.owner : ownerOf(target))
+      names.add(nameOf(target)!)
+    }
   }
   // What was said of a port, each once: a document may say the same a thousand times.
   const said = new Map<string, Map<string, ClaimedSettings>>()
@@ -94,15 +97,17 @@ export const checkAgreement = (
       for (const target of rule.targets) {
         // First what is cheap: there may be ten thousand rules.
         if (!names.has(nameOf(target) ?? "") || rule.match.protocol !== "http") continue
-        const key = portKey(target)
+        const key = agreementKey(rule, target)
         if (key === undefined || !owners.has(key)) continue
         if (of.owner !== undefined && of.owner !== owners.get(key)) continue
         const settings = settingsOfRule(rule)
         const before = said.get(key) ?? new Map<string, ClaimedSettings>()
         const text = canonical(settings)
         if (before.has(text)) continue
-        const field = RULE_SETTINGS.find((field) =>
-          [...before.values()].some((other) => differs(field, settings, other)),
+        const field = RULE_SETTINGS.find(
+          (field) =>
+            (target.kind !== "url" || isAccess(field)) &&
+            [...before.values()].some((other) => differs(field, settings, other)),
         )
         if (field !== undefined && isChecked) throw new SettingsConflict({ field: `rules.${at}.${field}` })
         said.set(key, before.set(text, settings))
@@ -139,8 +144,20 @@ const differs = (field: RuleSetting, one: ClaimedSettings, other: ClaimedSetting
   return !isSame(a, b)
 }
 
-const nameOf = (target: DeclaredTarget): string | undefined =>
-  target.kind === "machine" ? target.machine : target.kind === "project" ? target.project : undefined
+/**
+ * What rules agree about: a port of a machine or project, or an address under one hostname and port. By path alone nobody is kept out of
+ * it: to the app `/%61dmin` may be `/admin`.
+ */
+const agreementKey = (rule: DeclaredRule, target: DeclaredTarget): string | undefined =>
+  target.kind === "url"
+    ? `url ${rule.match.hostname?.wildcard} ${matchPort(rule)} ${target.protocol} ${target.host} ${target.port}`
+    : portKey(target)
+
+const nameOf = (target: DeclaredTarget): string | undefined => {
+  if (target.kind === "machine") return target.machine
+  if (target.kind === "project") return target.project
+  return target.kind === "url" ? target.host : undefined
+}
 
 /** Equal JSON, whatever the order of names. */
 export const isSame = (one: unknown, other: unknown): boolean => canonical(one) === canonical(other)

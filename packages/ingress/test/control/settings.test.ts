@@ -170,6 +170,23 @@ describe("the settings of a rule", () => {
     await alone.create(document("y", "y.example.com", toMisha), a)
   })
 
+  it("of an address differ by hostname, and not by path, which an app may read in other ways", async () => {
+    const { ingresses } = await platform()
+    const { allowCidrs, responseHeaders } = settings
+    const url = "http://10.0.0.5:3000"
+    const rule = (path: string, more: object = {}, hostname = "x.example.com") => ({
+      match: { hostname, path },
+      target: { url },
+      ...more,
+    })
+    const create = (...rules: readonly object[]) => ingresses.create({ name: "x", rules }, a)
+    const error = await failure(create(rule("/"), rule("/admin", { allowCidrs })))
+    expect(error).toMatchObject({ _tag: "SettingsConflict", field: "rules.1.allowCidrs" })
+    await create(rule("/", { allowCidrs }), rule("/x", { allowCidrs, responseHeaders }), rule("/", {}, "y.example.com"))
+    const later = { name: "y", rules: [rule("/later")] }
+    expect(await failure(ingresses.create(later, a))).toMatchObject({ _tag: "SettingsConflict" })
+  })
+
   it("of an address are the router's own, without a registry", async () => {
     const { ingresses } = await platform({ registry: undefined as never })
     await ingresses.create(document("x", "x.example.com", { url: "http://192.0.2.1:80" }, settings), a)

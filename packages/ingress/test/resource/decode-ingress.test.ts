@@ -48,7 +48,10 @@ describe("a document", () => {
     [
       {
         name: "a",
-        rules: [rule(), { match: { hostname: "a.com" }, targets: Array(2_000).fill({ url: "http://a:1" }) }],
+        rules: [
+          rule(),
+          { match: { hostname: "a.com" }, targets: Array.from({ length: 2_000 }, () => ({ url: "http://a:1" })) },
+        ],
       },
       "rules",
     ],
