@@ -4,6 +4,7 @@ import type { DeclaredIngress } from "../resource/ingress.ts"
 import type { IngressView } from "../routes/ingress-view.ts"
 import { RevisionConflict } from "../storage/ingress-storage.ts"
 import type { Grant, IngressStorage, StorageCommit } from "../storage/ingress-storage.ts"
+import { oneByOne } from "../storage/one-by-one.ts"
 import { changeMark } from "./change-mark.ts"
 import type { PreparedExport } from "./export-input.ts"
 import { frontRun, planFront } from "./front-run.ts"
@@ -76,13 +77,7 @@ export const makeChanges = (options: {
   let unfinished: readonly PortWrite[] = []
   const { mark, tryMark, isUndisturbed } = changeMark(storage, timeoutMs, onEvent)
   const eraseMark = (): Promise<void> => tryMark(undefined)
-  let tail: Promise<unknown> = Promise.resolve()
-
-  const oneAfterTheOther = <A>(work: () => Promise<A>): Promise<A> => {
-    const result = tail.then(work)
-    tail = result.catch(() => undefined)
-    return result
-  }
+  const inTurn = oneByOne()
 
   const planAt = async (
     front: Front,
@@ -253,9 +248,9 @@ export const makeChanges = (options: {
 
   return {
     states,
-    idle: async () => void (await tail),
+    idle: () => inTurn(async () => undefined),
     run: (decide, { isDryRun = false } = {}) =>
-      oneAfterTheOther(async () => {
+      inTurn(async () => {
         let isLost = false
         let revision = 0
         try {
@@ -281,7 +276,7 @@ export const makeChanges = (options: {
         }
       }),
     commitFirst: (decide) =>
-      oneAfterTheOther(async () => {
+      inTurn(async () => {
         for (let attempts = 1; ; attempts++) {
           await table.refresh()
           const { revision } = table.view()
@@ -299,7 +294,7 @@ export const makeChanges = (options: {
         }
       }),
     reconcile: (before) =>
-      oneAfterTheOther(async () => {
+      inTurn(async () => {
         await table.refresh()
         unfinished = [...unfinished, ...(before?.() ?? [])]
         if (fronts.length > 0 || registryFronts !== undefined) {
