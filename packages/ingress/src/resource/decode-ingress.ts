@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import { IngressInvalid } from "./errors.ts"
-import { isWildcard, readPattern } from "./hostname-pattern.ts"
+import { readPattern } from "./hostname-pattern.ts"
 import { IngressSchema } from "./ingress-schema.ts"
 import type { IngressInput } from "./ingress-schema.ts"
 import { schemaProblems } from "./schema-problems.ts"
@@ -219,7 +219,3 @@ const readAddress = (
   if (port === undefined || port < 1 || port > 65_535) throw invalid(at, `${accepted}, with a port from 1 to 65535`)
   return { host, port, protocol: scheme as DeclaredTarget["protocol"] }
 }
-
-/** Whether a rule takes more than one hostname. */
-export const takesMany = ({ match }: Pick<DeclaredRule, "match">): boolean =>
-  match.hostname === undefined || isWildcard(match.hostname)

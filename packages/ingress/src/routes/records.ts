@@ -2,10 +2,8 @@ import type { RouteRecord } from "@project-ingress/router"
 import { PORT_SETTINGS } from "@project-ingress/router/internal"
 import type { DeclaredIngress } from "../resource/ingress.ts"
 import type { PlacedRule } from "./hostname-index.ts"
-import type { FoundTarget } from "./target-record.ts"
+import type { FoundTarget, MachineRecord } from "./target-record.ts"
 
-/** A record that leads to a machine. */
-export type MachineRecord = Extract<RouteRecord, { readonly kind: "machine" }>
 type Machine = MachineRecord["machine"]
 type RecordRule = NonNullable<MachineRecord["rules"]>[number]
 type RecordTarget = RecordRule["targets"][number]

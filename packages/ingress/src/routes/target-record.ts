@@ -1,10 +1,12 @@
 import type { Grammar, RouteKey } from "@project-ingress/hostname"
-import type { Lookup } from "@project-ingress/router"
+import type { Lookup, RouteRecord } from "@project-ingress/router"
 import type { DeclaredIngress, DeclaredTarget, RequiredHeader } from "../resource/ingress.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
 import { isGranted } from "./granted.ts"
 import type { PlacedRule } from "./hostname-index.ts"
-import type { MachineRecord } from "./records.ts"
+
+/** A record that leads to a machine. */
+export type MachineRecord = Extract<RouteRecord, { readonly kind: "machine" }>
 
 /** A target as the router finds it. */
 export interface FoundTarget {

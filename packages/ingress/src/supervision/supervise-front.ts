@@ -84,7 +84,11 @@ const KILL_MS = 10_000
 const WATCH_MS = 1_000
 const BACK_OFF = { firstMs: 1_000, maxMs: 30_000, steadyMs: 60_000 }
 
-/** @throws {TypeError} for an option that is unknown, missing or invalid */
+/**
+ * Keeps the process of a front: starts it, finds it again, stops it.
+ *
+ * @throws {TypeError} for an option that is unknown, missing or invalid
+ */
 export const superviseFront = (options: SuperviseOptions): SupervisedFront => {
   checkOptions("superviseFront", options, CHECKS, { required: ["command", "pidFile", "admin"] })
   checkOptions("superviseFront", options.admin, ADMIN_CHECKS, { at: "admin", required: Object.keys(ADMIN_CHECKS) })

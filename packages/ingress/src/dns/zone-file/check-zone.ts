@@ -9,6 +9,7 @@ export const zoneCheckers = {
   "nsd-checkzone": (zone: string, path: string) => [zone, path],
 } as const
 
+/** The checker of a DNS server, by the name of its program. */
 export type ZoneChecker = keyof typeof zoneCheckers
 
 /** What a checker has against a zone. */

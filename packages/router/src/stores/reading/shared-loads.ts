@@ -20,6 +20,7 @@ const MAX_LOAD_MS = 10_000
 /** From how many loads on those that have ended are looked for. */
 const MANY = 512
 
+/** Loads by name. `diesWithRequest`: whether what a request began ends with it, as on Workers. */
 export const makeSharedLoads = <A>(diesWithRequest = isWorkerd()): SharedLoads<A> => {
   const loads = new Map<string, Load<A>>()
 
