@@ -3,7 +3,8 @@
  *
  * @module
  */
-export type { ApiToken, Authenticate, Caller } from "./api/authenticate.ts"
+export type { ApiToken, Authenticate } from "./api/authenticate.ts"
+export type { Caller } from "./api/caller.ts"
 export { errorCodes } from "./api/error-codes.ts"
 export type { ApiCode } from "./api/error-codes.ts"
 export type { ErrorBody } from "./api/error-response.ts"

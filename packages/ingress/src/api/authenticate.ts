@@ -1,9 +1,6 @@
+import { readCaller } from "./caller.ts"
+import type { Caller } from "./caller.ts"
 import { RequestProblem } from "./request-problem.ts"
-
-/** The caller of a request. `owner` absent: the operator, for whom the ingresses of all owners are there. */
-export interface Caller {
-  readonly owner?: string
-}
 
 /**
  * The caller of a token. `undefined`: the token is not accepted, and the response is 401. Anything else than a {@link Caller}, and a
@@ -28,11 +25,7 @@ export const callerOf = async (request: Request, authenticate: Authenticate): Pr
   if (token === undefined) throw unauthorized("a bearer token is required", "")
   const caller: unknown = await authenticate(token)
   if (caller === undefined) throw unauthorized("the token is not accepted", ', error="invalid_token"')
-  if (typeof caller !== "object" || caller === null) throw new TypeError("authenticate gave no object")
-  const owner = (caller as Caller).owner
-  if (owner === undefined) return {}
-  if (typeof owner !== "string" || owner === "") throw new TypeError("authenticate gave an owner that is no text")
-  return { owner }
+  return readCaller(caller)
 }
 
 const unauthorized = (message: string, error: string): RequestProblem =>

@@ -64,9 +64,14 @@ export const ingressApi = (options: IngressApiOptions): IngressApiHandler => {
   const running = new Set<Promise<Response>>()
   let isDisposed = false
 
+  // Once: it takes long, and nobody needs a token for it.
+  let spec: OpenApi.OpenAPISpec | undefined
   const openApi = () => {
-    const spec = isHypeman ? OpenApi.fromApi(HypemanApi) : OpenApi.fromApi(IngressApi)
-    return { ...spec, servers: [{ url: basePath || "/" }] }
+    spec ??= {
+      ...(isHypeman ? OpenApi.fromApi(HypemanApi) : OpenApi.fromApi(IngressApi)),
+      servers: [{ url: basePath || "/" }],
+    }
+    return spec
   }
   const pages: Readonly<Record<string, () => Response | Promise<Response>>> = {
     "/openapi.json": () => Response.json(openApi()),

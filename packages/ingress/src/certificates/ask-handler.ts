@@ -1,5 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/router/internal"
-import { matchHostname, readPattern } from "../resource/hostname-pattern.ts"
+import { matchHostname, MAX_WILDCARDS, readPattern } from "../resource/hostname-pattern.ts"
 import type { DeclaredIngress, HostnamePattern } from "../resource/ingress.ts"
 
 /** What `askHandler` accepts. */
@@ -80,15 +80,21 @@ const isAllowPattern = (value: unknown): string | undefined => {
 }
 
 const declaredNames = (ingresses: readonly DeclaredIngress[]): ((name: string) => boolean) => {
-  const exact = new Set<string>()
-  const patterns = new Map<string, HostnamePattern>()
+  const names = new Set<string>()
   for (const { rules } of ingresses) {
-    for (const { tls, match } of rules) {
-      if (!tls || match.hostname === undefined) continue
-      if (match.hostname.wildcard.includes("*")) patterns.set(match.hostname.wildcard, match.hostname)
-      else exact.add(match.hostname.text)
-    }
+    for (const { tls, match } of rules) if (tls && match.hostname !== undefined) names.add(match.hostname.wildcard)
   }
-  const wildcards = [...patterns.values()]
-  return (name) => exact.has(name) || wildcards.some((pattern) => matchHostname(pattern, name) !== undefined)
+  return (name) => patternsOf(name).some((pattern) => names.has(pattern))
 }
+
+/** The name, and every pattern that takes it: whoever opens a connection may ask, and there may be thousands of patterns. */
+const patternsOf = (name: string): readonly string[] =>
+  name
+    .split(".")
+    .reduceRight<readonly string[]>(
+      (ends, label, at) =>
+        (at < MAX_WILDCARDS ? ["*", label] : [label]).flatMap((each) =>
+          ends.map((end) => (end === "" ? each : `${each}.${end}`)),
+        ),
+      [""],
+    )

@@ -1,8 +1,10 @@
 import type { ExportInput, Front, FrontPlan } from "../fronts/front.ts"
+import { secretsOf, withoutSecrets } from "../fronts/secrets.ts"
 import type { DeclaredIngress } from "../resource/ingress.ts"
 import type { IngressView } from "../routes/ingress-view.ts"
 import { RevisionConflict } from "../storage/ingress-storage.ts"
 import type { Grant, IngressStorage, StorageCommit } from "../storage/ingress-storage.ts"
+import { oneByOne } from "../storage/one-by-one.ts"
 import { changeMark } from "./change-mark.ts"
 import type { PreparedExport } from "./export-input.ts"
 import { frontRun, planFront } from "./front-run.ts"
@@ -75,13 +77,7 @@ export const makeChanges = (options: {
   let unfinished: readonly PortWrite[] = []
   const { mark, tryMark, isUndisturbed } = changeMark(storage, timeoutMs, onEvent)
   const eraseMark = (): Promise<void> => tryMark(undefined)
-  let tail: Promise<unknown> = Promise.resolve()
-
-  const oneAfterTheOther = <A>(work: () => Promise<A>): Promise<A> => {
-    const result = tail.then(work)
-    tail = result.catch(() => undefined)
-    return result
-  }
+  const inTurn = oneByOne()
 
   const planAt = async (
     front: Front,
@@ -89,15 +85,18 @@ export const makeChanges = (options: {
     changed: string | undefined,
   ): Promise<PlannedFront> => {
     const { name } = front
+    const wanted = new Set(secretsOf(input.ingresses))
+    const former = secretsOf(table.view().ingresses).filter((secret) => !wanted.has(secret))
     const numbered = async (input: ExportInput, signal: { readonly signal: AbortSignal }): Promise<FrontPlan> => {
       const plan = await front.plan(input, signal)
-      if (plan.problems.length === 0) return plan
+      if (plan.problems.length === 0 && former.length === 0) return plan
       // With the numbers of rules as they were declared.
       const problems = plan.problems.map((problem) => ({
         ...problem,
         field: problem.field.replace(/^rules\.(\d+)/, (_, at) => `rules.${ruleNumber(problem.ingress, Number(at))}`),
       }))
-      return withProblems(plan, problems)
+      // A front knows the secrets that shall be, not those that go.
+      return changedPlan(plan, problems, withoutSecrets(plan.diff, former))
     }
     const planned = await planFront({ name, plan: numbered }, input, changed, timeoutMs)
     return { ...planned, problems: [...withheld, ...planned.problems] }
@@ -249,9 +248,9 @@ export const makeChanges = (options: {
 
   return {
     states,
-    idle: async () => void (await tail),
+    idle: () => inTurn(async () => undefined),
     run: (decide, { isDryRun = false } = {}) =>
-      oneAfterTheOther(async () => {
+      inTurn(async () => {
         let isLost = false
         let revision = 0
         try {
@@ -277,7 +276,7 @@ export const makeChanges = (options: {
         }
       }),
     commitFirst: (decide) =>
-      oneAfterTheOther(async () => {
+      inTurn(async () => {
         for (let attempts = 1; ; attempts++) {
           await table.refresh()
           const { revision } = table.view()
@@ -295,7 +294,7 @@ export const makeChanges = (options: {
         }
       }),
     reconcile: (before) =>
-      oneAfterTheOther(async () => {
+      inTurn(async () => {
         await table.refresh()
         unfinished = [...unfinished, ...(before?.() ?? [])]
         if (fronts.length > 0 || registryFronts !== undefined) {
@@ -318,10 +317,10 @@ export const makeChanges = (options: {
   }
 }
 
-/** A plan with other problems; its steps are the plan's own. */
-const withProblems = (plan: FrontPlan, problems: FrontPlan["problems"]): FrontPlan => ({
+/** A plan with other problems and another diff; its steps are the plan's own. */
+const changedPlan = (plan: FrontPlan, problems: FrontPlan["problems"], diff: string): FrontPlan => ({
   problems,
-  diff: plan.diff,
+  diff,
   validate: (signal) => plan.validate(signal),
   apply: (signal) => plan.apply(signal),
   readBack: (signal) => plan.readBack(signal),

@@ -72,12 +72,11 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       internalZone,
       checksUrls: authorizeUrl !== undefined,
       timeoutMs,
-      now,
     }),
     timeoutMs,
     onEvent,
   })
-  const declared = ingressStore({ grammar, view: table.view, inner, publicPorts })
+  const declared = ingressStore({ grammar, view: table.view, inner, publicPorts, now })
   const store = freshStore(declared, table)
   let isDisposed = false
 
@@ -110,9 +109,13 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     if (other !== undefined && other.id !== id) throw new NameTaken({ ingress: name })
   }
 
-  const changed = async (decide: () => Promise<Decided<DeclaredIngress>>, isDryRun: boolean): Promise<Changed> => {
+  const changed = async (
+    { owner, dryRun: isDryRun = false }: ChangeOptions,
+    decide: () => Promise<Decided<DeclaredIngress>>,
+  ): Promise<Changed> => {
     const { result, diffs } = await changes.run(decide, { isDryRun })
-    return { ingress: shown(result), diffs }
+    // The others are of files that all owners share.
+    return { ingress: shown(result), diffs: diffs.filter(({ front }) => owner === undefined || front === "router") }
   }
 
   const grantTarget = async (owner: string, target: unknown): Promise<Grant["target"]> => {
@@ -146,31 +149,31 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
     create: async (document, given = {}) => {
       begin()
       checkCall("create", given, ["owner", "dryRun"])
-      const { owner, dryRun = false } = given
+      const { owner } = given
       const decoded = await decodeIngress(document)
       const id = randomId(ID_LENGTH)
-      return changed(async () => {
+      return changed(given, async () => {
         checkName(decoded.name, undefined)
         const draft = { ...decoded, id: undefined, ...(owner === undefined ? {} : { owner }) }
         const prepared: Draft = await prepare(draft, owner === undefined)
         const at = now()
         return written({ ...prepared, id, version: 1, createdAt: at, updatedAt: at }, undefined)
-      }, dryRun)
+      })
     },
 
     replace: async (reference, document, given = {}) => {
       begin()
       checkCall("replace", given, ["owner", "ifVersion", "dryRun"])
-      const { owner, dryRun = false } = given
+      const { owner } = given
       const decoded = await decodeIngress(document)
-      return changed(async () => {
+      return changed(given, async () => {
         const before = findIngress(table, reference, owner)
         checkVersion(before, given)
         checkName(decoded.name, before.id)
         const draft: DeclaredIngress = { ...before, ...decoded, rules: withValues(decoded.rules, before.rules) }
         const prepared = await prepare(draft, owner === undefined)
         return written({ ...prepared, version: before.version + 1, updatedAt: now() }, before)
-      }, dryRun)
+      })
     },
 
     remove: async (reference, given = {}) => {
@@ -221,7 +224,7 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       const { states } = changes
       const hasRegistry = registry !== undefined
       const parts = { grammar, lookUp, store, fronts, states, hasRegistry, publicPorts, timeoutMs }
-      return statusOf(parts, findIngress(table, reference, given.owner), [...table.grants.values()])
+      return statusOf(parts, findIngress(table, reference, given.owner), table.view().grants)
     },
 
     grant: async (given) => {
@@ -264,9 +267,9 @@ export const createIngresses = (options: IngressesOptions): Ingresses => {
       checkCall("listGrants", given, ["owner"])
       await current()
       const { owner } = given
-      const visible = [...table.grants.values()].filter(
-        (grant) => owner === undefined || grant.owner === owner || grant.to === owner,
-      )
+      const visible = table
+        .view()
+        .grants.filter((grant) => owner === undefined || grant.owner === owner || grant.to === owner)
       return structuredClone(visible.toSorted((a, b) => (a.id < b.id ? -1 : 1)))
     },
 

@@ -32,17 +32,16 @@ export interface ExportOptions {
   /** Whether somebody decided, at each change, which addresses owners may lead to. */
   readonly checksUrls: boolean
   readonly timeoutMs: number
-  readonly now: () => number
 }
 
 /** Makes {@link PreparedExport}: looks up where targets are, and leaves out what may not be led to. */
 export const makePrepareExport = (options: ExportOptions) => {
-  const { grammar, hostnames, lookUp, address, internalZone, timeoutMs, now } = options
-  const records = rememberedValues<TargetRecord>((key) => findTarget(lookUp, key as RouteKey), now)
+  const { grammar, hostnames, lookUp, address, internalZone, timeoutMs } = options
+  const records = rememberedValues<TargetRecord>((key) => findTarget(lookUp, key as RouteKey))
   const addresses = rememberedValues<string | undefined>((key) => {
     const [port = "", machine = ""] = key.split(" ")
     return within(timeoutMs, () => address!({ machine, port: Number(port) }))
-  }, now)
+  })
 
   /** Targets of `fresh` are looked up now; `"all"`: every one. */
   return async (

@@ -1,11 +1,11 @@
-import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredRule } from "../resource/ingress.ts"
 import type { IngressView } from "../routes/ingress-view.ts"
 import type { Grant, StorageChanges, StorageCommit, UnreadableDocument } from "../storage/ingress-storage.ts"
-import { clashes } from "./clashes.ts"
+import { clashIndex } from "./clashes.ts"
+import type { ClashIndex } from "./clashes.ts"
 
 /** A rule, and the ingress that it is of. */
-export interface PlacedRule {
+interface PlacedRule {
   readonly ingress: DeclaredIngress
   readonly rule: DeclaredRule
 }
@@ -19,11 +19,7 @@ export interface IngressTable {
   readonly named: (name: string) => DeclaredIngress | undefined
   readonly grants: ReadonlyMap<string, Grant>
   /** A rule of another ingress than `except` that takes the same requests, or the same port. */
-  readonly clashWith: (
-    rule: DeclaredRule,
-    owner: string | undefined,
-    except: string | undefined,
-  ) => PlacedRule | undefined
+  readonly clashWith: ClashIndex<PlacedRule>["find"]
   /** What a storage gave. Older than what is there: ignored, unless the storage itself went back. */
   readonly update: (changes: StorageChanges, isBack?: boolean) => void
   /** What was just committed. */
@@ -34,8 +30,7 @@ export const makeIngressTable = (): IngressTable => {
   const byId = new Map<string, DeclaredIngress>()
   const ids = new Map<string, string>()
   const grants = new Map<string, Grant>()
-  // `http 443` → `*.example.com` → rules. Without a hostname: "".
-  const listeners = new Map<string, Map<string, Set<PlacedRule>>>()
+  const index = clashIndex<PlacedRule>()
   const placedBy = new Map<string, readonly PlacedRule[]>()
   let revision = 0
   let unreadable: readonly UnreadableDocument[] = []
@@ -46,14 +41,7 @@ export const makeIngressTable = (): IngressTable => {
     if (before === undefined) return
     byId.delete(id)
     if (ids.get(before.name) === id) ids.delete(before.name)
-    for (const placed of placedBy.get(id)!) {
-      const [listener, wildcard] = placeOf(placed.rule)
-      const hostnames = listeners.get(listener)!
-      const rules = hostnames.get(wildcard)!
-      rules.delete(placed)
-      if (rules.size === 0) hostnames.delete(wildcard)
-      if (hostnames.size === 0) listeners.delete(listener)
-    }
+    for (const placed of placedBy.get(id)!) index.remove(placed)
     placedBy.delete(id)
   }
 
@@ -63,11 +51,7 @@ export const makeIngressTable = (): IngressTable => {
     ids.set(ingress.name, ingress.id)
     const placed = ingress.rules.map((rule) => ({ ingress, rule }))
     placedBy.set(ingress.id, placed)
-    for (const each of placed) {
-      const [listener, wildcard] = placeOf(each.rule)
-      const hostnames = got(listeners, listener, () => new Map<string, Set<PlacedRule>>())
-      got(hostnames, wildcard, () => new Set<PlacedRule>()).add(each)
-    }
+    for (const each of placed) index.add(each)
   }
 
   const write = ({ put, remove }: Pick<StorageCommit, "put" | "remove">): void => {
@@ -95,23 +79,7 @@ export const makeIngressTable = (): IngressTable => {
     byId,
     named: (name) => byId.get(ids.get(name) ?? ""),
     grants,
-    clashWith: (rule, owner, except) => {
-      const port = matchPort(rule)
-      const wildcard = rule.match.hostname?.wildcard ?? ""
-      for (const protocol of ["http", "tcp", "udp"] as const) {
-        const hostnames = listeners.get(`${protocol} ${port}`)
-        if (hostnames === undefined) continue
-        // Of rules of HTTP only those of one hostname are in each other's way: there may be thousands on a port.
-        const isOne = protocol === "http" && rule.match.protocol === "http"
-        for (const rules of isOne ? [hostnames.get(wildcard) ?? []] : hostnames.values()) {
-          for (const placed of rules) {
-            const { ingress } = placed
-            if (ingress.id !== except && clashes(rule, placed.rule, ingress.owner === owner)) return placed
-          }
-        }
-      }
-      return undefined
-    },
+    clashWith: index.find,
     update: (changes, isBack = false) => {
       if (changes.revision < revision && !isBack) return
       unreadable = changes.unreadable
@@ -133,17 +101,4 @@ export const makeIngressTable = (): IngressTable => {
       view = undefined
     },
   }
-}
-
-const placeOf = (rule: DeclaredRule): readonly [listener: string, wildcard: string] => [
-  `${rule.match.protocol} ${matchPort(rule)}`,
-  rule.match.hostname?.wildcard ?? "",
-]
-
-const got = <Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value => {
-  const known = map.get(key)
-  if (known !== undefined) return known
-  const made = make()
-  map.set(key, made)
-  return made
 }

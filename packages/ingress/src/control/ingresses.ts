@@ -80,7 +80,10 @@ export interface ChangeOptions {
 /** What a change came to. */
 export interface Changed {
   readonly ingress: DeclaredIngress
-  /** What it changed, or would change, at each front. */
+  /**
+   * What it changed, or would change, at each front. Of a call with `owner` at the router alone: the files of other fronts hold what all
+   * owners declared.
+   */
   readonly diffs: readonly { readonly front: string; readonly diff: string }[]
 }
 

@@ -1,5 +1,6 @@
 import type { PortSettings } from "@project-ingress/router"
 import { SettingsConflict } from "../resource/errors.ts"
+import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredRule, DeclaredTarget } from "../resource/ingress.ts"
 import type { ExportProblem } from "../fronts/front.ts"
 import { isRecorded } from "./targets.ts"
@@ -58,6 +59,15 @@ export const claimsOf = (ingresses: readonly DeclaredIngress[]): ReadonlyMap<str
   return claims
 }
 
+/** What is claimed, by the number of the port. */
+export const claimsByPort = (ingresses: readonly DeclaredIngress[]): ReadonlyMap<number, readonly Claim[]> => {
+  const all = [...claimsOf(ingresses)].flatMap(([key, claims]) =>
+    claims.map((claim) => [Number(key.slice(key.lastIndexOf(" "))), claim] as const),
+  )
+  const ports = Map.groupBy(all, ([port]) => port)
+  return new Map(Array.from(ports, ([port, claims]) => [port, claims.map(([, claim]) => claim)]))
+}
+
 /**
  * The rules that lead to one port must agree on it: on access control also where one of them says nothing, since a front has it
  * by hostname. Rules by a grant count nowhere; they get what the owner's have.
@@ -71,11 +81,13 @@ export const checkAgreement = (
 ): void => {
   const owners = new Map<string, string | undefined>()
   const names = new Set<string>()
-  for (const target of ingress.rules.flatMap(({ targets }) => targets)) {
-    const key = portKey(target)
-    if (key === undefined) continue
-    owners.set(key, ownerOf(target))
-    names.add(nameOf(target)!)
+  for (const rule of ingress.rules) {
+    for (const target of rule.targets) {
+      const key = agreementKey(rule, target)
+      if (key === undefined) continue
+      owners.set(key, target.kind === "url" ? ingress.owner : ownerOf(target))
+      names.add(nameOf(target)!)
+    }
   }
   // What was said of a port, each once: a document may say the same a thousand times.
   const said = new Map<string, Map<string, ClaimedSettings>>()
@@ -85,15 +97,17 @@ export const checkAgreement = (
       for (const target of rule.targets) {
         // First what is cheap: there may be ten thousand rules.
         if (!names.has(nameOf(target) ?? "") || rule.match.protocol !== "http") continue
-        const key = portKey(target)
+        const key = agreementKey(rule, target)
         if (key === undefined || !owners.has(key)) continue
         if (of.owner !== undefined && of.owner !== owners.get(key)) continue
         const settings = settingsOfRule(rule)
         const before = said.get(key) ?? new Map<string, ClaimedSettings>()
         const text = canonical(settings)
         if (before.has(text)) continue
-        const field = RULE_SETTINGS.find((field) =>
-          [...before.values()].some((other) => differs(field, settings, other)),
+        const field = RULE_SETTINGS.find(
+          (field) =>
+            (target.kind !== "url" || isAccess(field)) &&
+            [...before.values()].some((other) => differs(field, settings, other)),
         )
         if (field !== undefined && isChecked) throw new SettingsConflict({ field: `rules.${at}.${field}` })
         said.set(key, before.set(text, settings))
@@ -104,14 +118,46 @@ export const checkAgreement = (
   visit(ingress, true)
 }
 
+/**
+ * Fronts know nothing of what somebody has set at a port by another way than a rule, and would let everybody in: so the rule has to say the
+ * same, or another rule of the owner of the port.
+ *
+ * @throws {SettingsConflict}
+ */
+export const checkSetByHand = (
+  { allowCidrs, requireHeader }: ClaimedSettings,
+  claims: readonly Claim[],
+  rule: DeclaredRule,
+  at: string,
+): void => {
+  for (const [field, value] of Object.entries({ allowCidrs, requireHeader })) {
+    const isSaid = [settingsOfRule(rule), ...claims.map(({ settings }) => settings)].some((settings) =>
+      isSame(settings[field as RuleSetting], value),
+    )
+    if (value !== undefined && !isSaid) throw new SettingsConflict({ field: `${at}.${field}` })
+  }
+}
+
 const differs = (field: RuleSetting, one: ClaimedSettings, other: ClaimedSettings): boolean => {
   const [a, b] = [one[field], other[field]]
   if (a === undefined || b === undefined) return isAccess(field) && a !== b
   return !isSame(a, b)
 }
 
-const nameOf = (target: DeclaredTarget): string | undefined =>
-  target.kind === "machine" ? target.machine : target.kind === "project" ? target.project : undefined
+/**
+ * What rules agree about: a port of a machine or project, or an address under one hostname and port. By path alone nobody is kept out of
+ * it: to the app `/%61dmin` may be `/admin`.
+ */
+const agreementKey = (rule: DeclaredRule, target: DeclaredTarget): string | undefined =>
+  target.kind === "url"
+    ? `url ${rule.match.hostname?.wildcard} ${matchPort(rule)} ${target.protocol} ${target.host} ${target.port}`
+    : portKey(target)
+
+const nameOf = (target: DeclaredTarget): string | undefined => {
+  if (target.kind === "machine") return target.machine
+  if (target.kind === "project") return target.project
+  return target.kind === "url" ? target.host : undefined
+}
 
 /** Equal JSON, whatever the order of names. */
 export const isSame = (one: unknown, other: unknown): boolean => canonical(one) === canonical(other)

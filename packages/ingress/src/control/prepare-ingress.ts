@@ -4,11 +4,12 @@ import { within } from "@project-ingress/router/internal"
 import { FrontRefused, HostnameInUse, HostnameNotAllowed, IngressInvalid, TargetNotFound } from "../resource/errors.ts"
 import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredRule, DeclaredTarget } from "../resource/ingress.ts"
-import { clashes } from "./clashes.ts"
+import { clashIndex } from "./clashes.ts"
 import type { IngressTable } from "./ingress-table.ts"
 import type { IngressesOptions } from "./ingresses.ts"
 import type { LookUp } from "./look-up.ts"
-import { checkAgreement, routerProblems } from "./port-settings.ts"
+import { checkAgreement, checkSetByHand, claimsByPort, routerProblems } from "./port-settings.ts"
+import type { Claim } from "./port-settings.ts"
 import { checkHostname } from "./reserved.ts"
 import type { HostnameRules } from "./reserved.ts"
 import { checkTarget, findTarget, isRecorded, permission, targetKey } from "./targets.ts"
@@ -57,9 +58,10 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
   }
 
   const checkPlaces = async ({ id, owner, rules }: Draft, isOperator: boolean): Promise<void> => {
+    const before = clashIndex()
     for (const [at, rule] of rules.entries()) {
-      const own = rules.slice(0, at).some((other) => clashes(rule, other, true))
-      if (own) throw inUse(rule, at, undefined)
+      if (before.find(rule, owner, undefined) !== undefined) throw inUse(rule, at, undefined)
+      before.add({ ingress: { id: "", ...(owner === undefined ? {} : { owner }) }, rule })
       const other = table.clashWith(rule, owner, id)
       if (other === undefined) continue
       throw inUse(rule, at, isOperator || other.ingress.owner === owner ? other.ingress.name : undefined)
@@ -110,7 +112,7 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
     await authorize(given)
     await checkPlaces(given, isOperator)
 
-    const grants = [...table.grants.values()]
+    const { grants } = table.view()
     const records = new Map<DeclaredTarget, TargetRecord>()
     const rules: DeclaredRule[] = []
     for (const [at, rule] of given.rules.entries()) {
@@ -133,7 +135,25 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
     }
     refuse(prepared, isGranted)
     checkAgreement(prepared, table.view().ingresses, (target) => records.get(target)?.owner)
+    if (hasFronts) checkPortsByHand(prepared, records)
     return prepared
+  }
+
+  function checkPortsByHand({ rules }: Draft, records: ReadonlyMap<DeclaredTarget, TargetRecord>): void {
+    // By machine or by project: of one port number, and of one owner.
+    let claims: ReadonlyMap<number, readonly Claim[]> | undefined
+    for (const [at, rule] of rules.entries()) {
+      for (const target of rule.match.protocol === "http" ? rule.targets : []) {
+        const record = records.get(target)
+        const { settings = {} } = record ?? {}
+        const port = target.port ?? record?.port ?? options.grammar.defaultPort
+        const set = { ...settings, ...settings.ports?.[port] }
+        if (set.allowCidrs === undefined && set.requireHeader === undefined) continue
+        claims ??= claimsByPort(table.view().ingresses)
+        const own = claims.get(port)?.filter(({ owner }) => owner === undefined || owner === record?.owner) ?? []
+        checkSetByHand(set, own, rule, `rules.${at}`)
+      }
+    }
   }
 
   function refuse(prepared: Draft, isGranted: (target: DeclaredTarget) => boolean): void {

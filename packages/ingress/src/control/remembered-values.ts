@@ -1,3 +1,5 @@
+import { monotonicNow } from "@project-ingress/router/internal"
+
 /** How long a value is used again without looking, in ms. */
 const REUSE_MS = 10_000
 /** Look-ups at a time. */
@@ -12,17 +14,14 @@ export interface RememberedValues<Value> {
   readonly all: (keys: ReadonlySet<string>, fresh: ReadonlySet<string>) => Promise<ReadonlyMap<string, Value>>
 }
 
-export const rememberedValues = <Value>(
-  load: (key: string) => Value | PromiseLike<Value>,
-  now: () => number,
-): RememberedValues<Value> => {
+export const rememberedValues = <Value>(load: (key: string) => Value | PromiseLike<Value>): RememberedValues<Value> => {
   let known = new Map<string, { readonly value: Value; readonly at: number }>()
   return {
     all: async (keys, fresh) => {
       const next = new Map<string, { readonly value: Value; readonly at: number }>()
       await eachOf(keys, (key) => {
         const last = known.get(key)
-        if (last !== undefined && !fresh.has(key) && now() - last.at < REUSE_MS) {
+        if (last !== undefined && !fresh.has(key) && monotonicNow() - last.at < REUSE_MS) {
           next.set(key, last)
           return undefined
         }
@@ -33,10 +32,10 @@ export const rememberedValues = <Value>(
         try {
           const value = load(key)
           if (!isPromise(value)) {
-            next.set(key, { value, at: now() })
+            next.set(key, { value, at: monotonicNow() })
             return undefined
           }
-          return value.then((value) => void next.set(key, { value, at: now() }), keep)
+          return value.then((value) => void next.set(key, { value, at: monotonicNow() }), keep)
         } catch (cause) {
           keep(cause)
           return undefined

@@ -1,7 +1,7 @@
 import { candidates } from "@project-ingress/hostname"
 import type { Candidate, Grammar } from "@project-ingress/hostname"
 import type { RouteKey, RouteStore } from "@project-ingress/router"
-import { within } from "@project-ingress/router/internal"
+import { decodeRecord, within } from "@project-ingress/router/internal"
 import type { ExportProblem } from "../fronts/front.ts"
 import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredTarget } from "../resource/ingress.ts"
@@ -179,7 +179,9 @@ const served = async (options: StatusOptions, { rules }: DeclaredIngress): Promi
   for (const [place, keys] of asked) {
     try {
       const found = await within(timeoutMs, (signal) => store.getFirst!(keys, { signal }))
-      const isLed = found.status === "hit" && found.record.kind !== "detached"
+      // A record may be too large for the router: a thousand rules of one hostname, with settings of their own.
+      const record = found.status === "hit" ? decodeRecord(found.record).record : undefined
+      const isLed = record !== undefined && record.kind !== "detached"
       if (found.status !== "unknown" && !isLed) missing.push(place)
       else if (found.status === "unknown") unknown.push(place)
       layer ??= found.layer

@@ -1,6 +1,7 @@
-import type { RouteKey, RouteRecord } from "@project-ingress/router"
+import type { PortSettings, RouteKey, RouteRecord } from "@project-ingress/router"
 import { GrantRequired, TargetNotFound } from "../resource/errors.ts"
 import type { DeclaredTarget } from "../resource/ingress.ts"
+import { isGranted } from "../routes/granted.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
 import type { LookUp } from "./look-up.ts"
 
@@ -17,6 +18,8 @@ export type TargetRecord =
       readonly port?: number
       /** The origin in the record of a machine of type `upstream`. */
       readonly origin?: string
+      /** What its ports have. */
+      readonly settings?: PortSettings & { readonly ports?: Readonly<Record<number, PortSettings>> }
     }
   | undefined
 
@@ -54,6 +57,7 @@ const targetRecord = (record: RouteRecord | undefined): TargetRecord => {
   return {
     owner,
     machine: machine.id,
+    settings: record,
     ...(port === undefined ? {} : { port }),
     ...(typeof origin === "string" ? { origin } : {}),
   }
@@ -64,13 +68,10 @@ export const permission = (
   owner: string | undefined,
   target: RecordedTarget,
   record: NonNullable<TargetRecord>,
-  grants: Iterable<Grant>,
+  grants: readonly Grant[],
 ): "own" | "granted" | "none" => {
   if (owner === undefined || owner === record.owner) return "own"
-  for (const grant of grants) {
-    if (grant.to === owner && grant.owner === record.owner && isSameTarget(grant.target, target)) return "granted"
-  }
-  return "none"
+  return isGranted(grants, targetKey(target), record.owner, owner) ? "granted" : "none"
 }
 
 /**
@@ -81,7 +82,7 @@ export const checkTarget = (
   owner: string | undefined,
   target: RecordedTarget,
   record: TargetRecord,
-  grants: Iterable<Grant>,
+  grants: readonly Grant[],
   at: string,
 ): void => {
   const { kind } = target
@@ -90,8 +91,3 @@ export const checkTarget = (
   if (record === undefined || isOut) throw new TargetNotFound({ field: `${at}.${kind}`, kind, reference })
   if (permission(owner, target, record, grants) === "none") throw new GrantRequired({ field: `${at}.${kind}` })
 }
-
-const isSameTarget = (granted: Grant["target"], target: RecordedTarget): boolean =>
-  "machine" in granted
-    ? target.kind === "machine" && target.machine === granted.machine
-    : target.kind === "project" && target.project === granted.project

@@ -7,6 +7,7 @@ import type { DnsError } from "../dns/errors.ts"
 import { HostnameInUse, NotFound } from "../resource/errors.ts"
 import { RevisionConflict } from "../storage/ingress-storage.ts"
 import type { ExposedRecord, IngressStorage } from "../storage/ingress-storage.ts"
+import { oneByOne } from "../storage/one-by-one.ts"
 import { coveredBy } from "./covered-by.ts"
 import { exposedOf, ingressName, ingressOf } from "./exposed.ts"
 import type { Exposed } from "./exposed.ts"
@@ -94,12 +95,7 @@ export const createExpose = (options: ExposeOptions): Expose => {
   const table = recordTable(storage)
   const isTls = (hostname: string): boolean => options.tls ?? coveredBy(certificates, hostname) !== undefined
 
-  let before: Promise<unknown> = Promise.resolve()
-  const inTurn = <A>(work: () => Promise<A>): Promise<A> => {
-    const done = before.then(work)
-    before = done.catch(() => undefined)
-    return done
-  }
+  const inTurn = oneByOne()
 
   /** A provider of somebody else's may reject with anything. */
   const asDnsError = (cause: unknown): never => {
@@ -264,6 +260,9 @@ export const createExpose = (options: ExposeOptions): Expose => {
         const isWhole = unreadable.length === 0
         if (isWhole) {
           for (const { id, hostname } of orphans()) {
+            await table.refresh()
+            // Another process has finished what it was doing.
+            if (table.records.get(hostname)?.ingress === id) continue
             await removeIngress(id)
             repairs.push({ name: hostname, what: "route" })
           }
@@ -277,11 +276,20 @@ export const createExpose = (options: ExposeOptions): Expose => {
         const listed = Map.groupBy(await listDns(), ({ name }) => name)
         const unknown = [...listed].filter(([, records]) => records.some(({ type }) => type !== "TXT"))
         const names = new Set([...table.records.keys(), ...(isWhole ? unknown.map(([name]) => name) : [])])
-        for (const name of [...names].toSorted()) {
+        const wantedOf = (name: string): readonly DnsRecord[] => {
           const record = table.records.get(name)
-          const wanted = record === undefined ? [] : [dnsRecordOf(record)]
-          if (contentsOf(wanted) === contentsOf(listed.get(name) ?? [])) continue
-          await putDns(name, wanted)
+          return record === undefined ? [] : [dnsRecordOf(record)]
+        }
+        for (const name of [...names].toSorted()) {
+          if (contentsOf(wantedOf(name)) === contentsOf(listed.get(name) ?? [])) continue
+          let wanted: readonly DnsRecord[]
+          do {
+            // What another process stores meanwhile counts.
+            await table.refresh()
+            wanted = wantedOf(name)
+            await putDns(name, wanted)
+            await table.refresh()
+          } while (contentsOf(wantedOf(name)) !== contentsOf(wanted))
           repairs.push({ name, what: "dns" })
         }
         return repairs

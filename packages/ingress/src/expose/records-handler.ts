@@ -1,3 +1,5 @@
+import { readCaller } from "../api/caller.ts"
+import type { Caller } from "../api/caller.ts"
 import { accept, canonicalAddress, checkOptions, cidrMatcher } from "@project-ingress/router/internal"
 import { IngressInvalid } from "../resource/errors.ts"
 import type { Expose } from "./create-expose.ts"
@@ -9,11 +11,9 @@ export interface RecordsHandlerOptions {
   readonly expose: Expose
   /**
    * A bearer token of at least 16 characters, or a function that gives whose call it is: `undefined` for 401, `{}` for the operator,
-   * `{ owner }` for a tenant: names of others are not found.
+   * `{ owner }` for a tenant: names of others are not found. Anything else is 500.
    */
-  readonly authenticate?:
-    | string
-    | ((request: Request) => RecordsCaller | undefined | Promise<RecordsCaller | undefined>)
+  readonly authenticate?: string | ((request: Request) => Caller | undefined | Promise<Caller | undefined>)
   /** The networks that callers must be in, by `clientAddress`: `["100.64.0.0/10"]`. All others get 403. */
   readonly allowedSources?: readonly string[]
   /**
@@ -25,11 +25,6 @@ export interface RecordsHandlerOptions {
   readonly findDevice?: (device: string) => string | undefined | Promise<string | undefined>
   /** Called for each failure that the caller is not to blame for, with its cause. Must not throw. */
   readonly onError?: (error: unknown) => void
-}
-
-/** Whose call it is: the operator's, or a tenant's. */
-export interface RecordsCaller {
-  readonly owner?: string
 }
 
 const MAX_BODY = 65_536
@@ -75,7 +70,7 @@ export const recordsHandler = (options: RecordsHandlerOptions): ((request: Reque
   }
   const isAllowed = allowedSources && cidrMatcher("recordsHandler: allowedSources", allowedSources)
 
-  const add = async (request: Request, scope: RecordsCaller, client: string | undefined): Promise<Response> => {
+  const add = async (request: Request, scope: Caller, client: string | undefined): Promise<Response> => {
     let targetField = "target_device"
     try {
       const body = await readBody(request)
@@ -103,7 +98,7 @@ export const recordsHandler = (options: RecordsHandlerOptions): ((request: Reque
     }
   }
 
-  const remove = async (request: Request, scope: RecordsCaller): Promise<Response> => {
+  const remove = async (request: Request, scope: Caller): Promise<Response> => {
     const body = await readBody(request)
     if (body === undefined) return plainError(400, "Invalid request body")
     try {
@@ -115,7 +110,7 @@ export const recordsHandler = (options: RecordsHandlerOptions): ((request: Reque
     return Response.json({ message: "Record removed successfully" })
   }
 
-  const list = async (scope: RecordsCaller): Promise<Response> => {
+  const list = async (scope: Caller): Promise<Response> => {
     try {
       const records = await expose.list(scope)
       return Response.json(records.map((each) => recordJson(each, shortName(each.name, expose.domain))))
@@ -139,6 +134,7 @@ export const recordsHandler = (options: RecordsHandlerOptions): ((request: Reque
       if (isAllowed && !(client !== undefined && isAllowed(client))) {
         return jsonError(403, "this address may not change records")
       }
+      if (isCrossSite(request)) return jsonError(403, "a page of another origin may not change records")
       const caller = await identify(request, authenticate)
       if (caller === undefined) return jsonError(401, "a valid token is required", {}, { "www-authenticate": "Bearer" })
       if (request.method !== method) return plainError(405, "Method not allowed", { allow: method })
@@ -163,13 +159,26 @@ const shortName = (name: string, domain: string | undefined): string => {
 const identify = async (
   request: Request,
   authenticate: RecordsHandlerOptions["authenticate"],
-): Promise<RecordsCaller | undefined> => {
+): Promise<Caller | undefined> => {
   if (authenticate === undefined) return {}
-  if (typeof authenticate === "function") return authenticate(request)
+  if (typeof authenticate === "function") {
+    const caller = await authenticate(request)
+    return caller === undefined ? undefined : readCaller(caller)
+  }
   const given = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? ""
   const [a, b] = await Promise.all([given, authenticate].map(digest))
   // All bytes of hashes: the time that it takes says nothing about the token.
   return a!.reduce((different, byte, at) => different | (byte ^ b![at]!), 0) === 0 ? {} : undefined
+}
+
+/**
+ * Whether a page of another origin has a visitor's browser send it: by the address alone such a request would be allowed. Programs send
+ * neither field.
+ */
+const isCrossSite = ({ headers, url }: Request): boolean => {
+  const origin = headers.get("origin")
+  const isOther = origin !== null && (!URL.canParse(origin) || new URL(origin).host !== new URL(url).host)
+  return isOther || !["same-origin", "none", null].includes(headers.get("sec-fetch-site"))
 }
 
 const digest = async (text: string): Promise<Uint8Array> =>

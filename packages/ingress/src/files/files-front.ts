@@ -1,5 +1,6 @@
 import type { Exported, ExportInput, Front, GeneratedFile } from "../fronts/front.ts"
 import { FrontRefused } from "../resource/errors.ts"
+import { secretsOf } from "../fronts/secrets.ts"
 import { planFiles } from "./generated-files.ts"
 import { HandEdited } from "./hand-edited.ts"
 
@@ -29,15 +30,12 @@ export const filesFront = (options: FilesFrontOptions): Front => {
     name,
     plan: async (input) => {
       const { files, problems } = options.export(input)
-      const secrets = input.ingresses.flatMap(({ rules }) =>
-        rules.flatMap(({ requireHeader }) =>
-          requireHeader?.value === undefined ? [] : [inJson(requireHeader.value), requireHeader.value],
-        ),
+      const plan = await planFiles(folder, files, { secrets: secretsOf(input.ingresses), overwrite }).catch(
+        (cause: unknown) => {
+          if (cause instanceof HandEdited) throw new FrontRefused({ front: name, reason: cause.message, cause })
+          throw cause
+        },
       )
-      const plan = await planFiles(folder, files, { secrets, overwrite }).catch((cause: unknown) => {
-        if (cause instanceof HandEdited) throw new FrontRefused({ front: name, reason: cause.message, cause })
-        throw cause
-      })
       const changed = [...plan.written, ...plan.removed]
       let isReloaded = false
       return {
@@ -64,6 +62,3 @@ export const filesFront = (options: FilesFrontOptions): Front => {
     },
   }
 }
-
-/** As JSON and YAML have it between double quotes. */
-const inJson = (text: string): string => JSON.stringify(text).slice(1, -1)

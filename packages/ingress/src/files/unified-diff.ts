@@ -1,4 +1,7 @@
 import { formatPatch, structuredPatch } from "diff"
+import { withoutSecrets } from "../fronts/secrets.ts"
+
+export { withoutSecrets }
 
 const CONTEXT = 3
 /** Texts that have little in common take long to compare, in ms, and nobody reads what comes of it. */
@@ -75,10 +78,3 @@ const nameOf = ({ path, text }: DiffSide): string => (text === undefined ? "/dev
 
 /** With their line breaks. */
 const linesOf = ({ text = "" }: DiffSide): readonly string[] => text.match(/[^\n]*\n|[^\n]+$/g) ?? []
-
-/** A text in which secrets are replaced, as they are and as JSON has them. */
-export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
-  secrets
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    .filter((secret) => secret !== "")
-    .reduce((all, secret) => all.replaceAll(secret, "[secret]"), text)

@@ -13,7 +13,9 @@ type RuleInput = IngressInput["rules"][number]
 type TargetInput = NonNullable<RuleInput["targets"]>[number]
 
 /** More would make one document a bulk import. */
-export const MAX_RULES = 1_000
+const MAX_RULES = 1_000
+/** Of all rules together: each is looked up at each request for its hostname. */
+const MAX_TARGETS = 2_000
 
 /**
  * Checks a document that may be anything, and brings it into its normal form. Fields that the format does not have are refused: a
@@ -29,6 +31,9 @@ export const decodeIngress = async (input: unknown): Promise<Pick<DeclaredIngres
   const { name, rules } = decoded.success
   if (rules.length === 0) throw invalid("rules", "an array of at least one rule")
   if (rules.length > MAX_RULES) throw invalid("rules", `an array of at most ${MAX_RULES} rules`)
+  if (rules.reduce((count, { targets }) => count + (targets?.length ?? 1), 0) > MAX_TARGETS) {
+    throw invalid("rules", `an array of rules with at most ${MAX_TARGETS} targets in all`)
+  }
   return { name, rules: await Promise.all(rules.map((rule, at) => declaredRule(rule, `rules.${at}`))) }
 }
 

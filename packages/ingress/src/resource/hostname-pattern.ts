@@ -8,14 +8,19 @@ export interface PatternProblem {
 const NAME = /^[a-z](?:[a-z\d_-]{0,61}[a-z\d])?$/
 const LABEL = /^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/
 
-/** Look-ups for wildcards that one hostname may cause, as in the router's grammar. */
-const MAX_WILDCARDS = 4
+/** A hostname of 253 characters, in which four labels are captures with names of 63. */
+const MAX_TEXT = 512
+
+/** The labels from the left that may be `*`: look-ups for wildcards that one hostname may cause, as in the router's grammar. */
+export const MAX_WILDCARDS = 4
 
 /**
  * Reads a hostname or a pattern. A capture is a whole label, and has a name of its own in the pattern; the last label is a
  * literal that begins with a letter, so that nothing here can be read as an IPv4 address. At most 253 characters.
  */
 export const readPattern = (given: string): HostnamePattern | PatternProblem => {
+  // First: whatever is compared below is compared with each other.
+  if (given.length > MAX_TEXT) return { accepted: "a hostname of at most 253 characters" }
   const text = given.toLowerCase().replace(/\.$/, "")
   const labels = text.split(".")
   const captures: { name: string; label: number }[] = []

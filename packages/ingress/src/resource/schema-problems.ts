@@ -2,6 +2,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 
 /** Where a value does not fit a schema, and what is accepted there. */
 export interface SchemaProblem {
+  /** Names may be a client's: of each at most 64 characters, all of them visible. */
   readonly path: readonly string[]
   /** A noun phrase. */
   readonly accepted: string
@@ -10,10 +11,13 @@ export interface SchemaProblem {
 /** What an issue holds, in the order of the schema. The message of an issue is what is accepted; it never holds a value. */
 export const schemaProblems = (issue: SchemaIssue.Issue): readonly SchemaProblem[] =>
   formatIssue(issue).issues.map(({ path = [], message }) => ({
-    path: path.map((part) => String(typeof part === "object" ? part.key : part).slice(0, 64)),
+    path: path.map((part) => visible(String(typeof part === "object" ? part.key : part))),
     // Of a choice between several, which no hook is asked about.
     accepted: message.replace(/^Expected /, ""),
   }))
+
+/** What stands in a message must not begin another line of a log. */
+export const visible = (name: string): string => name.slice(0, 64).replaceAll(/[^\x20-\x7e]/g, "?")
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
   leafHook: (issue) => {

@@ -22,8 +22,11 @@ export interface DeclaredHostname {
 
 /** Declared hostnames by what they match. */
 export interface HostnameIndex {
-  /** The most specific one that takes a hostname in lower case. */
-  find(hostname: string): DeclaredHostname | undefined
+  /**
+   * The most specific one that takes a hostname in lower case, of those that are declared for the port that is asked for: what has
+   * rules on another port alone is not in the way of anybody.
+   */
+  find(hostname: string, isDeclared: (found: DeclaredHostname) => boolean): DeclaredHostname | undefined
   readonly hostnames: readonly DeclaredHostname[]
 }
 
@@ -53,7 +56,7 @@ export const indexHostnames = (ingresses: readonly DeclaredIngress[]): HostnameI
     hostnames.push(declared)
     place(root, pattern.wildcard.split("."), declared)
   }
-  return { hostnames, find: (hostname) => search(root, hostname.split("."), hostname.split(".").length - 1) }
+  return { hostnames, find: (hostname, isDeclared) => search(root, hostname.split(".").toReversed(), 0, isDeclared) }
 }
 
 const byPort = (rules: readonly PlacedRule[]): ReadonlyMap<number, readonly PlacedRule[]> => {
@@ -80,12 +83,17 @@ const place = (root: Node, labels: readonly string[], found: DeclaredHostname): 
   node.found = found
 }
 
-/** Every pattern that matches is looked at, since `a.*.x` and `*.bb.x` are compared by their length. */
-const search = (node: Node, labels: readonly string[], at: number): DeclaredHostname | undefined => {
-  if (at < 0) return node.found
+/** Every pattern that matches is looked at, since `a.*.x` and `*.bb.x` are compared by their length. `labels`: from the right. */
+const search = (
+  node: Node,
+  labels: readonly string[],
+  at: number,
+  isDeclared: (found: DeclaredHostname) => boolean,
+): DeclaredHostname | undefined => {
+  if (at === labels.length) return node.found !== undefined && isDeclared(node.found) ? node.found : undefined
   const literal = node.literals.get(labels[at]!)
-  const a = literal === undefined ? undefined : search(literal, labels, at - 1)
-  const b = node.star === undefined ? undefined : search(node.star, labels, at - 1)
+  const a = literal === undefined ? undefined : search(literal, labels, at + 1, isDeclared)
+  const b = node.star === undefined ? undefined : search(node.star, labels, at + 1, isDeclared)
   if (a === undefined || b === undefined) return a ?? b
   return compareHostnames(a.pattern, b.pattern) < 0 ? a : b
 }

@@ -20,6 +20,8 @@ export interface IngressStoreOptions {
   readonly inner: RouteStore
   /** The port that visitors connect to, by the port that the router listens on. Default: the same. */
   readonly publicPorts?: Readonly<Record<number, number>>
+  /** Default `Date.now`. */
+  readonly now?: () => number
 }
 
 /**
@@ -31,6 +33,7 @@ export const ingressStore = ({
   view,
   inner,
   publicPorts = {},
+  now: time = () => Date.now(),
 }: IngressStoreOptions): RouteStore & Required<Pick<RouteStore, "getFirst">> => {
   const indexes = new WeakMap<IngressView, HostnameIndex>()
   const indexOf = (now: IngressView): HostnameIndex => {
@@ -59,11 +62,11 @@ export const ingressStore = ({
     const asked = askedHostname(keys)
     if (asked === undefined) return known
     const now = view()
-    const declared = indexOf(now).find(asked.hostname)
-    if (declared === undefined) return known
     const port = asked.port === undefined ? undefined : (publicPorts[asked.port] ?? asked.port)
-    const chosen = chooseRules(declared, asked.hostname, port)
-    if (chosen === undefined) return known
+    const rulesOf = (each: DeclaredHostname) => chooseRules(each, asked.hostname, port)
+    const declared = indexOf(now).find(asked.hostname, (each) => rulesOf(each) !== undefined)
+    const chosen = declared && rulesOf(declared)
+    if (declared === undefined || chosen === undefined) return known
     const { ingress } = chosen.rules[0]
     if (known.status === "hit" && !comesFirst(declared, ingress.owner, asked.hostname, known)) return known
     const key = keyOf(declared.pattern, keys)
@@ -72,7 +75,13 @@ export const ingressStore = ({
       return { status: "hit", key, record, layer: "ingress" }
     }
     const captures = (pattern: HostnamePattern) => matchHostname(pattern, asked.hostname) ?? {}
-    const lookup: TargetLookup = { grammar, inner, grants: now.grants, options }
+    const asking = new Map<RouteKey, Promise<Lookup>>()
+    const get: TargetLookup["get"] = (key) => {
+      const same = asking.get(key) ?? Promise.resolve(inner.get(key, options))
+      asking.set(key, same)
+      return same
+    }
+    const lookup: TargetLookup = { grammar, get, grants: now.grants, now: time }
     const found = await findRules(lookup, chosen.rules, captures)
     if ("unknown" in found) return { ...found.unknown, key }
     const targets = found.rules.flatMap(({ found: each }) => each)

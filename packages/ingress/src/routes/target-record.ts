@@ -1,7 +1,8 @@
 import type { Grammar, RouteKey } from "@project-ingress/hostname"
-import type { Lookup, LookupOptions, RouteRecord, RouteStore } from "@project-ingress/router"
+import type { Lookup, RouteRecord } from "@project-ingress/router"
 import type { DeclaredIngress, DeclaredTarget, RequiredHeader } from "../resource/ingress.ts"
 import type { Grant } from "../storage/ingress-storage.ts"
+import { isGranted } from "./granted.ts"
 import type { PlacedRule } from "./hostname-index.ts"
 
 /** A record that leads to a machine. */
@@ -21,9 +22,10 @@ export interface FoundTarget {
 /** How targets are looked up. */
 export interface TargetLookup {
   readonly grammar: Grammar
-  readonly inner: RouteStore
+  /** One look-up of a key, however many rules lead there. */
+  readonly get: (key: RouteKey) => Promise<Lookup>
   readonly grants: readonly Grant[]
-  readonly options: LookupOptions
+  readonly now: () => number
 }
 
 /** What came of it: an `unknown` ends the whole look-up. */
@@ -35,7 +37,7 @@ export type TargetResult = FoundTarget | { readonly unknown: Extract<Lookup, { r
  */
 export const findTarget = async (
   lookup: TargetLookup,
-  { ingress, rule }: PlacedRule,
+  { ingress, rule, at }: PlacedRule,
   target: DeclaredTarget,
   captures: Readonly<Record<string, string>>,
 ): Promise<TargetResult> => {
@@ -44,16 +46,15 @@ export const findTarget = async (
     const isSpoken = target.protocol === "http" || target.protocol === "https"
     if (!isSpoken) return { weight }
     let record = addressRecords.get(target)
-    if (record === undefined) addressRecords.set(target, (record = addressRecord(ingress, target, rule)))
+    if (record === undefined) addressRecords.set(target, (record = addressRecord(ingress, target, rule, at)))
     return { weight, record, port: target.port }
   }
   // The others are of a later version: until then nobody is led to where it is not spoken.
   if (target.protocol !== "http") return { weight }
-  const keys = keysOf(lookup.grammar, target, captures)
-  const found = await firstRecord(lookup, keys)
+  const found = await firstRecord(lookup, ingress, keysOf(lookup.grammar, target, captures))
   if ("unknown" in found) return found
-  const { record, key, layer, ageMs } = found
-  if (record === undefined || !mayLead(ingress, record.owner, key, lookup.grants)) return { weight }
+  const { record, layer, ageMs } = found
+  if (record === undefined) return { weight }
   const { port } = target
   return {
     weight,
@@ -79,73 +80,75 @@ export const keysOf = (
   return [`m:${id}`, `p:${name}`]
 }
 
-/** Whether an ingress may lead to what an owner has. One without an owner is the operator's, who may lead anywhere. */
-export const mayLead = (
-  { owner: to }: Pick<DeclaredIngress, "owner">,
-  owner: string | undefined,
-  key: RouteKey,
-  grants: readonly Grant[],
-): boolean =>
-  to === undefined ||
-  owner === to ||
-  grants.some(
-    (grant) =>
-      grant.owner === owner &&
-      grant.to === to &&
-      key === ("machine" in grant.target ? `m:${grant.target.machine}` : `p:${grant.target.project}`),
-  )
-
 interface FoundRecord {
-  readonly key: RouteKey
   readonly record?: MachineRecord
   readonly layer?: string
   readonly ageMs?: number
 }
 
+/** What an ingress may not lead to is not there for it: another owner's machine does not hide a project of that name. */
 const firstRecord = async (
-  { inner, options }: TargetLookup,
+  { get, grants, now }: TargetLookup,
+  ingress: DeclaredIngress,
   keys: readonly RouteKey[],
 ): Promise<FoundRecord | Exclude<TargetResult, FoundTarget>> => {
+  // One without an owner is the operator's, who may lead anywhere.
+  const { owner: to } = ingress
   for (const key of keys) {
-    let found = await inner.get(key, options)
+    let found = await get(key)
     // A project that was renamed: its former name says where it is now.
     if (found.status === "hit" && found.record.kind === "redirect" && typeof found.record.to === "object") {
-      found = await inner.get(`p:${found.record.to.project}`, options)
+      found = await get(`p:${found.record.to.project}`)
     }
     if (found.status === "unknown") return { unknown: found }
     if (found.status === "miss" || found.record.kind === "removed") continue
     const { record, layer, ageMs } = found
-    const isGone = record.expiresAt !== undefined && record.expiresAt <= Date.now()
-    if (isGone) continue
+    const isGone = record.expiresAt !== undefined && record.expiresAt <= now()
+    const isAllowed = to === undefined || record.owner === to || isGranted(grants, key, record.owner, to)
+    if (isGone || !isAllowed) continue
     return {
-      key,
       ...(record.kind === "machine" ? { record } : {}),
       ...(layer === undefined ? {} : { layer }),
       ...(ageMs === undefined ? {} : { ageMs }),
     }
   }
-  return { key: keys[0]! }
+  return {}
 }
 
 /** One object for each target, so that it is decoded once. */
 const addressRecords = new WeakMap<DeclaredTarget, MachineRecord>()
 
+/** The ids of machines have at most 256 characters, and a hostname has 253. */
+const MAX_ORIGIN = 180
+
 /**
- * An address as the machine of a record. No hostname but that of the rule leads there, so the rule's settings are the port's. It is
- * public, as whoever declares it says with the declaration; `allowCidrs` and `requireHeader` guard it.
+ * An address as the machine of a record. No rule but this one leads to it, so the rule's settings are the port's: two rules of one hostname
+ * that lead to one address must not share them. It is public, as whoever declares it says with the declaration; `allowCidrs` and
+ * `requireHeader` guard it.
  */
 const addressRecord = (
-  { owner, version }: DeclaredIngress,
-  { host, port, protocol }: Extract<DeclaredTarget, { readonly kind: "url" }>,
-  { allowCidrs, requireHeader, responseHeaders, healthCheck }: PlacedRule["rule"],
+  { id, owner, version }: DeclaredIngress,
+  target: Extract<DeclaredTarget, { readonly kind: "url" }>,
+  rule: PlacedRule["rule"],
+  at: number,
 ): MachineRecord => {
+  const { host, port, protocol } = target
+  const { allowCidrs, requireHeader, responseHeaders, healthCheck } = rule
   const origin = `${protocol}://${host.includes(":") ? `[${host}]` : host}:${port}`
+  const hasSettings = [allowCidrs, requireHeader, responseHeaders, healthCheck].some((each) => each !== undefined)
+  const isOwn = hasSettings || origin.length > MAX_ORIGIN
+  const place = isOwn ? ` of ${id}.${at}.${rule.targets.indexOf(target)}` : ""
   return {
     kind: "machine",
     version,
     epoch: 0,
     ...(owner === undefined ? {} : { owner }),
-    machine: { id: `url ${origin}`, type: "upstream", externalId: origin, metadata: { origin } },
+    machine: {
+      id: `url ${origin.slice(0, MAX_ORIGIN)}${place}`,
+      type: "upstream",
+      externalId: origin,
+      metadata: { origin },
+    },
     visibility: "public",
     ...(allowCidrs === undefined ? {} : { allowCidrs }),
     ...(requireHeader === undefined ? {} : { requireHeader: hashOnly(requireHeader) }),

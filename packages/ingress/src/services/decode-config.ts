@@ -1,7 +1,7 @@
 import { accept, checkOptions } from "@project-ingress/router/internal"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { schemaProblems } from "../resource/schema-problems.ts"
+import { schemaProblems, visible } from "../resource/schema-problems.ts"
 import { ConfigInvalid } from "./config-invalid.ts"
 import type { ServicesConfig } from "./services-config.ts"
 
@@ -51,7 +51,7 @@ export const decodeConfig = (value: unknown, options: DecodeConfigOptions = {}):
   if (services.length > MAX_SERVICES) problems.push({ field: "services", accepted: `at most ${MAX_SERVICES}` })
   const first = new Map<number, (typeof services)[number]>()
   for (const [name, service] of services.slice(0, MAX_SERVICES)) {
-    const field = `services.${name.slice(0, 64)}`
+    const field = `services.${visible(name)}`
     if (!isName(name)) {
       problems.push({
         field,

@@ -1,5 +1,7 @@
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { askHandler, certificatePlan } from "../../src/certificates.ts"
+import { matchHostname } from "../../src/resource/hostname-pattern.ts"
 import { ingress } from "../caddy/ingresses.ts"
 
 const target = { url: "http://10.0.0.5:80" }
@@ -63,6 +65,20 @@ describe("the handler that is asked before a certificate is ordered", () => {
     for (const name of ["plain.example.com", "x.y.dev.example.com", "dev.example.com", "unknown.org"]) {
       expect(await ask(name), name).toBe(403)
     }
+  })
+
+  it("finds the pattern that takes a name, wherever its captures are", async () => {
+    const label = fc.constantFrom("a", "b", "*")
+    const name = fc.array(fc.constantFrom("a", "b"), { minLength: 1, maxLength: 6 })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(label, { maxLength: 4 }), { maxLength: 4 }), name, async (heads, labels) => {
+        const patterns = heads.map((head) => [...head, "a", "com"].join("."))
+        const all = await ingresses(...(patterns.length === 0 ? ["other.org"] : patterns))
+        const asked = [...labels, "com"].join(".")
+        const isTaken = all[0]!.rules.some(({ match }) => matchHostname(match.hostname!, asked) !== undefined)
+        expect(await ask(asked, { ingresses: () => all })).toBe(isTaken ? 200 : 403)
+      }),
+    )
   })
 
   it("allows what matches the list, of what is declared", async () => {

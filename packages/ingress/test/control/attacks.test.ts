@@ -1,5 +1,9 @@
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { filesFront } from "../../src/files/files-front.ts"
 import { document, failure, fakeFront, platform, proofs, storedRules, toA1, toB1 } from "./fakes.ts"
 import { memoryStore } from "@project-ingress/router/stores/memory"
 
@@ -215,6 +219,46 @@ describe("an owner", () => {
     const wrong = { requireHeader: { name: "x-key", value: SECRET, sha256: "0".repeat(64) } }
     const error = await failure(ingresses.create(document("b", "b.example.com", toA1, wrong), a))
     expect(JSON.stringify([error, String(error)])).not.toContain(SECRET)
+  })
+
+  it("does not show the secret that a change takes away", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "secrets-"))
+    const front = filesFront({
+      name: "files",
+      folder,
+      export: ({ ingresses }) => ({
+        files: [
+          {
+            path: "all.json",
+            text: JSON.stringify(
+              ingresses.map(({ rules }) => rules),
+              undefined,
+              1,
+            ),
+          },
+        ],
+        problems: [],
+      }),
+    })
+    const { ingresses } = await platform({ fronts: [front] })
+    const rule = (value: string) => ({ requireHeader: { name: "x-key", value } })
+    await ingresses.create(document("a", "a.example.com", toA1, rule(SECRET)))
+    const replaced = await ingresses.replace("a", document("a", "a.example.com", toA1, rule(`${SECRET}-and-more`)))
+    const gone = await ingresses.replace("a", document("a", "a.example.com", toA1))
+    expect(replaced.diffs.map(({ front }) => front)).toEqual(["router", "files"])
+    expect(JSON.stringify([replaced, gone])).not.toMatch(/0123456789|and-more/)
+    await rm(folder, { recursive: true })
+  })
+
+  it("sees in no diff what others declared", async () => {
+    const { ingresses } = await platform({ fronts: [fakeFront("caddy")] })
+    await ingresses.create(document("a", "a.example.com", toA1), a)
+    const [asOwner, asOperator] = [
+      await ingresses.create(document("b", "b.example.com", toB1), { ...b, dryRun: true }),
+      await ingresses.create(document("b", "b.example.com", toB1), { dryRun: true }),
+    ]
+    expect(JSON.stringify(asOwner)).not.toContain("a.example.com")
+    expect(asOperator.diffs).toEqual([{ front: "caddy", diff: expect.stringContaining("a.example.com") }])
   })
 
   it("changes nothing by changing what it was given", async () => {

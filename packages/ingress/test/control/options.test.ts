@@ -1,6 +1,14 @@
-import { describe, expect, it } from "vitest"
+import { afterEach, describe, expect, it, vi } from "vitest"
 import { createIngresses } from "../../src/control/create-ingresses.ts"
-import { document, failure, fakeFront, platform, toA1 } from "./fakes.ts"
+import { document, failure, fakeFront, platform, toA1, toB1 } from "./fakes.ts"
+
+afterEach(() => void vi.restoreAllMocks())
+
+/** Moves the clock of durations on, in ms. */
+const later = (ms: number): void => {
+  const now = performance.now() + ms
+  vi.spyOn(performance, "now").mockImplementation(() => now)
+}
 
 describe("createIngresses", () => {
   it.each<[string, object, RegExp]>([
@@ -89,17 +97,30 @@ describe("createIngresses", () => {
     let isDown = false
     const { ingresses } = await platform({
       fronts: [front],
-      now: () => Date.now() + (isDown ? 60_000 : 0),
       store: {
         get: (key) => (isDown && key === "m:mach_b1" ? { status: "unknown" } : made.registry.get(key)),
       },
     })
     await ingresses.create(document("x", "x.example.com", { machine: "mach_b1", port: 1 }))
     isDown = true
+    later(60_000)
     await ingresses.create(document("y", "y.example.com", toA1))
     expect(front.running).toContain("x.example.com: -> 10.0.1.1:1")
     const error = await failure(ingresses.create(document("z", "z.example.com", { machine: "mach_b1", port: 1 })))
     expect(error).toMatchObject({ _tag: "LookupUnavailable", key: "m:mach_b1" })
+  })
+
+  it("looks again where a machine is, also when the clock was set back", async () => {
+    const front = fakeFront("caddy")
+    let time = 2e12
+    const { ingresses, registry } = await platform({ fronts: [front], now: () => time })
+    await ingresses.create(document("x", "x.example.com", toA1))
+    const { version: _, project: __, ...machine } = await registry.readMachine("mach_a1")
+    await registry.putMachine({ ...machine, metadata: { origin: "http://10.0.0.9" } })
+    time -= 3_600_000
+    later(11_000)
+    await ingresses.create(document("y", "y.example.com", toB1))
+    expect(front.running).toContain("x.example.com: -> 10.0.0.9:8080")
   })
 
   it("asks the authority before it says that a machine is missing", async () => {

@@ -148,6 +148,45 @@ describe("the settings of a rule", () => {
     }
   })
 
+  it("that somebody has set by hand are not avoided at a front, which knows nothing of them", async () => {
+    const { allowCidrs, requireHeader } = settings
+    const made = await platform({ fronts: [fakeFront("caddy")] })
+    const { ingresses, registry } = made
+    await registry.configure("misha", { ports: { 8080: { allowCidrs } } })
+    const create = (rule: object, options: object) =>
+      ingresses.create(document("x", "x.example.com", toMisha, rule), options)
+    const refused = { _tag: "SettingsConflict", field: "rules.0.allowCidrs" }
+    expect(await failure(create({}, a))).toMatchObject(refused)
+    await ingresses.grant({ owner: "org_a", to: "org_b", target: { project: "misha" } })
+    expect(await failure(create({}, { owner: "org_b" }))).toMatchObject(refused)
+    await create({ allowCidrs }, a)
+    // A rule that has said it may stop saying it: then it was the rule's.
+    await ingresses.replace("x", document("x", "x.example.com", toMisha), a)
+    await registry.configure("misha", { ports: null, requireHeader: { name: "x-key", sha256: "0".repeat(64) } })
+    expect(
+      await failure(ingresses.create(document("y", "y.example.com", toMisha, { requireHeader }), a)),
+    ).toMatchObject({ _tag: "SettingsConflict", field: "rules.0.requireHeader" })
+    const alone = createIngresses({ ...made.options, fronts: [] })
+    await alone.create(document("y", "y.example.com", toMisha), a)
+  })
+
+  it("of an address differ by hostname, and not by path, which an app may read in other ways", async () => {
+    const { ingresses } = await platform()
+    const { allowCidrs, responseHeaders } = settings
+    const url = "http://10.0.0.5:3000"
+    const rule = (path: string, more: object = {}, hostname = "x.example.com") => ({
+      match: { hostname, path },
+      target: { url },
+      ...more,
+    })
+    const create = (...rules: readonly object[]) => ingresses.create({ name: "x", rules }, a)
+    const error = await failure(create(rule("/"), rule("/admin", { allowCidrs })))
+    expect(error).toMatchObject({ _tag: "SettingsConflict", field: "rules.1.allowCidrs" })
+    await create(rule("/", { allowCidrs }), rule("/x", { allowCidrs, responseHeaders }), rule("/", {}, "y.example.com"))
+    const later = { name: "y", rules: [rule("/later")] }
+    expect(await failure(ingresses.create(later, a))).toMatchObject({ _tag: "SettingsConflict" })
+  })
+
   it("of an address are the router's own, without a registry", async () => {
     const { ingresses } = await platform({ registry: undefined as never })
     await ingresses.create(document("x", "x.example.com", { url: "http://192.0.2.1:80" }, settings), a)

@@ -88,6 +88,17 @@ describe("the status of an ingress", () => {
     expect(await at()).toMatchObject({ status: "False", reason: "Pending" })
   })
 
+  it("says that a hostname has more rules than the router takes", async () => {
+    const made = await platform()
+    const rules = Array.from({ length: 1_000 }, (_, at) => ({
+      match: { hostname: "x.example.com", path: `/${at}` },
+      target: { url: `http://10.0.${at >> 8}.${at & 255}:80` },
+      allowCidrs: ["10.0.0.0/8"],
+    }))
+    await made.ingresses.create({ name: "x", rules })
+    expect((await reasons(made, "x"))["router"]![3]).toBe("Served: NotServed")
+  })
+
   it("has no hostname to look up where there are patterns alone", async () => {
     const made = await platform()
     await made.ingresses.create(document("x", "{m}.example.com", { capture: "m", port: 80 }))

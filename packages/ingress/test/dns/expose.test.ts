@@ -469,6 +469,24 @@ describe("start", () => {
     expect(state().dns).toEqual(asProxied.dns)
     expect(events).toEqual([{ type: "unreadable", kind: "ingress", id: route!.ingress }])
   })
+  it("takes nothing from a name that another process exposes meanwhile", async () => {
+    const { expose, make, state, dns } = setUp()
+    const list: DnsProvider["list"] = async (...call) => {
+      await expose.expose(proxied)
+      return dns.list(...call)
+    }
+    await make({ dns: { ...dns, list } }).start()
+    expect(state()).toEqual(asProxied)
+    // And while it is being put in order.
+    const put: DnsProvider["put"] = async (...call) => {
+      await dns.put(...call)
+      await expose.expose(direct)
+    }
+    await dns.put(llm, [])
+    let puts = 0
+    await make({ dns: { ...dns, put: (...call) => (++puts === 1 ? put(...call) : dns.put(...call)) } }).start()
+    expect(state()).toEqual(asDirect)
+  })
   it("rejects while DNS is down, and may be called again", async () => {
     const { expose, faults, records } = setUp()
     await expose.expose(direct)

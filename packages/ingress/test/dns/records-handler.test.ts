@@ -373,6 +373,26 @@ describe("who may call", () => {
     const { status, body } = await call("GET", "/list-records")
     expect([status, body, errors.length]).toEqual([500, { error: "internal error" }, 1])
   })
+  it("what is no caller is 500, and not the operator", async () => {
+    for (const caller of [true, "org_1", { owner: "" }, null, { owner: 1 }]) {
+      const { call } = setUp({ authenticate: () => caller as never })
+      expect([caller, (await call("GET", "/list-records")).status]).toEqual([caller, 500])
+    }
+  })
+  it.each([
+    { origin: "https://evil.example" },
+    { origin: "null" },
+    { "sec-fetch-site": "cross-site" },
+    { "sec-fetch-site": "same-site" },
+  ])("a page of another origin is not its visitor: %j", async (headers) => {
+    const addressed = { allowedSources: ["100.64.0.0/10"], clientAddress: () => "100.64.0.5" }
+    const { call, records } = setUp({ ...addressed, authenticate: () => ({}) })
+    const simple = { "content-type": "text/plain", ...headers }
+    expect((await call("POST", "/add-record", three, simple)).status).toBe(403)
+    expect(records.size).toBe(0)
+    const own = { origin: "http://dns.example.com:8080", "sec-fetch-site": "same-origin" }
+    expect((await call("POST", "/add-record", three, own)).status).toBe(201)
+  })
   it("other paths are 404", async () => {
     const { call } = setUp()
     for (const path of ["/", "/add-record/", "/x/add-record", "/constructor", "/health"])

@@ -121,6 +121,14 @@ describe("a response", () => {
     expect(decode(response).answers).toMatchObject([{ name: "mAcH_1.MachinES.internal", ttl: 5, data: "10.0.0.5" }])
     expect(asked).toEqual(["mach_1"])
   })
+  it("is given for names of letters, digits, - and _ alone, without asking for others", async () => {
+    const asked: string[] = []
+    const { ask } = await client(await serve({ resolve: (machine) => (asked.push(machine), "10.0.0.5") }))
+    for (const label of ["a\nb", "\u212aafka", "é", "a b", "a\0", "*"]) {
+      expect([label, rcodeOf(await ask(query(`${label}.machines.internal`)))]).toEqual([label, 3])
+    }
+    expect(asked).toEqual([])
+  })
   it("says how long nothing may be kept", async () => {
     const { ask } = await client(await serve())
     for (const packet of [query("nobody.machines.internal"), query("mach_1.machines.internal", "AAAA")]) {

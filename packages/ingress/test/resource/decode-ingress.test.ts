@@ -17,6 +17,16 @@ const problem = (input: unknown): Promise<readonly [string, string] | undefined>
 const accepted = async (input: object) => (await decodeIngress(document(input))).rules[0]!
 
 describe("a document", () => {
+  it("is refused for a long hostname before its labels are compared with each other", async () => {
+    const hostname = Array.from({ length: 200 }, (_, at) => `{a${at}}`).join(".")
+    expect(await problem(document(rule({}, { hostname })))).toEqual([
+      "rules.0.match.hostname",
+      "a hostname of at most 253 characters",
+    ])
+    const longest = ["a", "b", "c", "d"].map((letter) => `{${letter.repeat(63)}}.`).join("")
+    expect(await problem(document(rule({}, { hostname: `${longest}example.com` })))).toBeUndefined()
+  })
+
   it.each(["a", "ab", "my-ingress", "a1b2c3", "a".repeat(63)])("may be named %s", async (name) => {
     expect(await problem({ name, rules: [rule()] })).toBeUndefined()
   })
@@ -35,8 +45,19 @@ describe("a document", () => {
     [{ name: "a", rules: [] }, "rules"],
     [{ name: "a", rules: {} }, "rules"],
     [{ name: "a", rules: Array.from({ length: 1_001 }, () => rule()) }, "rules"],
+    [
+      {
+        name: "a",
+        rules: [
+          rule(),
+          { match: { hostname: "a.com" }, targets: Array.from({ length: 2_000 }, () => ({ url: "http://a:1" })) },
+        ],
+      },
+      "rules",
+    ],
     [{ name: "a", rules: [rule()], owner: "b" }, "owner"],
     [document({ ...rule(), rewrites: 1 }), "rules.0.rewrites"],
+    [document({ ...rule(), "a\nlevel=error \u001b[2J": 1 }), "rules.0.a?level=error ?[2J"],
     [document(rule({}, { hostname: "" })), "rules.0.match.hostname"],
     [document(rule({}, { hostname: "api-{x}.example.com" })), "rules.0.match.hostname"],
     [document(rule({}, { hostname: "{i}.{i}.example.com" })), "rules.0.match.hostname"],

@@ -120,12 +120,14 @@ const decide = (query: DnsQuery, zone: string, resolver: MachineResolver): DnsVe
   // The version is all that is responded to then.
   if (ednsVersion !== undefined && ednsVersion > 0) return "REFUSED"
   const { type } = question
-  const name = question.name.toLowerCase()
+  // The letters of ASCII alone (RFC 4343): the Kelvin sign is no `k`.
+  const name = question.name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
   if ((question.class ?? "IN") !== "IN" || (type as string) === "AXFR" || (type as string) === "IXFR") return "REFUSED"
   if (name === zone) return type === "SOA" ? "soa" : "no data"
   if (!name.endsWith(`.${zone}`)) return "REFUSED"
   const machine = name.slice(0, -zone.length - 1)
-  if (machine.includes(".")) return "NXDOMAIN"
+  // `resolve`, and whoever logs what it fails for, is given nothing else.
+  if (!/^[a-z\d_-]+$/.test(machine)) return "NXDOMAIN"
   return resolver.resolve(machine).then((found) => {
     if (typeof found !== "object") return found
     return type === (found.address.includes(":") ? "AAAA" : "A") ? found : "no data"

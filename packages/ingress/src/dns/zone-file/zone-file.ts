@@ -4,6 +4,7 @@ import { accept, checkOptions } from "@project-ingress/router/internal"
 import { checkRecords, isDnsName } from "../check-record.ts"
 import type { DnsProvider, DnsRecord } from "../dns-provider.ts"
 import { DnsFailed, RecordInUse, RecordInvalid } from "../errors.ts"
+import { oneByOne } from "../../storage/one-by-one.ts"
 import { checkZone, zoneCheckers } from "./check-zone.ts"
 import type { ZoneChecker } from "./check-zone.ts"
 import { replaceFile, writeBeside } from "./replace-file.ts"
@@ -180,21 +181,18 @@ export const zoneFile = (options: ZoneFileOptions): DnsProvider => {
     throw failed("the zone is changed by somebody else all the time")
   }
 
-  let before: Promise<unknown> = Promise.resolve()
+  const inTurn = oneByOne()
   return {
     name,
     list: async (owner) => {
       const { records } = await read()
       return owner === undefined ? records : records.filter((record) => record.name === owner)
     },
-    put: (owner, records, { signal } = {}) => {
-      const done = before.then(() => {
+    put: (owner, records, { signal } = {}) =>
+      inTurn(async () => {
         signal?.throwIfAborted()
-        return put(owner, records, signal)
-      })
-      before = done.catch(() => undefined)
-      return done
-    },
+        await put(owner, records, signal)
+      }),
   }
 }
 
