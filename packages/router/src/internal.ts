@@ -6,6 +6,7 @@ export {
   cidrMatcher,
   escapedHtml,
   isToken,
+  isWorkerd,
   monotonicNow,
   nearest,
 } from "@project-ingress/forward/internal"

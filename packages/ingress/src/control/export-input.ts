@@ -9,7 +9,7 @@ import { isSame } from "./port-settings.ts"
 import { rememberedValues } from "./remembered-values.ts"
 import { checkHostname } from "./reserved.ts"
 import type { HostnameRules } from "./reserved.ts"
-import { findTarget, isRecorded, permission, targetKey } from "./targets.ts"
+import { findTarget, isRecorded, permission, settingsAt, targetKey } from "./targets.ts"
 import type { TargetRecord } from "./targets.ts"
 
 /** What fronts beside the router are given, and what of it is left out for them. */
@@ -97,6 +97,9 @@ export const makePrepareExport = (options: ExportOptions) => {
         const record = found.get(targetKey(target))
         if (record !== undefined && permission(ingress.owner, target, record, grants) === "none") {
           return problem("targets", "lead to a machine or project of another owner, without a grant")
+        }
+        if (settingsAt(target, record, grammar).visibility === "private") {
+          return problem("targets", "lead to a port that is private at the router")
         }
       }
       const settings = inherited(rule)

@@ -12,7 +12,7 @@ import { checkAgreement, checkSetByHand, claimsByPort, routerProblems } from "./
 import type { Claim } from "./port-settings.ts"
 import { checkHostname } from "./reserved.ts"
 import type { HostnameRules } from "./reserved.ts"
-import { checkTarget, findTarget, isRecorded, permission, targetKey } from "./targets.ts"
+import { checkTarget, findTarget, isRecorded, permission, settingsAt, targetKey } from "./targets.ts"
 import type { TargetRecord } from "./targets.ts"
 
 export interface PrepareOptions extends Pick<
@@ -145,9 +145,13 @@ export const makePrepareIngress = (options: PrepareOptions, table: IngressTable)
     for (const [at, rule] of rules.entries()) {
       for (const target of rule.match.protocol === "http" ? rule.targets : []) {
         const record = records.get(target)
-        const { settings = {} } = record ?? {}
+        if (!isRecorded(target)) continue
         const port = target.port ?? record?.port ?? options.grammar.defaultPort
-        const set = { ...settings, ...settings.ports?.[port] }
+        const set = settingsAt(target, record, options.grammar)
+        if (set.visibility === "private") {
+          const reason = "leads to a port that is private at the router, which no front can keep private"
+          throw new FrontRefused({ front: "fronts", field: `rules.${at}.target`, reason })
+        }
         if (set.allowCidrs === undefined && set.requireHeader === undefined) continue
         claims ??= claimsByPort(table.view().ingresses)
         const own = claims.get(port)?.filter(({ owner }) => owner === undefined || owner === record?.owner) ?? []

@@ -1,3 +1,4 @@
+import type { Grammar } from "@project-ingress/hostname"
 import type { PortSettings, RouteKey, RouteRecord } from "@project-ingress/router"
 import { GrantRequired, TargetNotFound } from "../resource/errors.ts"
 import type { DeclaredTarget } from "../resource/ingress.ts"
@@ -25,6 +26,16 @@ export type TargetRecord =
 
 export const isRecorded = (target: DeclaredTarget): target is RecordedTarget =>
   target.kind === "machine" || target.kind === "project"
+
+/** The settings of the port that a target leads to, as its record has them now. */
+export const settingsAt = (
+  { port }: RecordedTarget,
+  record: TargetRecord,
+  { defaultPort }: Pick<Grammar, "defaultPort">,
+): PortSettings => {
+  const { settings = {} } = record ?? {}
+  return { ...settings, ...settings.ports?.[port ?? record?.port ?? defaultPort] }
+}
 
 /** The key that a target is looked up under. */
 export const targetKey = (target: RecordedTarget): RouteKey =>

@@ -101,7 +101,8 @@ export const platform = async (given: Partial<IngressesOptions> = {}): Promise<P
     ["mach_b1", "org_b", "10.0.1.1"],
   ] as const) {
     const metadata = { origin: `http://${host}` }
-    await registry.putMachine({ id, owner, type: "upstream", externalId: id, metadata })
+    // A machine that serves no project is private unless it is published.
+    await registry.putMachine({ id, owner, type: "upstream", externalId: id, metadata, visibility: "public" })
   }
   await registry.create({ name: "misha", owner: "org_a", machine: "mach_a2" })
   const events: IngressEvent[] = []

@@ -84,8 +84,8 @@ describe("createIngresses", () => {
     const front = fakeFront("caddy")
     const { ingresses, registry } = await platform({ fronts: [front] })
     const metadata = { origin: "http://[fd00::1]:3000" }
-    await registry.putMachine({ id: "mach_v6", type: "upstream", externalId: "", metadata })
-    await registry.putMachine({ id: "mach_docker", type: "docker", externalId: "", metadata })
+    await registry.putMachine({ id: "mach_v6", type: "upstream", externalId: "", metadata, visibility: "public" })
+    await registry.putMachine({ id: "mach_docker", type: "docker", externalId: "", metadata, visibility: "public" })
     await ingresses.create(document("x", "x.example.com", { machine: "mach_v6", port: 80 }))
     await ingresses.create(document("y", "y.example.com", { machine: "mach_docker", port: 80 }))
     expect(front.running).toBe("x.example.com: -> fd00::1:3000")

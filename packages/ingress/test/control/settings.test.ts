@@ -170,6 +170,26 @@ describe("the settings of a rule", () => {
     await alone.create(document("y", "y.example.com", toMisha), a)
   })
 
+  it("that make a port private are not avoided at a front, which lets everybody in", async () => {
+    const front = fakeFront("caddy")
+    const made = await platform({ fronts: [front] })
+    const { ingresses, registry } = made
+    await registry.configure("misha", { ports: { 8080: { visibility: "private" } } })
+    const create = () => ingresses.create(document("x", "x.example.com", toMisha), a)
+    expect(await failure(create())).toMatchObject({ _tag: "FrontRefused", field: "rules.0.target" })
+    await registry.configure("misha", { ports: { 8080: { visibility: "public" } } })
+    await create()
+    expect(front.running).not.toBe("")
+    // Made private afterwards, the port is taken from the front by the next look, and the router keeps it private.
+    await registry.configure("misha", { ports: { 8080: { visibility: "private" } } })
+    await ingresses.reconcile()
+    expect(front.running).toBe("")
+    const { parents } = await ingresses.status("x")
+    expect(parents.find(({ parent }) => parent === "caddy")?.conditions[0]).toMatchObject({ status: "False" })
+    const alone = createIngresses({ ...made.options, fronts: [] })
+    await alone.create(document("y", "y.example.com", toMisha), a)
+  })
+
   it("of an address differ by hostname, and not by path, which an app may read in other ways", async () => {
     const { ingresses } = await platform()
     const { allowCidrs, responseHeaders } = settings
