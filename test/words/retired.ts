@@ -102,11 +102,13 @@ export const retired: readonly Retired[] = [
     except: [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
       [/\ba VM's private (?:IP|address)\b/gi, "a vendor's product, not a machine of ours"],
+      [/\bvm-platform\b/g, "the name of an example"],
       [/\bINNER JOIN vms\b/g, "EdgeProxy's documented query, byte for byte"],
       [/\bBackendNotFound\b/g, "a reason of Gateway API"],
       [/\bService Unavailable - VM not responding\b/g, "EdgeProxy's documented response"],
     ],
     files: [
+      ["docs/security.md", "the path of an example"],
       ["packages/providers/src/adapters/fly/", "a field of Fly's API"],
       ["docs/frameworks.md", "a command of git: http-backend"],
       ["docs/edgeproxy.md", "EdgeProxy's documented response, as code in a page"],

@@ -22,7 +22,7 @@ export const anAddress = (): string => `127.${randomInt(1, 255)}.${randomInt(255
 
 /** Options of a platform in a folder of its own, on free ports. */
 export const testOptions = async (machines: Readonly<Record<string, string>>) => {
-  const folder = await mkdtemp(join(tmpdir(), "ingress-manager-"))
+  const folder = await mkdtemp(join(tmpdir(), "vm-platform-"))
   const [control, visitors, admin, dns] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
   const options: PlatformOptions = { folder, ports: { control, visitors, admin, dns }, tokens: [{ token }], machines }
   return { ...options, remove: () => rm(folder, { recursive: true, force: true }) }
