@@ -1,3 +1,4 @@
+import { sha256 } from "../resource/sha256.ts"
 import { readCaller } from "./caller.ts"
 import type { Caller } from "./caller.ts"
 import { RequestProblem } from "./request-problem.ts"
@@ -48,9 +49,6 @@ export const authenticateByTokens = (tokens: readonly ApiToken[]): Authenticate 
     return found
   }
 }
-
-const sha256 = async (text: string): Promise<Uint8Array> =>
-  new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))
 
 const bytesOf = (hex: string): Uint8Array =>
   Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))

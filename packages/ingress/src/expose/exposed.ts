@@ -1,5 +1,5 @@
-import type { DeclaredIngress } from "../resource/ingress.ts"
-import type { Ingress } from "../resource/ingress.ts"
+import type { DeclaredIngress, Ingress } from "../resource/ingress.ts"
+import { sha256Hex } from "../resource/sha256.ts"
 import type { ExposedRecord } from "../storage/ingress-storage.ts"
 
 /** A name that is exposed. */
@@ -78,9 +78,7 @@ const PREFIX = "expose-"
 
 /** The name of a hostname's ingress: no two hostnames have the same, so `a-b.x` and `a.b.x` do not either. */
 export const ingressName = async (hostname: string): Promise<string> => {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(hostname)))
-  const hex = Array.from(digest.subarray(0, 6), (byte) => byte.toString(16).padStart(2, "0")).join("")
-  return `${PREFIX}${hostname.split(".")[0]!.slice(0, 40)}-${hex}`
+  return `${PREFIX}${hostname.split(".")[0]!.slice(0, 40)}-${(await sha256Hex(hostname)).slice(0, 12)}`
 }
 
 /** The hostname that an ingress was made here for; `undefined`: it was made by somebody else. */

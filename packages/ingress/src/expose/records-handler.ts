@@ -1,3 +1,4 @@
+import { authenticateByTokens } from "../api/authenticate.ts"
 import { readCaller } from "../api/caller.ts"
 import type { Caller } from "../api/caller.ts"
 import { accept, canonicalAddress, checkOptions, cidrMatcher } from "@project-ingress/router/internal"
@@ -69,6 +70,7 @@ export const recordsHandler = (options: RecordsHandlerOptions): ((request: Reque
     throw new TypeError("recordsHandler: clientAddress must be given with allowedSources")
   }
   const isAllowed = allowedSources && cidrMatcher("recordsHandler: allowedSources", allowedSources)
+  const identify = identifier(authenticate)
 
   const add = async (request: Request, scope: Caller, client: string | undefined): Promise<Response> => {
     let targetField = "target_device"
@@ -135,7 +137,7 @@ export const recordsHandler = (options: RecordsHandlerOptions): ((request: Reque
         return jsonError(403, "this address may not change records")
       }
       if (isCrossSite(request)) return jsonError(403, "a page of another origin may not change records")
-      const caller = await identify(request, authenticate)
+      const caller = await identify(request)
       if (caller === undefined) return jsonError(401, "a valid token is required", {}, { "www-authenticate": "Bearer" })
       if (request.method !== method) return plainError(405, "Method not allowed", { allow: method })
       const scope = caller.owner === undefined ? {} : { owner: caller.owner }
@@ -156,19 +158,19 @@ const shortName = (name: string, domain: string | undefined): string => {
   return label.includes(".") ? name : label
 }
 
-const identify = async (
-  request: Request,
+/** How the caller of a request is found. `undefined`: it is not accepted. */
+const identifier = (
   authenticate: RecordsHandlerOptions["authenticate"],
-): Promise<Caller | undefined> => {
-  if (authenticate === undefined) return {}
+): ((request: Request) => Promise<Caller | undefined>) => {
+  if (authenticate === undefined) return async () => ({})
   if (typeof authenticate === "function") {
-    const caller = await authenticate(request)
-    return caller === undefined ? undefined : readCaller(caller)
+    return async (request) => {
+      const caller = await authenticate(request)
+      return caller === undefined ? undefined : readCaller(caller)
+    }
   }
-  const given = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? ""
-  const [a, b] = await Promise.all([given, authenticate].map(digest))
-  // All bytes of hashes: the time that it takes says nothing about the token.
-  return a!.reduce((different, byte, at) => different | (byte ^ b![at]!), 0) === 0 ? {} : undefined
+  const callerOf = authenticateByTokens([{ token: authenticate }])
+  return async ({ headers }) => callerOf(/^Bearer ([\x21-\x7e]+)$/i.exec(headers.get("authorization") ?? "")?.[1] ?? "")
 }
 
 /**
@@ -180,9 +182,6 @@ const isCrossSite = ({ headers, url }: Request): boolean => {
   const isOther = origin !== null && (!URL.canParse(origin) || new URL(origin).host !== new URL(url).host)
   return isOther || !["same-origin", "none", null].includes(headers.get("sec-fetch-site"))
 }
-
-const digest = async (text: string): Promise<Uint8Array> =>
-  new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))
 
 /** The object that a body is, `undefined` for anything else, and for more than 64 KiB. */
 const readBody = async ({ body }: Request): Promise<Readonly<Record<string, unknown>> | undefined> => {

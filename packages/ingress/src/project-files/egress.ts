@@ -1,3 +1,5 @@
+import { sha256Hex } from "../resource/sha256.ts"
+
 /** What a project's services reach of another project. */
 export interface Egress {
   readonly project: string
@@ -15,11 +17,6 @@ export const edgeNetwork = async (consumer: string, provider: string, service: s
   // With `--` inside a part, two pairs could have one name.
   if (name.length <= MAX_NETWORK && name.split("--").length === 3) return name
   return `egress-${(await sha256Hex(`${consumer}:${provider}:${service}`)).slice(0, 12)}`
-}
-
-export const sha256Hex = async (text: string): Promise<string> => {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")
 }
 
 /**

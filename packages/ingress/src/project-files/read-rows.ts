@@ -1,7 +1,7 @@
 import type { DeclaredRule } from "../resource/ingress.ts"
 import type { PlacedRule } from "./collisions.ts"
 import { shown } from "./egress-checks.ts"
-import { sha256Hex } from "./egress.ts"
+import { sha256Hex } from "../resource/sha256.ts"
 import { isIPv4 } from "./ip-address.ts"
 import type { ProjectProblem } from "./project-problem.ts"
 import type { IngressRow } from "./project-schema.ts"

@@ -7,6 +7,7 @@ import { readPattern } from "./hostname-pattern.ts"
 import { IngressSchema } from "./ingress-schema.ts"
 import type { IngressInput } from "./ingress-schema.ts"
 import { schemaProblems } from "./schema-problems.ts"
+import { sha256Hex } from "./sha256.ts"
 import type { DeclaredHeader, DeclaredIngress, DeclaredMatch, DeclaredRule, DeclaredTarget } from "./ingress.ts"
 
 type RuleInput = IngressInput["rules"][number]
@@ -135,8 +136,7 @@ const declaredHeader = async (header: RuleInput["requireHeader"], at: string): P
   const { name, value, sha256 } = header
   if (value === undefined && sha256 === undefined) throw invalid(at, "a name with value or sha256")
   if (value === undefined) return { name, sha256: sha256! }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(value)))
-  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")
+  const hex = await sha256Hex(value)
   if (sha256 !== undefined && sha256 !== hex) throw invalid(`${at}.sha256`, "the hash of value, or absent")
   return { name, sha256: hex, value }
 }
