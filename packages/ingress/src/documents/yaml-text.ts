@@ -1,5 +1,3 @@
-import { parseDocument } from "yaml"
-
 /**
  * The text of a document in YAML: block style, every text between double quotes, a key wherever YAML 1.1 or 1.2 could read it as something else
  * than text. Readers of both versions see the same tree. No anchors, no folded lines. Keys with `undefined` are left out.
@@ -66,22 +64,3 @@ const quoted = (text: string): string =>
     /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g,
     (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`,
   )
-
-/** What a text in YAML says, or why it cannot be read; integers that a number cannot hold are bigints. At most 100 aliases are followed. */
-export const parseYaml = (text: string): { readonly document: unknown } | { readonly reason: string } => {
-  try {
-    const parsed = parseDocument(text, { intAsBigInt: true, uniqueKeys: true, prettyErrors: false })
-    const [error] = parsed.errors
-    if (error !== undefined) return { reason: `is not valid YAML (${error.code})` }
-    return { document: smallIntegers(parsed.toJS({ maxAliasCount: 100 })) }
-  } catch {
-    return { reason: "is not valid YAML" }
-  }
-}
-
-const smallIntegers = (value: unknown): unknown => {
-  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value
-  if (Array.isArray(value)) return value.map(smallIntegers)
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, smallIntegers(each)]))
-}

@@ -8,7 +8,7 @@ import { portMessages } from "./listeners.ts"
 import { checkEnvoyOptions } from "./options.ts"
 import type { EnvoyOptions } from "./options.ts"
 import { planRules } from "./plan-rules.ts"
-import { yamlText } from "./yaml-text.ts"
+import { yamlText } from "../documents/yaml-text.ts"
 
 /** Whoever reads them may read required headers, which are secrets. */
 const MODE = 0o600

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { parseYaml } from "../documents/yaml-text.ts"
+import { parseYaml } from "../documents/parse-yaml.ts"
 import type { GeneratedFile } from "../fronts/front.ts"
 import { mapOf } from "../traefik/check/read-labels.ts"
 

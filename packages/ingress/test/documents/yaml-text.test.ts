@@ -1,7 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { parse } from "yaml"
-import { parseYaml, yamlText } from "../../src/documents/yaml-text.ts"
+import { parseYaml } from "../../src/documents/parse-yaml.ts"
+import { yamlText } from "../../src/documents/yaml-text.ts"
 
 /** What tempts a reader of YAML to see something else than a text. */
 const odd = fc.constantFrom(

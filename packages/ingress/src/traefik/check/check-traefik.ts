@@ -1,4 +1,4 @@
-import { parseYaml } from "../../documents/yaml-text.ts"
+import { parseYaml } from "../../documents/parse-yaml.ts"
 import type { GeneratedFile } from "../../fronts/front.ts"
 import { checkDocuments } from "./check-documents.ts"
 import type { NamedDocument } from "./check-documents.ts"
