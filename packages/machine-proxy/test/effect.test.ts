@@ -45,7 +45,7 @@ const start = async (more: Record<string, string> = {}, logs: unknown[] = []) =>
   const context = await Effect.runPromise(
     Layer.buildWithScope(
       layerConfig().pipe(
-        // No load balancer is told of the stop: nothing waits for it.
+        // No load balancer has to notice the stop: nothing waits for it.
         Layer.provide(provide({ ...environment, INGRESS_DRAIN_GRACE_MS: "0", ...more })),
         Layer.provide(Logger.layer([Logger.make(({ message }) => void logs.push(message))])),
         Layer.provide(Layer.succeed(Metric.MetricRegistry, registry)),

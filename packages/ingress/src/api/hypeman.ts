@@ -4,6 +4,8 @@ import { matchPort } from "../resource/ingress.ts"
 import type { DeclaredIngress, DeclaredRule } from "../resource/ingress.ts"
 import { isoTime, shownSettings, shownTime, showRule } from "./representation.ts"
 import { RequestProblem } from "./request-problem.ts"
+import { isObject } from "@project-ingress/router/internal"
+import { withoutZero } from "../storage/legacy-rules.ts"
 
 /** The words of the ingress manager `hypeman`, for clients of it: what it documents is as it documents it, and the rest is in ours. */
 
@@ -64,7 +66,7 @@ const withInstance = <Target extends { readonly machine?: string; readonly captu
  * @throws {RequestProblem} with the documented text, in the documented order, for what hypeman refuses
  */
 export const readHypeman = (document: unknown): unknown => {
-  if (!isRecord(document)) return document
+  if (!isObject(document)) return document
   const { rules = [] } = document
   if (!Array.isArray(rules)) return document
   if (rules.length === 0) throw refused("rules", "at least one rule is required")
@@ -72,9 +74,9 @@ export const readHypeman = (document: unknown): unknown => {
 }
 
 const readRule = (rule: unknown, at: number): unknown => {
-  if (!isRecord(rule)) return rule
-  const match = isRecord(rule["match"]) ? rule["match"] : {}
-  const target = isRecord(rule["target"]) ? rule["target"] : undefined
+  if (!isObject(rule)) return rule
+  const match = isObject(rule["match"]) ? rule["match"] : {}
+  const target = isObject(rule["target"]) ? rule["target"] : undefined
   const problem = (field: string, text: string) => refused(`rules.${at}.${field}`, `${text} in rule ${at}`)
   const { hostname = "", port, protocol = "http" } = match
   if (hostname === "" && protocol === "http") throw problem("match.hostname", "hostname is required")
@@ -90,16 +92,11 @@ const readRule = (rule: unknown, at: number): unknown => {
   if (rule["redirect_http"] === true && rule["tls"] !== true) {
     throw problem("redirect_http", "redirect_http requires tls")
   }
-  if (port !== 0) return rule
-  const { port: _none, ...rest } = match
-  return { ...rule, match: rest }
+  return { ...rule, match: withoutZero(rule["match"]) }
 }
 
 /** Whatever is no number is left to the schema. */
 const isOutside = (port: unknown, minimum: number): boolean =>
   typeof port === "number" && (port < minimum || port > 65_535)
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const refused = (field: string, message: string): RequestProblem => new RequestProblem("bad_request", message, field)

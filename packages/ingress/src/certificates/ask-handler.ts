@@ -1,6 +1,7 @@
 import { accept, checkOptions } from "@project-ingress/router/internal"
 import { matchHostname, MAX_WILDCARDS, readPattern } from "../resource/hostname-pattern.ts"
 import type { DeclaredIngress, HostnamePattern } from "../resource/ingress.ts"
+import { tlsNames } from "./tls-names.ts"
 
 /** What `askHandler` accepts. */
 export interface AskOptions {
@@ -80,10 +81,7 @@ const isAllowPattern = (value: unknown): string | undefined => {
 }
 
 const declaredNames = (ingresses: readonly DeclaredIngress[]): ((name: string) => boolean) => {
-  const names = new Set<string>()
-  for (const { rules } of ingresses) {
-    for (const { tls, match } of rules) if (tls && match.hostname !== undefined) names.add(match.hostname.wildcard)
-  }
+  const names = tlsNames(ingresses)
   return (name) => patternsOf(name).some((pattern) => names.has(pattern))
 }
 

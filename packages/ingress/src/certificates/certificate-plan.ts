@@ -1,5 +1,6 @@
 import { compareText } from "../resource/precedence.ts"
 import type { DeclaredIngress } from "../resource/ingress.ts"
+import { tlsNames } from "./tls-names.ts"
 
 /** What can be issued. */
 export interface CertificatePlanOptions {
@@ -33,10 +34,7 @@ export const certificatePlan = (
   ingresses: readonly Pick<DeclaredIngress, "rules">[],
   { wildcards = true }: CertificatePlanOptions = {},
 ): CertificatePlan => {
-  const names = new Set<string>()
-  for (const { rules } of ingresses) {
-    for (const { tls, match } of rules) if (tls && match.hostname !== undefined) names.add(match.hostname.wildcard)
-  }
+  const names = tlsNames(ingresses)
   const sorted = [...names].toSorted(compareText)
   const canBeOrdered = (name: string) => !name.includes("*") || (wildcards && isCertificateName(name))
   const onDemand = sorted.filter((name) => !canBeOrdered(name))

@@ -190,26 +190,17 @@ const served = async (options: StatusOptions, { rules }: DeclaredIngress): Promi
       unknown.push(place)
     }
   }
-  const source = { ...(layer === undefined ? {} : { layer }), ...(ageMs === undefined ? {} : { ageMs }) }
-  if (missing.length > 0) {
-    return {
-      type,
-      status: "False",
-      reason: "NotServed",
-      message: `${shown(missing)}: no machine is led to.`,
-      ...source,
-    }
-  }
-  if (unknown.length > 0) {
-    return {
-      type,
-      status: "Unknown",
-      reason: "Unknown",
-      message: `${shown(unknown)}: cannot be looked up now.`,
-      ...source,
-    }
-  }
-  return { type, status: "True", reason: "Served", message: "Every hostname leads somewhere.", ...source }
+  const verdict = (status: Verdict["status"], reason: string, message: string): Verdict => ({
+    type,
+    status,
+    reason,
+    message,
+    ...(layer === undefined ? {} : { layer }),
+    ...(ageMs === undefined ? {} : { ageMs }),
+  })
+  if (missing.length > 0) return verdict("False", "NotServed", `${shown(missing)}: no machine is led to.`)
+  if (unknown.length > 0) return verdict("Unknown", "Unknown", `${shown(unknown)}: cannot be looked up now.`)
+  return verdict("True", "Served", "Every hostname leads somewhere.")
 }
 
 const good = (type: "Accepted" | "ResolvedRefs" | "Programmed"): Verdict => ({

@@ -1,7 +1,7 @@
 import { authenticateByTokens } from "../api/authenticate.ts"
 import { readCaller } from "../api/caller.ts"
 import type { Caller } from "../api/caller.ts"
-import { accept, canonicalAddress, checkOptions, cidrMatcher } from "@project-ingress/router/internal"
+import { accept, canonicalAddress, checkOptions, cidrMatcher, isObject } from "@project-ingress/router/internal"
 import { IngressInvalid } from "../resource/errors.ts"
 import type { Expose } from "./create-expose.ts"
 import { readAddRecord } from "./read-add-record.ts"
@@ -196,9 +196,7 @@ const readBody = async ({ body }: Request): Promise<Readonly<Record<string, unkn
       text += decoder.decode(chunk, { stream: true })
     }
     const value: unknown = JSON.parse(text + decoder.decode())
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, unknown>>)
-      : undefined
+    return isObject(value) ? value : undefined
   } catch {
     return undefined
   }

@@ -1,8 +1,6 @@
 import { formatPatch, structuredPatch } from "diff"
 import { withoutSecrets } from "../fronts/secrets.ts"
 
-export { withoutSecrets }
-
 const CONTEXT = 3
 /** Texts that have little in common take long to compare, in ms, and nobody reads what comes of it. */
 const TIMEOUT_MS = 500

@@ -1,6 +1,7 @@
 import { readYaml } from "./yaml-file.ts"
 import type { ProjectProblem } from "./project-problem.ts"
 import type { YamlDocument } from "./yaml-file.ts"
+import { isObject } from "@project-ingress/router/internal"
 
 /** What is read of a `docker-compose.yml`. The rest is Compose's. */
 export interface ComposeFile {
@@ -8,9 +9,6 @@ export interface ComposeFile {
   readonly source: YamlDocument
   readonly services: ReadonlyMap<string, Readonly<Record<string, unknown>>>
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** What Compose allows as a name. */
 const SERVICE = /^[a-zA-Z0-9][\w.-]{0,127}$/

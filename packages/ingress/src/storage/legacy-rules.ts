@@ -1,3 +1,5 @@
+import { isObject } from "@project-ingress/router/internal"
+
 /**
  * Rules as files of another ingress manager have them: a port of 0 is the default one, and a required header has other words. What
  * is neither is left as it is, for the decoder to refuse.
@@ -10,7 +12,8 @@ const rule = (value: unknown): unknown => {
   return { ...others, match: withoutZero(match), ...requiredHeader(auth) }
 }
 
-const withoutZero = (match: unknown): unknown => {
+/** A match as it is without a port of 0, by which the other manager says its absence. */
+export const withoutZero = (match: unknown): unknown => {
   if (!isObject(match) || match["port"] !== 0) return match
   const { port: _, ...others } = match
   return others
@@ -23,6 +26,3 @@ const requiredHeader = (auth: unknown): object => {
   const { header, ...others } = auth
   return { requireHeader: { ...others, name: typeof header === "string" ? header.toLowerCase() : header } }
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)

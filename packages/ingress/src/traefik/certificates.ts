@@ -2,6 +2,7 @@ import { isWildcard } from "../resource/hostname-pattern.ts"
 import type { HostnamePattern } from "../resource/ingress.ts"
 import { NotExpressible } from "./not-expressible.ts"
 import type { TraefikAcme } from "./options.ts"
+import { coveredBy } from "../certificates/covered-by.ts"
 
 /** The `tls` section of a router. */
 export interface RouterTls {
@@ -16,9 +17,7 @@ export const certificateOf = (hostname: HostnamePattern | undefined, acme: Traef
   if (hostname === undefined) throw new NotExpressible("match.hostname", "is needed for a certificate")
   const { wildcard } = hostname
   const certResolver = acme.resolver ?? "letsencrypt"
-  const covering = acme.certificates?.find(({ main, sans = [] }) =>
-    [main, ...sans].some((name) => covers(name, wildcard)),
-  )
+  const covering = acme.certificates?.find(({ main, sans = [] }) => coveredBy([main, ...sans], wildcard) !== undefined)
   if (covering !== undefined) {
     const sans = [...new Set(covering.sans)].filter((name) => name !== covering.main)
     return { certResolver, domains: [{ main: covering.main, ...(sans.length === 0 ? {} : { sans }) }] }
@@ -35,7 +34,3 @@ export const certificateOf = (hostname: HostnamePattern | undefined, acme: Traef
   }
   return { certResolver, domains: [{ main: wildcard }] }
 }
-
-/** `*.example.com` covers one label. */
-const covers = (name: string, hostname: string): boolean =>
-  name === hostname || (name.startsWith("*.") && hostname.slice(hostname.indexOf(".")) === name.slice(1))

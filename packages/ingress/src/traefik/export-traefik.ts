@@ -23,6 +23,7 @@ import { addTcpRouter, addUdpRouter } from "./stream-routers.ts"
 import { TraefikInvalid } from "./traefik-invalid.ts"
 import { unmatchedOf } from "./unmatched.ts"
 import type { Unmatched } from "./unmatched.ts"
+import { compareText } from "../resource/precedence.ts"
 
 /**
  * Traefik's files: `traefik/traefik.yml`, `traefik/dynamic/<ingress>.yml` and, with `compose`, `docker-compose.yml`. Equal input gives equal
@@ -81,7 +82,7 @@ export const exportTraefik = (input: ExportInput, options: TraefikOptions = {}):
   return { files: filesOf(documents, used, options), problems }
 }
 
-const byName = (a: DeclaredIngress, b: DeclaredIngress): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+const byName = (a: DeclaredIngress, b: DeclaredIngress): number => compareText(a.name, b.name)
 
 const claimsOf = (ingress: DeclaredIngress): readonly Claim[] =>
   ingress.rules.flatMap((rule, index) => {

@@ -107,7 +107,7 @@ describe("the typed client", () => {
     expect(new Set(seen)).toEqual(new Set(["api.test manual"]))
   })
 
-  it("stops waiting when it is told to", async () => {
+  it("stops waiting when its signal is aborted", async () => {
     const fetch: typeof globalThis.fetch = (_request, init) =>
       new Promise((_resolve, reject) => init?.signal?.addEventListener("abort", () => reject(new Error("aborted"))))
     const client = ingressClient({ baseUrl: "https://api.test", token: "x", fetch })
@@ -130,7 +130,7 @@ describe("options", () => {
       { ingresses, tokens: [{ token: tokens.operator, owner: "" }] },
       /tokens must be/,
     ],
-    ["a hash that is none", { ingresses, tokens: [{ sha256: "00" }] }, /tokens must be/],
+    ["an invalid hash", { ingresses, tokens: [{ sha256: "00" }] }, /tokens must be/],
     ["another mode", { ingresses, tokens: operator, mode: "caddy" }, /mode must be "hypeman"/],
     ["a base path that ends", { ingresses, tokens: operator, basePath: "/v1/" }, /basePath must be/],
     ["a misspelt option", { ingresses, tokens: operator, basepath: "/v1" }, /did you mean basePath/],

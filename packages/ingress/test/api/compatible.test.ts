@@ -25,7 +25,7 @@ describe.each(texts)("4-18: a hostname without an ingress, as %s says it", (fron
     await served.close({ deadlineMs: 0 })
   })
 
-  it("shows nothing of a hostname that is none", async () => {
+  it("shows nothing of an invalid hostname", async () => {
     const row = {} as never
     const respond = (hostname: string) =>
       hypemanResponses(front)["RouteNotFound"]!(row, { subject: { hostname } } as never)!

@@ -117,7 +117,7 @@ const makeResponseCheck = (document: Json) => {
   }
 }
 
-/** A front whose steps do what they are told. */
+/** A front whose steps are given. */
 export const testFront = (
   steps: Partial<Record<"validate" | "apply", () => void>> = {},
 ): Front & { live: string; given: readonly DeclaredIngress[] } => {

@@ -15,17 +15,17 @@ describe("createIngresses", () => {
     ["an unknown option", { storge: 1 }, /storge is not an option \(did you mean storage\?\)/],
     ["no storage", { storage: undefined }, /storage must be an IngressStorage/],
     ["a grammar's options", { grammar: { domains: ["a.example"] } }, /grammar must be a grammar/],
-    ["a registry that is none", { registry: {} }, /registry must be a RouteRegistry/],
+    ["an invalid registry", { registry: {} }, /registry must be a RouteRegistry/],
     ["a front without plan", { fronts: [{ name: "x" }] }, /fronts must be/],
     ["a front with the router's name", { fronts: [fakeFront("router")] }, /fronts must be/],
     ["two fronts of one name", { fronts: [fakeFront("a"), fakeFront("a")] }, /different names/],
-    ["a reserved name that is none", { reservedHostnames: ["a b"] }, /reservedHostnames must be/],
-    ["a domain that is none", { tlsDomains: ["https://a.example"] }, /tlsDomains must be/],
+    ["an invalid reserved name", { reservedHostnames: ["a b"] }, /reservedHostnames must be/],
+    ["an invalid domain", { tlsDomains: ["https://a.example"] }, /tlsDomains must be/],
     ["a zone with a wildcard", { internalZone: "*.internal" }, /internalZone must be a domain/],
     ["ports that are none", { publicPorts: { 80: 0 } }, /publicPorts must be/],
     ["too fast a poll", { pollMs: 99 }, /pollMs must be a number from 100/],
     ["no time for a step", { stepTimeoutMs: 0 }, /stepTimeoutMs must be/],
-    ["a hook that is none", { authorizeHostname: true }, /authorizeHostname must be a function/],
+    ["an invalid hook", { authorizeHostname: true }, /authorizeHostname must be a function/],
   ])("refuses %s", async (_, given, message) => {
     const { options } = await platform()
     expect(() => createIngresses({ ...options, ...given })).toThrow(TypeError)

@@ -3,7 +3,7 @@ import { createExpose } from "@project-ingress/ingress/expose"
 import type { ExposeEvent, ExposeOptions, ExposeRequest } from "@project-ingress/ingress/expose"
 import type { DeclaredIngress } from "@project-ingress/ingress"
 import type { DnsProvider } from "@project-ingress/ingress/dns"
-import { coveredBy } from "../../src/expose/covered-by.ts"
+import { coveredBy } from "../../src/certificates/covered-by.ts"
 import { fakeDns, testIngresses, memoryStorage } from "./fakes.ts"
 import type { Faults } from "./fakes.ts"
 

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs"
 import { expect } from "vitest"
-import type { FeatureResult, RegisterTest } from "../../src/testing/fronts/front-suite.ts"
+import type { TestRunner } from "@project-ingress/router/testing"
+import type { FeatureResult } from "../../src/testing/fronts/front-suite.ts"
 
 /** Registers the last test of a front: that the table of `docs/fronts.md` says of it what its tests have found. */
-export const checkReport = (test: RegisterTest, front: string, report: readonly FeatureResult[]): void => {
+export const checkReport = (test: TestRunner, front: string, report: readonly FeatureResult[]): void => {
   test("is documented as it was found", async () => {
     const page = readFileSync(new URL("../../../../docs/fronts.md", import.meta.url), "utf8")
     const rows = page

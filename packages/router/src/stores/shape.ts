@@ -88,6 +88,7 @@ export const either =
     return isObject(value) ? second(value, path) : { field: path, accepted }
   }
 
+/** An object that is no array and not null. */
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 

@@ -1,6 +1,7 @@
 import { open, readdir, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { randomId } from "@project-ingress/router/internal"
+import { syncFolder } from "../../files/sync-folder.ts"
 
 /** No server takes a file of this name for a zone: CoreDNS's `auto` looks for names with `db.` in them. */
 const PREFIX = ".project-ingress-"
@@ -32,16 +33,7 @@ export const writeBeside = async (path: string, folder: string, text: string): P
 /** Gives a written file its name, so that it lasts. */
 export const replaceFile = async (written: string, path: string, folder: string): Promise<void> => {
   await rename(written, path)
-  try {
-    const handle = await open(folder, "r")
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  } catch {
-    // Not every system can. The content is on the disk in any case.
-  }
+  await syncFolder(folder)
 }
 
 const removeLeftovers = async (folder: string): Promise<void> => {

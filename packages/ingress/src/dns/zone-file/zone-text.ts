@@ -5,6 +5,7 @@ import { readTextStrings, writeTextStrings } from "../text-strings.ts"
 import { raiseSerial } from "./raise-serial.ts"
 import { readZone } from "./read-zone.ts"
 import type { ZoneEntry, ZoneToken } from "./read-zone.ts"
+import { compareText } from "../../resource/precedence.ts"
 
 /** A zone's text, read. */
 export interface ZoneText {
@@ -84,4 +85,3 @@ const lineOf = ({ name, type, content, ttl }: DnsRecord, defaultTtl: number): st
 }
 
 const hashOf = (lines: readonly string[]): string => createHash("sha256").update(lines.join("\n")).digest("hex")
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -1,4 +1,4 @@
-import { withoutSecrets } from "../../files/unified-diff.ts"
+import { withoutSecrets } from "../../fronts/secrets.ts"
 import { FrontRefused, PortInUse } from "../../resource/errors.ts"
 
 /** The versions of what Envoy runs: those that were in its files. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { withoutSecrets } from "../../files/unified-diff.ts"
+import { withoutSecrets } from "../../fronts/secrets.ts"
 import type { GeneratedFile } from "../../fronts/front.ts"
 import { FrontRefused } from "../../resource/errors.ts"
 

@@ -11,10 +11,11 @@ import { checkNote } from "../check-note.ts"
 import { DocumentRefused, StorageUnusable } from "../storage-errors.ts"
 import { decodeFile, documentFiles } from "./document-files.ts"
 import type { ChangedFile } from "./document-files.ts"
-import { makeFolders, syncFolder } from "./folders.ts"
+import { makeFolders } from "./folders.ts"
 import { finishJournal, readJournal, readRevision, writeJournal, writeRevision } from "./journal.ts"
 import { withLock } from "./lock.ts"
 import { textFile } from "./text-file.ts"
+import { syncFolder } from "../../files/sync-folder.ts"
 
 export type { NotedStorage }
 

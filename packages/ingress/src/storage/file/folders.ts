@@ -1,4 +1,4 @@
-import { lstat, mkdir, open } from "node:fs/promises"
+import { lstat, mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { KINDS } from "../checked-commit.ts"
 import type { DocumentName } from "../checked-commit.ts"
@@ -44,20 +44,6 @@ export const makeFolders = async (root: string): Promise<void> => {
 
 /** Whether a file's owner is this user or root. Windows has no such numbers. */
 export const isOurs = (uid: number): boolean => process.geteuid === undefined || uid === process.geteuid() || uid === 0
-
-/** Makes new and removed names in it last. Not every system can. */
-export const syncFolder = async (path: string): Promise<void> => {
-  try {
-    const handle = await open(path, "r")
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  } catch {
-    // Where a folder cannot be synced, its names are not lost later than by the system's own rules.
-  }
-}
 
 /** What is there and no folder is found below. */
 const unlessThere = (cause: unknown): void => {

@@ -5,8 +5,9 @@ import { isDocumentId, KINDS } from "../checked-commit.ts"
 import type { CheckedCommit, DocumentName } from "../checked-commit.ts"
 import { StorageUnusable } from "../storage-errors.ts"
 import { WRITTEN } from "./document-files.ts"
-import { backupOf, codeOf, fileOf, FOLDERS, syncFolder } from "./folders.ts"
+import { backupOf, codeOf, fileOf, FOLDERS } from "./folders.ts"
 import { textFile } from "./text-file.ts"
+import { syncFolder } from "../../files/sync-folder.ts"
 
 /**
  * A commit that is decided: from when this file is there, whoever has the lock finishes what it says, as often as it takes. What it

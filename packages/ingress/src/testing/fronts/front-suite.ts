@@ -1,10 +1,12 @@
+import { registerLaws } from "@project-ingress/router/internal"
+import type { TestRunner } from "@project-ingress/router/testing"
 import { decodeIngress } from "../../resource/decode-ingress.ts"
 import type { DeclaredIngress } from "../../resource/ingress.ts"
 import type { FrontCase, FrontExpectation, FrontOutcome, FrontRequest } from "./front-case.ts"
 import { frontCases } from "./front-cases.ts"
 
-/** Registers a test: `it` of vitest, `test` of node:test or bun:test. */
-export type RegisterTest = (name: string, run: () => Promise<void>) => unknown
+/** How long one feature may take, in ms: a front is started for it. */
+const FEATURE_TIMEOUT_MS = 60_000
 
 /** A front that runs with what is declared. */
 export interface OpenFront {
@@ -34,31 +36,22 @@ export interface FeatureResult {
 /**
  * Registers one test for each feature that the front does not skip. The report is complete once they have run.
  *
- * @throws {TypeError} if `skip` names a feature that there is not, or one of the core without a reason
+ * @throws {TypeError} if `skip` names a feature that there is not, or has an empty reason
  */
-export const frontSuite = (
-  test: RegisterTest,
-  { url, open, skip = {} }: FrontSuiteOptions,
-): readonly FeatureResult[] => {
-  for (const [feature, reason] of Object.entries(skip)) {
-    if (!frontCases.some((each) => each.feature === feature))
-      throw new TypeError(`frontSuite: there is no feature ${feature}`)
-    if (reason.trim() === "") throw new TypeError(`frontSuite: skip.${feature} must be a reason`)
-  }
-  const report: FeatureResult[] = []
-  for (const each of frontCases) {
-    const { feature, level } = each
+export const frontSuite = (test: TestRunner, { url, open, skip = {} }: FrontSuiteOptions): readonly FeatureResult[] => {
+  const report: FeatureResult[] = frontCases.map(({ feature, level }) => {
     const reason = Object.hasOwn(skip, feature) ? skip[feature] : undefined
-    if (reason !== undefined) {
-      report.push({ feature, level, result: "skipped", reason })
-      continue
-    }
-    const at = report.push({ feature, level, result: "failed" }) - 1
-    test(`${feature}: ${each.claim}`, async () => {
+    return reason === undefined ? { feature, level, result: "failed" } : { feature, level, result: "skipped", reason }
+  })
+  const laws = frontCases.map((each, at) => {
+    const { feature, level, claim } = each
+    const check = async (): Promise<void> => {
       await runCase(each, { url, open })
       report[at] = { feature, level, result: "passed" }
-    })
-  }
+    }
+    return [feature, { claim, check }] as const
+  })
+  registerLaws("frontSuite", test, Object.fromEntries(laws), { skip, lawTimeoutMs: FEATURE_TIMEOUT_MS })
   return report
 }
 
