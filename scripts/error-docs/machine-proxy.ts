@@ -79,4 +79,13 @@ export const machineProxyPages: CodePages = {
     command: ask("22__misha.example.com"),
     reproduces: true,
   },
+  PROTOCOL_UNSUPPORTED: {
+    cause:
+      "The port's settings name a `protocol` that the router knows and the machine's proxy does not, because the machine's image has an older one.",
+    fix: [
+      "Build the machine's image with the version of the machine proxy that the router has, and restart the machine.",
+      "Take `protocol` out of the port's settings if the app speaks HTTP/1.1.",
+    ],
+    command: ask("50051__misha.example.com"),
+  },
 }

@@ -119,6 +119,24 @@ export const routerPages: CodePages = {
     ],
     command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
   },
+  PORT_NOT_HTTP: {
+    cause:
+      "The port's settings say that it speaks `tcp` or `udp`, as a database does. The bytes of an HTTP request would be noise to it, so the router sends none.",
+    fix: [
+      "Open a local port that leads there with `project-ingress forward`, and connect to that one.",
+      "If the app speaks HTTP, take `protocol` out of the port's settings.",
+    ],
+    command: ask("5432__misha.example.com"),
+  },
+  TUNNEL_NOT_ALLOWED: {
+    cause:
+      "A client asked for a tunnel of TCP or UDP to a port whose settings do not say that it speaks that. By a tunnel a client writes every byte that the app reads, so it could claim to be the router, and to be any visitor.",
+    fix: [
+      'Set `protocol: "tcp"` (or `"udp"`) in the settings of the port, if it is no HTTP app.',
+      "Open an HTTP app by its hostname, which needs no tunnel.",
+    ],
+    command: "project-ingress forward 3000 misha.example.com",
+  },
   ROUTE_REMOVED: {
     cause: "The project was removed, and its name is kept from others for a while. The record is a tombstone.",
     fix: [

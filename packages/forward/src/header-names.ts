@@ -29,6 +29,8 @@ export interface HopHeaderNames {
    * access is withdrawn. Of a client it is dropped, and no app gets it.
    */
   readonly session: string
+  /** To the machine: what the port speaks, where that is not HTTP/1.1: `h2c`. Believed where the ticket is; of a client it is dropped. */
+  readonly protocol: string
   /** To a router of another region: who asked, and how often the request was sent on, signed. Of a client it is dropped. */
   readonly regionHop: string
   /** To the machine: names of the headers that were for the provider's edge alone, which the machine proxy takes off: `a, b`. */
@@ -58,6 +60,7 @@ export const hopHeaderNames = (prefix: string): HopHeaderNames => {
     publicOrigin: `${prefix}-public-origin`,
     requestId: `${prefix}-request-id`,
     session: `${prefix}-session`,
+    protocol: `${prefix}-protocol`,
     regionHop: `${prefix}-region-hop`,
     edgeHeaders: `${prefix}-edge-headers`,
     tunnel: `${prefix}-fwd-`,

@@ -57,6 +57,12 @@ export const machineProxyErrors = {
     "http_request_error",
     "The router's request to the machine's proxy is invalid. Use a router and a machine proxy of matching versions.",
   ),
+  ProtocolUnsupported: errorRow(
+    501,
+    "PROTOCOL_UNSUPPORTED",
+    "http_request_denied",
+    "{Port} is to be spoken to in a protocol that this machine's proxy does not know. Use a newer machine proxy.",
+  ),
   PortForbidden: errorRow(
     403,
     "PORT_FORBIDDEN",

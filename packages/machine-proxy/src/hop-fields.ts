@@ -12,6 +12,8 @@ export interface HopFields {
   readonly edgeHeaders: string | undefined
   /** The last session's id. Believed of a sender with a ticket only. */
   readonly session: string | undefined
+  /** The last protocol of the port. */
+  readonly protocol: string | undefined
   /** Whether the field is there that only apps get: the request passed through this proxy before. */
   readonly looped: boolean
 }
@@ -24,6 +26,7 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
   const targetLength = names.targetHost.length
   const edgeLength = names.edgeHeaders.length
   const sessionLength = names.session.length
+  const protocolLength = names.protocol.length
   return (headers) => {
     let ticket: string | undefined
     let target: string | undefined
@@ -32,6 +35,7 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
     let looped = false
     let edgeHeaders: string | undefined
     let session: string | undefined
+    let protocol: string | undefined
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i]!
       const length = name.length
@@ -40,7 +44,8 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
         length !== ticketLength &&
         length !== targetLength &&
         length !== edgeLength &&
-        length !== sessionLength
+        length !== sessionLength &&
+        length !== protocolLength
       )
         continue
       const lower = name.toLowerCase()
@@ -53,8 +58,9 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
         target = headers[i + 1]!
       } else if (lower === names.edgeHeaders) edgeHeaders = headers[i + 1]!
       else if (lower === names.session) session = headers[i + 1]!
+      else if (lower === names.protocol) protocol = headers[i + 1]!
     }
-    return { ticket, tickets, target, targets, edgeHeaders, session, looped }
+    return { ticket, tickets, target, targets, edgeHeaders, session, protocol, looped }
   }
 }
 

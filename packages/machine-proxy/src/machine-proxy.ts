@@ -152,7 +152,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
   const forward = (
     request: IncomingRequest,
     targetField: string | undefined,
-    { edgeHeaders, session }: HopFields,
+    { edgeHeaders, session, protocol }: HopFields,
     ticket: VerifiedTicket | undefined,
   ): Decision => {
     const { head } = request
@@ -169,6 +169,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     }
     if (port === request.localPort) return failure("LoopDetected", request, { trusted, port, stamp })
     if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port, stamp })
+    if (protocol !== undefined) return failure("ProtocolUnsupported", request, { trusted, port, stamp })
     if (trusted && isSessionId(session) && !sessions.open(session, request))
       return failure("AccessWithdrawn", request, { trusted, port, stamp })
     const app = appOn(port)

@@ -67,6 +67,18 @@ export const routerErrors = {
     "http_request_error",
     "The body of this request needs a Content-Length. Send it with one, or use another method than GET and HEAD.",
   ),
+  PortNotHttp: errorRow(
+    400,
+    "PORT_NOT_HTTP",
+    "http_request_denied",
+    "{Port} of {project} does not speak HTTP. Reach it with: project-ingress forward",
+  ),
+  TunnelNotAllowed: errorRow(
+    403,
+    "TUNNEL_NOT_ALLOWED",
+    "http_request_denied",
+    "{Port} of {project} cannot be reached by a tunnel. Its settings must have the protocol tcp or udp.",
+  ),
   ProjectLimited: errorRow(
     503,
     "PROJECT_LIMITED",

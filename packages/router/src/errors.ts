@@ -101,6 +101,32 @@ export class LengthRequired extends Error {
   }
 }
 
+/** A request by HTTP for a port whose settings say that it speaks TCP or UDP. */
+export class PortNotHttp extends Error {
+  readonly _tag = "PortNotHttp"
+  override readonly name = "PortNotHttp"
+  /** The port arrived at. */
+  readonly port: number
+  constructor(fields: { readonly port: number; readonly protocol: string }) {
+    super(`port ${fields.port} speaks ${fields.protocol}, as its settings say, and not HTTP`)
+    this.port = fields.port
+  }
+}
+
+/** A TCP or UDP tunnel for a port whose settings do not say that it speaks that. */
+export class TunnelNotAllowed extends Error {
+  readonly _tag = "TunnelNotAllowed"
+  override readonly name = "TunnelNotAllowed"
+  /** The port arrived at. */
+  readonly port: number
+  constructor(fields: { readonly port: number; readonly protocol: string; readonly tunnel: string }) {
+    super(
+      `port ${fields.port} speaks ${fields.protocol}: a tunnel needs "protocol": "${fields.tunnel}" in its settings`,
+    )
+    this.port = fields.port
+  }
+}
+
 /** The project has as many requests in flight, or WebSockets, as one project may have of this host. */
 export class ProjectLimited extends Error {
   readonly _tag = "ProjectLimited"
@@ -139,6 +165,8 @@ export type OwnError =
   | LoopDetected
   | UpgradeUnsupported
   | LengthRequired
+  | PortNotHttp
+  | TunnelNotAllowed
   | ProjectLimited
   | MachineLimited
   | TicketsLimited

@@ -17,6 +17,8 @@ export interface MachineHop extends Pick<
   readonly ticket?: string | undefined
   /** The id of the visitor's session, by which the machine's proxy ends what is open of it. */
   readonly session?: string | undefined
+  /** What the port speaks, where that is not HTTP/1.1. */
+  readonly protocol?: string | undefined
   /** Names the request in the responses that the machine's proxy generates. */
   readonly requestId?: string | undefined
   /**
@@ -66,6 +68,7 @@ const addedFields = ({
   target,
   ticket,
   session,
+  protocol,
   requestId,
   host,
   publicOrigin,
@@ -73,6 +76,7 @@ const addedFields = ({
   const fields = [...add, headerNames.targetHost, target]
   if (ticket !== undefined) fields.push(headerNames.ticket, ticket)
   if (session !== undefined) fields.push(headerNames.session, session)
+  if (protocol !== undefined) fields.push(headerNames.protocol, protocol)
   if (requestId !== undefined) fields.push(headerNames.requestId, requestId)
   if (host !== undefined) fields.push(`${headerNames.tunnel}host`, host)
   if (publicOrigin !== undefined) fields.push(headerNames.tunnel + headerNames.publicOrigin, publicOrigin)

@@ -22,6 +22,8 @@ export interface MachineHop {
   readonly ticket: string | undefined
   /** The id of the visitor's session, where a policy has proven one. */
   readonly session?: string | undefined
+  /** What the port speaks, where that is not HTTP/1.1. */
+  readonly protocol?: string | undefined
   /** Changes the fields after everything of the client's that must not pass was taken out. */
   readonly edit: ((list: HeaderList) => HeaderList) | undefined
 }
@@ -45,6 +47,7 @@ export const outboundHeaders = (request: VisitorRequest, hop: MachineHop): Heade
     target: hop.target,
     ticket: hop.ticket,
     session: hop.session,
+    protocol: hop.protocol,
     requestId: request.requestId,
     host: hop.app.host,
     publicOrigin: hop.origins.own,

@@ -35,6 +35,7 @@ import type { Candidates } from "./candidates.ts"
 import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RegionHops } from "./region-hops.ts"
 import { projectOrigins } from "./project-origins.ts"
+import { protocolMismatch } from "./protocol.ts"
 import { redirectLocation } from "./redirect-location.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
 import { machineControl } from "./machine-control.ts"
@@ -158,7 +159,7 @@ export const handle = (
       resolve(refreshes.take({ share: provider, key: JSON.stringify([provider, machine]) }))
     const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> => {
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
-      const refused = sender.admit?.(route.record, route.machine)
+      const refused = protocolMismatch(request, route) ?? sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
       const visitor = policy.visitor()
       if (visitor !== undefined) sender.onLetIn?.(visitor, route)

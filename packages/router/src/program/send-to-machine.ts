@@ -25,6 +25,7 @@ import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
 import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
+import { protocolField } from "./protocol.ts"
 import { wakes } from "./wakes.ts"
 
 /** A response that came from a machine. */
@@ -123,6 +124,7 @@ export const sendToMachine = <A>(
         origins,
         ticket: signed?.ticket,
         session: signed && session,
+        protocol: protocolField(settings),
         edit: forward && ((fields) => forward(fields, route)),
       })
     } catch (cause) {

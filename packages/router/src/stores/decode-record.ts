@@ -54,7 +54,7 @@ export const problemMessage = ({ code, field, accepted }: RecordProblem): string
  * Fields of the format that nothing carries out yet: true for the values that are refused. Whoever builds one deletes its row.
  */
 const notSupported: { readonly [Field in keyof PortSettings]?: (value: unknown) => boolean } = {
-  protocol: (value) => value !== "http",
+  protocol: (value) => value === "https" || value === "h2c",
   tls: () => true,
 }
 

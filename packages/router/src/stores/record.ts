@@ -119,7 +119,10 @@ export interface PortSettings {
    * `appOrigin: "localhost"` that has to know of https, as for a `Secure` cookie. Default false.
    */
   readonly forwardedProto?: boolean
-  /** What the port speaks. Default `http`; the others are not supported yet. */
+  /**
+   * What the port speaks; default `http`, which is HTTP/1.1 with WebSockets. `tcp` and `udp`: bytes and datagrams, by a tunnel or by
+   * a listener of its own; a request by HTTP is refused. `https` and `h2c` are not supported yet.
+   */
   readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"
   /** Not supported yet. How an app that speaks TLS is verified. */
   readonly tls?: { readonly verify: boolean; readonly serverName?: string }
