@@ -41,6 +41,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:net", "node:timers/promises", "../http1.ts"],
     refuses: ["undici", effect, own("machine-proxy"), "ws"],
   },
+  "packages/forward/src/datagrams/flow.ts": {
+    allows: ["node:dgram", "../address.ts"],
+    refuses: ["undici", effect, own("router"), "ws"],
+  },
   "packages/forward/src/fetch/node.ts": {
     allows: ["undici", "node:stream", "../headers.ts"],
     refuses: [effect, own("router"), "ws"],
