@@ -90,6 +90,20 @@ describe("explain", () => {
     )
   })
 
+  it("says what the port speaks, and refuses a request that it does not", async () => {
+    const store = memoryStore({ "p:misha": { machine: machine("mach_1"), ports: { 5432: { protocol: "tcp" } } } })
+    const { router } = setup({ store })
+    const named = await router.explain("5432__misha.iterate.app")
+    expect([named.stop, named.trace]).toEqual([
+      undefined,
+      expect.arrayContaining([{ step: "protocol", outcome: "tcp" }]),
+    ])
+    const asked = await router.explain(new Request("https://5432__misha.iterate.app/"))
+    expect(asked.stop).toMatchObject({ status: 400, code: "PORT_NOT_HTTP" })
+    const response = await router.fetch(new Request("https://5432__misha.iterate.app/"))
+    expect([response?.status, response?.headers.get("x-iterate-proxy-error")]).toEqual([400, "PORT_NOT_HTTP"])
+  })
+
   it("names the field of a record that cannot be used", async () => {
     const record = { kind: "machine", machine: machine("mach_1"), version: 1, epoch: 1, protocol: "h2c" }
     const { router } = setup({ store: { get: () => ({ status: "hit", record }) as never } })

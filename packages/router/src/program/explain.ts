@@ -17,6 +17,7 @@ import type { ExplainedRequest } from "./explained-request.ts"
 import { explainedSettings } from "./explanation.ts"
 import type { ExplainedStop, Explanation } from "./explanation.ts"
 import { refusedAtOnce, withoutMachine } from "./handle.ts"
+import { protocolMismatch } from "./protocol.ts"
 import type { RegionHops } from "./region-hops.ts"
 import { isMachineRoute, resolveRoute } from "./resolve-route.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
@@ -57,7 +58,12 @@ export const explain = Effect.fnUntraced(function* (
   const followed: Effect.Effect<void, End> = Effect.gen(function* () {
     route = yield* resolveRoute(routes, grammar, request, { trace, choose, whenOurs })
     yield* policy.onRoute(route)
-    if (!isMachineRoute(route)) yield* withoutMachine(grammar, request, route)
+    if (!isMachineRoute(route)) return yield* withoutMachine(grammar, request, route)
+    const { protocol = "http" } = route.settings
+    if (protocol !== "http") trace.push({ step: "protocol", outcome: protocol })
+    // A hostname is asked about for all that can come by it, a request for itself.
+    const refused = typeof asked === "string" ? undefined : protocolMismatch(request, route)
+    if (refused !== undefined) yield* Effect.fail(refused)
   })
   const end = yield* Effect.result(followed)
   const reached = trace.length

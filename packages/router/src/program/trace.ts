@@ -78,6 +78,8 @@ export type TraceStep =
       readonly decision: "here" | "hop" | "none"
       readonly reason: string
     }
+  /** What the port speaks, where that is not HTTP/1.1. */
+  | { readonly step: "protocol"; readonly outcome: "https" | "h2c" | "tcp" | "udp" }
   /** `outcome` is the provider's type. */
   | { readonly step: "provider"; readonly outcome: string; readonly configured: boolean }
 
@@ -117,6 +119,10 @@ export const sentence = (step: TraceStep): string | undefined => {
       return step.visitor === undefined
         ? `policy ${step.outcome} ${step.decision}`
         : `policy ${step.outcome} knows the visitor ${step.visitor.subject} by ${step.visitor.by}`
+    case "protocol":
+      return step.outcome === "tcp" || step.outcome === "udp"
+        ? `the port speaks ${step.outcome}: reached by project-ingress forward or a listener of its own, not by HTTP`
+        : `the app speaks ${step.outcome}`
     case "provider":
       break
   }
