@@ -125,8 +125,12 @@ export const retired: readonly Retired[] = [
     files: [
       ["packages/providers/src/adapters/cloudflare/", "a class of Cloudflare's, its package and its fields"],
       [".changeset/container-port.md", "a class of Cloudflare's, its package and its fields"],
+      [".changeset/e2b.md", "E2B's own term"],
+      [".changeset/vercel-sandbox.md", "Vercel's own term"],
       ["packages/providers/src/adapters/daytona/", "Daytona's own term"],
-      ["packages/providers/README.md", "Daytona's own term"],
+      ["packages/providers/src/adapters/e2b/", "E2B's own term"],
+      ["packages/providers/src/adapters/vercel-sandbox/", "Vercel's own term"],
+      ["packages/providers/README.md", "the vendors' own term"],
       ["packages/providers/src/testing/laws/platform.ts", "a response of Daytona's edge"],
     ],
   },

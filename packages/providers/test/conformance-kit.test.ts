@@ -14,9 +14,9 @@ const registered = async (fixture: Fixture) => {
   return { ...report, check: (law: string) => tests.get(law)!() }
 }
 
-/** Without `start`, a request cannot repair what a law has left. */
+/** No request repairs what a law has left. */
 const asleep: typeof acme = (made) => {
-  const { start: _, ...provider } = acme(made)
+  const provider = acme(made)
   return { ...provider, capabilities: { ...provider.capabilities, wake: "none" } }
 }
 

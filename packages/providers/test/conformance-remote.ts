@@ -60,7 +60,8 @@ const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly
   fly: ({ token, ...cloud }) => flyThrough(cloud, token),
   daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),
   e2b: ({ apiKey, apiBase, edge }) => throughEdge(e2b({ apiKey, apiBase }), edge),
-  "vercel-sandbox": ({ adapter: _, edge, ...options }) => throughEdge(vercelSandbox(options), edge),
+  "vercel-sandbox": ({ token, teamId, projectId, apiBase, edge }) =>
+    throughEdge(vercelSandbox({ token, teamId, projectId, apiBase }), edge),
   "cloudflare-container": () => cloudflareContainer({ getByName: (name) => bound.containers!.getByName(name) }),
   "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
   relay: () => relay({ getByName: (name) => bound.relay!.getByName(name) }),

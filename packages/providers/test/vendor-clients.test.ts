@@ -232,8 +232,8 @@ describe("Vercel's own client", () => {
       name: sandbox.name,
       resume,
       // Its own address cannot be changed, and its dispatcher is of another undici.
-      fetch: (url, { method, headers, body } = {}) =>
-        fetch(String(url).replace("https://vercel.com/api", cloud.apiBase), { method, headers, body: body ?? null }),
+      fetch: (url, { method = "GET", headers = {}, body = null } = {}) =>
+        fetch((url as string).replace("https://vercel.com/api", cloud.apiBase), { method, headers, body }),
     })
   const machine = (): Machine => ({ id: "mach_1", type: "vercel-sandbox", externalId: sandbox.name, metadata: {} })
   const adapter = () => vercelSandbox({ ...credentials(), apiBase: cloud.apiBase })

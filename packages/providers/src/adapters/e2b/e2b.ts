@@ -31,7 +31,7 @@ const PROXY_PORT = 8080
 export const e2b = (options: E2bOptions): MachineProvider => {
   const api = e2bApi(options)
   const { domain = DOMAIN } = options
-  const edgeHeaders = async (machine: Machine, signal: AbortSignal): Promise<Endpoint["headers"]> => {
+  const edgeHeaders = async (machine: Machine, signal: AbortSignal): Promise<NonNullable<Endpoint["headers"]>> => {
     const { trafficAccessToken } = await api.connect(machine, signal)
     // One field's value; anything else would become another field, or an error that repeats it.
     if (isSecret(trafficAccessToken)) return { "e2b-traffic-access-token": trafficAccessToken }
