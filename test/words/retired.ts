@@ -121,6 +121,7 @@ export const retired: readonly Retired[] = [
     except: [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
       [/\b(?:is no|is not a) sandbox\b/g, "a border between processes, not a machine"],
+      [/\bvercel-?sandbox\b/gi, "an adapter's name, after the vendor's product"],
     ],
     files: [
       ["packages/providers/src/adapters/cloudflare/", "a class of Cloudflare's, its package and its fields"],
