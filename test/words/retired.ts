@@ -132,6 +132,7 @@ export const retired: readonly Retired[] = [
       ["packages/providers/src/adapters/e2b/", "E2B's own term"],
       ["packages/providers/src/adapters/vercel-sandbox/", "Vercel's own term"],
       ["packages/providers/README.md", "the vendors' own term"],
+      ["README.md", "the adapter `vercel-sandbox`, whose name is two tokens in code"],
       ["packages/providers/src/testing/laws/platform.ts", "a response of Daytona's edge"],
     ],
   },
