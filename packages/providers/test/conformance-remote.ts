@@ -33,6 +33,7 @@ export type Made =
       readonly token: string
       readonly teamId: string
       readonly projectId: string
+      readonly startCommand: readonly string[]
       readonly apiBase: string
       readonly edge: string
     }
@@ -60,8 +61,8 @@ const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly
   fly: ({ token, ...cloud }) => flyThrough(cloud, token),
   daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),
   e2b: ({ apiKey, apiBase, edge }) => throughEdge(e2b({ apiKey, apiBase }), edge),
-  "vercel-sandbox": ({ token, teamId, projectId, apiBase, edge }) =>
-    throughEdge(vercelSandbox({ token, teamId, projectId, apiBase }), edge),
+  "vercel-sandbox": ({ token, teamId, projectId, startCommand, apiBase, edge }) =>
+    throughEdge(vercelSandbox({ token, teamId, projectId, startCommand, apiBase }), edge),
   "cloudflare-container": () => cloudflareContainer({ getByName: (name) => bound.containers!.getByName(name) }),
   "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
   relay: () => relay({ getByName: (name) => bound.relay!.getByName(name) }),

@@ -7,17 +7,20 @@ import type { Made, Proved } from "./conformance-remote.ts"
 import { fakeVercel } from "./fakes/vercel-cloud.ts"
 import type { Scripted } from "./fakes/vercel-cloud.ts"
 
+const startCommand = ["project-ingress-machine-proxy", "--port=8080"]
+
 export const vercelSandboxFixture = async (): Promise<Proved> => {
   const { a, b, signing, close } = await twoMachines()
   const cloud = await fakeVercel()
   let sandbox = cloud.sandbox(a.port)
   const second = cloud.sandbox(b.port)
-  sandbox.boot = async () => {
+  sandbox.boot = async (command) => {
+    if (JSON.stringify(command) !== JSON.stringify(startCommand)) return
     await a.start()
     sandbox.machineProxyPort = a.port
   }
   const { token, teamId, projectId, apiBase, edgeOrigin: edge } = cloud
-  const made: Made = { adapter: "vercel-sandbox", token, teamId, projectId, apiBase, edge }
+  const made: Made = { adapter: "vercel-sandbox", token, teamId, projectId, startCommand, apiBase, edge }
   const record = (id: string, externalId: string): Machine => ({ id, type: "vercel-sandbox", externalId, metadata: {} })
   const always = async (response: Scripted | "hang"): Promise<Undo> => {
     cloud.always(response)
@@ -39,7 +42,8 @@ export const vercelSandboxFixture = async (): Promise<Proved> => {
       sandbox.session.status = "stopped"
     },
     restart: async () => {
-      await sandbox.resume()
+      sandbox.resume()
+      await sandbox.boot(startCommand)
       return record(a.id, sandbox.name)
     },
     starting: async () => {

@@ -236,27 +236,31 @@ describe("Vercel's own client", () => {
         fetch((url as string).replace("https://vercel.com/api", cloud.apiBase), { method, headers, body }),
     })
   const machine = (): Machine => ({ id: "mach_1", type: "vercel-sandbox", externalId: sandbox.name, metadata: {} })
-  const adapter = () => vercelSandbox({ ...credentials(), apiBase: cloud.apiBase })
+  const startCommand = ["machine-proxy", "--port=8080"]
+  const adapter = () => vercelSandbox({ ...credentials(), apiBase: cloud.apiBase, startCommand })
 
   it("sends what the adapter sends", async () => {
     const sent = async (run: () => Promise<unknown>) => {
       cloud.calls.length = 0
       await run()
       return cloud.calls.map(
-        // How much is missing depends on the time.
+        // How much is missing depends on the time, and each session has another id.
         ({ method, path, authorization, body }) =>
-          `${method} ${path} ${String(authorization)} ${body.replace(/:\d+/, ":…")}`,
+          `${method} ${path.replace(/sbx_\w+/, "…")} ${String(authorization)} ${body.replace(/:\d+/, ":…")}`,
       )
     }
     expect(
       await sent(async () => {
         await get(false)
-        await get(true)
+        sandbox.session.status = "stopped"
+        const [cmd = "", ...args] = startCommand
+        await (await get(true)).runCommand({ cmd, args, detached: true })
         await (await get(false)).extendTimeout(60_000)
       }),
     ).toEqual(
       await sent(async () => {
         await adapter().resolve(machine(), { port: 3_000, signal })
+        sandbox.session.status = "stopped"
         await adapter().start!(machine(), { signal })
         sandbox.session.timeout = 120_000
         await adapter().keepAlive!(machine(), { signal })

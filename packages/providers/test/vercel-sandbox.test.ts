@@ -114,7 +114,7 @@ it("a sandbox that was resumed is reached at its new hostname, though the old on
     expect((await fetcher(new Request("http://app.test/"))).status).toBe(299)
     const before = moving.session
     before.status = "stopped"
-    await moving.resume()
+    moving.resume()
     expect((await fetcher(new Request("http://app.test/"))).status).toBe(299)
     expect(moving.session.id).not.toBe(before.id)
   } finally {
@@ -148,22 +148,49 @@ describe("keepAlive", () => {
 })
 
 describe("start", () => {
-  const start = (externalId = sandbox.name) => provider().start!(machineOf(externalId), { signal })
+  const startCommand = ["sh", "-c", "exec machine-proxy"]
+  const start = (externalId = sandbox.name) => provider({ startCommand }).start!(machineOf(externalId), { signal })
 
-  it("resumes one that is stopped, and leaves one that runs", async () => {
+  it("resumes one that is stopped and starts the machine proxy, and leaves one that runs", async () => {
+    const commands: unknown[] = []
+    sandbox.boot = async (command) => void commands.push(command)
     const { id } = sandbox.session
     await start()
-    expect(sandbox.session.id).toBe(id)
+    expect([sandbox.session.id, commands]).toEqual([id, []])
     sandbox.session.status = "stopped"
     await start()
     expect(sandbox.session).toMatchObject({ status: "running" })
     expect(sandbox.session.id).not.toBe(id)
+    expect(commands).toEqual([startCommand])
     expect(called()[0]).toBe(`GET /api/v2/sandboxes/${sandbox.name}${query(true)}`)
+    expect(called()[2]).toMatch(
+      new RegExp(`^POST /api/v2/sandboxes/sessions/${sandbox.session.id}/cmd\\?teamId=${cloud.teamId} `),
+    )
   })
 
-  it("says of one that is not persistent that it is stopped", async () => {
-    Object.assign(sandbox, { persistent: false }).session.status = "stopped"
-    expect(await failureOf(start())).toMatchObject({ _tag: "MachineNotRunning", state: "stopped" })
+  it("is not there without a command, because nothing would listen in a new session", () => {
+    expect(provider()).not.toHaveProperty("start")
+    expect(provider().capabilities.wake).toBe("none")
+    expect(provider({ startCommand }).capabilities.wake).toBe("start")
+  })
+
+  it("runs the command that it was given, whatever its owner does to the array", async () => {
+    const commands: unknown[] = []
+    sandbox.boot = async (command) => void commands.push(command)
+    const mutable = ["machine-proxy"]
+    const adapter = provider({ startCommand: mutable })
+    mutable[0] = "other"
+    sandbox.session.status = "stopped"
+    await adapter.start!(machineOf(sandbox.name), { signal })
+    expect(commands).toEqual([["machine-proxy"]])
+  })
+
+  it("says what is missing of one that cannot be resumed", async () => {
+    Object.assign(sandbox, { snapshot: false }).session.status = "stopped"
+    expect(await failureOf(start())).toMatchObject({
+      _tag: "MachineNotRunning",
+      state: "stopped, and its snapshot does not exist",
+    })
   })
 
   it.each(["stopping", "snapshotting"])("is to be repeated for one that is %s", async (status) => {
@@ -187,7 +214,7 @@ describe("an error response of the API", () => {
     [500, "internal_server_error", { _tag: "ProviderUnavailable", reason: "HTTP 500 (internal_server_error)" }],
   ])("%i %s", async (status, code, expected) => {
     cloud.always({ status, body: { error: { code, message: "m" } }, headers: { "retry-after": "7" } })
-    const error = await failureOf(provider().start!(machineOf(sandbox.name), { signal }))
+    const error = await failureOf(provider().resolve(machineOf(sandbox.name), wanted))
     expect(error).toMatchObject({ ...expected, provider: "vercel-sandbox", machine: sandbox.name })
     expect((error as Error).cause).toMatchObject({ message: `Vercel responded with ${status}: ${code}` })
   })
@@ -206,7 +233,7 @@ describe("an error response of the API", () => {
 
   it("shows no secret", async () => {
     cloud.always({ status: 400, body: { error: { code: `key ${cloud.token}`, message: cloud.token } } })
-    const error = await failureOf(provider().start!(machineOf(sandbox.name), { signal }))
+    const error = await failureOf(provider().keepAlive!(machineOf(sandbox.name), { signal }))
     expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(cloud.token)
     expect(error).toMatchObject({ reason: "HTTP 400" })
   })

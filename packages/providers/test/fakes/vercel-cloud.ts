@@ -23,14 +23,17 @@ export interface FakeSession {
 export interface FakeSandbox {
   readonly name: string
   readonly ports: readonly number[]
-  /** Whether it can be started again. */
+  /** Whether its files are kept. */
   persistent: boolean
+  /** Whether what a session begins with is there. */
+  snapshot: boolean
   /** Who listens on port 8080 inside it. */
   machineProxyPort: number
   session: FakeSession
-  /** Awaited by whatever resumes it: what boots inside. */
-  boot: () => Promise<void>
-  readonly resume: () => Promise<void>
+  /** What a command starts inside, which is awaited. */
+  boot: (command: unknown) => Promise<void>
+  /** Starts a session, in which nothing runs. */
+  readonly resume: () => void
   readonly remove: () => void
 }
 
@@ -98,8 +101,8 @@ export const fakeVercel = async (): Promise<FakeVercel> => {
     const { status } = sandbox.session
     const wanted = query.get("resume") === "true" && status !== "running" && status !== "pending"
     if (wanted && (status === "stopping" || status === "snapshotting")) return fail(response, 422, `sandbox_${status}`)
-    if (wanted && !sandbox.persistent) return fail(response, 410, "sandbox_stopped")
-    if (wanted) await sandbox.resume()
+    if (wanted && !sandbox.snapshot) return fail(response, 410, "snapshot_not_found")
+    if (wanted) sandbox.resume()
     return answer(response, 200, {
       sandbox: sandboxOf(sandbox),
       session: sessionOf(sandbox.session),
@@ -159,13 +162,11 @@ export const fakeVercel = async (): Promise<FakeVercel> => {
       name: `machine-${randomBytes(4).toString("hex")}`,
       ports,
       persistent: true,
+      snapshot: true,
       machineProxyPort,
       session: session(Date.now() - 120_000),
       boot: async () => {},
-      async resume() {
-        await self.boot()
-        self.session = session(Date.now())
-      },
+      resume: () => void (self.session = session(Date.now())),
       remove: () => void sandboxes.delete(self.name),
     }
     sandboxes.set(self.name, self)
@@ -186,7 +187,12 @@ export const fakeVercel = async (): Promise<FakeVercel> => {
   }
 }
 
-const operate = (sandbox: FakeSandbox, operation: string, body: string, response: ServerResponse): void => {
+const operate = async (
+  sandbox: FakeSandbox,
+  operation: string,
+  body: string,
+  response: ServerResponse,
+): Promise<void> => {
   const { session } = sandbox
   if (session.status !== "running") return fail(response, 410, "sandbox_stopped")
   switch (operation) {
@@ -194,6 +200,22 @@ const operate = (sandbox: FakeSandbox, operation: string, body: string, response
     case "POST extend-timeout":
       session.timeout += (JSON.parse(body) as { readonly duration: number }).duration
       return answer(response, 200, { session: sessionOf(session) })
+    case "POST cmd": {
+      const given = JSON.parse(body) as { readonly command: string; readonly args: readonly string[] }
+      const { command: name, args } = given
+      await sandbox.boot([name, ...args])
+      const startedAt = session.startedAt + 1
+      const command = {
+        id: "cmd_1",
+        name,
+        args,
+        cwd: "/vercel/sandbox",
+        sessionId: session.id,
+        exitCode: null,
+        startedAt,
+      }
+      return answer(response, 200, { command })
+    }
     case "POST stop":
       session.status = "stopped"
       return answer(response, 200, { session: sessionOf(session), sandbox: sandboxOf(sandbox) })

@@ -1,4 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import type { OptionCheck } from "@project-ingress/forward/internal"
 import { acceptApiBase, acceptSecret } from "../../adapter-kit/option-checks.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
 import type { VendorRequest, VendorResponse } from "../../adapter-kit/vendor-api.ts"
@@ -15,6 +16,12 @@ export interface VercelSandboxOptions {
   readonly teamId: string
   /** The id of the project that the sandboxes belong to: `prj_…`. */
   readonly projectId: string
+  /**
+   * What starts the machine proxy in a sandbox, a program and its arguments: `["project-ingress-machine-proxy"]`. Vercel keeps the
+   * files of a sandbox that is stopped and none of its processes, so that this is run whenever a request has started one. Without
+   * it no request starts a sandbox.
+   */
+  readonly startCommand?: readonly string[]
   /** Sends requests to the API. Default: the runtime's own `fetch`. */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** Where the API is. Without TLS only on names that end with `.internal` and on loopback. Default `https://vercel.com/api`. */
@@ -27,6 +34,8 @@ export interface VercelSandboxOptions {
 export interface VercelSandboxApi {
   /** `resume`: starts a session unless one runs. */
   sandbox(machine: Machine, options: { readonly resume: boolean; readonly signal: AbortSignal }): Promise<Found>
+  /** Starts a program in the session, and waits for nothing. */
+  run(machine: Machine, session: string, command: readonly string[], signal: AbortSignal): Promise<void>
   /** Makes the session longer by so many ms. */
   extend(machine: Machine, session: string, ms: number, signal: AbortSignal): Promise<void>
 }
@@ -40,6 +49,7 @@ export const vercelSandboxApi = (options: VercelSandboxOptions): VercelSandboxAp
       token: acceptSecret,
       teamId: acceptSecret,
       projectId: acceptSecret,
+      startCommand: acceptCommand,
       fetch: accept.function,
       apiBase: acceptApiBase(),
       idleTimeoutMs: accept.integer(60_000),
@@ -69,17 +79,28 @@ export const vercelSandboxApi = (options: VercelSandboxOptions): VercelSandboxAp
       const path = `/v2/sandboxes/${name}?${team}&${project}&resume=${resume}` as const
       return (await request(machine, { path, signal })).decode(Found)
     },
+    async run(machine, session, [command, ...args], signal) {
+      const body = { command, args, env: {}, sudo: false }
+      await request(machine, { method: "POST", path: `${sessionPath(session)}/cmd?${team}`, body, signal })
+    },
     async extend(machine, session, ms, signal) {
-      const path = `/v2/sandboxes/sessions/${encodeURIComponent(session)}/extend-timeout?${team}` as const
+      const path = `${sessionPath(session)}/extend-timeout?${team}` as const
       await request(machine, { method: "POST", path, body: { duration: ms }, signal })
     },
   }
 }
 
+const sessionPath = (session: string) => `/v2/sandboxes/sessions/${encodeURIComponent(session)}` as const
+
+const acceptCommand: OptionCheck = (value) =>
+  Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === "string") && value[0] !== ""
+    ? undefined
+    : "an array of a program and its arguments"
+
 const failureOf = (response: VendorResponse): ProviderError => {
   const { status, where } = response
   const code = codeOf(response)
-  // A sandbox that is not persistent, or whose snapshot has expired, cannot be resumed.
+  // Its session is over, or there is nothing that a new one could begin with.
   if (status === 410) {
     const state = code === "snapshot_not_found" ? "stopped, and its snapshot does not exist" : "stopped"
     return new MachineNotRunning({ ...where, state })

@@ -11,6 +11,8 @@ export const Found = Schema.Struct({
     createdAt: Schema.Number,
     startedAt: Schema.optionalKey(Schema.Number),
   }),
+  // Whether this request started it.
+  resumed: Schema.optionalKey(Schema.Boolean),
   routes: Schema.Array(Schema.Struct({ subdomain: Schema.String, port: Schema.Number })),
 })
 export type Found = typeof Found.Type

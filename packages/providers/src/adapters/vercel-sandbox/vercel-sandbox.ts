@@ -22,8 +22,8 @@ const PROXY_PORT = 8080
 /**
  * Sandboxes of Vercel. Runs everywhere. `externalId` is a sandbox's name. No metadata.
  *
- * Make them with `ports: [8080]`: a port can be reached only if it is declared, and the machine proxy leads to all others. Only
- * persistent ones, which is the default, can be started again.
+ * Make them with `ports: [8080]`: a port can be reached only if it is declared, and the machine proxy leads to all others. A request
+ * starts a stopped one only with `startCommand`.
  *
  * **The edge guards nothing.** Whoever knows the hostname of a sandbox reaches its machine proxy, whose ticket is the only
  * guard: run it with keys, and declare no port of an app beside 8080.
@@ -33,18 +33,20 @@ const PROXY_PORT = 8080
  * @throws {TypeError} for unknown, missing or invalid options, naming the option and what it accepts
  *
  * @example
- * vercelSandbox({ token: process.env.VERCEL_TOKEN, teamId: "team_1", projectId: "prj_1" })
+ * const startCommand = ["project-ingress-machine-proxy"]
+ * vercelSandbox({ token: process.env.VERCEL_TOKEN, teamId: "team_1", projectId: "prj_1", startCommand })
  */
 export const vercelSandbox = (options: VercelSandboxOptions): MachineProvider => {
   const api = vercelSandboxApi(options)
   const { idleTimeoutMs = 300_000 } = options
+  const startCommand = options.startCommand && [...options.startCommand]
 
   return {
     type: "vercel-sandbox",
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
-      wake: "start",
+      wake: startCommand === undefined ? "none" : "start",
       // One declared port leads to the machine proxy, and the machine proxy to every port.
       ports: "any",
       // Vercel's edge writes its own in their place.
@@ -78,9 +80,12 @@ export const vercelSandbox = (options: VercelSandboxOptions): MachineProvider =>
       }
     },
 
-    async start(machine, { signal }): Promise<void> {
-      await api.sandbox(machine, { resume: true, signal })
-    },
+    ...(startCommand !== undefined && {
+      async start(machine: Machine, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+        const { session, resumed } = await api.sandbox(machine, { resume: true, signal })
+        if (resumed === true) await api.run(machine, session.id, startCommand, signal)
+      },
+    }),
 
     // A request adds time to a session's, so only what is missing is added.
     async keepAlive(machine, { signal }): Promise<void> {
