@@ -28,7 +28,8 @@ const PROXY_PORT = 8080
  * **The edge guards nothing.** Whoever knows the hostname of a sandbox reaches its machine proxy, whose ticket is the only
  * guard: run it with keys, and declare no port of an app beside 8080.
  *
- * A sandbox runs in sessions, and each has a hostname of its own. An endpoint costs one API request and is used for a minute.
+ * A sandbox runs in sessions, and each has a hostname of its own. An endpoint costs one API request and is used for a minute; a
+ * report that it is in use costs one or two.
  *
  * @throws {TypeError} for unknown, missing or invalid options, naming the option and what it accepts
  *
