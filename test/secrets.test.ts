@@ -9,9 +9,11 @@ import { cloudflareContainer } from "../packages/providers/src/adapters/cloudfla
 import { cloudflareTunnel } from "../packages/providers/src/adapters/cloudflare/tunnel.ts"
 import { daytona } from "../packages/providers/src/adapters/daytona/daytona.ts"
 import { docker } from "../packages/providers/src/adapters/docker/docker.ts"
+import { e2b } from "../packages/providers/src/adapters/e2b/e2b.ts"
 import { fly } from "../packages/providers/src/adapters/fly/fly.ts"
 import { local } from "../packages/providers/src/adapters/local.ts"
 import { url } from "../packages/providers/src/adapters/url.ts"
+import { vercelSandbox } from "../packages/providers/src/adapters/vercel-sandbox/vercel-sandbox.ts"
 import { machineFetcher, makeMachines } from "../packages/providers/src/providers.ts"
 import { serveNode } from "../packages/router/src/hosts/node.ts"
 import { createRouter } from "../packages/router/src/router.ts"
@@ -51,6 +53,8 @@ describe("no secret can be read from", () => {
   it.each([
     ["fly", () => fly({ token: `FlyV1 ${canary}` })],
     ["daytona", () => daytona({ apiKey: canary })],
+    ["e2b", () => e2b({ apiKey: canary })],
+    ["vercelSandbox", () => vercelSandbox({ token: canary, teamId: "team_1", projectId: "prj_1" })],
     [
       "docker",
       () =>

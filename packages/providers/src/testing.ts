@@ -7,5 +7,6 @@ export type { AppRequest, AppResponse, AppSocket, ConformanceApp } from "./testi
 export type { Fixture, Undo } from "./testing/fixture.ts"
 export { startMachine } from "./testing/process-machine.ts"
 export type { ProcessMachine, ProcessMachineOptions } from "./testing/process-machine.ts"
+export { edgeHostHeader, throughEdge } from "./testing/through-edge.ts"
 export { laws, providerSuite } from "./testing/suite.ts"
 export type { LawName, SuiteOptions, SuiteReport, TestRunner } from "./testing/suite.ts"

@@ -5,7 +5,9 @@ import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
 import { cloudflareTunnel, createTunnel, deleteTunnel } from "../src/adapters/cloudflare/tunnel.ts"
 import { daytona, signedPreviewUrl } from "../src/adapters/daytona/daytona.ts"
 import { docker } from "../src/adapters/docker/docker.ts"
+import { e2b } from "../src/adapters/e2b/e2b.ts"
 import { fly } from "../src/adapters/fly/fly.ts"
+import { vercelSandbox } from "../src/adapters/vercel-sandbox/vercel-sandbox.ts"
 
 /** In every value that an error must not repeat. */
 const CANARY = "canary-51f7"
@@ -124,6 +126,60 @@ const subjects: readonly Subject[] = [
     valid: { port: 80, lifetimeMs: 1_000, signal: new AbortController().signal },
     required: ["port"],
     invalid: { port: [null, "80", [80]], lifetimeMs: [null, "1000"], signal: notSignals },
+  },
+  {
+    name: "e2b",
+    call: e2b,
+    valid: {
+      apiKey: CANARY,
+      fetch,
+      domain: "sandboxes.example.com",
+      apiBase: "https://api.example",
+      idleTimeoutMs: 60_000,
+    },
+    required: ["apiKey"],
+    invalid: {
+      apiKey: notSecrets,
+      fetch: notFunctions,
+      domain: [
+        null,
+        1,
+        "",
+        "localhost",
+        "E2B.app",
+        "e2b.app.",
+        ".e2b.app",
+        "e2b.app/x",
+        `${CANARY}@e2b.app`,
+        "10.0.0.1",
+        {},
+      ],
+      apiBase: notInsecureBases,
+      idleTimeoutMs: [null, "300000", 59_999, 3_600_001, 60_000.5, Infinity],
+    },
+  },
+  {
+    name: "vercelSandbox",
+    call: vercelSandbox,
+    valid: {
+      token: CANARY,
+      teamId: "team_1",
+      projectId: "prj_1",
+      startCommand: ["machine-proxy"],
+      fetch,
+      apiBase: "https://a.example",
+      idleTimeoutMs: 60_000,
+    },
+    required: ["token", "teamId", "projectId"],
+    invalid: {
+      token: notSecrets,
+      teamId: notSecrets,
+      projectId: notSecrets,
+      startCommand: [null, "machine-proxy", [], [""], [1], ["a", null], {}],
+      fetch: notFunctions,
+      apiBase: notInsecureBases,
+      idleTimeoutMs: [null, "300000", 59_999, 60_000.5, Infinity],
+    },
   },
   {
     name: "cloudflareTunnel",
@@ -263,6 +319,8 @@ describe("a missing options object", () => {
   it.each([
     ["fly", fly],
     ["daytona", daytona],
+    ["e2b", e2b],
+    ["vercelSandbox", vercelSandbox],
     ["vendorApi", vendorApi],
   ] as const)("of %s is named", (name, make) => {
     expect(() => (make as () => unknown)()).toThrow(new TypeError(`${name}: options must be an object, got undefined`))
@@ -305,6 +363,8 @@ it.each([
   ],
   ["fly", () => fly({ token: CANARY })],
   ["daytona", () => daytona({ apiKey: CANARY, organization: CANARY })],
+  ["e2b", () => e2b({ apiKey: CANARY })],
+  ["vercelSandbox", () => vercelSandbox({ token: CANARY, teamId: "team_1", projectId: "prj_1" })],
   ["cloudflareTunnel", () => cloudflareTunnel({ access: { clientId: CANARY, clientSecret: CANARY } })],
   ["vendorApi", () => vendorApi({ apiBase: "https://a.example", secrets: { k: CANARY }, headers: { x: CANARY } })],
 ] as const)("what %s gives shows no secret, however deep it is printed", (_, make) => {

@@ -6,10 +6,12 @@ import { cloudflareContainerFixture } from "./conformance-cloudflare-container.t
 import { cloudflareTunnelFixture } from "./conformance-cloudflare-tunnel.ts"
 import { daytonaFixture } from "./conformance-daytona.ts"
 import { dockerFixture } from "./conformance-docker.ts"
+import { e2bFixture } from "./conformance-e2b.ts"
 import { localFixture, urlFixture } from "./conformance-fixtures.ts"
 import { flyFixture } from "./conformance-fly.ts"
 import type { AdapterWorker, Made, Proved } from "./conformance-remote.ts"
 import { relayFixture } from "./conformance-relay.ts"
+import { vercelSandboxFixture } from "./conformance-vercel-sandbox.ts"
 import { engineMissing } from "./engine.ts"
 
 export type Runtime = Capabilities["runtimes"][number]
@@ -51,6 +53,24 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
   docker: { fixture: dockerFixture, missing: engineMissing, slow: true, runtimes: ["node", "bun", "deno"] },
   fly: { fixture: flyFixture, runtimes: everywhere, skip: stableEpoch },
   daytona: { fixture: daytonaFixture, runtimes: everywhere },
+  e2b: {
+    fixture: e2bFixture,
+    runtimes: everywhere,
+    skip: {
+      "states.stopped": "a machine is paused or gone for good",
+      "states.stopped-fails": "a machine is paused or gone for good",
+      "states.starting": "the API has no such state: it responds when a machine has been resumed",
+    },
+  },
+  "vercel-sandbox": {
+    fixture: vercelSandboxFixture,
+    runtimes: everywhere,
+    skip: {
+      "states.suspended": "a machine is stopped and never suspended",
+      "states.suspended-fails": "a machine is stopped and never suspended",
+      "platform.rotate": "the edge takes no credentials",
+    },
+  },
   "cloudflare-container": { fixture: cloudflareContainerFixture, runtimes: ["workerd"], skip: stableEpoch },
   "cloudflare-tunnel": {
     fixture: cloudflareTunnelFixture,

@@ -8,12 +8,15 @@ import type { ContainerNamespace } from "../src/adapters/cloudflare/container.ts
 import { cloudflareTunnel } from "../src/adapters/cloudflare/tunnel.ts"
 import { daytona } from "../src/adapters/daytona/daytona.ts"
 import { docker } from "../src/adapters/docker/docker.ts"
+import { e2b } from "../src/adapters/e2b/e2b.ts"
 import { local } from "../src/adapters/local.ts"
 import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import type { Fixture, Undo } from "../src/testing.ts"
 import { relay } from "../src/adapters/relay/relay.ts"
 import type { RelayNamespace } from "../src/adapters/relay/relay.ts"
 import { url } from "../src/adapters/url.ts"
+import { vercelSandbox } from "../src/adapters/vercel-sandbox/vercel-sandbox.ts"
+import { throughEdge } from "../src/testing.ts"
 import { at } from "./at.ts"
 import { flyThrough } from "./fly-through.ts"
 
@@ -24,6 +27,16 @@ export type Made =
   | { readonly adapter: "docker"; readonly host: string }
   | { readonly adapter: "fly"; readonly token: string; readonly apiBase: string; readonly edgeOrigin: string }
   | { readonly adapter: "daytona"; readonly apiKey: string; readonly apiBase: string }
+  | { readonly adapter: "e2b"; readonly apiKey: string; readonly apiBase: string; readonly edge: string }
+  | {
+      readonly adapter: "vercel-sandbox"
+      readonly token: string
+      readonly teamId: string
+      readonly projectId: string
+      readonly startCommand: readonly string[]
+      readonly apiBase: string
+      readonly edge: string
+    }
   | { readonly adapter: "cloudflare-container" }
   | {
       readonly adapter: "cloudflare-tunnel"
@@ -47,6 +60,9 @@ const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly
   docker: ({ host }) => docker({ host, env: {} }),
   fly: ({ token, ...cloud }) => flyThrough(cloud, token),
   daytona: ({ apiKey, apiBase }) => daytona({ apiKey, apiBase }),
+  e2b: ({ apiKey, apiBase, edge }) => throughEdge(e2b({ apiKey, apiBase }), edge),
+  "vercel-sandbox": ({ token, teamId, projectId, startCommand, apiBase, edge }) =>
+    throughEdge(vercelSandbox({ token, teamId, projectId, startCommand, apiBase }), edge),
   "cloudflare-container": () => cloudflareContainer({ getByName: (name) => bound.containers!.getByName(name) }),
   "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
   relay: () => relay({ getByName: (name) => bound.relay!.getByName(name) }),

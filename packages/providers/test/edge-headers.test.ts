@@ -2,11 +2,14 @@ import { defaultHeaderNames } from "@project-ingress/forward"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { cloudflareTunnel } from "../src/adapters/cloudflare/tunnel.ts"
 import { daytona } from "../src/adapters/daytona/daytona.ts"
+import { e2b } from "../src/adapters/e2b/e2b.ts"
 import { url } from "../src/adapters/url.ts"
 import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
+import { edgeHostHeader, throughEdge } from "../src/testing.ts"
 import { at } from "./at.ts"
 import { fakeDaytona } from "./fakes/daytona-cloud.ts"
+import { fakeE2b } from "./fakes/e2b-cloud.ts"
 import { fakeMachine } from "./fakes/daytona-machine.ts"
 import type { FakeMachine } from "./fakes/daytona-machine.ts"
 
@@ -61,6 +64,27 @@ describe("what only the platform's edge is to read never reaches the app:", () =
       expect(token).toMatch(/./)
       expect(JSON.stringify([...seen])).not.toContain(token)
       expect([...seen.keys()].filter((name) => name.startsWith("x-daytona"))).toEqual([])
+    } finally {
+      await cloud.close()
+    }
+  })
+
+  it("E2B's traffic token, while a client's own fields of the edge's names do", async () => {
+    const cloud = await fakeE2b()
+    try {
+      const sandbox = cloud.sandbox(machine.proxyPort)
+      const provider = throughEdge(e2b({ apiKey: cloud.apiKey, apiBase: cloud.apiBase }), cloud.edgeOrigin)
+      const own = { "e2b-sandbox-id": "other", "e2b-sandbox-port": "22", "e2b-traffic-access-token": "mine" }
+      const browser = { "user-agent": "Mozilla/5.0", "x-access-token": "the-apps" }
+      const seen = await seenByApp(provider, record("e2b", sandbox.id, {}), { ...own, ...browser })
+      expect(Object.fromEntries(seen)).toMatchObject({ ...own, ...browser })
+      expect(JSON.stringify([...seen])).not.toContain(sandbox.token)
+      expect(seen.has(edgeHostHeader)).toBe(false)
+      // The edge read its own, and none of the client's.
+      const [atEdge] = cloud.edge
+      expect(atEdge!.headers).toMatchObject({ "e2b-traffic-access-token": sandbox.token })
+      expect(atEdge!.headers).not.toHaveProperty("e2b-sandbox-id")
+      expect(atEdge!.headers["user-agent"] ?? "").not.toMatch(/mozilla/i)
     } finally {
       await cloud.close()
     }

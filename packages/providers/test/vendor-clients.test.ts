@@ -1,14 +1,22 @@
 /** The vendors' own clients against the fakes, so that a fake is what they expect. What they send is what our adapters send. */
 import { Configuration, SandboxApi } from "@daytonaio/api-client"
+import { Sandbox as VercelSandbox } from "@vercel/sandbox"
 import Cloudflare from "cloudflare"
+import { ApiClient, ConnectionConfig, Sandbox as E2bSandbox } from "e2b"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { createTunnel, deleteTunnel } from "../src/adapters/cloudflare/tunnel.ts"
 import { daytona, signedPreviewUrl } from "../src/adapters/daytona/daytona.ts"
+import { e2b } from "../src/adapters/e2b/e2b.ts"
+import { vercelSandbox } from "../src/adapters/vercel-sandbox/vercel-sandbox.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
 import { fakeCloudflare } from "./fakes/cloudflare-api.ts"
 import type { FakeCloudflare } from "./fakes/cloudflare-api.ts"
 import { fakeDaytona } from "./fakes/daytona-cloud.ts"
 import type { FakeDaytona, FakeSandbox } from "./fakes/daytona-cloud.ts"
+import { fakeE2b } from "./fakes/e2b-cloud.ts"
+import type { FakeE2b } from "./fakes/e2b-cloud.ts"
+import { fakeVercel } from "./fakes/vercel-cloud.ts"
+import type { FakeVercel } from "./fakes/vercel-cloud.ts"
 
 const { signal } = new AbortController()
 
@@ -148,5 +156,136 @@ describe("Cloudflare's own client", () => {
     cloud.connections.set(ours.id, 4)
     await deleteTunnel(options, { id: ours.id, hostname: "m1.example.com" })
     expect(cloud.tunnels.size).toBe(0)
+  })
+})
+
+describe("E2B's own client", () => {
+  let cloud: FakeE2b
+  let sandbox: ReturnType<FakeE2b["sandbox"]>
+  beforeEach(async () => {
+    cloud = await fakeE2b()
+    sandbox = cloud.sandbox(1)
+  })
+  afterEach(() => cloud.close())
+  const connection = () => ({ apiKey: cloud.apiKey, apiUrl: cloud.apiBase, retries: 0 })
+  const machine = (): Machine => ({ id: "mach_1", type: "e2b", externalId: sandbox.id, metadata: {} })
+  const adapter = () => e2b({ apiKey: cloud.apiKey, apiBase: cloud.apiBase })
+
+  it("sends what the adapter sends", async () => {
+    const sent = async (run: () => Promise<unknown>) => {
+      cloud.calls.length = 0
+      await run()
+      return cloud.calls.map(({ method, path, key, body }) => `${method} ${path} ${String(key)} ${body}`)
+    }
+    const { id: sandboxID } = sandbox
+    expect(
+      await sent(async () => {
+        await E2bSandbox.getInfo(sandboxID, connection())
+        await E2bSandbox.connect(sandboxID, { ...connection(), timeoutMs: 300_000 })
+        // It has no function of its own for this operation of its API.
+        const { api } = new ApiClient(new ConnectionConfig(connection()))
+        const params = { path: { sandboxID } }
+        await api.POST("/sandboxes/{sandboxID}/refreshes", { params, body: { duration: 300 } })
+      }),
+    ).toEqual(
+      await sent(async () => {
+        await adapter().resolve(machine(), { port: 3_000, signal })
+        await adapter().keepAlive!(machine(), { signal })
+      }),
+    )
+  })
+
+  it("reaches a port at the adapter's host, with its token", async () => {
+    const { origin, headers } = await adapter().resolve(machine(), { port: 3_000, signal })
+    const connected = await E2bSandbox.connect(sandbox.id, connection())
+    expect(origin).toBe(`https://${connected.getHost(8_080)}`)
+    expect(headers).toEqual({ "e2b-traffic-access-token": connected.trafficAccessToken })
+  })
+
+  it("finds, pauses, resumes and kills a sandbox", async () => {
+    const info = () => E2bSandbox.getInfo(sandbox.id, connection())
+    expect(await E2bSandbox.list(connection()).nextItems()).toMatchObject([{ sandboxId: sandbox.id, state: "running" }])
+    expect(await info()).toMatchObject({ state: "running", network: { allowPublicTraffic: false } })
+    await E2bSandbox.setTimeout(sandbox.id, 60_000, connection())
+    expect(await E2bSandbox.pause(sandbox.id, connection())).toBe(true)
+    expect(await E2bSandbox.pause(sandbox.id, connection())).toBe(false)
+    expect((await info()).state).toBe("paused")
+    await E2bSandbox.connect(sandbox.id, connection())
+    expect((await info()).state).toBe("running")
+    await E2bSandbox.kill(sandbox.id, connection())
+    await expect(info()).rejects.toThrow("not found")
+  })
+})
+
+describe("Vercel's own client", () => {
+  let cloud: FakeVercel
+  let sandbox: ReturnType<FakeVercel["sandbox"]>
+  beforeEach(async () => {
+    cloud = await fakeVercel()
+    sandbox = cloud.sandbox(1, [3_000, 8_080])
+  })
+  afterEach(() => cloud.close())
+  const credentials = () => ({ token: cloud.token, teamId: cloud.teamId, projectId: cloud.projectId })
+  const get = (resume: boolean) =>
+    VercelSandbox.get({
+      ...credentials(),
+      name: sandbox.name,
+      resume,
+      // Its own address cannot be changed, and its dispatcher is of another undici.
+      fetch: (url, { method = "GET", headers = {}, body = null } = {}) =>
+        fetch((url as string).replace("https://vercel.com/api", cloud.apiBase), { method, headers, body }),
+    })
+  const machine = (): Machine => ({ id: "mach_1", type: "vercel-sandbox", externalId: sandbox.name, metadata: {} })
+  const startCommand = ["machine-proxy", "--port=8080"]
+  const adapter = () => vercelSandbox({ ...credentials(), apiBase: cloud.apiBase, startCommand })
+
+  it("sends what the adapter sends", async () => {
+    const sent = async (run: () => Promise<unknown>) => {
+      cloud.calls.length = 0
+      await run()
+      return cloud.calls.map(
+        // How much is missing depends on the time, and each session has another id.
+        ({ method, path, authorization, body }) =>
+          `${method} ${path.replace(/sbx_\w+/, "…")} ${String(authorization)} ${body.replace(/:\d+/, ":…")}`,
+      )
+    }
+    expect(
+      await sent(async () => {
+        await get(false)
+        sandbox.session.status = "stopped"
+        const [cmd = "", ...args] = startCommand
+        await (await get(true)).runCommand({ cmd, args, detached: true })
+        await (await get(false)).extendTimeout(60_000)
+      }),
+    ).toEqual(
+      await sent(async () => {
+        await adapter().resolve(machine(), { port: 3_000, signal })
+        sandbox.session.status = "stopped"
+        await adapter().start!(machine(), { signal })
+        sandbox.session.timeout = 120_000
+        await adapter().keepAlive!(machine(), { signal })
+      }),
+    )
+  })
+
+  it("reaches port 8080 at the adapter's origin, in each session", async () => {
+    const origin = async () => (await adapter().resolve(machine(), { port: 3_000, signal })).origin
+    const first = await origin()
+    expect((await get(false)).domain(8_080)).toBe(first)
+    expect((await get(false)).domain(3_000)).not.toBe(first)
+    await (await get(false)).stop()
+    expect((await get(false)).status).toBe("stopped")
+    const resumed = await get(true)
+    expect(resumed.status).toBe("running")
+    expect(resumed.domain(8_080)).not.toBe(first)
+    expect(await origin()).toBe(resumed.domain(8_080))
+  })
+
+  it("knows when a session ends as keepAlive does, and what is removed", async () => {
+    await adapter().keepAlive!(machine(), { signal })
+    const { expiresAt } = await get(false)
+    expect(expiresAt!.getTime()).toBe(sandbox.session.startedAt + sandbox.session.timeout)
+    await (await get(false)).delete()
+    await expect(get(false)).rejects.toMatchObject({ response: { status: 404 } })
   })
 })

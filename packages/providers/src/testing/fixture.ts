@@ -27,7 +27,7 @@ export interface Fixture {
   readonly secrets?: readonly string[]
   /** Stops `machine`. */
   readonly stop?: () => Promise<unknown>
-  /** Suspends `machine`, where that differs from stopping it. */
+  /** Suspends `machine`, where that differs from stopping it. Without `stop`, the laws about starting a machine use it. */
   readonly suspend?: () => Promise<unknown>
   /** Starts `machine`, or restarts it when it runs. Gives its record from now on, which usually stays the same. */
   readonly restart?: () => Promise<Machine>
@@ -61,3 +61,5 @@ export type Need =
   | "provider.classify"
   | "webSocket"
   | "wake"
+  /** `stop` or `suspend`, for what holds of both: there are platforms that can only pause a machine. */
+  | "down"

@@ -40,16 +40,17 @@ export const isReached = async (context: LawContext, fetcher = context.fetcher()
   equal(await (await fetcher(requestTo("/who"))).text(), context.machine.id, "the machine that responded")
 }
 
-/** Stops or suspends the machine, does something, and starts it again. */
+/** Stops or suspends the machine, does something, and starts it again. `down`: stops it, or suspends it where it cannot be stopped. */
 export const whileDown = async (
   context: LawContext,
-  hook: "stop" | "suspend",
+  hook: "stop" | "suspend" | "down",
   action: () => Promise<unknown>,
 ): Promise<void> => {
-  await context.fixture[hook]!()
+  const { fixture } = context
+  await (hook === "down" ? (fixture.stop ?? fixture.suspend) : fixture[hook])!.call(fixture)
   try {
     await action()
   } finally {
-    context.machine = await context.fixture.restart!()
+    context.machine = await fixture.restart!()
   }
 }

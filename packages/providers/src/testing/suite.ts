@@ -1,4 +1,5 @@
 import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { makeAfterFailure } from "./after-failure.ts"
 import { LawBroken, within } from "./assert.ts"
 import { recordConsole } from "./console.ts"
 import { makeContext } from "./context.ts"
@@ -95,6 +96,7 @@ export const providerSuite = async (
   const context = makeContext(fixture)
   const tried: LawName[] = []
   const skipped: Partial<Record<LawName, string>> = {}
+  const afterFailure = makeAfterFailure(context)
   let previous: Promise<unknown> = Promise.resolve()
   for (const [key, law] of Object.entries(all)) {
     const name = key as LawName
@@ -104,8 +106,9 @@ export const providerSuite = async (
       tried.push(name)
       test(title, () => {
         // Laws stop machines; a runner that starts all tests at once must not run two laws together.
-        const checked = previous.then(() => within(lawTimeoutMs, checkLaw(law, context), name))
-        previous = checked.catch(() => {})
+        const ready = name in recordedSecrets ? undefined : afterFailure.recover
+        const checked = previous.then(() => within(lawTimeoutMs, checkLaw(law, context, ready), name))
+        previous = checked.catch(() => afterFailure.failed(name))
         return checked
       })
     } else {
@@ -120,9 +123,11 @@ export const providerSuite = async (
   return { tried, skipped }
 }
 
-const checkLaw = async (law: Law, context: LawContext): Promise<void> => {
+/** `ready`: what has to succeed before. */
+const checkLaw = async (law: Law, context: LawContext, ready?: () => Promise<void>): Promise<void> => {
   const stopRecording = recordConsole(context.printed)
   try {
+    await ready?.()
     await law.check(context)
   } catch (error) {
     // A runner prints it, perhaps into a public log.
@@ -143,11 +148,16 @@ const lack = ({ fixture }: LawContext, need: Need): string | undefined => {
     const { wake } = fixture.provider.capabilities
     return wake === "start" ? undefined : `capabilities.wake is ${wake}`
   }
+  if (need === "down") {
+    return fixture.stop === undefined && fixture.suspend === undefined
+      ? "the fixture has no stop and no suspend"
+      : undefined
+  }
   const [, member] = need.split("provider.")
   if (member !== undefined) {
     const has = fixture.provider[member as "status" | "start" | "keepAlive" | "watch" | "classify"] !== undefined
     return has ? undefined : `the provider has no ${member}`
   }
-  const value = fixture[need as Exclude<Need, `provider.${string}` | "webSocket" | "wake">]
+  const value = fixture[need as Exclude<Need, `provider.${string}` | "webSocket" | "wake" | "down">]
   return value === undefined ? `the fixture has no ${need}` : undefined
 }

@@ -24,9 +24,9 @@ export const wake = {
 
   "wake.stopped": law(
     "a stopped machine is reached after its start",
-    ["provider.start", "stop", "restart"],
+    ["provider.start", "down", "restart"],
     (context) =>
-      whileDown(context, "stop", async () => {
+      whileDown(context, "down", async () => {
         await start(context)
         await eventually(async () => {
           try {
@@ -42,15 +42,15 @@ export const wake = {
 
   "wake.by-request": law(
     "a request to a stopped machine starts it and gets a response",
-    ["wake", "provider.start", "stop", "restart"],
-    (context) => whileDown(context, "stop", () => isReached(context)),
+    ["wake", "provider.start", "down", "restart"],
+    (context) => whileDown(context, "down", () => isReached(context)),
   ),
 
   "wake.endpoint": law(
     "the endpoint that start gives, if any, is the one that resolve gives",
-    ["provider.start", "stop", "restart"],
+    ["provider.start", "down", "restart"],
     (context) =>
-      whileDown(context, "stop", async () => {
+      whileDown(context, "down", async () => {
         const given = await context.provider.start!(context.machine, { signal: neverAborted })
         if (given === undefined) return
         const found = await context.provider.resolve(context.machine, { port: context.port, signal: neverAborted })
@@ -60,8 +60,8 @@ export const wake = {
 
   "wake.twice": law(
     "two concurrent starts of a stopped machine succeed",
-    ["provider.start", "stop", "restart"],
-    (context) => whileDown(context, "stop", async () => void (await Promise.all([start(context), start(context)]))),
+    ["provider.start", "down", "restart"],
+    (context) => whileDown(context, "down", async () => void (await Promise.all([start(context), start(context)]))),
   ),
 
   "wake.missing": law(
@@ -92,7 +92,7 @@ export const wake = {
 
   "wake.watch-reports": law(
     "watch reports that a machine stopped",
-    ["provider.watch", "stop", "restart"],
+    ["provider.watch", "down", "restart"],
     async (context) => {
       const watching = new AbortController()
       const stopped: string[] = []
@@ -107,7 +107,7 @@ export const wake = {
       try {
         // Nothing shows when the vendor has taken the subscription, so a stop before that is repeated.
         for (let stops = 0; stopped.length === 0 && stops < 5; stops++) {
-          await whileDown(context, "stop", () => Promise.race([watch, sleep(2_000)]))
+          await whileDown(context, "down", () => Promise.race([watch, sleep(2_000)]))
         }
         ok(stopped.length > 0, "a stop is reported")
       } finally {
