@@ -15,8 +15,12 @@ import { time } from "./laws/time.ts"
 import { wake } from "./laws/wake.ts"
 import { webSocket } from "./laws/websocket.ts"
 
+/** The law that all others build on: where it is broken, none of them is run. */
+const FIRST = "identity.reaches"
+
 /** In the order in which they are checked: a removed machine does not come back, and the last two read everything recorded. */
 const all = {
+  [FIRST]: identity[FIRST],
   ...identity,
   ...http,
   ...time,
@@ -69,6 +73,9 @@ export interface SuiteReport {
  * what it opened is the caller's to close, after the tests. The laws share its fixture and are checked one after the other, in
  * any runner.
  *
+ * The first of them sends one request to the fixture's machine. If no response of that machine comes, it fails with the cause,
+ * and the laws after it are not run: they skip themselves in runners whose tests can, and fail with one sentence elsewhere.
+ *
  * Rejects with a `TypeError` when an option is unknown or invalid, `skip` names no law or gives no reason, or `setup` gives no
  * fixture, and with the error of `setup`.
  *
@@ -95,6 +102,7 @@ export const providerSuite = async (
   const context = makeContext(fixture)
   const tried: LawName[] = []
   const skipped: Partial<Record<LawName, string>> = {}
+  const served = servedOnce(context, Object.hasOwn(skip, FIRST))
   let previous: Promise<unknown> = Promise.resolve()
   for (const [key, law] of Object.entries(all)) {
     const name = key as LawName
@@ -102,22 +110,47 @@ export const providerSuite = async (
     const reason = skip[name] ?? law.needs.map((need) => lack(context, need)).find((found) => found !== undefined)
     if (reason === undefined) {
       tried.push(name)
-      test(title, () => {
+      test(title, (...args: unknown[]) => {
+        const run = async (): Promise<void> => {
+          if (await served()) return checkLaw(law, context)
+          // What is not run has not passed either.
+          if (!skipItself(args, NOT_RUN)) throw new LawBroken(NOT_RUN)
+        }
         // Laws stop machines; a runner that starts all tests at once must not run two laws together.
-        const checked = previous.then(() => within(lawTimeoutMs, checkLaw(law, context), name))
+        const checked = previous.then(() => within(lawTimeoutMs, run(), name))
         previous = checked.catch(() => {})
         return checked
       })
     } else {
       skipped[name] = reason
-      const skipItself = async (...args: unknown[]): Promise<void> => {
-        // Vitest and node:test give each test a context that can skip it for a reason.
-        ;(args[0] as { skip?: (reason: string) => void } | undefined)?.skip?.(reason)
-      }
-      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, skipItself)
+      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, async (...args: unknown[]) => void skipItself(args, reason))
     }
   }
   return { tried, skipped }
+}
+
+const NOT_RUN = "not run: the fixture's machine gave no response to a first request, as the law before this one reports"
+
+/** Vitest and node:test give each test a context that can skip it for a reason. Gives whether the runner is one of these. */
+const skipItself = ([context]: readonly unknown[], reason: string): boolean => {
+  const { skip } = (context ?? {}) as { readonly skip?: unknown }
+  if (typeof skip !== "function") return false
+  skip.call(context, reason)
+  return true
+}
+
+/**
+ * Whether the fixture's machine responds to a request, found out by the first law that is run, whichever a runner's filter
+ * leaves: that one rejects with the cause, so that it is reported once. `unchecked`: the caller skips the law that says so.
+ */
+const servedOnce = (context: LawContext, unchecked: boolean): (() => Promise<boolean>) => {
+  let found: boolean | undefined = unchecked || undefined
+  return async () => {
+    if (found !== undefined) return found
+    found = false
+    await checkLaw(all[FIRST], context)
+    return (found = true)
+  }
 }
 
 const checkLaw = async (law: Law, context: LawContext): Promise<void> => {
