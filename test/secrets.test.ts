@@ -9,7 +9,9 @@ import { cloudflareContainer } from "../packages/providers/src/adapters/cloudfla
 import { cloudflareTunnel } from "../packages/providers/src/adapters/cloudflare/tunnel.ts"
 import { daytona } from "../packages/providers/src/adapters/daytona/daytona.ts"
 import { docker } from "../packages/providers/src/adapters/docker/docker.ts"
+import { cloudflareSandbox } from "../packages/providers/src/adapters/cloudflare/sandbox.ts"
 import { fly } from "../packages/providers/src/adapters/fly/fly.ts"
+import { sprites } from "../packages/providers/src/adapters/fly/sprites.ts"
 import { local } from "../packages/providers/src/adapters/local.ts"
 import { url } from "../packages/providers/src/adapters/url.ts"
 import { machineFetcher, makeMachines } from "../packages/providers/src/providers.ts"
@@ -50,6 +52,7 @@ const machine = () => ({ id: "mach_1", type: "local", externalId: "m", metadata:
 describe("no secret can be read from", () => {
   it.each([
     ["fly", () => fly({ token: `FlyV1 ${canary}` })],
+    ["sprites", () => sprites({ token: canary, urlToken: canary })],
     ["daytona", () => daytona({ apiKey: canary })],
     [
       "docker",
@@ -65,6 +68,13 @@ describe("no secret can be read from", () => {
       () => {
         const respond = async () => new Response(canary)
         return cloudflareContainer({ getByName: () => ({ fetch: respond, containerFetch: respond }) })
+      },
+    ],
+    [
+      "cloudflareSandbox",
+      () => {
+        const respond = async () => new Response(canary)
+        return cloudflareSandbox({ getByName: () => ({ fetch: respond, containerFetch: respond }) })
       },
     ],
     ["url", () => url({ headers: { "x-token": canary } })],

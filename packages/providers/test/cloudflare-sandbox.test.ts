@@ -103,9 +103,12 @@ describe("a sandbox of Cloudflare", () => {
     },
   )
 
-  it.each([80, 1023, 3000, 65_536, 1.5, "8080"])("has a machine proxy on a port that the class allows, not %j", (port) => {
-    expect(() => cloudflareSandbox(binding().namespace, { proxyPort: port as number })).toThrow(
-      "cloudflareSandbox: proxyPort must be an integer from 1024 to 65535, and not 3000",
-    )
-  })
+  it.each([80, 1023, 3000, 65_536, 1.5, "8080"])(
+    "has a machine proxy on a port that the class allows, not %j",
+    (port) => {
+      expect(() => cloudflareSandbox(binding().namespace, { proxyPort: port as number })).toThrow(
+        "cloudflareSandbox: proxyPort must be an integer from 1024 to 65535, and not 3000",
+      )
+    },
+  )
 })

@@ -68,7 +68,8 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
     runtimes: ["workerd"],
     skip: {
       ...stableEpoch,
-      "abort.cancel": "the class pumps bodies itself, and does not see that a client left one on which nothing is written",
+      "abort.cancel":
+        "the class pumps bodies itself, and does not see that a client left one on which nothing is written",
     },
   },
   "cloudflare-tunnel": {

@@ -30,7 +30,7 @@ export const cloudflareSandboxFixture = async (worker?: AdapterWorker): Promise<
   const stop = async (): Promise<void> => {
     await a.stop()
     host.stop("m1")
-    for (let status = ""; !status.startsWith("stopped"); ) {
+    for (let status = ""; !status.startsWith("stopped");) {
       const response = await fetch(new URL(`/?id=${encodeURIComponent(idOf("m1"))}`, worker!.url))
       status = ((await response.json()) as { readonly status: string }).status
     }

@@ -119,7 +119,10 @@ const sendByVendor = (namespace: unknown, id: string, { url, method, headers, bo
   const request = new Request(to, { method, headers, body, ...(body === null ? {} : { duplex: "half" }) })
   return headers.get("upgrade") === null
     ? sandbox.containerFetch(request, 8080)
-    : sandbox.wsConnect(new Request(request, { headers: { ...Object.fromEntries(headers), connection: "Upgrade" } }), 8080)
+    : sandbox.wsConnect(
+        new Request(request, { headers: { ...Object.fromEntries(headers), connection: "Upgrade" } }),
+        8080,
+      )
 }
 
 const eventually = async (condition: () => boolean): Promise<void> => {

@@ -39,7 +39,12 @@ describe.each([
     ["GET", "/proxy/22/x", undefined],
     ["POST", "/api/execute", '{"command":"id"}'],
   ])("%s %s reaches the machine's proxy and no other port", async (method, path, body) => {
-    const { arrived, outcome } = await ask({ kind, by, path, init: { method, ...(body === undefined ? {} : { body }) } })
+    const { arrived, outcome } = await ask({
+      kind,
+      by,
+      path,
+      init: { method, ...(body === undefined ? {} : { body }) },
+    })
     expect(arrived).toMatchObject([{ port: 8080, method, path, body: body ?? "" }])
     expect(outcome).toBe(200)
   })

@@ -91,12 +91,4 @@ const sandboxId = (machine: Machine): string => {
   })
 }
 
-const reservedIds: ReadonlySet<string> = new Set([
-  "www",
-  "api",
-  "admin",
-  "root",
-  "system",
-  "cloudflare",
-  "workers",
-])
+const reservedIds: ReadonlySet<string> = new Set(["www", "api", "admin", "root", "system", "cloudflare", "workers"])

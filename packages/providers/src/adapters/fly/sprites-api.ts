@@ -85,5 +85,9 @@ const fieldsOf = (
 // The check keeps a name from changing the path. With its organization's, a name is one label of a hostname.
 const nameOf = ({ type, externalId }: Machine): string => {
   if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(externalId)) return externalId
-  throw new MachineRecordInvalid({ ...machineRef({ type, externalId }), field: "externalId", accepted: "a Sprite's name" })
+  throw new MachineRecordInvalid({
+    ...machineRef({ type, externalId }),
+    field: "externalId",
+    accepted: "a Sprite's name",
+  })
 }

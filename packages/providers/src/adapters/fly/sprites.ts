@@ -24,7 +24,7 @@ export type { SpritesOptions } from "./sprites-api.ts"
  * `urlToken`. Before you make a private URL public, stop its requests for a minute: until its endpoint is resolved again they bear
  * the token, which the edge of a public URL passes on.
  *
- * An endpoint costs one API request and is used for a minute. Its epoch is the Sprite's id, which a Sprite that is made anew
+ * An endpoint costs one API request and is used for a minute. Its epoch is the Sprite's id, which another Sprite
  * under the same name does not share; what a restart changes is behind the edge. The edge holds a request to a Sprite in which
  * nothing listens on 8080 until it times out.
  *
