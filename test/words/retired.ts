@@ -121,11 +121,11 @@ export const retired: readonly Retired[] = [
     except: [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
       [/\b(?:is no|is not a) sandbox\b/g, "a border between processes, not a machine"],
-      [/\bcloudflare-sandbox\b/g, "the name of a provider"],
     ],
     files: [
       ["packages/providers/src/adapters/cloudflare/", "a class of Cloudflare's, its package and its fields"],
       [".changeset/container-port.md", "a class of Cloudflare's, its package and its fields"],
+      ["README.md", "a provider's name: `cloudflare-sandbox`"],
       [".changeset/sprites-and-sandboxes.md", "a class of Cloudflare's, its package and its fields"],
       ["packages/providers/src/adapters/daytona/", "Daytona's own term"],
       ["packages/providers/README.md", "Daytona's own term"],
