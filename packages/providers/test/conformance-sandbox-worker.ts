@@ -15,7 +15,7 @@ const PLATFORM_ERROR = 599
 const withContainer = (state: ObjectState): never => {
   const [name = "", host = ""] = state.id.name.split("@")
   let running = false
-  let fail = (_: Error): void => {}
+  let fail: ((error: Error) => void) | undefined
   const container = {
     get running() {
       return running
@@ -41,7 +41,7 @@ const withContainer = (state: ObjectState): never => {
         // Who monitors the container is told of it too.
         const error = new Error(await response.text())
         running = false
-        fail(error)
+        fail?.(error)
         throw error
       },
     }),

@@ -134,11 +134,19 @@ describe("the edge's own response", () => {
     [302, { location: signIn }, "refresh-credentials"],
     [307, { location: signIn.replace("sprites.dev", "eu.sprites.dev") }, "refresh-credentials"],
     [401, {}, "refresh-credentials"],
-    [302, { location: "https://evilsprites.dev/auth/sprite" }, { reason: /^HTTP 302/ }],
-    [302, { location: `https://elsewhere.test/?${signIn}` }, { reason: /^HTTP 302/ }],
-    [302, {}, { reason: /^HTTP 302/ }],
-    [200, { location: signIn }, { reason: /^HTTP 200/ }],
-    [403, {}, { reason: /^HTTP 403/ }],
+    [
+      302,
+      { location: "https://evilsprites.dev/auth/sprite" },
+      { reason: "HTTP 302 without the stamp of the machine's proxy" },
+    ],
+    [
+      302,
+      { location: `https://elsewhere.test/?${signIn}` },
+      { reason: "HTTP 302 without the stamp of the machine's proxy" },
+    ],
+    [302, {}, { reason: "HTTP 302 without the stamp of the machine's proxy" }],
+    [200, { location: signIn }, { reason: "HTTP 200 without the stamp of the machine's proxy" }],
+    [403, {}, { reason: "HTTP 403 without the stamp of the machine's proxy" }],
     [404, {}, "check-status"],
     [429, { "retry-after": "2" }, { _tag: "ProviderRateLimited", retryAfterMs: 2_000 }],
     [500, {}, { _tag: "ProviderUnavailable", reason: "HTTP 500 without the stamp of the machine's proxy" }],
@@ -147,11 +155,7 @@ describe("the edge's own response", () => {
     [523, {}, "check-status"],
   ])("%i with %j means %j", (status, headers, meaning) => {
     const verdict = sprites({ token }).classify!({ status, header: (name) => headers[name] }, machine)
-    if (typeof meaning === "string") expect(verdict).toBe(meaning)
-    else {
-      const { reason, ...rest } = meaning as { readonly reason?: string | RegExp }
-      expect(verdict).toMatchObject({ ...rest, ...(reason && { reason: expect.stringMatching(reason) as string }) })
-    }
+    expect({ verdict }).toMatchObject({ verdict: meaning })
   })
 })
 

@@ -91,7 +91,7 @@ describe("the vendor's own getSandbox and cloudflareSandbox", () => {
   ])("send %s to the same object, port and path", async (_, path, init) => {
     const said = async (by: Asked["by"]) => {
       const { arrived, outcome } = await ask({ kind: "SANDBOX", by, path, init })
-      return { outcome, arrived: arrived.map(({ names: _, ...rest }) => rest) }
+      return { outcome, arrived: arrived.map(({ port, method, path, body }) => [port, method, path, body]) }
     }
     expect(await said("cloudflareSandbox")).toEqual(await said("getSandbox"))
   })
