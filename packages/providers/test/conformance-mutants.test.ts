@@ -274,6 +274,7 @@ describe("a fixture whose machine does not respond", () => {
     status: undefined as never,
     start: undefined as never,
   }))
+  const untyped = mutant((_, { token }) => ({ resolve: () => Promise.reject(new Error(`boom with ${token}`)) }))
   const notRun = "not run: the fixture's machine gave no response to a first request"
 
   it("is reported once, and every other law as not run", { timeout: 60_000 }, async () => {
@@ -283,6 +284,11 @@ describe("a fixture whose machine does not respond", () => {
     expect(broken[0]).not.toContain(notRun)
     expect(broken[0]).toMatch(cause)
     expect(broken.slice(1).filter((each) => !each.includes(notRun))).toEqual([])
+  })
+
+  it("is reported with what the adapter threw, and no secret", { timeout: 60_000 }, async () => {
+    const { broken } = await prove(untyped, ["identity.reaches"])
+    expect(broken.join()).toMatch(/no other law is run: ProviderUnavailable: .*, because of Error: boom with …$/)
   })
 
   it("is reported by the first law that a filter leaves", { timeout: 60_000 }, async () => {

@@ -148,10 +148,24 @@ const servedOnce = (context: LawContext, unchecked: boolean): (() => Promise<boo
   return async () => {
     if (found !== undefined) return found
     found = false
-    await checkLaw(first, context)
+    await checkLaw(first, context).catch((error: unknown) => {
+      const text = `no response of the fixture's machine came to a first request, so that no other law is run: ${reasonsOf(error)}`
+      const hidden = withoutSecrets(context, text)
+      throw new LawBroken(hidden, hidden === text ? { cause: error } : undefined)
+    })
     return (found = true)
   }
 }
+
+/** An error with its causes: what an adapter throws is the cause of the contract's error. */
+const reasonsOf = (error: unknown, depth = 0): string => {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  if (!(error instanceof Error) || error.cause === undefined || depth > 4) return text
+  return `${text}, because of ${reasonsOf(error.cause, depth + 1)}`
+}
+
+const withoutSecrets = ({ fixture }: LawContext, text: string): string =>
+  (fixture.secrets ?? []).reduce((text, secret) => text.replaceAll(secret, "…"), text)
 
 const checkLaw = async (law: Law, context: LawContext): Promise<void> => {
   const stopRecording = recordConsole(context.printed)
@@ -160,7 +174,7 @@ const checkLaw = async (law: Law, context: LawContext): Promise<void> => {
   } catch (error) {
     // A runner prints it, perhaps into a public log.
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-    const hidden = (context.fixture.secrets ?? []).reduce((text, secret) => text.replaceAll(secret, "…"), text)
+    const hidden = withoutSecrets(context, text)
     throw hidden === text ? error : new LawBroken(hidden)
   } finally {
     stopRecording()
