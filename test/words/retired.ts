@@ -120,6 +120,7 @@ export const retired: readonly Retired[] = [
     write: "machine",
     except: [
       [/\bnever instance, sandbox, vm, backend\b/g, "the rule itself, in AGENTS.md"],
+      [/\bcloudflareSandbox\b/g, "the function of a provider, by the vendor's name"],
       [/\b(?:is no|is not a) sandbox\b/g, "a border between processes, not a machine"],
     ],
     files: [
