@@ -1,6 +1,7 @@
 import { generateTicketKeys, machineKey } from "@project-ingress/forward"
 import type { SigningKey } from "@project-ingress/forward"
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
+import { WebSocketServer } from "ws"
 import { sprites } from "../src/adapters/fly/sprites.ts"
 import type { SpritesOptions } from "../src/adapters/fly/sprites.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
@@ -160,6 +161,7 @@ describe("the edge's own response", () => {
 })
 
 describe("through a Sprite's URL", () => {
+  const sockets = new WebSocketServer({ noServer: true })
   let signing: SigningKey
   let image: MachineImage
   let cloud: SpritesCloud
@@ -169,22 +171,24 @@ describe("through a Sprite's URL", () => {
   })
   beforeEach(async () => {
     const keys = [await machineKey(signing, machine.id)]
-    image = await machineImage({ machine: machine.id, keys }, (request, response) => {
-      response.end(JSON.stringify({ url: request.url, ...request.headers }))
-    })
+    image = await machineImage(
+      { machine: machine.id, keys },
+      (request, response) => void response.end(JSON.stringify({ url: request.url, ...request.headers })),
+      (request, socket, head) => {
+        sockets.handleUpgrade(request, socket, head, (opened) => opened.send(JSON.stringify(request.headers)))
+      },
+    )
     cloud = await spritesCloud(token)
     first = await cloud.sprite("m1", { port: image.port })
   })
   afterEach(() => Promise.all([cloud.close(), image.close()]))
 
-  const ask = (
-    init: RequestInit = {},
-    { urlToken = token, ...more }: FetcherOptions & Partial<SpritesOptions> = {},
-  ) => {
+  const fetcher = ({ urlToken = token, ...more }: FetcherOptions & Partial<SpritesOptions> = {}) => {
     const provider = sprites({ token, urlToken, apiBase: cloud.apiBase })
-    const options = { port: image.appPort, signingKey: signing, ...more }
-    return machineFetcher(provider, machine, options)(new Request("https://misha.test/x", init))
+    return machineFetcher(provider, machine, { port: image.appPort, signingKey: signing, ...more })
   }
+  const ask = (init: RequestInit = {}, options?: Parameters<typeof fetcher>[0]) =>
+    fetcher(options)(new Request("https://misha.test/x", init))
 
   it("an app gets its own Authorization, and no token of the edge", async () => {
     const response = await ask({ headers: { authorization: "Bearer the-apps-own" } })
@@ -197,6 +201,15 @@ describe("through a Sprite's URL", () => {
     expect(JSON.stringify(await (await ask()).json())).not.toContain("canary")
     expect(first.arrived.length).toBe(1)
     expect(JSON.stringify(first.arrived)).not.toContain("canary")
+  })
+
+  it("a WebSocket passes a private URL, with its app's own Authorization", async () => {
+    const headers = { authorization: "Bearer the-apps-own" }
+    const socket = await fetcher().connect(new Request("https://misha.test/x", { headers }))
+    const { data } = await new Promise<MessageEvent>((resolve) => socket.addEventListener("message", resolve))
+    expect(JSON.parse(data as string)).toMatchObject(headers)
+    expect(data).not.toContain("canary")
+    socket.close()
   })
 
   it.each(["warm", "cold"] as const)("a request wakes a %s Sprite", async (status) => {
