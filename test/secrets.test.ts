@@ -10,7 +10,9 @@ import { cloudflareTunnel } from "../packages/providers/src/adapters/cloudflare/
 import { daytona } from "../packages/providers/src/adapters/daytona/daytona.ts"
 import { docker } from "../packages/providers/src/adapters/docker/docker.ts"
 import { e2b } from "../packages/providers/src/adapters/e2b/e2b.ts"
+import { cloudflareSandbox } from "../packages/providers/src/adapters/cloudflare/sandbox.ts"
 import { fly } from "../packages/providers/src/adapters/fly/fly.ts"
+import { sprites } from "../packages/providers/src/adapters/fly/sprites.ts"
 import { local } from "../packages/providers/src/adapters/local.ts"
 import { url } from "../packages/providers/src/adapters/url.ts"
 import { vercelSandbox } from "../packages/providers/src/adapters/vercel-sandbox/vercel-sandbox.ts"
@@ -52,6 +54,7 @@ const machine = () => ({ id: "mach_1", type: "local", externalId: "m", metadata:
 describe("no secret can be read from", () => {
   it.each([
     ["fly", () => fly({ token: `FlyV1 ${canary}` })],
+    ["sprites", () => sprites({ token: canary, urlToken: canary })],
     ["daytona", () => daytona({ apiKey: canary })],
     ["e2b", () => e2b({ apiKey: canary })],
     ["vercelSandbox", () => vercelSandbox({ token: canary, teamId: "team_1", projectId: "prj_1" })],
@@ -69,6 +72,13 @@ describe("no secret can be read from", () => {
       () => {
         const respond = async () => new Response(canary)
         return cloudflareContainer({ getByName: () => ({ fetch: respond, containerFetch: respond }) })
+      },
+    ],
+    [
+      "cloudflareSandbox",
+      () => {
+        const respond = async () => new Response(canary)
+        return cloudflareSandbox({ getByName: () => ({ fetch: respond, containerFetch: respond }) })
       },
     ],
     ["url", () => url({ headers: { "x-token": canary } })],

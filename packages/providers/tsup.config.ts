@@ -4,6 +4,7 @@ export default defineConfig({
   entry: {
     adapter: "src/adapter.ts",
     "cloudflare-container": "src/adapters/cloudflare/container.ts",
+    "cloudflare-sandbox": "src/adapters/cloudflare/sandbox.ts",
     "cloudflare-tunnel": "src/adapters/cloudflare/tunnel.ts",
     daytona: "src/adapters/daytona/daytona.ts",
     docker: "src/adapters/docker/docker.ts",
@@ -15,6 +16,7 @@ export default defineConfig({
     providers: "src/providers.ts",
     relay: "src/adapters/relay/relay.ts",
     "relay-object": "src/adapters/relay/relay-object.ts",
+    sprites: "src/adapters/fly/sprites.ts",
     testing: "src/testing.ts",
     upstream: "src/adapters/upstream.ts",
     url: "src/adapters/url.ts",

@@ -83,7 +83,7 @@ export const providerPages: CodePages = {
     cause:
       "The provider, or the edge in front of the machine, rejected the router's credentials, also after they were read again.",
     fix: [
-      "Renew the token that the provider was made with (`fly({ token })`, `daytona({ apiKey })`, `e2b({ apiKey })`, `vercelSandbox({ token })`, a Cloudflare Access service token).",
+      "Renew the token that the provider was made with (`fly({ token })`, `sprites({ token, urlToken })`, `daytona({ apiKey })`, `e2b({ apiKey })`, `vercelSandbox({ token })`, a Cloudflare Access service token).",
       "Check that the token is allowed to reach this machine: of the right organisation, and not read-only where machines are to be started.",
     ],
     command:

@@ -6,8 +6,10 @@ import { cloudflareTunnel, createTunnel, deleteTunnel } from "../src/adapters/cl
 import { daytona, signedPreviewUrl } from "../src/adapters/daytona/daytona.ts"
 import { docker } from "../src/adapters/docker/docker.ts"
 import { e2b } from "../src/adapters/e2b/e2b.ts"
-import { fly } from "../src/adapters/fly/fly.ts"
 import { vercelSandbox } from "../src/adapters/vercel-sandbox/vercel-sandbox.ts"
+import { cloudflareSandbox } from "../src/adapters/cloudflare/sandbox.ts"
+import { fly } from "../src/adapters/fly/fly.ts"
+import { sprites } from "../src/adapters/fly/sprites.ts"
 
 /** In every value that an error must not repeat. */
 const CANARY = "canary-51f7"
@@ -93,6 +95,13 @@ const subjects: readonly Subject[] = [
     valid: { token: CANARY, fetch, apiBase: "https://api.example" },
     required: ["token"],
     invalid: { token: notSecrets, fetch: notFunctions, apiBase: notInsecureBases },
+  },
+  {
+    name: "sprites",
+    call: sprites,
+    valid: { token: CANARY, urlToken: CANARY, fetch, apiBase: "https://api.example" },
+    required: ["token"],
+    invalid: { token: notSecrets, urlToken: notSecrets, fetch: notFunctions, apiBase: notInsecureBases },
   },
   {
     name: "daytona",
@@ -202,6 +211,13 @@ const subjects: readonly Subject[] = [
     valid: { proxyPort: 1 },
     required: [],
     invalid: { proxyPort: notPorts },
+  },
+  {
+    name: "cloudflareSandbox",
+    call: (options: never) => cloudflareSandbox(namespace, options),
+    valid: { proxyPort: 1024 },
+    required: [],
+    invalid: { proxyPort: [...notPorts, 80, 1023, 3000] },
   },
   {
     name: "createTunnel",
@@ -339,6 +355,7 @@ describe("a missing options object", () => {
 
   it.each([undefined, null, {}, { getByName: 1 }])("%j is no namespace of a Durable Object class", (value) => {
     expect(() => cloudflareContainer(value as never)).toThrow(/^cloudflareContainer: namespace must be .*, got /)
+    expect(() => cloudflareSandbox(value as never)).toThrow(/^cloudflareSandbox: namespace must be .*, got /)
   })
 })
 

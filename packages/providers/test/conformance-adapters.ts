@@ -3,6 +3,7 @@ import { it } from "vitest"
 import type { Capabilities } from "../src/contract/machine-provider.ts"
 import type { SuiteOptions } from "../src/testing.ts"
 import { cloudflareContainerFixture } from "./conformance-cloudflare-container.ts"
+import { cloudflareSandboxFixture } from "./conformance-cloudflare-sandbox.ts"
 import { cloudflareTunnelFixture } from "./conformance-cloudflare-tunnel.ts"
 import { daytonaFixture } from "./conformance-daytona.ts"
 import { dockerFixture } from "./conformance-docker.ts"
@@ -12,6 +13,7 @@ import { flyFixture } from "./conformance-fly.ts"
 import type { AdapterWorker, Made, Proved } from "./conformance-remote.ts"
 import { relayFixture } from "./conformance-relay.ts"
 import { vercelSandboxFixture } from "./conformance-vercel-sandbox.ts"
+import { spritesFixture } from "./conformance-sprites.ts"
 import { engineMissing } from "./engine.ts"
 
 export type Runtime = Capabilities["runtimes"][number]
@@ -20,7 +22,7 @@ type Skip = NonNullable<SuiteOptions["skip"]>
 export interface Adapter {
   readonly fixture: (worker?: AdapterWorker) => Promise<Proved>
   /** Its Worker, if it has one of its own. */
-  readonly worker?: "conformance-worker.ts" | "conformance-relay-worker.ts"
+  readonly worker?: "conformance-worker.ts" | "conformance-relay-worker.ts" | "conformance-sandbox-worker.ts"
   /** Why it cannot be tested on this machine. */
   readonly missing?: () => Promise<string | undefined>
   /** Takes long, so that its laws run only by `pnpm test:all`. */
@@ -52,6 +54,14 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
   url: { fixture: urlFixture, runtimes: everywhere, skipIn: refusalHidden },
   docker: { fixture: dockerFixture, missing: engineMissing, slow: true, runtimes: ["node", "bun", "deno"] },
   fly: { fixture: flyFixture, runtimes: everywhere, skip: stableEpoch },
+  sprites: {
+    fixture: spritesFixture,
+    runtimes: everywhere,
+    skip: {
+      "identity.epoch-changes": "the epoch is the Sprite's id; what a restart changes is behind the edge",
+      "platform.port-closed": "the edge holds a request until something listens on port 8080",
+    },
+  },
   daytona: { fixture: daytonaFixture, runtimes: everywhere },
   e2b: {
     fixture: e2bFixture,
@@ -72,6 +82,16 @@ export const adapters: Readonly<Record<Name, Adapter>> = {
     },
   },
   "cloudflare-container": { fixture: cloudflareContainerFixture, runtimes: ["workerd"], skip: stableEpoch },
+  "cloudflare-sandbox": {
+    fixture: cloudflareSandboxFixture,
+    worker: "conformance-sandbox-worker.ts",
+    runtimes: ["workerd"],
+    skip: {
+      ...stableEpoch,
+      "abort.cancel":
+        "the class pumps bodies itself, and does not see that a client left one on which nothing is written",
+    },
+  },
   "cloudflare-tunnel": {
     fixture: cloudflareTunnelFixture,
     runtimes: everywhere,

@@ -66,7 +66,12 @@ describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
     [
       "secrets.refused",
       "repeats its token when it is rejected",
-      mutant((_, { token }) => ({ resolve: () => Promise.reject(new Error(`401 for ${token}`)) })),
+      mutant((right, { token }) => ({
+        resolve: (...args) =>
+          right.resolve(...args).catch(() => {
+            throw new Error(`401 for ${token}`)
+          }),
+      })),
     ],
     [
       "secrets.failing",
@@ -132,12 +137,16 @@ describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
     [
       "identity.origin",
       "puts its token into the origin",
-      mutant((right) => ({
-        resolve: async (...args) => {
-          const endpoint = await right.resolve(...args)
-          return { ...endpoint, origin: endpoint.origin.replace("//", `//token:${TOKEN}@`) }
-        },
-      })),
+      mutant((right) => {
+        // The first request of the suite is responded to.
+        let n = 0
+        return {
+          resolve: async (...args) => {
+            const endpoint = await right.resolve(...args)
+            return n++ === 0 ? endpoint : { ...endpoint, origin: endpoint.origin.replace("//", `//token:${TOKEN}@`) }
+          },
+        }
+      }),
     ],
     [
       "identity.swap",
@@ -178,7 +187,10 @@ describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
       "does not name the headers that its edge intercepts",
       mutant((right) => ({
         capabilities: { ...right.capabilities, interceptedHeaders: [] },
-        resolve: async (...args) => ({ ...(await right.resolve(...args)), headers: { authorization: "Bearer edge" } }),
+        resolve: async (...args) => {
+          const endpoint = await right.resolve(...args)
+          return { ...endpoint, headers: { ...endpoint.headers, authorization: "Bearer edge" } }
+        },
       })),
     ],
     [
@@ -252,6 +264,67 @@ describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
     const names = law === "secrets.console" ? (["identity.reaches", law] as const) : [law]
     const { broken } = await prove(make, names)
     expect(broken.map((each) => each.split(":")[0])).toEqual([law])
+  })
+})
+
+describe("a fixture whose machine does not respond", () => {
+  const cause = /PortClosed: acme machine mach_a/
+  const nowhere = mutant((right) => ({
+    resolve: async (...args) => ({ ...(await right.resolve(...args)), origin: "http://127.0.0.1:1" }),
+    status: undefined as never,
+    start: undefined as never,
+  }))
+  const untyped = mutant((_, { token }) => ({ resolve: () => Promise.reject(new Error(`boom with ${token}`)) }))
+  const notRun = "not run: the fixture's machine gave no response to a first request"
+
+  it("is reported once, and every other law as not run", { timeout: 60_000 }, async () => {
+    const { tried, broken } = await prove(nowhere)
+    expect(broken.length).toBe(tried.length)
+    expect(broken[0]).toMatch(/^identity\.reaches: /)
+    expect(broken[0]).not.toContain(notRun)
+    expect(broken[0]).toMatch(cause)
+    expect(broken.slice(1).filter((each) => !each.includes(notRun))).toEqual([])
+  })
+
+  it("is reported with what the adapter threw, and no secret", { timeout: 60_000 }, async () => {
+    const { broken } = await prove(untyped, ["identity.reaches"])
+    expect(broken.join()).toMatch(/no other law is run: ProviderUnavailable: .*, because of Error: boom with …$/)
+  })
+
+  it("is reported by the first law that a filter leaves", { timeout: 60_000 }, async () => {
+    const { broken } = await prove(nowhere, ["http.gzip", "http.head"])
+    expect(broken[0]).toMatch(cause)
+    expect(broken[1]).toContain(notRun)
+  })
+
+  it("skips the other laws in a runner whose tests can", { timeout: 60_000 }, async () => {
+    const fixture = await acmeFixture(nowhere)
+    const tests: ((context: { skip(reason: string): void }) => Promise<void>)[] = []
+    await providerSuite(
+      (_, run) => tests.push(run),
+      () => fixture,
+    )
+    const reasons: string[] = []
+    const context = { skip: (reason: string) => void reasons.push(reason) }
+    const failed: unknown[] = []
+    for (const test of tests) await test(context).catch((error: unknown) => failed.push(error))
+    await fixture.close()
+    expect(failed.map(String)).toEqual([expect.stringMatching(cause)])
+    expect(reasons.length).toBe(tests.length - 1)
+    const lacking = new Set(["the provider has no status", "the provider has no start"])
+    expect(reasons.filter((reason) => !lacking.has(reason) && !reason.startsWith(notRun))).toEqual([])
+  })
+
+  it("does not stop the laws where a caller skips the one that reports it", async () => {
+    const fixture = await acmeFixture(nowhere)
+    const tests = new Map<string, () => Promise<void>>()
+    await providerSuite(
+      (name, run) => tests.set(name.split(":")[0]!, run),
+      () => fixture,
+      { skip: { "identity.reaches": "no machine yet" } },
+    )
+    await expect(tests.get("identity.capabilities")!()).resolves.toBeUndefined()
+    await fixture.close()
   })
 })
 

@@ -5,10 +5,12 @@
 import type { EdDsaSigningKey } from "@project-ingress/forward"
 import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
 import type { ContainerNamespace } from "../src/adapters/cloudflare/container.ts"
+import { cloudflareSandbox } from "../src/adapters/cloudflare/sandbox.ts"
 import { cloudflareTunnel } from "../src/adapters/cloudflare/tunnel.ts"
 import { daytona } from "../src/adapters/daytona/daytona.ts"
 import { docker } from "../src/adapters/docker/docker.ts"
 import { e2b } from "../src/adapters/e2b/e2b.ts"
+import { sprites } from "../src/adapters/fly/sprites.ts"
 import { local } from "../src/adapters/local.ts"
 import type { Machine, MachineProvider } from "../src/contract/machine-provider.ts"
 import type { Fixture, Undo } from "../src/testing.ts"
@@ -37,7 +39,9 @@ export type Made =
       readonly apiBase: string
       readonly edge: string
     }
+  | { readonly adapter: "sprites"; readonly token: string; readonly urlToken: string; readonly apiBase: string }
   | { readonly adapter: "cloudflare-container" }
+  | { readonly adapter: "cloudflare-sandbox" }
   | {
       readonly adapter: "cloudflare-tunnel"
       readonly access: { readonly clientId: string; readonly clientSecret: string }
@@ -63,7 +67,9 @@ const makers: { readonly [A in Made["adapter"]]: (made: Extract<Made, { readonly
   e2b: ({ apiKey, apiBase, edge }) => throughEdge(e2b({ apiKey, apiBase }), edge),
   "vercel-sandbox": ({ token, teamId, projectId, startCommand, apiBase, edge }) =>
     throughEdge(vercelSandbox({ token, teamId, projectId, startCommand, apiBase }), edge),
+  sprites: ({ token, urlToken, apiBase }) => sprites({ token, urlToken, apiBase }),
   "cloudflare-container": () => cloudflareContainer({ getByName: (name) => bound.containers!.getByName(name) }),
+  "cloudflare-sandbox": () => cloudflareSandbox({ getByName: (id) => bound.containers!.getByName(id) }),
   "cloudflare-tunnel": ({ access, places }) => at(cloudflareTunnel({ access }), places),
   relay: () => relay({ getByName: (name) => bound.relay!.getByName(name) }),
 }

@@ -28,22 +28,27 @@ const runInProcess = async (runtime: keyof typeof runners, given: Given): Promis
   return report
 }
 
+const objectsOf = {
+  "conformance-worker.ts": { CONTAINERS: "FakeContainer" },
+  "conformance-relay-worker.ts": {
+    CONTAINERS: "FakeContainer",
+    RELAY: { className: "Relay", useSQLite: true },
+  },
+  "conformance-sandbox-worker.ts": { CONTAINERS: { className: "VendorSandbox", useSQLite: true } },
+} satisfies Record<NonNullable<Adapter["worker"]>, object>
+
 interface Started extends AdapterWorker, RunningWorker {}
 const workers = new Map<string, Promise<Started>>()
 const startedWorker = ({ worker: file = "conformance-worker.ts" }: Adapter): Promise<Started> => {
   const start = async (): Promise<Started> => {
     const { signing } = await generateTicketKeys("relay")
-    const own = file !== "conformance-worker.ts"
     const worker = await startWorker(file, {
-      durableObjects: {
-        CONTAINERS: "FakeContainer",
-        ...(own ? { RELAY: { className: "Relay", useSQLite: true } } : {}),
-      },
+      durableObjects: objectsOf[file],
       compatibilityFlags: [
         "enable_request_signal",
         "request_signal_passthrough",
         "enable_abortsignal_rpc",
-        ...(own ? ["nodejs_compat"] : []),
+        ...(file === "conformance-worker.ts" ? [] : ["nodejs_compat"]),
       ],
       bindings: { SIGNING_KEYS: [signing] },
     })

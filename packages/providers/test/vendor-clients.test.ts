@@ -1,6 +1,7 @@
 /** The vendors' own clients against the fakes, so that a fake is what they expect. What they send is what our adapters send. */
 import { Configuration, SandboxApi } from "@daytonaio/api-client"
 import { Sandbox as VercelSandbox } from "@vercel/sandbox"
+import { APIError, SpritesClient } from "@fly/sprites"
 import Cloudflare from "cloudflare"
 import { ApiClient, ConnectionConfig, Sandbox as E2bSandbox } from "e2b"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -8,6 +9,7 @@ import { createTunnel, deleteTunnel } from "../src/adapters/cloudflare/tunnel.ts
 import { daytona, signedPreviewUrl } from "../src/adapters/daytona/daytona.ts"
 import { e2b } from "../src/adapters/e2b/e2b.ts"
 import { vercelSandbox } from "../src/adapters/vercel-sandbox/vercel-sandbox.ts"
+import { sprites } from "../src/adapters/fly/sprites.ts"
 import type { Machine } from "../src/contract/machine-provider.ts"
 import { fakeCloudflare } from "./fakes/cloudflare-api.ts"
 import type { FakeCloudflare } from "./fakes/cloudflare-api.ts"
@@ -17,6 +19,8 @@ import { fakeE2b } from "./fakes/e2b-cloud.ts"
 import type { FakeE2b } from "./fakes/e2b-cloud.ts"
 import { fakeVercel } from "./fakes/vercel-cloud.ts"
 import type { FakeVercel } from "./fakes/vercel-cloud.ts"
+import { spritesCloud } from "./fakes/sprites-cloud.ts"
+import type { SpritesCloud } from "./fakes/sprites-cloud.ts"
 
 const { signal } = new AbortController()
 
@@ -86,6 +90,60 @@ describe("Daytona's own client", () => {
     expect(sandbox.lastActivities).toBe(0)
     await client.updateLastActivity(sandbox.id)
     expect(sandbox.lastActivities).toBe(1)
+  })
+})
+
+describe("Fly's own client for Sprites", () => {
+  let cloud: SpritesCloud
+  let client: SpritesClient
+  beforeEach(async () => {
+    cloud = await spritesCloud()
+    client = new SpritesClient(cloud.token, { baseURL: new URL(cloud.apiBase).origin })
+  })
+  afterEach(() => cloud.close())
+  const machine: Machine = { id: "mach_1", type: "sprites", externalId: "m1", metadata: {} }
+  const provider = () => sprites({ token: cloud.token, urlToken: cloud.token, apiBase: cloud.apiBase })
+  const failed = async (asked: Promise<unknown>): Promise<unknown> => asked.catch((error: unknown) => error)
+
+  it("asks what the adapter asks, and reads the same", async () => {
+    await cloud.sprite("m1", { port: 1 })
+    const { origin, epoch } = await provider().resolve(machine, { port: 3000, signal })
+    const ours = cloud.calls.splice(0)
+    const found = await client.getSprite("m1")
+    expect(cloud.calls).toEqual(ours)
+    expect([found.url, found.id, found.status, found.urlSettings?.auth]).toEqual([origin, epoch, "running", "sprite"])
+  })
+
+  it("makes, opens, restarts and deletes a Sprite, as the adapter sees it", async () => {
+    const state = async () => (await provider().status!(machine, { signal })).state
+    expect(await state()).toBe("gone")
+    const made = await client.createSprite("m1")
+    expect([made.status, made.urlSettings?.auth, await state()]).toEqual(["cold", "sprite", "stopped"])
+    await client.updateURLSettings("m1", { auth: "public" })
+    expect(await provider().resolve(machine, { port: 3000, signal })).not.toHaveProperty("headers")
+    expect(await client.restartSprite("m1")).toMatchObject({ spriteName: "m1" })
+    expect(await state()).toBe("running")
+    await client.deleteSprite("m1")
+    expect(await state()).toBe("gone")
+  })
+
+  it("lists Sprites by pages", async () => {
+    for (let i = 0; i < 51; i++) await client.createSprite(`s${i}`)
+    expect((await client.listAllSprites("s")).map(({ name }) => name)).toEqual(
+      [...Array(51).keys()].map((i) => `s${i}`),
+    )
+  })
+
+  it("takes the fake's failures for the API's, as the adapter does", async () => {
+    expect(await failed(client.getSprite("m1"))).toMatchObject({ statusCode: 404, errorCode: "sprite not found" })
+    cloud.always = { status: 429, headers: { "retry-after": "3" }, body: '{"error":"x","retry_after_seconds":7}' }
+    const limited = await failed(client.getSprite("m1"))
+    expect(limited).toBeInstanceOf(APIError)
+    const retryAfterMs = (limited as APIError).getRetryAfterSeconds()! * 1_000
+    await expect(provider().status!(machine, { signal })).rejects.toMatchObject({ retryAfterMs })
+    cloud.always = undefined
+    const stranger = new SpritesClient("org/1/other", { baseURL: new URL(cloud.apiBase).origin })
+    expect(await failed(stranger.getSprite("m1"))).toMatchObject({ statusCode: 401 })
   })
 })
 

@@ -1,9 +1,10 @@
 // Bundled and run by vendor-containers.test.ts in workerd: the vendor's own classes, with a container that is a function.
 import { Container } from "@cloudflare/containers"
-import { Sandbox } from "@cloudflare/sandbox"
+import { getSandbox, Sandbox } from "@cloudflare/sandbox"
 import { defaultHeaderNames } from "@project-ingress/forward"
 import { cloudflareContainer } from "../src/adapters/cloudflare/container.ts"
 import type { ContainerNamespace } from "../src/adapters/cloudflare/container.ts"
+import { cloudflareSandbox } from "../src/adapters/cloudflare/sandbox.ts"
 import { machineFetcher } from "../src/transport/machine-fetcher.ts"
 
 /** What arrived at a port of the container. */
@@ -25,6 +26,8 @@ export interface Outcome {
 /** One request of a client to a machine. */
 export interface Asked {
   readonly kind: "CONTAINER" | "SANDBOX"
+  /** What sends it: an adapter, or the vendor's own `getSandbox` with its `containerFetch` and `wsConnect`. */
+  readonly by: "cloudflareContainer" | "cloudflareSandbox" | "getSandbox"
   /** A container is an object's own, with what it has arrived. */
   readonly name: string
   readonly path: string
@@ -72,6 +75,7 @@ interface Pair {
 }
 
 let failing = false
+let noInstance = false
 
 /** The object's state, with a container as the platform would give it. */
 const withContainer = (state: object): never => {
@@ -80,7 +84,11 @@ const withContainer = (state: object): never => {
     get running() {
       return running
     },
-    start: () => void (running = true),
+    start: () => {
+      // The platform's text.
+      if (noInstance) throw new Error("There is no container instance available at this time")
+      running = true
+    },
     monitor: () => new Promise(() => {}),
     destroy: async () => void (running = false),
     signal: () => {},
@@ -98,7 +106,23 @@ export class VendorContainer extends Container {
 export class VendorSandbox extends Sandbox {
   constructor(state: object, env: never) {
     super(withContainer(state), env)
+    // The class itself accepts no less than 5 s.
+    const containerTimeouts = { instanceGetTimeoutMS: 300, portReadyTimeoutMS: 300, waitIntervalMS: 50 }
+    Object.assign(this, { containerTimeouts })
   }
+}
+
+/** As the vendor's pages say, with the address that the adapter gives to a request. */
+const sendByVendor = (namespace: unknown, id: string, { url, method, headers, body }: Request): Promise<Response> => {
+  const sandbox = getSandbox(namespace as Parameters<typeof getSandbox>[0], id, { normalizeId: true })
+  const to = url.replace("https://app.test", "http://container.invalid")
+  const request = new Request(to, { method, headers, body, ...(body === null ? {} : { duplex: "half" }) })
+  return headers.get("upgrade") === null
+    ? sandbox.containerFetch(request, 8080)
+    : sandbox.wsConnect(
+        new Request(request, { headers: { ...Object.fromEntries(headers), connection: "Upgrade" } }),
+        8080,
+      )
 }
 
 const eventually = async (condition: () => boolean): Promise<void> => {
@@ -107,13 +131,19 @@ const eventually = async (condition: () => boolean): Promise<void> => {
 
 export default {
   async fetch(request: Request, env: Record<Asked["kind"], ContainerNamespace>): Promise<Response> {
-    const { kind, name, path, init, leaves = false } = (await request.json()) as Asked
+    const { kind, by, name, path, init, leaves = false } = (await request.json()) as Asked
     arrived.length = 0
     disconnected = false
     failing = name === "slow"
+    noInstance = name === "full"
     const client = new AbortController()
-    const machine = { id: "mach_1", type: "cloudflare-container", externalId: name, metadata: {} }
-    const send = machineFetcher(cloudflareContainer(env[kind]), machine, { port: 3000 })
+    const adapters = { cloudflareContainer, cloudflareSandbox }
+    const send = (sent: Request): Promise<Response> => {
+      if (by === "getSandbox") return sendByVendor(env[kind], name, sent)
+      const provider = adapters[by](env[kind])
+      const machine = { id: "mach_1", type: provider.type, externalId: name, metadata: {} }
+      return machineFetcher(provider, machine, { port: 3000 })(sent)
+    }
     const sent = send(new Request(`https://app.test${path}`, { ...init, signal: client.signal })).then(
       (response): [number, string] => [response.status, ""],
       (error: Error & { readonly _tag?: string }): [string, string] => [error._tag ?? "", error.message],

@@ -16,9 +16,13 @@ import { time } from "./laws/time.ts"
 import { wake } from "./laws/wake.ts"
 import { webSocket } from "./laws/websocket.ts"
 
+/** The law that all others build on: where it is broken, none of them is run. */
+const { "identity.reaches": first, ...otherIdentity } = identity
+
 /** In the order in which they are checked: a removed machine does not come back, and the last two read everything recorded. */
 const all = {
-  ...identity,
+  "identity.reaches": first,
+  ...otherIdentity,
   ...http,
   ...time,
   ...webSocket,
@@ -70,6 +74,9 @@ export interface SuiteReport {
  * what it opened is the caller's to close, after the tests. The laws share its fixture and are checked one after the other, in
  * any runner.
  *
+ * The first of them sends one request to the fixture's machine. If no response of that machine comes, it fails with the cause,
+ * and the laws after it are not run: they skip themselves in runners whose tests can, and fail with one sentence elsewhere.
+ *
  * Rejects with a `TypeError` when an option is unknown or invalid, `skip` names no law or gives no reason, or `setup` gives no
  * fixture, and with the error of `setup`.
  *
@@ -97,6 +104,7 @@ export const providerSuite = async (
   const tried: LawName[] = []
   const skipped: Partial<Record<LawName, string>> = {}
   const afterFailure = makeAfterFailure(context)
+  const served = servedOnce(context, Object.hasOwn(skip, "identity.reaches"))
   let previous: Promise<unknown> = Promise.resolve()
   for (const [key, law] of Object.entries(all)) {
     const name = key as LawName
@@ -104,24 +112,63 @@ export const providerSuite = async (
     const reason = skip[name] ?? law.needs.map((need) => lack(context, need)).find((found) => found !== undefined)
     if (reason === undefined) {
       tried.push(name)
-      test(title, () => {
+      test(title, (...args: unknown[]) => {
+        const run = async (): Promise<void> => {
+          const ready = name in recordedSecrets ? undefined : afterFailure.recover
+          if (await served()) return checkLaw(law, context, ready)
+          // What is not run has not passed either.
+          if (!skipItself(args, NOT_RUN)) throw new LawBroken(NOT_RUN)
+        }
         // Laws stop machines; a runner that starts all tests at once must not run two laws together.
-        const ready = name in recordedSecrets ? undefined : afterFailure.recover
-        const checked = previous.then(() => within(lawTimeoutMs, checkLaw(law, context, ready), name))
+        const checked = previous.then(() => within(lawTimeoutMs, run(), name))
         previous = checked.catch(() => afterFailure.failed(name))
         return checked
       })
     } else {
       skipped[name] = reason
-      const skipItself = async (...args: unknown[]): Promise<void> => {
-        // Vitest and node:test give each test a context that can skip it for a reason.
-        ;(args[0] as { skip?: (reason: string) => void } | undefined)?.skip?.(reason)
-      }
-      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, skipItself)
+      ;(test.skip ?? test)(`${title} (skipped: ${reason})`, async (...args: unknown[]) => void skipItself(args, reason))
     }
   }
   return { tried, skipped }
 }
+
+const NOT_RUN = "not run: the fixture's machine gave no response to a first request, as the law before this one reports"
+
+/** Vitest and node:test give each test a context that can skip it for a reason. Gives whether the runner is one of these. */
+const skipItself = ([context]: readonly unknown[], reason: string): boolean => {
+  const { skip } = (context ?? {}) as { readonly skip?: unknown }
+  if (typeof skip !== "function") return false
+  skip.call(context, reason)
+  return true
+}
+
+/**
+ * Whether the fixture's machine responds to a request, found out by the first law that is run, whichever a runner's filter
+ * leaves: that one rejects with the cause, so that it is reported once. `unchecked`: the caller skips the law that says so.
+ */
+const servedOnce = (context: LawContext, unchecked: boolean): (() => Promise<boolean>) => {
+  let found: boolean | undefined = unchecked || undefined
+  return async () => {
+    if (found !== undefined) return found
+    found = false
+    await checkLaw(first, context).catch((error: unknown) => {
+      const text = `no response of the fixture's machine came to a first request, so that no other law is run: ${reasonsOf(error)}`
+      const hidden = withoutSecrets(context, text)
+      throw new LawBroken(hidden, hidden === text ? { cause: error } : undefined)
+    })
+    return (found = true)
+  }
+}
+
+/** An error with its causes: what an adapter throws is the cause of the contract's error. */
+const reasonsOf = (error: unknown, depth = 0): string => {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  if (!(error instanceof Error) || error.cause === undefined || depth > 4) return text
+  return `${text}, because of ${reasonsOf(error.cause, depth + 1)}`
+}
+
+const withoutSecrets = ({ fixture }: LawContext, text: string): string =>
+  (fixture.secrets ?? []).reduce((text, secret) => text.replaceAll(secret, "…"), text)
 
 /** `ready`: what has to succeed before. */
 const checkLaw = async (law: Law, context: LawContext, ready?: () => Promise<void>): Promise<void> => {
@@ -132,7 +179,7 @@ const checkLaw = async (law: Law, context: LawContext, ready?: () => Promise<voi
   } catch (error) {
     // A runner prints it, perhaps into a public log.
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-    const hidden = (context.fixture.secrets ?? []).reduce((text, secret) => text.replaceAll(secret, "…"), text)
+    const hidden = withoutSecrets(context, text)
     throw hidden === text ? error : new LawBroken(hidden)
   } finally {
     stopRecording()

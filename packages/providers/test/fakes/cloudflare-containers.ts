@@ -1,7 +1,8 @@
 /**
  * What stands behind the Durable Objects of Cloudflare's containers, on a real socket: starts a container when it is asked for,
  * and sends on to the port that the request names. The words are those of `Container.containerFetch` (@cloudflare/containers
- * 0.3.7). The objects themselves are in the Worker: `FakeContainer` of conformance-worker.ts.
+ * 0.3.7). The objects themselves are in the Worker: `FakeContainer` of conformance-worker.ts, or the vendor's own class in
+ * conformance-sandbox-worker.ts.
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
@@ -19,6 +20,8 @@ export interface FakeContainerState {
 export interface ContainerHost {
   readonly origin: string
   readonly container: (name: string, proxyPort: number) => FakeContainerState
+  /** Stops a container, and tells who monitors it. */
+  readonly stop: (name: string) => void
   /** Instead of what it would do. */
   always: Said | undefined
   readonly close: FakeServer["close"]
@@ -26,6 +29,7 @@ export interface ContainerHost {
 
 export const containerHost = async (): Promise<ContainerHost> => {
   const containers = new Map<string, FakeContainerState>()
+  const monitors = new Map<() => void, string>()
   const text = (status: number, body: string): Said => ({ status, body, headers: { "content-type": "text/plain" } })
 
   const decide = async (request: IncomingMessage): Promise<Said | Onward> => {
@@ -49,6 +53,13 @@ export const containerHost = async (): Promise<ContainerHost> => {
         const running = containers.get(String(request.headers["x-container"]))?.running === true
         return answer(response, 200, { status: running ? "healthy" : "stopped" })
       }
+      if (request.url === "/exit") {
+        const exited = () => {
+          monitors.delete(exited)
+          answer(response, 200)
+        }
+        return void monitors.set(exited, String(request.headers["x-container"]))
+      }
       const what = await decide(request)
       if ("status" in what) answer(response, what.status, what.body, what.headers)
       else sendOn(request, response, what)
@@ -66,6 +77,10 @@ export const containerHost = async (): Promise<ContainerHost> => {
       const made: FakeContainerState = { running: true, proxyPort, boot: async () => {} }
       containers.set(name, made)
       return made
+    },
+    stop(name) {
+      containers.get(name)!.running = false
+      for (const [exited, of] of monitors) if (of === name) exited()
     },
     always: undefined,
     close: server.close,

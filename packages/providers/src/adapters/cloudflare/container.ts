@@ -1,26 +1,12 @@
-import { checkOptions, kindOf } from "@project-ingress/forward/internal"
+import { checkOptions } from "@project-ingress/forward/internal"
 import { acceptPort } from "../../adapter-kit/option-checks.ts"
 import { MachineRecordInvalid, machineRef } from "../../contract/errors.ts"
-import type { MachineProvider, MachineState } from "../../contract/machine-provider.ts"
+import type { MachineProvider } from "../../contract/machine-provider.ts"
 import { classifyContainer } from "./classify-container.ts"
+import { checkNamespace, containerInterceptedHeaders, containerStatus, sendToContainer } from "./container-stub.ts"
+import type { ContainerNamespace } from "./container-stub.ts"
 
-/**
- * What is used of the binding of a Durable Object class that extends `Container` of `@cloudflare/containers`, as `Sandbox` of
- * `@cloudflare/sandbox` does.
- */
-export interface ContainerNamespace {
-  getByName(name: string): ContainerStub
-}
-
-/** What is used of the stub of such a Durable Object. */
-export interface ContainerStub {
-  /** Takes WebSocket handshakes, which `containerFetch` cannot return from an object. */
-  fetch(request: Request): Promise<Response>
-  /** Takes all other requests. A class without it gets none: the call fails. */
-  containerFetch(request: Request, port: number): Promise<Response>
-  /** Absent in classes that do not extend `Container`: the machine's state is then unknown. */
-  getState?(): Promise<{ readonly status: string }>
-}
+export type { ContainerNamespace, ContainerStub } from "./container-stub.ts"
 
 /** How {@link cloudflareContainer} reaches the machine proxies. */
 export interface CloudflareContainerOptions {
@@ -30,7 +16,8 @@ export interface CloudflareContainerOptions {
 
 /**
  * Containers of Cloudflare, each behind a Durable Object. Runs on Workers only: no URL leads to one. `externalId` is the
- * object's name. No metadata. A request wakes its container, and the class's `sleepAfter` stops it again.
+ * object's name. No metadata. A request wakes its container, and the class's `sleepAfter` stops it again. The binding of a
+ * `Sandbox` of `@cloudflare/sandbox` is for `cloudflareSandbox`, which also checks what that class wants of its ids and ports.
  *
  * Requests are sent by the class's `containerFetch`, which takes the port as an argument, and never by its `fetch`: there a
  * class may choose the port by the client's path, as `Sandbox` does. So what a class does in a `fetch` of its own is done for
@@ -48,25 +35,9 @@ export const cloudflareContainer = (
   namespace: ContainerNamespace,
   options: CloudflareContainerOptions = {},
 ): MachineProvider => {
-  if (typeof (namespace as ContainerNamespace | undefined)?.getByName !== "function") {
-    const kind = kindOf(namespace)
-    throw new TypeError(`cloudflareContainer: namespace must be the binding of a Durable Object class, got ${kind}`)
-  }
+  checkNamespace("cloudflareContainer", namespace)
   checkOptions("cloudflareContainer", options, { proxyPort: acceptPort })
   const { proxyPort = 8080 } = options
-
-  const send = (stub: ContainerStub, request: Request): Promise<Response> => {
-    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-      // Without the flag a request with a signal cannot be an argument.
-      const argument = sendsSignals() ? request : new Request(request, { signal: null })
-      return stub.containerFetch(argument, proxyPort)
-    }
-    const headers = new Headers(request.headers)
-    headers.set(TARGET_PORT, String(proxyPort))
-    // `Sandbox` obeys the port of a handshake only, and a handshake is what has this field too.
-    headers.set("connection", "Upgrade")
-    return stub.fetch(new Request(request, { headers }))
-  }
 
   return {
     type: "cloudflare-container",
@@ -75,7 +46,7 @@ export const cloudflareContainer = (
       webSocket: true,
       wake: "request",
       ports: "any",
-      interceptedHeaders,
+      interceptedHeaders: containerInterceptedHeaders,
     },
 
     async resolve(machine) {
@@ -86,7 +57,7 @@ export const cloudflareContainer = (
       return {
         origin: "http://container.invalid",
         // A stub belongs to the request that made it, as all I/O does in workerd.
-        fetch: (request) => send(namespace.getByName(name), request),
+        fetch: (request) => sendToContainer(namespace.getByName(name), request, proxyPort),
         epoch: name,
         ttlMs: DAY_MS,
       }
@@ -94,43 +65,8 @@ export const cloudflareContainer = (
 
     classify: classifyContainer,
 
-    async status({ externalId }) {
-      const found = await namespace.getByName(externalId).getState?.()
-      const detail = found?.status
-      const state = detail !== undefined && Object.hasOwn(states, detail) ? states[detail]! : "unknown"
-      return detail === undefined ? { state } : { state, detail }
-    },
+    status: ({ externalId }) => containerStatus(namespace.getByName(externalId)),
   }
-}
-
-/** The field that `switchPort` of `@cloudflare/containers` 0.3.7 sets. */
-const TARGET_PORT = "cf-container-target-port"
-
-/** What the classes' `fetch` acts on. `Sandbox` 0.12.10: another port, another way into the container, and its own name. */
-const interceptedHeaders: readonly string[] = [
-  TARGET_PORT,
-  "x-sandbox-name",
-  "x-sandbox-preview-proxy",
-  "x-sandbox-preview-port",
-  "x-sandbox-preview-token",
-  "x-sandbox-preview-sandbox-id",
-]
-
-/** Whether this Worker may send a request's signal to an object. */
-const sendsSignals = (): boolean => {
-  const { Cloudflare } = globalThis as {
-    readonly Cloudflare?: { readonly compatibilityFlags?: Record<string, boolean> }
-  }
-  return Cloudflare?.compatibilityFlags?.["enable_abortsignal_rpc"] === true
 }
 
 const DAY_MS = 86_400_000
-
-/** `running` is a container whose ports have not been seen to listen yet. */
-const states: Readonly<Record<string, MachineState>> = {
-  running: "starting",
-  healthy: "running",
-  stopping: "stopping",
-  stopped: "stopped",
-  stopped_with_code: "stopped",
-}

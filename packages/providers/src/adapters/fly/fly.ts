@@ -3,6 +3,7 @@ import { checkAddressOptions } from "../../contract/address-options.ts"
 import type { Addresses } from "../../contract/address-options.ts"
 import { ProviderUnavailable, machineRef } from "../../contract/errors.ts"
 import type { Endpoint, Machine, MachineProvider, MachineStatus, Verdict } from "../../contract/machine-provider.ts"
+import { flyInterceptedHeaders } from "./intercepted-headers.ts"
 import { flyApi } from "./machines-api.ts"
 import type { FlyOptions } from "./machines-api.ts"
 import { FlyMachine, uptimeMsOf } from "./machine.ts"
@@ -44,7 +45,7 @@ export const fly = (options: FlyOptions): MachineProvider => {
       wake: "start",
       // One service leads to the machine proxy, and the machine proxy to every port.
       ports: "any",
-      interceptedHeaders,
+      interceptedHeaders: flyInterceptedHeaders,
     },
 
     resolve: async (machine) => endpointOf(machine),
@@ -121,20 +122,3 @@ const endpointBy = (addresses: Addresses, machine: Machine): Endpoint => {
 }
 
 const path = (machine: Machine) => `/apps/${decodeRecord(machine).app}/machines/${machine.externalId}` as const
-
-/**
- * Commands to Fly's proxy, which a client may not give, and fields that it overwrites. `fly-client-ip` and the like are not
- * listed: Fly sets them itself, and a client's forgery would replace Fly's value if it was tunnelled.
- */
-const interceptedHeaders: readonly string[] = [
-  "fly-force-instance-id",
-  "fly-prefer-instance-id",
-  "fly-force-region",
-  "fly-prefer-region",
-  "fly-replay-cache-control",
-  "flyio-debug",
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  "x-forwarded-port",
-  "x-forwarded-ssl",
-]
