@@ -49,7 +49,12 @@ export const listenHttp2 = async (
     port,
     events,
     connect: (connection = {}) => {
-      const session = connectHttp2(`https://localhost:${port}`, { rejectUnauthorized: false, ...connection })
+      const session = connectHttp2(`https://localhost:${port}`, {
+        rejectUnauthorized: false,
+        // In MB: what a test sends is in the client's memory.
+        maxSessionMemory: 500,
+        ...connection,
+      })
       session.on("error", () => undefined)
       onTestFinished(() => session.destroy())
       return session

@@ -7,7 +7,7 @@ import type { StreamHead } from "./stream-head.ts"
 import { headerValue } from "../../header-list.ts"
 import { streamFields, webSocketFields } from "./stream-fields.ts"
 
-const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
+const { NGHTTP2_NO_ERROR } = constants
 
 /** The connection of a stream. */
 export interface StreamOwner {
@@ -124,7 +124,13 @@ export class StreamMessage implements ResponseSink, HasDeadline {
 
   reset(): void {
     // After the end of a tunnel the client only learns that nobody reads what it sends.
-    this.#stream.close(this.#responded ? NGHTTP2_NO_ERROR : NGHTTP2_INTERNAL_ERROR)
+    if (this.#responded) this.#stream.close(NGHTTP2_NO_ERROR)
+    else this.#breakOff("the response broke off")
+  }
+
+  /** `close` of a stream with an error code ends it before the reset, and what has been sent would look complete. */
+  #breakOff(reason: string): void {
+    this.#stream.destroy(new Error(reason))
   }
 
   wanted(): void {
@@ -139,7 +145,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
 
   /** The client takes nothing of the rest of its response. */
   onDeadline(): void {
-    this.#stream.close(constants.NGHTTP2_CANCEL)
+    this.#breakOff("nobody takes the response")
   }
 
   #onClose(): void {
