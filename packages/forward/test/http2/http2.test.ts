@@ -457,11 +457,14 @@ describe("a WebSocket by HTTP/2", () => {
   })
 
   it("has the app's response when the app refuses it", async () => {
-    const { app, response } = await opened()
+    const { app, stream, response } = await opened()
     const at = await app.connection(0)
     await at.until("\r\n\r\n")
     at.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     expect((await response)[":status"]).toBe(403)
+    // Without the client's end: it is no tunnel that could have one.
+    if (!stream.closed) await new Promise((resolve) => stream.once("close", resolve))
+    expect(stream.rstCode).toBe(NO_ERROR)
   })
 
   it("is the only thing that CONNECT is for", async () => {
