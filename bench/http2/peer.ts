@@ -40,7 +40,14 @@ const bare = (): Server => {
   const server = createSecureServer(identity)
   server.on("stream", (stream, headers) => {
     const { ":method": method, ":path": path, ":authority": _a, ":scheme": _s, ...fields } = headers
-    const upstream = request({ agent, port: to, host: "127.0.0.1", method, path, headers: { ...fields, host: "localhost" } })
+    const upstream = request({
+      agent,
+      port: to,
+      host: "127.0.0.1",
+      method,
+      path,
+      headers: { ...fields, host: "localhost" },
+    })
     upstream.on("response", (response) => {
       const { connection: _c, "keep-alive": _k, "transfer-encoding": _t, ...kept } = response.headers
       stream.respond({ ":status": response.statusCode, ...kept })

@@ -57,7 +57,12 @@ const cpuMs = (pid: number): number => {
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_PER_SECOND
 }
 
-const load = (peer: Peer, path: string, count: number, more: readonly string[]): { cpuUs: number; perSecond: number } => {
+const load = (
+  peer: Peer,
+  path: string,
+  count: number,
+  more: readonly string[],
+): { cpuUs: number; perSecond: number } => {
   const before = cpuMs(peer.process.pid!)
   const args = ["-n", String(count), "-c", "8", "-m", "16", ...more, `https://localhost:${peer.port}${path}`]
   const text = execFileSync("h2load", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
@@ -90,7 +95,10 @@ execFileSync("mkdir", ["-p", files])
 writeFileSync(join(files, "hello"), "Hello, world!\n")
 writeFileSync(join(files, "64k"), Buffer.alloc(65_536, "x"))
 writeFileSync(join(directory, "16k"), Buffer.alloc(16_384, "x"))
-nginx("app", `server { listen 127.0.0.1:18101; root ${files}; location /post { client_max_body_size 1m; return 200 ok; } }`)
+nginx(
+  "app",
+  `server { listen 127.0.0.1:18101; root ${files}; location /post { client_max_body_size 1m; return 200 ok; } }`,
+)
 const fixtures = join(import.meta.dirname, "../../packages/forward/test/fixtures/localhost")
 const proxy = nginx(
   "proxy",
@@ -108,7 +116,8 @@ for (const { name, path, count, more } of scenarios) {
   const samples = new Map(peers.map((peer) => [peer.name, [] as { cpuUs: number; perSecond: number }[]]))
   for (const peer of peers) load(peer, path, count, more)
   for (let round = 0; round < rounds; round++)
-    for (const peer of round % 2 === 0 ? peers : peers.toReversed()) samples.get(peer.name)!.push(load(peer, path, count, more))
+    for (const peer of round % 2 === 0 ? peers : peers.toReversed())
+      samples.get(peer.name)!.push(load(peer, path, count, more))
   const of = (peer: string) => samples.get(peer)!
   const figures = peers.map((peer) => {
     const cpu = median(of(peer.name).map(({ cpuUs }) => cpuUs)).toFixed(1)
@@ -116,6 +125,8 @@ for (const { name, path, count, more } of scenarios) {
   })
   const ratios = of("ours").map(({ cpuUs }, round) => cpuUs / of("bare")[round]!.cpuUs)
   const [low, high] = interval(ratios)
-  console.log(`${name}: ${figures.join(", ")}; ours to bare ${median(ratios).toFixed(2)} × (${low.toFixed(2)}–${high.toFixed(2)})`)
+  console.log(
+    `${name}: ${figures.join(", ")}; ours to bare ${median(ratios).toFixed(2)} × (${low.toFixed(2)}–${high.toFixed(2)})`,
+  )
 }
 process.exit(0)

