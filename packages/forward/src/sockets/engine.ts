@@ -16,6 +16,7 @@ import { tlsHandshakes } from "./connection/tls-handshakes.ts"
 import { UpstreamPools } from "./connection/upstream-pool.ts"
 import { defaultLimits } from "./contract/limits.ts"
 import { Exchange } from "./exchange/exchange.ts"
+import { messagesOf } from "./messages/messages.ts"
 import { DeadlineScanner } from "./io/deadlines.ts"
 import { drainOf } from "./drain.ts"
 import { descriptorShare } from "./io/descriptors.ts"
@@ -69,9 +70,11 @@ export const createEngine = (options: EngineOptions): Engine => {
     draining: false,
     closing: false,
     lastRequestMs: 0,
+    messages: 0,
     onEmpty: [],
   }
 
+  const connections = () => open.size - context.messages
   const connectionOf = (socket: Duplex, client?: ProxiedClient): ClientConnection =>
     new ClientConnection(socket, context, newExchange, client)
   const take = (socket: Duplex, client?: ProxiedClient): void => {
@@ -103,7 +106,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     if (context.closing) {
       socket.on("error", () => undefined)
       socket.destroy()
-    } else if (open.size >= limits.maxConnections && !makeRoom()) {
+    } else if (connections() >= limits.maxConnections && !makeRoom()) {
       refuse(socket, "Overloaded", () => last(socket, "Overloaded"), handshake)
     } else if (readHeader === undefined) enter()
     else readHeader(socket, enter)
@@ -123,7 +126,8 @@ export const createEngine = (options: EngineOptions): Engine => {
     },
     drain: drainOf(context),
     draining: () => context.draining,
-    connections: () => open.size,
+    message: messagesOf(context, newExchange),
+    connections,
     limits,
   }
 }
