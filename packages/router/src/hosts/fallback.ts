@@ -41,15 +41,16 @@ export interface FallbackOptions {
   ) => void | Promise<void>
 }
 
+const clientOf = ({ peerAddress }: IncomingRequest, { clientAddress }: ClientIdentity): FallbackClient => ({
+  clientAddress,
+  peerAddress: clientAddressOf(peerAddress),
+})
+
 /** Responds for hostnames that are not the router's. Never throws. */
 export const fallbackOf = (
   options: FallbackOptions,
   { program: { headerNames }, own, report, failure }: RouterEngine,
 ): HostResponses["fallback"] => {
-  const clientOf = (request: IncomingRequest, { clientAddress }: ClientIdentity): FallbackClient => ({
-    clientAddress,
-    peerAddress: clientAddressOf(request.peerAddress),
-  })
   const respond = async (
     fallback: NonNullable<FallbackOptions["fallback"]>,
     request: IncomingRequest,

@@ -13,6 +13,8 @@ import type { RouterEngineOptions } from "./router-engine.ts"
 
 export type { FallbackClient, FallbackOptions } from "./fallback.ts"
 export type { RouterEngineOptions } from "./router-engine.ts"
+export { mount } from "./mount/mount.ts"
+export type { Mounted, MountOptions } from "./mount/mount.ts"
 export type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 export type { ForwardedHeader } from "./client-identity.ts"
 

@@ -35,13 +35,13 @@ export const upgradeMessage = (
 
 /** Fields as node:http joins them. None that it takes the first line of can be in a handshake twice: the engine refuses it. */
 const joined = (fields: HeaderList): IncomingMessage["headers"] => {
-  const out: Record<string, string | string[]> = Object.create(null) as Record<string, string>
+  const out: Record<string, string> = {}
   for (let i = 0; i < fields.length; i += 2) {
     const lower = fields[i]!.toLowerCase()
     const value = fields[i + 1]!
-    const before = out[lower]
-    if (lower === "set-cookie") out[lower] = [...(before ?? []), value]
-    else out[lower] = before === undefined ? value : `${String(before)}${lower === "cookie" ? "; " : ", "}${value}`
+    const before = Object.hasOwn(out, lower) ? out[lower]! + (lower === "cookie" ? "; " : ", ") : ""
+    // A field may be called `__proto__`.
+    Object.defineProperty(out, lower, { value: before + value, enumerable: true, configurable: true, writable: true })
   }
   return out
 }

@@ -34,6 +34,8 @@ export interface HostCase {
   readonly expected: Result
   /** Where Workers differ. */
   readonly worker?: Difference
+  /** Where a router in a server of node:http differs. */
+  readonly mounted?: Difference
 }
 
 export interface Difference {
