@@ -73,7 +73,12 @@ export interface RouterEngine {
   readonly engine: Engine
   readonly program: RouterProgram
   readonly identityOf: (request: IdentifiedRequest) => ClientIdentity
-  readonly failure: (tag: ForwardErrorTag, request: IncomingRequest | undefined) => GeneratedResponse
+  /** `unread`: what is known of a request that could not be read. */
+  readonly failure: (
+    tag: ForwardErrorTag,
+    request: IncomingRequest | undefined,
+    unread?: HeaderList,
+  ) => GeneratedResponse
   /** The response for a hostname that leads nowhere. */
   readonly own: (tag: "RouteNotFound" | "HostnameMalformed", request: IncomingRequest) => GeneratedResponse
   readonly report: (tag: ForwardErrorTag, cause: unknown) => void

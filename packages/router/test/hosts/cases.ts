@@ -337,6 +337,14 @@ const targets: readonly HostCase[] = [
         "workerd decodes the target before the router sees it; serveNode refuses it, as node:http does (RFC 9112 §3.2)",
       expected: { app: { line: "GET /caf%C3%A9 HTTP/1.1" }, client: whole },
     },
+    mounted: {
+      instead: "400 without a code",
+      reason: "node:http refuses it before the router sees it",
+      expected: {
+        app: "nothing",
+        client: { line: "HTTP/1.1 400 Bad Request", fields: { "x-iterate-proxy-error": [] } },
+      },
+    },
   },
   {
     title: "`OPTIONS *`",

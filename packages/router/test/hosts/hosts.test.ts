@@ -85,7 +85,8 @@ const nothing = (): Result["app"] => {
 
 describe.each(names)("%s", (name) => {
   it.each(cases.map((one) => [one.title, one] as const))("%s", async (_, one) => {
-    const expected = { ...one.expected, ...(name === "the Worker" ? one.worker?.expected : {}) }
+    const differs = { "the Node host": undefined, "the Worker": one.worker, "a mounted router": one.mounted }[name]
+    const expected = { ...one.expected, ...differs?.expected }
     expect(await outcome(hosts.get(name)!.port, one, expected)).toEqual(expected)
   })
 

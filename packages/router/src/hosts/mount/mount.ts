@@ -79,7 +79,7 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
   const onRequest = (name: RequestEventName, values: readonly unknown[]): boolean => {
     const [request, response] = values as [IncomingMessage, ServerResponse]
     return decide(isOurs(request), (ours) => {
-      if (ours) serveMessage(engine, request, response)
+      if (ours) serveMessage(host, request, response)
       // One that left meanwhile was seen by nobody.
       else if (!request.socket.destroyed) return toApp(name, values)
       return true

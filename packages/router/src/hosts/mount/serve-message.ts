@@ -1,19 +1,33 @@
 import { STATUS_CODES } from "node:http"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
-import type { HeaderList } from "@project-ingress/forward"
+import type { GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import { headerValue } from "@project-ingress/forward"
 import type { Engine, RequestMessage, ResponseMessageHead, ResponseSink } from "@project-ingress/forward/sockets"
+import type { RouterEngine } from "../router-engine.ts"
 import { ClientSocket } from "./client-socket.ts"
 
+type ServingHost = Pick<RouterEngine, "engine" | "program" | "failure">
+
 /** Gives a request of a node:http server to the engine, and writes the engine's response to it. */
-export const serveMessage = (engine: Engine, request: IncomingMessage, response: ServerResponse): void => {
+export const serveMessage = (host: ServingHost, request: IncomingMessage, response: ServerResponse): void => {
   const { socket } = request
   if (socket.destroyed) return
+  // node:http takes versions that are none of HTTP/1, and reads them as if they were.
+  if (!/^1\.[01]$/.test(request.httpVersion)) {
+    refuse(response, host.failure("VersionUnknown", undefined, request.rawHeaders))
+    return
+  }
   const connection = ClientSocket.of(socket)
-  const sink = new NodeResponse(engine, request, response)
-  const message = engine.message(connection, headOf(request), sink)
+  const sink = new NodeResponse(host, request, response)
+  const message = host.engine.message(connection, headOf(request), sink)
   sink.begin(message, connection)
+}
+
+/** Writes a response of ours to what the engine cannot be given. */
+const refuse = (response: ServerResponse, { status, headers, body }: GeneratedResponse): void => {
+  response.shouldKeepAlive = false
+  response.writeHead(status, [...headers]).end(typeof body === "string" ? body : undefined)
 }
 
 /** Raw, as it came: `headers` has lines joined and others left out. */
@@ -42,6 +56,7 @@ const hasBody = (headers: HeaderList): boolean => {
 /** The response of a node:http server as a sink of the engine, and the request's body as its source. */
 class NodeResponse implements ResponseSink {
   readonly #engine: Engine
+  readonly #errorName: string
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   #message: RequestMessage | undefined
@@ -49,8 +64,9 @@ class NodeResponse implements ResponseSink {
   /** True once the client's side of the response has begun to leave with a head of its own. */
   #flushed = false
 
-  constructor(engine: Engine, request: IncomingMessage, response: ServerResponse) {
+  constructor({ engine, program }: ServingHost, request: IncomingMessage, response: ServerResponse) {
     this.#engine = engine
+    this.#errorName = program.headerNames.error
     this.#request = request
     this.#response = response
   }
@@ -88,9 +104,11 @@ class NodeResponse implements ResponseSink {
 
   head({ status, reason, headers }: ResponseMessageHead, ended: boolean): void {
     const response = this.#response
-    // The engine writes the date. What it closes for is not seen here: a body that is not complete, and that it stops.
+    // The engine writes the date.
     response.sendDate = false
-    if (!this.#request.complete || this.#engine.draining()) response.shouldKeepAlive = false
+    // What it ends a client's connection for: a body that is not complete, a drain, and what is no request of ours.
+    if (!this.#request.complete || this.#engine.draining() || isRefusal(status, headers, this.#errorName))
+      response.shouldKeepAlive = false
     // A flat list keeps order, case and repetition.
     response.writeHead(status, reason, [...headers])
     if (ended) this.#end()
@@ -129,6 +147,12 @@ class NodeResponse implements ResponseSink {
     else Object.defineProperty(this.#response, "assignSocket", { value: reset })
   }
 }
+
+/** Whether the engine, or a proxy behind it, refused to understand the request: then its client may mean another one than we read. */
+const isRefusal = (status: number, headers: HeaderList, errorName: string): boolean =>
+  refusals.has(status) && headerValue(headers, errorName) !== undefined
+
+const refusals: ReadonlySet<number> = new Set([400, 405, 414, 417, 431, 501, 505])
 
 /** So that the client sees a failure: a clean end would look like the end of a response. */
 const reset = (socket: Socket): void => {

@@ -31,13 +31,13 @@ export interface ServerEvents {
  */
 export const hookServer = (server: Server, hooks: EventHooks): ServerEvents => {
   /** A method as it is now, which may be another library's. */
-  const bound = <A extends readonly unknown[], R>(name: string) => {
-    const method = Reflect.get(server, name) as ((...values: A) => R) | undefined
-    return method && ((...values: A): R => Reflect.apply(method, server, values))
+  const bound = (name: string): ((...values: readonly unknown[]) => unknown) | undefined => {
+    const method: unknown = Reflect.get(server, name)
+    return typeof method === "function" ? (...values) => Reflect.apply(method, server, values) : undefined
   }
-  const emit = bound<[name: string | symbol, ...values: readonly unknown[]], boolean>("emit")!
-  const listenerCount = bound<[name: string | symbol, ...which: readonly unknown[]], number>("listenerCount")!
-  const shouldUpgrade = bound<[request: IncomingMessage], boolean>("shouldUpgradeCallback")
+  const emit = bound("emit") as AppEvents["emit"]
+  const listenerCount = bound("listenerCount") as (name: string | symbol, ...which: readonly unknown[]) => number
+  const shouldUpgrade = bound("shouldUpgradeCallback") as ((request: IncomingMessage) => boolean) | undefined
   const app: AppEvents = { emit, listenerCount }
   const asksForUpgrades = shouldUpgrade !== undefined
   let active = true
