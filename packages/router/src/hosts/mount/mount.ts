@@ -78,7 +78,7 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
   }
   const onRequest = (name: RequestEventName, values: readonly unknown[]): boolean => {
     const [request, response] = values as [IncomingMessage, ServerResponse]
-    return decide(isOurs(request), (ours) => {
+    return decide(request.socket, isOurs(request), (ours) => {
       if (ours) serveMessage(host, request, response)
       // One that left meanwhile was seen by nobody.
       else if (!request.socket.destroyed) return toApp(name, values)
@@ -90,7 +90,7 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
     const [request, socket, head] = values as [IncomingMessage, Socket, Uint8Array]
     // node:http has no listener on it any more, and an error that nobody hears ends the process.
     socket.on("error", ignore)
-    return decide(isOurs(request), (ours) => {
+    return decide(socket, isOurs(request), (ours) => {
       if (ours) {
         // The app's time-out is for its own requests; the engine has its own ones.
         socket.setTimeout(0)
@@ -143,12 +143,20 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
 }
 
 /** Goes on at once where it is known whose a request is, so that the app's listeners are called when node:http calls them. */
-const decide = (ours: boolean | Promise<boolean>, goOn: (ours: boolean) => boolean): boolean => {
-  if (typeof ours === "boolean") return goOn(ours)
-  // Not in the promise: what a listener of the app throws must be an uncaught exception, as it is without us.
-  void ours.then((known) => queueMicrotask(() => goOn(known)))
+const decide = (socket: Socket, ours: boolean | Promise<boolean>, goOn: (ours: boolean) => boolean): boolean => {
+  const before = undecided.get(socket)
+  if (typeof ours === "boolean" && before === undefined) return goOn(ours)
+  const turn = Promise.all([Promise.resolve(ours), before]).then(([known]) => {
+    if (undecided.get(socket) === turn) undecided.delete(socket)
+    // Not in the promise: what a listener of the app throws must be an uncaught exception, as it is without us.
+    queueMicrotask(() => goOn(known))
+  })
+  undecided.set(socket, turn)
   return true
 }
+
+/** The last request of a connection about which a store is asked: those behind it wait, so that an app hears of them in order. */
+const undecided = new WeakMap<Socket, Promise<void>>()
 
 /** RFC 6455 §4.1, as far as it tells one from other upgrades; the engine checks the rest. */
 const isWebSocket = ({ method, headers }: IncomingMessage): boolean =>
