@@ -16,6 +16,7 @@ import { tlsHandshakes } from "./connection/tls-handshakes.ts"
 import { UpstreamPools } from "./connection/upstream-pool.ts"
 import { defaultLimits } from "./contract/limits.ts"
 import { Exchange } from "./exchange/exchange.ts"
+import { http2Sessions, speaksHttp2 } from "./http2/http2-sessions.ts"
 import { messagesOf } from "./messages/messages.ts"
 import { DeadlineScanner } from "./io/deadlines.ts"
 import { drainOf } from "./drain.ts"
@@ -77,12 +78,21 @@ export const createEngine = (options: EngineOptions): Engine => {
   const connections = () => open.size - context.messages
   const connectionOf = (socket: Duplex, client?: ProxiedClient): ClientConnection =>
     new ClientConnection(socket, context, newExchange, client)
+  const message = messagesOf(context, newExchange)
+  const takeHttp2 = http2Sessions(context, message)
   const take = (socket: Duplex, client?: ProxiedClient): void => {
+    if (speaksHttp2(socket)) {
+      takeHttp2(socket, client)
+      return
+    }
     const connection = connectionOf(socket, client)
     open.add(connection)
     if (context.closing) connection.drain()
   }
-  const respond = (socket: Duplex, refusal: ConnectionRefusal): void => connectionOf(socket).refuse(refusal)
+  const respond = (socket: Duplex, refusal: ConnectionRefusal): void => {
+    if (speaksHttp2(socket)) takeHttp2(socket, undefined, refusal)
+    else connectionOf(socket).refuse(refusal)
+  }
   const refuse = refusedConnections(context)
   const makeRoom = idleConnections(context)
   const readHeader =
@@ -126,7 +136,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     },
     drain: drainOf(context),
     draining: () => context.draining,
-    message: messagesOf(context, newExchange),
+    message,
     connections,
     limits,
   }

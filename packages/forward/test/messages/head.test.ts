@@ -6,7 +6,7 @@ import { Recorder, request } from "./recorder.ts"
 const twice = ["Host", "b"]
 
 /** Each would be another text than it says, or is refused of a client of HTTP/1.1 as well. */
-const refused: readonly (readonly [string, Partial<RequestMessageHead>, number?])[] = [
+const refused: readonly [string, Partial<RequestMessageHead>, number?][] = [
   ["a line end in a value", { headers: ["X-A", "1\r\nX-B: 2"] }],
   ["a bare LF in a value", { headers: ["X-A", "1\n2"] }],
   ["NUL in a value", { headers: ["X-A", "1\0"] }],

@@ -264,12 +264,11 @@ describe("a WebSocket as a message", () => {
     const raws = await Promise.all([0, 1, 2].map((n) => app.connection(n)))
     left!.message.abort()
     await eventually(() => front.events.length === 1)
-    const open = raws.filter(({ state }) => state === "open")
-    open[0]!.socket.resetAndDestroy()
+    raws.find(({ state }) => state === "open")!.socket.resetAndDestroy()
     await eventually(() => [broken!, stopped!].some(({ state }) => state === "reset"))
     await front.engine.drain({ deadlineMs: 0 })
     const last = [broken!, stopped!].find(({ size }) => size > 0)!
-    expect([...Buffer.concat(last.body_)]).toEqual([0x88, 2, 0x03, 0xe9])
+    expect(Buffer.concat(last.body_)).toEqual(Buffer.of(0x88, 2, 0x03, 0xe9))
   })
 
   it("is a request like any other when the app refuses it", async () => {

@@ -1,3 +1,4 @@
+import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HeaderList } from "../../header-list.ts"
 
 /** The connection that requests came by which another parser has read. One object for all of its requests. */
@@ -29,6 +30,10 @@ export interface RequestMessageHead {
   readonly headers: HeaderList
   /** True when no body follows, as with every upgrade. */
   readonly ended: boolean
+  /** What the other parser's protocol finds wrong with it. The response is a 400, and the request has no event of its own. */
+  readonly problem?: string | undefined
+  /** A failure that is known before the host is asked; its response is the response, and the request has its event. */
+  readonly failure?: ForwardErrorTag | undefined
   /** Minor version of HTTP/1 that the response must be readable by, as `RequestHead`. Default 11. */
   readonly version?: 10 | 11
 }

@@ -32,11 +32,13 @@ export const headText = ({
   authority,
   headers,
   ended,
+  problem: found,
   version = 11,
 }: RequestMessageHead): HeadText | HeadProblem => {
   const wrong = fieldsProblem(headers)
   if (wrong !== undefined) return { problem: wrong, fields: NONE }
   const problem = (reason: string): HeadProblem => ({ problem: reason, fields: headers })
+  if (found !== undefined) return problem(found)
   if (!isToken(method)) return problem("the method is not a token")
   if (target === "" || ENDS_PART.test(target)) return problem("the request target is not valid")
   if (authority !== undefined && INVALID_IN_VALUE.test(authority)) return problem("the authority is not valid")

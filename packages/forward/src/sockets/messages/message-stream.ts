@@ -102,7 +102,7 @@ export class MessageStream extends Duplex implements RequestMessage {
       return this.push(bytes)
     }
     const chunk = Buffer.allocUnsafe(before.length + bytes.length)
-    chunk.latin1Write(before, 0)
+    chunk.write(before, 0, "latin1")
     chunk.set(bytes, before.length)
     return this.push(chunk)
   }

@@ -19,20 +19,21 @@ export const messagesOf = (context: EngineContext, newExchange: NewExchange): En
     const text = headText(head)
     const valid = "text" in text ? text : undefined
     const full = context.messages >= context.limits.maxConnections
-    const stream = new MessageStream(connection, head.method, full ? undefined : valid, sink, onError)
+    const stream = new MessageStream(connection, head.method, valid, sink, onError)
     const { remoteAddress, encrypted } = connection
     const client = new ClientConnection(stream, context, newExchange, { address: remoteAddress, encrypted })
+    client.failure = full ? "Overloaded" : head.failure
     context.messages++
     context.open.add(client)
     stream.on("close", onClose)
-    if ("problem" in text) client.unread = text.fields
-    if (full || valid === undefined) {
+    if ("problem" in text) {
+      client.unread = text.fields
       // Not before the caller has what we give.
       queueMicrotask(() =>
         client.guard(() => {
           if (client.closed || stream.destroyed) return
-          if ("problem" in text) client.reportError("RequestMalformed", new Error(text.problem))
-          client.refuse(full ? "Overloaded" : "RequestMalformed")
+          client.reportError("RequestMalformed", new Error(text.problem))
+          client.refuse("RequestMalformed")
         }),
       )
     }
