@@ -65,11 +65,11 @@ export const start = async (options: WorldOptions = {}): Promise<World> => {
   })
   const seen: string[] = []
   const server = (options.server ?? createServer()) as Server
-  if (options.app !== false)
+  const { app = (request, response) => void response.end(`app ${request.url}`) } = options
+  if (app !== false)
     server.on("request", (request, response) => {
       seen.push(lineOf(request))
-      if (options.app === undefined) response.end(`app ${request.url}`)
-      else options.app(request, response)
+      app(request, response)
     })
   const mounted = mount(server, router, options.mount)
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))

@@ -25,16 +25,19 @@ export const serveMessage = (host: ServingHost, request: IncomingMessage, respon
 }
 
 /** Writes a response of ours to what the engine cannot be given. */
-const refuse = (response: ServerResponse, { status, headers, body }: GeneratedResponse): void => {
+export const refuse = (response: ServerResponse, { status, headers, body }: GeneratedResponse): void => {
   response.shouldKeepAlive = false
   response.writeHead(status, [...headers]).end(typeof body === "string" ? body : undefined)
 }
 
+/** Express takes the path that a middleware is mounted at out of `url`. */
+type RoutedMessage = IncomingMessage & { readonly originalUrl?: string }
+
 /** Raw, as it came: `headers` has lines joined and others left out. */
-const headOf = ({ method = "", url = "", httpVersion, rawHeaders }: IncomingMessage) =>
+const headOf = ({ method = "", url = "", originalUrl = url, httpVersion, rawHeaders }: RoutedMessage) =>
   ({
     method,
-    target: url,
+    target: originalUrl,
     // A handshake that node:http reads as a request is one (RFC 9110 §7.8: a server may ignore an upgrade).
     headers: withoutUpgrade(rawHeaders),
     ended: !hasBody(rawHeaders),
