@@ -94,7 +94,9 @@ describe.each([
     expect(machine.requests).toEqual([])
   })
 
-  it("meets the app's own exception, which is uncaught as without a router", async () => {
+  it("meets the app's own exception, which is uncaught as without a router", async (ctx) => {
+    if ("Deno" in globalThis)
+      ctx.skip("Deno reports an exception of a listener of node:http otherwise, without a router too")
     const { port, machine } = await start({
       ...options,
       app: ({ url }, response) => {
@@ -192,6 +194,6 @@ describe("a client", () => {
     const line = new Line(port).write(`POST /a HTTP/1.1\r\nHost: ${project}\r\nContent-Length: 4\r\n\r\nab`)
     line.write(`cd${get(own, "/b")}${post(project, "/c", "the end")}`)
     expect(await line.until("the end")).toMatch(/abcd[^]*app \/b[^]*the end/)
-    expect([seen, machine.requests.map(({ url }) => url)]).toEqual([[`GET ${own} /b`], ["/a", "/c"]])
+    expect([seen, machine.requests.map(({ url }) => url).toSorted()]).toEqual([[`GET ${own} /b`], ["/a", "/c"]])
   })
 })

@@ -74,8 +74,8 @@ export const start = async (options: WorldOptions = {}): Promise<World> => {
   const mounted = mount(server, router, options.mount)
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   closing.push(async () => {
+    server.close()
     server.closeAllConnections()
-    if (server.listening) await new Promise((resolve) => server.close(resolve).closeAllConnections())
     await mounted.drain({ deadlineMs: 0 })
   })
   return { server, mounted, port: (server.address() as AddressInfo).port, machine, seen, events }
