@@ -5,8 +5,6 @@ import { router } from "./router.js"
 
 const app = next({ dev: process.env.NODE_ENV !== "production", dir: process.env.APP_FOLDER })
 await app.prepare()
-const handle = app.getRequestHandler()
-const server = createServer((request, response) => handle(request, response))
-server.on("upgrade", app.getUpgradeHandler())
+const server = createServer(app.getRequestHandler()).on("upgrade", app.getUpgradeHandler())
 mount(server, router)
 server.listen(process.env.PORT)

@@ -176,7 +176,7 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   }
 
   /** The socket is somebody else's from here on, who gets what was read of it too early; only its close is still heard. */
-  handOver(handler: ConnectionHandler): Uint8Array {
+  giveAway(handler: ConnectionHandler): Uint8Array {
     const { socket } = this
     this.#handler = handler
     this.deadlineAt = 0

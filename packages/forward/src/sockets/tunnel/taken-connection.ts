@@ -25,7 +25,7 @@ export class TakenConnection implements ConnectionHandler {
   /** Gives it away, with what came early of it. */
   give(takeOver: TakeOver["takeOver"]): void {
     const { socket } = this.#client
-    const head = this.#client.handOver(this)
+    const head = this.#client.giveAway(this)
     this.#before.bytesIn -= head.length
     const failed = (cause: unknown): void => this.#client.onInternalError(cause)
     // Its end was heard here and is emitted once: whoever took it would wait for the client forever.

@@ -6,7 +6,7 @@ import { candidates, isPlatformName } from "@project-ingress/hostname"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { RouterProgram } from "../../router-program.ts"
 import type { RouterEngine } from "../router-engine.ts"
 
@@ -15,8 +15,8 @@ export type IsOurs = (request: IncomingMessage) => boolean | Promise<boolean>
 
 /**
  * Tells whose a request is: the router's, if its hostname is one of the grammar or has a record, and the app's otherwise. A look-up
- * that fails is no miss: then it is the router's, which says 503. It is only told here; the router decides about its own as ever,
- * by the same head, so that nothing that is told wrongly reaches a machine.
+ * that fails is no miss: then it is the router's, which says 503. The router decides about its own once more, as ever, by the same
+ * head, so that a mistake here leads to no machine.
  */
 export const ownerOf = ({ program, identityOf }: Pick<RouterEngine, "program" | "identityOf">): IsOurs => {
   const known = new WeakMap<IncomingMessage, boolean | Promise<boolean>>()
@@ -55,7 +55,7 @@ const anyOf = (each: readonly (boolean | Promise<boolean>)[]): boolean | Promise
 const isOurs = (program: RouterProgram, host: string, localPort: number | undefined): boolean | Promise<boolean> => {
   const { grammar, routes } = program
   const found = candidates(grammar, host, localPort === undefined ? {} : { localPort })
-  // A name under our own domains that is none of the grammar is ours to refuse; any other one may mean something to the app.
+  // An invalid name under our own domains is ours to refuse; any other one may mean something to the app.
   if ("_tag" in found) return isAuthority(host) ? isUnder(program, host) : mentionsDomain(program, host)
   const [first, ...others] = found.map(({ key }) => key)
   if (first === undefined) return false
@@ -69,8 +69,8 @@ const isOurs = (program: RouterProgram, host: string, localPort: number | undefi
 /** Anything but a miss. */
 const isHit = (exit: Exit.Exit<unknown, { readonly _tag: string }>): boolean => {
   if (Exit.isSuccess(exit)) return true
-  const error = Cause.findErrorOption(exit.cause)
-  return Option.isNone(error) || error.value._tag !== "RouteNotFound"
+  const error = Cause.findError(exit.cause)
+  return Result.isFailure(error) || error.success._tag !== "RouteNotFound"
 }
 
 const isUnder = ({ grammar }: RouterProgram, host: string): boolean =>

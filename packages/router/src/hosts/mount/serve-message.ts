@@ -13,7 +13,7 @@ type ServingHost = Pick<RouterEngine, "engine" | "program" | "failure">
 export const serveMessage = (host: ServingHost, request: IncomingMessage, response: ServerResponse): void => {
   const { socket } = request
   if (socket.destroyed) return
-  // node:http takes versions that are none of HTTP/1, and reads them as if they were.
+  // node:http also takes HTTP/0.9 and HTTP/2.0, and reads them as HTTP/1.
   if (!/^1\.[01]$/.test(request.httpVersion)) {
     refuse(response, host.failure("VersionUnknown", undefined, request.rawHeaders))
     return

@@ -41,7 +41,7 @@ export const hookServer = (server: Server, hooks: EventHooks): ServerEvents => {
   const app: AppEvents = { emit, listenerCount }
   const asksForUpgrades = shouldUpgrade !== undefined
   let active = true
-  /** True from the answer to `shouldUpgradeCallback` to the event, between which node:http counts the listeners. */
+  /** True from `shouldUpgradeCallback` to the event, between which node:http counts the listeners. */
   let upgrading = !asksForUpgrades
 
   const shadows: Readonly<Record<string, (...values: never) => unknown>> = {
