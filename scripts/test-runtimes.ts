@@ -30,6 +30,10 @@ const suite = [
   "packages/forward/test/engine/proxy-protocol.test.ts",
   "packages/forward/test/messages/",
   "packages/forward/test/engine/pin.test.ts",
+  "packages/forward/test/engine/paused.test.ts",
+  "packages/router/test/fallback-upgrade.test.ts",
+  "packages/router/test/mount/mount.test.ts",
+  "packages/router/test/attacks/mount.test.ts",
 ]
 /** Who may open a private port: the same code everywhere, over each runtime's own cryptography and Fetch. */
 const offNode = [
@@ -51,6 +55,8 @@ const onNode = [
   "packages/providers/test/fetcher.test.ts",
   "packages/providers/test/connect.test.ts",
   "packages/router/test/node.test.ts",
+  // Rows of node:http's own parser: other runtimes have others.
+  "packages/router/test/mount/raw.test.ts",
   "packages/router/test/pinned.test.ts",
   "packages/router/test/without-address.test.ts",
 ]

@@ -199,6 +199,14 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:net", own("forward/sockets"), effect],
     refuses: ["effect", own("machine-proxy"), "undici"],
   },
+  "packages/router/src/hosts/mount/mount.ts": {
+    allows: ["node:http", "../router-engine.ts", own("forward/sockets"), effect],
+    refuses: ["effect", own("machine-proxy"), "undici", "express", "hono"],
+  },
+  "packages/router/src/middleware.ts": {
+    allows: ["./router-program.ts", own("hostname")],
+    refuses: ["node:http", "hono", "h3", own("machine-proxy")],
+  },
   "packages/machine-proxy/src/machine-proxy.ts": {
     allows: [own("forward"), own("forward/sockets"), "node:net"],
     refuses: [effect, "effect", own("hostname"), own("providers"), own("router"), "jose"],

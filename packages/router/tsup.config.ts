@@ -11,6 +11,7 @@ export default defineConfig({
     effect: "src/effect.ts",
     email: "src/email.ts",
     internal: "src/internal.ts",
+    middleware: "src/middleware.ts",
     node: "src/hosts/node.ts",
     observability: "src/observability.ts",
     policies: "src/policies.ts",

@@ -25,11 +25,13 @@ export interface Command {
   readonly port?: number
   /** What it is asked until it responds, whatever the status. Default `/`. */
   readonly path?: string
+  /** Whether it serves. Default: whether it responds by HTTP. */
+  readonly isUp?: (port: number) => Promise<boolean>
 }
 
 /** Starts a server and waits until it responds. Rejects with its output when it ends before. */
 export const startProcess = async (options: Command): Promise<RunningProcess> => {
-  const { command, cwd, env, port = await freePort(), path = "/" } = options
+  const { command, cwd, env, port = await freePort(), path = "/", isUp = (port) => responds(port, path) } = options
   const [program, ...args] = command(port)
   const home = await mkdtemp(join(tmpdir(), "real-app-"))
   // A group of its own: what it starts ends with it.
@@ -66,7 +68,7 @@ export const startProcess = async (options: Command): Promise<RunningProcess> =>
     await rm(home, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  while (!(await responds(port, path))) {
+  while (!(await isUp(port))) {
     if (ended === undefined) {
       await new Promise((resolve) => setTimeout(resolve, 50))
       continue

@@ -2,7 +2,7 @@
 export { createEngine } from "./sockets/engine.ts"
 export { defaultLimits } from "./sockets/contract/limits.ts"
 export type { Limits } from "./sockets/contract/limits.ts"
-export type { Decision, ForwardDirective } from "./sockets/contract/decision.ts"
+export type { Decision, ForwardDirective, TakeOver } from "./sockets/contract/decision.ts"
 export type { ConnectionAdmission, DrainOptions, Engine, EngineOptions } from "./sockets/contract/engine.ts"
 export type { EngineEvent, ErrorEvent, RequestEvent } from "./sockets/contract/events.ts"
 export type {

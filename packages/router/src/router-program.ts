@@ -4,7 +4,7 @@ import { forwardFetch } from "@project-ingress/forward/fetch"
 import { repeatedReport } from "@project-ingress/forward/internal"
 import { makeMachines } from "@project-ingress/providers"
 import { Machines } from "@project-ingress/providers/effect"
-import type { HostnameForeign } from "@project-ingress/hostname"
+import type { Grammar, HostnameForeign } from "@project-ingress/hostname"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -55,6 +55,8 @@ export interface RouterProgram {
   readonly clientAddress: ((request: Request) => string | null | undefined) | undefined
   readonly publicPorts: readonly number[] | undefined
   readonly errors: Pick<ErrorResponder, "forRow">
+  readonly grammar: Grammar
+  readonly routes: Routes["Service"]
   /** How requests get from region to region; `undefined` where there is one region. */
   readonly hops: RegionHops | undefined
   /**
@@ -219,6 +221,8 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     clientAddress: options.clientAddress,
     publicPorts: options.publicPorts && [...options.publicPorts],
     errors,
+    grammar: options.grammar,
+    routes,
     hops,
     run,
     report,

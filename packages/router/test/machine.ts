@@ -48,6 +48,7 @@ export const startMachine = (id = "mach_1"): Promise<StampedServer> =>
     const sockets = new WebSocketServer({ server, handleProtocols: () => "echo" })
     sockets.on("headers", (headers) => headers.push("x-iterate-proxy-stamp: unproven"))
     sockets.on("connection", (socket) => {
+      socket.on("error", () => undefined)
       socket.on("message", (data, binary) => socket.send(data, { binary }))
     })
     server.listen(0, "127.0.0.1", () => {

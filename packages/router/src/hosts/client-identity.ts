@@ -34,6 +34,11 @@ export interface ProxyTrust {
   readonly forwardedHeaders: readonly ForwardedHeader[] | undefined
 }
 
+/** What is read of a request, by whatever parser it was read. */
+export type IdentifiedRequest = Pick<IncomingRequest, "encrypted" | "remoteAddress"> & {
+  readonly head: Pick<IncomingRequest["head"], "host" | "headers">
+}
+
 /** How many trusted proxies may follow each other; with more of them the client is unknown. */
 const MAX_HOPS = 64
 
@@ -56,8 +61,9 @@ const MAX_HOPS = 64
 export const identityReader = (
   trust?: ProxyTrust,
   publicPorts?: PublicPorts,
-): ((request: IncomingRequest) => ClientIdentity) => {
-  const read = rawIdentityReader(trust)
+  owner = "serveNode",
+): ((request: IdentifiedRequest) => ClientIdentity) => {
+  const read = rawIdentityReader(trust, owner)
   return (request) => {
     const identity = read(request)
     const host = publicAuthority(identity.host, identity.scheme, publicPorts)
@@ -65,9 +71,12 @@ export const identityReader = (
   }
 }
 
-const rawIdentityReader = (trust: ProxyTrust | undefined): ((request: IncomingRequest) => ClientIdentity) => {
+const rawIdentityReader = (
+  trust: ProxyTrust | undefined,
+  owner: string,
+): ((request: IdentifiedRequest) => ClientIdentity) => {
   if (trust === undefined) return ofConnection
-  const isTrusted = cidrMatcher("serveNode: trustedProxies", trust.trustedProxies)
+  const isTrusted = cidrMatcher(`${owner}: trustedProxies`, trust.trustedProxies)
   const read = readerOf(trust.forwardedHeaders)
   return (request) => {
     const connection = ofConnection(request)
@@ -78,7 +87,7 @@ const rawIdentityReader = (trust: ProxyTrust | undefined): ((request: IncomingRe
   }
 }
 
-const ofConnection = ({ head, encrypted, remoteAddress }: IncomingRequest): ClientIdentity => ({
+const ofConnection = ({ head, encrypted, remoteAddress }: IdentifiedRequest): ClientIdentity => ({
   host: head.host,
   scheme: encrypted ? "https" : "http",
   clientAddress: clientAddressOf(remoteAddress),

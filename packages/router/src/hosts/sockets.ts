@@ -10,7 +10,7 @@ import { appValue, isProven, isSafe } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
 import type { ResponseHead } from "@project-ingress/forward/http1"
-import type { Decision, IncomingRequest, UpstreamError } from "@project-ingress/forward/sockets"
+import type { Decision, IncomingRequest, TakeOver, UpstreamError } from "@project-ingress/forward/sockets"
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
@@ -35,7 +35,7 @@ export interface HostResponses {
   readonly fallback: (
     request: IncomingRequest,
     identity: ClientIdentity,
-  ) => GeneratedResponse | Promise<GeneratedResponse>
+  ) => GeneratedResponse | TakeOver | Promise<GeneratedResponse>
 }
 
 /** A machine's response: by a socket, whose body stays with the engine, or by Fetch from a machine without an address. */

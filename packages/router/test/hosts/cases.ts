@@ -34,6 +34,8 @@ export interface HostCase {
   readonly expected: Result
   /** Where Workers differ. */
   readonly worker?: Difference
+  /** Where a router in a server of node:http differs. */
+  readonly mounted?: Difference
 }
 
 export interface Difference {
@@ -334,6 +336,14 @@ const targets: readonly HostCase[] = [
       reason:
         "workerd decodes the target before the router sees it; serveNode refuses it, as node:http does (RFC 9112 §3.2)",
       expected: { app: { line: "GET /caf%C3%A9 HTTP/1.1" }, client: whole },
+    },
+    mounted: {
+      instead: "400 without a code",
+      reason: "node:http refuses it before the router sees it",
+      expected: {
+        app: "nothing",
+        client: { line: "HTTP/1.1 400 Bad Request", fields: { "x-iterate-proxy-error": [] } },
+      },
     },
   },
   {

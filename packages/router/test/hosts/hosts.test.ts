@@ -4,11 +4,11 @@ import { App, Client, octets, ok } from "../../../machine-proxy/test/catalogue/h
 import type { Answer, Message } from "../../../machine-proxy/test/catalogue/harness.ts"
 import { cases, handshake } from "./cases.ts"
 import type { HostCase, Result, Seen } from "./cases.ts"
-import { startMachine, startNode, startWorker } from "./hosts.ts"
+import { startMachine, startMounted, startNode, startWorker } from "./hosts.ts"
 import type { RunningHost } from "./hosts.ts"
 
-type HostName = "the Node host" | "the Worker"
-const names = ["the Node host", "the Worker"] as const satisfies HostName[]
+type HostName = "the Node host" | "the Worker" | "a mounted router"
+const names = ["the Node host", "the Worker", "a mounted router"] as const satisfies HostName[]
 
 let machine: RunningHost
 let worker: Awaited<ReturnType<typeof startWorker>>
@@ -20,6 +20,7 @@ beforeAll(async () => {
   machine = await startMachine()
   worker = await startWorker(machine.port)
   hosts.set("the Node host", await startNode(machine.port)).set("the Worker", worker)
+  hosts.set("a mounted router", await startMounted(machine.port))
 })
 afterAll(async () => {
   for (const host of hosts.values()) await host.close()
@@ -84,7 +85,8 @@ const nothing = (): Result["app"] => {
 
 describe.each(names)("%s", (name) => {
   it.each(cases.map((one) => [one.title, one] as const))("%s", async (_, one) => {
-    const expected = { ...one.expected, ...(name === "the Worker" ? one.worker?.expected : {}) }
+    const differs = { "the Node host": undefined, "the Worker": one.worker, "a mounted router": one.mounted }[name]
+    const expected = { ...one.expected, ...differs?.expected }
     expect(await outcome(hosts.get(name)!.port, one, expected)).toEqual(expected)
   })
 

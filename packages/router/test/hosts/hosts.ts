@@ -1,12 +1,13 @@
 /** The hosts that the cases are tried on: the same router on node:net and in workerd, in front of the same machine. */
 import { once } from "node:events"
+import { createServer as createHttpServer } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { convertV4MiniflareOptions, Miniflare } from "miniflare"
 import { machineKey } from "@project-ingress/forward"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
 import { machine, signing } from "../../../machine-proxy/test/harness.ts"
-import { serveNode } from "../../src/hosts/node.ts"
+import { mount, serveNode } from "../../src/hosts/node.ts"
 import { routerFor } from "./router.ts"
 import { bundleWorker } from "../../../../test/bundle-worker.ts"
 
@@ -34,6 +35,21 @@ export const startNode = async (machinePort: number): Promise<RunningHost> => {
   const router = routerFor({ machine, port: machinePort, signingKey: signing })
   const { port, close } = await serveNode(router).listen({ hostname: "127.0.0.1" })
   return { port, close: () => close({ deadlineMs: 0 }) }
+}
+
+/** The router in a server of node:http, whose own app must see none of its requests. */
+export const startMounted = async (machinePort: number): Promise<RunningHost> => {
+  const router = routerFor({ machine, port: machinePort, signingKey: signing })
+  const server = createHttpServer((_, response) => void response.writeHead(418).end("the app's"))
+  const { drain } = mount(server, router)
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const close = () => {
+    server.close()
+    server.closeAllConnections()
+    return drain({ deadlineMs: 0 })
+  }
+  return { port: (server.address() as AddressInfo).port, close }
 }
 
 const bundles = new Map<string, Promise<string>>()

@@ -68,22 +68,28 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     this.#waitMs = context.limits.headersTimeoutMs
     this.deadlineAt = context.deadlines.in(this.#waitMs)
     context.deadlines.add(this)
-    socket.on("data", (bytes: Buffer) => {
+    for (const [event, listener] of Object.entries(this.#listeners)) socket.on(event, listener)
+    socket.on("error", () => undefined)
+    socket.on("close", () => this.guard(() => this.#onClose()))
+    // A caller may have paused it, to read its first bytes and put them back; a listener alone does not undo that.
+    socket.resume()
+  }
+
+  /** What is no longer ours to hear once somebody else has the socket. */
+  readonly #listeners = {
+    data: (bytes: Buffer): void => {
       try {
         this.#onData(bytes)
       } catch (cause) {
         this.onInternalError(cause)
       }
-    })
-    socket.on("end", () => this.guard(() => this.#onEnd()))
-    socket.on("drain", () =>
+    },
+    end: (): void => this.guard(() => this.#onEnd()),
+    drain: (): void =>
       this.guard(() => {
         if (this.#handler === undefined) this.pump()
         else this.#handler.onClientDrain()
       }),
-    )
-    socket.on("error", () => undefined)
-    socket.on("close", () => this.guard(() => this.#onClose()))
   }
 
   #onData(bytes: Buffer): void {
@@ -167,6 +173,18 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   /** A handshake succeeded: another handler has the connection from here on. */
   setHandler(handler: ConnectionHandler): void {
     this.#handler = handler
+  }
+
+  /** The socket is somebody else's from here on, who gets what was read of it too early; only its close is still heard. */
+  giveAway(handler: ConnectionHandler): Uint8Array {
+    const { socket } = this
+    this.#handler = handler
+    this.deadlineAt = 0
+    for (const [event, listener] of Object.entries(this.#listeners)) socket.off(event, listener)
+    // As node:http gives a socket away: it flows as soon as somebody listens, and no byte is lost until then.
+    socket.pause()
+    ;(socket as { readableFlowing: boolean | null }).readableFlowing = null
+    return this.#reader.rest()
   }
 
   /** The exchange is over and its response written. `close`: the connection is of no further use. */

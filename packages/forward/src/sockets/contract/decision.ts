@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream"
 import type { GeneratedResponse } from "../../generated-response.ts"
 import type { HeaderList } from "../../header-list.ts"
 import type { ResponseHead } from "../../http1/head.ts"
@@ -22,14 +23,27 @@ export interface ForwardDirective {
   readonly minBodyRate?: number | undefined
 }
 
+/** Gives a WebSocket handshake away, with its connection. */
+export interface TakeOver {
+  /**
+   * Called once with the client's socket, to which nothing was written, and with what the client sent after its handshake. The
+   * response is the callee's to write, and the connection serves no other request. It still counts as open, and as one that a
+   * drain ends at its deadline. If it throws or rejects, that is an error event, and the connection breaks.
+   */
+  readonly takeOver: (socket: Duplex, head: Uint8Array) => unknown
+}
+
 /**
  * What a host decides about a request:
  *
  * - a directive: send it on and pass the response to the client, whatever it is;
  * - a response that the host made; a response that `request.send` gave is thrown away;
- * - `"relay"`: pass the response that the last `request.send` gave to the client.
+ * - `"relay"`: pass the response that the last `request.send` gave to the client;
+ * - a take-over, of a WebSocket handshake only: somebody else responds, and has the connection.
  */
-export type Decision = ForwardDirective | GeneratedResponse | "relay"
+export type Decision = ForwardDirective | GeneratedResponse | TakeOver | "relay"
 
 export const isForwardDirective = (decision: Exclude<Decision, "relay">): decision is ForwardDirective =>
   "origin" in decision
+
+export const isTakeOver = (decision: Exclude<Decision, "relay">): decision is TakeOver => "takeOver" in decision

@@ -5,16 +5,18 @@ import type { BodyRange, MessageEnd, RequestHead, ResponseHead } from "../../htt
 import type { ParseError } from "../../http1/parse-error.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ExchangeHandler } from "../connection/connection-handler.ts"
-import type { ForwardDirective } from "../contract/decision.ts"
+import type { ForwardDirective, TakeOver } from "../contract/decision.ts"
 import type { SendResult } from "../contract/request.ts"
 import type { UpstreamError } from "../contract/upstream.ts"
 import type { AttemptOwner } from "./attempt.ts"
 import type { DecisionOwner } from "./host-decision.ts"
 import type { RequestOwner } from "./incoming-request.ts"
 import { reset } from "../io/write.ts"
+import { TakenConnection } from "../tunnel/taken-connection.ts"
 import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { Attempt } from "./attempt.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
+import { AWAITING, DECIDING, OVER, RELAYING, RESPONDING } from "./exchange-state.ts"
 import { exchangeTimeout, isBodyLate } from "./exchange-timeout.ts"
 import { HostDecision } from "./host-decision.ts"
 import { IncomingExchangeRequest } from "./incoming-request.ts"
@@ -23,16 +25,6 @@ import { LocalResponse } from "./local-response.ts"
 import { maxForwards } from "./max-forwards.ts"
 import { RequestBodyPump } from "./request-body-pump.ts"
 import { headOnly, ResponseRelay } from "./response-relay.ts"
-
-/** The host decides; nothing is sent, or the head of a response is held for the decision. */
-const DECIDING = 0
-/** Sent on, or about to be; no final response yet. */
-const AWAITING = 1
-/** The app's response goes to the client. From here on no decision counts. */
-const RELAYING = 2
-/** A response of our own goes to the client. */
-const RESPONDING = 3
-const OVER = 4
 
 /** One request and its response: asks the host what to do, does it, and says what happens when something goes wrong. */
 export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, RequestOwner {
@@ -177,9 +169,8 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   }
 
   #begin(head: ResponseHead): boolean {
-    const { socket, context } = this.#connection
-    const close = this.#close || !this.#pump.complete || context.draining
-    this.#relay = new ResponseRelay(socket, this.#head!, head, this.#attempt!.hopFor(head), close)
+    const close = this.#close || !this.#pump.complete || this.#connection.context.draining
+    this.#relay = new ResponseRelay(this.#connection.socket, this.#head!, head, this.#attempt!.hopFor(head), close)
     this.#close = this.#relay.close
     this.#state = RELAYING
     this.#record.status = head.status
@@ -230,10 +221,21 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
       return
     }
     this.#connection.socket.write(text, "latin1")
+    this.#goOn((onOver) => new WebSocketTunnel(this.#connection, upstream, this.#record, onOver).open())
+  }
+
+  give({ takeOver }: TakeOver): boolean {
+    if (!this.#head!.upgrade) return false
+    this.#goOn((onOver) => new TakenConnection(this.#connection, this.#record, onOver).give(takeOver))
+    return true
+  }
+
+  /** The exchange ends as an exchange: another handler has the connection from here on. */
+  #goOn(open: (onOver: () => void) => void): void {
     this.#record.status = 101
     const onOver = this.#record.whenTunnelEnds(this.#request!)
     this.#state = OVER
-    this.#connection.guard(() => new WebSocketTunnel(this.#connection, upstream, this.#record, onOver).open())
+    this.#connection.guard(() => open(onOver))
   }
 
   // ---- responses of our own -----------------------------------------------------------------------------------------
@@ -322,8 +324,6 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     const timeout = exchangeTimeout(this.#connection, this.#pump, this.#request, this.#attempt, this.#relay)
     this.#connection.deadlineAt = this.#connection.context.deadlines.in(timeout)
   }
-
-  // ---- endings ------------------------------------------------------------------------------------------------------
 
   /** The response is complete. */
   #next(): void {

@@ -1,11 +1,11 @@
 import type { GeneratedResponse } from "../../generated-response.ts"
 import type { ResponseHead } from "../../http1/head.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
-import type { Decision, ForwardDirective } from "../contract/decision.ts"
+import type { Decision, ForwardDirective, TakeOver } from "../contract/decision.ts"
 import type { IncomingRequest, SendResult } from "../contract/request.ts"
 import type { UpstreamError } from "../contract/upstream.ts"
 import { isThenable } from "../../thenable.ts"
-import { isForwardDirective } from "../contract/decision.ts"
+import { isForwardDirective, isTakeOver } from "../contract/decision.ts"
 
 /** What a decision does to its exchange. */
 export interface DecisionOwner {
@@ -17,6 +17,8 @@ export interface DecisionOwner {
   /** Passes the response on whose head was held. */
   relay(head: ResponseHead): void
   respond(response: GeneratedResponse): void
+  /** Gives the connection away. False if the request is no WebSocket handshake. */
+  give(decision: TakeOver): boolean
   fail(tag: "ProxyFailed"): void
   /** Gives up what was sent, or its response. `instead`: the response that the client gets. */
   endAttempt(instead?: GeneratedResponse): void
@@ -61,7 +63,9 @@ export class HostDecision {
     if (owner.responding) return
     if (typeof decision === "object" && decision !== null) {
       owner.endAttempt()
-      if (!isForwardDirective(decision)) owner.respond(decision)
+      if (isTakeOver(decision)) {
+        if (!owner.give(decision)) this.#failed(new TypeError("only a WebSocket handshake can be taken over"))
+      } else if (!isForwardDirective(decision)) owner.respond(decision)
       else if (owner.replayable) owner.start(decision)
       else this.#failed(notReplayable())
       return
