@@ -1,0 +1,63 @@
+/** A client's connection → router → machine proxy → an app on a port of the machine. */
+import { createServer } from "node:net"
+import type { AddressInfo } from "node:net"
+import { machineKey } from "@project-ingress/forward"
+import type { MachineProvider } from "@project-ingress/providers"
+import { local } from "@project-ingress/providers/local"
+import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
+import type { MachineProxyOptions } from "../../../machine-proxy/src/machine-proxy.ts"
+import { serveNode } from "../../src/hosts/node.ts"
+import { createRouter } from "../../src/router.ts"
+import type { RouterEvent, RouterOptions } from "../../src/router.ts"
+import { memoryStore } from "../../src/stores/memory.ts"
+import type { PortSettings } from "../../src/stores/record.ts"
+import { hostnames, keys } from "../fakes.ts"
+
+/** Starts it; `settings` are those of each port that is given. */
+export const startChain = async (
+  ports: Readonly<Record<number, PortSettings>>,
+  {
+    provider = local(),
+    proxy: proxyOptions = {},
+    router: routerOptions = {},
+  }: {
+    readonly provider?: MachineProvider
+    readonly proxy?: Partial<MachineProxyOptions>
+    readonly router?: Partial<RouterOptions>
+  } = {},
+) => {
+  const proxy = createMachineProxy({
+    machine: "mach_1",
+    keys: [await machineKey(keys.signing, "mach_1")],
+    ...proxyOptions,
+  })
+  const server = createServer(proxy.connection)
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const machine = {
+    id: "mach_1",
+    type: provider.type,
+    externalId: "dev",
+    metadata: { port: (server.address() as AddressInfo).port },
+  }
+  const events: RouterEvent[] = []
+  const router = createRouter({
+    grammar: hostnames,
+    store: memoryStore({ "p:misha": { machine, ports, port: Number(Object.keys(ports)[0]) } }),
+    providers: [provider],
+    signingKey: keys.signing,
+    onEvent: (event) => events.push(event),
+    ...routerOptions,
+  })
+  const host = serveNode(router)
+  const listening = await host.listen({ hostname: "127.0.0.1" })
+  return {
+    port: listening.port,
+    router,
+    events,
+    close: async () => {
+      await listening.close({ deadlineMs: 0 })
+      server.close()
+      await proxy.drain({ deadlineMs: 0 })
+    },
+  }
+}
