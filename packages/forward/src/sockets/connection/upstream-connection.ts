@@ -16,8 +16,8 @@ import { pinMismatch, pinnedTls } from "./peer-key.ts"
 /** How long the first of two loopback addresses has before the other is tried beside it, in ms (RFC 8305 §5). */
 const RACE_MS = 50
 
-/** The code of an error of a connection whose peer does not speak HTTP/2. */
-export const NOT_HTTP2 = "NOT_HTTP2"
+/** The code that Node gives the error of a connection whose peer does not speak HTTP/2. */
+export const NOT_HTTP2 = "ERR_HTTP2_ERROR"
 
 /** A high-water mark of 1, so that the stream of a paused connection holds one read and not two. While it flows it has no effect. */
 const SOCKET_OPTIONS = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }

@@ -1,4 +1,4 @@
-import type { ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2"
+import type { ClientHttp2Stream } from "node:http2"
 import type { HeaderList } from "../../header-list.ts"
 import type { UpstreamUser } from "../connection/connection-handler.ts"
 import type { OutgoingHead, RequestWriter, Upstream } from "../connection/upstream.ts"
@@ -15,6 +15,7 @@ import { EventReader } from "./event-reader.ts"
 import { requestFields, responseHead, trailerFields } from "./fields.ts"
 import { plainResponse, webSocketHead } from "./own-heads.ts"
 import { SentRequest } from "./sent-request.ts"
+import { sendTrailers, watchReset } from "./stream-end.ts"
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = constants
 
@@ -166,6 +167,7 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
   #listen(stream: ClientHttp2Stream): void {
     const { method } = this.#head!
     const { maxFields } = this.#limits
+    const wasReset = watchReset(stream)
     const on = <A extends unknown[]>(listener: (...args: A) => void) =>
       (...args: A): void => {
         if (stream === this.#stream && !this.closed) listener(...args)
@@ -205,7 +207,7 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
       on(() => {
         if (this.#head!.upgrade) this.#notify((user) => user.onUpstreamEnd())
         // Cut off by the app: `close` says so. So is a call of gRPC without its status.
-        else if (this.#ended || stream.rstCode !== 0 || (this.#isGrpc && this.#trailers === undefined)) return
+        else if (this.#ended || wasReset() || (this.#isGrpc && this.#trailers === undefined)) return
         else {
           this.#ended = true
           this.#add({ type: "end", trailers: this.#trailers ?? [] })
@@ -311,16 +313,6 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
     } catch (cause) {
       user.onInternalError(cause)
     }
-  }
-}
-
-const sendTrailers = (stream: ClientHttp2Stream, trailers: HeaderList): void => {
-  const fields = Object.create(null) as OutgoingHttpHeaders
-  for (let i = 0; i < trailers.length; i += 2) fields[trailers[i]!.toLowerCase()] ??= trailers[i + 1]!
-  try {
-    stream.sendTrailers(fields)
-  } catch {
-    // Reset in the meantime.
   }
 }
 
