@@ -74,6 +74,13 @@ const allErrors = () =>
       "http_request_error",
       "The HTTP version of the request is not supported. Use HTTP/1.1.",
     ),
+    Misdirected: errorRow(
+      421,
+      "MISDIRECTED",
+      "http_request_error",
+      "The request came by a connection for another hostname. Send it again, by a connection of its own.",
+      { retryable: true },
+    ),
     ClientLimited: errorRow(
       429,
       "CLIENT_LIMITED",

@@ -5,6 +5,13 @@ export type { Limits } from "./sockets/contract/limits.ts"
 export type { Decision, ForwardDirective } from "./sockets/contract/decision.ts"
 export type { ConnectionAdmission, DrainOptions, Engine, EngineOptions } from "./sockets/contract/engine.ts"
 export type { EngineEvent, ErrorEvent, RequestEvent } from "./sockets/contract/events.ts"
+export type {
+  MessageConnection,
+  RequestMessage,
+  RequestMessageHead,
+  ResponseMessageHead,
+  ResponseSink,
+} from "./sockets/contract/message.ts"
 export type { IncomingRequest, SendResult } from "./sockets/contract/request.ts"
 export { publicKeyPin } from "./sockets/connection/peer-key.ts"
 export type { UpstreamAddress, UpstreamError } from "./sockets/contract/upstream.ts"

@@ -16,6 +16,8 @@ import { tlsHandshakes } from "./connection/tls-handshakes.ts"
 import { UpstreamPools } from "./connection/upstream-pool.ts"
 import { defaultLimits } from "./contract/limits.ts"
 import { Exchange } from "./exchange/exchange.ts"
+import { http2Sessions, speaksHttp2 } from "./http2/http2-sessions.ts"
+import { messagesOf } from "./messages/messages.ts"
 import { DeadlineScanner } from "./io/deadlines.ts"
 import { drainOf } from "./drain.ts"
 import { descriptorShare } from "./io/descriptors.ts"
@@ -69,17 +71,28 @@ export const createEngine = (options: EngineOptions): Engine => {
     draining: false,
     closing: false,
     lastRequestMs: 0,
+    messages: 0,
     onEmpty: [],
   }
 
+  const connections = () => open.size - context.messages
   const connectionOf = (socket: Duplex, client?: ProxiedClient): ClientConnection =>
     new ClientConnection(socket, context, newExchange, client)
+  const message = messagesOf(context, newExchange)
+  const takeHttp2 = http2Sessions(context, message)
   const take = (socket: Duplex, client?: ProxiedClient): void => {
+    if (speaksHttp2(socket)) {
+      takeHttp2(socket, client)
+      return
+    }
     const connection = connectionOf(socket, client)
     open.add(connection)
     if (context.closing) connection.drain()
   }
-  const respond = (socket: Duplex, refusal: ConnectionRefusal): void => connectionOf(socket).refuse(refusal)
+  const respond = (socket: Duplex, refusal: ConnectionRefusal): void => {
+    if (speaksHttp2(socket)) takeHttp2(socket, undefined, refusal)
+    else connectionOf(socket).refuse(refusal)
+  }
   const refuse = refusedConnections(context)
   const makeRoom = idleConnections(context)
   const readHeader =
@@ -103,7 +116,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     if (context.closing) {
       socket.on("error", () => undefined)
       socket.destroy()
-    } else if (open.size >= limits.maxConnections && !makeRoom()) {
+    } else if (connections() >= limits.maxConnections && !makeRoom()) {
       refuse(socket, "Overloaded", () => last(socket, "Overloaded"), handshake)
     } else if (readHeader === undefined) enter()
     else readHeader(socket, enter)
@@ -123,7 +136,8 @@ export const createEngine = (options: EngineOptions): Engine => {
     },
     drain: drainOf(context),
     draining: () => context.draining,
-    connections: () => open.size,
+    message,
+    connections,
     limits,
   }
 }

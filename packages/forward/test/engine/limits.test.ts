@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest"
 import { createEngine, defaultLimits } from "../../src/sockets.ts"
 import type { Limits } from "../../src/sockets.ts"
+import * as http2 from "../http2/harness.ts"
+import * as raw from "../http2/raw-client.ts"
 import * as h from "./harness.ts"
+
+/** Error codes of HTTP/2 (RFC 9113 §7). */
+const [REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM] = [7, 8, 11]
 
 const chunkedPost = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -477,6 +482,64 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       }
       expect(app.connections).toHaveLength(3)
       await app.connections[0]!.over()
+    },
+  },
+  maxStreams: {
+    "refuses one more on a connection of HTTP/2, until one is over": async () => {
+      const app = await h.listenApp()
+      const front = await http2.listenHttp2(() => h.to(app.port), { limits: { maxStreams: 2 } })
+      const client = (await front.raw()).start()
+      for (const stream of [1, 3, 5]) client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, stream, raw.get())
+      await client.frame(raw.RST_STREAM, 5)
+      expect(client.resetCode(5)).toBe(REFUSED_STREAM)
+      ;(await app.connection(0)).send("HTTP/1.1 204 No Content\r\n\r\n")
+      await client.frame(raw.HEADERS)
+      client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, 7, raw.get())
+      await app.connection(2)
+    },
+  },
+  maxStreamResets: {
+    "ends a connection of HTTP/2 whose client resets more, but for those that are complete": async () => {
+      const app = await h.respondingApp()
+      const hanging = new Promise<never>(() => {})
+      const front = await http2.listenHttp2(({ head }) => (head.target === "/" ? h.to(app.port) : hanging), {
+        limits: { maxStreamResets: 3 },
+      })
+      const client = (await front.raw()).start()
+      const reset = (stream: number) =>
+        client
+          .send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, stream, raw.get("/hangs"))
+          .send(raw.RST_STREAM, 0, stream, raw.uint32(CANCEL))
+      for (const stream of [1, 3, 5]) reset(stream)
+      client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, 7, raw.get())
+      await client.when(({ frames }) => frames.some((each) => each.stream === 7 && each.flags & raw.END_STREAM))
+      reset(9)
+      client.send(raw.PING, 0, 0, Buffer.alloc(8))
+      await client.frame(raw.PING)
+      reset(11)
+      await client.over()
+      expect(client.goAwayCode).toBe(ENHANCE_YOUR_CALM)
+    },
+  },
+  maxControlFrames: {
+    "ends a connection of HTTP/2 whose client sends more, until some time has passed": async () => {
+      const front = await http2.listenHttp2(() => h.to(1), { limits: { maxControlFrames: 3 } })
+      const client = (await front.raw()).start()
+      const ping = async (count: number) => {
+        client.send(raw.PING, 0, 0, Buffer.alloc(8))
+        await client.when(
+          ({ frames, closed }) => closed || frames.filter(({ type }) => type === raw.PING).length === count,
+        )
+      }
+      // The client's SETTINGS were one.
+      await ping(1)
+      await ping(2)
+      h.passes(12_000)
+      await ping(3)
+      expect(client.closed).toBe(false)
+      await ping(4)
+      await client.over()
+      expect(client.goAwayCode).toBe(ENHANCE_YOUR_CALM)
     },
   },
   maxPools: {

@@ -35,6 +35,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
   /** True after the client's FIN. */
   ended = false
   closed = false
+  /** Why no request of it reaches the host, where that is known before it comes. */
+  failure: ForwardErrorTag | undefined
   /** What was understood of a head that could not be read. */
   unread: HeaderList = nothing
   readonly #newExchange: NewExchange
@@ -137,7 +139,8 @@ export class ClientConnection implements HasDeadline, OpenConnection {
     if (event.type === "head") {
       const exchange = this.#newExchange(this, event)
       this.#handler = exchange
-      exchange.begin()
+      if (this.failure === undefined) exchange.begin()
+      else exchange.fail(this.failure)
     } else if (event.type === "refusal") this.#refuse(event.tag, event.reason)
     return true
   }

@@ -13,8 +13,10 @@ export interface EngineContext {
   readonly headerNames: HopHeaderNames
   readonly deadlines: DeadlineScanner
   readonly pools: UpstreamPools
-  /** The connections from clients that are open. */
+  /** The connections from clients that are open, those in memory included. */
   readonly open: Set<OpenConnection>
+  /** How many of them are in memory: requests that another parser has read. */
+  messages: number
   /** True from the beginning of a drain: each response ends its connection. */
   draining: boolean
   /** True after its grace: connections without a request end. */

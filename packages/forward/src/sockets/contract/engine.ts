@@ -8,6 +8,7 @@ import type { HopHeaderNames } from "../../header-names.ts"
 import type { Decision, ForwardDirective } from "./decision.ts"
 import type { EngineEvent } from "./events.ts"
 import type { Limits } from "./limits.ts"
+import type { MessageConnection, RequestMessage, RequestMessageHead, ResponseSink } from "./message.ts"
 import type { IncomingRequest } from "./request.ts"
 
 /** What `createEngine` takes. */
@@ -74,6 +75,12 @@ export interface Engine {
    * one, is read before the handshake: `net.createServer(engine.secureConnection(tls.createServer({ cert, key })))`.
    */
   readonly secureConnection: (server: TlsServer) => (socket: Socket) => void
+  /**
+   * Takes a request that another parser has read, as node:http2 or node:http, from a connection that the caller admits itself. From
+   * here on it is a request like any other, with the same rules, limits and events; as many may be in flight as there may be
+   * connections. A request is also taken while the engine drains, until the deadline.
+   */
+  readonly message: (connection: MessageConnection, head: RequestMessageHead, sink: ResponseSink) => RequestMessage
   /**
    * Stops, in steps. From now on `draining` is true and each response says `Connection: close`. For `graceMs` everything else is
    * as before, so that load balancers can find out, and the next request on a kept connection meets no end. Then `listeners` are

@@ -54,6 +54,15 @@ export interface Limits {
   readonly maxConnectionsPerPool: number
   /** Requests on one connection upstream before it is closed. 1 000. */
   readonly maxRequestsPerConnection: number
+  /** Requests in flight on one connection of HTTP/2, WebSockets included; above it a stream is refused (RFC 9113 §5.1.2). 100. */
+  readonly maxStreams: number
+  /**
+   * Streams of one connection of HTTP/2 that its client resets, or that break a rule, before their response is complete: so many in
+   * 30 s, and one for each that is complete. Above it the connection ends (CVE-2023-44487, CVE-2025-8671). 200.
+   */
+  readonly maxStreamResets: number
+  /** Frames of one connection of HTTP/2 that ask for nothing, as PING, SETTINGS and PRIORITY, counted likewise. 1 000. */
+  readonly maxControlFrames: number
   /** Pools with open connections; above it the free connections of one pool are closed. 256: more ports than a machine has servers. */
   readonly maxPools: number
 }
@@ -82,5 +91,8 @@ export const defaultLimits: Limits = {
   maxUpstreamConnections: 10_000,
   maxConnectionsPerPool: 1_024,
   maxRequestsPerConnection: 1_000,
+  maxStreams: 100,
+  maxStreamResets: 200,
+  maxControlFrames: 1_000,
   maxPools: 256,
 }
