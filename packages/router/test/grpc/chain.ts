@@ -1,6 +1,9 @@
-/** A client's connection → router → machine proxy → an app on a port of the machine. */
+/** A client of gRPC, by HTTP/2 → router → machine proxy → an app on a port of the machine. */
 import { createServer } from "node:net"
+import { readFileSync } from "node:fs"
 import type { AddressInfo } from "node:net"
+import { createServer as createSecureServer } from "node:tls"
+import { Client, credentials } from "@grpc/grpc-js"
 import { machineKey } from "@project-ingress/forward"
 import type { MachineProvider } from "@project-ingress/providers"
 import { local } from "@project-ingress/providers/local"
@@ -12,6 +15,10 @@ import type { RouterEvent, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
 import type { PortSettings } from "../../src/stores/record.ts"
 import { hostnames, keys } from "../fakes.ts"
+
+// A key for tests only, made for localhost.
+const read = (name: string) => readFileSync(new URL(`../../../forward/test/fixtures/${name}`, import.meta.url))
+export const identity = { key: read("localhost.key"), cert: read("localhost.crt") }
 
 /** Starts it; `settings` are those of each port that is given. */
 export const startChain = async (
@@ -50,8 +57,25 @@ export const startChain = async (
   })
   const host = serveNode(router)
   const listening = await host.listen({ hostname: "127.0.0.1" })
+  const secure = await host.listen({
+    hostname: "127.0.0.1",
+    tls: createSecureServer({ ...identity, ALPNProtocols: ["h2", "http/1.1"] }),
+  })
   return {
+    /** Without TLS, HTTP/1.1. */
     port: listening.port,
+    /** A client of gRPC, over TLS. */
+    client: (name = "misha.iterate.app") =>
+      new Client(
+        `127.0.0.1:${secure.port}`,
+        credentials.createSsl(identity.cert, null, null, { checkServerIdentity: () => undefined }),
+        {
+          "grpc.ssl_target_name_override": name,
+          "grpc.default_authority": name,
+          "grpc.max_receive_message_length": 16 << 20,
+          "grpc.enable_retries": 0,
+        },
+      ),
     router,
     events,
     close: async () => {

@@ -1,8 +1,8 @@
 /** A real client and a real server of gRPC, with a router and a machine proxy between them. */
-import { Client, credentials, Metadata, status } from "@grpc/grpc-js"
+import { Metadata, status } from "@grpc/grpc-js"
+import type { Client } from "@grpc/grpc-js"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { startChain } from "./chain.ts"
-import { startH2Front } from "./h2-front.ts"
 import { call, service, startService } from "./service.ts"
 
 const bytes = (message: Buffer): Buffer => message
@@ -10,26 +10,17 @@ const { OK, CANCELLED, DEADLINE_EXCEEDED, NOT_FOUND, UNAVAILABLE, UNIMPLEMENTED 
 
 let app: Awaited<ReturnType<typeof startService>>
 let chain: Awaited<ReturnType<typeof startChain>>
-let front: Awaited<ReturnType<typeof startH2Front>>
 let client: Client
-const clientOf = (host: string) =>
-  new Client(`127.0.0.1:${front.port}`, credentials.createInsecure(), {
-    "grpc.default_authority": host,
-    "grpc.max_receive_message_length": 16 << 20,
-    "grpc.enable_retries": 0,
-  })
 
 beforeAll(async () => {
   app = await startService()
   chain = await startChain({ [app.port]: { protocol: "h2c" } })
-  front = await startH2Front(chain.port)
-  client = clientOf("misha.iterate.app")
+  client = chain.client()
 })
 afterAll(async () => {
   client.close()
   app.close()
   await chain.close()
-  await front.close()
 })
 
 const until = async (isTrue: () => boolean) => {
@@ -125,7 +116,7 @@ describe("a call of gRPC", () => {
 
 describe("a failure of ours, for a client of gRPC", () => {
   it("is a status of gRPC with the code and the sentence", async () => {
-    const unknown = clientOf("nobody.iterate.app")
+    const unknown = chain.client("nobody.iterate.app")
     const missing = await call(unknown, service.unary, "x")
     unknown.close()
     expect(missing.code).toBe(UNIMPLEMENTED)
@@ -137,13 +128,9 @@ describe("a failure of ours, for a client of gRPC", () => {
     const closed = await startService()
     closed.close()
     const other = await startChain({ [closed.port]: { protocol: "h2c" }, 22: { protocol: "h2c" } })
-    const otherFront = await startH2Front(other.port)
     const codes = []
     for (const host of [`${closed.port}__misha.iterate.app`, "22__misha.iterate.app"]) {
-      const asking = new Client(`127.0.0.1:${otherFront.port}`, credentials.createInsecure(), {
-        "grpc.default_authority": host,
-        "grpc.enable_retries": 0,
-      })
+      const asking = other.client(host)
       const { code, details } = await call(asking, service.unary, "x")
       codes.push([code, details.split(":")[0]])
       asking.close()
@@ -153,6 +140,5 @@ describe("a failure of ours, for a client of gRPC", () => {
       [status.PERMISSION_DENIED, "PORT_FORBIDDEN"],
     ])
     await other.close()
-    await otherFront.close()
   })
 })
