@@ -194,8 +194,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     })
     const directive: StampedDirective = {
       origin: app.address,
-      // A call of gRPC may be silent for as long as both sides want: it has a deadline of its own, or none.
-      bodyIdleTimeoutMs: isCall(app, head) ? 0 : undefined,
+      ...(isCall(app, head) ? AS_SLOW_AS_IT_LIKES : {}),
       headers: trace === undefined ? headers : trace.fields(headers),
       response: trace === undefined ? response : trace.heard(response),
       refusal: stamp,
@@ -230,6 +229,9 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     },
   }
 }
+
+/** A call of gRPC may be silent for as long as both sides want: it has a deadline of its own, or none. */
+const AS_SLOW_AS_IT_LIKES = { bodyIdleTimeoutMs: 0, minBodyRate: 0 } as const
 
 const isCall = ({ protocol }: LocalApp, { headers }: IncomingRequest["head"]): boolean =>
   protocol?.protocol === "h2c" && isGrpc(headerValue(headers, "content-type"))

@@ -10,6 +10,7 @@ import { local } from "@project-ingress/providers/local"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
 import type { MachineProxyOptions } from "../../../machine-proxy/src/machine-proxy.ts"
 import { serveNode } from "../../src/hosts/node.ts"
+import type { NodeOptions } from "../../src/hosts/node.ts"
 import { createRouter } from "../../src/router.ts"
 import type { RouterEvent, RouterOptions } from "../../src/router.ts"
 import { memoryStore } from "../../src/stores/memory.ts"
@@ -25,12 +26,17 @@ export const startChain = async (
   ports: Readonly<Record<number, PortSettings>>,
   {
     provider = local(),
+    metadata,
     proxy: proxyOptions = {},
     router: routerOptions = {},
+    host: hostOptions = {},
   }: {
     readonly provider?: MachineProvider
+    /** Of the machine; default: where the machine proxy listens. */
+    readonly metadata?: Readonly<Record<string, unknown>>
     readonly proxy?: Partial<MachineProxyOptions>
     readonly router?: Partial<RouterOptions>
+    readonly host?: NodeOptions
   } = {},
 ) => {
   const proxy = createMachineProxy({
@@ -44,7 +50,7 @@ export const startChain = async (
     id: "mach_1",
     type: provider.type,
     externalId: "dev",
-    metadata: { port: (server.address() as AddressInfo).port },
+    metadata: metadata ?? { port: (server.address() as AddressInfo).port },
   }
   const events: RouterEvent[] = []
   const router = createRouter({
@@ -55,7 +61,7 @@ export const startChain = async (
     onEvent: (event) => events.push(event),
     ...routerOptions,
   })
-  const host = serveNode(router)
+  const host = serveNode(router, hostOptions)
   const listening = await host.listen({ hostname: "127.0.0.1" })
   const secure = await host.listen({
     hostname: "127.0.0.1",
