@@ -1,9 +1,11 @@
 /** What gRPC gets through, and what it is told where it does not. */
 import { Metadata, status } from "@grpc/grpc-js"
+import { readFileSync } from "node:fs"
 import { createServer as createHttp2 } from "node:http2"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { MachineProvider } from "@project-ingress/providers"
+import { cloudflareContainer } from "@project-ingress/providers/cloudflare-container"
 import { cloudflareTunnel } from "@project-ingress/providers/cloudflare-tunnel"
 import { daytona } from "@project-ingress/providers/daytona"
 import { docker } from "@project-ingress/providers/docker"
@@ -66,18 +68,29 @@ describe("a provider whose platform is not known to carry what gRPC needs", () =
     expect([code, body]).toEqual([200, expect.stringContaining("plain")])
   })
 
-  it("is what each adapter says it is", () => {
-    const carries = (provider: MachineProvider) => provider.capabilities.carries
-    const both = { trailers: true, duplex: true }
-    const none = { trailers: false, duplex: false }
-    expect([local(), docker(), url(), upstream()].map(carries)).toEqual([both, both, both, both])
-    const others = [
-      fly({ token: "t" }),
-      daytona({ apiKey: "k" }),
-      relay({ getByName: () => ({}) } as never),
-      cloudflareTunnel(),
-    ]
-    expect(others.map(carries)).toEqual([none, none, none, none])
+  it("is what each adapter says it is, and docs/grpc.md repeats", () => {
+    const none = { getByName: () => ({}) } as never
+    const providers = {
+      local: local(),
+      docker: docker(),
+      url: url(),
+      upstream: upstream(),
+      fly: fly({ token: "t" }),
+      daytona: daytona({ apiKey: "k" }),
+      cloudflareTunnel: cloudflareTunnel(),
+      cloudflareContainer: cloudflareContainer(none),
+      relay: relay(none),
+    }
+    const said = (carried: boolean | undefined) => (carried === true ? "yes" : "no")
+    const declared = Object.entries(providers).map(([name, { capabilities }]) => [
+      name,
+      said(capabilities.carries?.trailers),
+      said(capabilities.carries?.duplex),
+    ])
+    const page = readFileSync(new URL("../../../../docs/grpc.md", import.meta.url), "utf8")
+    const table = /<!-- carries:[^]*<!-- \/carries -->/.exec(page)![0]
+    const rows = [...table.matchAll(/^\| `(\w+)` +\| (\w+) +\| (\w+) +\|/gm)].map(([, ...cells]) => cells)
+    expect(declared).toEqual(rows)
   })
 })
 
