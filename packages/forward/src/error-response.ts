@@ -98,7 +98,9 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
       code,
       ...(requestId === undefined ? [] : [headerNames.requestId, requestId]),
       ...(retryAfter === undefined ? [] : ["Retry-After", String(retryAfter)]),
-      ...(isCall ? ["Grpc-Status", String(grpcStatus(status)), "Grpc-Message", grpcMessage(`${code}: ${message}`)] : []),
+      ...(isCall
+        ? ["Grpc-Status", String(grpcStatus(status)), "Grpc-Message", grpcMessage(`${code}: ${message}`)]
+        : []),
       ...(status === 405 ? ["Allow", row.allow ?? ""] : []),
       ...(format === "page" ? ["Content-Security-Policy", pagePolicy(retryAfter !== undefined && !ofForm)] : []),
       ...(options.add ?? []),

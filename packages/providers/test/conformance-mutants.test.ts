@@ -59,9 +59,17 @@ describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
       "ignores the signal of status",
       mutant((right) => ({ status: (machine) => right.status!(machine, { signal: unheard }) })),
     ],
-    ["carries.declared", "says less than both", mutant((right) => ({ capabilities: { ...right.capabilities, carries: { trailers: true } as never } }))],
+    [
+      "carries.declared",
+      "says less than both",
+      mutant((right) => ({ capabilities: { ...right.capabilities, carries: { trailers: true } as never } })),
+    ],
     ["carries.trailers", "says that trailers pass, behind an edge that drops them", behindOldEdge],
-    ["carries.duplex", "says that both sides may speak at once, behind an edge that takes in requests first", behindOldEdge],
+    [
+      "carries.duplex",
+      "says that both sides may speak at once, behind an edge that takes in requests first",
+      behindOldEdge,
+    ],
     [
       "identity.ports",
       "has an address per port and says it has one for all",

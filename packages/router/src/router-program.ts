@@ -146,8 +146,7 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     const { code, grpcStatus, listening, route } = outcome
     const response =
       listening === undefined
-        ? (errors.replacing(outcome.status, code, request) ??
-          (grpcStatus && errors.forCall(code, grpcStatus, request)))
+        ? (errors.replacing(outcome.status, code, request) ?? (grpcStatus && errors.forCall(code, grpcStatus, request)))
         : errors.portClosed(route.port, listening, request)
     if (response === undefined) return outcome
     sender.discard(outcome.response)

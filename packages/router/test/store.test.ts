@@ -40,7 +40,7 @@ describe("the routes that a memory store begins with", () => {
     ["p:misha: port must be an integer from 1 to 65535", { "p:misha": { machine: machine("mach_1"), port: 0 } }],
     [
       "p:misha: ports.80.protocol must be http, https, h2c, tcp, udp",
-      { "p:misha": { machine: machine("mach_1"), ports: { 80: { protocol: "ftp" } } } } as never,
+      { "p:misha": { machine: machine("mach_1"), ports: { 80: { protocol: "ftp" } } } },
     ],
   ])("are checked: %s", (message, initial) => {
     expect(() => memoryStore(initial as Record<RouteKey, never>)).toThrow(new TypeError(`memoryStore: ${message}`))

@@ -31,7 +31,8 @@ export const resetStream = (stream: number, code: number): Buffer => frame(RST_S
 export const goaway = (lastStream: number, code: number): Buffer => frame(GOAWAY, 0, 0, uint32(lastStream, code))
 
 /** A string or a number of HPACK (RFC 7541 §5), never compressed. */
-const text = (value: string): Buffer => Buffer.concat([prefixed(Buffer.byteLength(value, "latin1")), Buffer.from(value, "latin1")])
+const text = (value: string): Buffer =>
+  Buffer.concat([prefixed(Buffer.byteLength(value, "latin1")), Buffer.from(value, "latin1")])
 const prefixed = (size: number): Buffer => {
   if (size < 127) return Buffer.from([size])
   const bytes = [127]
@@ -45,7 +46,10 @@ export const block = (...fields: string[]): Buffer =>
   Buffer.concat(fields.map((each, i) => (i % 2 === 0 ? Buffer.concat([Buffer.from([0]), text(each)]) : text(each))))
 
 /** An app that sends its SETTINGS and tells of each request's stream. `connections` counts. */
-export const framesApp = async (onRequest: (raw: Raw, stream: number, nth: number) => void, settings = Buffer.alloc(0)) => {
+export const framesApp = async (
+  onRequest: (raw: Raw, stream: number, nth: number) => void,
+  settings = Buffer.alloc(0),
+) => {
   const seen = { connections: 0, requests: 0, resets: [] as number[] }
   const app = await listenApp((raw) => {
     seen.connections++

@@ -29,7 +29,7 @@ const startApp = async (onStream: OnStream, settings: http2.Settings = {}) => {
   })
   server.on("stream", (stream, headers, _, raw) => {
     stream.on("error", () => undefined)
-    onStream(stream, headers, raw as unknown as readonly string[])
+    onStream(stream, headers, raw)
   })
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
@@ -41,8 +41,7 @@ const startApp = async (onStream: OnStream, settings: http2.Settings = {}) => {
 }
 
 const h2c = (port: number) => ({ pool: String(port), host: "loopback", port, protocol: "h2c" }) as const
-const front = (port: number): Promise<Front> =>
-  listen((request) => ({ ...asSent(request, port), origin: h2c(port) }))
+const front = (port: number): Promise<Front> => listen((request) => ({ ...asSent(request, port), origin: h2c(port) }))
 
 const POST = "POST /up HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n"
 const GET = "GET /a?b=1 HTTP/1.1\r\nHost: app.test\r\n\r\n"
@@ -102,16 +101,18 @@ describe("a request to an app that speaks HTTP/2", () => {
   it("waits for its `100 Continue`, which the app gives", async () => {
     const { port } = await startApp((stream, { expect: expectation }) => {
       stream.additionalHeaders({ ":status": 100 })
-      stream.on("data", () => undefined).on("end", () => {
-        stream.respond({ ":status": 200, "x-expect": String(expectation) })
-        stream.end("done")
-      })
+      stream
+        .on("data", () => undefined)
+        .on("end", () => {
+          stream.respond({ ":status": 200, "x-expect": String(expectation) })
+          stream.end("done")
+        })
     })
     const client = await (await front(port)).connect()
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
     await client.until("100 Continue")
     client.send("ok")
-    await client.until("done")
+    expect(await client.until("done")).toContain("x-expect: 100-continue")
   })
 
   it("is cancelled at the app when its client leaves", async () => {
@@ -194,6 +195,7 @@ describe("its response", () => {
     client.text = ""
     client.send(request)
     await client.when(({ text }) => response.test(text))
+    expect(client.state).toBe("open")
   })
 
   it.each(["NGHTTP2_NO_ERROR", "NGHTTP2_INTERNAL_ERROR", "NGHTTP2_CANCEL"] as const)(
@@ -283,8 +285,9 @@ describe("connections to it", () => {
     const client = await connect()
     client.send(GET)
     await client.until("200")
-    await engine.drain({ deadlineMs: 1_000 })
+    await engine.drain({ deadlineMs: 100 })
     await eventually(() => app.sessions.size === 0)
+    expect(engine.connections()).toBe(0)
   })
 
   const status = async (port: number, engine?: Front) => {
@@ -343,7 +346,9 @@ describe("a request that the app refused without looking at it", () => {
     ["without a body", GET],
     ["with one", `${POST}3\r\nabc\r\n0\r\n\r\n`],
   ])("is sent once more, %s", async (_, request) => {
-    const app = await framesApp((raw, stream, nth) => raw.socket.write(nth === 0 ? resetStream(stream, REFUSED) : ok(stream)))
+    const app = await framesApp((raw, stream, nth) =>
+      raw.socket.write(nth === 0 ? resetStream(stream, REFUSED) : ok(stream)),
+    )
     const client = await (await front(app.port)).connect()
     client.send(request)
     await client.until("200")
@@ -393,7 +398,10 @@ describe("a WebSocket", () => {
     const { port } = await startApp(() => undefined)
     const engine = await front(port)
     const socket = open((engine.server.address() as AddressInfo).port)
-    const [, response] = (await once(socket, "unexpected-response")) as [unknown, AsyncIterable<Buffer> & { statusCode: number }]
+    const [, response] = (await once(socket, "unexpected-response")) as [
+      unknown,
+      AsyncIterable<Buffer> & { statusCode: number },
+    ]
     let text = ""
     for await (const piece of response) text += String(piece)
     expect([response.statusCode, text]).toEqual([501, expect.stringContaining("RFC 8441")])

@@ -96,7 +96,7 @@ export const sendOn = (request: IncomingMessage, response: ServerResponse, onwar
     response.writeHead(back.statusCode!, fieldsOf(back, onward))
     response.flushHeaders()
     back.on("end", () => {
-      if (onward.isOld !== true && back.rawTrailers.length > 0) response.addTrailers(back.trailers as OutgoingHttpHeaders)
+      if (onward.isOld !== true && back.rawTrailers.length > 0) response.addTrailers(back.trailers)
     })
     back.pipe(response)
     back.on("error", () => response.destroy())
@@ -108,7 +108,11 @@ export const sendOn = (request: IncomingMessage, response: ServerResponse, onwar
   })
   response.on("close", () => out.destroy())
   request.on("error", () => out.destroy())
-  if (onward.isOld === true) void request.toArray().then((pieces: Buffer[]) => out.end(Buffer.concat(pieces)))
+  if (onward.isOld === true)
+    request.toArray().then(
+      (pieces: Buffer[]) => out.end(Buffer.concat(pieces)),
+      () => out.destroy(),
+    )
   else request.pipe(out)
 }
 

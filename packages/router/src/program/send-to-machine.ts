@@ -122,7 +122,9 @@ export const sendToMachine = <A>(
 
   const sendWith = (endpoint: Endpoint, signed: SignedTicket | undefined): SendResult<A> => {
     const isDirect = endpoint.machineProxy === false
-    const mismatch = isDirect ? directMismatch(route, endpoint.origin, bySocket && endpoint.fetch === undefined) : undefined
+    const mismatch = isDirect
+      ? directMismatch(route, endpoint.origin, bySocket && endpoint.fetch === undefined)
+      : undefined
     if (mismatch !== undefined) return endRequest(mismatch)
     const app = appOrigin({ settings, port, endpoint, scheme, host })
     let headers
@@ -232,4 +234,7 @@ const withReserved = (
 }
 
 // Of a type that no provider has; `reach` fails with the field.
-const none: MachineHop["capabilities"] & Pick<Capabilities, "wake" | "carries"> = { interceptedHeaders: [], wake: "none" }
+const none: MachineHop["capabilities"] & Pick<Capabilities, "wake" | "carries"> = {
+  interceptedHeaders: [],
+  wake: "none",
+}

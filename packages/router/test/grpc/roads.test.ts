@@ -62,7 +62,10 @@ describe("a provider whose platform is not known to carry what gRPC needs", () =
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
     closing.push(() => server.close())
     const { port } = server.address() as AddressInfo
-    const provider = { ...without(undefined), resolve: local().resolve }
+    const provider = {
+      ...without(undefined),
+      resolve: (...args: Parameters<MachineProvider["resolve"]>) => local().resolve(...args),
+    }
     const chain = await started({ [port]: { protocol: "h2c" } }, { provider })
     const { status: code, body } = await raw(chain.port, ["GET / HTTP/1.1", "Host: misha.iterate.app"])
     expect([code, body]).toEqual([200, expect.stringContaining("plain")])

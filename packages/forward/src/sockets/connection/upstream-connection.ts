@@ -248,7 +248,8 @@ export const connectFailure = (upstream: Upstream, cause: unknown): UpstreamErro
   // The app speaks another protocol than the one that it was asked in.
   if (code === NOT_HTTP2 || code === "EPROTO" || (typeof code === "string" && code.startsWith("ERR_SSL_")))
     return "UpstreamMalformed"
-  if (upstream.origin.tls !== undefined && isLocal(upstream.origin.host) && isUntrusted(code)) return "UpstreamUntrusted"
+  if (upstream.origin.tls !== undefined && isLocal(upstream.origin.host) && isUntrusted(code))
+    return "UpstreamUntrusted"
   // In the handshake of TLS; where there is none, a reset comes after the connection.
   if (code === "ECONNRESET") return "UpstreamFailed"
   return isLoopback(upstream.origin) ? "UpstreamFailed" : "ProviderUnavailable"

@@ -168,7 +168,8 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
     const { method } = this.#head!
     const { maxFields } = this.#limits
     const wasReset = watchReset(stream)
-    const on = <A extends unknown[]>(listener: (...args: A) => void) =>
+    const on =
+      <A extends unknown[]>(listener: (...args: A) => void) =>
       (...args: A): void => {
         if (stream === this.#stream && !this.closed) listener(...args)
       }
@@ -189,7 +190,10 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
         this.#sent = undefined
         if (head.type === "head") this.#isGrpc = !ended && isGrpc(headerValue(head.headers, "content-type"))
         // After the head, so that no piece of the body is before it.
-        stream.on("data", on((bytes: Uint8Array) => this.#add({ type: "body", bytes })))
+        stream.on(
+          "data",
+          on((bytes: Uint8Array) => this.#add({ type: "body", bytes })),
+        )
         this.#ended = head.type === "head" && head.framing === 0
         this.#add(head.type === "head" && this.#head!.upgrade ? webSocketHead(head, this.#head!.headers) : head)
       }),
@@ -219,7 +223,10 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
     stream.on("error", (error) => {
       cause = error
     })
-    stream.on("close", on(() => this.#onStreamClose(stream.rstCode, cause)))
+    stream.on(
+      "close",
+      on(() => this.#onStreamClose(stream.rstCode, cause)),
+    )
   }
 
   #add(event: Parameters<EventReader["add"]>[0]): void {

@@ -68,5 +68,4 @@ const refusalOf = (origin: UpstreamAddress, socket: Socket): Error | undefined =
 }
 
 /** The peer speaks another protocol. */
-export const notHttp2 = (): Error =>
-  Object.assign(new Error("the app does not speak HTTP/2"), { code: NOT_HTTP2 })
+export const notHttp2 = (): Error => Object.assign(new Error("the app does not speak HTTP/2"), { code: NOT_HTTP2 })

@@ -35,7 +35,7 @@ const open = async (context: LawContext, path: string): Promise<OpenRequest> => 
   const lines = [`POST ${path} HTTP/1.1`, `Host: ${new URL(endpoint.origin).host}`]
   for (let i = 0; i < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`)
   const socket = await inTime(fixture.connect!(endpoint.origin), "a connection")
-  socket.write(`${[...lines, "Transfer-Encoding: chunked"].join("\r\n")}\r\n\r\n`)
+  socket.write(`${[...lines, "Transfer-Encoding: chunked", "Connection: close"].join("\r\n")}\r\n\r\n`)
   let text = ""
   const arrive = async (texts: readonly string[]): Promise<void> => {
     for (const wanted of texts) {
