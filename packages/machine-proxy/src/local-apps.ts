@@ -16,8 +16,8 @@ export interface LocalApp {
 const MAX_APPS = 1_024
 
 /**
- * The app on a port, 1 to 65535; made once per port and protocol, of which the router says what `appProtocol` reads: `undefined` if it
- * is none. `loopback`: the one address that apps listen on, if there is only one.
+ * The app on a port, 1 to 65535; made once per port and protocol, of which the router says what `appProtocol` reads: `undefined` for
+ * any other. `loopback`: the one address that apps listen on, if there is only one.
  */
 export const localApps = (
   loopback: string | undefined,

@@ -127,7 +127,7 @@ export class TunnelNotAllowed extends Error {
   }
 }
 
-/** A request that needs what its way to the port cannot carry, or cannot be told how to. */
+/** A request that needs what its way to the port cannot carry, or whose settings contradict each other. */
 export class ProtocolNotCarried extends Error {
   readonly _tag = "ProtocolNotCarried"
   override readonly name = "ProtocolNotCarried"

@@ -18,7 +18,7 @@ export const protocolMismatch = (
 }
 
 /**
- * What the machine's proxy is told of the port, which reads it strictly; `undefined` for HTTP/1.1. Of an app that speaks TLS also how it
+ * What the field for the machine's proxy says of the port, which reads it strictly; `undefined` for HTTP/1.1. Of an app that speaks TLS also how it
  * is verified, where that is not the default: `https;verify=?0;name="app.example"`.
  */
 export const protocolField = ({ protocol, tls }: PortSettings): string | undefined => {
@@ -27,9 +27,9 @@ export const protocolField = ({ protocol, tls }: PortSettings): string | undefin
   return `https${verify ? "" : ";verify=?0"}${serverName === undefined ? "" : `;name="${serverName}"`}`
 }
 
-/** Whether a request is a call of gRPC to a port that speaks HTTP/2: it ends in trailers, and both sides may speak at once. */
-export const isCall = ({ headers }: Pick<VisitorRequest, "headers">, { protocol }: PortSettings): boolean =>
-  protocol === "h2c" && isGrpc(headerValue(headers, "content-type"))
+/** Whether a request is a call of gRPC: to a port that speaks HTTP/2 it ends in trailers, and both sides may speak at once. */
+export const isCall = ({ headers }: Pick<VisitorRequest, "headers">): boolean =>
+  isGrpc(headerValue(headers, "content-type"))
 
 /** What stands between the visitor and an app: the host of the router, and the platform of the machine. */
 export interface Road {
@@ -40,15 +40,13 @@ export interface Road {
 }
 
 /**
- * Why a request cannot be carried to a port that speaks what its settings say, before anything is sent. A call of gRPC without its
- * trailers has no status, and a client cannot tell what became of it.
+ * Why a call of gRPC cannot be carried, before anything is sent: without its trailers it has no status, and a client cannot tell what
+ * became of it.
  */
 export const notCarried = (
-  request: Pick<VisitorRequest, "headers">,
-  { port, settings }: { readonly port: number; readonly settings: PortSettings },
+  { port }: { readonly port: number },
   { provider, carries, bySocket }: Road,
 ): ProtocolNotCarried | undefined => {
-  if (!isCall(request, settings)) return undefined
   if (!bySocket) return new ProtocolNotCarried({ port, reason: NO_TRAILERS_BY_FETCH })
   const lost = [carries?.trailers !== true && "trailers", carries?.duplex !== true && "both directions at once"]
   const named = lost.filter(Boolean).join(" and ")

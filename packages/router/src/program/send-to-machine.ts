@@ -94,10 +94,11 @@ export const sendToMachine = <A>(
   const own = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = own
   const bySocket = request.trailers === true
-  const lost = notCarried(request, route, { provider: machine.type, carries: own.carries, bySocket })
+  const isCalled = settings.protocol === "h2c" && isCall(request)
+  const lost = isCalled ? notCarried(route, { provider: machine.type, carries: own.carries, bySocket }) : undefined
   if (lost !== undefined) return Effect.fail(lost)
   // A call of gRPC has a deadline of its own, and both sides may be silent until then.
-  const pace: Pick<MachineRequest, "minBodyRate" | "bodyIdleTimeoutMs"> = isCall(request, settings)
+  const pace: Pick<MachineRequest, "minBodyRate" | "bodyIdleTimeoutMs"> = isCalled
     ? { minBodyRate: settings.minBodyRate ?? 0, bodyIdleTimeoutMs: 0 }
     : { minBodyRate: settings.minBodyRate }
   const capabilities = withReserved(own, reserved)

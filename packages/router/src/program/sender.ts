@@ -54,7 +54,7 @@ export interface MachineRequest {
   readonly edgeCookies?: readonly string[] | undefined
   /** The slowest body of the request, in bytes a second, where the host can tell; `undefined`: the host's own. */
   readonly minBodyRate?: number | undefined
-  /** How long its body may be silent until the response begins, in ms, 0 for ever, where the host can tell; `undefined`: the host's own. */
+  /** How long its body may be silent until the response begins, in ms, 0 forever, where the host can tell; `undefined`: the host's own. */
   readonly bodyIdleTimeoutMs?: number | undefined
   /** How an app at its own address is spoken to, where that is not HTTP/1.1, or how its TLS is verified. */
   readonly speaks?: Pick<PortSettings, "protocol" | "tls"> | undefined

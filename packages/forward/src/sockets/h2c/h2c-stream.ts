@@ -68,7 +68,7 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
     this.#onClosed = onClosed
   }
 
-  /** Takes a place on a connection, or waits for one. False if there can be none. Throws for an address that cannot be one. */
+  /** Takes a place on a connection, or waits for one. False without one. Throws for an invalid address. */
   begin(): boolean {
     this.#session = this.#sessions.place(this.origin.pool)
     this.connected = this.#session !== undefined

@@ -12,7 +12,7 @@ export const MAX_STREAMS = 100
 /** Bytes of one outgoing head; above the largest that a client's may be. */
 const MAX_HEAD = 262_144
 
-/** Who has a connection of HTTP/2: the table of them. */
+/** What has the connections of HTTP/2: the table of them. */
 export interface SessionOwner {
   /** It can take streams, more of them than before, or none any more. */
   onChange(session: H2cSession): void

@@ -10,7 +10,7 @@ import { H2cSession, MAX_STREAMS } from "./session.ts"
  */
 const MAX_SESSIONS = 16
 
-/** Who waits for a place for a stream. */
+/** A stream that waits for a place. */
 export interface StreamWaiter {
   readonly origin: UpstreamAddress
   /** There is one, on this connection. */
@@ -24,7 +24,7 @@ interface SessionPool extends SessionOwner {
   readonly waiting: Set<StreamWaiter>
 }
 
-/** The connections of HTTP/2 upstream, by pool, and who waits for a place on one. */
+/** The connections of HTTP/2 upstream, by pool, and the streams that wait for a place on one. */
 export class H2cSessions {
   readonly #pools = new Map<string, SessionPool>()
   readonly #limits: Limits

@@ -56,7 +56,7 @@ const open = async (context: LawContext, path: string): Promise<OpenRequest> => 
 
 /** What the platform's edge lets through, where the provider says that it does. */
 export const carries = {
-  "carries.declared": law("what is carried is said by two booleans, or not at all", [], ({ provider }) => {
+  "carries.declared": law("what is carried is declared by two booleans, or not at all", [], ({ provider }) => {
     const { carries } = provider.capabilities
     if (carries === undefined) return
     ok(typeof carries.trailers === "boolean", "carries.trailers is a boolean")
