@@ -29,14 +29,25 @@ ss -ltn # in the machine: who listens, on which address and port`,
   },
   UPSTREAM_FAILED: {
     cause:
-      "The app closed the connection before its response was complete enough to pass on, or what it sent is not valid HTTP/1.1 (`Proxy-Status` says `http_protocol_error` then): the app crashed, it restarts, the port speaks HTTPS or another protocol.",
+      "The app closed the connection before its response was complete enough to pass on, or what it sent is not valid HTTP (`Proxy-Status` says `http_protocol_error` then): the app crashed, it restarts, the port speaks another protocol than its settings say.",
     fix: [
       "Look into the app's log for a crash at that moment.",
-      "Check that the port serves plain HTTP: the machine proxy speaks no TLS to an app.",
+      'Check what the port speaks: HTTP/1.1 by default. For TLS its settings need `"protocol": "https"`, for HTTP/2 by prior knowledge, as servers of gRPC speak it, `"protocol": "h2c"`.',
       "Send the request again if the app was just restarted. It may have acted on the first one.",
       "If the router's event says this of a machine for every port, and the machine's log `a plain request came`: the machine proxy speaks TLS only (`INGRESS_TLS_KEY_FILE`), and the record needs its `pin`.",
     ],
     command: "curl -v http://localhost:4096/ # in the machine: what the app sends, without a proxy",
+  },
+  UPSTREAM_UNTRUSTED: {
+    cause:
+      "The port's settings say that the app speaks TLS, and its certificate does not verify: it is self-signed, has expired, or is for another name than `localhost` or `tls.serverName`. The request was not sent.",
+    fix: [
+      'Set `"tls": { "verify": false }` in the settings of the port for a certificate of the app\'s own making: the connection does not leave the machine.',
+      "Set `serverName` to a name that is in the certificate.",
+      "Give the machine proxy the certificate of your own authority by `NODE_EXTRA_CA_CERTS`.",
+    ],
+    command:
+      "openssl s_client -connect localhost:8443 -servername localhost </dev/null # in the machine: the certificate",
   },
   REQUEST_MALFORMED: {
     cause:

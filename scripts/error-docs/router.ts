@@ -112,10 +112,10 @@ export const routerPages: CodePages = {
   },
   NOT_SUPPORTED: {
     cause:
-      "The record of this route has a valid field that this version of the router does not act on yet. The router refuses the request, because a setting that is ignored in silence may have been a protection.",
+      "The record of this route has a setting, as `allowCidrs`, that a policy carries out, and the router has no such policy. It refuses the request, because a setting that is ignored in silence may have been a protection.",
     fix: [
       "Look at the `reason` of the router's event of the request, by its id: it names the field.",
-      "Take the field out of the record, or update the router.",
+      "Mount the policy that carries it out, or take the field out of the record.",
     ],
     command: `${ask("misha.example.com", "-sS")} | grep -i x-iterate-proxy-request-id # then find requestId in the router's events`,
   },
@@ -127,6 +127,16 @@ export const routerPages: CodePages = {
       "If the app speaks HTTP, take `protocol` out of the port's settings.",
     ],
     command: ask("5432__misha.example.com"),
+  },
+  PROTOCOL_NOT_CARRIED: {
+    cause:
+      "The request needs something that its way to the app does not carry, and the message says what: a call of gRPC needs trailers and both directions at once, which not every platform passes, and no router by Fetch (`router.fetch`, Workers); or the settings of a port at an app's own address ask for what its origin or the runtime cannot do. Nothing was sent.",
+    fix: [
+      "Open a local port that leads there with `project-ingress forward`, and connect to that one: it works with every provider.",
+      "Run the router by `serveNode`, and the machine with a provider that carries trailers: the table is in docs/grpc.md.",
+      "Let browsers and simple clients use gRPC-Web, which is plain HTTP.",
+    ],
+    command: `${ask("50051__misha.example.com")} -X POST -H 'content-type: application/grpc'`,
   },
   TUNNEL_NOT_ALLOWED: {
     cause:

@@ -1,6 +1,7 @@
 import { errorDocsUrl } from "./error-docs.ts"
 import { errorPage, pagePolicy } from "./error-page.ts"
 import type { ErrorRow } from "./error-row.ts"
+import { grpcMessage, grpcStatus } from "./grpc-status.ts"
 import { errorText } from "./error-text.ts"
 import type { ErrorSubject } from "./error-text.ts"
 import type { ListeningLink } from "./listening-link.ts"
@@ -28,6 +29,11 @@ export interface ErrorResponseOptions {
   readonly errorDocs?: string | undefined
   /** Overrides the row's status, as for an access that is to look like a missing route. */
   readonly status?: number
+  /**
+   * True: a response to gRPC keeps its HTTP status, for a reader that goes by it: our router. Default false: it is 200, as clients of gRPC
+   * want it.
+   */
+  readonly keepStatus?: boolean
   /** Seconds, a non-negative integer; overrides the row's. */
   readonly retryAfter?: number
   /** What is there instead of what was asked for, for a visitor who may know: the ports in JSON, links on a page. */
@@ -37,8 +43,8 @@ export interface ErrorResponseOptions {
 }
 
 /**
- * The response for a failure, as JSON `{ error, message, docs, retryable, requestId }`, as a page or as one line of text: never
- * cached, with the code, `Proxy-Status` and, where waiting helps, `Retry-After`.
+ * The response for a failure, as JSON `{ error, message, docs, retryable, requestId }`, as a page, as one line of text or as a status of
+ * gRPC: never cached, with the code, `Proxy-Status` and, where waiting helps, `Retry-After`.
  */
 export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): GeneratedResponse => {
   const { headerNames, pseudonym, format = "json", method = "GET", errorDocs, requestId, listening } = options
@@ -74,8 +80,10 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
         ofForm,
       }),
   }
+  const isCall = format === "grpc"
   return {
-    status,
+    // A response without a body whose head has the status is what gRPC calls Trailers-Only.
+    status: isCall && options.keepStatus !== true ? 200 : status,
     code,
     headers: [
       "Content-Type",
@@ -90,15 +98,19 @@ export const errorResponse = (row: ErrorRow, options: ErrorResponseOptions): Gen
       code,
       ...(requestId === undefined ? [] : [headerNames.requestId, requestId]),
       ...(retryAfter === undefined ? [] : ["Retry-After", String(retryAfter)]),
+      ...(isCall
+        ? ["Grpc-Status", String(grpcStatus(status)), "Grpc-Message", grpcMessage(`${code}: ${message}`)]
+        : []),
       ...(status === 405 ? ["Allow", row.allow ?? ""] : []),
       ...(format === "page" ? ["Content-Security-Policy", pagePolicy(retryAfter !== undefined && !ofForm)] : []),
       ...(options.add ?? []),
     ],
-    body: `${body[format]()}\n`,
+    body: format === "grpc" ? "" : `${body[format]()}\n`,
   }
 }
 
 const contentTypes: Readonly<Record<ResponseFormat, string>> = {
+  grpc: "application/grpc",
   json: "application/json",
   text: "text/plain; charset=utf-8",
   page: "text/html; charset=utf-8",

@@ -10,7 +10,13 @@ const allErrors = () =>
       502,
       "UPSTREAM_FAILED",
       "http_protocol_error",
-      "The app on {port} sent an invalid HTTP response. Check that it serves HTTP/1.1 there, and not HTTPS or another protocol.",
+      "The app on {port} sent an invalid HTTP response. Check that it speaks there what the port's settings say: by default HTTP/1.1, and not HTTPS or another protocol.",
+    ),
+    UpstreamUntrusted: errorRow(
+      502,
+      "UPSTREAM_UNTRUSTED",
+      "tls_certificate_error",
+      'The app on {port} has a certificate that is not trusted. If it is self-signed, set tls to { "verify": false } in the settings of the port.',
     ),
     RequestMalformed: errorRow(
       400,

@@ -47,6 +47,7 @@ export const generatedResponses = (settings: GeneratedResponseSettings): Generat
       errorResponse(machineProxyErrors[tag], {
         ...settings,
         format: responseFormat((lowerName) => headerValue(request?.head.headers ?? unread, lowerName)),
+        keepStatus: true,
         subject: { port },
         requestId: (trusted && request && routersId(request)) || (request?.id ?? nextRequestId()),
         ...(request === undefined ? {} : { method: request.head.method }),

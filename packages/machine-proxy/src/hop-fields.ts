@@ -12,7 +12,7 @@ export interface HopFields {
   readonly edgeHeaders: string | undefined
   /** The last session's id. Believed of a sender with a ticket only. */
   readonly session: string | undefined
-  /** The last protocol of the port. */
+  /** The protocol of the port. Two are one that nobody knows: of two, every reader may choose another one. */
   readonly protocol: string | undefined
   /** Whether the field is there that only apps get: the request passed through this proxy before. */
   readonly looped: boolean
@@ -58,7 +58,7 @@ export const hopFieldsReader = (names: HopHeaderNames): ((headers: HeaderList) =
         target = headers[i + 1]!
       } else if (lower === names.edgeHeaders) edgeHeaders = headers[i + 1]!
       else if (lower === names.session) session = headers[i + 1]!
-      else if (lower === names.protocol) protocol = headers[i + 1]!
+      else if (lower === names.protocol) protocol = protocol === undefined ? headers[i + 1]! : ","
     }
     return { ticket, tickets, target, targets, edgeHeaders, session, protocol, looped }
   }

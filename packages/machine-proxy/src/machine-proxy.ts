@@ -10,6 +10,7 @@ import {
   canonicalAddress,
   clientFields,
   isAuthority,
+  isGrpc,
   isRefusedTicket,
   pseudonyms,
   UNPROVEN,
@@ -27,6 +28,7 @@ import { tracedRequest } from "./begin-trace.ts"
 import type { TracedRequest } from "./begin-trace.ts"
 import { watchedKeys } from "./watched-keys.ts"
 import { localApps } from "./local-apps.ts"
+import type { LocalApp } from "./local-apps.ts"
 import { isSessionId, openSessions } from "./open-sessions.ts"
 import { checkMachineProxyOptions } from "./options.ts"
 import type { MachineProxyOptions } from "./options.ts"
@@ -169,10 +171,10 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     }
     if (port === request.localPort) return failure("LoopDetected", request, { trusted, port, stamp })
     if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port, stamp })
-    if (protocol !== undefined) return failure("ProtocolUnsupported", request, { trusted, port, stamp })
+    const app = appOn(port, protocol)
+    if (app === undefined) return failure("ProtocolUnsupported", request, { trusted, port, stamp })
     if (trusted && isSessionId(session) && !sessions.open(session, request))
       return failure("AccessWithdrawn", request, { trusted, port, stamp })
-    const app = appOn(port)
     const { via } = headerNames
     const trace = tracedRequest(options.beginTrace, request, port)
     const response = head.upgrade ? responses.upgradeResponse : responses.response
@@ -192,6 +194,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     })
     const directive: StampedDirective = {
       origin: app.address,
+      ...(isCall(app, head) ? AS_SLOW_AS_IT_LIKES : {}),
       headers: trace === undefined ? headers : trace.fields(headers),
       response: trace === undefined ? response : trace.heard(response),
       refusal: stamp,
@@ -226,6 +229,12 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     },
   }
 }
+
+/** A call of gRPC may be silent for as long as both sides want: it has a deadline of its own, or none. */
+const AS_SLOW_AS_IT_LIKES = { bodyIdleTimeoutMs: 0, minBodyRate: 0 } as const
+
+const isCall = ({ protocol }: LocalApp, { headers }: IncomingRequest["head"]): boolean =>
+  protocol?.protocol === "h2c" && isGrpc(headerValue(headers, "content-type"))
 
 /** The public name with its port, which the target header does not have; a sender with a ticket may say it. */
 const forwardedHost = ({ head }: IncomingRequest): string | undefined => {

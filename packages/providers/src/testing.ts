@@ -4,7 +4,7 @@
  */
 export { appSource, conformanceApp } from "./testing/app.ts"
 export type { AppRequest, AppResponse, AppSocket, ConformanceApp } from "./testing/app.ts"
-export type { Fixture, Undo } from "./testing/fixture.ts"
+export type { Fixture, FixtureSocket, Undo } from "./testing/fixture.ts"
 export { startMachine } from "./testing/process-machine.ts"
 export type { ProcessMachine, ProcessMachineOptions } from "./testing/process-machine.ts"
 export { edgeHostHeader, throughEdge } from "./testing/through-edge.ts"

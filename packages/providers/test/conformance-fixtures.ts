@@ -10,6 +10,7 @@ import { startMachine } from "../src/testing.ts"
 import type { ProcessMachine } from "../src/testing.ts"
 import { provider } from "./conformance-remote.ts"
 import type { Made, Proved } from "./conformance-remote.ts"
+import { fixtureSocket } from "./fixture-socket.ts"
 
 /**
  * Two machines of this process with one port number for their apps, told apart by their tickets, and with `keyFile` by the keys
@@ -57,6 +58,7 @@ const addressed = async (
     },
     port: a.appPort,
     signingKey: signing,
+    ...(keyFile === undefined ? fixtureSocket : {}),
     wrong: Object.fromEntries(Object.entries(wrongMetadata).map(([field, metadata]) => [field, record(a, metadata)])),
     stop: () => a.stop(),
     restart: async () => {

@@ -32,6 +32,12 @@ const mutant =
     const right = acme(made)
     return { ...right, ...change(right, made) }
   }
+const behindOldEdge = mutant((right) => ({
+  resolve: async (...args) => {
+    const endpoint = await right.resolve(...args)
+    return { ...endpoint, headers: { ...endpoint.headers, "x-acme-edge": "old" } }
+  },
+}))
 const unheard = new AbortController().signal
 
 describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
@@ -52,6 +58,17 @@ describe.skipIf(!everything)(`the kit${onlyInAll}`, () => {
       "abort.status",
       "ignores the signal of status",
       mutant((right) => ({ status: (machine) => right.status!(machine, { signal: unheard }) })),
+    ],
+    [
+      "carries.declared",
+      "says less than both",
+      mutant((right) => ({ capabilities: { ...right.capabilities, carries: { trailers: true } as never } })),
+    ],
+    ["carries.trailers", "says that trailers pass, behind an edge that drops them", behindOldEdge],
+    [
+      "carries.duplex",
+      "says that both sides may speak at once, behind an edge that takes in requests first",
+      behindOldEdge,
     ],
     [
       "identity.ports",

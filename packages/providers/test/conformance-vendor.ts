@@ -12,6 +12,7 @@ import {
 import type { Machine, MachineChange, MachineProvider, MachineState } from "../src/contract/machine-provider.ts"
 import type { Fixture, ProcessMachine } from "../src/testing.ts"
 import { twoMachines } from "./conformance-fixtures.ts"
+import { fixtureSocket } from "./fixture-socket.ts"
 import { answer, listen, refuse, sendOn, upgradeOn } from "./fakes/http.ts"
 import type { FakeServer, Onward, Said } from "./fakes/http.ts"
 
@@ -58,6 +59,7 @@ export const acme = (options: {
     capabilities: {
       runtimes: ["node"],
       webSocket: true,
+      carries: { trailers: true, duplex: true },
       wake: "start",
       ports: "any",
       interceptedHeaders: ["authorization"],
@@ -109,7 +111,9 @@ export const acmeFixture = async (
   const edgeAt = async (port: number): Promise<number> => {
     const unreached = (): Said => ({ status: 502 })
     const told = ({ headers }: IncomingMessage): Onward | undefined =>
-      headers["x-acme-pass"] === pass ? { port, headers, unreached } : undefined
+      headers["x-acme-pass"] === pass
+        ? { port, headers, unreached, isOld: headers["x-acme-edge"] === "old" }
+        : undefined
     let edge = edges.get(port)
     if (edge === undefined) {
       edge = listen(
@@ -190,6 +194,7 @@ export const acmeFixture = async (
     other: record(b),
     port: a.appPort,
     signingKey: signing,
+    ...fixtureSocket,
     missing: { ...record(a), externalId: "nobody" },
     wrong: { region: record(a, { region: 7 }) },
     get secrets() {

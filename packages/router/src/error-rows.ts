@@ -79,6 +79,12 @@ export const routerErrors = {
     "http_request_denied",
     "{Port} of {project} cannot be reached by a tunnel. Its settings must have the protocol tcp or udp.",
   ),
+  ProtocolNotCarried: errorRow(
+    501,
+    "PROTOCOL_NOT_CARRIED",
+    "http_request_denied",
+    "{Port} of {project} speaks a protocol that cannot be carried to it this way. Reach it by the command project-ingress forward.",
+  ),
   ProjectLimited: errorRow(
     503,
     "PROJECT_LIMITED",

@@ -127,6 +127,21 @@ export class TunnelNotAllowed extends Error {
   }
 }
 
+/** A request that needs what its way to the port cannot carry, or whose settings contradict each other. */
+export class ProtocolNotCarried extends Error {
+  readonly _tag = "ProtocolNotCarried"
+  override readonly name = "ProtocolNotCarried"
+  /** The port arrived at. */
+  readonly port: number
+  /** What is missing where, as a clause. */
+  readonly reason: string
+  constructor(fields: { readonly port: number; readonly reason: string }) {
+    super(`port ${fields.port} cannot be asked as its settings say: ${fields.reason}`)
+    this.port = fields.port
+    this.reason = fields.reason
+  }
+}
+
 /** The project has as many requests in flight, or WebSockets, as one project may have of this host. */
 export class ProjectLimited extends Error {
   readonly _tag = "ProjectLimited"
@@ -167,6 +182,7 @@ export type OwnError =
   | LengthRequired
   | PortNotHttp
   | TunnelNotAllowed
+  | ProtocolNotCarried
   | ProjectLimited
   | MachineLimited
   | TicketsLimited

@@ -105,13 +105,13 @@ describe("explain", () => {
   })
 
   it("names the field of a record that cannot be used", async () => {
-    const record = { kind: "machine", machine: machine("mach_1"), version: 1, epoch: 1, protocol: "h2c" }
+    const record = { kind: "machine", machine: machine("mach_1"), version: 1, epoch: 1, protocol: "ftp" }
     const { router } = setup({ store: { get: () => ({ status: "hit", record }) as never } })
     const { trace, steps } = await router.explain("misha.iterate.app")
-    expect(trace).toContainEqual(expect.objectContaining({ step: "refused", outcome: "NOT_SUPPORTED" }))
-    expect(steps.join()).toContain("protocol is not supported yet")
+    expect(trace).toContainEqual(expect.objectContaining({ step: "refused", outcome: "RECORD_INVALID" }))
+    expect(steps.join()).toContain("protocol must be http, https, h2c, tcp, udp")
     const response = await router.fetch(new Request("http://misha.iterate.app/"))
-    expect([response?.status, response?.headers.get("x-iterate-proxy-error")]).toEqual([501, "NOT_SUPPORTED"])
+    expect([response?.status, response?.headers.get("x-iterate-proxy-error")]).toEqual([500, "ROUTE_INVALID"])
   })
 
   it("decides by what else of a request is given: rules, replicas, listening port", async () => {

@@ -191,19 +191,25 @@ it("a misspelt field is named with the one that was meant, else with all there a
   expect(acceptedOf({ ...base, nonsense: 1 })).toMatch(/^absent; the fields are kind, version, /)
 })
 
-describe("a field that nothing carries out yet", () => {
-  const settings: Record<string, unknown> = {
-    protocol: "https",
-    tls: { verify: true, serverName: "app.internal" },
-  }
-  it.each(Object.entries(settings))("is refused and named, wherever it stands: %s", (field, value) => {
-    expect(problemOf({ ...base, [field]: value })).toBe(`NOT_SUPPORTED ${field}`)
-    expect(problemOf({ ...base, ports: { 80: { [field]: value } } })).toBe(`NOT_SUPPORTED ports.80.${field}`)
-    const inMachine = { ...base, machines: { mach_2: { ports: { 80: { [field]: value } } } } }
-    expect(problemOf(inMachine)).toBe(`NOT_SUPPORTED machines.mach_2.ports.80.${field}`)
+describe("what a port speaks", () => {
+  it.each([
+    [{ protocol: "https" }],
+    [{ protocol: "h2c" }],
+    [{ protocol: "https", tls: { verify: false } }],
+    [{ protocol: "https", tls: { verify: true, serverName: "App.internal" } }],
+  ])("is %j", (settings) => {
+    expect(decodeRecord({ ...base, ...settings }).record).toMatchObject(settings)
+    expect(decodeRecord({ ...base, ports: { 80: settings } }).record).toMatchObject({ ports: { 80: settings } })
   })
-  it.each(Object.keys(settings))("is invalid if it would never be valid: %s", (field) => {
-    expect(problemOf({ ...base, [field]: { nonsense: 1 } })).toMatch(/^RECORD_INVALID /)
+  it.each([
+    ["protocol", { protocol: "h2" }],
+    ["tls.verify", { tls: { serverName: "app.internal" } }],
+    ["tls.serverName", { tls: { verify: true, serverName: "127.0.0.1" } }],
+    ["tls.serverName", { tls: { verify: true, serverName: 'a";verify=?0' } }],
+    ["tls.serverName", { tls: { verify: true, serverName: "" } }],
+    ["tls.ca", { tls: { verify: true, ca: "x" } }],
+  ])("has an invalid %s", (field, settings) => {
+    expect(problemOf({ ...base, ...settings })).toBe(`RECORD_INVALID ${field}`)
   })
 })
 

@@ -39,8 +39,8 @@ describe("the routes that a memory store begins with", () => {
     ["p:misha: machine must be an object", { "p:misha": {} }],
     ["p:misha: port must be an integer from 1 to 65535", { "p:misha": { machine: machine("mach_1"), port: 0 } }],
     [
-      "p:misha: ports.80.protocol is not supported yet",
-      { "p:misha": { machine: machine("mach_1"), ports: { 80: { protocol: "h2c" } } } },
+      "p:misha: ports.80.protocol must be http, https, h2c, tcp, udp",
+      { "p:misha": { machine: machine("mach_1"), ports: { 80: { protocol: "ftp" } } } },
     ],
   ])("are checked: %s", (message, initial) => {
     expect(() => memoryStore(initial as Record<RouteKey, never>)).toThrow(new TypeError(`memoryStore: ${message}`))
@@ -265,10 +265,10 @@ describe("a look-up", () => {
 })
 
 describe("a record that cannot be used", () => {
-  it("fails only its own hostname: a 500, or a 501 for a setting that is not supported", async () => {
+  it("fails only its own hostname: a 500, or a 501 for a setting that no policy carries out", async () => {
     const { router, routes, sent } = setup()
     routes.attach("p:broken", { machine: machine("mach_2"), port: 0 })
-    routes.attach("p:early", { machine: machine("mach_2"), protocol: "h2c" })
+    routes.attach("p:early", { machine: machine("mach_2"), allowCidrs: ["192.0.2.0/24"] })
     const statusOf = async (host: string) => (await router.fetch(new Request(`http://${host}/`)))?.status
     expect(await statusOf("broken.iterate.app")).toBe(500)
     expect(await statusOf("early.iterate.app")).toBe(501)

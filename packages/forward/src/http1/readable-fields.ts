@@ -17,4 +17,4 @@ export const readableFields = (head: Uint8Array): HeaderList => {
   return lines.flatMap((line) => FIELD.exec(line)?.slice(1) ?? [])
 }
 
-const FIELD = /^(accept|sec-fetch-mode|upgrade):[\t ]*([\t\x20-\x7e]*)$/i
+const FIELD = /^(accept|content-type|sec-fetch-mode|upgrade):[\t ]*([\t\x20-\x7e]*)$/i

@@ -29,6 +29,7 @@ export const local = (options: LocalOptions = {}): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      carries: { trailers: true, duplex: true },
       wake: "none",
       ports: "any",
       interceptedHeaders: [],

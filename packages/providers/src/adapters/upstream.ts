@@ -29,6 +29,7 @@ export const upstream = (options: UpstreamOptions = {}): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      carries: { trailers: true, duplex: true },
       wake: "none",
       // A record without a port has an endpoint per port. They cost no call of anybody.
       ports: "declared",

@@ -37,6 +37,8 @@ export const url = (options: UrlOptions = {}): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      // Between the router and the URL there is nothing but what its owner put there.
+      carries: { trailers: true, duplex: true },
       wake: "none",
       ports: "any",
       interceptedHeaders: Object.keys(headers).map((name) => name.toLowerCase()),

@@ -59,6 +59,12 @@ export interface Capabilities {
   readonly runtimes: readonly ("node" | "bun" | "deno" | "workerd")[]
   /** Whether WebSockets pass the platform's edge. */
   readonly webSocket: boolean
+  /**
+   * What the way to the machine's proxy lets through of HTTP/1.1, beside requests and responses one after another. `trailers`: fields
+   * after a body. `duplex`: a response that begins, and goes on, while the request's body still comes. A call of gRPC needs both, and is
+   * refused where one of them is not known to pass (501 `PROTOCOL_NOT_CARRIED`). Default: neither.
+   */
+  readonly carries?: { readonly trailers: boolean; readonly duplex: boolean }
   /** What starts a stopped machine: nothing, a call of `start`, or the request itself. */
   readonly wake: "none" | "start" | "request"
   /**

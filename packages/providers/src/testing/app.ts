@@ -14,6 +14,7 @@ export interface AppResponse {
   readonly writableFinished: boolean
   writeHead(status: number, headers?: Record<string, string | string[]>): unknown
   write(chunk: Uint8Array | string, done?: () => void): unknown
+  addTrailers(trailers: Record<string, string>): unknown
   end(chunk?: Uint8Array | string): unknown
   destroy(): unknown
   on(event: "close", listener: () => void): unknown
@@ -165,6 +166,16 @@ export const conformanceApp = (machine: string): ConformanceApp => {
       }
       case "seen":
         return json(recordOf(id))
+      case "trailers":
+        response.writeHead(200, { "content-type": "text/plain", trailer: "x-after" })
+        response.write("body")
+        response.addTrailers({ "x-after": "the end" })
+        return void response.end()
+      case "duplex":
+        response.writeHead(200, { "content-type": "text/plain" })
+        request.on("data", (chunk) => void response.write(chunk))
+        request.on("end", () => void response.end())
+        return undefined
       case "broken":
         response.writeHead(200, { "content-length": "1000" })
         response.write("only this", () => setTimeout(() => response.destroy(), 50))

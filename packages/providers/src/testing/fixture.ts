@@ -4,6 +4,14 @@ import type { Machine, MachineProvider } from "../contract/machine-provider.ts"
 /** Ends what a hook began. */
 export type Undo = () => unknown
 
+/** A connection as bytes, one character each. */
+export interface FixtureSocket {
+  readonly write: (text: string) => void
+  /** What comes next; `undefined` at the end. */
+  readonly read: () => Promise<string | undefined>
+  readonly close: () => void
+}
+
 /**
  * What a provider is tested with. `provider` and `machine` are enough; every further field enables the laws that need it, and
  * the others are skipped with the missing field as the reason. Hooks act behind the adapter's back, as the vendor's own
@@ -49,6 +57,8 @@ export interface Fixture {
   readonly unavailable?: () => Promise<Undo>
   /** `machine` runs, and its machine proxy does not listen. */
   readonly portClosed?: () => Promise<Undo>
+  /** Opens a connection to an origin of the provider's, by TLS for `https:`, for what no Fetch shows: trailers. */
+  readonly connect?: (origin: string) => Promise<FixtureSocket>
 }
 
 /** What a law may need: a field of the fixture, or an ability of the provider. */
@@ -63,3 +73,5 @@ export type Need =
   | "wake"
   /** `stop` or `suspend`, for what holds of both: there are platforms that can only pause a machine. */
   | "down"
+  | "carries.trailers"
+  | "carries.duplex"

@@ -6,6 +6,7 @@ import { makeContext } from "./context.ts"
 import type { LawContext } from "./context.ts"
 import type { Fixture, Need } from "./fixture.ts"
 import type { Law } from "./law.ts"
+import { carries } from "./laws/carries.ts"
 import { effect } from "./laws/effect.ts"
 import { http } from "./laws/http.ts"
 import { identity } from "./laws/identity.ts"
@@ -26,6 +27,7 @@ const all = {
   ...http,
   ...time,
   ...webSocket,
+  ...carries,
   ...machineStates,
   ...wake,
   ...platform,
@@ -200,11 +202,17 @@ const lack = ({ fixture }: LawContext, need: Need): string | undefined => {
       ? "the fixture has no stop and no suspend"
       : undefined
   }
+  if (need === "carries.trailers" || need === "carries.duplex") {
+    const carried = fixture.provider.capabilities.carries?.[need === "carries.trailers" ? "trailers" : "duplex"]
+    return carried === true ? undefined : `capabilities.${need} is not true`
+  }
   const [, member] = need.split("provider.")
   if (member !== undefined) {
     const has = fixture.provider[member as "status" | "start" | "keepAlive" | "watch" | "classify"] !== undefined
     return has ? undefined : `the provider has no ${member}`
   }
-  const value = fixture[need as Exclude<Need, `provider.${string}` | "webSocket" | "wake" | "down">]
+  const value = fixture[
+    need as Exclude<Need, `provider.${string}` | `carries.${string}` | "webSocket" | "wake" | "down">
+  ]
   return value === undefined ? `the fixture has no ${need}` : undefined
 }

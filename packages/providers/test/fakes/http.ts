@@ -85,6 +85,8 @@ export interface Onward {
   readonly adds?: Readonly<Record<string, string>>
   /** What it says when nobody listens there. */
   readonly unreached: () => Said
+  /** True for one that drops trailers, and takes in a request before it sends it on. Default false. */
+  readonly isOld?: boolean
 }
 
 /** Streams a request to who listens there and the answer back, with its fields as they came. */
@@ -93,6 +95,9 @@ export const sendOn = (request: IncomingMessage, response: ServerResponse, onwar
   out.on("response", (back) => {
     response.writeHead(back.statusCode!, fieldsOf(back, onward))
     response.flushHeaders()
+    back.on("end", () => {
+      if (onward.isOld !== true && back.rawTrailers.length > 0) response.addTrailers(back.trailers)
+    })
     back.pipe(response)
     back.on("error", () => response.destroy())
   })
@@ -103,7 +108,12 @@ export const sendOn = (request: IncomingMessage, response: ServerResponse, onwar
   })
   response.on("close", () => out.destroy())
   request.on("error", () => out.destroy())
-  request.pipe(out)
+  if (onward.isOld === true)
+    request.toArray().then(
+      (pieces: Buffer[]) => out.end(Buffer.concat(pieces)),
+      () => out.destroy(),
+    )
+  else request.pipe(out)
 }
 
 /** The same for a handshake. A refusal ends its connection. */

@@ -20,7 +20,7 @@ export interface AppOrigin {
 
 /** What the choice depends on. */
 export interface AppOriginInput {
-  readonly settings: Pick<PortSettings, "appOrigin" | "forwardedProto">
+  readonly settings: Pick<PortSettings, "appOrigin" | "forwardedProto" | "protocol">
   /** The port arrived at. */
   readonly port: number
   readonly endpoint: Pick<Endpoint, "origin" | "machineProxy">
@@ -47,7 +47,9 @@ const loopbackNames = ["localhost", "127.0.0.1", "[::1]"]
 const localhost = ({ settings, port, scheme }: AppOriginInput): AppOrigin => {
   const forwardsScheme = settings.forwardedProto === true
   const appScheme = forwardsScheme ? scheme : "http"
-  const of = (each: number): string => originText(appScheme, "localhost", each)
+  // An app that speaks TLS itself knows its own scheme; of another port it is not known.
+  const isTls = settings.protocol === "https"
+  const of = (each: number): string => originText(isTls && each === port ? "https" : appScheme, "localhost", each)
   return {
     host: authorityOf(of(port)),
     of,

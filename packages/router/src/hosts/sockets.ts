@@ -136,6 +136,7 @@ const socketSender = (
           headers: withHost(machineRequest),
           headersTimeoutMs,
           minBodyRate: machineRequest.minBodyRate,
+          bodyIdleTimeoutMs: machineRequest.bodyIdleTimeoutMs,
           response: (head) => {
             // Nobody but the machine that the ticket was for may speak in our name; an app without a machine proxy never.
             const byRouter = machineRequest.toRouter !== undefined
@@ -215,6 +216,7 @@ const kinds = {
   UpstreamTimeout: "timeout",
   UpstreamFailed: "reset",
   UpstreamMalformed: "other",
+  UpstreamUntrusted: "other",
   ProviderUnavailable: "other",
 } as const satisfies Record<UpstreamError["tag"], SendFailureKind>
 

@@ -39,7 +39,27 @@ const placeOf = ({ endpoint, machine, toRouter }: Pick<MachineRequest, "endpoint
  * Where a machine's socket is. One pool for each incarnation of each machine: addresses are recycled, and connections must not
  * be (CVE-2026-6734).
  */
-export const upstreamAddress = (request: MachineRequest): UpstreamAddress => placeOf(request).address
+export const upstreamAddress = (request: MachineRequest): UpstreamAddress => {
+  const { address } = placeOf(request)
+  const { speaks } = request
+  if (speaks === undefined) return address
+  const { verify, serverName } = (speaks.protocol === "https" && speaks.tls) || {}
+  return {
+    ...address,
+    // A connection speaks one protocol, and was verified in one way.
+    pool: JSON.stringify([address.pool, speaks.protocol, verify, serverName]),
+    ...(speaks.protocol === "h2c" ? { protocol: "h2c" as const } : {}),
+    ...(address.tls === undefined || verify === undefined
+      ? {}
+      : {
+          tls: {
+            ...address.tls,
+            rejectUnauthorized: verify,
+            ...(serverName === undefined ? {} : { servername: serverName }),
+          },
+        }),
+  }
+}
 
 /** The fields with `Host` first (RFC 9110 §7.2): an edge routes by its own name, unless the fields say another. */
 export const withHost = (request: MachineRequest): HeaderList => {

@@ -4,8 +4,8 @@ import { canonicalAddress, headerValues } from "@project-ingress/forward/interna
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed } from "../errors.ts"
-import type { RouteRecord } from "../stores/record.ts"
+import type { LengthRequired, MachineLimited, ProjectLimited, ProtocolNotCarried, ProxyFailed } from "../errors.ts"
+import type { PortSettings, RouteRecord } from "../stores/record.ts"
 import type { Route } from "../policies/policy.ts"
 import type { Visitor } from "../policies/visitor.ts"
 import type { ArrivedHop } from "./arrived-hop.ts"
@@ -54,6 +54,10 @@ export interface MachineRequest {
   readonly edgeCookies?: readonly string[] | undefined
   /** The slowest body of the request, in bytes a second, where the host can tell; `undefined`: the host's own. */
   readonly minBodyRate?: number | undefined
+  /** How long its body may be silent until the response begins, in ms, 0 forever, where the host can tell; `undefined`: the host's own. */
+  readonly bodyIdleTimeoutMs?: number | undefined
+  /** How an app at its own address is spoken to, where that is not HTTP/1.1, or how its TLS is verified. */
+  readonly speaks?: Pick<PortSettings, "protocol" | "tls"> | undefined
   readonly changes: ResponseChanges
   /** What the response's stamp must be; `undefined` for an app without a machine proxy, which was sent no ticket. */
   readonly stamps: ExpectedStamps | undefined
@@ -114,6 +118,7 @@ export const clientAddressOf = (address: unknown): string | undefined =>
 export type RequestEnd =
   | ProxyFailed
   | LengthRequired
+  | ProtocolNotCarried
   | TicketsLimited
   | { readonly _tag: "Decided"; readonly response: GeneratedResponse }
 

@@ -1,12 +1,12 @@
 import { cidrMatcher, connectionFields, isServerDirectiveField } from "@project-ingress/forward/internal"
-import { frozenJson, NotJson, pathTo } from "./frozen-json.ts"
+import { frozenJson, NotJson } from "./frozen-json.ts"
 import type { PortSettings, RouteRecord } from "./record.ts"
 import { being, either, fields, flag, integer, isObject, list, map, oneOf, text } from "./shape.ts"
 import type { Misfit, Shape } from "./shape.ts"
 
 /** Why a record cannot be used. Holds no value of the record: it may be a secret or an attack. */
 export interface RecordProblem {
-  /** `NOT_SUPPORTED`: the field is one of the format, and nothing carries it out yet. */
+  /** `NOT_SUPPORTED`: the field is one of the format, and no policy carries it out. Never of what is decoded. */
   readonly code: "RECORD_INVALID" | "NOT_SUPPORTED"
   /** A path: `ports.4096.visibility`, `rules.0.targets.1.port`. Empty for the record itself. At most 200 characters. */
   readonly field: string
@@ -36,8 +36,6 @@ export const decodeRecord = (input: unknown): DecodedRecord => {
   if (!isKind(kind)) return invalid({ field: "kind", accepted: Object.keys(kinds).join(", ") })
   const misfit = kinds[kind](copy, "")
   if (misfit !== undefined) return invalid(misfit)
-  const later = unsupported(copy)
-  if (later !== undefined) return { problem: later }
   decoded.add(copy)
   // `kinds` has looked at every field.
   return { record: copy as unknown as RouteRecord }
@@ -49,35 +47,6 @@ const decoded = new WeakSet<object>()
 /** The sentence of a problem. */
 export const problemMessage = ({ code, field, accepted }: RecordProblem): string =>
   code === "NOT_SUPPORTED" ? `${field} is not supported yet` : `${field || "the record"} must be ${accepted}`
-
-/**
- * Fields of the format that nothing carries out yet: true for the values that are refused. Whoever builds one deletes its row.
- */
-const notSupported: { readonly [Field in keyof PortSettings]?: (value: unknown) => boolean } = {
-  protocol: (value) => value === "https" || value === "h2c",
-  tls: () => true,
-}
-
-/** The first field that nothing carries out yet. */
-const unsupported = (record: Readonly<Record<string, unknown>>): RecordProblem | undefined => {
-  const inSettings = (settings: unknown, path: string): RecordProblem | undefined => {
-    if (!isObject(settings)) return undefined
-    for (const [field, refuses] of Object.entries(notSupported)) {
-      if (Object.hasOwn(settings, field) && refuses(settings[field])) {
-        return { code: "NOT_SUPPORTED", field: pathTo(path, field), accepted: "absent" }
-      }
-    }
-    return inEach(settings["ports"], pathTo(path, "ports")) ?? inEach(settings["machines"], pathTo(path, "machines"))
-  }
-  const inEach = (settings: unknown, path: string): RecordProblem | undefined => {
-    for (const [name, each] of isObject(settings) ? Object.entries(settings) : []) {
-      const found = inSettings(each, pathTo(path, name))
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-  return inSettings(record, "")
-}
 
 const invalid = ({ field, accepted }: Misfit): { readonly problem: RecordProblem } => ({
   problem: { code: "RECORD_INVALID", field, accepted },
@@ -121,6 +90,8 @@ const slug = /^[a-z\d]+(?:-[a-z\d]+)*$/
 const visibility = oneOf("public", "private")
 /** Written into `Content-Security-Policy`: nothing that ends a source or a directive there. */
 const ORIGIN = /^https?:\/\/[a-z\d](?:[a-z\d.-]*[a-z\d])?(?::[1-9]\d{0,4})?$/
+/** Not an IP address, which is no server name (RFC 6066 §3). */
+const SERVER_NAME = /^(?=.*[a-z])[a-z\d](?:[a-z\d.-]*[a-z\d])?$/i
 const anything: Shape = being(isObject, "an object")
 
 const machine = fields(
@@ -144,7 +115,7 @@ const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
   ),
   forwardedProto: flag,
   protocol: oneOf("http", "https", "h2c", "tcp", "udp"),
-  tls: fields({ verify: flag, serverName: text(/^[a-z\d.-]+$/i, "a hostname") }, ["verify"]),
+  tls: fields({ verify: flag, serverName: text(SERVER_NAME, "a hostname", 253) }, ["verify"]),
   wake: oneOf("visitors", "any", "never"),
   embed: list(text(ORIGIN, "an origin: https://www.example.com, without a path")),
   healthCheck: fields({ path, intervalMs: integer(1_000, 86_400_000), statuses: list(integer(100, 599), 1) }, ["path"]),

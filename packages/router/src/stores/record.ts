@@ -103,7 +103,6 @@ export interface MachineSettings extends PortSettings {
 
 /**
  * The settings of one port of one machine of one owner. They are the same under every hostname that leads there.
- * Fields marked "not supported yet" are refused with the code `NOT_SUPPORTED`.
  */
 export interface PortSettings {
   readonly visibility?: Visibility
@@ -120,11 +119,16 @@ export interface PortSettings {
    */
   readonly forwardedProto?: boolean
   /**
-   * What the port speaks; default `http`, which is HTTP/1.1 with WebSockets. `tcp` and `udp`: bytes and datagrams, by a tunnel or by
-   * a listener of its own; a request by HTTP is refused. `https` and `h2c` are not supported yet.
+   * What the port speaks; default `http`, which is HTTP/1.1 with WebSockets. `https`: the same over TLS. `h2c`: HTTP/2 by prior knowledge,
+   * without TLS, as servers of gRPC speak it; see docs/grpc.md. `tcp` and `udp`: bytes and datagrams, by a tunnel or by a listener of its
+   * own; a request by HTTP is refused. At an app's own address without a machine proxy the origin's scheme says whether there is TLS.
    */
   readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"
-  /** Not supported yet. How an app that speaks TLS is verified. */
+  /**
+   * How the certificate of a port with `"protocol": "https"` is verified, and nothing of any other port. `verify: false`: not at all, for a
+   * self-signed one on loopback. `serverName`: the hostname that is asked for and must be in the certificate; default localhost, at an
+   * app's own address the name there. Default: verified.
+   */
   readonly tls?: { readonly verify: boolean; readonly serverName?: string }
   /**
    * Whose requests start a sleeping machine, of those that the policies let in. `any`: everybody's but a prefetch and a preflight.

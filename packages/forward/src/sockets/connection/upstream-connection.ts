@@ -1,8 +1,9 @@
 import type { ResponseReader } from "../../http1/response-reader.ts"
 import type { Limits } from "../contract/limits.ts"
 import type { UpstreamAddress, UpstreamError } from "../contract/upstream.ts"
-import type { DeadlineScanner, HasDeadline } from "../io/deadlines.ts"
+import type { DeadlineScanner } from "../io/deadlines.ts"
 import type { UpstreamUser } from "./connection-handler.ts"
+import type { Upstream } from "./upstream.ts"
 import { connect, isIP, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
 import type { TLSSocket } from "node:tls"
@@ -15,23 +16,24 @@ import { pinMismatch, pinnedTls } from "./peer-key.ts"
 /** How long the first of two loopback addresses has before the other is tried beside it, in ms (RFC 8305 §5). */
 const RACE_MS = 50
 
+/** The code that Node gives the error of a connection whose peer does not speak HTTP/2. */
+export const NOT_HTTP2 = "ERR_HTTP2_ERROR"
+
 /** A high-water mark of 1, so that the stream of a paused connection holds one read and not two. While it flows it has no effect. */
 const SOCKET_OPTIONS = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
 
 /** One connection towards an app, used for one exchange after another. */
-export class UpstreamConnection implements HasDeadline {
+export class UpstreamConnection implements Upstream {
   readonly origin: UpstreamAddress
   readonly reader: ResponseReader
   deadlineAt = 0
-  /** Requests sent on it. With more than one, its end may be a race with the app's idle time-out. */
   requests = 0
   connected = false
   closed = false
-  /** True when it is not in its pool's count any more: it became a tunnel, or closed. */
   uncounted = false
   user: UpstreamUser | undefined
   socket: Socket
-  readonly #onClosed: (upstream: UpstreamConnection) => void
+  readonly #onClosed: (upstream: Upstream) => void
   readonly #deadlines: DeadlineScanner
   #racing: Socket | undefined
   #cause: unknown
@@ -42,7 +44,7 @@ export class UpstreamConnection implements HasDeadline {
     origin: UpstreamAddress,
     limits: Limits,
     deadlines: DeadlineScanner,
-    onClosed: (upstream: UpstreamConnection) => void,
+    onClosed: (upstream: Upstream) => void,
   ) {
     this.origin = origin
     this.#onClosed = onClosed
@@ -50,7 +52,7 @@ export class UpstreamConnection implements HasDeadline {
     this.reader = responseReader(limits)
     if (isLoopback(origin)) this.socket = this.#connectLoopback()
     else {
-      this.socket = open(origin)
+      this.socket = openUpstream(origin)
       this.#addListeners(this.socket, isSecure(origin) ? "secureConnect" : "connect")
     }
     deadlines.add(this)
@@ -60,20 +62,25 @@ export class UpstreamConnection implements HasDeadline {
   /** Both literals, IPv4 first, without a look-up: an app may listen on either, and /etc/hosts is the tenant's. */
   #connectLoopback(): Socket {
     const openLiteral = (host: string) => {
-      const socket = connect({ ...SOCKET_OPTIONS, host, port: this.origin.port })
-      this.#addListeners(socket, "connect")
+      const socket = openUpstream({ ...this.origin, host })
+      this.#addListeners(socket, isSecure(this.origin) ? "secureConnect" : "connect")
       return socket
     }
     const first = openLiteral("127.0.0.1")
     let raced = false
+    let reached = false
     const race = () => {
-      if (raced || this.connected || this.closed) return
+      // Where something listens, a handshake of TLS that fails is what there is to say.
+      if (raced || reached || this.connected || this.closed) return
       raced = true
       this.#racing = openLiteral("::1")
     }
     first.once("error", race)
     const settled = startDeadline(RACE_MS, race)
-    first.once("connect", settled)
+    first.once("connect", () => {
+      reached = true
+      settled()
+    })
     first.once("close", settled)
     return first
   }
@@ -201,17 +208,18 @@ export class UpstreamConnection implements HasDeadline {
 }
 
 /** With a rule for addresses somebody else chose the host, and `loopback` is a name like any other; also with a pin. */
-const isLoopback = ({ host, addresses, pin }: UpstreamAddress): boolean =>
+export const isLoopback = ({ host, addresses, pin }: UpstreamAddress): boolean =>
   host === "loopback" && addresses === undefined && pin === undefined
 
-const isSecure = ({ tls, pin }: UpstreamAddress): boolean => tls !== undefined || pin !== undefined
+export const isSecure = ({ tls, pin }: UpstreamAddress): boolean => tls !== undefined || pin !== undefined
 
-const open = (origin: UpstreamAddress): Socket => {
+/** Opens a connection to a name or an address; for HTTP/2 as its own client wants it. */
+export const openUpstream = (origin: UpstreamAddress, protocol: "http/1.1" | "h2" = "http/1.1"): Socket => {
   const { host, port, tls, pin, addresses } = origin
   const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
   if (refused !== undefined) return new Socket().destroy(refused)
   const lookup = addresses === undefined || isIP(host) !== 0 ? {} : { lookup: checkedLookup(addresses) }
-  const options = { ...SOCKET_OPTIONS, host, port, ...lookup }
+  const options = { ...(protocol === "h2" ? { noDelay: true } : SOCKET_OPTIONS), host, port, ...lookup }
   if (!isSecure(origin)) return connect(options)
   // RFC 6066 §3: an IP address is no server name.
   const name = isIP(host) === 0 ? { servername: host } : {}
@@ -220,18 +228,28 @@ const open = (origin: UpstreamAddress): Socket => {
     ...tls,
     ...options,
     ...(pin === undefined ? {} : pinnedTls),
-    ALPNProtocols: ["http/1.1"],
+    ALPNProtocols: [protocol],
   })
 }
 
 const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
 
+const isLocal = (host: string): boolean => host === "loopback" || host === "::1" || host.startsWith("127.")
+
+/** Whether it is OpenSSL's word for a certificate that does not verify, or Node's for one of another name. */
+const isUntrusted = (code: unknown): boolean => typeof code === "string" && /CERT|LEAF_SIGNATURE/.test(code)
+
 /** Why a connection could not be opened, as a client sees it. */
-export const connectFailure = (upstream: UpstreamConnection, cause: unknown): UpstreamError["tag"] => {
+export const connectFailure = (upstream: Upstream, cause: unknown): UpstreamError["tag"] => {
   const code = codeOf(cause)
   if (code === "ECONNREFUSED") return "PortClosed"
   if (code === "ETIMEDOUT") return "UpstreamTimeout"
+  // The app speaks another protocol than the one that it was asked in.
+  if (code === NOT_HTTP2 || code === "EPROTO" || (typeof code === "string" && code.startsWith("ERR_SSL_")))
+    return "UpstreamMalformed"
+  if (upstream.origin.tls !== undefined && isLocal(upstream.origin.host) && isUntrusted(code))
+    return "UpstreamUntrusted"
   // In the handshake of TLS; where there is none, a reset comes after the connection.
   if (code === "ECONNRESET") return "UpstreamFailed"
   return isLoopback(upstream.origin) ? "UpstreamFailed" : "ProviderUnavailable"

@@ -1,13 +1,16 @@
 import type { Limits } from "../contract/limits.ts"
 import type { UpstreamAddress } from "../contract/upstream.ts"
 import type { DeadlineScanner } from "../io/deadlines.ts"
+import { H2cSessions } from "../h2c/sessions.ts"
+import { H2cStream } from "../h2c/h2c-stream.ts"
+import type { Upstream } from "./upstream.ts"
 import { UpstreamConnection } from "./upstream-connection.ts"
 
 /** How many free connections are closed when there are too many in all. */
 const CLOSED_AT_ONCE = 32
 
 interface Pool {
-  readonly free: UpstreamConnection[]
+  readonly free: Upstream[]
   /** Connections open or opening, the free ones included, tunnels not. */
   open: number
 }
@@ -22,17 +25,19 @@ export class UpstreamPools {
   readonly #pools = new Map<string, Pool>()
   readonly #limits: Limits
   readonly #deadlines: DeadlineScanner
+  readonly #sessions: H2cSessions
 
   constructor(limits: Limits, deadlines: DeadlineScanner) {
     this.#limits = limits
     this.#deadlines = deadlines
+    this.#sessions = new H2cSessions(limits, deadlines)
   }
 
   /**
    * A free connection, or a new one that is not open yet, or `undefined` when the pool is full. `fresh`: only a new one. Throws
    * for an address that cannot be one: a port of 70 000, a rule with an invalid range.
    */
-  take(origin: UpstreamAddress, fresh: boolean): UpstreamConnection | undefined {
+  take(origin: UpstreamAddress, fresh: boolean): Upstream | undefined {
     let pool = this.#pools.get(origin.pool)
     if (pool !== undefined && !fresh) {
       for (let upstream = pool.free.pop(); upstream !== undefined; upstream = pool.free.pop()) {
@@ -47,7 +52,8 @@ export class UpstreamPools {
     }
     if (pool !== undefined && pool.open >= this.#limits.maxConnectionsPerPool) return undefined
     if (this.#open >= this.#limits.maxUpstreamConnections && !this.#closeSomeFree()) return undefined
-    const upstream = new UpstreamConnection(origin, this.#limits, this.#deadlines, (closed) => this.#onClosed(closed))
+    const upstream = this.#begin(origin)
+    if (upstream === undefined) return undefined
     this.#open++
     // Only now: a wrong address throws, and must leave nothing behind. The last connection that was destroyed above has taken
     // its pool with it.
@@ -61,8 +67,16 @@ export class UpstreamPools {
     return upstream
   }
 
+  /** A connection, or a stream of one of HTTP/2: `undefined` if there is no place for it. */
+  #begin(origin: UpstreamAddress): Upstream | undefined {
+    const onClosed = (closed: Upstream): void => this.#onClosed(closed)
+    if (origin.protocol !== "h2c") return new UpstreamConnection(origin, this.#limits, this.#deadlines, onClosed)
+    const stream = new H2cStream(origin, this.#sessions, this.#limits, this.#deadlines, onClosed)
+    return stream.begin() ? stream : undefined
+  }
+
   /** Takes a connection back for the next exchange. */
-  give(upstream: UpstreamConnection): void {
+  give(upstream: Upstream): void {
     upstream.user = undefined
     const pool = this.#pools.get(upstream.origin.pool)
     if (pool === undefined || upstream.closed || upstream.requests >= this.#limits.maxRequestsPerConnection) {
@@ -74,7 +88,7 @@ export class UpstreamPools {
   }
 
   /** Takes a connection that became a tunnel out of the count. */
-  uncount(upstream: UpstreamConnection): void {
+  uncount(upstream: Upstream): void {
     if (upstream.uncounted) return
     upstream.uncounted = true
     const pool = this.#pools.get(upstream.origin.pool)
@@ -84,6 +98,7 @@ export class UpstreamPools {
   }
 
   closeFree(): void {
+    this.#sessions.closeIdle()
     for (const pool of this.#pools.values()) while (pool.free.length > 0) pool.free.pop()!.destroy()
   }
 
@@ -100,7 +115,7 @@ export class UpstreamPools {
     return closed > 0
   }
 
-  #onClosed(upstream: UpstreamConnection): void {
+  #onClosed(upstream: Upstream): void {
     this.#open--
     const free = this.#pools.get(upstream.origin.pool)?.free
     const at = free?.indexOf(upstream) ?? -1
@@ -122,5 +137,6 @@ export class UpstreamPools {
 const isSamePlace = (one: UpstreamAddress, other: UpstreamAddress): boolean =>
   one.host === other.host &&
   one.port === other.port &&
+  one.protocol === other.protocol &&
   one.pin === other.pin &&
   (one.addresses === other.addresses || JSON.stringify(one.addresses) === JSON.stringify(other.addresses))

@@ -21,6 +21,11 @@ export interface ForwardDirective {
   readonly headersTimeoutMs?: number
   /** The slowest body of the request, in bytes a second; 0: as slow as it likes. Default: the limit `minBodyRate`. */
   readonly minBodyRate?: number | undefined
+  /**
+   * Milliseconds without any byte of the request's body until the response begins; 0 disables the time-out, for a stream that may be
+   * silent, as a call of gRPC. Default: the limit `bodyIdleTimeoutMs`.
+   */
+  readonly bodyIdleTimeoutMs?: number | undefined
 }
 
 /** Gives a WebSocket handshake away, with its connection. */

@@ -18,7 +18,7 @@ export interface Limits {
   readonly connectTimeoutMs: number
   /** Until the head of a response. 0: development servers compile for minutes, and the router owns the 504. */
   readonly upstreamHeadersTimeoutMs: number
-  /** Without any byte of a response's body, unless it is `text/event-stream`; also of a client that reads nothing. 300 000. */
+  /** Without any byte of a response's body, unless it is `text/event-stream` or gRPC; also of a client that reads nothing. 300 000. */
   readonly upstreamIdleTimeoutMs: number
   /** A free connection upstream. 4 000: apps close theirs after 5 s (node:http), and we must be first. */
   readonly poolIdleTimeoutMs: number

@@ -12,6 +12,11 @@ export interface UpstreamAddress {
   /** A hostname or IP address, or `loopback`: the literals 127.0.0.1 and ::1, raced, without any look-up. */
   readonly host: string
   readonly port: number
+  /**
+   * `h2c`: HTTP/2 by prior knowledge (RFC 9113 §3.3), and with `tls` or `pin` by ALPN. Requests of a pool share connections. Default:
+   * HTTP/1.1.
+   */
+  readonly protocol?: "h2c"
   /** Present for TLS: options for node:tls; the server's name defaults to `host`. */
   readonly tls?: ConnectionOptions
   /**
@@ -32,12 +37,18 @@ export interface UpstreamAddress {
 export interface UpstreamError {
   /**
    * `PortClosed`: refused. `UpstreamTimeout`: no connection, or no head of a response, in time. `UpstreamFailed`: the
-   * connection broke. `UpstreamMalformed`: what came is not valid HTTP/1.1. `ProviderUnavailable`: any other reason for which
+   * connection broke. `UpstreamMalformed`: what came is not valid HTTP, or another protocol. `UpstreamUntrusted`: an app on
+   * loopback has a certificate that does not verify. `ProviderUnavailable`: any other reason for which
    * there is no connection, as a name that cannot be resolved.
    */
   readonly tag: Extract<
     ForwardErrorTag,
-    "PortClosed" | "UpstreamTimeout" | "UpstreamFailed" | "UpstreamMalformed" | "ProviderUnavailable"
+    | "PortClosed"
+    | "UpstreamTimeout"
+    | "UpstreamFailed"
+    | "UpstreamMalformed"
+    | "UpstreamUntrusted"
+    | "ProviderUnavailable"
   >
   /** `no` when the request certainly never reached an app. */
   readonly sent: "no" | "maybe"

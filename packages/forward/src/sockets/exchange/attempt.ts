@@ -4,7 +4,7 @@ import type { ParseError } from "../../http1/parse-error.ts"
 import type { ResponseHop } from "../../response-headers.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { UpstreamUser } from "../connection/connection-handler.ts"
-import type { UpstreamConnection } from "../connection/upstream-connection.ts"
+import type { Upstream } from "../connection/upstream.ts"
 import type { ForwardDirective } from "../contract/decision.ts"
 import type { UpstreamError } from "../contract/upstream.ts"
 import type { RequestBodyPump } from "./request-body-pump.ts"
@@ -43,7 +43,7 @@ export class Attempt implements UpstreamUser {
   readonly #pump: RequestBodyPump
   readonly #connection: ClientConnection
   readonly #owner: AttemptOwner
-  #upstream: UpstreamConnection | undefined
+  #upstream: Upstream | undefined
   #paused = false
   /** True while the host decides about the response: nothing of it is read. */
   #held = false
@@ -239,7 +239,7 @@ export class Attempt implements UpstreamUser {
   }
 
   /** Gives the connection away, for a tunnel; `undefined` when it is closed already. */
-  detach(): UpstreamConnection | undefined {
+  detach(): Upstream | undefined {
     const upstream = this.#upstream
     if (upstream === undefined || upstream.closed) return undefined
     this.resume()

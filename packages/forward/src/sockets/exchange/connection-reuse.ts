@@ -1,5 +1,5 @@
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
-import type { UpstreamConnection } from "../connection/upstream-connection.ts"
+import type { Upstream } from "../connection/upstream.ts"
 
 /**
  * Whether a connection can carry another request after a complete exchange. Only when nothing leaves a doubt about where the
@@ -11,7 +11,7 @@ import type { UpstreamConnection } from "../connection/upstream-connection.ts"
  * response to that request, for us as for every proxy. A program that wants that can give its own visitors each other's responses
  * anyway, and others' it never has: no two machines share a connection.
  */
-export const isReusable = (request: RequestHead, response: ResponseHead, upstream: UpstreamConnection): boolean =>
+export const isReusable = (request: RequestHead, response: ResponseHead, upstream: Upstream): boolean =>
   response.keepAlive &&
   !upstream.closed &&
   upstream.reader.buffered === 0 &&

@@ -21,19 +21,21 @@ export const exchangeTimeout = (
   relay: ResponseRelay | undefined,
 ): number => {
   if (request?.bodyTaken === true) {
-    if (!pump.complete && !ended && request.wantsBody) return pump.timeLeft(request.minBodyRate)
+    if (!pump.complete && !ended && request.wantsBody) return pump.timeLeft(request)
     pump.pause()
     if (!pump.complete || !ended) return 0
   }
   if (ended) return FIN_GRACE_MS
+  // An event stream may be silent, and so may both sides of a call of gRPC; a client that reads nothing has a limit none the less.
+  const mayBeSilent = relay?.mayBeSilent === true && attempt?.paused !== true
   if (!pump.complete) {
+    if (mayBeSilent && !pump.blocked) return 0
     // An app that has begun to respond sets the pace of its request.
     if (relay !== undefined) return limits.bodyIdleTimeoutMs
-    return pump.awaitsContinue ? CONTINUE_GRACE_MS : pump.timeLeft(attempt?.directive.minBodyRate)
+    return pump.awaitsContinue ? CONTINUE_GRACE_MS : pump.timeLeft(attempt?.directive ?? {})
   }
   if (relay === undefined) return attempt?.directive.headersTimeoutMs ?? limits.upstreamHeadersTimeoutMs
-  // An event stream may be silent; a client that reads nothing of it has a limit none the less.
-  return relay.isEventStream && attempt?.paused !== true ? 0 : limits.upstreamIdleTimeoutMs
+  return mayBeSilent ? 0 : limits.upstreamIdleTimeoutMs
 }
 
 /** Whether a request's body is late whose time is over: not if the process stood still meanwhile. Reports one that is too slow. */

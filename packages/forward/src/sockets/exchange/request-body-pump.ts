@@ -1,6 +1,6 @@
 import type { BodyRange, MessageEnd, RequestHead } from "../../http1/head.ts"
 import type { ClientConnection } from "../connection/client-connection.ts"
-import type { UpstreamConnection } from "../connection/upstream-connection.ts"
+import type { Upstream } from "../connection/upstream.ts"
 import type { ForwardDirective } from "../contract/decision.ts"
 import type { ExchangeRecord } from "./exchange-record.ts"
 import { lastChunkText, requestHeadText } from "../../http1/write.ts"
@@ -20,7 +20,7 @@ export class RequestBodyPump {
   readonly #connection: ClientConnection
   readonly #head: RequestHead | undefined
   readonly #record: ExchangeRecord
-  #upstream: UpstreamConnection | undefined
+  #upstream: Upstream | undefined
   #continued = false
   /** Made where the body must keep to a rate. */
   #rate: BodyRate | undefined
@@ -33,13 +33,13 @@ export class RequestBodyPump {
   }
 
   /**
-   * How long the next piece of the body may take, in ms, while somebody waits for it. `minRate`: the slowest that it may come,
-   * in bytes a second, instead of the limit.
+   * How long the next piece of the body may take, in ms, while somebody waits for it; 0: without limit. `minBodyRate`: the slowest that
+   * it may come, in bytes a second, and `bodyIdleTimeoutMs`, instead of the limits.
    */
-  timeLeft(minRate: number | undefined): number {
+  timeLeft({ minBodyRate, bodyIdleTimeoutMs }: Pick<ForwardDirective, "minBodyRate" | "bodyIdleTimeoutMs">): number {
     const { limits, deadlines } = this.#connection.context
-    const idle = limits.bodyIdleTimeoutMs
-    const min = minRate ?? limits.minBodyRate
+    const idle = this.blocked ? limits.bodyIdleTimeoutMs : (bodyIdleTimeoutMs ?? limits.bodyIdleTimeoutMs)
+    const min = minBodyRate ?? limits.minBodyRate
     if (min === 0 || this.blocked) return idle
     const rate = (this.#rate ??= new BodyRate(min, limits.minBodyRateGraceMs))
     const left = rate.left(this.#record.bytesIn, deadlines.stalledMs)
@@ -66,17 +66,20 @@ export class RequestBodyPump {
   }
 
   /** Sends the head, together with what has already come of the body. */
-  sendHead(upstream: UpstreamConnection, directive: ForwardDirective, first: BodyRange | MessageEnd | undefined): void {
+  sendHead(upstream: Upstream, directive: ForwardDirective, first: BodyRange | MessageEnd | undefined): void {
     const head = this.#head!
     this.#upstream = upstream
+    const { method, framing, upgrade } = head
+    const target = directive.target ?? head.target
+    const headers = method === "OPTIONS" ? oneHopLess(directive.headers) : directive.headers
+    if (upstream.writer !== undefined) {
+      upstream.writer.writeHead({ method, target, headers, framing, upgrade })
+      if (first !== undefined) this.pass(first)
+      return
+    }
     upstream.requests++
-    upstream.reader.expect(head.method)
-    const text = requestHeadText(
-      head.method,
-      directive.target ?? head.target,
-      head.method === "OPTIONS" ? oneHopLess(directive.headers) : directive.headers,
-      head.framing === 0 ? "none" : head.framing,
-    )
+    upstream.reader.expect(method)
+    const text = requestHeadText(method, target, headers, framing === 0 ? "none" : framing)
     if (first === undefined) upstream.socket.write(text, "latin1")
     else this.pass(first, text)
   }
@@ -89,18 +92,20 @@ export class RequestBodyPump {
 
   /** Passes one piece on, after `before`. */
   pass(event: BodyRange | MessageEnd, before = ""): void {
-    const { socket } = this.#upstream!
+    const upstream = this.#upstream!
+    const { writer } = upstream
     const chunked = this.#head!.framing === "chunked"
     this.started = true
     let more = true
     if (event.type === "body") {
       this.#record.bytesIn += event.bytes.length
-      more = writePiece(socket, before, event.bytes, chunked)
+      more = writer?.writePiece(event.bytes) ?? writePiece(upstream.socket, before, event.bytes, chunked)
     } else {
       this.complete = true
       const trailers = chunked ? endToEndTrailers(event.trailers, this.#connection.context.headerNames) : []
       const text = chunked ? before + lastChunkText(trailers) : before
-      if (text !== "") more = flushed(socket, socket.write(text, "latin1"))
+      if (writer !== undefined) writer.writeEnd(trailers)
+      else if (text !== "") more = flushed(upstream.socket, upstream.socket.write(text, "latin1"))
     }
     if (more) return
     this.blocked = true

@@ -3,6 +3,7 @@ import type { HeaderList } from "../../header-list.ts"
 import type { ResponseHop } from "../../response-headers.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
 import { endToEndTrailers } from "../../trailers.ts"
+import { isGrpc } from "../../grpc-status.ts"
 import { headerValue } from "../../header-list.ts"
 import { responseHeaders } from "../../response-headers.ts"
 import { lastChunkText, responseHeadText } from "../../http1/write.ts"
@@ -13,8 +14,8 @@ export class ResponseRelay {
   readonly head: ResponseHead
   /** True when the client's connection ends with this response. */
   readonly close: boolean
-  /** True for an event stream, which has no idle time-out. */
-  readonly isEventStream: boolean
+  /** True for an event stream and for gRPC, which have no idle time-out. */
+  readonly mayBeSilent: boolean
   readonly #socket: Duplex
   readonly #hop: ResponseHop
   readonly #chunked: boolean
@@ -32,7 +33,7 @@ export class ResponseRelay {
     // "none": a length that is there was checked by the reader, and there is none beside chunks.
     const framing = this.#chunked ? "chunked" : "none"
     this.#text = responseHeadText(head.status, head.reason, headers, framing, this.close)
-    this.isEventStream = head.framing !== 0 && isEventStream(headers)
+    this.mayBeSilent = head.framing !== 0 && mayBeSilent(headerValue(headers, "content-type"))
   }
 
   /** False when the app is to wait for `drain`. */
@@ -61,5 +62,5 @@ export const headOnly = (head: ResponseHead, hop: ResponseHop): string => {
   return responseHeadText(head.status, head.reason, headers, "none", false)
 }
 
-const isEventStream = (headers: HeaderList): boolean =>
-  headerValue(headers, "content-type")?.slice(0, 17).toLowerCase() === "text/event-stream"
+const mayBeSilent = (contentType: string | undefined): boolean =>
+  contentType?.slice(0, 17).toLowerCase() === "text/event-stream" || isGrpc(contentType)

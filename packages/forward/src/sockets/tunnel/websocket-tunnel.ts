@@ -1,6 +1,6 @@
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ConnectionHandler, UpstreamUser } from "../connection/connection-handler.ts"
-import type { UpstreamConnection } from "../connection/upstream-connection.ts"
+import type { Upstream } from "../connection/upstream.ts"
 import { Frames, GOING_AWAY, POLICY_VIOLATION } from "./frames.ts"
 import { endAndDestroy, reset, flushed } from "../io/write.ts"
 
@@ -18,7 +18,7 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   readonly wantsBody = false
   readonly blocked = false
   readonly #client: ClientConnection
-  readonly #upstream: UpstreamConnection
+  readonly #upstream: Upstream
   readonly #frames = new Frames()
   readonly #record: ByteCount
   readonly #onOver: () => void
@@ -29,7 +29,7 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   #withdrawn = false
 
   /** `onOver` is called once. */
-  constructor(client: ClientConnection, upstream: UpstreamConnection, record: ByteCount, onOver: () => void) {
+  constructor(client: ClientConnection, upstream: Upstream, record: ByteCount, onOver: () => void) {
     this.#client = client
     this.#upstream = upstream
     this.#record = record
@@ -42,8 +42,8 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
     this.#client.setHandler(this)
     this.#upstream.user = this
     this.#client.context.pools.uncount(this.#upstream)
-    this.#upstream.socket.setKeepAlive(true, KEEP_ALIVE_MS)
-    if ("setKeepAlive" in socket && typeof socket.setKeepAlive === "function") socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    for (const each of [this.#upstream.socket, socket])
+      if ("setKeepAlive" in each && typeof each.setKeepAlive === "function") each.setKeepAlive(true, KEEP_ALIVE_MS)
     this.#client.resume()
     this.#renewDeadline()
     const early = this.#client.readRest()

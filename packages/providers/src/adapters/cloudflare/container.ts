@@ -44,6 +44,8 @@ export const cloudflareContainer = (
     capabilities: {
       runtimes: ["workerd"],
       webSocket: true,
+      // By the runtime's fetch, which has no trailers (github.com/cloudflare/workerd/issues/6455).
+      carries: { trailers: false, duplex: false },
       wake: "request",
       ports: "any",
       interceptedHeaders: containerInterceptedHeaders,

@@ -58,6 +58,8 @@ export const cloudflareTunnel = (options: CloudflareTunnelOptions = {}): Machine
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      // Cloudflare's FAQ of tunnels: no gRPC by public hostnames. Trailers get lost (github.com/cloudflare/cloudflared/issues/1641).
+      carries: { trailers: false, duplex: false },
       wake: "none",
       ports: "any",
       // https://developers.cloudflare.com/fundamentals/reference/http-headers/ and github.com/cloudflare/cloudflared/issues/1426:

@@ -50,6 +50,8 @@ export const daytona = (options: DaytonaOptions): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      // Its proxy's documentation says nothing of either.
+      carries: { trailers: false, duplex: false },
       wake: "start",
       ports: "any",
       interceptedHeaders: wire.interceptedHeaders,

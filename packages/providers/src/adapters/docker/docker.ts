@@ -127,6 +127,7 @@ export const docker = (options: DockerOptions = {}): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno"],
       webSocket: true,
+      carries: { trailers: true, duplex: true },
       wake: "start",
       ports: "any",
       interceptedHeaders: [],

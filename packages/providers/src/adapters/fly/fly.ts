@@ -42,6 +42,8 @@ export const fly = (options: FlyOptions): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      // Fly documents gRPC for services whose machines speak HTTP/2 (h2_backend). Ours speak HTTP/1.1 there, of which it says nothing.
+      carries: { trailers: false, duplex: false },
       wake: "start",
       // One service leads to the machine proxy, and the machine proxy to every port.
       ports: "any",

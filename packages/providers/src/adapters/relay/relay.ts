@@ -40,7 +40,15 @@ export const relay = (namespace: RelayNamespace): MachineProvider => {
 
   return {
     type: "relay",
-    capabilities: { runtimes: ["workerd"], webSocket: true, wake: "none", ports: "any", interceptedHeaders: [] },
+    capabilities: {
+      runtimes: ["workerd"],
+      webSocket: true,
+      // By the fetch of a Durable Object, which has no trailers.
+      carries: { trailers: false, duplex: false },
+      wake: "none",
+      ports: "any",
+      interceptedHeaders: [],
+    },
 
     async resolve(machine) {
       const { externalId } = machine

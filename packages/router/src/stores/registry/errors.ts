@@ -150,26 +150,17 @@ export class NotFound extends Error {
   }
 }
 
-/** Part of the input is not valid, or not supported yet. Nothing was changed. */
+/** Part of the input is not valid. Nothing was changed. */
 export class InvalidInput extends Error {
   readonly _tag = "InvalidInput"
   override readonly name = "InvalidInput"
-  readonly code: "INVALID" | "NOT_SUPPORTED"
+  readonly code = "INVALID"
   /** Where: `ports.4096.visibility`. */
   readonly field: string
   /** What is accepted there. */
   readonly accepted: string
-  constructor(fields: {
-    readonly code?: "INVALID" | "NOT_SUPPORTED"
-    readonly field: string
-    readonly accepted: string
-  }) {
-    super(
-      fields.code === "NOT_SUPPORTED"
-        ? `${fields.field} is not supported yet`
-        : `${fields.field} must be ${fields.accepted}`,
-    )
-    this.code = fields.code ?? "INVALID"
+  constructor(fields: { readonly field: string; readonly accepted: string }) {
+    super(`${fields.field} must be ${fields.accepted}`)
     this.field = fields.field
     this.accepted = fields.accepted
   }

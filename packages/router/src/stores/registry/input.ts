@@ -62,7 +62,7 @@ export const redirectInput = (input: Redirect): Required<Redirect> => {
   const { to, status = 308 } = checked(input, redirectShape) as Redirect
   const { problem } = decodeRecord({ kind: "redirect", version: 0, epoch: 0, to, status })
   if (problem === undefined) return { to, status }
-  throw new InvalidInput({ ...problem, code: codeOf(problem) })
+  throw new InvalidInput(problem)
 }
 
 /** A machine, decoded. @throws {InvalidInput} */
@@ -100,11 +100,8 @@ const validRoute = (route: Partial<Omit<MachineRoute, "owner">> & { readonly own
   const { problem } = decodeRecord({ ...route, kind: "machine", version: 0, epoch: 0 })
   if (problem === undefined) return
   const { field, accepted } = problem
-  throw new InvalidInput({ code: codeOf(problem), field: field.replace(/^machine\./, ""), accepted })
+  throw new InvalidInput({ field: field.replace(/^machine\./, ""), accepted })
 }
-
-const codeOf = ({ code }: { readonly code: string }): "INVALID" | "NOT_SUPPORTED" =>
-  code === "NOT_SUPPORTED" ? code : "INVALID"
 
 /** A copy that nobody else can change, whose field names are known. */
 const checked = (input: unknown, shape: Shape): unknown => {

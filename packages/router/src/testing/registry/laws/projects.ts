@@ -264,14 +264,6 @@ export const projects = {
       )
     },
   ),
-  "project.not-supported": law("a project is refused if a setting is not carried out yet", async ({ setup }) => {
-    const work = (await setup()).registry.create({ name: "misha", ports: { 80: { protocol: "h2c" } } })
-    claim(await failing(work)).toMatchObject({
-      _tag: "InvalidInput",
-      code: "NOT_SUPPORTED",
-      field: "ports.80.protocol",
-    })
-  }),
   "configuration.merged": law(
     "configuration replaces fields, merges ports and services, and clears what is null",
     async ({ setup }) => {
