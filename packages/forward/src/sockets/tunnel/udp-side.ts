@@ -59,7 +59,9 @@ export class UdpSide implements FarSide {
       return
     }
     this.#socket.close()
+    // What the old socket had to send is no longer waited for.
     this.#sending = 0
+    this.#tunnel.client.resume()
     this.#socket = this.#open(next)
     if (this.#resendable !== undefined) this.#waiting.push(this.#resendable)
   }
