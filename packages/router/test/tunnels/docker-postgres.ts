@@ -33,16 +33,14 @@ export const runPostgresMachine = async (
   id: string,
   { key, binaries }: { readonly key: VerificationKey; readonly binaries: string },
 ): Promise<RunningMachine & { readonly port: number }> => {
+  const environment = [`MACHINE=${id}`, `KEYS=${JSON.stringify([key])}`, `BINARIES=${binaries}`]
   const machine = await runMachine({
     image: await importNodeImage(),
     files: {
       "/app/server.mjs": await bundledServer(source),
       "/etc/passwd": "root:x:0:0:root:/:/bin/sh\nowner:x:1000:1000:owner:/data:/bin/sh\n",
     },
-    options: [
-      ...["--publish", "127.0.0.1::8080", "--env", `MACHINE=${id}`, "--env", `KEYS=${JSON.stringify([key])}`],
-      ...["--env", `BINARIES=${binaries}`],
-    ],
+    options: ["--publish", "127.0.0.1::8080", ...environment.flatMap((each) => ["--env", each])],
     start: false,
   })
   await copyPostgres(machine, binaries)

@@ -41,11 +41,9 @@ describe.skipIf(!everything || missing !== undefined)(`a database in a container
   }, 120_000)
   afterAll(() => close())
 
+  const flags = () => ["-h", "127.0.0.1", "-p", String(local), "-U", "ingress", "-d", "postgres", "-X"]
   const psql = (...commands: readonly string[]): Promise<{ readonly stdout: string }> =>
-    run("psql", [
-      ...["-h", "127.0.0.1", "-p", String(local), "-U", "ingress", "-d", "postgres", "-At", "-q", "-X"],
-      ...commands.flatMap((each) => ["-c", each]),
-    ])
+    run("psql", [...flags(), "-At", "-q", ...commands.flatMap((each) => ["-c", each])])
 
   it("answers psql, and copies 5 MB out and in, unchanged", { timeout: 120_000 }, async () => {
     // It is being made: until then its port is closed.

@@ -18,9 +18,7 @@ let router: number
 let port: number
 let proxyPort: number
 const revoked = new Set<string>()
-const access = defineAccess({
-  keys: [signing.kty === "oct" ? signing : { kid: "a", kty: "oct", alg: "HS256", k: "A".repeat(43) }],
-})
+const access = defineAccess({ keys: [{ kid: "a", kty: "oct", alg: "HS256", k: "A".repeat(43) }] })
 const project = { key: "p:misha", externalId: "prj_1", owner: "org_1", generation: 1 } as const
 
 beforeAll(async () => {

@@ -42,9 +42,8 @@ describe.skipIf(noRedis !== "")(`Redis behind a port that speaks tcp${noRedis}`,
     expect(await cli("set", "key", value)).toBe("OK\n")
     expect(await cli("get", "key")).toBe(`${value}\n`)
     expect(await cli("-r", "100", "incr", "count")).toMatch(/\b100\n$/)
-    const { stdout } = await run("redis-benchmark", [
-      ...["-h", "127.0.0.1", "-p", String(local), "-c", "100", "-n", "2000", "-t", "ping_mbulk", "--csv"],
-    ])
+    const many = "-c 100 -n 2000 -t ping_mbulk --csv".split(" ")
+    const { stdout } = await run("redis-benchmark", ["-h", "127.0.0.1", "-p", String(local), ...many])
     expect(stdout).toContain('"PING_MBULK"')
   })
 })
