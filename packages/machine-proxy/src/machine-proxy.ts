@@ -35,6 +35,7 @@ import type { MachineProxyOptions } from "./options.ts"
 import { portWatch } from "./port-watch.ts"
 import { portGate } from "./ports.ts"
 import { probedPorts } from "./probed-ports.ts"
+import { requestedTunnel } from "./requested-tunnel.ts"
 import { parseTarget } from "./target.ts"
 
 export type { BeginTrace, ProxyTrace } from "./begin-trace.ts"
@@ -171,7 +172,9 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     }
     if (port === request.localPort) return failure("LoopDetected", request, { trusted, port, stamp })
     if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port, stamp })
-    const app = appOn(port, protocol)
+    const tunnel = protocol === "tcp" || protocol === "udp" ? requestedTunnel(protocol, request, trusted) : undefined
+    if (typeof tunnel === "string") return failure(tunnel, request, { trusted, port, stamp })
+    const app = appOn(port, tunnel === undefined ? protocol : undefined)
     if (app === undefined) return failure("ProtocolUnsupported", request, { trusted, port, stamp })
     if (trusted && isSessionId(session) && !sessions.open(session, request))
       return failure("AccessWithdrawn", request, { trusted, port, stamp })
@@ -197,6 +200,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
       ...(isCall(app, head) ? AS_SLOW_AS_IT_LIKES : {}),
       headers: trace === undefined ? headers : trace.fields(headers),
       response: trace === undefined ? response : trace.heard(response),
+      tunnel: tunnel?.kind,
       refusal: stamp,
       trace,
     }

@@ -170,8 +170,8 @@ const particulars = (error: RouterError): Particulars => {
     return { location, ...(challenge === undefined ? {} : { add: ["WWW-Authenticate", challenge] }) }
   }
   if (error._tag === "ProtocolNotCarried") return { port: error.port, detail: `${capital(error.reason)}.` }
-  if (error._tag === "PortClosed" || error._tag === "PortNotHttp" || error._tag === "TunnelNotAllowed")
-    return { port: error.port }
+  if (error._tag === "PortClosed" || error._tag === "PortNotHttp") return { port: error.port }
+  if (error._tag === "TunnelNotAllowed" || error._tag === "TunnelUnsupported") return { port: error.port }
   return error._tag === "HostnameMalformed" ? { detail: error.reason } : {}
 }
 

@@ -71,7 +71,7 @@ export const routerErrors = {
     400,
     "PORT_NOT_HTTP",
     "http_request_denied",
-    "{Port} of {project} does not speak HTTP. Reach it with: project-ingress forward",
+    "{Port} of {project} does not speak HTTP. Reach it by the command project-ingress forward.",
   ),
   TunnelNotAllowed: errorRow(
     403,
@@ -84,6 +84,12 @@ export const routerErrors = {
     "PROTOCOL_NOT_CARRIED",
     "http_request_denied",
     "{Port} of {project} speaks a protocol that cannot be carried to it this way. Reach it by the command project-ingress forward.",
+  ),
+  TunnelUnsupported: errorRow(
+    501,
+    "TUNNEL_UNSUPPORTED",
+    "http_request_denied",
+    "{Port} of {project} is reached without a machine proxy, and a tunnel ends in one. Connect to its own address instead.",
   ),
   ProjectLimited: errorRow(
     503,

@@ -211,8 +211,7 @@ const lack = ({ fixture }: LawContext, need: Need): string | undefined => {
     const has = fixture.provider[member as "status" | "start" | "keepAlive" | "watch" | "classify"] !== undefined
     return has ? undefined : `the provider has no ${member}`
   }
-  const value = fixture[
-    need as Exclude<Need, `provider.${string}` | `carries.${string}` | "webSocket" | "wake" | "down">
-  ]
+  const value =
+    fixture[need as Exclude<Need, `provider.${string}` | `carries.${string}` | "webSocket" | "wake" | "down">]
   return value === undefined ? `the fixture has no ${need}` : undefined
 }

@@ -5,7 +5,7 @@ import type { AttemptRequest, Capabilities, Endpoint } from "@project-ingress/pr
 import type { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
 import type { GrpcStatus } from "../error-response.ts"
-import { ProxyFailed } from "../errors.ts"
+import { ProxyFailed, TunnelUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
 import { refuseReserved } from "../hop/cookie-isolation.ts"
@@ -26,7 +26,7 @@ import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
 import type { MachineRequest, ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
-import { directMismatch, isCall, notCarried, protocolField, spokenDirectly } from "./protocol.ts"
+import { directMismatch, isCall, isTunnelled, notCarried, protocolField, spokenDirectly } from "./protocol.ts"
 import { wakes } from "./wakes.ts"
 
 /** A response that came from a machine. */
@@ -112,6 +112,7 @@ export const sendToMachine = <A>(
   let sent: Sent | undefined
 
   const send = (endpoint: Endpoint): SendResult<A> => {
+    if (endpoint.machineProxy === false && isTunnelled(settings)) return endRequest(new TunnelUnsupported({ port }))
     const signed = endpoint.machineProxy === false ? undefined : tickets.ticketFor(machine.id, port, name)
     if (signed instanceof TicketsLimited) return endRequest(signed)
     if (!(signed instanceof Promise)) return sendWith(endpoint, signed)

@@ -4,7 +4,14 @@ import { canonicalAddress, headerValues } from "@project-ingress/forward/interna
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import type { LengthRequired, MachineLimited, ProjectLimited, ProtocolNotCarried, ProxyFailed } from "../errors.ts"
+import type {
+  LengthRequired,
+  MachineLimited,
+  ProjectLimited,
+  ProtocolNotCarried,
+  ProxyFailed,
+  TunnelUnsupported,
+} from "../errors.ts"
 import type { PortSettings, RouteRecord } from "../stores/record.ts"
 import type { Route } from "../policies/policy.ts"
 import type { Visitor } from "../policies/visitor.ts"
@@ -120,6 +127,7 @@ export type RequestEnd =
   | LengthRequired
   | ProtocolNotCarried
   | TicketsLimited
+  | TunnelUnsupported
   | { readonly _tag: "Decided"; readonly response: GeneratedResponse }
 
 /** What `endRequest` dies with; `handle` fails with its `end`. */
