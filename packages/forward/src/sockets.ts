@@ -9,3 +9,22 @@ export type { IncomingRequest, SendResult } from "./sockets/contract/request.ts"
 export { publicKeyPin } from "./sockets/connection/peer-key.ts"
 export type { UpstreamAddress, UpstreamError } from "./sockets/contract/upstream.ts"
 export type { AddressRule } from "./address.ts"
+export { createTcpEngine } from "./sockets/tcp/tcp-engine.ts"
+export { defaultTcpLimits } from "./sockets/contract/tcp.ts"
+export { dialTcp } from "./sockets/tcp/dial.ts"
+export type { DialOptions } from "./sockets/tcp/dial.ts"
+export { readClientHello } from "./sockets/tcp/client-hello.ts"
+export type { ClientHello, HelloRefusal } from "./sockets/tcp/client-hello.ts"
+export type { TlsAlert } from "./sockets/tcp/tls-alert.ts"
+export { writeProxyHeader } from "./sockets/proxy-protocol/write-proxy-header.ts"
+export type { ProxiedConnection } from "./sockets/proxy-protocol/write-proxy-header.ts"
+export type {
+  ConnectionDecision,
+  ConnectionEvent,
+  IncomingConnection,
+  TcpDrainOptions,
+  TcpEngine,
+  TcpEngineOptions,
+  TcpEvent,
+  TcpLimits,
+} from "./sockets/contract/tcp.ts"

@@ -124,6 +124,11 @@ export interface PortSettings {
    * a listener of its own; a request by HTTP is refused. `https` and `h2c` are not supported yet.
    */
   readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"
+  /**
+   * For `protocol: "tcp"` behind `serveTcp`: the app's connections begin with a header of the PROXY protocol in this version, which says who
+   * the client is. The app must expect it. Default: none.
+   */
+  readonly proxyProtocol?: 1 | 2
   /** Not supported yet. How an app that speaks TLS is verified. */
   readonly tls?: { readonly verify: boolean; readonly serverName?: string }
   /**

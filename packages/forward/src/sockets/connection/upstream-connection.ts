@@ -3,20 +3,17 @@ import type { Limits } from "../contract/limits.ts"
 import type { UpstreamAddress, UpstreamError } from "../contract/upstream.ts"
 import type { DeadlineScanner, HasDeadline } from "../io/deadlines.ts"
 import type { UpstreamUser } from "./connection-handler.ts"
-import { connect, isIP, Socket } from "node:net"
-import { connect as connectTls } from "node:tls"
+import { connect } from "node:net"
+import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
 import { startDeadline } from "../../start-deadline.ts"
 import { readAfterFailedWrite } from "../io/failed-writes.ts"
-import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
-import { pinMismatch, pinnedTls } from "./peer-key.ts"
+import { isSecure, openSocket, SOCKET_OPTIONS } from "./open-socket.ts"
+import { pinMismatch } from "./peer-key.ts"
 
 /** How long the first of two loopback addresses has before the other is tried beside it, in ms (RFC 8305 §5). */
 const RACE_MS = 50
-
-/** A high-water mark of 1, so that the stream of a paused connection holds one read and not two. While it flows it has no effect. */
-const SOCKET_OPTIONS = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
 
 /** One connection towards an app, used for one exchange after another. */
 export class UpstreamConnection implements HasDeadline {
@@ -50,7 +47,7 @@ export class UpstreamConnection implements HasDeadline {
     this.reader = responseReader(limits)
     if (isLoopback(origin)) this.socket = this.#connectLoopback()
     else {
-      this.socket = open(origin)
+      this.socket = openSocket(origin)
       this.#addListeners(this.socket, isSecure(origin) ? "secureConnect" : "connect")
     }
     deadlines.add(this)
@@ -203,26 +200,6 @@ export class UpstreamConnection implements HasDeadline {
 /** With a rule for addresses somebody else chose the host, and `loopback` is a name like any other; also with a pin. */
 const isLoopback = ({ host, addresses, pin }: UpstreamAddress): boolean =>
   host === "loopback" && addresses === undefined && pin === undefined
-
-const isSecure = ({ tls, pin }: UpstreamAddress): boolean => tls !== undefined || pin !== undefined
-
-const open = (origin: UpstreamAddress): Socket => {
-  const { host, port, tls, pin, addresses } = origin
-  const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
-  if (refused !== undefined) return new Socket().destroy(refused)
-  const lookup = addresses === undefined || isIP(host) !== 0 ? {} : { lookup: checkedLookup(addresses) }
-  const options = { ...SOCKET_OPTIONS, host, port, ...lookup }
-  if (!isSecure(origin)) return connect(options)
-  // RFC 6066 §3: an IP address is no server name.
-  const name = isIP(host) === 0 ? { servername: host } : {}
-  return connectTls({
-    ...name,
-    ...tls,
-    ...options,
-    ...(pin === undefined ? {} : pinnedTls),
-    ALPNProtocols: ["http/1.1"],
-  })
-}
 
 const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
