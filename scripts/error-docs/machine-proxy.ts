@@ -79,6 +79,21 @@ export const machineProxyPages: CodePages = {
     command: ask("22__misha.example.com"),
     reproduces: true,
   },
+  TUNNEL_UNAVAILABLE: {
+    cause:
+      "A tunnel of TCP or UDP was asked for, and the machine's proxy runs with `--insecure`: without keys nobody can prove to be the router, which alone knows that the port is no HTTP app. To such an app a client could write whatever only a proxy may.",
+    fix: ["Give the machine proxy its key (`INGRESS_TICKET_KEYS`), as `keys --machine` prints it."],
+    command: "project-ingress forward 5432 5432__misha.example.com",
+  },
+  TUNNEL_INVALID: {
+    cause:
+      "The router says that the port speaks `tcp` or `udp`, and the request is no WebSocket handshake that offers that tunnel alone, with a key of 16 bytes and version 13. The router lets nothing else through, so something between router and machine has changed it.",
+    fix: [
+      "Use a router and a machine proxy of matching versions.",
+      "Look for a proxy between them that changes `Sec-WebSocket-Protocol`, or answers handshakes itself.",
+    ],
+    command: "project-ingress forward 5432 5432__misha.example.com",
+  },
   PROTOCOL_UNSUPPORTED: {
     cause:
       "The port's settings name a `protocol` that the router knows and the machine's proxy does not, because the machine's image has an older one.",

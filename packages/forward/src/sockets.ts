@@ -13,6 +13,8 @@ export { createTcpEngine } from "./sockets/tcp/tcp-engine.ts"
 export { defaultTcpLimits } from "./sockets/contract/tcp.ts"
 export { dialTcp } from "./sockets/tcp/dial.ts"
 export type { DialOptions } from "./sockets/tcp/dial.ts"
+export { dialTunnel } from "./sockets/tcp/dial-tunnel.ts"
+export type { DialedTunnel, TunnelDialOptions } from "./sockets/tcp/dial-tunnel.ts"
 export { readClientHello } from "./sockets/tcp/client-hello.ts"
 export type { ClientHello, HelloRefusal } from "./sockets/tcp/client-hello.ts"
 export type { TlsAlert } from "./sockets/tcp/tls-alert.ts"
@@ -28,3 +30,7 @@ export type {
   TcpEvent,
   TcpLimits,
 } from "./sockets/contract/tcp.ts"
+export { openDatagramTunnel, openTunnel } from "./sockets/tunnel/open-tunnel.ts"
+export type { TunnelOptions } from "./sockets/tunnel/open-tunnel.ts"
+export type { DatagramEvents, DatagramTunnel } from "./sockets/tunnel/datagram-tunnel.ts"
+export { TunnelBroken, TunnelRefused } from "./sockets/tunnel/tunnel-errors.ts"

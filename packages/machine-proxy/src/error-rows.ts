@@ -63,6 +63,18 @@ export const machineProxyErrors = {
     "http_request_denied",
     "{Port} is to be spoken to in a protocol that this machine's proxy does not know. Use a newer machine proxy.",
   ),
+  TunnelUnavailable: errorRow(
+    501,
+    "TUNNEL_UNAVAILABLE",
+    "http_request_denied",
+    "This machine's proxy runs without keys, so that nobody can prove to be its router. It opens no tunnels to ports.",
+  ),
+  TunnelInvalid: errorRow(
+    400,
+    "TUNNEL_INVALID",
+    "http_request_error",
+    "{Port} is reached by a tunnel, and the request is not the handshake of one. Open it with: project-ingress forward",
+  ),
   PortForbidden: errorRow(
     403,
     "PORT_FORBIDDEN",

@@ -33,6 +33,7 @@ import type { MachineProxyOptions } from "./options.ts"
 import { portWatch } from "./port-watch.ts"
 import { portGate } from "./ports.ts"
 import { probedPorts } from "./probed-ports.ts"
+import { requestedTunnel } from "./requested-tunnel.ts"
 import { parseTarget } from "./target.ts"
 
 export type { BeginTrace, ProxyTrace } from "./begin-trace.ts"
@@ -169,7 +170,8 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
     }
     if (port === request.localPort) return failure("LoopDetected", request, { trusted, port, stamp })
     if (!isOpen(port)) return failure("PortForbidden", request, { trusted, port, stamp })
-    if (protocol !== undefined) return failure("ProtocolUnsupported", request, { trusted, port, stamp })
+    const tunnel = protocol === undefined ? undefined : requestedTunnel(protocol, request, trusted)
+    if (typeof tunnel === "string") return failure(tunnel, request, { trusted, port, stamp })
     if (trusted && isSessionId(session) && !sessions.open(session, request))
       return failure("AccessWithdrawn", request, { trusted, port, stamp })
     const app = appOn(port)
@@ -194,6 +196,7 @@ export const createMachineProxy = (options: MachineProxyOptions): MachineProxy =
       origin: app.address,
       headers: trace === undefined ? headers : trace.fields(headers),
       response: trace === undefined ? response : trace.heard(response),
+      tunnel: tunnel?.kind,
       refusal: stamp,
       trace,
     }

@@ -1,9 +1,14 @@
+import { createSocket } from "node:dgram"
+import { once } from "node:events"
 import { describe, expect, it } from "vitest"
 import { createEngine, defaultLimits } from "../../src/sockets.ts"
 import type { Limits } from "../../src/sockets.ts"
+import { bytesOf } from "../tunnel/frames.ts"
 import * as h from "./harness.ts"
 
 const chunkedPost = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+const masked = (first: number, payload: string): string => bytesOf({ first, payload }).toString("latin1")
 
 /** One test for each limit, or more: a limit without one does not compile. */
 const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
@@ -263,6 +268,49 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       h.passes(200 + h.SCANS_MS)
       await client.over()
       await app.over()
+    },
+  },
+  datagramIdleTimeoutMs: {
+    "ends a UDP tunnel of which nothing comes or goes, and a pong does not renew it": async () => {
+      const app = createSocket("udp4")
+      await new Promise<void>((resolve) => app.bind(0, "127.0.0.1", resolve))
+      try {
+        const front = await h.listen(() => h.to(app.address().port, { tunnel: "udp" }), { limits: { tunnelPingMs: 0 } })
+        const client = await front.connect()
+        client.send(h.handshake())
+        await client.until("\r\n\r\n")
+        h.passes(119_000)
+        const seen = once(app, "message")
+        client.send(masked(0x82, "a"))
+        expect(String((await seen)[0])).toBe("a")
+        h.passes(119_000)
+        client.send(masked(0x8a, ""))
+        await h.settled(front)
+        expect(client.state).toBe("open")
+        h.passes(1_000 + h.SCANS_MS)
+        expect(await client.until("\x88\x02\x03\xf3")).toBe("\x88\x02\x03\xf3")
+        await h.eventually(() => front.events.length === 1)
+      } finally {
+        app.close()
+      }
+    },
+  },
+  tunnelPingMs: {
+    "pings the client of a tunnel that ends here when no byte came for so long": async () => {
+      const app = await h.listenApp()
+      const front = await h.listen(() => h.to(app.port, { tunnel: "tcp" }))
+      const client = await front.connect()
+      client.send(h.handshake())
+      await client.until("\r\n\r\n")
+      for (let nth = 0; nth < 2; nth++) {
+        h.passes(29_000)
+        client.send(masked(0x8a, ""))
+        await h.settled(front)
+        h.passes(29_000)
+        expect(client.text).toBe("")
+        h.passes(1_000 + h.SCANS_MS)
+        expect(await client.until("\x89\0")).toBe("\x89\0")
+      }
     },
   },
   tunnelLingerMs: {

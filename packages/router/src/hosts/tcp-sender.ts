@@ -1,18 +1,20 @@
+import { headerValue } from "@project-ingress/forward"
 import type { HeaderList } from "@project-ingress/forward"
 import { tunnelProtocols } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
-import { dialTcp } from "@project-ingress/forward/sockets"
+import { dialTcp, dialTunnel } from "@project-ingress/forward/sockets"
 import type { IncomingConnection, TcpLimits, UpstreamAddress, UpstreamError } from "@project-ingress/forward/sockets"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import type { Duplex } from "node:stream"
 import type { AskedRequest } from "../error-response.ts"
-import type { Sender, VisitorRequest } from "../program/sender.ts"
+import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
+import type { RouterProgram } from "../router-program.ts"
 import type { Held } from "./bounds.ts"
 import type { ClientIdentity } from "./client-identity.ts"
 import type { OpenAccess } from "./open-access.ts"
-import { upstreamAddress } from "./upstream-address.ts"
+import { upstreamAddress, withHost } from "./upstream-address.ts"
 
 /** A connection as the program sees it: the handshake of a tunnel, which a client could have sent for it. */
 export const connectionRequest = (
@@ -48,24 +50,48 @@ const handshakeFields = (host: string): HeaderList => [
   tunnelProtocols.tcp,
 ]
 
-/** Gets a connection to its machine: to an app's own address by TCP, to a machine proxy by a tunnel. */
+/** What came of asking a machine for a connection: that connection, or another response of its proxy. */
+export interface TcpResponse {
+  readonly open: () => Duplex
+  readonly discard: () => void
+}
+
+/** Gets a connection to its machine: to an app's own address by TCP, to a machine proxy, or another region's router, by a tunnel. */
 export const tcpSender = (
+  { headersTimeoutMs }: Pick<RouterProgram, "headersTimeoutMs">,
   { limits, access }: { readonly limits: TcpLimits; readonly access: OpenAccess },
   connection: IncomingConnection,
   visit: VisitorRequest,
   held: Held,
-): Sender<Duplex> => {
+): Sender<TcpResponse> => {
+  const timeoutMs = limits.connectTimeoutMs
   let forget: (() => void) | undefined
+
+  const send = async (machineRequest: MachineRequest, ended: AbortSignal): Promise<AttemptResponse<TcpResponse>> => {
+    const { endpoint, stamps } = machineRequest
+    // A Durable Object's stub, a binding: there is no address to connect to.
+    if (endpoint.fetch !== undefined) throw new SendFailure("unsupported", "no")
+    const signal = AbortSignal.any([ended, connection.signal])
+    const address = upstreamAddress(machineRequest)
+    if (endpoint.machineProxy === false) {
+      const opened = await dialTcp(rawAddress(address), { timeoutMs, signal })
+      if ("tag" in opened) throw sendFailure(opened)
+      // As the response to a tunnel's handshake: the program asks for nothing else.
+      const response = ownedBy(connection, { open: () => opened, discard: () => void opened.destroy() })
+      return { status: 101, header: () => undefined, response }
+    }
+    const headers = withHost(machineRequest)
+    const opened = await dialTunnel(address, { headers, timeoutMs, headersTimeoutMs, signal })
+    if ("tag" in opened) throw sendFailure(opened)
+    const { status, headers: fields } = opened.head
+    const header = (lowerName: string) => headerValue(fields, lowerName)
+    return { status, header, stamps, response: ownedBy(connection, opened) }
+  }
+
   return {
     send: (machineRequest) =>
-      Effect.flatMap(
-        Effect.promise((ended) => {
-          const signal = AbortSignal.any([ended, connection.signal])
-          return dialTcp(rawAddress(upstreamAddress(machineRequest)), { timeoutMs: limits.connectTimeoutMs, signal })
-        }),
-        (opened) => ("tag" in opened ? Effect.fail(sendFailure(opened)) : Effect.succeed(connected(opened))),
-      ),
-    discard: (app) => app.destroy(),
+      Effect.tryPromise({ try: (ended) => send(machineRequest, ended), catch: SendFailure.from }),
+    discard: (response) => response.discard(),
     // Nothing of the client's was sent: it is still in its socket.
     replayable: () => true,
     closed: () => connection.over(),
@@ -77,19 +103,27 @@ export const tcpSender = (
   }
 }
 
+/** What nobody has taken when its client's connection is over, nobody will: the program may have been interrupted before it had it. */
+const ownedBy = (connection: IncomingConnection, { open, discard }: TcpResponse): TcpResponse => {
+  let isTaken = false
+  connection.onOver(() => {
+    if (!isTaken) discard()
+  })
+  return {
+    open: () => {
+      isTaken = true
+      return open()
+    },
+    discard,
+  }
+}
+
 /** The address as it stands: TLS is the client's and the app's, so that `https:` in a record makes no difference. */
 const rawAddress = ({ pool, host, port, addresses }: UpstreamAddress): UpstreamAddress => ({
   pool,
   host,
   port,
   ...(addresses === undefined ? {} : { addresses }),
-})
-
-/** As the response to a tunnel's handshake: the program asks for nothing else. */
-const connected = (app: Duplex): AttemptResponse<Duplex> => ({
-  status: 101,
-  header: () => undefined,
-  response: app,
 })
 
 const kinds = {

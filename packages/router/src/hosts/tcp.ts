@@ -1,7 +1,6 @@
 /** A router for TCP, for Node, Bun and Deno: by the name in a TLS ClientHello, or by the port of a listener. Nothing is terminated. */
 import { createServer } from "node:net"
 import type { AddressInfo, Server, Socket } from "node:net"
-import type { Duplex } from "node:stream"
 import { accept, checkOptions, cidrMatcher, errorEvent } from "@project-ingress/forward/internal"
 import { createTcpEngine, writeProxyHeader } from "@project-ingress/forward/sockets"
 import type {
@@ -23,6 +22,7 @@ import type { Bounds } from "./bounds-options.ts"
 import { openAccess } from "./open-access.ts"
 import { alertOf } from "./tcp-alert.ts"
 import { connectionRequest, tcpSender } from "./tcp-sender.ts"
+import type { TcpResponse } from "./tcp-sender.ts"
 
 export type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 
@@ -126,9 +126,9 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
       return { refuse: "access_denied", reason: "its client has as many as it may have", code: "CLIENT_LIMITED" }
     }
     connection.onOver(() => held.release())
-    return program.run<Duplex, ConnectionDecision>(
+    return program.run<TcpResponse, ConnectionDecision>(
       visit,
-      tcpSender({ limits: engine.limits, access }, connection, visit, held),
+      tcpSender(program, { limits: engine.limits, access }, connection, visit, held),
       () => new Request(`https://${connection.hostname}/`),
       (outcome) => decisionOf(connection, outcome),
     )
@@ -200,15 +200,16 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
 }
 
 /** What becomes of a connection by what a tunnel's handshake would have come to. */
-const decisionOf = (connection: IncomingConnection, outcome: RequestOutcome<Duplex>): ConnectionDecision => {
+const decisionOf = (connection: IncomingConnection, outcome: RequestOutcome<TcpResponse>): ConnectionDecision => {
   switch (outcome._tag) {
     case "Machine": {
       const { response, status, code, route } = outcome
       if (status === 101) {
         const version = route.settings.proxyProtocol
-        return version === undefined ? { relay: response } : { relay: response, before: proxyHeader(version, connection) }
+        const relay = response.open()
+        return version === undefined ? { relay } : { relay, before: proxyHeader(version, connection) }
       }
-      response.destroy()
+      response.discard()
       return refused(status, code, "its machine refused the connection")
     }
     case "Generated":

@@ -61,6 +61,18 @@ export class UpstreamPools {
     return upstream
   }
 
+  /** Counts a socket that belongs to no pool, as one for datagrams. False if there are too many. */
+  reserve(): boolean {
+    if (this.#open >= this.#limits.maxUpstreamConnections && !this.#closeSomeFree()) return false
+    this.#open++
+    return true
+  }
+
+  /** A socket that was reserved has closed. */
+  release(): void {
+    this.#open--
+  }
+
   /** Takes a connection back for the next exchange. */
   give(upstream: UpstreamConnection): void {
     upstream.user = undefined

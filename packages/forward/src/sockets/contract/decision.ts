@@ -2,6 +2,7 @@ import type { GeneratedResponse } from "../../generated-response.ts"
 import type { HeaderList } from "../../header-list.ts"
 import type { ResponseHead } from "../../http1/head.ts"
 import type { ResponseHop } from "../../response-headers.ts"
+import type { Tunnel } from "../../tunnel/tunnel-protocol.ts"
 import type { UpstreamAddress } from "./upstream.ts"
 
 /** How a request is sent on. */
@@ -16,6 +17,11 @@ export interface ForwardDirective {
    * interim response does not reach the client.
    */
   readonly response: ResponseHop | ((head: ResponseHead) => ResponseHop | undefined)
+  /**
+   * The request is the handshake of a tunnel, and it ends here: after a connection to `origin` (`tcp`), or with a socket for datagrams
+   * to it (`udp`), it is accepted with 101, and `headers` is not sent. What `response` adds is in the 101.
+   */
+  readonly tunnel?: Tunnel | undefined
   /** Milliseconds to wait for the response's head; 0 disables the time-out. Default: the limit `upstreamHeadersTimeoutMs`. */
   readonly headersTimeoutMs?: number
   /** The slowest body of the request, in bytes a second; 0: as slow as it likes. Default: the limit `minBodyRate`. */

@@ -24,6 +24,10 @@ export interface Limits {
   readonly poolIdleTimeoutMs: number
   /** Of a WebSocket without any byte of either side. 0: applications have heartbeats of their own, TCP keep-alive finds dead peers. */
   readonly tunnelIdleTimeoutMs: number
+  /** Of a UDP tunnel that ends here, without a datagram of either side. 120 000, the least that RFC 4787 §4.3 allows a NAT. */
+  readonly datagramIdleTimeoutMs: number
+  /** After how long without a byte a tunnel that ends here sends a ping. 30 000: load balancers close after 60 s and more. */
+  readonly tunnelPingMs: number
   /** From the end of one side of a WebSocket to the end of the other. 30 000. */
   readonly tunnelLingerMs: number
   /** From the last byte of a connection's last response to the client's end, while what it still sends is thrown away. 2 000. */
@@ -70,6 +74,8 @@ export const defaultLimits: Limits = {
   upstreamIdleTimeoutMs: 300_000,
   poolIdleTimeoutMs: 4_000,
   tunnelIdleTimeoutMs: 0,
+  datagramIdleTimeoutMs: 120_000,
+  tunnelPingMs: 30_000,
   tunnelLingerMs: 30_000,
   lingerMs: 2_000,
   maxRequestHead: 65_536,

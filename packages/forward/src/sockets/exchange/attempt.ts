@@ -6,9 +6,11 @@ import type { ClientConnection } from "../connection/client-connection.ts"
 import type { UpstreamUser } from "../connection/connection-handler.ts"
 import type { UpstreamConnection } from "../connection/upstream-connection.ts"
 import type { ForwardDirective } from "../contract/decision.ts"
+import type { Tunnel } from "../../tunnel/tunnel-protocol.ts"
 import type { UpstreamError } from "../contract/upstream.ts"
 import type { RequestBodyPump } from "./request-body-pump.ts"
 import { connectFailure, isOutOfDescriptors } from "../connection/upstream-connection.ts"
+import { tunnelAccepted } from "../tunnel/accept-tunnel.ts"
 import { isReusable } from "./connection-reuse.ts"
 import { headOnly } from "./response-relay.ts"
 import { mayRetry } from "./retry-once.ts"
@@ -50,6 +52,8 @@ export class Attempt implements UpstreamUser {
   #responded = false
   #retried = false
   #interim = 0
+  /** True while it counts a socket for datagrams, which the tunnel opens. */
+  #reserved = false
 
   constructor(
     directive: ForwardDirective,
@@ -67,6 +71,7 @@ export class Attempt implements UpstreamUser {
 
   /** Sends the request as soon as there is a connection; `fresh`: a new one. False when the pool is full. */
   start(fresh: boolean): boolean {
+    if (this.directive.tunnel === "udp") return this.#startDatagrams()
     const upstream = this.#connection.context.pools.take(this.directive.origin, fresh)
     if (upstream === undefined) return false
     this.#upstream = upstream
@@ -75,7 +80,24 @@ export class Attempt implements UpstreamUser {
     return true
   }
 
+  #startDatagrams(): boolean {
+    if (!this.#connection.context.pools.reserve()) return false
+    this.#reserved = true
+    this.#acceptTunnel("udp")
+    return true
+  }
+
+  /** Instead of an app, whose part in the handshake is done here. */
+  #acceptTunnel(kind: Tunnel): void {
+    this.#responded = true
+    this.#owner.onResponseHead(tunnelAccepted(kind, this.#head.headers))
+  }
+
   onUpstreamOpen(): void {
+    if (this.directive.tunnel !== undefined) {
+      this.#acceptTunnel(this.directive.tunnel)
+      return
+    }
     const first = this.#pump.complete || this.#pump.awaitsContinue ? undefined : this.#connection.readBody()
     if (first?.type === "refusal") {
       this.#owner.onBodyRefused(first)
@@ -238,6 +260,14 @@ export class Attempt implements UpstreamUser {
     this.#connection.context.pools.give(upstream)
   }
 
+  /** Gives the place of a socket for datagrams away; false when there is none. */
+  detachReserved(): boolean {
+    const reserved = this.#reserved
+    this.#reserved = false
+    this.#pump.close()
+    return reserved
+  }
+
   /** Gives the connection away, for a tunnel; `undefined` when it is closed already. */
   detach(): UpstreamConnection | undefined {
     const upstream = this.#upstream
@@ -253,6 +283,7 @@ export class Attempt implements UpstreamUser {
     const upstream = this.#upstream
     this.#upstream = undefined
     this.#pump.close()
+    if (this.detachReserved()) this.#connection.context.pools.release()
     if (upstream === undefined) return
     upstream.user = undefined
     upstream.destroy()

@@ -12,8 +12,8 @@ import type { AttemptOwner } from "./attempt.ts"
 import type { DecisionOwner } from "./host-decision.ts"
 import type { RequestOwner } from "./incoming-request.ts"
 import { reset } from "../io/write.ts"
-import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 import { Attempt } from "./attempt.ts"
+import { detachedTunnel } from "./detached-tunnel.ts"
 import { ExchangeRecord } from "./exchange-record.ts"
 import { exchangeTimeout, isBodyLate } from "./exchange-timeout.ts"
 import { HostDecision } from "./host-decision.ts"
@@ -88,7 +88,7 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     }
     this.#state = AWAITING
     this.#attempt = new Attempt(directive, head, this.#pump, this.#connection, this)
-    if (!this.#attempt.start(false)) this.fail("Overloaded")
+    if (!this.#attempt.start(directive.tunnel !== undefined)) this.fail("Overloaded")
   }
 
   endAttempt(instead?: GeneratedResponse): void {
@@ -220,20 +220,20 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
     this.fail(error.tag)
   }
 
-  /** The app agreed to a WebSocket: from here on bytes, in order, those that came early first. */
+  /** The app agreed to a WebSocket, or a tunnel ends here: from here on bytes, in order, those that came early first. */
   #openTunnel(head: ResponseHead): void {
+    const attempt = this.#attempt!
     // First, because an edit may throw: only the attempt closes its connection then.
-    const text = headOnly(head, this.#attempt!.hopFor(head))
-    const upstream = this.#attempt!.detach()
-    if (upstream === undefined) {
+    const text = headOnly(head, attempt.hopFor(head))
+    const tunnel = detachedTunnel(this.#connection, attempt, this.#record)
+    if (tunnel === undefined) {
       this.fail("UpstreamFailed")
       return
     }
     this.#connection.socket.write(text, "latin1")
     this.#record.status = 101
-    const onOver = this.#record.whenTunnelEnds(this.#request!)
     this.#state = OVER
-    this.#connection.guard(() => new WebSocketTunnel(this.#connection, upstream, this.#record, onOver).open())
+    this.#connection.guard(() => tunnel(this.#record.whenTunnelEnds(this.#request!)).open())
   }
 
   // ---- responses of our own -----------------------------------------------------------------------------------------

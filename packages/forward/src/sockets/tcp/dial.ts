@@ -21,7 +21,7 @@ export const dialTcp = (
   { timeoutMs, signal }: DialOptions,
 ): Promise<Socket | UpstreamError> =>
   new Promise((resolve) => {
-    const failed = (cause: unknown): void => resolve({ tag: tagOf(cause), sent: "no", cause })
+    const failed = (cause: unknown): void => resolve({ tag: errorTag(cause), sent: "no", cause })
     if (tls !== undefined || pin !== undefined) {
       failed(new Error("bytes of TCP are passed on as they are: the address must have neither tls nor pin"))
       return
@@ -60,7 +60,8 @@ export const dialTcp = (
     if (signal.aborted) left()
   })
 
-const tagOf = (cause: unknown): UpstreamError["tag"] => {
+/** Why a connection could not be opened, by what its socket said. */
+export const errorTag = (cause: unknown): UpstreamError["tag"] => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
   if (code === "ECONNREFUSED") return "PortClosed"
   return code === "ETIMEDOUT" ? "UpstreamTimeout" : "ProviderUnavailable"

@@ -3,9 +3,7 @@ import type { ConnectionHandler, UpstreamUser } from "../connection/connection-h
 import type { UpstreamConnection } from "../connection/upstream-connection.ts"
 import { Frames, GOING_AWAY, POLICY_VIOLATION } from "./frames.ts"
 import { endAndDestroy, reset, flushed } from "../io/write.ts"
-
-/** After how long without a byte TCP keep-alive probes a peer, in ms. */
-const KEEP_ALIVE_MS = 30_000
+import { keepTcpAlive } from "./keep-tcp-alive.ts"
 
 /** The bytes from and to the client so far. */
 export interface ByteCount {
@@ -38,12 +36,11 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
 
   /** Takes both connections; bytes that came early go first. */
   open(): void {
-    const { socket } = this.#client
     this.#client.setHandler(this)
     this.#upstream.user = this
     this.#client.context.pools.uncount(this.#upstream)
-    this.#upstream.socket.setKeepAlive(true, KEEP_ALIVE_MS)
-    if ("setKeepAlive" in socket && typeof socket.setKeepAlive === "function") socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    keepTcpAlive(this.#upstream.socket)
+    keepTcpAlive(this.#client.socket)
     this.#client.resume()
     this.#renewDeadline()
     const early = this.#client.readRest()

@@ -1,5 +1,5 @@
-import type { HeaderList } from "./header-list.ts"
-import { headerValues } from "./header-list.ts"
+import type { HeaderList } from "../header-list.ts"
+import { headerValues } from "../header-list.ts"
 
 /**
  * The WebSocket subprotocols by which bytes that are not HTTP reach a port (RFC 6455 §1.9).
@@ -18,4 +18,11 @@ export const tunnelOf = (headers: HeaderList): Tunnel | undefined => {
   if (offered.length !== 1) return undefined
   if (offered[0] === tunnelProtocols.tcp) return "tcp"
   return offered[0] === tunnelProtocols.udp ? "udp" : undefined
+}
+
+/** Whether the rest of a tunnel's handshake is valid (RFC 6455 §4.2.1): a key of 16 bytes, and version 13. */
+export const isValidHandshake = (headers: HeaderList): boolean => {
+  const keys = headerValues(headers, "sec-websocket-key")
+  const versions = headerValues(headers, "sec-websocket-version")
+  return keys.length === 1 && /^[A-Za-z\d+/]{22}==$/.test(keys[0]!) && versions.length === 1 && versions[0] === "13"
 }
