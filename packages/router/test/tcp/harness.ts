@@ -9,6 +9,7 @@ import type { TLSSocket } from "node:tls"
 import { generateTicketKeys } from "@project-ingress/forward"
 import type { ConnectionEvent } from "@project-ingress/forward/sockets"
 import { defineGrammar } from "@project-ingress/hostname"
+import { local } from "@project-ingress/providers/local"
 import { upstream } from "@project-ingress/providers/upstream"
 import { onTestFinished } from "vitest"
 import { serveTcp } from "../../src/hosts/tcp.ts"
@@ -19,7 +20,7 @@ import { memoryStore } from "../../src/stores/memory.ts"
 import type { MemoryStore } from "../../src/stores/memory.ts"
 
 export const grammar = defineGrammar({ domains: ["iterate.app"] })
-const keys = await generateTicketKeys("test")
+export const keys = await generateTicketKeys("test")
 
 /** A certificate of its own for every name that tests use. */
 export const certificate = (() => {
@@ -97,7 +98,7 @@ export const startHost = (
   const router = createRouter({
     grammar,
     store,
-    providers: [upstream({ allowCidrs: ["127.0.0.0/8"] })],
+    providers: [upstream({ allowCidrs: ["127.0.0.0/8"] }), local()],
     signingKey: keys.signing,
     onEvent: (event) => void routerEvents.push(event),
     ...routerOptions,
@@ -121,9 +122,9 @@ export const startHost = (
   return { host, router, store, events, routerEvents, ended }
 }
 
-/** A TCP client of a listener. */
-export const dial = (port: number): Socket => {
-  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })
+/** A TCP client of a listener, from an address of loopback. */
+export const dial = (port: number, localAddress = "127.0.0.1"): Socket => {
+  const socket = connect({ port, host: "127.0.0.1", localAddress, allowHalfOpen: true })
   socket.on("error", () => undefined)
   onTestFinished(() => void socket.destroy())
   return socket

@@ -13,6 +13,7 @@ import type { TcpDrainOptions, TcpEngine, TcpEngineOptions, TcpLimits } from "..
 import { closeListener } from "../io/close-listener.ts"
 import { DeadlineScanner } from "../io/deadlines.ts"
 import { descriptorShare } from "../io/descriptors.ts"
+import { reset } from "../io/write.ts"
 import { proxiedConnections } from "../proxy-protocol/proxied-connections.ts"
 import { MAX_HELLO_BYTES } from "./client-hello.ts"
 import { TcpConnection } from "./tcp-connection.ts"
@@ -73,7 +74,7 @@ export const createTcpEngine = (options: TcpEngineOptions): TcpEngine => {
   })
   const refuse = (socket: Socket): void => {
     socket.on("error", () => undefined)
-    socket.destroy()
+    reset(socket)
   }
 
   const take =
