@@ -29,6 +29,7 @@ const scripts = new Map([
   ["pages", "../packages/router/bench/pages.ts"],
   ["worker", "worker/run.ts"],
   ["policies", "../packages/router/bench/policies.ts"],
+  ["tcp", "../packages/router/bench/tcp.ts"],
 ])
 
 /** Ends the run with a message. */

@@ -33,6 +33,7 @@ export default defineConfig({
     "stores/postgres-feed": "src/stores/postgres-feed.ts",
     "stores/redis": "src/stores/redis.ts",
     "stores/table": "src/stores/table.ts",
+    tcp: "src/hosts/tcp.ts",
     tunnels: "src/tunnels.ts",
   },
   format: ["esm"],
