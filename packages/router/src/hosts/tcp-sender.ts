@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { headerValue } from "@project-ingress/forward"
 import type { HeaderList } from "@project-ingress/forward"
 import { tunnelProtocols } from "@project-ingress/forward/internal"
@@ -33,6 +34,7 @@ export const connectionRequest = (
   get signal() {
     return connection.signal
   },
+  onAbort: (listener) => connection.onAbort(listener),
 })
 
 const handshakeFields = (host: string): HeaderList => [
@@ -45,7 +47,8 @@ const handshakeFields = (host: string): HeaderList => [
   "Sec-WebSocket-Version",
   "13",
   "Sec-WebSocket-Key",
-  Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("base64"),
+  // 16 bytes that nobody sent before (RFC 6455 §4.1); a UUID is drawn from a pool.
+  Buffer.from(randomUUID().replaceAll("-", ""), "hex").toString("base64"),
   "Sec-WebSocket-Protocol",
   tunnelProtocols.tcp,
 ]
@@ -67,11 +70,11 @@ export const tcpSender = (
   const timeoutMs = limits.connectTimeoutMs
   let forget: (() => void) | undefined
 
-  const send = async (machineRequest: MachineRequest, ended: AbortSignal): Promise<AttemptResponse<TcpResponse>> => {
+  /** `signal`: of the program's, which ends with the client. */
+  const send = async (machineRequest: MachineRequest, signal: AbortSignal): Promise<AttemptResponse<TcpResponse>> => {
     const { endpoint, stamps } = machineRequest
     // A Durable Object's stub, a binding: there is no address to connect to.
     if (endpoint.fetch !== undefined) throw new SendFailure("unsupported", "no")
-    const signal = AbortSignal.any([ended, connection.signal])
     const address = upstreamAddress(machineRequest)
     if (endpoint.machineProxy === false) {
       const opened = await dialTcp(rawAddress(address), { timeoutMs, signal })
@@ -90,7 +93,7 @@ export const tcpSender = (
 
   return {
     send: (machineRequest) =>
-      Effect.tryPromise({ try: (ended) => send(machineRequest, ended), catch: SendFailure.from }),
+      Effect.tryPromise({ try: (signal) => send(machineRequest, signal), catch: SendFailure.from }),
     discard: (response) => response.discard(),
     // Nothing of the client's was sent: it is still in its socket.
     replayable: () => true,

@@ -55,8 +55,10 @@ export interface IncomingConnection {
   readonly localAddress: string
   /** The port that the peer connected to; 0 when the socket has none. */
   readonly localPort: number
-  /** Aborted when the client leaves before it is connected to anything. */
+  /** Aborted when the client leaves before it is connected to anything. Made when first read. */
   readonly signal: AbortSignal
+  /** Calls `listener` when `signal` is aborted, or now if it is, without making one. */
+  onAbort(listener: () => void): void
   /** Resolves when the connection is over, however it ended. */
   over(): Promise<void>
   /** Calls `listener` when `over` resolves, or now if it is. */

@@ -55,12 +55,15 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
   readonly #context: TcpContext
   readonly #proxied: ProxiedBy | undefined
   readonly #startedAt = performance.now()
+  readonly #onLeft: (() => void)[] = []
   readonly #onOver: (() => void)[] = []
   #reader: ClientHelloReader | undefined
   #left: AbortController | undefined
   #relay: TcpRelay | undefined
   #halfClosed = false
   #broken = false
+  /** True until the host has decided. */
+  #asking = false
   #phase: "hello" | "deciding" | "relaying" | "refused" | "over" = "deciding"
   #end: End = "left"
   #refusal: { readonly alert?: TlsAlert; readonly code?: string; readonly reason?: string } = {}
@@ -95,9 +98,17 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
   }
 
   get signal(): AbortSignal {
-    this.#left ??= new AbortController()
-    if (this.#phase === "over") this.#left.abort()
+    if (this.#left === undefined) {
+      const left = new AbortController()
+      this.#left = left
+      this.onAbort(() => left.abort())
+    }
     return this.#left.signal
+  }
+
+  onAbort(listener: () => void): void {
+    if (this.#phase === "over" && this.#asking) listener()
+    else this.#onLeft.push(listener)
   }
 
   over(): Promise<void> {
@@ -144,6 +155,7 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
 
   #decide(): void {
     this.#phase = "deciding"
+    this.#asking = true
     this.deadlineAt = 0
     try {
       const decision = this.#context.options.onConnection(this)
@@ -156,7 +168,9 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
 
   readonly #settle = (decision: ConnectionDecision): void => {
     try {
-      if (this.#phase !== "deciding") {
+      const isWanted = this.#phase === "deciding"
+      if (isWanted) this.#asking = false
+      if (!isWanted) {
         if ("relay" in decision) discard(decision.relay)
       } else if ("relay" in decision) this.#connect(decision.relay, decision.before)
       else if ("refuse" in decision) this.#refuse({ alert: decision.refuse, reason: decision.reason, code: decision.code })
@@ -294,8 +308,9 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     const context = this.#context
     context.deadlines.remove(this)
     this.#reader = undefined
-    this.#left?.abort()
-    for (const listener of this.#onOver.splice(0)) {
+    // Once it is decided there is nothing to stop.
+    const left = this.#asking ? this.#onLeft.splice(0) : []
+    for (const listener of [...left, ...this.#onOver.splice(0)]) {
       try {
         listener()
       } catch (cause) {
