@@ -137,6 +137,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["./finding.ts", "../read-console.ts", "../../program/explanation.ts", "node:tls", "node:dns/promises"],
     refuses: [effect, "effect", own("machine-proxy"), own("forward"), "undici", "pg"],
   },
+  "packages/router/src/commands/forward/forward-tcp.ts": {
+    allows: ["./forward-options.ts", "../arguments.ts", own("forward/sockets"), "node:net", "node:dgram"],
+    refuses: [effect, "effect", own("machine-proxy"), own("forward"), own("providers"), "undici"],
+  },
   "packages/router/src/console/create-console.ts": {
     allows: ["../router-program.ts", own("forward/internal")],
     refuses: ["node:crypto", "effect", own("machine-proxy"), "undici"],

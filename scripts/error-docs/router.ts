@@ -128,6 +128,15 @@ export const routerPages: CodePages = {
     ],
     command: ask("5432__misha.example.com"),
   },
+  TUNNEL_UNSUPPORTED: {
+    cause:
+      "The port's settings say that it speaks `tcp` or `udp`, and its machine is reached at the app's own address, as with the provider `upstream`: there is no machine proxy in which the tunnel could end.",
+    fix: [
+      "Connect to the app's own address, without the router.",
+      "Run a machine proxy beside the app, and name that in the record.",
+    ],
+    command: "project-ingress forward 5432 misha.example.com",
+  },
   TUNNEL_NOT_ALLOWED: {
     cause:
       "A client asked for a tunnel of TCP or UDP to a port whose settings do not say that it speaks that. By a tunnel a client writes every byte that the app reads, so it could claim to be the router, and to be any visitor.",

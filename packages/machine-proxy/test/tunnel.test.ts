@@ -1,11 +1,11 @@
 import { once } from "node:events"
 import { createSocket } from "node:dgram"
 import * as net from "node:net"
-import type { AddressInfo, Socket } from "node:net"
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { buffer } from "node:stream/consumers"
-import type { EngineEvent } from "@project-ingress/forward/sockets"
-import { openDatagramTunnel, openTunnel, TunnelBroken, TunnelRefused } from "@project-ingress/forward/sockets"
+import type { EngineEvent, TunnelBroken } from "@project-ingress/forward/sockets"
+import { openDatagramTunnel, openTunnel, TunnelRefused } from "@project-ingress/forward/sockets"
 import { tunnelProtocols } from "@project-ingress/forward/internal"
 import { afterEach, describe, expect, it } from "vitest"
 import { createMachineProxy } from "../src/machine-proxy.ts"
@@ -194,10 +194,12 @@ describe("a TCP tunnel", () => {
 describe("a UDP tunnel", () => {
   const listenDatagrams = async (address = "127.0.0.1") => {
     const socket = createSocket(address === "::1" ? "udp6" : "udp4")
-    socket.on("message", (bytes, { port, address: from }) => socket.send(Buffer.concat([Buffer.from("re:"), bytes]), port, from))
+    socket.on("message", (bytes, { port, address: from }) =>
+      socket.send(Buffer.concat([Buffer.from("re:"), bytes]), port, from),
+    )
     await new Promise<void>((resolve) => socket.bind(0, address, resolve))
     closing.push(() => socket.close())
-    return (socket.address() as AddressInfo).port
+    return socket.address().port
   }
   const open = async (proxy: { readonly port: number }, port: number) => {
     const seen: string[] = []

@@ -9,6 +9,8 @@ import { findingsJson, findingsText } from "./commands/doctor/print-findings.ts"
 import { runDoctor } from "./commands/doctor/run-doctor.ts"
 import { explainHostname } from "./commands/explain/explain-hostname.ts"
 import { exitCodeOfExplanation, explanationText } from "./commands/explain/print-explanation.ts"
+import { credentialHeaders, listenOf, portUrl } from "./commands/forward/forward-options.ts"
+import { runForward } from "./commands/forward/run-forward.ts"
 import { progressLine } from "./commands/progress-line.ts"
 import { runExecutable } from "./commands/run-executable.ts"
 import { formatMailDnsPlan, mailDnsPlan } from "./email/mail-dns.ts"
@@ -19,6 +21,7 @@ const NAME = "project-ingress"
 const INGRESS = "@project-ingress/ingress"
 
 const HELP = `${NAME} explain <hostname> (--config <file> | --console <url>) [--path /] [--method GET] [--policies] [--status] [--json]
+${NAME} forward <port> <project|hostname|url> [--domain <domain>] [--listen [<ip>:]<port>] [--udp] [--once]
 ${NAME} generate <folder> …
 ${NAME} mail-dns <domain> …
 ${NAME} doctor <url> [--address <ip>] [--ca <file>] [--console <url>] [--machine] [--port <n>] [--timeout <s>] [--json]
@@ -31,6 +34,17 @@ explain shows where a hostname leads and where it stops, without touching the ma
   --policies        asks the policies that may be asked, as for a visitor without credentials
   --status          asks the machine's provider for its status: one call (with --config only)
   Exit code: 0 if it leads to a machine, 1 if it stops before, 3 for input that cannot be used.
+
+forward opens a port of this computer that leads to a port of a machine that is not HTTP: a database, Redis, ssh. Ctrl-C ends it.
+  <project>         its name, below --domain or INGRESS_DOMAIN: forward 5432 misha leads to 5432__misha.<domain>
+  --listen          where; by default 127.0.0.1 and the same port, 0 is a free one
+  --udp             the port takes datagrams
+  --once            ends with the first connection
+  --token-env <n>   the variable with an access token, sent as Bearer; by default INGRESS_TOKEN, if there is one
+  --token-file <f>  a file with the token
+  --cookie-env <n>  the variable with the cookies of a session
+  --address, --ca   as of doctor
+  Exit code: 0, with --once 1 if the connection failed, 3 for input that cannot be used.
 
 generate writes the configuration of Caddy, Traefik or Envoy from a folder of project files. It is in the package ${INGRESS}: see
 generate --help.
@@ -62,6 +76,13 @@ const parse = (args: string[]) =>
       method: { type: "string" },
       policies: { type: "boolean", default: false },
       status: { type: "boolean", default: false },
+      domain: { type: "string" },
+      listen: { type: "string" },
+      udp: { type: "boolean", default: false },
+      once: { type: "boolean", default: false },
+      "token-env": { type: "string" },
+      "token-file": { type: "string" },
+      "cookie-env": { type: "string" },
       address: { type: "string" },
       ca: { type: "string" },
       machine: { type: "boolean", default: false },
@@ -122,6 +143,37 @@ const doctor = async (text: string, values: Values): Promise<number> => {
   return exitCodeOf(findings)
 }
 
+const forwardOptions = ["domain", "listen", "udp", "once", "token-env", "token-file", "cookie-env", "address", "ca"]
+
+const forward = async (port: string, subject: string, values: Values): Promise<number> => {
+  allowOnly(values, "forward", forwardOptions)
+  const number = integerOf("the port", port, 1, 65_535)!
+  const url = portUrl(number, subject, values.domain ?? process.env["INGRESS_DOMAIN"])
+  const sources = {
+    tokenEnv: values["token-env"],
+    tokenFile: values["token-file"],
+    cookieEnv: values["cookie-env"],
+  }
+  const stop = new AbortController()
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort())
+  return runForward(
+    {
+      url,
+      kind: values.udp ? "udp" : "tcp",
+      listen: listenOf(values.listen, number),
+      headers: credentialHeaders(url, sources, process.env),
+      address: addressOf(values.address),
+      ca: values.ca === undefined ? undefined : readFileSync(values.ca, "utf8"),
+      once: values.once,
+    },
+    {
+      print: (line) => print(`${line}\n`),
+      printProblem: (line) => void process.stderr.write(`${NAME}: ${line}\n`),
+      stop: stop.signal,
+    },
+  )
+}
+
 const mailDns = (domains: readonly string[], values: Values): number => {
   allowOnly(values, "mail-dns", [])
   const plan = mailPlan(domains)
@@ -156,9 +208,14 @@ const run = async (args: string[]): Promise<number | NodeJS.Signals> => {
     if (values.version) print(`${version()}\n`)
     if (values.help || values.version) return 0
     if (command === "mail-dns" && subject !== undefined) return mailDns([subject, ...more], values)
+    if (command === "forward" && subject !== undefined && more[0] !== undefined && more.length === 1) {
+      return await forward(subject, more[0], values)
+    }
     const isKnown = command === "explain" || command === "doctor"
     if (!isKnown || subject === undefined || more.length > 0) {
-      throw new BadArgument("explain <hostname>, doctor <url>, generate <folder> or mail-dns <domain>: see --help")
+      throw new BadArgument(
+        "explain <hostname>, forward <port> <project>, doctor <url>, generate <folder> or mail-dns <domain>: see --help",
+      )
     }
     return command === "explain" ? await explain(subject, values) : await doctor(subject, values)
   } catch (error) {

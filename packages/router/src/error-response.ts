@@ -142,8 +142,8 @@ const particulars = (error: RouterError): Particulars => {
     const { location, challenge } = error
     return { location, ...(challenge === undefined ? {} : { add: ["WWW-Authenticate", challenge] }) }
   }
-  if (error._tag === "PortClosed" || error._tag === "PortNotHttp" || error._tag === "TunnelNotAllowed")
-    return { port: error.port }
+  if (error._tag === "PortClosed" || error._tag === "PortNotHttp") return { port: error.port }
+  if (error._tag === "TunnelNotAllowed" || error._tag === "TunnelUnsupported") return { port: error.port }
   return error._tag === "HostnameMalformed" ? { detail: error.reason } : {}
 }
 

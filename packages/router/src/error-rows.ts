@@ -79,6 +79,12 @@ export const routerErrors = {
     "http_request_denied",
     "{Port} of {project} cannot be reached by a tunnel. Its settings must have the protocol tcp or udp.",
   ),
+  TunnelUnsupported: errorRow(
+    501,
+    "TUNNEL_UNSUPPORTED",
+    "http_request_denied",
+    "{Port} of {project} is reached without a machine proxy, and a tunnel ends in one. Connect to its own address instead.",
+  ),
   ProjectLimited: errorRow(
     503,
     "PROJECT_LIMITED",

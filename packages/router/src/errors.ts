@@ -127,6 +127,18 @@ export class TunnelNotAllowed extends Error {
   }
 }
 
+/** A TCP or UDP port of a machine without a machine proxy, which is where a tunnel ends. */
+export class TunnelUnsupported extends Error {
+  readonly _tag = "TunnelUnsupported"
+  override readonly name = "TunnelUnsupported"
+  /** The port arrived at. */
+  readonly port: number
+  constructor(fields: { readonly port: number }) {
+    super(`port ${fields.port} is the app's own address, without a machine proxy in which a tunnel could end`)
+    this.port = fields.port
+  }
+}
+
 /** The project has as many requests in flight, or WebSockets, as one project may have of this host. */
 export class ProjectLimited extends Error {
   readonly _tag = "ProjectLimited"
@@ -167,6 +179,7 @@ export type OwnError =
   | LengthRequired
   | PortNotHttp
   | TunnelNotAllowed
+  | TunnelUnsupported
   | ProjectLimited
   | MachineLimited
   | TicketsLimited

@@ -28,8 +28,9 @@ export const frame = (opcode: number, payload: Uint8Array, key: Uint8Array | und
   const bytes = new Uint8Array(key === undefined ? size : size + length)
   bytes[0] = 0x80 | opcode
   bytes[1] = (key === undefined ? 0 : 0x80) | (extended === 0 ? length : extended === 2 ? 126 : 127)
-  for (let i = 1 + extended, rest = length; extended > 0 && i >= 2; i--) {
-    bytes[i] = rest % 256
+  let rest = length
+  for (let at = 1 + extended; at >= 2; at--) {
+    bytes[at] = rest % 256
     rest = Math.floor(rest / 256)
   }
   if (key === undefined) return length === 0 ? [bytes] : [bytes, payload]

@@ -51,7 +51,10 @@ export class TunnelEnd {
 
   /** `key`: this side's masking keys; the other side masks if this one does not. */
   constructor(kind: Tunnel, masks: boolean, key: MaskingKey, events: TunnelEvents) {
-    this.#reader = new FrameReader({ masked: !masks, ...(kind === "tcp" ? { end: true } : { maxMessage: MAX_DATAGRAM }) })
+    this.#reader = new FrameReader({
+      masked: !masks,
+      ...(kind === "tcp" ? { end: true } : { maxMessage: MAX_DATAGRAM }),
+    })
     this.#key = key
     this.#events = events
   }

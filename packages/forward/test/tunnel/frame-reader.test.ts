@@ -34,7 +34,8 @@ const [FIN, TEXT, BINARY, CLOSE, PING, PONG] = [0x80, 1, 2, 8, 9, 10]
 const of = (first: number, payload: Uint8Array | string = "") => bytesOf({ first, payload })
 
 describe("what a reader accepts", () => {
-  it.each<readonly [string, readonly Buffer[], readonly unknown[], FrameReaderOptions?]>([
+  type Accepted = readonly [string, readonly Buffer[], readonly unknown[], FrameReaderOptions?]
+  const accepted: readonly Accepted[] = [
     ["a message", [of(FIN | BINARY, "abc")], ["abc"]],
     ["an empty message", [of(FIN | BINARY)], [""]],
     ["a message of 126 bytes", [of(FIN | BINARY, "a".repeat(126))], ["a".repeat(126)]],
@@ -46,24 +47,33 @@ describe("what a reader accepts", () => {
     ["the end in fragments", [of(TEXT, "e"), of(0), of(FIN, "nd")], ["end"]],
     ["a close without a code", [of(FIN | CLOSE)], [{ close: 1005, reason: "" }]],
     ["a close with a code", [of(FIN | CLOSE, Buffer.from([3, 232]))], [{ close: 1000, reason: "" }]],
-    ["a close of an application", [of(FIN | CLOSE, Buffer.from([15, 160, 0xc3, 0xa4]))], [{ close: 4000, reason: "ä" }]],
+    [
+      "a close of an application",
+      [of(FIN | CLOSE, Buffer.from([15, 160, 0xc3, 0xa4]))],
+      [{ close: 4000, reason: "ä" }],
+    ],
     ["nothing after a close", [of(FIN | CLOSE), of(FIN | BINARY, "a")], [{ close: 1005, reason: "" }]],
     ["the longest datagram", [of(FIN | BINARY, "a".repeat(65_507))], ["a".repeat(65_507)], udp],
-    ["frames of a server", [bytesOf({ first: FIN | BINARY, payload: "abc", masked: false })], ["abc"], { masked: false }],
-  ])("%s", (_name, frames, expected, options = tcp) => {
+    [
+      "frames of a server",
+      [bytesOf({ first: FIN | BINARY, payload: "abc", masked: false })],
+      ["abc"],
+      { masked: false },
+    ],
+  ]
+  it.each(accepted.map((row) => ({ name: row[0], row })))("$name", ({ row: [, frames, expected, options = tcp] }) => {
     expect(read(options, frames)).toEqual(expected)
   })
 })
 
 describe("what a reader refuses", () => {
   const longest = [0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
-  it.each<readonly [string, number, Buffer, FrameReaderOptions?]>([
+  type Refused = readonly [string, number, Buffer, FrameReaderOptions?]
+  const refused: readonly Refused[] = [
     ["RSV1, as of a compressed message", 1002, of(FIN | 0x40 | BINARY, "a")],
     ["RSV2", 1002, of(FIN | 0x20 | BINARY, "a")],
     ["RSV3", 1002, of(FIN | 0x10 | BINARY, "a")],
-    ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map(
-      (opcode) => [`opcode ${opcode}`, 1002, of(FIN | opcode, "a")] as const,
-    ),
+    ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map((opcode) => [`opcode ${opcode}`, 1002, of(FIN | opcode, "a")] as const),
     ["a client's frame without a mask", 1002, bytesOf({ first: FIN | BINARY, payload: "a", masked: false })],
     ["a server's frame with one", 1002, of(FIN | BINARY, "a"), { masked: false, end: true }],
     ["a fragmented ping", 1002, of(PING, "a")],
@@ -75,7 +85,11 @@ describe("what a reader refuses", () => {
     ["the end within a message", 1002, Buffer.concat([of(BINARY), of(FIN | TEXT, "end")])],
     ["125 in two bytes of length", 1002, bytesOf({ first: FIN | BINARY, length: [126, 0, 125] })],
     ["0 in two bytes of length", 1002, bytesOf({ first: FIN | BINARY, length: [126, 0, 0] })],
-    ["65 535 in eight bytes of length", 1002, bytesOf({ first: FIN | BINARY, length: [127, 0, 0, 0, 0, 0, 0, 255, 255] })],
+    [
+      "65 535 in eight bytes of length",
+      1002,
+      bytesOf({ first: FIN | BINARY, length: [127, 0, 0, 0, 0, 0, 0, 255, 255] }),
+    ],
     ["2^63", 1002, bytesOf({ first: FIN | BINARY, length: [127, 0x80, 0, 0, 0, 0, 0, 0, 0] })],
     ["2^63 - 1", 1009, bytesOf({ first: FIN | BINARY, length: [127, ...longest] })],
     ["a text that is not the end", 1003, of(FIN | TEXT, "END")],
@@ -84,7 +98,12 @@ describe("what a reader refuses", () => {
     ["a longer text, before its first byte", 1003, of(TEXT, "ends").subarray(0, 6)],
     ["a text without an end, in fragments", 1003, Buffer.concat([of(TEXT, "en"), of(0, "d!")])],
     ["any text where there is no end", 1003, of(FIN | TEXT, "end"), udp],
-    ["a datagram that is too long, before its first byte", 1009, of(FIN | BINARY, "a".repeat(65_508)).subarray(0, 8), udp],
+    [
+      "a datagram that is too long, before its first byte",
+      1009,
+      of(FIN | BINARY, "a".repeat(65_508)).subarray(0, 8),
+      udp,
+    ],
     ["the same in fragments", 1009, Buffer.concat([of(BINARY, "a".repeat(65_507)), of(FIN, "b")]), udp],
     ["half a close code", 1002, of(FIN | CLOSE, "a")],
     ...[0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535].map(
@@ -92,7 +111,8 @@ describe("what a reader refuses", () => {
     ),
     ["a reason that is not UTF-8", 1007, of(FIN | CLOSE, Buffer.from([3, 232, 0xc3]))],
     ["a reason with half a surrogate", 1007, of(FIN | CLOSE, Buffer.from([3, 232, 0xed, 0xa0, 0x80]))],
-  ])("%s: %i", (_name, code, bytes, options = tcp) => {
+  ]
+  it.each(refused.map((row) => ({ name: row[0], row })))("$name", ({ row: [, code, bytes, options = tcp] }) => {
     const seen = read(options, [bytes, of(FIN | BINARY, "never read")])
     expect(seen.filter((event) => typeof event === "object" && event !== null && "error" in event)).toMatchObject([
       { error: code },
@@ -117,7 +137,9 @@ const wire = fc
       { weight: 1, arbitrary: fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes)) },
       {
         weight: 1,
-        arbitrary: fc.integer({ min: 0, max: 65_535 }).map((code) => of(FIN | CLOSE, Buffer.from([code >> 8, code & 255]))),
+        arbitrary: fc
+          .integer({ min: 0, max: 65_535 })
+          .map((code) => of(FIN | CLOSE, Buffer.from([code >> 8, code & 255]))),
       },
     ),
     { maxLength: 8 },
@@ -135,7 +157,12 @@ it("says the same however the bytes are cut (property)", () => {
       const options = isTcp ? tcp : udp
       const whole = read(options, [bytes])
       expect(read(options, cut(bytes, cuts))).toEqual(whole)
-      expect(read(options, [...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(whole)
+      expect(
+        read(
+          options,
+          [...bytes].map((byte) => Uint8Array.of(byte)),
+        ),
+      ).toEqual(whole)
     }),
     { numRuns: 2_000 },
   )

@@ -62,8 +62,20 @@ describe("one end of a tunnel", () => {
   })
 
   it.each([
-    ["bytes after the end", [{ first: 0x81, payload: "end" }, { first: 0x82, payload: "a" }]],
-    ["a second end", [{ first: 0x81, payload: "end" }, { first: 0x81, payload: "end" }]],
+    [
+      "bytes after the end",
+      [
+        { first: 0x81, payload: "end" },
+        { first: 0x82, payload: "a" },
+      ],
+    ],
+    [
+      "a second end",
+      [
+        { first: 0x81, payload: "end" },
+        { first: 0x81, payload: "end" },
+      ],
+    ],
   ])("fails a tunnel for %s", (_name, frames) => {
     const { end, said } = endOf(false)
     for (const one of frames) end.push(bytesOf(one))

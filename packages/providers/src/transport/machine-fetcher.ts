@@ -19,6 +19,11 @@ import { machineRequestHeaders } from "./request-headers.ts"
 export interface FetcherOptions extends Omit<MachinesOptions, "providers"> {
   /** The port inside the machine, 1 to 65535. 3000. */
   readonly port?: number | undefined
+  /**
+   * What the port speaks, where that is not HTTP: `connect` opens a tunnel to it, as whose client you send and read frames. The request's
+   * `sec-websocket-protocol` must be the tunnel's.
+   */
+  readonly protocol?: "tcp" | "udp" | undefined
   /** Signs the tickets. Without it the machine's proxy must run without keys. */
   readonly signingKey?: SigningKey | undefined
   /**
@@ -75,6 +80,7 @@ export class HandshakeRefused extends Error {
 const optionChecks = {
   ...machinesOptionChecks,
   port: (value) => (accept.integer(1, 65_535)(value) === undefined ? undefined : "an integer, 1 to 65535"),
+  protocol: accept.oneOf("tcp", "udp"),
   // `validateSigningKey` says more than a kind.
   signingKey: () => undefined,
   unprovenMachines: accept.boolean,
@@ -102,6 +108,7 @@ export const machineFetcher = (
   }
   const {
     port = 3000,
+    protocol,
     signingKey,
     unprovenMachines,
     headersTimeoutMs = 60_000,
@@ -133,7 +140,17 @@ export const machineFetcher = (
       // Signed when it leaves: the request may have waited for half a ticket's life until its machine was running.
       last = endpoint.machineProxy === false ? undefined : await signed()
       const { capabilities } = provider
-      const hop = { headerNames, pseudonym, upgrade, endpoint, capabilities, target, ticket: last?.ticket, add }
+      const hop = {
+        headerNames,
+        pseudonym,
+        upgrade,
+        endpoint,
+        capabilities,
+        target,
+        ticket: last?.ticket,
+        protocol,
+        add,
+      }
       return {
         ...fetchAddress(endpoint, headerNames),
         target: url.pathname + url.search,

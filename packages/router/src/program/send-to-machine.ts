@@ -4,7 +4,7 @@ import type { Grammar } from "@project-ingress/hostname"
 import type { AttemptRequest, Capabilities, Endpoint } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
-import { ProxyFailed } from "../errors.ts"
+import { ProxyFailed, TunnelUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
 import { refuseReserved } from "../hop/cookie-isolation.ts"
@@ -25,7 +25,7 @@ import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
 import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
-import { protocolField } from "./protocol.ts"
+import { isTunnelled, protocolField } from "./protocol.ts"
 import { wakes } from "./wakes.ts"
 
 /** A response that came from a machine. */
@@ -102,6 +102,7 @@ export const sendToMachine = <A>(
   let sent: Sent | undefined
 
   const send = (endpoint: Endpoint): SendResult<A> => {
+    if (endpoint.machineProxy === false && isTunnelled(settings)) return endRequest(new TunnelUnsupported({ port }))
     const signed = endpoint.machineProxy === false ? undefined : tickets.ticketFor(machine.id, port, name)
     if (signed instanceof TicketsLimited) return endRequest(signed)
     if (!(signed instanceof Promise)) return sendWith(endpoint, signed)

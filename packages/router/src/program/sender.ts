@@ -4,7 +4,7 @@ import { canonicalAddress, headerValues } from "@project-ingress/forward/interna
 import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { AttemptRequest, AttemptResponse, Endpoint, Machine } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed } from "../errors.ts"
+import type { LengthRequired, MachineLimited, ProjectLimited, ProxyFailed, TunnelUnsupported } from "../errors.ts"
 import type { RouteRecord } from "../stores/record.ts"
 import type { Route } from "../policies/policy.ts"
 import type { Visitor } from "../policies/visitor.ts"
@@ -115,6 +115,7 @@ export type RequestEnd =
   | ProxyFailed
   | LengthRequired
   | TicketsLimited
+  | TunnelUnsupported
   | { readonly _tag: "Decided"; readonly response: GeneratedResponse }
 
 /** What `endRequest` dies with; `handle` fails with its `end`. */

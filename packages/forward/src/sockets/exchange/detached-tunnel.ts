@@ -9,7 +9,11 @@ import { WebSocketTunnel } from "../tunnel/websocket-tunnel.ts"
 type MakeTunnel = (onOver: () => void) => { open(): void }
 
 /** What becomes of an attempt whose response is 101: a tunnel that takes its connection. `undefined` when that is gone. */
-export const detachedTunnel = (client: ClientConnection, attempt: Attempt, record: ByteCount): MakeTunnel | undefined => {
+export const detachedTunnel = (
+  client: ClientConnection,
+  attempt: Attempt,
+  record: ByteCount,
+): MakeTunnel | undefined => {
   const { origin, tunnel } = attempt.directive
   if (tunnel === "udp") {
     if (!attempt.detachReserved()) return undefined

@@ -24,7 +24,7 @@ export class TunnelBroken extends Error {
   readonly code: number
 
   constructor(code: number, reason: string) {
-    super(reason === "" ? meanings[code] ?? `the tunnel was closed with code ${code}` : reason)
+    super(reason === "" ? (meanings[code] ?? `the tunnel was closed with code ${code}`) : reason)
     this.code = code
   }
 }
