@@ -63,7 +63,9 @@ backend app
 
 /** User and system time of a process, in ms. */
 const cpuMs = (pid: number): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ")
+  const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
+    .replace(/^.*\) /s, "")
+    .split(" ")
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
@@ -101,8 +103,8 @@ const load = async ({ pid, port }: { readonly pid: number; readonly port: number
       })
     })
   const work = async (): Promise<void> => {
-    do await one()
-    while (running && fresh)
+    await one()
+    if (running && fresh) await work()
   }
   const before = cpuMs(pid)
   const began = performance.now()

@@ -84,7 +84,11 @@ describe("bytes", () => {
     const sent = Buffer.concat([helloFor("a.example"), Buffer.alloc(2_000_000, "0123456789abcdef-")])
     const socket = client(port)
     // The hello in three segments, and what follows it at once.
-    for (const [from, to] of [[0, 3], [3, 20], [20, sent.length]] as const) {
+    for (const [from, to] of [
+      [0, 3],
+      [3, 20],
+      [20, sent.length],
+    ] as const) {
       socket.write(sent.subarray(from, to))
       await new Promise((resolve) => void setImmediate(resolve))
     }
@@ -155,7 +159,9 @@ describe("an end", () => {
   })
 
   it("by a reset of the app is a reset for the client", async () => {
-    const { port, ended } = await start(await startApp((socket) => void socket.once("data", () => socket.resetAndDestroy())))
+    const { port, ended } = await start(
+      await startApp((socket) => void socket.once("data", () => socket.resetAndDestroy())),
+    )
     const socket = client(port)
     socket.write("x")
     expect(await received(socket)).toBe("reset")
@@ -178,7 +184,9 @@ describe("an end", () => {
   })
 
   it("of an app that closes while the client still sends brings the client what the app said", async () => {
-    const app = await startApp((socket) => void socket.once("data", () => socket.end("too many clients", () => socket.destroy())))
+    const app = await startApp(
+      (socket) => void socket.once("data", () => socket.end("too many clients", () => socket.destroy())),
+    )
     const { port } = await start(app)
     const socket = client(port)
     const said = received(socket)
@@ -316,7 +324,7 @@ describe("many", () => {
     const silent = Array.from({ length: 30 }, () => client(port))
     await Promise.all(silent.map((socket) => once(socket, "connect")))
     // Those that have been silent for half a second are closed for others; until then there is no room.
-    for (let served = false; !served; ) {
+    for (let served = false; !served;) {
       const socket = client(port)
       socket.write(helloFor("a.example"))
       served = await new Promise((resolve) => {

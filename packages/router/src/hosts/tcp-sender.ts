@@ -94,6 +94,7 @@ export const tcpSender = (
   return {
     send: (machineRequest) =>
       Effect.tryPromise({ try: (signal) => send(machineRequest, signal), catch: SendFailure.from }),
+    endsTunnels: true,
     discard: (response) => response.discard(),
     // Nothing of the client's was sent: it is still in its socket.
     replayable: () => true,

@@ -201,28 +201,23 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
 
 /** What becomes of a connection by what a tunnel's handshake would have come to. */
 const decisionOf = (connection: IncomingConnection, outcome: RequestOutcome<TcpResponse>): ConnectionDecision => {
-  switch (outcome._tag) {
-    case "Machine": {
-      const { response, status, code, route } = outcome
-      if (status === 101) {
-        const version = route.settings.proxyProtocol
-        const relay = response.open()
-        return version === undefined ? { relay } : { relay, before: proxyHeader(version, connection) }
-      }
-      response.discard()
-      return refused(status, code, "its machine refused the connection")
-    }
-    case "Generated":
-      return refused(outcome.response.status, outcome.response.code, "a policy or its record refused it")
-    case "Failed": {
-      const { status, code } = rowOf(outcome.error)
-      return refused(status, code, reasonOf(outcome.error))
-    }
-    case "NotOurs":
-      return refused(404, "ROUTE_NOT_FOUND", "its hostname is not ours")
-    case "ClientLeft":
-      return { refuse: "internal_error", reason: "its client left" }
+  if (outcome._tag === "NotOurs") return refused(404, "ROUTE_NOT_FOUND", "its hostname is not ours")
+  if (outcome._tag === "ClientLeft") return { refuse: "internal_error", reason: "its client left" }
+  if (outcome._tag === "Generated") {
+    return refused(outcome.response.status, outcome.response.code, "a policy or its record refused it")
   }
+  if (outcome._tag === "Failed") {
+    const { status, code } = rowOf(outcome.error)
+    return refused(status, code, reasonOf(outcome.error))
+  }
+  const { response, status, code, route } = outcome
+  if (status !== 101) {
+    response.discard()
+    return refused(status, code, "its machine refused the connection")
+  }
+  const version = route.settings.proxyProtocol
+  const before = version === undefined ? undefined : proxyHeader(version, connection)
+  return { relay: response.open(), ...(before === undefined ? {} : { before }) }
 }
 
 const refused = (status: number, code: string | undefined, reason: string): ConnectionDecision => ({
@@ -251,6 +246,8 @@ const checkTcpOptions = (options: TcpOptions): void => {
   checkBounds("serveTcp", options.bounds ?? {})
   const { proxyProtocol = false, trustedProxies = [] } = options
   if (proxyProtocol && trustedProxies.length === 0) {
-    throw new TypeError("serveTcp: proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address")
+    throw new TypeError(
+      "serveTcp: proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address",
+    )
   }
 }

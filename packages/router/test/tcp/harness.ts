@@ -27,9 +27,21 @@ export const certificate = (() => {
   const folder = mkdtempSync(join(tmpdir(), "tcp-"))
   const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")]
   const subject = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
-  execFileSync("openssl", [...subject.split(" "), "-addext", "subjectAltName=DNS:*.iterate.app,DNS:db.example.com", "-keyout", key, "-out", cert], {
-    stdio: "ignore",
-  })
+  execFileSync(
+    "openssl",
+    [
+      ...subject.split(" "),
+      "-addext",
+      "subjectAltName=DNS:*.iterate.app,DNS:db.example.com",
+      "-keyout",
+      key,
+      "-out",
+      cert,
+    ],
+    {
+      stdio: "ignore",
+    },
+  )
   const made = { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") }
   rmSync(folder, { recursive: true })
   return made

@@ -39,7 +39,11 @@ const startProxy = async ({ machine = "mach_1", pinned = false } = {}) => {
   return { port: await listening(closeWhenFinished(createServer(proxy.secureConnection(server)))), pin }
 }
 
-const record = ({ port, pin }: { readonly port: number; readonly pin: string | undefined }, app: number, more = {}) => ({
+const record = (
+  { port, pin }: { readonly port: number; readonly pin: string | undefined },
+  app: number,
+  more = {},
+) => ({
   machine: { id: "mach_1", type: "local", externalId: "1", metadata: { port, ...(pin === undefined ? {} : { pin }) } },
   port: app,
   protocol: "tcp",

@@ -63,7 +63,12 @@ describe("what decides is what decides for HTTP", () => {
     const { port } = await host.listen({ hostname: "127.0.0.1" })
     await next(dialTls(port, "misha.iterate.app", { ALPNProtocols: ["echo"] }), 5)
     expect(seen).toEqual([
-      expect.objectContaining({ host: "misha.iterate.app", scheme: "https", upgrade: true, clientAddress: "127.0.0.1" }),
+      expect.objectContaining({
+        host: "misha.iterate.app",
+        scheme: "https",
+        upgrade: true,
+        clientAddress: "127.0.0.1",
+      }),
     ])
   })
 
@@ -104,7 +109,9 @@ describe("what decides is what decides for HTTP", () => {
     const again = dial(one.port)
     again.write("c")
     expect(await next(again, 1)).toBe("c")
-    expect(routerEvents).toContainEqual(expect.objectContaining({ type: "bound_reached", bound: "project", of: "webSockets" }))
+    expect(routerEvents).toContainEqual(
+      expect.objectContaining({ type: "bound_reached", bound: "project", of: "webSockets" }),
+    )
   })
 
   it("a tunnel that another policy lets in is ended when its access is withdrawn", async () => {
@@ -124,7 +131,7 @@ describe("what decides is what decides for HTTP", () => {
     client.write("a")
     expect(await next(client, 1)).toBe("a")
     const over = received(client)
-    await router.withdraw("misha.iterate.app", { sessions: ["session-1"] } as never)
+    await router.withdraw("misha.iterate.app", { sessions: ["session-1"] })
     expect(await over).toBe("reset")
     expect(await ended()).toMatchObject({ end: "withdrawn" })
   })

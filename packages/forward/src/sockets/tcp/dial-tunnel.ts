@@ -50,7 +50,7 @@ export const dialTunnel = (
     let sent: UpstreamError["sent"] = "no"
     let interim = 0
     let cause: unknown
-    let settled: () => void = () => undefined
+    let settled = nothing
 
     const end = (reason: unknown): void => {
       cause ??= reason
@@ -59,7 +59,7 @@ export const dialTunnel = (
     const timedOut = (what: string) => () => end(Object.assign(new Error(`${what} time-out`), { code: "ETIMEDOUT" }))
     const wait = (ms: number, what: string): void => {
       settled()
-      settled = ms === 0 ? () => undefined : startDeadline(ms, timedOut(what))
+      settled = ms === 0 ? nothing : startDeadline(ms, timedOut(what))
     }
     const left = (): void => end(Object.assign(new Error("the client left"), { code: "ABORT_ERR" }))
     const fail = (tag: UpstreamError["tag"], reason: unknown): void => {
@@ -125,6 +125,8 @@ export const dialTunnel = (
   })
 
 const NONE = Buffer.alloc(0)
+
+const nothing = (): void => undefined
 
 /** What a client must not accept (RFC 6455 §4.1). */
 const problemOf = ({ headers }: ResponseHead, asked: HeaderList): string | undefined => {

@@ -78,7 +78,8 @@ const readServerName = (fields: Fields): string | HelloRefusal => {
 /** `ProtocolNameList` (RFC 7301 §3.1): one or more, none of them empty. */
 const readProtocols = (fields: Fields): readonly string[] | HelloRefusal => {
   const names = fields.vector(2)
-  if (names === undefined || names.length === 0 || !fields.isEmpty) return decodeError("its list of ALPN has a bad length")
+  if (names === undefined || names.length === 0 || !fields.isEmpty)
+    return decodeError("its list of ALPN has a bad length")
   const list = new Fields(names)
   const protocols: string[] = []
   while (!list.isEmpty) {

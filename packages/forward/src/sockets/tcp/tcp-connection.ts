@@ -80,21 +80,28 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     this.remotePort = (client === undefined ? socket.remotePort : 0) ?? 0
     this.localAddress = socket.localAddress ?? ""
     this.localPort = socket.localPort ?? 0
+    if (hostname === undefined) this.#reader = new ClientHelloReader(context.tcpLimits.maxHello)
+  }
+
+  /** Takes the connection. Called once. */
+  begin(): void {
+    const socket = this.#socket
+    const { open, deadlines, tcpLimits } = this.#context
     // A client's FIN is not the end of what it is sent.
     socket.allowHalfOpen = true
     socket.on("error", ignore)
     socket.on("close", this.#onClose)
-    context.open.add(this)
-    context.deadlines.add(this)
-    if (hostname === undefined) {
-      this.#phase = "hello"
-      this.#reader = new ClientHelloReader(context.tcpLimits.maxHello)
-      this.deadlineAt = context.deadlines.in(context.tcpLimits.helloTimeoutMs)
-      socket.on("end", this.#onEnd)
-    }
+    open.add(this)
+    deadlines.add(this)
     // Not `data`, which would take from the socket what may be somebody else's.
     socket.on("readable", this.#onReadable)
-    if (hostname !== undefined) this.#decide()
+    if (this.#reader === undefined) {
+      this.#decide()
+      return
+    }
+    this.#phase = "hello"
+    this.deadlineAt = deadlines.in(tcpLimits.helloTimeoutMs)
+    socket.on("end", this.#onEnd)
   }
 
   get signal(): AbortSignal {
@@ -173,7 +180,8 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
       if (!isWanted) {
         if ("relay" in decision) discard(decision.relay)
       } else if ("relay" in decision) this.#connect(decision.relay, decision.before)
-      else if ("refuse" in decision) this.#refuse({ alert: decision.refuse, reason: decision.reason, code: decision.code })
+      else if ("refuse" in decision)
+        this.#refuse({ alert: decision.refuse, reason: decision.reason, code: decision.code })
       else this.#handOver(decision.handOver)
     } catch (cause) {
       this.#fail(cause)
@@ -211,7 +219,11 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
   }
 
   /** Its client is told why, if it understands; what it still sends is thrown away, so that it can read that. */
-  #refuse(refusal: { readonly alert: TlsAlert | undefined; readonly reason?: string; readonly code?: string | undefined }): void {
+  #refuse(refusal: {
+    readonly alert: TlsAlert | undefined
+    readonly reason?: string
+    readonly code?: string | undefined
+  }): void {
     if (this.#phase === "over" || this.#phase === "refused") return
     const isTls = this.hello !== undefined || this.#reader !== undefined
     const { alert, reason, code } = refusal

@@ -72,11 +72,6 @@ export const createTcpEngine = (options: TcpEngineOptions): TcpEngine => {
       // A log that fails must not fail the connection.
     }
   })
-  const refuse = (socket: Socket): void => {
-    socket.on("error", () => undefined)
-    reset(socket)
-  }
-
   const take =
     (hostname: string | undefined) =>
     (socket: Socket): void => {
@@ -85,7 +80,7 @@ export const createTcpEngine = (options: TcpEngineOptions): TcpEngine => {
         // Gone already: its `close` may have been.
         if (socket.destroyed) return
         if (isAdmitted(context, options.admission, socket, address)) {
-          new TcpConnection(socket, context, hostname, proxied)
+          new TcpConnection(socket, context, hostname, proxied).begin()
         } else refuse(socket)
       }
       if (context.closing) refuse(socket)
@@ -107,6 +102,11 @@ export const createTcpEngine = (options: TcpEngineOptions): TcpEngine => {
     connections: () => open.size,
     limits,
   }
+}
+
+const refuse = (socket: Socket): void => {
+  socket.on("error", () => undefined)
+  reset(socket)
 }
 
 const drain = async (context: TcpContext, { deadlineMs, listeners = [] }: TcpDrainOptions): Promise<void> => {
