@@ -1,7 +1,7 @@
 import type { TlsAlert } from "@project-ingress/forward/sockets"
 
 /**
- * What a TLS client is told instead of a response. A name that leads nowhere is `unrecognized_name` (RFC 6066 §3), what a policy, the port's
+ * The alert that a TLS client is sent in the place of a response. A name that leads nowhere is `unrecognized_name` (RFC 6066 §3), what a policy, the port's
  * settings or a bound refuses is `access_denied`, and what may be over in a moment, as a machine that is down, is `internal_error`
  * (RFC 8446 §6.2).
  */

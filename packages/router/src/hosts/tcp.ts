@@ -90,7 +90,7 @@ export interface TcpListening {
   readonly close: (options?: { readonly deadlineMs?: number }) => Promise<void>
 }
 
-/** As for HTTP: what `bounds` are parts of beside `maxConnections`. A connection is none of a pool. */
+/** What `bounds` are parts of beside `maxConnections`: connections by TCP are in no pool. */
 const NO_POOL = Infinity
 
 /**
@@ -111,7 +111,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
   const decide = async (connection: IncomingConnection): Promise<ConnectionDecision> => {
     const isTls = connection.hello !== undefined
     if (connection.hostname === "") {
-      if (otherwise !== undefined) return { handOver: otherwise }
+      if (otherwise !== undefined) return { passOn: otherwise }
       // RFC 8446 §9.2: of a server that requires the name.
       return { refuse: "missing_extension", reason: "the ClientHello has no server_name" }
     }
@@ -119,7 +119,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
     const visit = connectionRequest(connection, clientAddress)
     if (otherwise !== undefined && isTls) {
       const { settings } = await program.explain(visit)
-      if (settings?.protocol !== "tcp") return { handOver: otherwise }
+      if (settings?.protocol !== "tcp") return { passOn: otherwise }
     }
     const held = bounds.enter({ clientAddress }, true)
     if (held === undefined) {

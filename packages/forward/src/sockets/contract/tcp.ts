@@ -1,6 +1,6 @@
 import type { Server, Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import type { ClientHello } from "../tcp/client-hello.ts"
+import type { ClientHello } from "./client-hello.ts"
 import type { TlsAlert } from "../tcp/tls-alert.ts"
 import type { ConnectionAdmission } from "./engine.ts"
 import type { ErrorEvent } from "./events.ts"
@@ -15,7 +15,7 @@ export interface TcpLimits {
   readonly connectTimeoutMs: number
   /** Without any byte of either side. 3 600 000: pools of database clients keep connections that say nothing; keep-alive finds dead peers. */
   readonly idleTimeoutMs: number
-  /** The same after one side has ended. 300 000: the other one may have an answer to finish. */
+  /** The same after one side has ended. 300 000: the other one may have something to finish. */
   readonly halfClosedTimeoutMs: number
   /** From the refusal of a connection to its end, while what it still sends is thrown away. 2 000. */
   readonly lingerMs: number
@@ -72,12 +72,12 @@ export interface IncomingConnection {
  *
  * - `relay`: its bytes go to this stream and back, untouched, after `before`;
  * - `refuse`: it ends. A TLS client is sent the alert, any other one is reset. `code` and `reason` are for the event;
- * - `handOver`: it is somebody else's from now on, who gets the socket as if nothing had been read of it.
+ * - `passOn`: it is somebody else's from now on, who gets the socket as if nothing had been read of it.
  */
 export type ConnectionDecision =
   | { readonly relay: Duplex; readonly before?: Uint8Array }
   | { readonly refuse: TlsAlert; readonly reason: string; readonly code?: string }
-  | { readonly handOver: (socket: Socket) => void }
+  | { readonly passOn: (socket: Socket) => void }
 
 /** What `createTcpEngine` takes. */
 export interface TcpEngineOptions {
@@ -113,7 +113,7 @@ export interface ConnectionEvent {
    * visitor's access was.
    */
   readonly end: "closed" | "reset" | "refused" | "left" | "timeout" | "drained" | "withdrawn"
-  /** What a client that was refused was told. */
+  /** The alert that a refused client was sent. */
   readonly alert?: TlsAlert
   /** The stable code, where the router refused it. */
   readonly code?: string

@@ -1,25 +1,7 @@
+import type { ClientHello, HelloRefusal } from "../contract/client-hello.ts"
 import { ReadBuffer } from "../../http1/read-buffer.ts"
 import { readHelloBody } from "./hello-body.ts"
 import type { TlsAlert } from "./tls-alert.ts"
-
-/** What a TLS client says first, as far as it says where the connection goes. */
-export interface ClientHello {
-  /**
-   * The name in `server_name` (RFC 6066 §3), in lower case; `undefined` without that extension. With Encrypted Client Hello it is the
-   * outer one: the inner one is for whoever has the key.
-   */
-  readonly serverName: string | undefined
-  /** The protocols that the client offers (ALPN, RFC 7301 §3.1), in its order: `h2`, `postgresql`. A character stands for a byte. */
-  readonly alpn: readonly string[]
-}
-
-/** Why the beginning of a connection cannot be served. */
-export interface HelloRefusal {
-  /** What the client is told; `undefined` where it does not speak TLS, and would not understand it. */
-  readonly alert: TlsAlert | undefined
-  /** For logs. Holds nothing that the client sent. */
-  readonly reason: string
-}
 
 /** Bytes of a ClientHello with its record headers: the largest that TLS libraries accept, too. Those of browsers have some 2 000. */
 export const MAX_HELLO_BYTES = 16_384

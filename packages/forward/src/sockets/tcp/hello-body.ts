@@ -1,5 +1,5 @@
 import { literalOf } from "../../address.ts"
-import type { ClientHello, HelloRefusal } from "./client-hello.ts"
+import type { ClientHello, HelloRefusal } from "../contract/client-hello.ts"
 import type { TlsAlert } from "./tls-alert.ts"
 
 const SERVER_NAME = 0

@@ -4,6 +4,7 @@ import { nextRequestId } from "../../request-id.ts"
 import type { ConnectionContext, OpenConnection } from "../connection/engine-context.ts"
 import { removeConnection, reportError } from "../connection/engine-context.ts"
 import { addressOf } from "../connection/client-connection.ts"
+import type { ClientHello } from "../contract/client-hello.ts"
 import type {
   ConnectionDecision,
   ConnectionEvent,
@@ -15,7 +16,6 @@ import type { HasDeadline } from "../io/deadlines.ts"
 import { endAndDestroy, reset } from "../io/write.ts"
 import type { ProxiedClient } from "../proxy-protocol/proxy-header.ts"
 import { ClientHelloReader, isHelloRefusal } from "./client-hello.ts"
-import type { ClientHello } from "./client-hello.ts"
 import { TcpRelay } from "./tcp-relay.ts"
 import type { RelayOwner } from "./tcp-relay.ts"
 import { alertRecord } from "./tls-alert.ts"
@@ -182,7 +182,7 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
       } else if ("relay" in decision) this.#connect(decision.relay, decision.before)
       else if ("refuse" in decision)
         this.#refuse({ alert: decision.refuse, reason: decision.reason, code: decision.code })
-      else this.#handOver(decision.handOver)
+      else this.#passOn(decision.passOn)
     } catch (cause) {
       this.#fail(cause)
     }
@@ -218,7 +218,7 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     this.deadlineAt = this.#context.deadlines.in(this.#context.tcpLimits.lingerMs)
   }
 
-  /** Its client is told why, if it understands; what it still sends is thrown away, so that it can read that. */
+  /** Its client is sent the alert, if it understands one; what it still sends is thrown away, so that it can read that. */
   #refuse(refusal: {
     readonly alert: TlsAlert | undefined
     readonly reason?: string
@@ -247,7 +247,7 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     socket.resume()
   }
 
-  #handOver(next: (socket: Socket) => void): void {
+  #passOn(next: (socket: Socket) => void): void {
     this.#phase = "over"
     const socket = this.#socket
     socket.off("readable", this.#onReadable)
