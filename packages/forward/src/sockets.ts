@@ -34,3 +34,18 @@ export { openDatagramTunnel, openTunnel } from "./sockets/tunnel/open-tunnel.ts"
 export type { TunnelOptions } from "./sockets/tunnel/open-tunnel.ts"
 export type { DatagramEvents, DatagramTunnel } from "./sockets/tunnel/datagram-tunnel.ts"
 export { TunnelBroken, TunnelRefused } from "./sockets/tunnel/tunnel-errors.ts"
+export { createDatagramEngine } from "./sockets/datagrams/datagram-engine.ts"
+export { defaultDatagramLimits } from "./sockets/contract/datagrams.ts"
+export { dialUdp } from "./sockets/datagrams/dial-udp.ts"
+export type { DialedDatagrams } from "./sockets/datagrams/dial-udp.ts"
+export type {
+  DatagramEngine,
+  DatagramEngineOptions,
+  DatagramEvent,
+  DatagramLimits,
+  DatagramReplies,
+  DatagramTarget,
+  FlowDecision,
+  FlowEvent,
+  IncomingFlow,
+} from "./sockets/contract/datagrams.ts"

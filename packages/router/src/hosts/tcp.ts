@@ -1,8 +1,9 @@
 /** A router for TCP, for Node, Bun and Deno: by the name in a TLS ClientHello, or by the port of a listener. Nothing is terminated. */
 import { createServer } from "node:net"
 import type { AddressInfo, Server, Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import { accept, checkOptions, cidrMatcher, errorEvent } from "@project-ingress/forward/internal"
-import { createTcpEngine, writeProxyHeader } from "@project-ingress/forward/sockets"
+import { createTcpEngine, dialTcp, writeProxyHeader } from "@project-ingress/forward/sockets"
 import type {
   ConnectionDecision,
   IncomingConnection,
@@ -11,7 +12,6 @@ import type {
   TcpLimits,
 } from "@project-ingress/forward/sockets"
 import { balancer } from "../balancer.ts"
-import { reasonOf, rowOf } from "../error-response.ts"
 import { clientAddressOf } from "../program/sender.ts"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
@@ -21,8 +21,9 @@ import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
 import { openAccess } from "./open-access.ts"
 import { alertOf } from "./tcp-alert.ts"
-import { connectionRequest, tcpSender } from "./tcp-sender.ts"
-import type { TcpResponse } from "./tcp-sender.ts"
+import { tunnelRefusal } from "./tunnel-refusal.ts"
+import { tunnelRequest, tunnelSender } from "./tunnel-sender.ts"
+import type { Dialing, TunnelResponse } from "./tunnel-sender.ts"
 
 export type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 
@@ -90,6 +91,8 @@ export interface TcpListening {
   readonly close: (options?: { readonly deadlineMs?: number }) => Promise<void>
 }
 
+type TcpResponse = TunnelResponse<() => Duplex>
+
 /** What `bounds` are parts of beside `maxConnections`: connections by TCP are in no pool. */
 const NO_POOL = Infinity
 
@@ -108,6 +111,17 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
   program.balancing.balancer ??= balancer(program)
   const access = openAccess(program)
 
+  const dialing: Dialing<() => Duplex> = {
+    get timeoutMs() {
+      return engine.limits.connectTimeoutMs
+    },
+    direct: async (address, signal) => {
+      const opened = await dialTcp(address, { timeoutMs: engine.limits.connectTimeoutMs, signal })
+      return "tag" in opened ? opened : { open: () => opened, discard: () => void opened.destroy() }
+    },
+    tunnelled: (tunnel) => tunnel.open,
+  }
+
   const decide = async (connection: IncomingConnection): Promise<ConnectionDecision> => {
     const isTls = connection.hello !== undefined
     if (connection.hostname === "") {
@@ -116,7 +130,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
       return { refuse: "missing_extension", reason: "the ClientHello has no server_name" }
     }
     const clientAddress = clientAddressOf(connection.remoteAddress)
-    const visit = connectionRequest(connection, clientAddress)
+    const visit = tunnelRequest(connection, { clientAddress, scheme: isTls ? "https" : "http", tunnel: "tcp" })
     if (otherwise !== undefined && isTls) {
       const { settings } = await program.explain(visit)
       if (settings?.protocol !== "tcp") return { passOn: otherwise }
@@ -128,7 +142,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
     connection.onOver(() => held.release())
     return program.run<TcpResponse, ConnectionDecision>(
       visit,
-      tcpSender(program, { limits: engine.limits, access }, connection, visit, held),
+      tunnelSender({ program, access }, dialing, connection, visit, held),
       () => new Request(`https://${connection.hostname}/`),
       (outcome) => decisionOf(connection, outcome),
     )
@@ -201,30 +215,16 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
 
 /** What becomes of a connection by what a tunnel's handshake would have come to. */
 const decisionOf = (connection: IncomingConnection, outcome: RequestOutcome<TcpResponse>): ConnectionDecision => {
-  if (outcome._tag === "NotOurs") return refused(404, "ROUTE_NOT_FOUND", "its hostname is not ours")
-  if (outcome._tag === "ClientLeft") return { refuse: "internal_error", reason: "its client left" }
-  if (outcome._tag === "Generated") {
-    return refused(outcome.response.status, outcome.response.code, "a policy or its record refused it")
+  if (outcome._tag !== "Machine" || outcome.status !== 101) {
+    if (outcome._tag === "Machine") outcome.response.discard()
+    const { status, code, reason } = tunnelRefusal(outcome)
+    return { refuse: alertOf(status), reason, ...(code === undefined ? {} : { code }) }
   }
-  if (outcome._tag === "Failed") {
-    const { status, code } = rowOf(outcome.error)
-    return refused(status, code, reasonOf(outcome.error))
-  }
-  const { response, status, code, route } = outcome
-  if (status !== 101) {
-    response.discard()
-    return refused(status, code, "its machine refused the connection")
-  }
+  const { response, route } = outcome
   const version = route.settings.proxyProtocol
   const before = version === undefined ? undefined : proxyHeader(version, connection)
   return { relay: response.open(), ...(before === undefined ? {} : { before }) }
 }
-
-const refused = (status: number, code: string | undefined, reason: string): ConnectionDecision => ({
-  refuse: alertOf(status),
-  reason,
-  ...(code === undefined ? {} : { code }),
-})
 
 const proxyHeader = (version: 1 | 2, connection: IncomingConnection): Buffer =>
   writeProxyHeader(version, {

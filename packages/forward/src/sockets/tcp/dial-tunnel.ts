@@ -2,33 +2,36 @@ import type { Duplex } from "node:stream"
 import type { TLSSocket } from "node:tls"
 import type { HeaderList } from "../../header-list.ts"
 import type { ResponseHead } from "../../http1/head.ts"
+import type { DatagramReplies, DatagramTarget } from "../contract/datagrams.ts"
 import type { UpstreamAddress, UpstreamError } from "../contract/upstream.ts"
 import { headerValue } from "../../header-list.ts"
 import { responseReader } from "../../http1/response-reader.ts"
 import { requestHeadText } from "../../http1/write.ts"
 import { startDeadline } from "../../start-deadline.ts"
-import { tunnelProtocols } from "../../tunnel/tunnel-protocol.ts"
 import { isSecure, openSocket } from "../connection/open-socket.ts"
 import { pinMismatch } from "../connection/peer-key.ts"
 import { defaultLimits } from "../contract/limits.ts"
 import { acceptOf } from "../tunnel/accept-tunnel.ts"
+import { DatagramTunnel } from "../tunnel/datagram-tunnel.ts"
 import { TunnelStream } from "../tunnel/tunnel-stream.ts"
 import type { DialOptions } from "./dial.ts"
 import { errorTag } from "./dial.ts"
 
 /** What {@link dialTunnel} takes beside the address. */
 export interface TunnelDialOptions extends DialOptions {
-  /** All fields of the handshake: `Host`, those of a WebSocket, and the subprotocol of a TCP tunnel. */
+  /** All fields of the handshake: `Host`, those of a WebSocket, and the tunnel's subprotocol. */
   readonly headers: HeaderList
   /** From the connection to the response's head, in ms; 0: as long as it takes. */
   readonly headersTimeoutMs: number
 }
 
-/** The response to a handshake. Its connection is the caller's: exactly one of the two functions must be called. */
+/** The response to a handshake. Its connection is the caller's: exactly one of its functions must be called. */
 export interface DialedTunnel {
   readonly head: ResponseHead
-  /** Of a 101: the tunnel as a stream, once it is known who gave it. */
+  /** Of a 101 to a TCP tunnel: the tunnel as a stream, once it is known who gave it. */
   readonly open: () => Duplex
+  /** The same of a UDP tunnel. */
+  readonly openDatagrams: (replies: DatagramReplies) => DatagramTarget
   readonly discard: () => void
 }
 
@@ -36,7 +39,7 @@ export interface DialedTunnel {
 const PING_MS = 30_000
 
 /**
- * Asks a machine proxy, or a router before it, for a TCP tunnel: connects by the address's rule and pin, sends the handshake and gives whatever
+ * Asks a machine proxy, or a router before it, for a tunnel: connects by the address's rule and pin, sends the handshake and gives whatever
  * response comes; a 101 is one only if it agrees to this handshake. Never rejects.
  */
 export const dialTunnel = (
@@ -102,6 +105,10 @@ export const dialTunnel = (
       resolve({
         head: event,
         open: () => new TunnelStream(socket, early, PING_MS),
+        openDatagrams: ({ onDatagram, onClose }) => {
+          const tunnel = new DatagramTunnel(socket, early, PING_MS, { onDatagram, onClose: () => onClose() })
+          return { send: (bytes) => tunnel.send(bytes), close: () => tunnel.close() }
+        },
         discard: () => void socket.destroy(),
       })
     }
@@ -133,6 +140,6 @@ const problemOf = ({ headers }: ResponseHead, asked: HeaderList): string | undef
   const key = headerValue(asked, "sec-websocket-key") ?? ""
   if (headerValue(headers, "sec-websocket-accept") !== acceptOf(key)) return "the 101 is to another handshake"
   if (headerValue(headers, "sec-websocket-extensions") !== undefined) return "the 101 names an extension"
-  if (headerValue(headers, "sec-websocket-protocol") === tunnelProtocols.tcp) return undefined
+  if (headerValue(headers, "sec-websocket-protocol") === headerValue(asked, "sec-websocket-protocol")) return undefined
   return "what accepted the handshake is no machine's proxy: it does not know tunnels"
 }
