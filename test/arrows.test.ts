@@ -203,6 +203,10 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:net", own("forward/sockets"), effect],
     refuses: ["effect", own("machine-proxy"), "undici"],
   },
+  "packages/router/src/hosts/udp.ts": {
+    allows: ["node:dgram", own("forward/sockets"), effect],
+    refuses: ["effect", own("machine-proxy"), "undici"],
+  },
   "packages/machine-proxy/src/machine-proxy.ts": {
     allows: [own("forward"), own("forward/sockets"), "node:net"],
     refuses: [effect, "effect", own("hostname"), own("providers"), own("router"), "jose"],

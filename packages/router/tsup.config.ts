@@ -35,6 +35,7 @@ export default defineConfig({
     "stores/table": "src/stores/table.ts",
     tcp: "src/hosts/tcp.ts",
     tunnels: "src/tunnels.ts",
+    udp: "src/hosts/udp.ts",
   },
   format: ["esm"],
   platform: "neutral",

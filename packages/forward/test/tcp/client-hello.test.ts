@@ -1,9 +1,12 @@
 import { spawn } from "node:child_process"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { connect as connectTls } from "node:tls"
 import * as fc from "fast-check"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, onTestFinished } from "vitest"
 import { ClientHelloReader, readClientHello } from "../../src/sockets/tcp/client-hello.ts"
 import { alpnOf, extension, hello, helloBody, helloFor, message, record, serverNames } from "./hello-bytes.ts"
 
@@ -220,6 +223,8 @@ describe("however it is cut", () => {
   })
 })
 
+const chromium = ["/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => existsSync(path))
+
 /** The first bytes that a client sends to a server of ours, which closes then. */
 const captured = (run: (port: number) => () => void): Promise<Buffer[]> =>
   new Promise((resolve) => {
@@ -292,5 +297,24 @@ describe("what real clients send", () => {
     const args = (port: number) => ["-k", `https://c.example:${port}/`, "--resolve", `c.example:${port}:127.0.0.1`]
     const sent = await captured(command("curl", args))
     expect(readInPieces(sent)).toEqual({ serverName: "c.example", alpn: ["h2", "http/1.1"] })
+  })
+
+  it.skipIf(chromium === undefined)("Chromium, with GREASE and Encrypted Client Hello", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hello-"))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
+    const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", `--user-data-dir=${folder}`]
+    const sent = await captured(
+      command(chromium!, (port) => [
+        ...flags,
+        `--host-resolver-rules=MAP b.example 127.0.0.1:${port}`,
+        "--dump-dom",
+        "https://b.example/",
+      ]),
+    )
+    expect(readInPieces(sent)).toMatchObject({
+      serverName: "b.example",
+      alpn: expect.arrayContaining(["h2"]) as string[],
+    })
+    expect(Buffer.concat(sent).length).toBeGreaterThan(1_000)
   })
 })

@@ -47,8 +47,9 @@ const resolved = (host: string, rule: AddressRule | undefined): Promise<string> 
   const look = rule === undefined ? lookup : checkedLookup(rule)
   return new Promise((resolve, reject) => {
     look(host, {}, (error, address) => {
-      if (error === null) resolve(String(address))
-      else reject(error)
+      if (error !== null) reject(error)
+      else if (typeof address === "string") resolve(address)
+      else reject(new Error("no address"))
     })
   })
 }
