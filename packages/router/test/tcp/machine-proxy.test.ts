@@ -137,9 +137,10 @@ it("of a machine that is another one by now, or cannot prove which it is, nobody
   const { host, ended } = startHost({
     "p:moved": record(other, app),
     "p:misha": record({ port: impostor, pin: undefined }, app),
+    "p:pinned": record({ ...(await startProxy({ pinned: true })), pin: `sha256//${"A".repeat(43)}=` }, app),
   })
   const { port } = await host.listen({ hostname: "127.0.0.1" })
-  for (const name of ["moved", "misha"]) {
+  for (const name of ["moved", "misha", "pinned"]) {
     expect((await failure(dialTls(port, `${name}.iterate.app`))).message).toMatch(/internal error/)
     expect(await ended()).toMatchObject({ end: "refused", alert: "internal_error", bytesIn: 0 })
   }

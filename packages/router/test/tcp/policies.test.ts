@@ -78,13 +78,17 @@ describe("what decides is what decides for HTTP", () => {
       connected++
       socket.end()
     })
+    // By its name: what it stands for is known only when it is connected to.
+    const named = { id: "mach_2", type: "upstream", externalId: "2", metadata: { origin: `http://localhost:${app}` } }
     const { host, ended } = startHost(
-      { "p:misha": tcpRecord("mach_1", app) },
+      { "p:literal": tcpRecord("mach_1", app), "p:named": tcpRecord("mach_2", app, { machine: named }) },
       { router: { providers: [upstream({ allowCidrs: ["10.0.0.0/8"] })] } },
     )
     const { port } = await host.listen({ hostname: "127.0.0.1" })
-    expect((await failure(dialTls(port, "misha.iterate.app"))).message).toMatch(/internal error/)
-    expect(await ended()).toMatchObject({ end: "refused" })
+    for (const name of ["literal", "named"]) {
+      expect((await failure(dialTls(port, `${name}.iterate.app`))).message).toMatch(/internal error/)
+      expect(await ended()).toMatchObject({ end: "refused" })
+    }
     expect(connected).toBe(0)
   })
 

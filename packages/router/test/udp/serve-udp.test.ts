@@ -4,6 +4,7 @@ import { once } from "node:events"
 import { createServer } from "node:net"
 import { machineKey } from "@project-ingress/forward"
 import type { DatagramEvent } from "@project-ingress/forward/sockets"
+import { upstream } from "@project-ingress/providers/upstream"
 import { expect, it, onTestFinished } from "vitest"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
 import { serveUdp } from "../../src/hosts/udp.ts"
@@ -94,6 +95,30 @@ it.each([
   )
   ;(await bind()).send("x", port, "127.0.0.1")
   expect(await ended).toMatchObject({ type: "flow", end: "refused", code, bytesOut: 0 })
+})
+
+it("a name that leads to an address that the provider's rule does not allow is sent nothing", async () => {
+  let received = 0
+  const app = await bind()
+  app.on("message", () => received++)
+  const machine = {
+    id: "mach_1",
+    type: "upstream",
+    externalId: "1",
+    metadata: { origin: `http://localhost:${app.address().port}` },
+  }
+  const { router } = startHost(
+    { "p:misha": udp("mach_1", app.address().port, { machine }) },
+    { router: { providers: [upstream({ allowCidrs: ["10.0.0.0/8"] })] } },
+  )
+  let onFlow: (event: DatagramEvent) => void = () => undefined
+  const ended = new Promise<DatagramEvent>((resolve) => (onFlow = resolve))
+  const host = serveUdp(router, { limits: { refusedMs: 50 }, onEvent: (event) => onFlow(event) })
+  const { port, close } = await host.listen({ hostname: "127.0.0.1", to: "misha.iterate.app" })
+  onTestFinished(close)
+  ;(await bind()).send("x", port, "127.0.0.1")
+  expect(await ended).toMatchObject({ type: "flow", end: "refused" })
+  expect(received).toBe(0)
 })
 
 it("a project that has as many flows as it may have is refused more, with the router's event", async () => {
