@@ -73,7 +73,7 @@ export const machineProxyErrors = {
     400,
     "TUNNEL_INVALID",
     "http_request_error",
-    "{Port} is reached by a tunnel, and the request is not the handshake of one. Open it with: project-ingress forward",
+    "{Port} is reached by a tunnel, and the request is not the handshake of one. Open it by the command project-ingress forward.",
   ),
   PortForbidden: errorRow(
     403,

@@ -47,6 +47,18 @@ const limitVariables = {
     from: 0,
     to: 3_600_000,
   },
+  INGRESS_TUNNEL_PING_MS: {
+    limit: "tunnelPingMs",
+    what: "ms without a byte of a tunnel of TCP or UDP until a ping, 0 for none",
+    from: 0,
+    to: 3_600_000,
+  },
+  INGRESS_DATAGRAM_IDLE_MS: {
+    limit: "datagramIdleTimeoutMs",
+    what: "ms without a datagram until a tunnel of UDP ends, 0 for never",
+    from: 0,
+    to: 86_400_000,
+  },
 } as const satisfies Readonly<Record<string, LimitVariable>>
 
 type LimitName = keyof typeof limitVariables

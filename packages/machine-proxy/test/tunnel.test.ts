@@ -221,6 +221,32 @@ describe("a UDP tunnel", () => {
     await expect.poll(() => seen, { timeout: 20_000 }).toEqual(["re:one", "re:"])
   })
 
+  it("survives a restart of its app", async () => {
+    const listenAt = async (port: number) => {
+      const socket = createSocket("udp4")
+      socket.on("message", (bytes, { port: to, address }) => socket.send(`re:${String(bytes)}`, to, address))
+      await new Promise<void>((resolve) => socket.bind(port, "127.0.0.1", resolve))
+      return socket
+    }
+    const before = await listenAt(0)
+    const { port } = before.address()
+    const { tunnel, seen } = await open(await startProxy(), port)
+    tunnel.send(Buffer.from("one"))
+    await expect.poll(() => seen, { timeout: 20_000 }).toEqual(["re:one"])
+    await new Promise<void>((resolve) => before.close(() => resolve()))
+    tunnel.send(Buffer.from("lost"))
+    // By the time that others have come and gone, the machine's socket knows that nobody listens.
+    const other = await open(await startProxy(), await listenDatagrams())
+    for (const name of ["a", "b"]) {
+      other.tunnel.send(Buffer.from(name))
+      await expect.poll(() => other.seen, { timeout: 20_000 }).toContain(`re:${name}`)
+    }
+    const after = await listenAt(port)
+    closing.push(() => after.close())
+    // As a client of UDP does.
+    await expect.poll(() => (tunnel.send(Buffer.from("two")), seen.includes("re:two")), { timeout: 20_000 }).toBe(true)
+  })
+
   it("ends when nothing comes or goes for a while", async () => {
     const app = await listenDatagrams()
     const { over } = await open(await startProxy({ limits: { datagramIdleTimeoutMs: 100 } }), app)

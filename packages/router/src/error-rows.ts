@@ -71,7 +71,7 @@ export const routerErrors = {
     400,
     "PORT_NOT_HTTP",
     "http_request_denied",
-    "{Port} of {project} does not speak HTTP. Reach it with: project-ingress forward",
+    "{Port} of {project} does not speak HTTP. Reach it by the command project-ingress forward.",
   ),
   TunnelNotAllowed: errorRow(
     403,

@@ -269,6 +269,31 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       await client.over()
       await app.over()
     },
+    "of a tunnel that ends here is renewed by its bytes, and not by pings": async () => {
+      const apps = await h.listenApp()
+      const limits = { tunnelIdleTimeoutMs: 60_000 }
+      const front = await h.listen(() => h.to(apps.port, { tunnel: "tcp" }), { limits })
+      const client = await front.connect()
+      client.send(h.handshake())
+      await client.until("\r\n\r\n")
+      const app = await apps.connection(0)
+      h.passes(20_000)
+      client.send(masked(0x82, "c"))
+      await app.until("c")
+      h.passes(29_000)
+      app.send("a")
+      expect(await client.until("a")).toBe("\x82\x01a")
+      for (const ms of [29_000, 29_000]) {
+        h.passes(ms)
+        client.send(masked(0x89, ""))
+        await client.until("\x8a\0")
+      }
+      expect(app.state).toBe("open")
+      h.passes(2_000 + h.SCANS_MS)
+      expect(await client.until("\x88\x02\x03\xf3")).toBe("\x88\x02\x03\xf3")
+      await app.over()
+      expect(app.state).toBe("reset")
+    },
   },
   datagramIdleTimeoutMs: {
     "ends a UDP tunnel of which nothing comes or goes, and a pong does not renew it": async () => {

@@ -18,6 +18,6 @@ export const protocolMismatch = (
 /** Whether a port is reached by a tunnel alone. */
 export const isTunnelled = ({ protocol }: PortSettings): boolean => protocol === "tcp" || protocol === "udp"
 
-/** What the machine's proxy is told of the port; `undefined` for HTTP/1.1. */
+/** What the machine's proxy learns of the port; `undefined` for HTTP/1.1. */
 export const protocolField = ({ protocol }: PortSettings): string | undefined =>
   protocol === "http" ? undefined : protocol

@@ -24,10 +24,24 @@ const isInstalled = ((): boolean => {
 /** Why no server can be started, for the end of a group's name; empty where one can. */
 export const noRedis: string = isInstalled ? "" : ": no Redis server is installed"
 
-export const startRedis = async (): Promise<RedisServer> => {
+/** `port`: one of loopback to listen on as well. */
+export const startRedis = async ({ port = 0 }: { readonly port?: number } = {}): Promise<RedisServer> => {
   const folder = mkdtempSync(join(tmpdir(), "ingress-redis-"))
   const path = join(folder, "socket")
-  const settings = ["--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", folder]
+  const settings = [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--unixsocket",
+    path,
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+    "--dir",
+    folder,
+  ]
   const server = spawn("redis-server", settings, { stdio: "ignore" })
   for (;;) {
     if (server.exitCode !== null) throw new Error(`redis-server ended with ${server.exitCode}`)

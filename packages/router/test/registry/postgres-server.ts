@@ -21,7 +21,7 @@ export interface PostgresServer {
 }
 
 /** The folder of `postgres` and `initdb`, the newest version's; `undefined` where none is installed. */
-const binaries = ((): string | undefined => {
+export const binaries = ((): string | undefined => {
   const root = "/usr/lib/postgresql"
   const versions = existsSync(root) ? readdirSync(root).toSorted((a, b) => Number(b) - Number(a)) : []
   return versions.map((version) => join(root, version, "bin")).find((folder) => existsSync(join(folder, "initdb")))

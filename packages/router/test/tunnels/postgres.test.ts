@@ -61,11 +61,9 @@ describe.skipIf(noPostgres !== "")(`a database behind a port that speaks tcp${no
       await host.close()
     })
 
+    const flags = () => ["-h", "127.0.0.1", "-p", String(local.port), "-U", "ingress", "-d", "postgres", "-X"]
     const psql = (...commands: readonly string[]): Promise<{ readonly stdout: string }> =>
-      run("psql", [
-        ...["-h", "127.0.0.1", "-p", String(local.port), "-U", "ingress", "-d", "postgres", "-At", "-q", "-X"],
-        ...commands.flatMap((each) => ["-c", each]),
-      ])
+      run("psql", [...flags(), "-At", "-q", ...commands.flatMap((each) => ["-c", each])])
     const direct = async <A>(use: (client: pg.Client) => Promise<A>): Promise<A> => {
       const client = new pg.Client({ host: postgres.host, port: postgres.port!, user: "ingress", database: "postgres" })
       await client.connect()
@@ -103,8 +101,7 @@ describe.skipIf(noPostgres !== "")(`a database behind a port that speaks tcp${no
     })
 
     it("cancels a query when psql is interrupted", async () => {
-      const flags = ["-h", "127.0.0.1", "-p", String(local.port), "-U", "ingress", "-d", "postgres", "-X"]
-      const child = spawn("psql", [...flags, "-c", "select 'asleep here', pg_sleep(600)"])
+      const child = spawn("psql", [...flags(), "-c", "select 'asleep here', pg_sleep(600)"])
       let err = ""
       child.stderr.on("data", (data: Buffer) => (err += data.toString()))
       await expect.poll(sleeping, { timeout: 20_000 }).toHaveLength(1)

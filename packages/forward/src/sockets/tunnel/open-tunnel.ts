@@ -157,7 +157,7 @@ const handshakeProblem = ({ headers }: IncomingMessage, key: string, kind: Tunne
 
 const refusalOf = async (response: IncomingMessage): Promise<TunnelRefused> => {
   const { statusCode = 0, headers } = response
-  const said = saidBy(await bodyOf(response))
+  const said = errorOf(await bodyOf(response))
   return new TunnelRefused(statusCode, said.code, said.message, headers.location)
 }
 
@@ -180,7 +180,7 @@ const bodyOf = (response: IncomingMessage): Promise<string> =>
     response.on("close", end)
   })
 
-const saidBy = (body: string): { readonly code: string | undefined; readonly message: string } => {
+const errorOf = (body: string): { readonly code: string | undefined; readonly message: string } => {
   try {
     const { error, message } = JSON.parse(body) as { readonly error?: unknown; readonly message?: unknown }
     if (typeof error === "string" && typeof message === "string") return { code: error, message }

@@ -17,7 +17,7 @@ export class UdpSide implements FarSide {
   #socket: Socket
   #pieces: Uint8Array[] = []
   /** The datagram that was sent last, until somebody has responded: the app may listen on the other address. */
-  #unanswered: Uint8Array | undefined
+  #resendable: Uint8Array | undefined
   #sending = 0
   #connected = false
   /** Datagrams that wait for the socket to be connected, which takes no more than a turn. */
@@ -37,7 +37,7 @@ export class UdpSide implements FarSide {
     const socket = createSocket(isIPv6(host) ? "udp6" : "udp4")
     this.#connected = false
     socket.on("message", (bytes) => {
-      this.#unanswered = undefined
+      this.#resendable = undefined
       this.#hosts.length = 0
       if (!this.#clientFull) this.#clientFull = !this.#tunnel.send(bytes)
     })
@@ -59,9 +59,11 @@ export class UdpSide implements FarSide {
       return
     }
     this.#socket.close()
+    // What the old socket had to send is no longer waited for.
     this.#sending = 0
+    this.#tunnel.client.resume()
     this.#socket = this.#open(next)
-    if (this.#unanswered !== undefined) this.#waiting.push(this.#unanswered)
+    if (this.#resendable !== undefined) this.#waiting.push(this.#resendable)
   }
 
   onData(bytes: Uint8Array, last: boolean): void {
@@ -76,7 +78,7 @@ export class UdpSide implements FarSide {
   }
 
   #send(datagram: Uint8Array): void {
-    if (this.#hosts.length > 0) this.#unanswered = datagram
+    if (this.#hosts.length > 0) this.#resendable = datagram
     if (++this.#sending === MAX_SENDING) this.#tunnel.client.pause()
     const socket = this.#socket
     socket.send(datagram, (error) => {

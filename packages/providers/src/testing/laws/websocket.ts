@@ -1,8 +1,10 @@
+import { tunnelProtocols } from "@project-ingress/forward/internal"
 import { isProviderError } from "../../contract/errors.ts"
 import { equal, eventually, failure, inTime, ok, tagged } from "../assert.ts"
 import { requestTo } from "../context.ts"
 import type { LawContext } from "../context.ts"
 import { law } from "../law.ts"
+import type { FetcherOptions } from "../../transport/machine-fetcher.ts"
 
 const handshake = (path: string, protocols?: string): Request =>
   requestTo(path, { headers: protocols === undefined ? {} : { "sec-websocket-protocol": protocols } })
@@ -15,8 +17,13 @@ interface Conversation {
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
 }
 
-const converse = async (context: LawContext, path: string, protocols?: string): Promise<Conversation> => {
-  const socket = await context.fetcher().connect(handshake(path, protocols))
+const converse = async (
+  context: LawContext,
+  path: string,
+  protocols?: string,
+  options: FetcherOptions = {},
+): Promise<Conversation> => {
+  const socket = await context.fetcher(options).connect(handshake(path, protocols))
   const arrived: (string | readonly number[])[] = []
   let wake: (() => void) | undefined
   socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
@@ -108,6 +115,29 @@ export const webSocket = {
       const error = await failure(context.fetcher().connect(handshake("/ws/refused")), "a refused handshake")
       tagged(error, "HandshakeRefused")
       equal((error as { readonly status?: unknown }).status, 403, "the status")
+    },
+  ),
+
+  "websocket.tunnel": law(
+    "a tunnel of TCP to the app's port carries bytes both ways, and one side's end before the other's",
+    ["webSocket", "signingKey"],
+    async (context) => {
+      const conversation = await converse(context, "/", tunnelProtocols.tcp, { protocol: "tcp" })
+      equal(conversation.protocol, tunnelProtocols.tcp, "the protocol")
+      const request = "GET /bytes/200000 HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
+      // Cut anywhere: what a tunnel carries has no messages.
+      for (const part of [request.slice(0, 7), request.slice(7)]) conversation.send(new TextEncoder().encode(part))
+      conversation.send("end")
+      let size = 0
+      let text = ""
+      for (let next = await conversation.next(); next !== "end"; next = await conversation.next()) {
+        ok(typeof next !== "string", "a text that is not the end")
+        size += next.length
+        if (text.length < 500) text += String.fromCharCode(...next.slice(0, 500))
+      }
+      ok(text.startsWith("HTTP/1.1 200 "), `the app responds to bytes, and not with ${text.slice(0, 40)}`)
+      equal(size, text.indexOf("\r\n\r\n") + 4 + 200_000, "the number of bytes")
+      equal((await ended(conversation)).code, 1000, "the close code")
     },
   ),
 

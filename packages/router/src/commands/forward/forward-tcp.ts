@@ -7,7 +7,7 @@ import type { TunnelOptions } from "@project-ingress/forward/sockets"
 /** Local connections at a time; the router has bounds of its own. */
 const MAX_CONNECTIONS = 1_024
 
-/** What is told of local connections. */
+/** Called about local connections. */
 export interface ForwardEvents {
   /** A connection has ended; without an error if both sides had. */
   readonly onEnd: (error: unknown) => void
@@ -23,7 +23,7 @@ export const tcpForwarder = (tunnel: TunnelOptions, { onEnd }: ForwardEvents): S
     openTunnel({ ...tunnel, signal: left.signal }).then(
       (opened) => join(local, opened, onEnd),
       (error: unknown) => {
-        // A client that has left by itself has no failure to be told.
+        // That a client has left by itself is no failure.
         const isGone = local.destroyed
         local.resetAndDestroy()
         onEnd(isGone ? undefined : error)
