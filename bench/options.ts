@@ -19,6 +19,7 @@ const help = `pnpm bench [options]
 pnpm bench routes [count …]: the packed route table; 10000 100000 1000000
 pnpm bench pages: how often a Worker reads a page of a large table, simulated
 pnpm bench policies: a request with all policies on, beside the same without
+pnpm bench tcp [rounds]: TCP by name beside Node's own pipe and HAProxy, in paired rounds; 15
 pnpm bench worker [rounds]: the router in workerd beside a proxy of one line, and when it starts; 12
 
 Quick: pnpm bench --only nginx,ours,bare. All peers and scenarios take about five minutes.`
@@ -29,6 +30,7 @@ const scripts = new Map([
   ["pages", "../packages/router/bench/pages.ts"],
   ["worker", "worker/run.ts"],
   ["policies", "../packages/router/bench/policies.ts"],
+  ["tcp", "../packages/router/bench/tcp.ts"],
 ])
 
 /** Ends the run with a message. */

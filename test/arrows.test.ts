@@ -41,10 +41,6 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:net", "node:timers/promises", "../http1.ts"],
     refuses: ["undici", effect, own("machine-proxy"), "ws"],
   },
-  "packages/forward/src/datagrams/flow.ts": {
-    allows: ["node:dgram", "../address.ts"],
-    refuses: ["undici", effect, own("router"), "ws"],
-  },
   "packages/forward/src/fetch/node.ts": {
     allows: ["undici", "node:stream", "../headers.ts"],
     refuses: [effect, own("router"), "ws"],
@@ -210,6 +206,14 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
   "packages/router/src/middleware.ts": {
     allows: ["./router-program.ts", own("hostname")],
     refuses: ["node:http", "hono", "h3", own("machine-proxy")],
+  },
+  "packages/router/src/hosts/tcp.ts": {
+    allows: ["node:net", own("forward/sockets"), effect],
+    refuses: ["effect", own("machine-proxy"), "undici"],
+  },
+  "packages/router/src/hosts/udp.ts": {
+    allows: ["node:dgram", own("forward/sockets"), effect],
+    refuses: ["effect", own("machine-proxy"), "undici"],
   },
   "packages/machine-proxy/src/machine-proxy.ts": {
     allows: [own("forward"), own("forward/sockets"), "node:net"],

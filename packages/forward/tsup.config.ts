@@ -5,7 +5,6 @@ export default defineConfig({
     "src/forward.ts",
     "src/http1.ts",
     "src/sockets.ts",
-    "src/datagrams.ts",
     "src/internal.ts",
     "src/fetch/{node,bun,deno,workers}.ts",
   ],

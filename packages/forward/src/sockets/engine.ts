@@ -8,8 +8,8 @@ import type { ProxiedClient } from "./proxy-protocol/proxy-header.ts"
 import { cidrMatcher } from "../address.ts"
 import { defaultHeaderNames, validHeaderNames } from "../header-names.ts"
 import { accept, checkOptions } from "../options.ts"
+import { isAdmitted } from "./connection/admission.ts"
 import { addressOf, ClientConnection } from "./connection/client-connection.ts"
-import { reportError } from "./connection/engine-context.ts"
 import { idleConnections } from "./connection/idle-connections.ts"
 import { refusedConnections } from "./connection/refused-connections.ts"
 import { tlsHandshakes } from "./connection/tls-handshakes.ts"
@@ -110,7 +110,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     handshake: boolean,
   ): void => {
     const enter = (client?: ProxiedClient): void => {
-      if (isAdmitted(context, socket, client?.address ?? addressOf(socket))) next(socket, client)
+      if (isAdmitted(context, options.admission, socket, client?.address ?? addressOf(socket))) next(socket, client)
       else refuse(socket, "ClientLimited", () => last(socket, "ClientLimited"), handshake)
     }
     if (context.closing) {
@@ -140,23 +140,6 @@ export const createEngine = (options: EngineOptions): Engine => {
     connections,
     limits,
   }
-}
-
-/** Whether one more connection of a client is served, as the host decides. The host learns when it has closed. */
-const isAdmitted = (context: EngineContext, socket: Duplex, remoteAddress: string): boolean => {
-  const { admission } = context.options
-  if (admission === undefined) return true
-  const guard = (run: () => boolean | void): boolean => {
-    try {
-      return run() !== false
-    } catch (cause) {
-      reportError(context, "ProxyFailed", cause)
-      return true
-    }
-  }
-  if (!guard(() => admission.admit(remoteAddress))) return false
-  socket.once("close", () => guard(() => admission.release(remoteAddress)))
-  return true
 }
 
 /** Limits that the process's descriptors allow. */

@@ -28,7 +28,7 @@ export interface HostBounds extends ConnectionAdmission {
 
 /** What bounds depend on beside their options. */
 export interface HostFacts {
-  readonly limits: Limits
+  readonly limits: Pick<Limits, "maxConnections" | "maxConnectionsPerPool">
   /** Whether an address is a trusted proxy's. `undefined`: nobody said whether there is one. */
   readonly isProxy: ((address: string) => boolean) | undefined
   readonly report: (event: RouterEvent) => void

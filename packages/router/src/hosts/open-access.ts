@@ -18,7 +18,7 @@ export interface OpenAccess {
 
 /** A request whose visitor was let in. */
 interface Opened {
-  readonly request: IncomingRequest
+  readonly request: Pick<IncomingRequest, "onOver" | "withdrawal">
   readonly visit: VisitorRequest
   readonly visitor: Visitor
   readonly route: RouteToMachine

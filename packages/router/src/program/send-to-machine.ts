@@ -112,7 +112,9 @@ export const sendToMachine = <A>(
   let sent: Sent | undefined
 
   const send = (endpoint: Endpoint): SendResult<A> => {
-    if (endpoint.machineProxy === false && isTunnelled(settings)) return endRequest(new TunnelUnsupported({ port }))
+    if (endpoint.machineProxy === false && isTunnelled(settings) && sender.endsTunnels !== true) {
+      return endRequest(new TunnelUnsupported({ port }))
+    }
     const signed = endpoint.machineProxy === false ? undefined : tickets.ticketFor(machine.id, port, name)
     if (signed instanceof TicketsLimited) return endRequest(signed)
     if (!(signed instanceof Promise)) return sendWith(endpoint, signed)

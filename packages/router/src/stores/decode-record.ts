@@ -115,6 +115,7 @@ const portSettings: Readonly<Record<keyof PortSettings, Shape>> = {
   ),
   forwardedProto: flag,
   protocol: oneOf("http", "https", "h2c", "tcp", "udp"),
+  proxyProtocol: integer(1, 2),
   tls: fields({ verify: flag, serverName: text(SERVER_NAME, "a hostname", 253) }, ["verify"]),
   wake: oneOf("visitors", "any", "never"),
   embed: list(text(ORIGIN, "an origin: https://www.example.com, without a path")),

@@ -125,6 +125,11 @@ export interface PortSettings {
    */
   readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"
   /**
+   * For `protocol: "tcp"` behind `serveTcp`: the app's connections begin with a header of the PROXY protocol in this version, which says who
+   * the client is. The app must expect it. Default: none.
+   */
+  readonly proxyProtocol?: 1 | 2
+  /**
    * How the certificate of a port with `"protocol": "https"` is verified, and nothing of any other port. `verify: false`: not at all, for a
    * self-signed one on loopback. `serverName`: the hostname that is asked for and must be in the certificate; default localhost, at an
    * app's own address the name there. Default: verified.

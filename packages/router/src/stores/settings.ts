@@ -36,6 +36,7 @@ const fields = {
   appOrigin: true,
   forwardedProto: true,
   protocol: true,
+  proxyProtocol: true,
   tls: true,
   wake: true,
   embed: true,

@@ -1,22 +1,19 @@
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { HopHeaderNames } from "../../header-names.ts"
 import { errorEvent } from "../contract/events.ts"
+import type { ErrorEvent } from "../contract/events.ts"
 import type { EngineOptions } from "../contract/engine.ts"
 import type { Limits } from "../contract/limits.ts"
 import type { DeadlineScanner } from "../io/deadlines.ts"
 import type { UpstreamPools } from "./upstream-pool.ts"
 
-/** What the connections of one engine share. */
-export interface EngineContext {
-  readonly options: EngineOptions
-  readonly limits: Limits
-  readonly headerNames: HopHeaderNames
+/** What connections from clients share, whatever they speak. */
+export interface ConnectionContext {
+  readonly options: { readonly onEvent?: (event: ErrorEvent) => void }
+  readonly limits: Pick<Limits, "headersTimeoutMs" | "maxConnections" | "lingerMs">
   readonly deadlines: DeadlineScanner
-  readonly pools: UpstreamPools
   /** The connections from clients that are open, those in memory included. */
   readonly open: Set<OpenConnection>
-  /** How many of them are in memory: requests that another parser has read. */
-  messages: number
   /** True from the beginning of a drain: each response ends its connection. */
   draining: boolean
   /** True after its grace: connections without a request end. */
@@ -25,6 +22,16 @@ export interface EngineContext {
   lastRequestMs: number
   /** Called once each when the last connection has closed. */
   readonly onEmpty: (() => void)[]
+}
+
+/** What the connections of one engine share. */
+export interface EngineContext extends ConnectionContext {
+  readonly options: EngineOptions
+  readonly limits: Limits
+  readonly headerNames: HopHeaderNames
+  readonly pools: UpstreamPools
+  /** How many of the open connections are in memory: requests that another parser has read. */
+  messages: number
 }
 
 /** A connection as the engine's drain sees it. */
@@ -38,12 +45,12 @@ export interface OpenConnection {
 }
 
 /** A connection is closed, or another one has taken its place. */
-export const removeConnection = (context: EngineContext, connection: OpenConnection): void => {
+export const removeConnection = (context: ConnectionContext, connection: OpenConnection): void => {
   if (!context.open.delete(connection) || context.open.size > 0) return
   for (const empty of context.onEmpty.splice(0)) empty()
 }
 
-export const reportError = ({ options }: EngineContext, tag: ForwardErrorTag, cause: unknown): void => {
+export const reportError = ({ options }: ConnectionContext, tag: ForwardErrorTag, cause: unknown): void => {
   try {
     options.onEvent?.(errorEvent(tag, cause))
   } catch {

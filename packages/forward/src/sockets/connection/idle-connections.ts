@@ -1,4 +1,4 @@
-import type { EngineContext } from "./engine-context.ts"
+import type { ConnectionContext } from "./engine-context.ts"
 
 /** For how long a connection has been idle that is closed for the sake of another client, in ms. */
 const IDLE_MS = 500
@@ -8,7 +8,7 @@ const CLOSED_AT_ONCE = 32
 const LOOK_MS = 100
 
 /** Makes room for a new connection by closing idle ones, the oldest first. Gives whether there is room. */
-export const idleConnections = ({ open, limits }: EngineContext): (() => boolean) => {
+export const idleConnections = ({ open, limits }: ConnectionContext): (() => boolean) => {
   const most = Math.min(CLOSED_AT_ONCE, Math.ceil(limits.maxConnections / 16))
   let notBefore = 0
   return () => {

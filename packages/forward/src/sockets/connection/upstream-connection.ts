@@ -4,23 +4,19 @@ import type { UpstreamAddress, UpstreamError } from "../contract/upstream.ts"
 import type { DeadlineScanner } from "../io/deadlines.ts"
 import type { UpstreamUser } from "./connection-handler.ts"
 import type { Upstream } from "./upstream.ts"
-import { connect, isIP, Socket } from "node:net"
-import { connect as connectTls } from "node:tls"
+import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { responseReader } from "../../http1/response-reader.ts"
 import { startDeadline } from "../../start-deadline.ts"
 import { readAfterFailedWrite } from "../io/failed-writes.ts"
-import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
-import { pinMismatch, pinnedTls } from "./peer-key.ts"
+import { isSecure, openSocket } from "./open-socket.ts"
+import { pinMismatch } from "./peer-key.ts"
 
 /** How long the first of two loopback addresses has before the other is tried beside it, in ms (RFC 8305 §5). */
 const RACE_MS = 50
 
 /** The code that Node gives the error of a connection whose peer does not speak HTTP/2. */
 export const NOT_HTTP2 = "ERR_HTTP2_ERROR"
-
-/** A high-water mark of 1, so that the stream of a paused connection holds one read and not two. While it flows it has no effect. */
-const SOCKET_OPTIONS = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
 
 /** One connection towards an app, used for one exchange after another. */
 export class UpstreamConnection implements Upstream {
@@ -52,7 +48,7 @@ export class UpstreamConnection implements Upstream {
     this.reader = responseReader(limits)
     if (isLoopback(origin)) this.socket = this.#connectLoopback()
     else {
-      this.socket = openUpstream(origin)
+      this.socket = openSocket(origin)
       this.#addListeners(this.socket, isSecure(origin) ? "secureConnect" : "connect")
     }
     deadlines.add(this)
@@ -62,7 +58,7 @@ export class UpstreamConnection implements Upstream {
   /** Both literals, IPv4 first, without a look-up: an app may listen on either, and /etc/hosts is the tenant's. */
   #connectLoopback(): Socket {
     const openLiteral = (host: string) => {
-      const socket = openUpstream({ ...this.origin, host })
+      const socket = openSocket({ ...this.origin, host })
       this.#addListeners(socket, isSecure(this.origin) ? "secureConnect" : "connect")
       return socket
     }
@@ -210,27 +206,6 @@ export class UpstreamConnection implements Upstream {
 /** With a rule for addresses somebody else chose the host, and `loopback` is a name like any other; also with a pin. */
 export const isLoopback = ({ host, addresses, pin }: UpstreamAddress): boolean =>
   host === "loopback" && addresses === undefined && pin === undefined
-
-export const isSecure = ({ tls, pin }: UpstreamAddress): boolean => tls !== undefined || pin !== undefined
-
-/** Opens a connection to a name or an address; for HTTP/2 as its own client wants it. */
-export const openUpstream = (origin: UpstreamAddress, protocol: "http/1.1" | "h2" = "http/1.1"): Socket => {
-  const { host, port, tls, pin, addresses } = origin
-  const refused = addresses === undefined ? undefined : refusedLiteral(host, addresses)
-  if (refused !== undefined) return new Socket().destroy(refused)
-  const lookup = addresses === undefined || isIP(host) !== 0 ? {} : { lookup: checkedLookup(addresses) }
-  const options = { ...(protocol === "h2" ? { noDelay: true } : SOCKET_OPTIONS), host, port, ...lookup }
-  if (!isSecure(origin)) return connect(options)
-  // RFC 6066 §3: an IP address is no server name.
-  const name = isIP(host) === 0 ? { servername: host } : {}
-  return connectTls({
-    ...name,
-    ...tls,
-    ...options,
-    ...(pin === undefined ? {} : pinnedTls),
-    ALPNProtocols: [protocol],
-  })
-}
 
 const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined

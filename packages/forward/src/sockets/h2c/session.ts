@@ -4,8 +4,8 @@ import type { Limits } from "../contract/limits.ts"
 import type { UpstreamAddress } from "../contract/upstream.ts"
 import type { DeadlineScanner, HasDeadline } from "../io/deadlines.ts"
 import { connect } from "node:http2"
-import { isSecure } from "../connection/upstream-connection.ts"
-import { notHttp2, openSocket } from "./open-socket.ts"
+import { isSecure } from "../connection/open-socket.ts"
+import { notHttp2, openH2cSocket } from "./open-h2c-socket.ts"
 
 /** Streams at a time on one connection, where the app does not say fewer: what most servers say. */
 export const MAX_STREAMS = 100
@@ -46,7 +46,7 @@ export class H2cSession implements HasDeadline {
     this.#limits = limits
     this.#deadlines = deadlines
     this.scheme = isSecure(origin) ? "https" : "http"
-    this.#giveUp = openSocket(origin, (result) => {
+    this.#giveUp = openH2cSocket(origin, (result) => {
       if (this.#closed) return
       if ("cause" in result) this.#close(result.cause)
       else this.#begin(result.socket)

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream"
 import type { TLSSocket } from "node:tls"
-import type { EngineContext, OpenConnection } from "../connection/engine-context.ts"
+import type { ConnectionContext, OpenConnection } from "../connection/engine-context.ts"
 import type { ForwardErrorTag } from "../../error-rows.ts"
 import { canonicalAddress } from "../../address.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
@@ -9,15 +9,15 @@ import { ReadBuffer } from "../../http1/read-buffer.ts"
 import { removeConnection, reportError } from "../connection/engine-context.ts"
 import { readProxyHeader } from "./proxy-header.ts"
 
-/** Called once a connection's header has come, with whom it names; what follows the header is in the socket again. */
-type Next = (client: ProxiedClient) => void
+/** Called once a connection's header has come, with whom it names and its bytes; what follows the header is in the socket again. */
+type Next = (client: ProxiedClient, header: Buffer) => void
 
 /**
  * Connections that must begin with a PROXY header. `isTrusted` says from which addresses: whoever sends a header chooses whom it
  * is taken for (PROXY protocol §2: the receiver must not guess, and must know its senders).
  */
 export const proxiedConnections =
-  (context: EngineContext, isTrusted: (ip: string) => boolean) =>
+  (context: ConnectionContext, isTrusted: (ip: string) => boolean) =>
   (socket: Duplex, next: Next): void => {
     const { remoteAddress, localAddress, encrypted } = socket as Partial<TLSSocket>
     if (encrypted !== true && remoteAddress !== undefined && isTrusted(remoteAddress)) {
@@ -39,11 +39,11 @@ export const proxiedConnections =
 class HeaderWait implements HasDeadline, OpenConnection {
   deadlineAt: number
   readonly #socket: Duplex
-  readonly #context: EngineContext
+  readonly #context: ConnectionContext
   readonly #next: Next
   readonly #buffer = new ReadBuffer()
 
-  constructor(socket: Duplex, context: EngineContext, next: Next) {
+  constructor(socket: Duplex, context: ConnectionContext, next: Next) {
     this.#socket = socket
     this.#context = context
     this.#next = next
@@ -74,7 +74,7 @@ class HeaderWait implements HasDeadline, OpenConnection {
       }
       this.#stop()
       if (header.length < bytes.length) socket.unshift(bytes.subarray(header.length))
-      this.#next(header.client)
+      this.#next(header.client, bytes.subarray(0, header.length))
       socket.off("close", this.#leave)
       this.#leave()
     } catch (cause) {

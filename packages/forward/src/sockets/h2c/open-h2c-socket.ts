@@ -1,7 +1,8 @@
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import type { UpstreamAddress } from "../contract/upstream.ts"
-import { isLoopback, isSecure, NOT_HTTP2, openUpstream } from "../connection/upstream-connection.ts"
+import { isSecure, openSocket } from "../connection/open-socket.ts"
+import { isLoopback, NOT_HTTP2 } from "../connection/upstream-connection.ts"
 import { pinMismatch } from "../connection/peer-key.ts"
 
 /** A connected socket, or why there is none. */
@@ -11,7 +12,7 @@ export type OpenedSocket = { readonly socket: Socket } | { readonly cause: unkno
  * Opens a connection for HTTP/2, calls `opened` once and gives the function that gives it up. On loopback 127.0.0.1 first, and then
  * ::1.
  */
-export const openSocket = (origin: UpstreamAddress, opened: (result: OpenedSocket) => void): (() => void) => {
+export const openH2cSocket = (origin: UpstreamAddress, opened: (result: OpenedSocket) => void): (() => void) => {
   let socket: Socket
   let settled = false
   const settle = (result: OpenedSocket): void => {
@@ -47,12 +48,12 @@ export const openSocket = (origin: UpstreamAddress, opened: (result: OpenedSocke
   }
   const event = isSecure(origin) ? "secureConnect" : "connect"
   if (isLoopback(origin)) {
-    const literal = (host: string) => () => openUpstream({ ...origin, host }, "h2")
+    const literal = (host: string) => () => openSocket({ ...origin, host }, "h2")
     begin(literal("127.0.0.1"), event, (cause) => {
       // Of the two, the one that was refused says more than the one that has no such address.
       begin(literal("::1"), event, () => settle({ cause }))
     })
-  } else begin(() => openUpstream(origin, "h2"), event)
+  } else begin(() => openSocket(origin, "h2"), event)
   return () => {
     settled = true
     socket.destroy()
