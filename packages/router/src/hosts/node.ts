@@ -2,35 +2,22 @@
 import { createServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { Server as TlsServer } from "node:tls"
-import { forwardErrors, headerValue } from "@project-ingress/forward"
-import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
-import {
-  accept,
-  checkOptions,
-  cidrMatcher,
-  defaultGraceMs,
-  errorEvent,
-  healthResponse,
-  kindOf,
-  nextRequestId,
-} from "@project-ingress/forward/internal"
-import { createEngine } from "@project-ingress/forward/sockets"
-import type { Decision, Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
-import { balancer } from "../balancer.ts"
-import type { AskedRequest } from "../error-response.ts"
-import { routerErrors } from "../error-rows.ts"
+import type { GeneratedResponse } from "@project-ingress/forward"
+import { accept, checkOptions, cidrMatcher, defaultGraceMs, kindOf } from "@project-ingress/forward/internal"
+import type { Engine, EngineEvent, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
 import type { Router } from "../router-options.ts"
 import { programOf } from "../router-program.ts"
+import type { RouterProgram } from "../router-program.ts"
 import { clientAddressOf } from "../program/sender.ts"
-import { hostBounds } from "./bounds.ts"
 import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
 import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader } from "./client-identity.ts"
-import { openAccess } from "./open-access.ts"
 import { isResponse, requestFrom, responseOf } from "./request-response.ts"
-import { serveExchange } from "./sockets.ts"
+import { socketHost } from "./socket-host.ts"
+import type { OwnResponses } from "./socket-host.ts"
 
+export { healthCheckPath } from "./socket-host.ts"
 export type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 export type { ForwardedHeader } from "./client-identity.ts"
 
@@ -120,20 +107,6 @@ export interface Listening {
 }
 
 /**
- * The path of the health check: `GET` without a `Host` or with an IP address for one, as load balancers ask. 200, or 503 while the
- * host stops. No route is hidden, because an IP address is never one.
- */
-export const healthCheckPath = "/__ingress/health"
-
-/** Machines are a network away, and many. */
-const limits = {
-  connectTimeoutMs: 10_000,
-  poolIdleTimeoutMs: 60_000,
-  maxPools: 10_000,
-  minBodyRate: 240,
-} satisfies Partial<Limits>
-
-/**
  * Mounts a router on sockets. Opens nothing until `listen`.
  *
  * @throws {TypeError} naming the option that is wrong or unknown, and what is accepted
@@ -154,87 +127,16 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   if (problem !== undefined) throw new TypeError(`serveNode: ${problem}`)
   const { trustedProxies, forwardedHeaders, proxyProtocol = false } = options
   const program = programOf(router)
-  program.balancing.balancer ??= balancer(program)
-  const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts)
-  const { headerNames, errors } = program
-  const report = (tag: ForwardErrorTag, cause: unknown): void => {
-    try {
-      options.onEvent?.(errorEvent(tag, cause))
-    } catch {
-      // A log that fails must not fail the request.
-    }
-  }
-  /** Of what could not be understood as a request nothing is known but how a response is to look. */
-  const askedRequest = (request: IncomingRequest | undefined, unread?: HeaderList): AskedRequest => {
-    if (request === undefined) return { method: "GET", host: "", headers: unread ?? [], requestId: nextRequestId() }
-    const { method, headers } = request.head
-    return { method, host: identityOf(request).host, headers, requestId: request.id }
-  }
-  const failure = (
-    tag: ForwardErrorTag,
-    request: IncomingRequest | undefined,
-    unread?: HeaderList,
-  ): GeneratedResponse => errors.forRow(tag, forwardErrors[tag], askedRequest(request, unread))
-
-  const fallback = async (request: IncomingRequest, identity: ClientIdentity): Promise<GeneratedResponse> => {
-    if (options.fallback === undefined)
-      return errors.forRow("RouteNotFound", routerErrors.RouteNotFound, askedRequest(request))
-    const made = requestFrom(request, identity, { headerNames, body: true })
-    // The engine lets no method pass that Fetch refuses.
-    if (made === undefined)
-      return errors.forRow("HostnameMalformed", routerErrors.HostnameMalformed, askedRequest(request))
-    const { clientAddress } = identity
-    try {
-      const response: unknown = await options.fallback(made, {
-        clientAddress,
-        peerAddress: clientAddressOf(request.peerAddress),
-      })
-      if (!isResponse(response)) throw new TypeError(`fallback must give a Response, got ${kindOf(response)}`)
-      return responseOf(response)
-    } catch (cause) {
-      report("ProxyFailed", cause)
-      return failure("ProxyFailed", request)
-    }
-  }
-
-  const serve = (request: IncomingRequest, identity: ClientIdentity): Decision | Promise<Decision> => {
-    const held = bounds.enter(identity, request.head.upgrade)
-    if (held === undefined) return failure("ClientLimited", request)
-    request.onOver(() => held.release())
-    return serveExchange(program, request, identity, held, access, { failure, fallback })
-  }
-
-  const engine = createEngine({
-    onRequest: (request) => {
-      // Before the bounds: whether this process takes requests is asked of every one that is full, too.
-      if (request.head.target === healthCheckPath && isHealthCheck(request))
-        return healthResponse(engine.draining() ? "draining" : options.isReady?.() === false ? "starting" : "ok")
-      const arrived = program.hops?.arrived({
-        method: request.head.method,
-        path: request.head.target,
-        header: (lowerName) => headerValue(request.head.headers, lowerName),
-      })
-      return arrived === undefined
-        ? serve(request, identityOf(request))
-        : arrived.then((hop) => serve(request, hop === undefined ? identityOf(request) : { ...hop, hop }))
-    },
-    failure: (tag, request, _, unread) => failure(tag, request, unread),
-    admission: {
-      admit: (remoteAddress) => bounds.admit(remoteAddress),
-      release: (remoteAddress) => bounds.release(remoteAddress),
-    },
-    headerNames,
-    limits: { ...limits, ...options.limits },
-    ...(proxyProtocol ? { proxyProtocol: { trustedCidrs: trustedProxies! } } : {}),
-    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
-  })
-
-  const bounds = hostBounds(options.bounds ?? {}, {
-    limits: engine.limits,
+  const { engine, own } = socketHost(program, {
+    identityOf: identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts),
     isProxy: trustedProxies && cidrMatcher("serveNode: trustedProxies", trustedProxies),
-    report: program.report,
+    unmatched: (request, identity, responses) => fallbackResponse(program, options.fallback, request, identity, responses),
+    bounds: options.bounds,
+    limits: options.limits,
+    isReady: options.isReady,
+    ...(proxyProtocol ? { proxyProtocol: { trustedCidrs: trustedProxies! } } : {}),
+    onEvent: options.onEvent,
   })
-  const access = openAccess(program)
   const listeners = new Set<Server>()
 
   return {
@@ -252,7 +154,7 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
         server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
           server.off("error", reject)
           // What goes wrong with accepting later (EMFILE) must not end the process.
-          server.on("error", (cause) => report("Overloaded", cause))
+          server.on("error", (cause) => own.report("Overloaded", cause))
           listeners.add(server)
           server.once("close", () => listeners.delete(server))
           void program.watch(watching.signal)
@@ -271,9 +173,28 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   }
 }
 
-/** Not by what a proxy says of the request: a check is the proxy's own. */
-const isHealthCheck = ({ head: { method, host } }: IncomingRequest): boolean =>
-  method === "GET" && /^(?:(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[[\da-f:.]+\](?::\d+)?)?$/i.test(host)
+/** What the caller's fallback gives for a request whose hostname is not the router's. */
+const fallbackResponse = async (
+  { headerNames }: Pick<RouterProgram, "headerNames">,
+  fallback: NodeOptions["fallback"],
+  request: IncomingRequest,
+  identity: ClientIdentity,
+  own: OwnResponses,
+): Promise<GeneratedResponse> => {
+  if (fallback === undefined) return own.notFound(request)
+  const made = requestFrom(request, identity, { headerNames, body: true })
+  // The engine lets no method pass that Fetch refuses.
+  if (made === undefined) return own.malformed(request)
+  const { clientAddress } = identity
+  try {
+    const response: unknown = await fallback(made, { clientAddress, peerAddress: clientAddressOf(request.peerAddress) })
+    if (!isResponse(response)) throw new TypeError(`fallback must give a Response, got ${kindOf(response)}`)
+    return responseOf(response)
+  } catch (cause) {
+    own.report("ProxyFailed", cause)
+    return own.failure("ProxyFailed", request)
+  }
+}
 
 /** A server of node:https is one of node:tls, too, but takes the requests for itself. */
 const isTlsServer = (value: unknown) =>
