@@ -220,7 +220,7 @@ export class RawApp {
           "HTTP/1.1 101 Switching Protocols",
           "Connection: Upgrade",
           "Upgrade: websocket",
-          `Sec-WebSocket-Accept: ${accept}`,
+          ...(fields.some((field) => field.startsWith("Sec-WebSocket-Accept:")) ? [] : [`Sec-WebSocket-Accept: ${accept}`]),
           ...fields,
           "",
           "",

@@ -2,7 +2,7 @@ import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, HeaderList } from "@project-ingress/forward"
 import { requestHeadText, responseReader } from "@project-ingress/forward/http1"
 import type { ResponseHead, ResponseReader } from "@project-ingress/forward/http1"
-import { connectionFields } from "@project-ingress/forward/internal"
+import { connectionFields, headerValues } from "@project-ingress/forward/internal"
 import type { Engine } from "@project-ingress/forward/sockets"
 import type { AskedRequest } from "../../error-response.ts"
 import type { VisitorRequest } from "../../program/sender.ts"
@@ -65,7 +65,7 @@ export const shakeHands = async (
     if (response.status !== 101) return { _tag: "Refused", response: refusal(connection, reader, response) }
     const { headers } = response
     // RFC 6455 §4.1: without this it is no WebSocket, and no extension was offered.
-    const accepted = headerValue(headers, "sec-websocket-accept") === expected
+    const accepted = headerValues(headers, "sec-websocket-accept").join() === expected
     if (!response.upgrade || !accepted || headerValue(headers, "sec-websocket-extensions") !== undefined) {
       connection.destroy()
       return failed("UpstreamMalformed")
