@@ -14,7 +14,7 @@ export interface BunServer {
   /** The listening port; absent on a Unix socket. */
   readonly port?: number | undefined
   readonly requestIP: (request: Request) => { readonly address: string } | null
-  readonly upgrade: (request: Request, options?: never) => boolean
+  readonly upgrade: (request: Request, options: never) => boolean
 }
 
 /** What the router needs of Bun's `ServerWebSocket`. */
