@@ -130,7 +130,8 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   const { engine, own } = socketHost(program, {
     identityOf: identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts),
     isProxy: trustedProxies && cidrMatcher("serveNode: trustedProxies", trustedProxies),
-    unmatched: (request, identity, responses) => fallbackResponse(program, options.fallback, request, identity, responses),
+    unmatched: (request, identity, responses) =>
+      fallbackResponse(program, options.fallback, request, identity, responses),
     bounds: options.bounds,
     limits: options.limits,
     isReady: options.isReady,

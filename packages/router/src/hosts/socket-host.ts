@@ -2,7 +2,14 @@ import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import { errorEvent, healthResponse, nextRequestId } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
-import type { Decision, Engine, EngineEvent, EngineOptions, IncomingRequest, Limits } from "@project-ingress/forward/sockets"
+import type {
+  Decision,
+  Engine,
+  EngineEvent,
+  EngineOptions,
+  IncomingRequest,
+  Limits,
+} from "@project-ingress/forward/sockets"
 import { balancer } from "../balancer.ts"
 import type { AskedRequest } from "../error-response.ts"
 import { routerErrors } from "../error-rows.ts"

@@ -9,7 +9,8 @@ const host = serveBun(router, {
   // The app's own hostnames and WebSockets, as they were before.
   fallback: async (request, server) => {
     const { pathname } = new URL(request.url)
-    if (pathname === "/socket" && server.upgrade(request, { data: { greeting: "hello from the app" } } as never)) return
+    if (pathname === "/socket" && server.upgrade(request, { data: { greeting: "hello from the app" } } as never))
+      return undefined
     if (pathname === "/stop") await host.close({ deadlineMs: 0 })
     if (pathname === "/throws") throw new Error("the app failed")
     return new Response(`the app itself: ${process.memoryUsage.rss()}`)

@@ -49,7 +49,10 @@ beforeAll(async () => {
     startWorker(proxy.port),
   ])
   closing.push(bun.close, deno.close, worker.close)
-  const stopper = ({ port }: { readonly port: number }) => ({ port, stop: () => fetch(`http://127.0.0.1:${port}/stop`) })
+  const stopper = ({ port }: { readonly port: number }) => ({
+    port,
+    stop: () => fetch(`http://127.0.0.1:${port}/stop`),
+  })
   ways.set("Bun.serve", stopper(bun)).set("Deno.serve", stopper(deno)).set("Workers", { port: worker.port })
   await Promise.all(columns.map(async (column) => found.set(column, await measured(ways.get(column)!))))
 }, 120_000)
@@ -78,4 +81,3 @@ describe("the table of docs/mounting.md", () => {
     })
   })
 })
-it("SHOW", () => { for (const { title } of features) console.log("ROW| " + [title, ...columns.map((c) => found.get(c)?.get(title))].join(" | ") + " |") })

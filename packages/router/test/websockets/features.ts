@@ -83,7 +83,7 @@ const flood = async (source: RawSocket, sink: RawSocket): Promise<{ readonly mib
     if (source.socket.writableLength === 0) continue
     const drained = new Promise<boolean>((resolve) => {
       source.socket.once("drain", () => resolve(true))
-      setTimeout(() => resolve(false), 4_000)
+      setTimeout(() => resolve(false), 2_500)
     })
     if (!(await drained)) break
   }
@@ -123,10 +123,13 @@ export const features: readonly Feature[] = [
     title: "permessage-deflate between client and app",
     measure: async (way, app) => {
       app.respond = (head) =>
-        /^sec-websocket-extensions: permessage-deflate/im.test(head) ? ["Sec-WebSocket-Extensions: permessage-deflate"] : []
+        /^sec-websocket-extensions: permessage-deflate/im.test(head)
+          ? ["Sec-WebSocket-Extensions: permessage-deflate"]
+          : []
       const { client, app: socket } = await pairOf(way, app, ["Sec-WebSocket-Extensions: permessage-deflate"])
       const answered = field(client.head, "sec-websocket-extensions")
-      if (field(socket.head, "sec-websocket-extensions") === undefined) return answered === undefined ? "is not used" : "ends here"
+      if (field(socket.head, "sec-websocket-extensions") === undefined)
+        return answered === undefined ? "is not used" : "ends here"
       return answered === undefined ? "is lost" : "passes"
     },
   },

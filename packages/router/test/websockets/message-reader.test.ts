@@ -20,23 +20,33 @@ describe("the frames of a machine", () => {
   it("are the same messages however they are cut", () => {
     const part = fc.record({ payload: fc.uint8Array({ maxLength: 200 }), ping: fc.boolean() })
     fc.assert(
-      fc.property(fc.array(fc.array(part, { minLength: 1, maxLength: 4 }), { maxLength: 4 }), fc.array(fc.nat(40)), (sent, cuts) => {
-        const frames = sent.flatMap((parts) =>
-          parts.flatMap(({ payload, ping }, i) => [
-            ...(ping ? [frame(9, "p")] : []),
-            frame(i === 0 ? 2 : 0, payload, i === parts.length - 1),
-          ]),
-        )
-        const bytes = Buffer.concat(frames)
-        const pieces: Uint8Array[] = []
-        let at = 0
-        for (const cut of cuts) pieces.push(bytes.subarray(at, (at += cut + 1)))
-        pieces.push(bytes.subarray(at))
-        const events = readAll(pieces)
-        const messages = events.flatMap((event) => (event.type === "message" ? [Buffer.from(event.data).toString("hex")] : []))
-        expect(messages).toEqual(sent.map((parts) => Buffer.concat(parts.map(({ payload }) => payload)).toString("hex")))
-        expect(events.filter(({ type }) => type === "ping").length).toBe(sent.flat().filter(({ ping }) => ping).length)
-      }),
+      fc.property(
+        fc.array(fc.array(part, { minLength: 1, maxLength: 4 }), { maxLength: 4 }),
+        fc.array(fc.nat(40)),
+        (sent, cuts) => {
+          const frames = sent.flatMap((parts) =>
+            parts.flatMap(({ payload, ping }, i) => [
+              ...(ping ? [frame(9, "p")] : []),
+              frame(i === 0 ? 2 : 0, payload, i === parts.length - 1),
+            ]),
+          )
+          const bytes = Buffer.concat(frames)
+          const pieces: Uint8Array[] = []
+          let at = 0
+          for (const cut of cuts) pieces.push(bytes.subarray(at, (at += cut + 1)))
+          pieces.push(bytes.subarray(at))
+          const events = readAll(pieces)
+          const messages = events.flatMap((event) =>
+            event.type === "message" ? [Buffer.from(event.data).toString("hex")] : [],
+          )
+          expect(messages).toEqual(
+            sent.map((parts) => Buffer.concat(parts.map(({ payload }) => payload)).toString("hex")),
+          )
+          expect(events.filter(({ type }) => type === "ping").length).toBe(
+            sent.flat().filter(({ ping }) => ping).length,
+          )
+        },
+      ),
       { numRuns: 100 },
     )
   })
@@ -55,7 +65,11 @@ describe("the frames of a machine", () => {
     ["a reason that is not UTF-8", frame(8, Uint8Array.of(3, 0xe8, 0xff)), 1007],
     ["text that is not UTF-8", frame(1, Uint8Array.of(0xc3)), 1007],
     ["a message that is too large", frame(2, "x".repeat(1_001)), 1009],
-    ["a message whose parts are too large", Buffer.concat([frame(2, "x".repeat(600), false), frame(0, "x".repeat(401))]), 1009],
+    [
+      "a message whose parts are too large",
+      Buffer.concat([frame(2, "x".repeat(600), false), frame(0, "x".repeat(401))]),
+      1009,
+    ],
     ["a length of 2^63", Buffer.of(0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0), 1009],
   ])("with %s are a failure, and nothing after it is read", (_, bytes, code) => {
     expect(readAll([bytes, frame(1, "after")])).toEqual([{ type: "failure", code }])

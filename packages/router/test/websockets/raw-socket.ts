@@ -58,14 +58,13 @@ export class RawSocket {
       const left = deadline - Date.now()
       if (left < 0) throw new Error(`no ${what}; ${this.frames.length} frames, ended: ${this.ended}`)
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(done, Math.min(left, 100))
-        const watchers = this.#watchers
-        function done(): void {
+        const done = (): void => {
           clearTimeout(timer)
-          watchers.delete(done)
+          this.#watchers.delete(done)
           resolve()
         }
-        watchers.add(done)
+        const timer = setTimeout(done, Math.min(left, 100))
+        this.#watchers.add(done)
       })
     }
   }
@@ -118,7 +117,9 @@ export class RawSocket {
   }
 
   #wake(): void {
-    for (const watcher of [...this.#watchers]) watcher()
+    const watchers = this.#watchers
+    this.#watchers = new Set()
+    for (const watcher of watchers) watcher()
   }
 }
 
@@ -137,7 +138,7 @@ export const frameOf = (opcode: number, payload: Buffer, fin: boolean, masks: bo
     size = header.writeBigUInt64BE(BigInt(length), 2)
   }
   if (masks) {
-    header[1]! |= 0x80
+    header[1] |= 0x80
     size += 4
   }
   return Buffer.concat([header.subarray(0, size), payload])
@@ -220,7 +221,9 @@ export class RawApp {
           "HTTP/1.1 101 Switching Protocols",
           "Connection: Upgrade",
           "Upgrade: websocket",
-          ...(fields.some((field) => field.startsWith("Sec-WebSocket-Accept:")) ? [] : [`Sec-WebSocket-Accept: ${accept}`]),
+          ...(fields.some((field) => field.startsWith("Sec-WebSocket-Accept:"))
+            ? []
+            : [`Sec-WebSocket-Accept: ${accept}`]),
           ...fields,
           "",
           "",

@@ -17,13 +17,15 @@ export interface Setup {
 
 export const setup = JSON.parse(process.env["SETUP"] ?? "{}") as Setup
 
-/** Refuses by the path, and by a field of the handshake. */
+/** Refuses by the path, and by a field of the handshake; lets somebody in for a second. */
 const policy: Policy = {
   name: "guard",
   onRequest: ({ path, header, upgrade }) =>
     path.includes("deny") || (upgrade && header("sec-websocket-protocol") === "forbidden")
       ? { deny: new AccessDenied() }
-      : undefined,
+      : path.includes("expires")
+        ? { visitor: { subject: "anna", by: "test", id: "s-anna", expiresAt: Date.now() + 1_000 } }
+        : undefined,
 }
 
 export const optionsFor = ({ machine, port, signingKey }: Setup): RouterOptions => ({

@@ -95,6 +95,13 @@ describe.each(runtimes)("under %s", (runtime) => {
     app.connections[0]!.on("end", () => app.connections[0]!.end())
     socket.destroy()
     await closed
+    expect(app.sockets).toEqual([])
+  })
+
+  it("closes a WebSocket with 1008 once its visitor would no longer be let in", async () => {
+    const client = await open({ port: port(), host: host(), path: "/?expires" })
+    expect(await client.closing()).toBe("1008")
+    await client.until(() => app.sockets[0]!.ended || app.sockets[0]!.frames.length > 0, "end of the app's side")
   })
 
   it("closes the client's WebSocket when its machine dies", async () => {
@@ -116,13 +123,12 @@ describe.each(runtimes)("under %s", (runtime) => {
     await clients[0]!.until(() => app.sockets.length === 3, "WebSockets")
     const before = await rss()
     const piece = Buffer.alloc(1_048_576)
-    for (const { send, socket } of app.sockets.map((each) => ({ send: () => each.send(BINARY, piece), socket: each.socket })))
-      for (let i = 0; i < 64; i++) if (!send() && i === 63) socket.resume()
+    for (const each of app.sockets) for (let i = 0; i < 64; i++) each.send(BINARY, piece)
     let last = -1
     // Until nothing moves any more.
-    for (let written = 0; written !== last; ) {
+    for (let written = 0; written !== last;) {
       last = written
-      await new Promise((resolve) => setTimeout(resolve, 500))
+      await new Promise((resolve) => setTimeout(resolve, 300))
       written = app.sockets.reduce((sum, { socket }) => sum + socket.bytesWritten - socket.writableLength, 0)
     }
     expect((await rss()) - before).toBeLessThan(96 * 1_048_576)
@@ -164,14 +170,22 @@ describe.each(runtimes)("under %s", (runtime) => {
           .replaceAll(/^(?:date|x-iterate-proxy-ticket|x-request-id): .*\r\n/gim, "")
           .replaceAll(/request(?:-id)?[ ,:]+[\w-]+/g, "ID")
           .replaceAll(/date,[^,]+,[^,]+/gi, "DATE")
-      return { line: response!.line, fields: plain(String(response!.fields)), body: plain(response!.text), app: plain(seen) }
+      return {
+        line: response!.line,
+        fields: plain(String(response!.fields)),
+        body: plain(response!.text),
+        app: plain(seen),
+      }
     }
     for (const one of cases.filter(({ request }) => !/^upgrade: websocket/im.test(request))) {
       const withoutUs = await results(one, bare)
       const served = await results(one, port())
       // The host knows who connected; router.fetch alone does not.
       const anonymous = (text: string) => text.replaceAll(/^(?:x-forwarded-for|x-real-ip|forwarded): .*\r\n/gim, "")
-      expect({ ...served, app: anonymous(served.app) }, one.title).toEqual({ ...withoutUs, app: anonymous(withoutUs.app) })
+      expect({ ...served, app: anonymous(served.app) }, one.title).toEqual({
+        ...withoutUs,
+        app: anonymous(withoutUs.app),
+      })
     }
     await served.stop()
   }, 60_000)

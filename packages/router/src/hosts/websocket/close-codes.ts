@@ -11,5 +11,4 @@ export const TRY_AGAIN_LATER = 1013
 
 /** Whether a code may stand in a close frame (RFC 6455 §7.4). */
 export const isSendable = (code: number): boolean =>
-  (code >= 1000 && code <= 1014 && code !== 1004 && code !== NO_CODE && code !== 1006) ||
-  (code >= 3000 && code <= 4999)
+  (code >= 1000 && code <= 1014 && code !== 1004 && code !== NO_CODE && code !== 1006) || (code >= 3000 && code <= 4999)

@@ -12,7 +12,7 @@ import type { Bounds } from "../bounds-options.ts"
 import { fetchHandler, responseFrom, visitorRequest } from "../fetch.ts"
 import { isResponse } from "../request-response.ts"
 import { socketHost } from "../socket-host.ts"
-import { MemoryConnection } from "./memory-connection.ts"
+import type { MemoryConnection } from "./memory-connection.ts"
 import { shakeHands } from "./shake-hands.ts"
 import type { HandshakeResult } from "./shake-hands.ts"
 

@@ -18,7 +18,12 @@ export type HandshakeResult =
   | { readonly _tag: "Unmatched" }
   | { readonly _tag: "Refused"; readonly response: Response }
   /** `headers`: what the client gets of the app's, beside what its runtime writes; `protocol`: what the app chose, if it did. */
-  | { readonly _tag: "Open"; readonly machine: MachineSocket; readonly headers: Headers; readonly protocol: string | undefined }
+  | {
+      readonly _tag: "Open"
+      readonly machine: MachineSocket
+      readonly headers: Headers
+      readonly protocol: string | undefined
+    }
 
 /** What a handshake is sent by. */
 export interface HandshakeHost {
