@@ -4,9 +4,9 @@ export const PROTOCOL_ERROR = 1002
 export const NO_CODE = 1005
 export const INVALID_TEXT = 1007
 export const TOO_LARGE = 1009
-/** What we tell a client when its machine broke the protocol. */
+/** What a client is closed with when its machine broke the protocol. */
 export const SERVER_ERROR = 1011
-/** What we tell a client that sends more than its machine reads. */
+/** What a client is closed with that sends more than its machine reads. */
 export const TRY_AGAIN_LATER = 1013
 
 /** Whether a code may stand in a close frame (RFC 6455 §7.4). */

@@ -37,7 +37,7 @@ export class MachineSocket implements ConnectionReader {
   #isFull = false
   /** True once our close frame is sent, or the connection is given up: nothing is sent any more. */
   #isClosing = false
-  /** True once the client's side has been told of the end. */
+  /** True once the client's side is closed. */
   #isClientClosed = false
   #pings = 0
   /** The pong that waits for the machine to read. Only the last one is due (RFC 6455 §5.5.3). */

@@ -1,7 +1,7 @@
 import { INVALID_TEXT, isSendable, NO_CODE, PROTOCOL_ERROR, TOO_LARGE } from "./close-codes.ts"
 import { CLOSE, PING, PONG, TEXT } from "./frame.ts"
 
-/** What a server sent. `failure`: it broke the protocol, and nothing more is read of it; `code` is what it is told. */
+/** What a server sent. `failure`: it broke the protocol, and nothing more is read of it; `code` is what it is closed with. */
 export type SocketEvent =
   | { readonly type: "message"; readonly data: string | Uint8Array<ArrayBuffer> }
   | { readonly type: "ping" | "pong"; readonly data: Uint8Array<ArrayBuffer> }
