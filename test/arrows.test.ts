@@ -215,6 +215,14 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:dgram", own("forward/sockets"), effect],
     refuses: ["effect", own("machine-proxy"), "undici"],
   },
+  "packages/router/src/hosts/websocket/memory-connection.ts": {
+    allows: ["node:stream", "../client-identity.ts"],
+    refuses: ["effect", own("machine-proxy"), "undici"],
+  },
+  "packages/router/src/hosts/bun.ts": {
+    allows: ["./websocket/handshake-host.ts", own("forward/internal")],
+    refuses: ["effect", own("machine-proxy"), "undici", "node:net", "ws"],
+  },
   "packages/machine-proxy/src/machine-proxy.ts": {
     allows: [own("forward"), own("forward/sockets"), "node:net"],
     refuses: [effect, "effect", own("hostname"), own("providers"), own("router"), "jose"],

@@ -4,9 +4,11 @@ export default defineConfig({
   entry: {
     access: "src/access.ts",
     balancer: "src/balancer.ts",
+    bun: "src/hosts/bun.ts",
     compatible: "src/compatible.ts",
     command: "src/command.ts",
     console: "src/console.ts",
+    deno: "src/hosts/deno.ts",
     edge: "src/edge-command.ts",
     effect: "src/effect.ts",
     email: "src/email.ts",

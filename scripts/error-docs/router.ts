@@ -256,9 +256,10 @@ export const routerPages: CodePages = {
   },
   UPGRADE_UNSUPPORTED: {
     cause:
-      "The request is a WebSocket handshake, and the router runs by `router.fetch` on Node, Bun or Deno, whose `fetch` cannot pass one on.",
+      "The request is a WebSocket handshake, and the router runs by `router.fetch` alone on Node, Bun or Deno, whose `fetch` cannot pass one on.",
     fix: [
       "Mount the router with `serveNode` of `@project-ingress/router/node`; it also runs on Bun and Deno.",
+      "Under `Bun.serve` mount it with `serveBun` of `@project-ingress/router/bun`, under `Deno.serve` with `serveDeno` of `@project-ingress/router/deno`.",
       "On Cloudflare Workers `router.fetch` passes WebSockets on by itself.",
     ],
     command: ask(

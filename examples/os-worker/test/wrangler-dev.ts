@@ -16,8 +16,8 @@ export interface WranglerDev {
 const example = fileURLToPath(new URL("..", import.meta.url))
 
 /**
- * Runs `wrangler dev` with the example's own `wrangler.jsonc` and the arguments of its script `dev`, on a free port, with an empty
- * state of its own. Resolves once it is ready.
+ * Runs `wrangler dev` with these arguments, by default the example's own `wrangler.jsonc`, on a free port, with an empty state of its
+ * own. Resolves once it is ready.
  */
 export const startWranglerDev = async (
   args: readonly string[],
@@ -44,6 +44,9 @@ export const startWranglerDev = async (
     WRANGLER_SEND_METRICS: "false",
     WRANGLER_SEND_ERROR_REPORTS: "false",
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    // Of several Workers only the first one reads the file; all of them have what is in the environment.
+    CLOUDFLARE_INCLUDE_PROCESS_ENV: "true",
+    ...secrets,
   }
   const running = spawn(process.execPath, [wrangler, ...args, ...own, "--env-file", join(folder, "secrets")], {
     cwd: example,

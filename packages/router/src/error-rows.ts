@@ -59,7 +59,7 @@ export const routerErrors = {
     501,
     "UPGRADE_UNSUPPORTED",
     "http_request_error",
-    "WebSockets are not passed on here. Run the router with serveNode or mount, or on Cloudflare Workers.",
+    "WebSockets are not passed on here. Run the router with serveNode, mount, serveBun or serveDeno, or on Workers.",
   ),
   LengthRequired: errorRow(
     411,

@@ -41,6 +41,7 @@ const incoming = (): IncomingRequest => ({
   peerAddress: "127.0.0.1",
   localPort: 8080,
   encrypted: false,
+  socket: undefined as never,
   signal,
   onAbort: () => undefined,
   replayable: true,

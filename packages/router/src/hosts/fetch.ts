@@ -127,7 +127,11 @@ const fetchSender = (
 
 const ignore = (): void => {}
 
-const responseFrom = ({ body, headers, status }: GeneratedResponse, { method }: Request): Response => {
+/** A generated response for Fetch. */
+export const responseFrom = (
+  { body, headers, status }: GeneratedResponse,
+  { method }: Pick<Request, "method">,
+): Response => {
   // RFC 9110 §9.3.2. Not every runtime drops it.
   const hasBody = method !== "HEAD" && !bodiless.has(status)
   return new Response(hasBody ? ((body ?? null) as BodyInit | null) : null, { status, headers: headersFrom(headers) })

@@ -1,4 +1,4 @@
-/** A router on the socket engine: what `serveNode` and `mount` share. */
+/** A router on the socket engine: what all hosts share that know sockets. */
 import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
 import { cidrMatcher, errorEvent, nextRequestId } from "@project-ingress/forward/internal"
@@ -66,6 +66,8 @@ export interface RouterEngineParts {
   /** Responds before anything else is asked about a request. */
   readonly first?: ((request: IncomingRequest) => GeneratedResponse | undefined) | undefined
   readonly proxyProtocol?: EngineOptions["proxyProtocol"]
+  /** Who asked, where the host knows it from somebody else than the connection. Default: by the connection, and by `trustedProxies`. */
+  readonly identityOf?: ((request: IncomingRequest) => ClientIdentity) | undefined
 }
 
 /** A router on an engine, and what its host needs of it. */
@@ -96,7 +98,7 @@ const limits = {
 export const routerEngine = (
   router: Router,
   options: RouterEngineOptions,
-  { owner, fallback, first, proxyProtocol }: RouterEngineParts,
+  { owner, fallback, first, proxyProtocol, ...parts }: RouterEngineParts,
 ): RouterEngine => {
   checkBounds(owner, options.bounds ?? {})
   const problem = trustProblem(options, proxyProtocol !== undefined)
@@ -104,7 +106,12 @@ export const routerEngine = (
   const { trustedProxies, forwardedHeaders } = options
   const program = programOf(router)
   program.balancing.balancer ??= balancer(program)
-  const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts, owner)
+  const byConnection = identityReader(
+    trustedProxies && { trustedProxies, forwardedHeaders },
+    program.publicPorts,
+    owner,
+  )
+  const { identityOf = byConnection } = parts
   const { headerNames, errors } = program
   const report = (tag: ForwardErrorTag, cause: unknown): void => {
     try {
@@ -167,7 +174,7 @@ export const routerEngine = (
   })
   const access = openAccess(program)
 
-  return { engine, program, identityOf, failure, own, report }
+  return { engine, program, identityOf: byConnection, failure, own, report }
 }
 
 /** What is wrong with options of which each would be right alone. */

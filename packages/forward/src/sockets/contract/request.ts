@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream"
 import type { GeneratedResponse } from "../../generated-response.ts"
 import type { RequestHead, ResponseHead } from "../../http1/head.ts"
 import type { ForwardDirective } from "./decision.ts"
@@ -15,6 +16,8 @@ export interface IncomingRequest {
   readonly remoteAddress: string
   /** The IP address of whoever connected, as a balancer; empty when the socket has none. */
   readonly peerAddress: string
+  /** The connection as the engine got it, after TLS, for a host that makes connections of its own. It is only to be recognized. */
+  readonly socket: Duplex
   /** The port the peer connected to; 0 when the socket has none. */
   readonly localPort: number
   /** True when the peer came by TLS, or the client did and the PROXY header says so. */

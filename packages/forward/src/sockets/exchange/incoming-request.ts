@@ -79,6 +79,10 @@ export class IncomingExchangeRequest implements IncomingRequest {
     return this.#source.peerAddress
   }
 
+  get socket(): Duplex {
+    return this.#source.socket
+  }
+
   get localPort(): number {
     // Sockets of node:net and node:tls have it, and other streams do not.
     return (this.#source.socket as { readonly localPort?: number | undefined }).localPort ?? 0
