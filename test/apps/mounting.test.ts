@@ -19,7 +19,7 @@ import type { RunningProcess } from "./process.ts"
 const fixtures = join(import.meta.dirname, "../../packages/forward/test/fixtures")
 const tls = { TLS_CERT: join(fixtures, "localhost.crt"), TLS_KEY: join(fixtures, "localhost.key") }
 
-const mounts = ["http", "https", "express", "fastify", "hono", "h3"] as const
+const mounts = ["http", "https", "express", "fastify", "hono", "h3", "serve-node"] as const
 const middlewares = ["express-middleware", "hono-middleware", "h3-middleware"] as const
 type Recipe = (typeof mounts)[number] | (typeof middlewares)[number] | "next"
 
@@ -122,6 +122,14 @@ describe.each(mounts)("%s", (recipe) => {
     expect(await ask(port, "localhost", { secure })).toEqual([200, "my app"])
     expect(await ask(port, "misha.iterate.app", { secure, method: "POST", body: "hello" })).toEqual([200, "hello"])
     expect(await echo(port, secure)).toBe("hello")
+  })
+})
+
+describe("serve-node", () => {
+  it("gives WebSockets of the app to the app", async () => {
+    const socket = new WebSocket(`ws://localhost:${running.ports.get("serve-node")!}/`)
+    expect(String((await once(socket, "message"))[0])).toBe("my app")
+    socket.terminate()
   })
 })
 

@@ -50,7 +50,7 @@ describe("the authority", () => {
       head: { headers: [], host: sent },
       encrypted,
       remoteAddress: "192.0.2.1",
-    } as unknown as IncomingRequest).host
+    }).host
 
   it.each([
     ["A.Iterate.App.:8787", "a.iterate.app:8787"],
@@ -81,8 +81,7 @@ describe("the authority", () => {
   it("with publicPorts has no other port of a trusted proxy either, which may pass on its client's", () => {
     const read = identityReader({ trustedProxies, forwardedHeaders: undefined }, [8443])
     const by = (headers: HeaderList) =>
-      read({ head: { headers, host: "a.test:1" }, encrypted: false, remoteAddress: PEER } as unknown as IncomingRequest)
-        .host
+      read({ head: { headers, host: "a.test:1" }, encrypted: false, remoteAddress: PEER }).host
     expect(by(["X-Forwarded-Host", "B.test:31337"])).toBe("b.test")
     expect(by(["X-Forwarded-Host", "B.test:8443"])).toBe("b.test:8443")
     expect(by(["X-Forwarded-Port", "8443"])).toBe("a.test")

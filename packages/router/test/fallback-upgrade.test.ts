@@ -1,8 +1,11 @@
 /** WebSockets of hostnames that are not the router's, on the host on sockets. */
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import type { IncomingMessage } from "node:http"
+import { connect as connectByHttp2 } from "node:http2"
 import { connect } from "node:net"
 import type { Duplex } from "node:stream"
+import { connect as connectByTls, createServer } from "node:tls"
 import { local } from "@project-ingress/providers/local"
 import { afterEach, describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
@@ -189,5 +192,44 @@ describe("a WebSocket of a hostname that is not the router's", () => {
     const request = "GET / HTTP/1.1\r\nHost: app.example.com\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
     expect(await raw(port, request, "mine")).toContain("HTTP/1.1 200 ")
     expect(app.taken).toEqual([])
+  })
+
+  it("over HTTP/2 is one for the app like any other", async (ctx) => {
+    if ("Deno" in globalThis) ctx.skip("HTTP/2 is served on Node and Bun")
+    const app = echoing()
+    const read = (name: string) => readFileSync(new URL(`../../forward/test/fixtures/${name}`, import.meta.url))
+    const certificate = { key: read("localhost.key"), cert: read("localhost.crt") }
+    const { host } = await start({ fallbackUpgrade: app.fallbackUpgrade })
+    const tls = createServer({ ...certificate, ALPNProtocols: ["h2"] })
+    const { port } = await host.listen({ hostname: "127.0.0.1", tls })
+    const session = connectByHttp2(`https://localhost:${port}`, {
+      createConnection: () =>
+        connectByTls({ host: "127.0.0.1", port, servername: "localhost", ca: certificate.cert, ALPNProtocols: ["h2"] }),
+    })
+    closing.push(() => session.destroy())
+    await once(session, "remoteSettings")
+    const stream = session.request(
+      {
+        ":method": "CONNECT",
+        ":protocol": "websocket",
+        ":scheme": "https",
+        ":path": "/chat",
+        ":authority": `localhost:${port}`,
+        "sec-websocket-version": "13",
+      },
+      { endStream: false },
+    )
+    const [headers] = (await once(stream, "response")) as [Record<string, unknown>]
+    expect(headers[":status"]).toBe(200)
+    let got = ""
+    const echo = new Promise<void>((resolve) =>
+      stream.on("data", (bytes: Buffer) => {
+        got += bytes.toString("latin1")
+        if (got.includes(echoed)) resolve()
+      }),
+    )
+    stream.write(Buffer.from(hello, "latin1"))
+    await echo
+    expect(app.taken[0]!.client).toEqual({ clientAddress: "127.0.0.1", peerAddress: "127.0.0.1" })
   })
 })

@@ -14,7 +14,6 @@ export const CONTINUATION = 9
 
 export const END_STREAM = 1
 export const END_HEADERS = 4
-export const ACK = 1
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 

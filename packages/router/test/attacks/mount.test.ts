@@ -194,6 +194,7 @@ describe("a client", () => {
     const line = new Line(port).write(`POST /a HTTP/1.1\r\nHost: ${project}\r\nContent-Length: 4\r\n\r\nab`)
     line.write(`cd${get(own, "/b")}${post(project, "/c", "the end")}`)
     expect(await line.until("the end")).toMatch(/abcd[^]*app \/b[^]*the end/)
-    expect([seen, machine.requests.map(({ url }) => url).toSorted()]).toEqual([[`GET ${own} /b`], ["/a", "/c"]])
+    expect(seen).toEqual([`GET ${own} /b`])
+    expect(new Set(machine.requests.map(({ url }) => url))).toEqual(new Set(["/a", "/c"]))
   })
 })

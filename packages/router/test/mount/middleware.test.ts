@@ -32,7 +32,7 @@ const serve = async (
   })
   const routed: NodeMiddleware = nodeMiddleware(router, options)
   const server = createServer((request, response) => {
-    const end: Next = (cause) => void response.end(cause === undefined ? `app ${request.url}` : String(cause))
+    const end: Next = (cause) => void response.end(cause instanceof Error ? cause.message : `app ${request.url}`)
     before(request, response, () => routed(request, response, end))
   })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))

@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
-import { createServer, IncomingMessage } from "node:http"
+import { createServer } from "node:http"
+import type { IncomingMessage } from "node:http"
 import { createServer as createSecureServer } from "node:https"
 import { createServer as createTcpServer } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
@@ -27,7 +28,8 @@ const echo = async (socket: WebSocket, text: string): Promise<string> => {
   return String((await got)[0])
 }
 /** Not `once` of node:events, which rejects with an error that comes before. */
-const closeOf = (socket: Socket): Promise<void> => new Promise((resolve) => void socket.once("close", () => resolve()))
+const closeOf = (socket: Socket): Promise<string> =>
+  new Promise((resolve) => void socket.once("close", () => resolve("closed")))
 /** An app's own WebSockets, as `ws` adds them to a server. */
 const serveWebSockets = (server: ReturnType<typeof createServer>): { count: number } => {
   const seen = { count: 0 }
@@ -35,7 +37,7 @@ const serveWebSockets = (server: ReturnType<typeof createServer>): { count: numb
   closing.push(() => webSockets.close())
   webSockets.on("connection", (socket) => {
     seen.count++
-    socket.on("message", (data) => socket.send(`app ${String(data)}`))
+    socket.on("message", (data: Buffer) => socket.send(`app ${data.toString()}`))
   })
   return seen
 }
@@ -60,7 +62,7 @@ describe.each([
     expect(text.match(/app \/\d|machine \d/g)).toEqual(["app /1", "machine 2", "app /3", "machine 4", "app /5"])
     expect(seen).toEqual([`GET ${own} /1`, `GET ${own} /3`, "GET localhost /5"])
     // Both at a time, as node:http gives requests to its listeners.
-    expect(machine.requests.map(({ url }) => url).toSorted()).toEqual(["/2", "/4"])
+    expect(new Set(machine.requests.map(({ url }) => url))).toEqual(new Set(["/2", "/4"]))
   })
 
   it("divides WebSockets, also of listeners that were added later", async () => {
@@ -76,9 +78,9 @@ describe.each([
     const bodies: string[] = []
     const { port, seen } = await start({
       ...options,
-      app: async (request, response) => {
-        for await (const piece of request) bodies.push(String(piece))
-        response.end(`${request.headers.upgrade} ${request.rawHeaders.length}`)
+      app: (request, response) => {
+        request.on("data", (bytes: Buffer) => bodies.push(bytes.toString()))
+        request.on("end", () => response.end(`${request.headers.upgrade} ${request.rawHeaders.length}`))
       },
     })
     const line = new Line(port).write(upgrade(own, "/a"))
@@ -199,7 +201,7 @@ describe("a mounted router", () => {
     await line.until("data: 1\n\n")
     const left = closeOf(machine.requests.at(-1)!.socket)
     line.socket.destroy()
-    await left
+    expect(await left).toBe("closed")
   })
 
   it("tells a client that pipelines, and leaves, from the machine of a request that is not the first", async () => {
@@ -209,7 +211,7 @@ describe("a mounted router", () => {
     while (machine.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
     const left = closeOf(machine.requests.at(-1)!.socket)
     line.socket.destroy()
-    await left
+    expect(await left).toBe("closed")
   })
 })
 
@@ -240,8 +242,10 @@ describe("a machine that breaks off", () => {
   it("does not break the response to an earlier request of the connection", async () => {
     const machine = await breaking()
     let respond: (() => void) | undefined
-    let broken = false
-    const onEvent = (event: EngineEvent) => (broken ||= event.type === "request" && !event.complete)
+    const brokenOff: EngineEvent[] = []
+    const onEvent = (event: EngineEvent) => {
+      if (event.type === "request" && !event.complete) brokenOff.push(event)
+    }
     const { port, events } = await start({
       machinePort: machine.port,
       mount: { onEvent },
@@ -252,7 +256,7 @@ describe("a machine that breaks off", () => {
     const line = new Line(port).write(get(own) + get(project))
     while (events.length === 0) await new Promise((resolve) => setImmediate(resolve))
     machine.connections[0]!.destroy()
-    while (!broken) await new Promise((resolve) => setImmediate(resolve))
+    while (brokenOff.length === 0) await new Promise((resolve) => setImmediate(resolve))
     respond!()
     expect(await line.untilClosed()).toMatch(/early$/)
   })
@@ -265,7 +269,7 @@ describe("unmount", () => {
     server.on("upgrade", () => undefined)
     const listeners = () =>
       server.eventNames().map((name) => [name, server.rawListeners(name), server.listenerCount(name)])
-    const trace = () => [Object.getOwnPropertyDescriptors(server), listeners(), server.emit, server.listenerCount]
+    const trace = () => [Object.getOwnPropertyDescriptors(server), listeners()]
     const before = trace()
     const { unmount } = mount(server, router)
     expect(server.listenerCount("upgrade")).toBe(1)
@@ -276,11 +280,11 @@ describe("unmount", () => {
 
   it("goes out of the way where another library has hooked the server since", async () => {
     const { port, server, mounted, seen } = await start()
-    const { emit } = server
+    const emit = Reflect.get(server, "emit") as (...values: readonly unknown[]) => boolean
     const names: unknown[] = []
     server.emit = (name: string, ...values: unknown[]) => {
       names.push(name)
-      return Reflect.apply(emit, server, [name, ...values]) as boolean
+      return Reflect.apply(emit, server, [name, ...values])
     }
     mounted.unmount()
     await new Line(port).write(get(project, "/a")).until("app /a")
@@ -320,7 +324,7 @@ describe("a shutdown", () => {
     const line = new Line(port).write(get(project, "/events"))
     await line.until("data: 1\n\n")
     await mounted.drain({ deadlineMs: 0 })
-    await line.untilClosed()
+    expect(await line.untilClosed()).not.toContain("0\r\n\r\n")
   })
 })
 
