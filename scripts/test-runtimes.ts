@@ -29,6 +29,9 @@ const suite = [
   "packages/forward/test/headers.test.ts",
   "packages/forward/test/engine/proxy-protocol.test.ts",
   "packages/forward/test/engine/pin.test.ts",
+  "packages/forward/test/tcp/tcp-engine.test.ts",
+  "packages/forward/test/tcp/client-hello.test.ts",
+  "packages/forward/test/datagrams/datagram-engine.test.ts",
 ]
 /** Who may open a private port: the same code everywhere, over each runtime's own cryptography and Fetch. */
 const offNode = [
