@@ -34,6 +34,9 @@ const suite = [
   "packages/router/test/fallback-upgrade.test.ts",
   "packages/router/test/mount/mount.test.ts",
   "packages/router/test/attacks/mount.test.ts",
+  "packages/forward/test/tcp/tcp-engine.test.ts",
+  "packages/forward/test/tcp/client-hello.test.ts",
+  "packages/forward/test/datagrams/datagram-engine.test.ts",
 ]
 /** Who may open a private port: the same code everywhere, over each runtime's own cryptography and Fetch. */
 const offNode = [

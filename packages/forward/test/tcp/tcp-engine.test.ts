@@ -70,7 +70,7 @@ const start = async (
     ...rest,
   })
   onTestFinished(() => engine.drain({ deadlineMs: 0 }))
-  const server = createServer(byName ? engine.byServerName : engine.to("app.example"))
+  const server = createServer({ allowHalfOpen: true }, byName ? engine.byServerName : engine.to("app.example"))
   const port = await listen(server)
   const ended = async () => unseen.shift() ?? new Promise<ConnectionEvent>((resolve) => void waiting.push(resolve))
   return { engine, port, server, events, ended }
@@ -135,7 +135,7 @@ describe("bytes", () => {
 
 describe("an end", () => {
   it("of the client's side leaves the app's open", async () => {
-    const app = await startApp((socket) => void buffer(socket).then((all) => socket.end(`got ${all.length}`)))
+    const app = await startApp((socket) => void received(socket).then((all) => socket.end(`got ${all.length}`)))
     const { port, ended } = await start(app)
     const socket = client(port)
     socket.end("12345")

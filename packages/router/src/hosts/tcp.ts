@@ -54,7 +54,10 @@ export interface TcpOptions {
   readonly onEvent?: (event: TcpEvent) => void
 }
 
-/** A router that takes TCP connections: by `listen`, or from servers of the caller's, as `net.createServer(host.byServerName)`. */
+/**
+ * A router that takes TCP connections: by `listen`, or from servers of the caller's, as
+ * `net.createServer({ allowHalfOpen: true }, host.byServerName)`.
+ */
 export interface TcpHost {
   /** Takes one accepted connection, which must begin with TLS: it goes where the name in its ClientHello leads. */
   readonly byServerName: (socket: Socket) => void

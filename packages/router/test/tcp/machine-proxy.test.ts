@@ -4,7 +4,6 @@ import { createServer } from "node:net"
 import type { Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { buffer } from "node:stream/consumers"
 import { machineKey } from "@project-ingress/forward"
 import { afterAll, expect, it, onTestFinished } from "vitest"
 import { createMachineProxy, machineTls } from "../../../machine-proxy/src/machine-proxy.ts"
@@ -67,10 +66,10 @@ it.each([
 
 it("each direction ends by itself, through the tunnel as well", async () => {
   const proxy = await startProxy()
-  const asked = await startApp((socket) => void buffer(socket).then((all) => socket.end(`got ${all.length}`)))
+  const asked = await startApp((socket) => void received(socket).then((all) => socket.end(`got ${all.length}`)))
   const first = await startApp((socket) => {
     socket.end("all that I say")
-    void buffer(socket).then((all) => heard(all.length))
+    void received(socket).then((all) => heard(all.length))
   })
   let heard: (size: number) => void = () => undefined
   const hearing = new Promise<number>((resolve) => (heard = resolve))

@@ -14,7 +14,7 @@ export interface DatagramLimits {
   /** Datagrams of one flow that wait for its decision; beyond, they are dropped. 16. */
   readonly maxWaiting: number
   /**
-   * How many times the bytes that a client has sent its app may send it, until the client has answered: who sends in the name of another one
+   * How many times the bytes that a client has sent its app may send it, until the client has answered: whoever sends in the name of another one
    * must not have much sent there. 3, as in QUIC (RFC 9000 §8.1). An app that answers one short datagram by a long one, as DNS, needs more.
    */
   readonly maxAmplification: number

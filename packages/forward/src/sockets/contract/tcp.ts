@@ -134,7 +134,10 @@ export interface TcpDrainOptions {
 
 /** TCP on connections that somebody else accepts, passed through untouched. */
 export interface TcpEngine {
-  /** Takes one accepted connection, which must begin with a ClientHello that names whom it is for. */
+  /**
+   * Takes one accepted connection, which must begin with a ClientHello that names whom it is for: `net.createServer({ allowHalfOpen: true },
+   * engine.byServerName)`. Without that option, Bun and Deno end a connection when its client has ended its own side.
+   */
   readonly byServerName: (socket: Socket) => void
   /** Takes accepted connections that are all for one hostname, whatever they say. */
   readonly to: (hostname: string) => (socket: Socket) => void

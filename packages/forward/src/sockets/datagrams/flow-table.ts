@@ -8,14 +8,14 @@ import { Flow } from "./flow.ts"
 /** How often deadlines are looked at, in ms. */
 const SCAN_INTERVAL_MS = 250
 
-/** Who has how many flows, the oldest first that may give way. */
+/** The flows of one client, the oldest first. */
 interface ClientFlows {
   readonly all: Set<Flow>
   readonly unconfirmed: Set<Flow>
 }
 
 /**
- * The flows of one engine. A flow whose client has answered its app gives way to nobody: who sends in the names of many others fills what is
+ * The flows of one engine. A flow whose client has answered its app gives way to nobody: whoever sends in the names of many others fills what is
  * left, and takes it from itself.
  */
 export class FlowTable {
