@@ -234,9 +234,8 @@ export class Exchange implements ExchangeHandler, AttemptOwner, DecisionOwner, R
   /** The exchange ends as an exchange: another handler has the connection from here on. */
   #goOn(open: (onOver: () => void) => void): void {
     this.#record.status = 101
-    const onOver = this.#record.whenTunnelEnds(this.#request!)
     this.#state = OVER
-    this.#connection.guard(() => open(onOver))
+    this.#connection.guard(() => open(this.#record.whenTunnelEnds(this.#request!)))
   }
 
   // ---- responses of our own -----------------------------------------------------------------------------------------
