@@ -96,7 +96,7 @@ export class MachineSocket implements ConnectionReader {
   }
 
   onBytes(bytes: Uint8Array): boolean {
-    if (this.#client === undefined) {
+    if (this.#client === undefined && !this.#isClientClosed) {
       this.#early = bytes
       return false
     }
