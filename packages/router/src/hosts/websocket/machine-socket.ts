@@ -1,3 +1,4 @@
+import { startDeadline } from "@project-ingress/forward/internal"
 import { isSendable, NO_CODE, SERVER_ERROR, TOO_LARGE, TRY_AGAIN_LATER } from "./close-codes.ts"
 import { BINARY, clientFrame, CLOSE, closePayload, PONG, TEXT } from "./frame.ts"
 import type { ConnectionReader, MemoryConnection } from "./memory-connection.ts"
@@ -95,7 +96,7 @@ export class MachineSocket implements ConnectionReader {
   }
 
   onBytes(bytes: Uint8Array): boolean {
-    if (this.#client === undefined) {
+    if (this.#client === undefined && !this.#isClientClosed) {
       this.#early = bytes
       return false
     }
@@ -187,7 +188,8 @@ export class MachineSocket implements ConnectionReader {
     if (this.#isClosing) return
     this.#push(CLOSE, closePayload(code, reason))
     this.#isClosing = true
-    setTimeout(() => this.#connection.destroy(), CLOSE_MS).unref()
+    const settled = startDeadline(CLOSE_MS, () => this.#connection.destroy())
+    this.#connection.once("close", settled)
   }
 
   #failBoth(code: number, reason: string): void {
