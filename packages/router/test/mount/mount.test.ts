@@ -10,7 +10,7 @@ import type { EngineEvent } from "@project-ingress/forward/sockets"
 import { describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
 import { mount } from "../../src/hosts/node.ts"
-import { setup } from "../fakes.ts"
+import { fake, setup } from "../fakes.ts"
 import { closing, custom, get, Line, own, post, project, slowly, start, upgrade } from "./world.ts"
 
 const read = (name: string) => readFileSync(new URL(`../../../forward/test/fixtures/${name}`, import.meta.url))
@@ -215,6 +215,37 @@ describe("a mounted router", () => {
   })
 })
 
+describe("a response", () => {
+  it.each([
+    ["names trailers and has a length", "200 OK", "Trailer: X\r\nContent-Length: 2\r\n\r\nok", /200 OK[^]*\r\n\r\nok$/],
+    [
+      "has trailers",
+      "200 OK",
+      "Trailer: X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n",
+      /ok\r\n0\r\nX: y\r\n\r\n$/,
+    ],
+    ["names trailers and is a 304", "304 Not Modified", "Trailer: X\r\n\r\n", /304 Not Modified[^]*\r\n\r\n$/],
+    ["has a reason of its own", "299 \xe4 b", "Content-Length: 0\r\n\r\n", /^HTTP\/1.1 299 \xe4 b\r\n/],
+    ["has no reason", "200 ", "Content-Length: 0\r\n\r\n", /^HTTP\/1.1 200 \r\n/],
+    ["is a 205", "205 Reset Content", "Content-Length: 0\r\n\r\n", /205 Reset Content[^]*\r\n\r\n$/],
+  ])("that %s reaches the client", async (_, status, rest, expected) => {
+    const machine = createTcpServer((socket) => {
+      socket.on("error", () => undefined)
+      const head = `HTTP/1.1 ${status}\r\nx-iterate-proxy-stamp: unproven\r\n`
+      socket.once("data", () => socket.write(head + rest, "latin1"))
+    })
+    await new Promise<void>((resolve) => machine.listen(0, "127.0.0.1", resolve))
+    closing.push(() => machine.close())
+    const { port } = await start({ machinePort: (machine.address() as AddressInfo).port })
+    const line = new Line(port).write(get(project))
+    await line.when(() => expected.test(line.text) || line.closed)
+    expect(line.text).toMatch(expected)
+    // The connection goes on.
+    line.text = ""
+    await line.write(get(own, "/next")).until("app /next")
+  })
+})
+
 describe("a machine that breaks off", () => {
   const breaking = async () => {
     const connections: Socket[] = []
@@ -325,6 +356,26 @@ describe("a shutdown", () => {
     await line.until("data: 1\n\n")
     await mounted.drain({ deadlineMs: 0 })
     expect(await line.untilClosed()).not.toContain("0\r\n\r\n")
+  })
+})
+
+describe("the machines of providers", () => {
+  it("are watched while the server listens", async () => {
+    const signals: AbortSignal[] = []
+    const watched = fake({
+      watch: async function* ({ signal }) {
+        signals.push(signal)
+        await once(signal, "abort")
+        yield* []
+      },
+    })
+    const { server, mounted } = await start({ router: { providers: [watched] } })
+    while (signals.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    const closed = once(server, "close")
+    server.close()
+    await closed
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true])
+    mounted.unmount()
   })
 })
 

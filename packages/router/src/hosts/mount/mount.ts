@@ -61,7 +61,17 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
   const host = routerEngine(router, options, { owner: "mount" })
   const { engine, program } = host
   const isOurs = ownerOf(host)
-  const watching = new AbortController()
+  /** Follows what providers report of their machines while the server listens. */
+  let watching: AbortController | undefined
+  const watch = (): void => {
+    if (watching !== undefined) return
+    watching = new AbortController()
+    void program.watch(watching.signal)
+  }
+  const unwatch = (): void => {
+    watching?.abort()
+    watching = undefined
+  }
   /** What the app said of an upgrade when Node asked. */
   const wanted = new WeakMap<IncomingMessage, boolean>()
 
@@ -78,10 +88,11 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
   }
   const onRequest = (name: RequestEventName, values: readonly unknown[]): boolean => {
     const [request, response] = values as [IncomingMessage, ServerResponse]
-    return decide(request.socket, isOurs(request), (ours) => {
+    const owner = isOurs(request)
+    return decide(request.socket, owner, (ours) => {
       if (ours) serveMessage(host, request, response)
-      // One that left meanwhile was seen by nobody.
-      else if (!request.socket.destroyed) return toApp(name, values)
+      // A client that left while a store was asked was seen by nobody.
+      else if (owner === false || !request.socket.destroyed) return toApp(name, values)
       return true
     })
   }
@@ -122,15 +133,16 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
       if (ours === true) return isWebSocket(request)
       return appWants || (ours !== false && isWebSocket(request))
     },
-    onClose: () => watching.abort(),
+    onListening: watch,
+    onClose: unwatch,
   })
   const { app } = events
   mounted.add(server)
-  void program.watch(watching.signal)
+  if (server.listening) watch()
 
   return {
     unmount: () => {
-      watching.abort()
+      unwatch()
       events.remove()
       mounted.delete(server)
     },

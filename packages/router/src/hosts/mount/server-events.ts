@@ -8,6 +8,7 @@ export interface EventHooks {
   readonly onUpgrade: (values: readonly unknown[]) => boolean
   /** Whether an upgrade is wanted of which the app says `wanted`; asked where Node has `shouldUpgradeCallback`. */
   readonly wantsUpgrade: (request: IncomingMessage, wanted: boolean) => boolean
+  readonly onListening: () => void
   readonly onClose: () => void
 }
 
@@ -53,7 +54,8 @@ export const hookServer = (server: Server, hooks: EventHooks): ServerEvents => {
         if (asksForUpgrades) upgrading = false
         return hooks.onUpgrade(values)
       }
-      if (name === "close") hooks.onClose()
+      if (name === "listening") hooks.onListening()
+      else if (name === "close") hooks.onClose()
       return app.emit(name, ...values)
     },
     listenerCount: (name: string | symbol, ...which: readonly unknown[]): number => {
