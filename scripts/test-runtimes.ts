@@ -24,6 +24,7 @@ import type { Reporter } from "vitest/node"
 const suite = [
   "packages/machine-proxy/test/catalogue/",
   "packages/machine-proxy/test/machine-proxy.test.ts",
+  "packages/machine-proxy/test/tunnel.test.ts",
   "packages/forward/test/http1.test.ts",
   "packages/forward/test/frames.test.ts",
   "packages/forward/test/headers.test.ts",

@@ -113,10 +113,22 @@ describe("project-ingress doctor", () => {
 
 describe("input that cannot be used is refused with 3, and named", () => {
   it.each([
-    [[], "explain <hostname>, doctor <url>, generate <folder> or mail-dns <domain>: see --help"],
-    [["explain"], "explain <hostname>, doctor <url>, generate <folder> or mail-dns <domain>: see --help"],
-    [["diagnose", "x"], "explain <hostname>, doctor <url>, generate <folder> or mail-dns <domain>: see --help"],
-    [["doctor", "a", "b"], "explain <hostname>, doctor <url>, generate <folder> or mail-dns <domain>: see --help"],
+    [
+      [],
+      "explain <hostname>, forward <port> <project>, doctor <url>, generate <folder> or mail-dns <domain>: see --help",
+    ],
+    [
+      ["explain"],
+      "explain <hostname>, forward <port> <project>, doctor <url>, generate <folder> or mail-dns <domain>: see --help",
+    ],
+    [
+      ["diagnose", "x"],
+      "explain <hostname>, forward <port> <project>, doctor <url>, generate <folder> or mail-dns <domain>: see --help",
+    ],
+    [
+      ["doctor", "a", "b"],
+      "explain <hostname>, forward <port> <project>, doctor <url>, generate <folder> or mail-dns <domain>: see --help",
+    ],
     [["explain", "x"], "explain needs --config <file> or --console <url>, and not both"],
     [["explain", "x", "--config", "/nowhere.js"], "/nowhere.js cannot be imported"],
     [

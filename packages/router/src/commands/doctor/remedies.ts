@@ -24,6 +24,8 @@ const remedies: Readonly<Record<string, string>> = {
     "Look at the provider's status page, and whether the router reaches its API; --console shows whether the machine's key is another router's.",
   PORT_CLOSED:
     "Start the app, on localhost or on every address; in the machine, `project-ingress doctor <url> --machine` shows where it listens.",
+  PORT_NOT_HTTP: "The port speaks TCP or UDP: open a local port that leads there by `project-ingress forward`.",
+  TUNNEL_UNSUPPORTED: "There is no machine proxy in which a tunnel could end: connect to the app's own address.",
   PORT_FORBIDDEN: "Allow the port in the machine proxy (INGRESS_PORTS), or use another one.",
   TICKET_INVALID:
     "Give machine and router keys of one pair: the machine's key must verify what the router's signingKey signs; and set the clocks.",

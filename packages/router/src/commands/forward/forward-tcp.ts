@@ -19,9 +19,13 @@ export const tcpForwarder = (tunnel: TunnelOptions, { onEnd }: ForwardEvents): S
     // What the local client sends waits in the kernel until there is a tunnel.
     const left = new AbortController()
     local.on("error", () => undefined)
-    local.once("close", () => left.abort())
+    const leave = (): void => left.abort()
+    local.once("close", leave)
     openTunnel({ ...tunnel, signal: left.signal }).then(
-      (opened) => join(local, opened, onEnd),
+      (opened) => {
+        local.off("close", leave)
+        join(local, opened, onEnd)
+      },
       (error: unknown) => {
         // That a client has left by itself is no failure.
         const isGone = local.destroyed
@@ -46,7 +50,10 @@ const join = (local: Socket, tunnel: Duplex, onEnd: ForwardEvents["onEnd"]): voi
     tunnel.destroy()
     return
   }
-  local.once("close", () => tunnel.destroy())
+  local.once("close", () => {
+    // After its FIN, what it has sent before may still be on its way to the app.
+    if (local.errored !== null || !local.readableEnded) tunnel.destroy()
+  })
   local.pipe(tunnel)
   tunnel.pipe(local)
 }
