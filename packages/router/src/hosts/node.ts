@@ -1,4 +1,4 @@
-/** A router on sockets, for Node, Bun and Deno: HTTP/1.1 and WebSockets, without node:http between. */
+/** A router on sockets, for Node, Bun and Deno: HTTP/1.1, HTTP/2 over TLS and WebSockets, without node:http between. */
 import { createServer } from "node:net"
 import type { AddressInfo, Server } from "node:net"
 import { Server as TlsServer } from "node:tls"
@@ -97,8 +97,9 @@ export interface NodeHost extends Engine {
   /**
    * Opens a listener and follows what providers report of their machines until it is closed. Resolves when it accepts
    * connections; `port` 0, the default, takes a free one, and without `hostname` it listens on every address. With `tls`, a
-   * server that does not listen itself (`createServer({ cert, key })` of node:tls), it is HTTPS. Rejects if it cannot listen, and
-   * with a `TypeError` for an option that is unknown or invalid.
+   * server that does not listen itself (`createServer({ cert, key })` of node:tls), it is HTTPS, and with `ALPNProtocols: ["h2",
+   * "http/1.1"]` of that server also HTTP/2. Rejects if it cannot listen, and with a `TypeError` for an option that is unknown or
+   * invalid.
    */
   readonly listen: (options?: {
     readonly port?: number

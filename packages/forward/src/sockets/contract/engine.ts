@@ -63,7 +63,7 @@ export interface ConnectionAdmission {
   readonly release: (remoteAddress: string) => void
 }
 
-/** HTTP/1.1 on connections that somebody else accepts. */
+/** HTTP/1.1 on connections that somebody else accepts, and HTTP/2 on those of TLS that agreed on it (ALPN `h2`). */
 export interface Engine {
   /**
    * Takes one accepted connection: `net.createServer(engine.connection)`, or a TLS server's `secureConnection`. Not the latter

@@ -24,6 +24,7 @@ const LAST_STREAM = 2 ** 31 - 1
 export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner {
   deadlineAt: number
   readonly #session: ServerHttp2Session
+  readonly #socket: Duplex
   readonly #context: EngineContext
   readonly #message: Engine["message"]
   readonly #facts: MessageConnection
@@ -36,6 +37,8 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
   /** How long the wait for a stream may take that `deadlineAt` ends. */
   #waitMs: number
   #served = false
+  /** The client knows that it is to send no more requests; those that it sends are served. */
+  #announced = false
   /** No stream begins any more. */
   #ending = false
 
@@ -49,6 +52,7 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
     refusal: ForwardErrorTag | undefined,
   ) {
     this.#session = session
+    this.#socket = socket
     this.#context = context
     this.#message = message
     this.#refusal = refusal
@@ -73,11 +77,13 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
     session.on("remoteSettings", onControlFrame)
     // Not in the types: PRIORITY, which RFC 9113 §5.3.2 keeps for being ignored.
     ;(session as NodeJS.EventEmitter).on("priority", onControlFrame)
-    session.on("error", (cause) => reportError(context, "RequestMalformed", cause))
+    session.on("error", (cause) => {
+      // A connection that breaks off is no event of its own.
+      if (!isSystemError(cause)) reportError(context, "RequestMalformed", cause)
+    })
     session.on("close", () => this.#onClose())
   }
 
-  /** The only place where another parser's fields come in. `rawHeaders` is not in all versions of the types. */
   #onStream(stream: ServerHttp2Stream, fields: readonly string[]): void {
     if (stream.destroyed || stream.closed) {
       // It was reset before anybody heard of it.
@@ -107,7 +113,7 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
     stream.deadlineAt = deadlines.in(limits.upstreamIdleTimeoutMs)
     deadlines.add(stream)
     if (this.#refusal !== undefined) this.end()
-    else if (this.#context.draining && !this.#ending) this.#session.goaway(NGHTTP2_NO_ERROR, LAST_STREAM)
+    else if (this.#context.draining) this.#announceEnd()
   }
 
   onClosed(stream: StreamMessage, complete: boolean): void {
@@ -119,8 +125,9 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
       this.#controlFrames.earn()
     } else if (!this.#ending) this.#spend(this.#resets, "streams that were reset")
     this.#served = true
-    if (this.#streams.size > 0 || this.#ending) return
-    this.#waitMs = closing ? lastRequestMs : limits.keepAliveTimeoutMs
+    if (this.#streams.size > 0) return
+    if (this.#session.destroyed) this.#ending = true
+    this.#waitMs = this.#ending ? limits.lingerMs : closing ? lastRequestMs : limits.keepAliveTimeoutMs
     this.deadlineAt = deadlines.in(this.#waitMs)
   }
 
@@ -128,19 +135,26 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
     if (budget.spend() || this.#session.destroyed) return
     this.#ending = true
     this.#session.destroy(new Error(`a client sent too many ${of}`), NGHTTP2_ENHANCE_YOUR_CALM)
+    this.deadlineAt = this.#context.deadlines.in(this.#context.limits.lingerMs)
   }
 
   // ---- endings ------------------------------------------------------------------------------------------------------
 
   onDeadline(): void {
-    if (this.#ending) this.#session.destroy()
+    if (this.#ending) this.#destroy()
     else this.end()
+  }
+
+  /** At once: a session that was destroyed still waits until its peer has read everything, or has ended its side. */
+  #destroy(): void {
+    this.#session.destroy()
+    this.#socket.destroy()
   }
 
   closeIfIdle(ms: number): boolean {
     if (this.#streams.size > 0 || this.#ending) return false
     if (this.deadlineAt !== 0 && this.deadlineAt - this.#waitMs > performance.now() - ms) return false
-    this.#session.destroy()
+    this.#destroy()
     this.#onClose()
     return true
   }
@@ -152,15 +166,22 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
       return
     }
     // What is on its way is served; then `end`.
-    this.#session.goaway(NGHTTP2_NO_ERROR, LAST_STREAM)
+    this.#announceEnd()
     if (this.#streams.size > 0) return
     this.#waitMs = lastRequestMs
     this.deadlineAt = deadlines.in(lastRequestMs)
   }
 
-  /** Streams in flight are ended by the engine, each as its own message. */
+  /** Requests in flight are ended by the engine, each as its own message; what a client does not take of it is not waited for. */
   goAway(): void {
     this.end()
+    this.deadlineAt = this.#context.deadlines.in(this.#context.limits.lingerMs)
+  }
+
+  #announceEnd(): void {
+    if (this.#announced || this.#ending) return
+    this.#announced = true
+    this.#session.goaway(NGHTTP2_NO_ERROR, LAST_STREAM)
   }
 
   /** Lets the streams in flight finish, and then closes. */
@@ -183,7 +204,10 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
       run()
     } catch (cause) {
       reportError(this.#context, "ProxyFailed", cause)
-      this.#session.destroy()
+      this.#destroy()
     }
   }
 }
+
+/** Of the socket, as ECONNRESET: its code is the system's. */
+const isSystemError = (cause: unknown): boolean => cause instanceof Error && "syscall" in cause

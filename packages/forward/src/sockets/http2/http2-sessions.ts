@@ -5,10 +5,14 @@ import type { ForwardErrorTag } from "../../error-rows.ts"
 import type { EngineContext } from "../connection/engine-context.ts"
 import type { Engine } from "../contract/engine.ts"
 import type { ProxiedClient } from "../proxy-protocol/proxy-header.ts"
+import { reportError } from "../connection/engine-context.ts"
 import { Http2Connection } from "./http2-connection.ts"
 
 /** Whether the two sides of a connection agreed on HTTP/2 in their handshake (RFC 7301). */
 export const speaksHttp2 = (socket: Duplex): boolean => "alpnProtocol" in socket && socket.alpnProtocol === "h2"
+
+/** Its node:http2 ends the process when a session is ended by an error: some frames of any client would do. Seen with Deno 2.9.6. */
+const isDeno = "Deno" in globalThis
 
 /** Makes connections of HTTP/2 out of sockets. Node's server listens to nothing: it is what gives a session its options. */
 export const http2Sessions = (context: EngineContext, message: Engine["message"]) => {
@@ -30,8 +34,13 @@ export const http2Sessions = (context: EngineContext, message: Engine["message"]
   let server: ReturnType<typeof listen> | undefined
 
   return (socket: Duplex, client?: ProxiedClient, refusal?: ForwardErrorTag): void => {
-    server ??= listen()
     socket.on("error", () => undefined)
+    if (isDeno) {
+      reportError(context, "ProxyFailed", new Error("HTTP/2 is not served on Deno: do not offer h2 in ALPNProtocols"))
+      socket.destroy()
+      return
+    }
+    server ??= listen()
     server.emit("connection", socket)
     if (made === undefined) {
       socket.destroy()

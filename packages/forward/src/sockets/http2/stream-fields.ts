@@ -4,14 +4,15 @@ import { headerValue } from "../../header-list.ts"
 import type { HeaderList } from "../../header-list.ts"
 
 /** Fields of which node:http2 writes one only; of an app's several the first one counts. */
-const single = new Set([
-  ...["access-control-allow-credentials", "access-control-max-age", "access-control-request-method", "age"],
-  ...["authorization", "content-encoding", "content-language", "content-length", "content-location", "content-md5"],
-  ...["content-range", "content-type", "date", "dnt", "etag", "expires", "from", "host", "if-match"],
-  ...["if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-modified", "location"],
-  ...["max-forwards", "proxy-authorization", "range", "referer", "retry-after", "tk", "upgrade-insecure-requests"],
-  ...["user-agent", "x-content-type-options"],
-])
+const single = new Set(
+  [
+    "access-control-allow-credentials access-control-max-age access-control-request-method age authorization",
+    "content-encoding content-language content-length content-location content-md5 content-range content-type date",
+    "dnt etag expires from host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified",
+    "location max-forwards proxy-authorization range referer retry-after tk upgrade-insecure-requests user-agent",
+    "x-content-type-options",
+  ].flatMap((names) => names.split(" ")),
+)
 
 /** Fields as node:http2 takes them: by name in lower case (RFC 9113 §8.2.1), without what has no place in HTTP/2. */
 export const streamFields = (headers: HeaderList, status?: number): OutgoingHttpHeaders => {
@@ -37,6 +38,7 @@ export const streamFields = (headers: HeaderList, status?: number): OutgoingHttp
 export const webSocketFields = (headers: HeaderList, key: string): OutgoingHttpHeaders | undefined => {
   const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
   if (headerValue(headers, "sec-websocket-accept") !== accept) return undefined
-  const { connection, upgrade, "sec-websocket-accept": _, ...fields } = streamFields(headers, 200)
+  const fields = streamFields(headers, 200)
+  for (const name of ["connection", "upgrade", "sec-websocket-accept"]) delete fields[name]
   return fields
 }

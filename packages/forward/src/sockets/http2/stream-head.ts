@@ -48,13 +48,15 @@ export const streamHead = (fields: readonly string[], scheme: string, ended: boo
   }
   if (cookie !== undefined) headers.push("cookie", cookie)
 
-  const { ":method": method = "", ":path": path, ":authority": authority, ":protocol": protocol } = pseudo
+  const { ":method": method = "", ":path": path, ":protocol": protocol } = pseudo
+  // RFC 9113 §8.3.1: a request that was made of one of HTTP/1.1 may have only Host.
+  const authority = pseudo[":authority"] ?? host
   const head = { method, authority, headers, ended, problem }
   if (method === "CONNECT" && protocol === undefined) return { ...head, target: "/", failure: "MethodRefused" }
   if (pseudo[":scheme"] !== scheme) head.problem ??= ":scheme is not that of the connection"
   // The parser would take an absolute-form, and its authority.
   if (path === undefined || (path.charCodeAt(0) !== 47 && path !== "*")) head.problem ??= ":path has no known form"
-  if (authority === undefined && host === undefined) head.problem ??= "there is no authority"
+  if (authority === undefined) head.problem ??= "there is no authority"
   const target = path ?? "/"
   if (protocol === undefined) return { ...head, target }
   if (method !== "CONNECT") return { ...head, target, problem: ":protocol without CONNECT" }

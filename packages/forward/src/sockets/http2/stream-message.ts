@@ -28,6 +28,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
   readonly #webSocketKey: string | undefined
   #requestComplete: boolean
   #responded = false
+  #tunnel = false
   /** Set where trailers may follow, from the head on. */
   #trailers: HeaderList | undefined
   #waitsForTrailers = false
@@ -89,8 +90,10 @@ export class StreamMessage implements ResponseSink, HasDeadline {
     if (fields === undefined) {
       this.#message.abort()
       stream.respond({ ":status": 502 }, { endStream: true })
+      this.#end()
       return
     }
+    this.#tunnel = true
     stream.respond(fields)
     stream.on("drain", () => this.#message.drained())
   }
@@ -111,8 +114,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
     this.#owner.onResponded(this)
     if (!stream.writableEnded) stream.end()
     // RFC 9113 §8.1: the client need not send the rest. Sent after the response.
-    if (!this.#requestComplete && !this.#waitsForTrailers && this.#webSocketKey === undefined)
-      stream.close(NGHTTP2_NO_ERROR)
+    if (!this.#requestComplete && !this.#waitsForTrailers && !this.#tunnel) stream.close(NGHTTP2_NO_ERROR)
   }
 
   #sendTrailers(): void {
