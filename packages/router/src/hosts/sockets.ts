@@ -25,6 +25,7 @@ import type { Held } from "./bounds.ts"
 import type { ClientIdentity } from "./client-identity.ts"
 import type { OpenAccess } from "./open-access.ts"
 import { withHostField } from "./public-authority.ts"
+import { refuseBySocket } from "./refuse-by-socket.ts"
 import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 import { upstreamAddress, withHost } from "./upstream-address.ts"
@@ -183,6 +184,7 @@ const socketSender = (
     readPrefix: async (response) => ("fetched" in response ? fetchTransport.readPrefix(response.fetched) : undefined),
     replayable: (sent) => request.replayable && (sent === "no" || isSafe(visitor.method)),
     closed: () => request.over(),
+    refuseRoad: refuseBySocket,
     admit: (record, machine) => held.admit(record, machine),
     onLetIn: (who, route) => {
       forget?.()

@@ -26,7 +26,7 @@ import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
 import type { MachineRequest, ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
-import { directMismatch, isCall, notCarried, protocolField, spokenDirectly } from "./protocol.ts"
+import { isCall, protocolField, refuseByFetch, spokenDirectly } from "./protocol.ts"
 import { wakes } from "./wakes.ts"
 
 /** A response that came from a machine. */
@@ -93,9 +93,10 @@ export const sendToMachine = <A>(
   const name = canonicalName(grammar, key)
   const own = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = own
-  const bySocket = request.trailers === true
   const isCalled = settings.protocol === "h2c" && isCall(request)
-  const lost = isCalled ? notCarried(route, { provider: machine.type, carries: own.carries, bySocket }) : undefined
+  const refuseRoad = sender.refuseRoad ?? refuseByFetch
+  const road = { port, settings, provider: machine.type, carries: own.carries, isCall: isCalled }
+  const lost = isCalled ? refuseRoad(road) : undefined
   if (lost !== undefined) return Effect.fail(lost)
   // A call of gRPC has a deadline of its own, and both sides may be silent until then.
   const pace: Pick<MachineRequest, "minBodyRate" | "bodyIdleTimeoutMs"> = isCalled
@@ -123,9 +124,7 @@ export const sendToMachine = <A>(
 
   const sendWith = (endpoint: Endpoint, signed: SignedTicket | undefined): SendResult<A> => {
     const isDirect = endpoint.machineProxy === false
-    const mismatch = isDirect
-      ? directMismatch(route, endpoint.origin, bySocket && endpoint.fetch === undefined)
-      : undefined
+    const mismatch = isDirect ? refuseRoad({ ...road, origin: endpoint.origin }) : undefined
     if (mismatch !== undefined) return endRequest(mismatch)
     const app = appOrigin({ settings, port, endpoint, scheme, host })
     let headers

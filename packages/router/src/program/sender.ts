@@ -8,6 +8,7 @@ import type { LengthRequired, MachineLimited, ProjectLimited, ProtocolNotCarried
 import type { PortSettings, RouteRecord } from "../stores/record.ts"
 import type { Route } from "../policies/policy.ts"
 import type { Visitor } from "../policies/visitor.ts"
+import type { RefuseRoad } from "./road.ts"
 import type { ArrivedHop } from "./arrived-hop.ts"
 
 /** The head of a request as it arrived, by whatever host. */
@@ -96,6 +97,8 @@ export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "r
    * another route. Default: nobody withdraws.
    */
   readonly onLetIn?: (visitor: Visitor, route: Route & { readonly machine: Machine; readonly port: number }) => void
+  /** Why its host cannot carry a request. Default: what no Fetch can. */
+  readonly refuseRoad?: RefuseRoad
   /** Whether its host takes one more request to that machine; called again for another machine. Default: each one. */
   readonly admit?: (record: RouteRecord, machine: Machine) => ProjectLimited | MachineLimited | undefined
 }
