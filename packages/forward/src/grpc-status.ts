@@ -36,6 +36,5 @@ const statuses: Readonly<Record<number, number>> = {
   505: UNIMPLEMENTED,
 }
 
-/** A text for `grpc-message`: percent-encoded but for visible ASCII and spaces (gRPC over HTTP/2, "Status-Message"). */
-export const grpcMessage = (text: string): string =>
-  text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (some) => encodeURIComponent(some.toWellFormed()))
+/** A text for `grpc-message`, percent-encoded (gRPC over HTTP/2, "Status-Message"). */
+export const grpcMessage = (text: string): string => encodeURI(text.toWellFormed())

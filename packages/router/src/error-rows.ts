@@ -83,7 +83,7 @@ export const routerErrors = {
     501,
     "PROTOCOL_NOT_CARRIED",
     "http_request_denied",
-    "{Port} of {project} speaks a protocol that cannot be carried to it this way. Reach it by the command project-ingress forward.",
+    "{Port} of {project} cannot be reached this way. Use the command project-ingress forward.",
   ),
   ProjectLimited: errorRow(
     503,

@@ -7,12 +7,14 @@ import type { VisitorRequest } from "./sender.ts"
 
 /** Why a request cannot be sent to a port that speaks what its settings say. */
 export const protocolMismatch = (
-  { headers, upgrade }: Pick<VisitorRequest, "headers" | "upgrade">,
+  request: Pick<VisitorRequest, "headers" | "upgrade" | "trailers">,
   { port, settings: { protocol = "http" } }: { readonly port: number; readonly settings: PortSettings },
-): PortNotHttp | TunnelNotAllowed | undefined => {
-  const tunnel = upgrade === true ? tunnelOf(headers) : undefined
+): PortNotHttp | TunnelNotAllowed | ProtocolNotCarried | undefined => {
+  const tunnel = request.upgrade === true ? tunnelOf(request.headers) : undefined
   const raw = protocol === "tcp" || protocol === "udp" ? protocol : undefined
-  if (tunnel === raw) return undefined
+  // A call without its trailers has no status, and a client cannot tell what became of it.
+  if (tunnel === raw)
+    return protocol === "h2c" && request.trailers !== true && isCall(request) ? byFetch(port) : undefined
   // By a tunnel a visitor would choose what our own fields say to an app.
   return tunnel === undefined ? new PortNotHttp({ port, protocol }) : new TunnelNotAllowed({ port, protocol, tunnel })
 }
@@ -31,15 +33,9 @@ export const protocolField = ({ protocol, tls }: PortSettings): string | undefin
 export const isCall = ({ headers }: Pick<VisitorRequest, "headers">): boolean =>
   isGrpc(headerValue(headers, "content-type"))
 
-/** How an app at its own address is spoken to, where that is not HTTP/1.1, by TLS if its origin says so. */
-export const spokenDirectly = ({ protocol, tls }: PortSettings): Pick<PortSettings, "protocol" | "tls"> | undefined =>
-  protocol === "h2c" || (protocol === "https" && tls !== undefined) ? { protocol, ...(tls && { tls }) } : undefined
+/** For a host by Fetch, which has no say in how an app at its own address is spoken to. */
+export const refuseByFetch: RefuseRoad = ({ port, settings: { protocol, tls } }) =>
+  protocol === "h2c" || tls !== undefined ? byFetch(port) : undefined
 
-/**
- * For a host by Fetch: a call of gRPC without its trailers has no status, and a client cannot tell what became of it. Nor has Fetch a say
- * in how an app is spoken to.
- */
-export const refuseByFetch: RefuseRoad = ({ port, settings, isCall, origin }) =>
-  isCall || (origin !== undefined && spokenDirectly(settings) !== undefined)
-    ? new ProtocolNotCarried({ port, reason: "Fetch has no trailers, no h2c and no tls settings" })
-    : undefined
+const byFetch = (port: number) =>
+  new ProtocolNotCarried({ port, reason: "Fetch has no trailers, h2c and tls settings." })

@@ -1,16 +1,16 @@
 import type { Capabilities } from "@project-ingress/providers"
+import type { HeaderList } from "@project-ingress/forward"
 import type { ProtocolNotCarried } from "../errors.ts"
 import type { PortSettings } from "../stores/record.ts"
 
-/** What a request is to be carried over, once per step of its way. */
+/** What a request is to be carried over. */
 export interface Road {
+  readonly request: { readonly headers: HeaderList }
   readonly port: number
   readonly settings: PortSettings
   /** The provider's type. */
   readonly provider: string
   readonly carries: Capabilities["carries"]
-  /** Whether it is a call of gRPC. */
-  readonly isCall: boolean
   /** Of an app at its own address, once that is known. */
   readonly origin?: string | undefined
 }

@@ -53,12 +53,8 @@ export interface MachineRequest {
   readonly headers: HeaderList
   /** Names of the cookies that the machine's platform sets for itself, which no client gets. */
   readonly edgeCookies?: readonly string[] | undefined
-  /** The slowest body of the request, in bytes a second, where the host can tell; `undefined`: the host's own. */
-  readonly minBodyRate?: number | undefined
-  /** How long its body may be silent until the response begins, in ms, 0 forever, where the host can tell; `undefined`: the host's own. */
-  readonly bodyIdleTimeoutMs?: number | undefined
-  /** How an app at its own address is spoken to, where that is not HTTP/1.1, or how its TLS is verified. */
-  readonly speaks?: Pick<PortSettings, "protocol" | "tls"> | undefined
+  /** Those of the port: for how an app is spoken to, and how slow a body may be, where the host can tell. */
+  readonly settings?: PortSettings | undefined
   readonly changes: ResponseChanges
   /** What the response's stamp must be; `undefined` for an app without a machine proxy, which was sent no ticket. */
   readonly stamps: ExpectedStamps | undefined
