@@ -10,7 +10,7 @@ export const isGrpc = (contentType: string | null | undefined): boolean =>
  * without a `grpc-status`, so that a client sees the same whoever maps, and three that the table does not know or would blur:
  * 429 is RESOURCE_EXHAUSTED, 500 is INTERNAL, and 405, 501 and 505 are UNIMPLEMENTED as 404 is. UNAVAILABLE is what clients retry.
  */
-export const grpcStatus = (httpStatus: number): number => statuses.get(httpStatus) ?? UNKNOWN
+export const grpcStatus = (httpStatus: number): number => statuses[httpStatus] ?? UNKNOWN
 
 const UNKNOWN = 2
 const PERMISSION_DENIED = 7
@@ -20,22 +20,21 @@ const INTERNAL = 13
 const UNAVAILABLE = 14
 const UNAUTHENTICATED = 16
 
-const statuses: ReadonlyMap<number, number> = new Map([
-  [400, INTERNAL],
-  [401, UNAUTHENTICATED],
-  [403, PERMISSION_DENIED],
-  [404, UNIMPLEMENTED],
-  [405, UNIMPLEMENTED],
-  [421, UNAVAILABLE],
-  [429, RESOURCE_EXHAUSTED],
-  [500, INTERNAL],
-  [501, UNIMPLEMENTED],
-  [502, UNAVAILABLE],
-  [503, UNAVAILABLE],
-  [504, UNAVAILABLE],
-  [505, UNIMPLEMENTED],
-])
+const statuses: Readonly<Record<number, number>> = {
+  400: INTERNAL,
+  401: UNAUTHENTICATED,
+  403: PERMISSION_DENIED,
+  404: UNIMPLEMENTED,
+  405: UNIMPLEMENTED,
+  421: UNAVAILABLE,
+  429: RESOURCE_EXHAUSTED,
+  500: INTERNAL,
+  501: UNIMPLEMENTED,
+  502: UNAVAILABLE,
+  503: UNAVAILABLE,
+  504: UNAVAILABLE,
+  505: UNIMPLEMENTED,
+}
 
-/** A text for `grpc-message`: percent-encoded but for visible ASCII and spaces (gRPC over HTTP/2, "Status-Message"). */
-export const grpcMessage = (text: string): string =>
-  text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (some) => encodeURIComponent(some.toWellFormed()))
+/** A text for `grpc-message`, percent-encoded (gRPC over HTTP/2, "Status-Message"). */
+export const grpcMessage = (text: string): string => encodeURI(text.toWellFormed())

@@ -65,16 +65,8 @@ export interface ErrorResponder {
   readonly forRow: (tag: string, row: ErrorRow, request: AskedRequest) => GeneratedResponse
   /** What replaces a response that a machine's proxy generated, by status and code; `undefined`: nothing does. */
   readonly replacing: (status: number, code: string, request: AskedRequest) => GeneratedResponse | undefined
-  /** For a client of gRPC what replaces a response that a machine's proxy generated and nothing else replaces. */
-  readonly forCall: (code: string, status: GrpcStatus, request: AskedRequest) => GeneratedResponse
   /** The response for a port that a machine's proxy found closed, with what listens instead. */
   readonly portClosed: (port: number, listening: readonly ListeningPort[], request: AskedRequest) => GeneratedResponse
-}
-
-/** What a machine's proxy says to a client of gRPC. */
-export interface GrpcStatus {
-  readonly code: string
-  readonly message: string
 }
 
 /** An error response, and the one that `onError` wants instead of it. */
@@ -138,25 +130,6 @@ export const errorResponder = (settings: ErrorResponseSettings): ErrorResponder 
     },
     forRow: respond,
     portClosed: (port, listening, request) => respond("PortClosed", rows.PortClosed, request, { port, listening }),
-    forCall: (code, status, { requestId }) => ({
-      // Its own HTTP status was for this router; clients of gRPC want 200.
-      status: 200,
-      code,
-      headers: [
-        "Content-Type",
-        "application/grpc",
-        "Cache-Control",
-        "no-store",
-        "Grpc-Status",
-        status.code,
-        "Grpc-Message",
-        status.message,
-        headerNames.error,
-        code,
-        headerNames.requestId,
-        requestId,
-      ],
-    }),
     replacing: (status, code, request) => {
       const [tag, row] = Object.entries(rows).find(([, each]) => each.status === status && each.code === code) ?? []
       return tag === undefined || row === undefined ? undefined : replacement(tag, row, describe(request))
@@ -169,13 +142,11 @@ const particulars = (error: RouterError): Particulars => {
     const { location, challenge } = error
     return { location, ...(challenge === undefined ? {} : { add: ["WWW-Authenticate", challenge] }) }
   }
-  if (error._tag === "ProtocolNotCarried") return { port: error.port, detail: `${capital(error.reason)}.` }
+  if (error._tag === "ProtocolNotCarried") return { port: error.port, detail: error.reason }
   if (error._tag === "PortClosed" || error._tag === "PortNotHttp") return { port: error.port }
   if (error._tag === "TunnelNotAllowed" || error._tag === "TunnelUnsupported") return { port: error.port }
   return error._tag === "HostnameMalformed" ? { detail: error.reason } : {}
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** What the visitor knows: the hostname, and what it says. */
 const subjectOf = (grammar: Grammar, host: string, arrivedAt: number | undefined): ErrorSubject => {

@@ -133,10 +133,10 @@ export class ProtocolNotCarried extends Error {
   override readonly name = "ProtocolNotCarried"
   /** The port arrived at. */
   readonly port: number
-  /** What is missing where, as a clause. */
+  /** What is missing where, as a sentence. */
   readonly reason: string
   constructor(fields: { readonly port: number; readonly reason: string }) {
-    super(`port ${fields.port} cannot be asked as its settings say: ${fields.reason}`)
+    super(fields.reason)
     this.port = fields.port
     this.reason = fields.reason
   }

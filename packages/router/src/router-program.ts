@@ -145,10 +145,10 @@ export const makeProgram = (options: RouterOptions): RouterProgram => {
     sender: Pick<Sender<A>, "discard">,
   ): RequestOutcome<A> => {
     if (outcome._tag !== "Machine" || outcome.code === undefined) return outcome
-    const { code, grpcStatus, listening, route } = outcome
+    const { listening, route } = outcome
     const response =
       listening === undefined
-        ? (errors.replacing(outcome.status, code, request) ?? (grpcStatus && errors.forCall(code, grpcStatus, request)))
+        ? errors.replacing(outcome.status, outcome.code, request)
         : errors.portClosed(route.port, listening, request)
     if (response === undefined) return outcome
     sender.discard(outcome.response)

@@ -10,11 +10,18 @@ import { appValue, isProven, isSafe } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
 import type { SendFailureKind } from "@project-ingress/forward/fetch"
 import type { ResponseHead } from "@project-ingress/forward/http1"
-import type { Decision, IncomingRequest, TakeOver, UpstreamError } from "@project-ingress/forward/sockets"
+import type {
+  Decision,
+  ForwardDirective,
+  IncomingRequest,
+  TakeOver,
+  UpstreamError,
+} from "@project-ingress/forward/sockets"
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
 import type { AskedRequest } from "../error-response.ts"
+import { isCall } from "../program/protocol.ts"
 import { endRequest } from "../program/sender.ts"
 import type { ArrivedHop } from "../program/arrived-hop.ts"
 import type { RegionHops } from "../program/region-hops.ts"
@@ -25,6 +32,7 @@ import type { Held } from "./bounds.ts"
 import type { ClientIdentity } from "./client-identity.ts"
 import type { OpenAccess } from "./open-access.ts"
 import { withHostField } from "./public-authority.ts"
+import { refuseBySocket } from "./refuse-by-socket.ts"
 import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
 import { upstreamAddress, withHost } from "./upstream-address.ts"
@@ -61,9 +69,9 @@ export const serveExchange = (
       // A client that left reads nothing; the engine only has to be given something.
       if (outcome._tag === "ClientLeft") return failure("ProxyFailed", request)
       if (outcome._tag !== "Machine") return "replaced" in outcome ? responseOf(outcome.replaced) : outcome.response
-      return "fetched" in outcome.response
-        ? fetchedResponse(program, outcome, outcome.response.fetched, visitor.hop !== undefined)
-        : "relay"
+      if ("fetched" in outcome.response)
+        return fetchedResponse(program, outcome, outcome.response.fetched, visitor.hop !== undefined)
+      return callResponse(outcome.code, outcome.response, program.headerNames) ?? "relay"
     },
   )
 }
@@ -135,8 +143,7 @@ const socketSender = (
           origin: upstreamAddress(machineRequest),
           headers: withHost(machineRequest),
           headersTimeoutMs,
-          minBodyRate: machineRequest.minBodyRate,
-          bodyIdleTimeoutMs: machineRequest.bodyIdleTimeoutMs,
+          ...paceOf(visitor, machineRequest),
           response: (head) => {
             // Nobody but the machine that the ticket was for may speak in our name; an app without a machine proxy never.
             const byRouter = machineRequest.toRouter !== undefined
@@ -166,7 +173,11 @@ const socketSender = (
 
   const byFetch = (machineRequest: MachineRequest): Effect.Effect<AttemptResponse<HostResponse>, SendFailure> =>
     Effect.map(
-      sendByFetch(program, { request: visitor, body: () => request.body(machineRequest.minBodyRate) }, machineRequest),
+      sendByFetch(
+        program,
+        { request: visitor, body: () => request.body(machineRequest.settings?.minBodyRate) },
+        machineRequest,
+      ),
       (attempt) => ({
         ...attempt,
         response: { fetched: attempt.response },
@@ -183,12 +194,40 @@ const socketSender = (
     readPrefix: async (response) => ("fetched" in response ? fetchTransport.readPrefix(response.fetched) : undefined),
     replayable: (sent) => request.replayable && (sent === "no" || isSafe(visitor.method)),
     closed: () => request.over(),
+    refuseRoad: refuseBySocket,
     admit: (record, machine) => held.admit(record, machine),
     onLetIn: (who, route) => {
       forget?.()
       forget = access.watch({ request, visit: visitor, visitor: who, route })
     },
   }
+}
+
+/** A call of gRPC has a deadline of its own, and both sides may be silent until then. */
+const paceOf = (
+  visitor: VisitorRequest,
+  { settings = {} }: MachineRequest,
+): Pick<ForwardDirective, "minBodyRate" | "bodyIdleTimeoutMs"> =>
+  settings.protocol === "h2c" && isCall(visitor)
+    ? { minBodyRate: settings.minBodyRate ?? 0, bodyIdleTimeoutMs: 0 }
+    : { minBodyRate: settings.minBodyRate }
+
+/**
+ * What the machine's proxy responded to a client of gRPC, with the HTTP status that clients of gRPC want: its own one was for this router.
+ * `undefined` for every other response.
+ */
+const callResponse = (
+  code: string | undefined,
+  { headers }: ResponseHead,
+  names: HopHeaderNames,
+): GeneratedResponse | undefined => {
+  if (code === undefined || headerValue(headers, "grpc-status") === undefined) return undefined
+  const passed = ["content-type", "cache-control", "proxy-status", "grpc-status", "grpc-message", "retry-after"]
+  const kept = [...passed, names.error, names.requestId].flatMap((name) => {
+    const value = headerValue(headers, name)
+    return value === undefined ? [] : [name, value]
+  })
+  return { status: 200, code, headers: kept }
 }
 
 const editOf = (edit: ResponseEdit, head: ResponseHead, hiddenBy: HopHeaderNames | undefined) => {

@@ -41,14 +41,16 @@ const placeOf = ({ endpoint, machine, toRouter }: Pick<MachineRequest, "endpoint
  */
 export const upstreamAddress = (request: MachineRequest): UpstreamAddress => {
   const { address } = placeOf(request)
-  const { speaks } = request
-  if (speaks === undefined) return address
-  const { verify, serverName } = (speaks.protocol === "https" && speaks.tls) || {}
+  const { endpoint, toRouter, settings } = request
+  // Only to an app itself: machine proxies, and routers of other regions, are asked in HTTP/1.1.
+  const { protocol, tls } = (endpoint.machineProxy === false && toRouter === undefined && settings) || {}
+  if (protocol !== "h2c" && (protocol !== "https" || tls === undefined)) return address
+  const { verify, serverName } = (protocol === "https" && tls) || {}
   return {
     ...address,
     // A connection speaks one protocol, and was verified in one way.
-    pool: JSON.stringify([address.pool, speaks.protocol, verify, serverName]),
-    ...(speaks.protocol === "h2c" ? { protocol: "h2c" as const } : {}),
+    pool: JSON.stringify([address.pool, protocol, verify, serverName]),
+    ...(protocol === "h2c" ? { protocol: "h2c" as const } : {}),
     ...(address.tls === undefined || verify === undefined
       ? {}
       : {

@@ -4,7 +4,6 @@ import type { Grammar } from "@project-ingress/hostname"
 import type { AttemptRequest, Capabilities, Endpoint } from "@project-ingress/providers"
 import type { Machines } from "@project-ingress/providers/effect"
 import * as Effect from "effect/Effect"
-import type { GrpcStatus } from "../error-response.ts"
 import { ProxyFailed, TunnelUnsupported } from "../errors.ts"
 import type { RouterError } from "../errors.ts"
 import { appOrigin } from "../hop/app-origin.ts"
@@ -25,8 +24,8 @@ import { holdOf } from "./holding.ts"
 import type { HoldingOptions, Waiting } from "./holding.ts"
 import type { RouteToMachine } from "./resolve-route.ts"
 import { endRequest } from "./sender.ts"
-import type { MachineRequest, ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
-import { directMismatch, isCall, isTunnelled, notCarried, protocolField, spokenDirectly } from "./protocol.ts"
+import type { ResponseChanges, ResponseEdit, Sender, VisitorRequest } from "./sender.ts"
+import { isTunnelled, protocolField, refuseByFetch } from "./protocol.ts"
 import { wakes } from "./wakes.ts"
 
 /** A response that came from a machine. */
@@ -40,8 +39,6 @@ export interface MachineResponse<A> {
   readonly byRouter?: boolean
   /** The code of a failure for which the machine's proxy generated the response. */
   readonly code: string | undefined
-  /** What the machine's proxy says to a client of gRPC, where it generated the response. */
-  readonly grpcStatus?: GrpcStatus | undefined
   readonly route: RouteToMachine
   /** Names of cookies in the response that are the provider's edge's own. */
   readonly edgeCookies: readonly string[] | undefined
@@ -93,14 +90,9 @@ export const sendToMachine = <A>(
   const name = canonicalName(grammar, key)
   const own = machines.provider(machine.type)?.capabilities ?? none
   const { edgeCookies } = own
-  const bySocket = request.trailers === true
-  const isCalled = settings.protocol === "h2c" && isCall(request)
-  const lost = isCalled ? notCarried(route, { provider: machine.type, carries: own.carries, bySocket }) : undefined
-  if (lost !== undefined) return Effect.fail(lost)
-  // A call of gRPC has a deadline of its own, and both sides may be silent until then.
-  const pace: Pick<MachineRequest, "minBodyRate" | "bodyIdleTimeoutMs"> = isCalled
-    ? { minBodyRate: settings.minBodyRate ?? 0, bodyIdleTimeoutMs: 0 }
-    : { minBodyRate: settings.minBodyRate }
+  const road = { request, port, settings, provider: machine.type, carries: own.carries }
+  const lost = settings.protocol && sender.refuseRoad?.(road)
+  if (lost) return Effect.fail(lost)
   const capabilities = withReserved(own, reserved)
   const cookies = { narrows, grammar, target, key, host, reserved, onIsolated }
   const filter = target.domain === undefined ? undefined : filtered
@@ -125,11 +117,10 @@ export const sendToMachine = <A>(
   }
 
   const sendWith = (endpoint: Endpoint, signed: SignedTicket | undefined): SendResult<A> => {
-    const isDirect = endpoint.machineProxy === false
-    const mismatch = isDirect
-      ? directMismatch(route, endpoint.origin, bySocket && endpoint.fetch === undefined)
-      : undefined
-    if (mismatch !== undefined) return endRequest(mismatch)
+    if (settings.protocol && endpoint.machineProxy === false) {
+      const refused = (sender.refuseRoad ?? refuseByFetch)({ ...road, origin: endpoint.origin })
+      if (refused !== undefined) return endRequest(refused)
+    }
     const app = appOrigin({ settings, port, endpoint, scheme, host })
     let headers
     try {
@@ -156,8 +147,7 @@ export const sendToMachine = <A>(
     }
     const changes = { rewrite, edit }
     sent = { signed, rewritten, changes }
-    const speaks = isDirect ? spokenDirectly(settings) : undefined
-    return sender.send({ endpoint, machine, headers, edgeCookies, ...pace, speaks, changes, stamps: signed?.stamps })
+    return sender.send({ endpoint, machine, headers, edgeCookies, settings, changes, stamps: signed?.stamps })
   }
 
   const renewTicket = (): boolean => sent?.signed !== undefined && tickets.renew(machine.id, port, name, sent.signed)
@@ -168,14 +158,12 @@ export const sendToMachine = <A>(
     if (activity !== undefined && sender.isUse !== false) {
       activity.markUsed(route, sender.closed?.(response), sender.waitUntil)
     }
-    const code = stamped && status >= 400 ? header(headerNames.error) : undefined
     return {
       _tag: "Machine",
       response,
       status,
       stamped,
-      code,
-      grpcStatus: code === undefined ? undefined : grpcStatusOf(header),
+      code: stamped && status >= 400 ? header(headerNames.error) : undefined,
       route,
       edgeCookies,
       // What was reached was sent.
@@ -183,11 +171,6 @@ export const sendToMachine = <A>(
       redirectsToItself: isRedirectLoop(request, { status, header }, sent!.rewritten),
     }
   })
-}
-
-const grpcStatusOf = (header: (lowerName: string) => string | undefined): GrpcStatus | undefined => {
-  const code = header("grpc-status")
-  return code === undefined ? undefined : { code, message: header("grpc-message") ?? "" }
 }
 
 /** Whether a request starts its machine, and how long it waits for it. Only settings are a promise that nothing does. */

@@ -15,6 +15,7 @@ import type {
 import type { PortSettings, RouteRecord } from "../stores/record.ts"
 import type { Route } from "../policies/policy.ts"
 import type { Visitor } from "../policies/visitor.ts"
+import type { RefuseRoad } from "./road.ts"
 import type { ArrivedHop } from "./arrived-hop.ts"
 
 /** The head of a request as it arrived, by whatever host. */
@@ -59,12 +60,8 @@ export interface MachineRequest {
   readonly headers: HeaderList
   /** Names of the cookies that the machine's platform sets for itself, which no client gets. */
   readonly edgeCookies?: readonly string[] | undefined
-  /** The slowest body of the request, in bytes a second, where the host can tell; `undefined`: the host's own. */
-  readonly minBodyRate?: number | undefined
-  /** How long its body may be silent until the response begins, in ms, 0 forever, where the host can tell; `undefined`: the host's own. */
-  readonly bodyIdleTimeoutMs?: number | undefined
-  /** How an app at its own address is spoken to, where that is not HTTP/1.1, or how its TLS is verified. */
-  readonly speaks?: Pick<PortSettings, "protocol" | "tls"> | undefined
+  /** Those of the port: for how an app is spoken to, and how slow a body may be, where the host can tell. */
+  readonly settings?: PortSettings | undefined
   readonly changes: ResponseChanges
   /** What the response's stamp must be; `undefined` for an app without a machine proxy, which was sent no ticket. */
   readonly stamps: ExpectedStamps | undefined
@@ -105,6 +102,8 @@ export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "r
    * another route. Default: nobody withdraws.
    */
   readonly onLetIn?: (visitor: Visitor, route: Route & { readonly machine: Machine; readonly port: number }) => void
+  /** Why its host cannot carry a request. Default: what no Fetch can. */
+  readonly refuseRoad?: RefuseRoad
   /** Whether its host takes one more request to that machine; called again for another machine. Default: each one. */
   readonly admit?: (record: RouteRecord, machine: Machine) => ProjectLimited | MachineLimited | undefined
 }

@@ -112,7 +112,7 @@ export const regionHops = (
           endpoint,
           machine: connectionOwner(region, route),
           headers,
-          minBodyRate: route.settings.minBodyRate,
+          settings: route.settings,
           changes: unchanged,
           stamps: undefined,
           toRouter: { ca, host: request.host },

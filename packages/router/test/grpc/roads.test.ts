@@ -47,7 +47,7 @@ describe("a provider whose platform is not known to carry what gRPC needs", () =
   }
 
   it.each<[MachineProvider["capabilities"]["carries"], string]>([
-    [{ trailers: false, duplex: true }, 'provider "local" is not known to carry trailers, which'],
+    [{ trailers: false, duplex: true }, 'The provider "local" is not known to carry trailers, which'],
     [{ trailers: true, duplex: false }, "both directions at once, which"],
     [undefined, "trailers and both directions at once, which"],
   ])("is not asked: the call is UNIMPLEMENTED, and says what to do: %j", async (carries, sentence) => {
