@@ -58,11 +58,11 @@ export const explain = Effect.fnUntraced(function* (
   const followed: Effect.Effect<void, End> = Effect.gen(function* () {
     route = yield* resolveRoute(routes, grammar, request, { trace, choose, whenOurs })
     yield* policy.onRoute(route)
-    if (!isMachineRoute(route)) return yield* withoutMachine(grammar, request, route)
+    if (!isMachineRoute(route)) yield* withoutMachine(grammar, request, route)
     const { protocol = "http" } = route.settings
     if (protocol !== "http") trace.push({ step: "protocol", outcome: protocol })
     // A hostname is asked about for all that can come by it, a request for itself.
-    const refused = typeof asked === "string" ? undefined : protocolMismatch(request, route)
+    const refused = isMachineRoute(route) && typeof asked !== "string" ? protocolMismatch(request, route) : undefined
     if (refused !== undefined) yield* Effect.fail(refused)
   })
   const end = yield* Effect.result(followed)
