@@ -358,6 +358,17 @@ describe("the end of a stream", () => {
     expect(await sent).toMatchObject({ status: 200, code: INTERNAL_ERROR })
   })
 
+  it("is not the client's doing when an app breaks off, as often as it does", async () => {
+    const app = await listenApp((each) => {
+      each.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+      each.socket.end()
+    })
+    const front = await listenHttp2(() => to(app.port), { limits: { maxStreamResets: 2 } })
+    const session = front.connect()
+    for (let n = 0; n < 6; n++) expect((await send(session)).code).not.toBe(NO_ERROR)
+    expect(session.closed).toBe(false)
+  })
+
   it("does not wait for the rest of a body that the response does not need", async () => {
     const app = await listenApp((each) => void each.send("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"))
     const chunked = await listenApp(

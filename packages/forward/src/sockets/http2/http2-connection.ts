@@ -116,14 +116,14 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
     else if (this.#context.draining) this.#announceEnd()
   }
 
-  onClosed(stream: StreamMessage, complete: boolean): void {
+  onClosed(stream: StreamMessage, end: "complete" | "broken" | "client"): void {
     const { deadlines, limits, closing, lastRequestMs } = this.#context
     deadlines.remove(stream)
     this.#streams.delete(stream)
-    if (complete) {
+    if (end === "complete") {
       this.#resets.earn()
       this.#controlFrames.earn()
-    } else if (!this.#ending) this.#spend(this.#resets, "streams that were reset")
+    } else if (end === "client" && !this.#ending) this.#spend(this.#resets, "streams that were reset")
     this.#served = true
     if (this.#streams.size > 0) return
     if (this.#session.destroyed) this.#ending = true

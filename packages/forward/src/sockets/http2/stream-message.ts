@@ -15,8 +15,8 @@ export interface StreamOwner {
   take(head: StreamHead, sink: ResponseSink): RequestMessage
   /** The response is complete, but for what the client has not taken yet: it has the time that an app would have. */
   onResponded(stream: HasDeadline): void
-  /** The stream is closed; `complete`: its response was sent. */
-  onClosed(stream: StreamMessage, complete: boolean): void
+  /** The stream is closed: its response was sent, it was broken off here, or it ended by what its client did. */
+  onClosed(stream: StreamMessage, end: "complete" | "broken" | "client"): void
 }
 
 /** One stream: passes the request to the engine, and the engine's response to the client, each at the pace of the other. */
@@ -29,6 +29,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
   #requestComplete: boolean
   #responded = false
   #tunnel = false
+  #broken = false
   /** Set where trailers may follow, from the head on. */
   #trailers: HeaderList | undefined
   #waitsForTrailers = false
@@ -132,6 +133,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
 
   /** `close` of a stream with an error code ends it before the reset, and what has been sent would look complete. */
   #breakOff(reason: string): void {
+    this.#broken = true
     this.#stream.destroy(new Error(reason))
   }
 
@@ -152,6 +154,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
 
   #onClose(): void {
     this.#message.abort()
-    this.#owner.onClosed(this, this.#responded && this.#stream.rstCode === NGHTTP2_NO_ERROR)
+    const complete = this.#responded && this.#stream.rstCode === NGHTTP2_NO_ERROR
+    this.#owner.onClosed(this, complete ? "complete" : this.#broken ? "broken" : "client")
   }
 }
