@@ -513,7 +513,7 @@ describe("the source", () => {
     [/descriptors\.ts$/, ["fs"], "the process's limit of descriptors"],
     [/^sockets\/(?:http2|h2c)\//, ["http2"], "Node frames HTTP/2"],
     [/^sockets\/datagrams\/|udp-side\.ts$/, ["dgram", "dns"], "UDP"],
-    [/tunnel\/(?:accept|open)-tunnel\.ts$/, ["crypto"], "the key of a WebSocket's handshake"],
+    [/tunnel\/(?:accept|open)-tunnel\.ts$|^sockets\/(?:http2|h2c)\//, ["crypto"], "the key of a WebSocket's handshake"],
     [/tunnel\/open-tunnel\.ts$/, ["http", "https"], "the client of the command forward; no engine uses it"],
   ]
 
