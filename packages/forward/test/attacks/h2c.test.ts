@@ -233,3 +233,36 @@ describe("an app", () => {
     await isServed()
   })
 })
+
+describe("a connection to an app", () => {
+  const named = (who: string) => framesApp((raw, stream) => raw.socket.write(answered(stream, who)))
+  const answered = (stream: number, who: string): Buffer =>
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, block(":status", "200", "x-who", who))
+
+  it("is for one address, and for the rule that it was checked by, whatever the pool is called", async () => {
+    const [one, two] = await Promise.all([named("one"), named("two")])
+    const places = {
+      "/one": { port: one.port },
+      "/two": { port: two.port },
+      "/refused": { port: one.port, addresses: {} },
+    }
+    const front = await listen((request) => ({
+      ...asSent(request, one.port),
+      origin: { ...h2c(one.port), pool: "p", host: "127.0.0.1", ...places[request.head.target as keyof typeof places] },
+    }))
+    expect(await ask(front, GET.replace("/", "/one"))).toContain("x-who: one")
+    expect(await ask(front, GET.replace("/", "/two"))).toContain("x-who: two")
+    expect(await ask(front, GET.replace("/", "/refused"))).toMatch(/^HTTP\/1\.1 502 /)
+  })
+})
+
+it("a client whose HEAD the app cannot be sent has no bytes before the next response", async () => {
+  const app = await framesApp((raw, stream) => raw.socket.write(ok(stream)))
+  const front = await listen((request) => ({ ...asSent(request, app.port), origin: h2c(app.port) }))
+  const client = await front.connect()
+  client.send("HEAD / HTTP/1.1\r\nHost: a\r\nReferer: a\r\nReferer: b\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+  await client.over()
+  expect(client.text).toMatch(/^HTTP\/1\.1 400 [^]*?\r\n\r\nHTTP\/1\.1 200 /)
+  expect(client.text).not.toContain("field")
+})
