@@ -1,5 +1,7 @@
 /** What an app that speaks HTTP/2 may try against the engine and its other tenants. */
-import { describe, expect, it } from "vitest"
+import type { AddressInfo } from "node:net"
+import { createServer as createTlsServer } from "node:tls"
+import { describe, expect, it, onTestFinished } from "vitest"
 import { asSent, eventually, listen } from "../engine/harness.ts"
 import type { Front } from "../engine/harness.ts"
 import {
@@ -16,6 +18,7 @@ import {
   resetStream,
   SETTINGS,
 } from "../h2c/frames-app.ts"
+import { cert, key } from "../http2/harness.ts"
 
 const h2c = (port: number) => ({ pool: String(port), host: "loopback", port, protocol: "h2c" }) as const
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -254,6 +257,36 @@ describe("a connection to an app", () => {
     expect(await ask(front, GET.replace("/", "/two"))).toContain("x-who: two")
     expect(await ask(front, GET.replace("/", "/refused"))).toMatch(/^HTTP\/1\.1 502 /)
   })
+})
+
+it("an app over TLS that names origins without end has its connection ended, not all of them kept", async () => {
+  const ORIGIN = 12
+  const name = Buffer.from("https://a.example")
+  let sent = 0
+  const server = createTlsServer({ cert, key, ALPNProtocols: ["h2"] }, (socket) => {
+    socket.on("error", () => undefined).resume()
+    socket.write(frame(SETTINGS, 0, 0))
+    const more = setInterval(() => {
+      socket.write(frame(ORIGIN, 0, 0, Buffer.concat([Buffer.from([0, name.length]), name])))
+      sent++
+    }, 1)
+    socket.on("close", () => {
+      clearInterval(more)
+      closed()
+    })
+  })
+  let closed = (): void => undefined
+  const closing = new Promise<void>((resolve) => (closed = resolve))
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const front = await listen((request) => ({
+    ...asSent(request, port),
+    origin: { ...h2c(port), host: "127.0.0.1", tls: { rejectUnauthorized: false } },
+  }))
+  expect(await ask(front)).toMatch(/^HTTP\/1\.1 502 /)
+  await closing
+  expect(sent).toBeLessThan(10_000)
 })
 
 it("a client whose HEAD the app cannot be sent has no bytes before the next response", async () => {
