@@ -6,18 +6,7 @@ import { helloFor } from "../../../forward/test/tcp/hello-bytes.ts"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
 import { serveNode } from "../../src/hosts/node.ts"
 import { regions } from "../../src/regions.ts"
-import {
-  dial,
-  dialTls,
-  failure,
-  keys,
-  listening,
-  next,
-  received,
-  startApp,
-  startHost,
-  startTlsApp,
-} from "./harness.ts"
+import { dial, dialTls, failure, keys, listening, next, received, startApp, startHost, startTlsApp } from "./harness.ts"
 
 it("goes there, with its own TLS, and is refused by what is refused there", async () => {
   const app = await startTlsApp()
