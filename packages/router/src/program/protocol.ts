@@ -20,7 +20,7 @@ export const protocolMismatch = (
   if (tunnel === "tcp" && raw === "tcp" && proxyProtocol !== undefined && !byListener && request.hop === undefined)
     return new ProtocolNotCarried({
       port,
-      reason: "By a tunnel a visitor would write the PROXY header that the app believes: connect by a listener of TCP.",
+      reason: "A visitor would write its PROXY header: connect by serveTcp.",
     })
   // A call without its trailers has no status, and a client cannot tell what became of it.
   if (tunnel === raw)
