@@ -130,11 +130,12 @@ export const routerPages: CodePages = {
   },
   PROTOCOL_NOT_CARRIED: {
     cause:
-      "The request needs something that its way to the app does not carry, and the message says what: a call of gRPC needs trailers and both directions at once, which not every platform passes, and no router by Fetch (`router.fetch`, Workers); or the settings of a port at an app's own address ask for what its origin or the runtime cannot do. Nothing was sent.",
+      "The request needs something that its way to the app does not carry, and the message says what: a call of gRPC needs trailers and both directions at once, which not every platform passes, and no router by Fetch (`router.fetch`, Workers); or the settings of a port at an app's own address ask for what its origin or the runtime cannot do; or a tunnel was asked for to a port whose `proxyProtocol` has its app believe a header that the tunnel's client would write. Nothing was sent.",
     fix: [
       'Give the port `protocol: "tcp"` in its settings, open a local port that leads there with `project-ingress forward`, and connect to that one: it works with every provider.',
       "Run the router by `serveNode`, and the machine with a provider that carries trailers: the table is in docs/grpc.md.",
       "Let browsers and simple clients use gRPC-Web, which is plain HTTP.",
+      "Connect to a port with `proxyProtocol` by a listener of `serveTcp`, or take `proxyProtocol` out of its settings.",
     ],
     command: `${ask("50051__misha.example.com")} -X POST -H 'content-type: application/grpc'`,
   },

@@ -83,7 +83,7 @@ export const routerErrors = {
     501,
     "PROTOCOL_NOT_CARRIED",
     "http_request_denied",
-    "{Port} of {project} cannot be reached this way. With the protocol tcp in its settings, project-ingress forward reaches it.",
+    "{Port} of {project} cannot be reached this way. Look at the page of this code for another way.",
   ),
   TunnelUnsupported: errorRow(
     501,

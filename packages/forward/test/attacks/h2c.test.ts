@@ -1,5 +1,7 @@
 /** What an app that speaks HTTP/2 may try against the engine and its other tenants. */
-import { describe, expect, it } from "vitest"
+import type { AddressInfo } from "node:net"
+import { createServer as createTlsServer } from "node:tls"
+import { describe, expect, it, onTestFinished } from "vitest"
 import { asSent, eventually, listen } from "../engine/harness.ts"
 import type { Front } from "../engine/harness.ts"
 import {
@@ -16,6 +18,7 @@ import {
   resetStream,
   SETTINGS,
 } from "../h2c/frames-app.ts"
+import { cert, key } from "../http2/harness.ts"
 
 const h2c = (port: number) => ({ pool: String(port), host: "loopback", port, protocol: "h2c" }) as const
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -232,4 +235,67 @@ describe("an app", () => {
     expect(await client.until("HTTP/1.1 502")).not.toContain("HTTP/1.1 200")
     await isServed()
   })
+})
+
+describe("a connection to an app", () => {
+  const named = (who: string) => framesApp((raw, stream) => raw.socket.write(answered(stream, who)))
+  const answered = (stream: number, who: string): Buffer =>
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, block(":status", "200", "x-who", who))
+
+  it("is for one address, and for the rule that it was checked by, whatever the pool is called", async () => {
+    const [one, two] = await Promise.all([named("one"), named("two")])
+    const places = {
+      "/one": { port: one.port },
+      "/two": { port: two.port },
+      "/refused": { port: one.port, addresses: {} },
+    }
+    const front = await listen((request) => ({
+      ...asSent(request, one.port),
+      origin: { ...h2c(one.port), pool: "p", host: "127.0.0.1", ...places[request.head.target as keyof typeof places] },
+    }))
+    expect(await ask(front, GET.replace("/", "/one"))).toContain("x-who: one")
+    expect(await ask(front, GET.replace("/", "/two"))).toContain("x-who: two")
+    expect(await ask(front, GET.replace("/", "/refused"))).toMatch(/^HTTP\/1\.1 502 /)
+  })
+})
+
+it("an app over TLS that names origins without end has its connection ended, not all of them kept", async () => {
+  const ORIGIN = 12
+  const name = Buffer.from("https://a.example")
+  let sent = 0
+  const server = createTlsServer({ cert, key, ALPNProtocols: ["h2"] }, (socket) => {
+    socket.on("error", () => undefined).resume()
+    socket.write(frame(SETTINGS, 0, 0))
+    const more = setInterval(() => {
+      socket.write(frame(ORIGIN, 0, 0, Buffer.concat([Buffer.from([0, name.length]), name])))
+      sent++
+    }, 1)
+    socket.on("close", () => {
+      clearInterval(more)
+      closed()
+    })
+  })
+  let closed = (): void => undefined
+  const closing = new Promise<void>((resolve) => (closed = resolve))
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const front = await listen((request) => ({
+    ...asSent(request, port),
+    origin: { ...h2c(port), host: "127.0.0.1", tls: { rejectUnauthorized: false } },
+  }))
+  expect(await ask(front)).toMatch(/^HTTP\/1\.1 502 /)
+  await closing
+  expect(sent).toBeLessThan(10_000)
+})
+
+it("a client whose HEAD the app cannot be sent has no bytes before the next response", async () => {
+  const app = await framesApp((raw, stream) => raw.socket.write(ok(stream)))
+  const front = await listen((request) => ({ ...asSent(request, app.port), origin: h2c(app.port) }))
+  const client = await front.connect()
+  client.send("HEAD / HTTP/1.1\r\nHost: a\r\nReferer: a\r\nReferer: b\r\n\r\n")
+  client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+  await client.over()
+  expect(client.text).toMatch(/^HTTP\/1\.1 400 [^]*?\r\n\r\nHTTP\/1\.1 200 /)
+  expect(client.text).not.toContain("field")
 })

@@ -213,7 +213,7 @@ describe("who sends in the name of others", () => {
     const { made, onFlow } = targets()
     const { port, engine, ended } = await start(0, {
       onFlow: () => new Promise((resolve) => void deciding.push(() => resolve(onFlow()))),
-      limits: { maxDeciding: 2, maxWaiting: 3 },
+      limits: { maxDeciding: 4, maxWaiting: 3 },
     })
     const clients = await Promise.all(Array.from({ length: 6 }, () => bind()))
     for (const client of clients) {
@@ -229,5 +229,24 @@ describe("who sends in the name of others", () => {
     expect((await ended()).dropped).toBe(2)
     // Whichever came first.
     expect(made.map(({ sent }) => sent.length)).toEqual([3, 3])
+  })
+
+  it("has half of what is decided at a time in a hostname whose machine does not start, and others have the rest", async () => {
+    const asked: string[] = []
+    const { port, engine } = await start(0, {
+      onFlow: ({ hostname }) => {
+        asked.push(hostname)
+        return new Promise(() => undefined)
+      },
+      limits: { maxDeciding: 8 },
+    })
+    const other = await bind()
+    engine.serve(other, "other.example")
+    const many = await Promise.all(Array.from({ length: 20 }, () => bind()))
+    for (const client of many) client.send("x", port, "127.0.0.1")
+    while (asked.length < 4) await new Promise((resolve) => void setImmediate(resolve))
+    ;(await bind()).send("x", other.address().port, "127.0.0.1")
+    while (!asked.includes("other.example")) await new Promise((resolve) => void setImmediate(resolve))
+    expect(asked.filter((hostname) => hostname === "app.example")).toHaveLength(4)
   })
 })

@@ -59,6 +59,15 @@ describe("a request by HTTP/2", () => {
     expect(await send(session, { ":method": "HEAD" })).toMatchObject({ status: 204, code: 0 })
   })
 
+  it("gets every head that the engine takes of an app, with as many and as large fields", async () => {
+    const fields = Array.from({ length: 900 }, (_, i) => `x-${i}: ${"v".repeat(60)}\r\n`).join("")
+    const app = await respondingApp(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\n${fields}\r\n`)
+    const front = await listenHttp2((incoming) => asSent(incoming, app.port))
+    // Node's own client takes no more than 128 fields by default.
+    const seen = await send(front.connect({ maxHeaderListPairs: 2_000 } as object))
+    expect([seen.status, seen.code, Object.keys(seen.headers).length > 900]).toEqual([200, 0, true])
+  })
+
   it("gets interim responses", async () => {
     const app = await respondingApp(
       "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",

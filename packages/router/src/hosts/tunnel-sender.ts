@@ -153,12 +153,16 @@ const ownedBy = <Open extends (...given: never[]) => unknown>(
   return { open: taking as Open, discard }
 }
 
-/** The address as it stands: TLS is the client's and the app's, so that `https:` in a record makes no difference. */
-const rawAddress = ({ pool, host, port, addresses }: UpstreamAddress): UpstreamAddress => ({
+/**
+ * The address as it stands: TLS is the client's and the app's, so that `https:` in a record makes no difference. A pin stays, for which
+ * the address is refused: nobody here looks at the peer's key.
+ */
+const rawAddress = ({ pool, host, port, addresses, pin }: UpstreamAddress): UpstreamAddress => ({
   pool,
   host,
   port,
   ...(addresses === undefined ? {} : { addresses }),
+  ...(pin === undefined ? {} : { pin }),
 })
 
 const kinds = {

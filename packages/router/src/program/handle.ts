@@ -159,7 +159,8 @@ export const handle = (
       resolve(refreshes.take({ share: provider, key: JSON.stringify([provider, machine]) }))
     const reach = (route: Route): Effect.Effect<Handled<A>, RouterError | Decided> => {
       if (!isMachineRoute(route)) return withoutMachine(grammar, request, route)
-      const refused = protocolMismatch(request, route) ?? sender.admit?.(route.record, route.machine)
+      const refused =
+        protocolMismatch(request, route, sender.endsTunnels) ?? sender.admit?.(route.record, route.machine)
       if (refused !== undefined) return Effect.fail(refused)
       const visitor = policy.visitor()
       if (visitor !== undefined) sender.onLetIn?.(visitor, route)

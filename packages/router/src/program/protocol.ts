@@ -5,13 +5,23 @@ import type { PortSettings } from "../stores/record.ts"
 import type { RefuseRoad } from "./road.ts"
 import type { VisitorRequest } from "./sender.ts"
 
-/** Why a request cannot be sent to a port that speaks what its settings say. */
+/**
+ * Why a request cannot be sent to a port that speaks what its settings say. `byListener`: it is a connection that a host of ours took,
+ * which writes the PROXY header of it.
+ */
 export const protocolMismatch = (
-  request: Pick<VisitorRequest, "headers" | "upgrade" | "trailers">,
-  { port, settings: { protocol = "http" } }: { readonly port: number; readonly settings: PortSettings },
+  request: Pick<VisitorRequest, "headers" | "upgrade" | "trailers" | "hop">,
+  { port, settings: { protocol = "http", proxyProtocol } }: { readonly port: number; readonly settings: PortSettings },
+  byListener = false,
 ): PortNotHttp | TunnelNotAllowed | ProtocolNotCarried | undefined => {
   const tunnel = request.upgrade === true ? tunnelOf(request.headers) : undefined
   const raw = isTunnelled({ protocol }) ? protocol : undefined
+  // The app believes whoever writes first. A hop is from the region that took the connection, and asked this.
+  if (tunnel === "tcp" && raw === "tcp" && proxyProtocol !== undefined && !byListener && request.hop === undefined)
+    return new ProtocolNotCarried({
+      port,
+      reason: "A visitor would write its PROXY header: connect by serveTcp.",
+    })
   // A call without its trailers has no status, and a client cannot tell what became of it.
   if (tunnel === raw)
     return protocol === "h2c" && request.trailers !== true && isCall(request) ? byFetch(port) : undefined

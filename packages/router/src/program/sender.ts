@@ -95,7 +95,10 @@ export interface Sender<A> extends Omit<AttemptRequest<A>, "send" | "owner" | "r
    * to start it for, as a mail. A port with `wake: "never"` is not started all the same. Default: by the table.
    */
   readonly wake?: boolean | undefined
-  /** True where `send` connects to an app's own address by TCP, with no tunnel that a machine proxy would have to end. Default false. */
+  /**
+   * True where the host itself took the connection: `send` connects to an app's own address by TCP, with no tunnel that a machine proxy would
+   * have to end, and its PROXY header is the host's. Default false.
+   */
   readonly endsTunnels?: boolean
   /**
    * The policies let a visitor in: from now on, for as long as the exchange or its WebSocket is open, this may be withdrawn. Called again for

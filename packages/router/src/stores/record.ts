@@ -126,7 +126,7 @@ export interface PortSettings {
   readonly protocol?: "http" | "https" | "h2c" | "tcp" | "udp"
   /**
    * For `protocol: "tcp"` behind `serveTcp`: the app's connections begin with a header of the PROXY protocol in this version, which says who
-   * the client is. The app must expect it. Default: none.
+   * the client is. The app must expect it. A tunnel to such a port is refused: its client would write that header. Default: none.
    */
   readonly proxyProtocol?: 1 | 2
   /**

@@ -68,6 +68,15 @@ describe.each([
     expect([seen, machine.requests]).toEqual([[`POST ${own} /a`, `GET ${own} /b`], []])
   })
 
+  it("has as long as the app's server gives it for the body of a handshake that is the app's", async () => {
+    const server = createServer({ requestTimeout: 200, headersTimeout: 200, connectionsCheckingInterval: 50 })
+    const { port, seen } = await start({ ...options, server, app: () => undefined })
+    const line = new Line(port).write(upgrade(own, "/slow", "Content-Length: 5"))
+    const text = await line.untilClosed()
+    expect(text).toMatch(/^HTTP\/1.1 408 /)
+    expect(seen).toEqual([`GET ${own} /slow`])
+  })
+
   it("has no second request behind a handshake, whoever takes or refuses it", async () => {
     const { port, server, seen, machine } = await start(options)
     const webSockets = new WebSocketServer({ server, path: "/socket" })

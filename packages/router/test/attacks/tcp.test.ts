@@ -1,5 +1,6 @@
 /** What a client by TCP may try against others, and against the process. */
 import { once } from "node:events"
+import { upstream } from "@project-ingress/providers/upstream"
 import { describe, expect, it } from "vitest"
 import { extension, hello, helloFor, serverNames } from "../../../forward/test/tcp/hello-bytes.ts"
 import {
@@ -75,6 +76,26 @@ describe("the name of a ClientHello", () => {
     expect(await ended()).toMatchObject({ code: "TUNNEL_NOT_ALLOWED" })
     expect(connected).toBe(0)
   })
+})
+
+it("whoever is at the address of an app whose key is pinned gets no byte, because nobody looks at its key", async () => {
+  let connected = 0
+  const app = await startApp(() => connected++)
+  const plain = upstream({ allowCidrs: ["127.0.0.0/8"] })
+  const pinned = {
+    ...plain,
+    resolve: async (...asked: Parameters<typeof plain.resolve>) => {
+      const endpoint = await plain.resolve(...asked)
+      return { ...endpoint, origin: endpoint.origin.replace("http:", "https:"), pin: `sha256//${"A".repeat(43)}=` }
+    },
+  }
+  const { host, ended } = startHost({ "p:misha": tcpRecord("mach_1", app) }, { router: { providers: [pinned] } })
+  const { port } = await host.listen({ hostname: "127.0.0.1", to: "misha.iterate.app" })
+  const client = dial(port)
+  client.write("secret")
+  expect(await received(client)).toBe("reset")
+  expect(await ended()).toMatchObject({ end: "refused", code: "PROVIDER_UNAVAILABLE" })
+  expect(connected).toBe(0)
 })
 
 describe("one client", () => {

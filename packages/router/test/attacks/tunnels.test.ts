@@ -55,6 +55,7 @@ beforeAll(async () => {
       store: memoryStore({
         "p:misha": { machine: misha, ports: { [raw]: speaks } },
         "p:private": { machine: misha, visibility: "private", ports: { [raw]: speaks } },
+        "p:proxied": { machine: misha, ports: { [raw]: { ...speaks, proxyProtocol: 1 } } },
         "p:upstream": { machine: own, ports: { [raw]: speaks } },
       }),
       providers: [local(), upstream({ allowCidrs: ["127.0.0.0/8"] })],
@@ -158,6 +159,12 @@ describe("a visitor", () => {
   it("opens no tunnel to a port that is private: not a byte reaches the app", async () => {
     const before = connections
     expect(await codeOf(tunnelTo(`${raw}__private`))).toBe("ACCESS_DENIED")
+    expect(connections).toBe(before)
+  })
+
+  it("opens none to a port that believes a PROXY header, which it would write itself", async () => {
+    const before = connections
+    expect(await codeOf(tunnelTo(`${raw}__proxied`))).toBe("PROTOCOL_NOT_CARRIED")
     expect(connections).toBe(before)
   })
 

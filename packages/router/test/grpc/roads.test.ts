@@ -54,7 +54,7 @@ describe("a provider whose platform is not known to carry what gRPC needs", () =
     const { grpc } = await started({ 50051: { protocol: "h2c" } }, { provider: without(carries) })
     const { code, details } = await call(grpc, service.unary, "x")
     expect([code, details]).toEqual([status.UNIMPLEMENTED, expect.stringContaining(sentence)])
-    expect(details).toMatch(/^PROTOCOL_NOT_CARRIED: [^]*project-ingress forward/)
+    expect(details).toMatch(/^PROTOCOL_NOT_CARRIED: [^]*Look at the page of this code/)
   })
 
   it("carries everything else that is HTTP to the same port", async () => {

@@ -2,10 +2,11 @@
 import { createServer } from "node:net"
 import { machineKey } from "@project-ingress/forward"
 import { expect, it, onTestFinished } from "vitest"
+import { helloFor } from "../../../forward/test/tcp/hello-bytes.ts"
 import { createMachineProxy } from "../../../machine-proxy/src/machine-proxy.ts"
 import { serveNode } from "../../src/hosts/node.ts"
 import { regions } from "../../src/regions.ts"
-import { dialTls, failure, keys, listening, next, startHost, startTlsApp } from "./harness.ts"
+import { dial, dialTls, failure, keys, listening, next, received, startApp, startHost, startTlsApp } from "./harness.ts"
 
 it("goes there, with its own TLS, and is refused by what is refused there", async () => {
   const app = await startTlsApp()
@@ -23,7 +24,12 @@ it("goes there, with its own TLS, and is refused by what is refused there", asyn
     protocol: "tcp",
     region: "fra",
   }
-  const records = { "p:misha": record, "p:private": { ...record, visibility: "private" } }
+  const told = { ...record, port: await startApp((socket) => void socket.once("data", (bytes) => socket.end(bytes))) }
+  const records = {
+    "p:misha": record,
+    "p:private": { ...record, visibility: "private" },
+    "p:told": { ...told, proxyProtocol: 1 },
+  }
   const spare = createServer()
   const fraPort = await listening(spare)
   await new Promise((resolve) => spare.close(resolve))
@@ -43,6 +49,11 @@ it("goes there, with its own TLS, and is refused by what is refused there", asyn
   expect(await next(client, 10)).toBe("echo\nhello")
   client.end()
   expect(await ended()).toMatchObject({ end: "closed" })
+  const asking = dial(port)
+  asking.write(helloFor("told.iterate.app"))
+  expect(await received(asking)).toMatch(/^PROXY TCP4 127\.0\.0\.1 /)
+  asking.end()
+  expect(await ended()).toMatchObject({ hostname: "told.iterate.app" })
   expect((await failure(dialTls(port, "private.iterate.app"))).message).toMatch(/access denied|unrecognized name/)
   expect(await ended()).toMatchObject({ end: "refused" })
 })

@@ -9,13 +9,14 @@ export interface DatagramLimits {
   readonly maxFlows: number
   /** The same of one client: its address, of IPv6 the `/64`. Beyond, only its own give way. 256. */
   readonly maxFlowsPerClient: number
-  /** Flows that wait for their decision at a time; beyond, datagrams of new ones are dropped. 1 000. */
+  /** Flows that wait for their decision at a time, of one hostname half of them; beyond, datagrams of new ones are dropped. 1 000. */
   readonly maxDeciding: number
   /** Datagrams of one flow that wait for its decision; beyond, they are dropped. 16. */
   readonly maxWaiting: number
   /**
-   * How many times the bytes that a client has sent its app may send it, until the client has answered: whoever sends in the name of another one
-   * must not have much sent there. 3, as in QUIC (RFC 9000 §8.1). An app that answers one short datagram by a long one, as DNS, needs more.
+   * How many times the bytes that a client has sent its app may send it, until something comes from there after a reply: whoever sends in the name of
+   * another one must not have much sent there. 3, as in QUIC (RFC 9000 §8.1). An app that answers one short datagram by a long one, as DNS, needs
+   * more. That the client has read the reply only the app can tell.
    */
   readonly maxAmplification: number
   /** For how long datagrams of a flow that was refused are dropped before it is decided once more. 5 000. */

@@ -27,6 +27,8 @@ export class FlowTable {
   readonly #unconfirmed = new Set<Flow>()
   readonly #sockets = new Map<Flow, Socket>()
   #deciding = 0
+  /** The same of each hostname that has some. */
+  readonly #decidingFor = new Map<string, number>()
 
   constructor(options: DatagramEngineOptions, limits: DatagramLimits) {
     this.#options = options
@@ -52,7 +54,7 @@ export class FlowTable {
       return
     }
     // A port of 0 can be sent nothing.
-    if (from.port === 0 || this.#deciding >= this.limits.maxDeciding) return
+    if (from.port === 0 || !this.#mayDecide(hostname)) return
     const client = networkOf(from.address)
     if (!this.#makeRoom(client)) return
     const flow = new Flow(this, socket, hostname, from)
@@ -68,6 +70,18 @@ export class FlowTable {
     this.#decide(flow)
   }
 
+  /** No hostname has more decided than would be left: while one machine is started, flows to others find a place. */
+  #mayDecide(hostname: string): boolean {
+    return (this.#decidingFor.get(hostname) ?? 0) < this.limits.maxDeciding - this.#deciding
+  }
+
+  #countDeciding(hostname: string, by: 1 | -1): void {
+    this.#deciding += by
+    const count = (this.#decidingFor.get(hostname) ?? 0) + by
+    if (count === 0) this.#decidingFor.delete(hostname)
+    else this.#decidingFor.set(hostname, count)
+  }
+
   #makeRoom(client: string): boolean {
     const { maxFlows, maxFlowsPerClient } = this.limits
     const own = this.#byClient.get(client)
@@ -76,7 +90,7 @@ export class FlowTable {
   }
 
   #decide(flow: Flow): void {
-    this.#deciding++
+    this.#countDeciding(flow.hostname, 1)
     const failed = (cause: unknown): void => {
       this.report(errorEvent("ProxyFailed", cause))
       flow.settle({ refuse: "the router failed", code: "PROXY_FAILED" })
@@ -87,7 +101,7 @@ export class FlowTable {
       } catch (cause) {
         failed(cause)
       } finally {
-        this.#deciding--
+        this.#countDeciding(flow.hostname, -1)
       }
     }
     void decided()

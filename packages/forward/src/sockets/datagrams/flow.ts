@@ -28,7 +28,7 @@ export class Flow implements IncomingFlow, HasDeadline {
   readonly remotePort: number
   readonly localPort: number
   deadlineAt = 0
-  /** True once the client has sent something after its app did: then nobody sends in its name. */
+  /** True once something came from the client after its app had replied. Whether it was the client's, only the app can tell. */
   confirmed = false
   isOver = false
   readonly #socket: Socket

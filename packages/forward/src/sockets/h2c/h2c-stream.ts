@@ -70,7 +70,7 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
 
   /** Takes a place on a connection, or waits for one. False without one. Throws for an invalid address. */
   begin(): boolean {
-    this.#session = this.#sessions.place(this.origin.pool)
+    this.#session = this.#sessions.place(this.origin)
     this.connected = this.#session !== undefined
     if (!this.connected) {
       this.deadlineAt = this.#deadlines.in(this.#limits.connectTimeoutMs)
@@ -247,7 +247,7 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
     this.#retried = true
     this.#stream = undefined
     this.#releasePlace()
-    const session = this.#sessions.place(this.origin.pool)
+    const session = this.#sessions.place(this.origin)
     if (session === undefined) {
       this.deadlineAt = this.#deadlines.in(this.#limits.connectTimeoutMs)
       return this.#sessions.wait(this)
@@ -262,9 +262,13 @@ export class H2cStream implements Upstream, RequestWriter, StreamWaiter {
     const bytes = Buffer.from(text)
     this.#responded = true
     this.#ended = true
-    this.reader.add(plainResponse(status, bytes.length))
-    this.reader.add({ type: "body", bytes })
-    this.reader.add({ type: "end", trailers: [] })
+    // RFC 9110 §9.3.2: of a HEAD only the head; a body would be read as the beginning of the next response.
+    const hasBody = this.#head!.method !== "HEAD"
+    this.reader.add(plainResponse(status, bytes.length, hasBody))
+    if (hasBody) {
+      this.reader.add({ type: "body", bytes })
+      this.reader.add({ type: "end", trailers: [] })
+    }
     // Whoever sends the request is not to find it responded to before it is sent.
     queueMicrotask(() => this.#notify((user) => user.onUpstreamData()))
   }

@@ -4,13 +4,13 @@ import { createHash } from "node:crypto"
 import { headerValue } from "../../header-list.ts"
 
 /** The head of a plain-text response that the app did not give. */
-export const plainResponse = (status: number, length: number): ResponseHead => ({
+export const plainResponse = (status: number, length: number, hasBody: boolean): ResponseHead => ({
   type: "head",
   status,
   reason: "",
   version: 11,
   headers: ["content-type", "text/plain; charset=utf-8", "content-length", String(length)],
-  framing: length,
+  framing: hasBody ? length : 0,
   upgrade: false,
   keepAlive: false,
 })

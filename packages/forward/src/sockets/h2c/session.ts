@@ -12,6 +12,9 @@ export const MAX_STREAMS = 100
 /** Bytes of one outgoing head; above the largest that a client's may be. */
 const MAX_HEAD = 262_144
 
+/** Frames that name origins (RFC 8336) before a connection is ended: one is what a server sends. Node keeps all that is in them. */
+const MAX_ORIGIN_FRAMES = 8
+
 /** What has the connections of HTTP/2: the table of them. */
 export interface SessionOwner {
   /** It can take streams, more of them than before, or none any more. */
@@ -32,6 +35,7 @@ export class H2cSession implements HasDeadline {
   /** Streams that were promised or are open. */
   taken = 0
   #begun = 0
+  #originFrames = 0
   #closed = false
   #session: ClientHttp2Session | undefined
   #cause: unknown
@@ -66,6 +70,9 @@ export class H2cSession implements HasDeadline {
     this.#session = session
     session.on("remoteSettings", (settings) => this.#onSettings(settings))
     session.on("goaway", () => this.#retire())
+    session.on("origin", () => {
+      if (++this.#originFrames > MAX_ORIGIN_FRAMES) this.destroy()
+    })
     session.on("error", (error) => {
       this.#cause = error
     })

@@ -37,8 +37,8 @@ export class H2cSessions {
   }
 
   /** A connection with room for one more stream, which has its place then; `undefined` if there is none at once. */
-  place(pool: string): H2cSession | undefined {
-    for (const session of this.#pools.get(pool)?.sessions ?? []) {
+  place(origin: UpstreamAddress): H2cSession | undefined {
+    for (const session of this.#pools.get(nameOf(origin))?.sessions ?? []) {
       if (!session.hasRoom) continue
       session.take()
       return session
@@ -48,7 +48,7 @@ export class H2cSessions {
 
   /** Waits for a place. False if there are as many connections as there may be, and none of them can have one. */
   wait(waiter: StreamWaiter): boolean {
-    const { pool: name } = waiter.origin
+    const name = nameOf(waiter.origin)
     let pool = this.#pools.get(name)
     if (pool === undefined) {
       pool = this.#newPool(name)
@@ -69,7 +69,7 @@ export class H2cSessions {
 
   /** The waiter waits no more. */
   leave(waiter: StreamWaiter): void {
-    const { pool: name } = waiter.origin
+    const name = nameOf(waiter.origin)
     const pool = this.#pools.get(name)
     if (pool?.waiting.delete(waiter) === true) this.#forget(name, pool)
   }
@@ -141,3 +141,7 @@ export class H2cSessions {
     if (pool.sessions.size === 0 && pool.waiting.size === 0 && this.#pools.get(name) === pool) this.#pools.delete(name)
   }
 }
+
+/** What all connections of one pool have in common: also the address, and the rule and the pin that it was checked by. */
+const nameOf = ({ pool, host, port, pin, addresses }: UpstreamAddress): string =>
+  JSON.stringify([pool, host, port, pin, addresses])

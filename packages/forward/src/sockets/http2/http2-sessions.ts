@@ -16,13 +16,16 @@ const isDeno = "Deno" in globalThis
 
 /** Makes connections of HTTP/2 out of sockets. Node's server listens to nothing: it is what gives a session its options. */
 export const http2Sessions = (context: EngineContext, message: Engine["message"]) => {
-  const { maxFields, maxRequestHead, maxStreams, maxStreamResets } = context.limits
+  const { maxFields, maxRequestHead, maxResponseHead, maxStreams, maxStreamResets } = context.limits
   let made: ServerHttp2Session | undefined
   // Not before the first one: most engines have none.
   const listen = () =>
     createServer({
       // By fields and sizes the engine refuses, with a response; these only bound what is decoded before.
       maxHeaderListPairs: maxFields * 2,
+      // Every response that the engine takes of an app, with what it adds; by default large ones would be reset. HPACK may need 12 bytes more
+      // for a field than there are in its name and value.
+      maxSendHeaderBlockLength: (maxResponseHead + maxFields * 12) * 2,
       // JavaScript counts after what Node has read at once; this counts before.
       streamResetBurst: maxStreamResets * 2,
       settings: {

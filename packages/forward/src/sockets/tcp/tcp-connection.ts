@@ -254,7 +254,15 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     socket.off("close", this.#onClose)
     if (this.#proxied !== undefined) socket.unshift(this.#proxied.header)
     this.#leave()
-    next(socket)
+    // Not before Node has noticed that nobody listens for `readable` any more: until then it says nothing to the next one who does.
+    process.nextTick(() => {
+      try {
+        next(socket)
+      } catch (cause) {
+        reportError(this.#context, "ProxyFailed", cause)
+        socket.destroy()
+      }
+    })
   }
 
   onDeadline(): void {

@@ -41,6 +41,27 @@ export const servePlainly = (
     return
   }
   plain.emit("connection", socket)
-  plain.emit = (name: string | symbol, ...values: readonly unknown[]) =>
-    name !== "dropRequest" && app.emit(name, ...values)
+  let begun: IncomingMessage | undefined
+  plain.emit = (name: string | symbol, ...values: readonly unknown[]) => {
+    if (requestEvents.has(name)) begun = values[0] as IncomingMessage
+    return name !== "dropRequest" && app.emit(name, ...values)
+  }
+  if (server.requestTimeout === 0) return
+  // A server that does not listen looks after no time-out, and the app's knows nothing of the request any more.
+  const late = setTimeout(() => {
+    if (begun?.complete !== true) refuseLate(plain, socket)
+  }, server.requestTimeout)
+  socket.once("close", () => clearTimeout(late))
+}
+
+const requestEvents: ReadonlySet<string | symbol> = new Set(["request", "checkContinue", "checkExpectation"])
+
+/** As node:http by itself. */
+const refuseLate = (plain: Server, socket: Duplex): void => {
+  const cause = Object.assign(new Error("Request timeout"), { code: "ERR_HTTP_REQUEST_TIMEOUT" })
+  if (plain.emit("clientError", cause, socket)) return
+  const { _httpMessage: response } = socket as { readonly _httpMessage?: { readonly headersSent: boolean } | null }
+  if (socket.writable && response?.headersSent !== true)
+    socket.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+  socket.destroy()
 }
