@@ -1,6 +1,13 @@
-import { startDeadline } from "@project-ingress/forward/internal"
-import { isSendable, NO_CODE, SERVER_ERROR, TOO_LARGE, TRY_AGAIN_LATER } from "./close-codes.ts"
-import { BINARY, clientFrame, CLOSE, closePayload, PONG, TEXT } from "./frame.ts"
+import {
+  closePayload,
+  frame,
+  isCloseCode,
+  NO_CODE,
+  opcodes,
+  randomKey,
+  startDeadline,
+} from "@project-ingress/forward/internal"
+import { SERVER_ERROR, TOO_LARGE, TRY_AGAIN_LATER } from "./close-codes.ts"
 import type { ConnectionReader, MemoryConnection } from "./memory-connection.ts"
 import { MessageReader } from "./message-reader.ts"
 import type { SocketEvent } from "./message-reader.ts"
@@ -73,7 +80,7 @@ export class MachineSocket implements ConnectionReader {
     const room = this.#maxMessageBytes + SLACK - this.#queued
     if (payload.length > this.#maxMessageBytes) this.#failBoth(TOO_LARGE, "the message is too large")
     else if (payload.length > room) this.#failBoth(TRY_AGAIN_LATER, "the machine reads too slowly")
-    else this.#push(typeof data === "string" ? TEXT : BINARY, payload)
+    else this.#push(typeof data === "string" ? opcodes.text : opcodes.binary, payload)
   }
 
   /** A pong for a ping of the machine's. */
@@ -87,8 +94,8 @@ export class MachineSocket implements ConnectionReader {
   onClientClose(code: number, reason: string): void {
     this.#isClientClosed = true
     if (this.#isClosing) return
-    if (code !== NO_CODE && !isSendable(code)) this.#giveUp()
-    else this.#close(code === NO_CODE ? undefined : code, reason)
+    if (code !== NO_CODE && !isCloseCode(code)) this.#giveUp()
+    else this.#close(code, reason)
     // What waits for the client is read by nobody.
     this.#isFull = false
     this.#discard()
@@ -154,7 +161,7 @@ export class MachineSocket implements ConnectionReader {
         return
       case "close":
         // First the machine: some runtimes report the client's close at once.
-        this.#close(event.code === NO_CODE ? undefined : event.code, "")
+        this.#close(event.code, "")
         this.#isClientClosed = true
         client.close(event.code, event.reason)
         return
@@ -171,22 +178,23 @@ export class MachineSocket implements ConnectionReader {
 
   #push(opcode: number, payload: Uint8Array): void {
     if (this.#isClosing) return
-    const frame = clientFrame(opcode, payload)
-    // In pieces, so that the engine can pause between them.
-    for (let at = 0; at < frame.length; at += PIECE) this.#connection.push(frame.subarray(at, at + PIECE))
+    for (const bytes of frame(opcode, payload, randomKey())) {
+      // In pieces, so that the engine can pause between them.
+      for (let at = 0; at < bytes.length; at += PIECE) this.#connection.push(bytes.subarray(at, at + PIECE))
+    }
   }
 
   #sendPong(data: Uint8Array | undefined = this.#pong): void {
     if (data === undefined) return
     // A machine that sends pings and reads nothing would have us hold one pong after another.
     this.#pong = this.#queued > SLACK ? data : undefined
-    if (this.#pong === undefined) this.#push(PONG, data)
+    if (this.#pong === undefined) this.#push(opcodes.pong, data)
   }
 
   /** Sends a close frame, then waits for a while until the machine ends the connection, as a server does (RFC 6455 §7.1.1). */
-  #close(code: number | undefined, reason: string): void {
+  #close(code: number, reason: string): void {
     if (this.#isClosing) return
-    this.#push(CLOSE, closePayload(code, reason))
+    this.#push(opcodes.close, closePayload(code, reason))
     this.#isClosing = true
     const settled = startDeadline(CLOSE_MS, () => this.#connection.destroy())
     this.#connection.once("close", settled)
