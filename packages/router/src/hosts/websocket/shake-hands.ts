@@ -2,7 +2,7 @@ import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, HeaderList } from "@project-ingress/forward"
 import { requestHeadText, responseReader } from "@project-ingress/forward/http1"
 import type { ResponseHead, ResponseReader } from "@project-ingress/forward/http1"
-import { connectionFields, headerValues } from "@project-ingress/forward/internal"
+import { connectionFields, HANDSHAKE_GUID, headerValues } from "@project-ingress/forward/internal"
 import type { Engine } from "@project-ingress/forward/sockets"
 import type { AskedRequest } from "../../error-response.ts"
 import type { VisitorRequest } from "../../program/sender.ts"
@@ -113,7 +113,7 @@ const toBytes = (value: string): string =>
 
 /** RFC 6455 §4.2.2 */
 const acceptOf = async (key: string): Promise<string> => {
-  const bytes = new TextEncoder().encode(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+  const bytes = new TextEncoder().encode(`${key}${HANDSHAKE_GUID}`)
   return Buffer.from(await crypto.subtle.digest("SHA-1", bytes)).toString("base64")
 }
 
