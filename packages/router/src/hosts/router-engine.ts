@@ -66,8 +66,6 @@ export interface RouterEngineParts {
   /** Responds before anything else is asked about a request. */
   readonly first?: ((request: IncomingRequest) => GeneratedResponse | undefined) | undefined
   readonly proxyProtocol?: EngineOptions["proxyProtocol"]
-  /** Who asked, where the host knows it from somebody else than the connection. Default: by the connection, and by `trustedProxies`. */
-  readonly identityOf?: ((request: IncomingRequest) => ClientIdentity) | undefined
 }
 
 /** A router on an engine, and what its host needs of it. */
@@ -98,7 +96,7 @@ const limits = {
 export const routerEngine = (
   router: Router,
   options: RouterEngineOptions,
-  { owner, fallback, first, proxyProtocol, ...parts }: RouterEngineParts,
+  { owner, fallback, first, proxyProtocol }: RouterEngineParts,
 ): RouterEngine => {
   checkBounds(owner, options.bounds ?? {})
   const problem = trustProblem(options, proxyProtocol !== undefined)
@@ -106,12 +104,7 @@ export const routerEngine = (
   const { trustedProxies, forwardedHeaders } = options
   const program = programOf(router)
   program.balancing.balancer ??= balancer(program)
-  const byConnection = identityReader(
-    trustedProxies && { trustedProxies, forwardedHeaders },
-    program.publicPorts,
-    owner,
-  )
-  const { identityOf = byConnection } = parts
+  const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts, owner)
   const { headerNames, errors } = program
   const report = (tag: ForwardErrorTag, cause: unknown): void => {
     try {
@@ -174,7 +167,7 @@ export const routerEngine = (
   })
   const access = openAccess(program)
 
-  return { engine, program, identityOf: byConnection, failure, own, report }
+  return { engine, program, identityOf, failure, own, report }
 }
 
 /** What is wrong with options of which each would be right alone. */

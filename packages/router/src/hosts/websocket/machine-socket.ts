@@ -7,8 +7,9 @@ import {
   randomKey,
   startDeadline,
 } from "@project-ingress/forward/internal"
+import type { RequestMessage } from "@project-ingress/forward/sockets"
 import { SERVER_ERROR, TOO_LARGE, TRY_AGAIN_LATER } from "./close-codes.ts"
-import type { ConnectionReader, MemoryConnection } from "./memory-connection.ts"
+import type { MessageTail } from "./message-tail.ts"
 import { MessageReader } from "./message-reader.ts"
 import type { SocketEvent } from "./message-reader.ts"
 
@@ -35,14 +36,18 @@ const MAX_PINGS = 16
  * read of the machine while the client's side is full; a client whose machine reads too slowly is closed at `maxMessageBytes`, because
  * neither runtime can stop reading of a client.
  */
-export class MachineSocket implements ConnectionReader {
-  readonly #connection: MemoryConnection
+export class MachineSocket implements MessageTail {
+  readonly #connection: RequestMessage
   readonly #maxMessageBytes: number
   readonly #reader: MessageReader
   #client: ClientSocket | undefined
   /** Bytes that came before the client's side was open. */
   #early: Uint8Array | undefined
   #isFull = false
+  /** True once the connection is over, however it ended. */
+  #isOver = false
+  /** Takes the deadline of the machine's close back. */
+  #settled: (() => void) | undefined
   /** True once our close frame is sent, or the connection is given up: nothing is sent any more. */
   #isClosing = false
   /** True once the client's side is closed. */
@@ -51,28 +56,26 @@ export class MachineSocket implements ConnectionReader {
   /** The pong that waits for the machine to read. Only the last one is due (RFC 6455 §5.5.3). */
   #pong: Uint8Array | undefined
 
-  constructor(connection: MemoryConnection, early: Uint8Array, maxMessageBytes: number) {
+  constructor(connection: RequestMessage, maxMessageBytes: number) {
     this.#connection = connection
     this.#maxMessageBytes = maxMessageBytes
     this.#reader = new MessageReader(maxMessageBytes)
-    this.#early = early
-    connection.reader = this
   }
 
   /** The client's side is open. */
   open(client: ClientSocket): void {
     this.#client = client
-    if (this.#connection.destroyed) return this.onClose()
+    if (this.#isOver) return this.#lost()
     const early = this.#early
     this.#early = undefined
-    if (early === undefined || early.length === 0 || this.onBytes(early)) this.#connection.readOn()
+    if (early === undefined || this.body(early)) this.#connection.drained()
   }
 
   /** The client's side holds little again. */
   onClientDrain(): void {
     if (!this.#isFull) return
     this.#isFull = false
-    if (this.#pump()) this.#connection.readOn()
+    if (this.#pump()) this.#connection.drained()
   }
 
   onClientMessage(data: string | Uint8Array): void {
@@ -99,10 +102,10 @@ export class MachineSocket implements ConnectionReader {
     // What waits for the client is read by nobody.
     this.#isFull = false
     this.#discard()
-    this.#connection.readOn()
+    this.#connection.drained()
   }
 
-  onBytes(bytes: Uint8Array): boolean {
+  body(bytes: Uint8Array): boolean {
     if (this.#client === undefined && !this.#isClientClosed) {
       this.#early = bytes
       return false
@@ -113,17 +116,17 @@ export class MachineSocket implements ConnectionReader {
     return true
   }
 
-  onRoom(): void {
+  wanted(): void {
     this.#sendPong()
   }
 
-  onEnd(): void {
-    this.#lost()
+  end(): void {
     this.#giveUp()
+    this.#lost()
   }
 
-  onClose(): void {
-    this.#isClosing = true
+  reset(): void {
+    this.#giveUp()
     this.#lost()
   }
 
@@ -141,7 +144,7 @@ export class MachineSocket implements ConnectionReader {
   /** Nobody is left to read: only the machine's close frame is waited for. */
   #discard(): void {
     for (let event = this.#reader.read(); event !== undefined; event = this.#reader.read())
-      if (event.type === "close") this.#connection.destroy()
+      if (event.type === "close") this.#giveUp()
   }
 
   #onEvent(event: SocketEvent): void {
@@ -173,14 +176,14 @@ export class MachineSocket implements ConnectionReader {
   }
 
   get #queued(): number {
-    return this.#connection.readableLength
+    return this.#connection.waiting
   }
 
   #push(opcode: number, payload: Uint8Array): void {
     if (this.#isClosing) return
     for (const bytes of frame(opcode, payload, randomKey())) {
       // In pieces, so that the engine can pause between them.
-      for (let at = 0; at < bytes.length; at += PIECE) this.#connection.push(bytes.subarray(at, at + PIECE))
+      for (let at = 0; at < bytes.length; at += PIECE) this.#connection.receive(bytes.subarray(at, at + PIECE))
     }
   }
 
@@ -196,8 +199,7 @@ export class MachineSocket implements ConnectionReader {
     if (this.#isClosing) return
     this.#push(opcodes.close, closePayload(code, reason))
     this.#isClosing = true
-    const settled = startDeadline(CLOSE_MS, () => this.#connection.destroy())
-    this.#connection.once("close", settled)
+    this.#settled = startDeadline(CLOSE_MS, () => this.#giveUp())
   }
 
   #failBoth(code: number, reason: string): void {
@@ -209,7 +211,9 @@ export class MachineSocket implements ConnectionReader {
 
   #giveUp(): void {
     this.#isClosing = true
-    this.#connection.destroy()
+    this.#isOver = true
+    this.#settled?.()
+    this.#connection.abort()
   }
 
   /** The machine's connection ended without a close frame. */
