@@ -204,9 +204,8 @@ it("reads what the writer writes, masked and not (property)", () => {
 })
 
 it("cuts a close reason to what a control frame holds, at a character, and writes none without a code", () => {
-  const [code, ...rest] = [closePayload(1000, "ä".repeat(70)), closePayload(1005, "unsaid")]
-  expect(Buffer.from(code!.subarray(2)).toString()).toBe("ä".repeat(61))
-  expect(rest).toEqual([new Uint8Array(0)])
+  expect(Buffer.from(closePayload(1000, "ä".repeat(70)).subarray(2)).toString()).toBe("ä".repeat(61))
+  expect(closePayload(1005, "unsaid")).toEqual(new Uint8Array(0))
 })
 
 it("masks each frame with a key of its own", () => {
