@@ -1,7 +1,7 @@
 /** A router on the socket engine: what all hosts share that know sockets. */
 import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
-import { cidrMatcher, errorEvent, nextRequestId } from "@project-ingress/forward/internal"
+import { cidrMatcher, nextRequestId } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type {
   Decision,
@@ -23,8 +23,11 @@ import type { Bounds } from "./bounds-options.ts"
 import { identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader, IdentifiedRequest } from "./client-identity.ts"
 import { openAccess } from "./open-access.ts"
+import { reportError } from "./report-error.ts"
+import type { ReportError } from "./report-error.ts"
 import { serveExchange } from "./sockets.ts"
 import type { HostResponses } from "./sockets.ts"
+import { trustProblem } from "./trust-problem.ts"
 
 /** What every host on sockets takes. */
 export interface RouterEngineOptions {
@@ -81,7 +84,7 @@ export interface RouterEngine {
   ) => GeneratedResponse
   /** The response for a hostname that leads nowhere. */
   readonly own: (tag: "RouteNotFound" | "HostnameMalformed", request: IncomingRequest) => GeneratedResponse
-  readonly report: (tag: ForwardErrorTag, cause: unknown) => void
+  readonly report: ReportError
 }
 
 /** Machines are a network away, and many. */
@@ -106,13 +109,7 @@ export const routerEngine = (
   program.balancing.balancer ??= balancer(program)
   const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts, owner)
   const { headerNames, errors } = program
-  const report = (tag: ForwardErrorTag, cause: unknown): void => {
-    try {
-      options.onEvent?.(errorEvent(tag, cause))
-    } catch {
-      // A log that fails must not fail the request.
-    }
-  }
+  const report = reportError(options.onEvent)
   /** Of what could not be understood as a request nothing is known but how a response is to look. */
   const askedRequest = (request: IncomingRequest | undefined, unread?: HeaderList): AskedRequest => {
     if (request === undefined) return { method: "GET", host: "", headers: unread ?? [], requestId: nextRequestId() }
@@ -168,20 +165,4 @@ export const routerEngine = (
   const access = openAccess(program)
 
   return { engine, program, identityOf, failure, own, report }
-}
-
-/** What is wrong with options of which each would be right alone. */
-const trustProblem = (options: RouterEngineOptions, proxyProtocol: boolean): string | undefined => {
-  const { trustedProxies = [], forwardedHeaders } = options
-  if (trustedProxies.length === 0) {
-    if (proxyProtocol)
-      return "proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address"
-    return forwardedHeaders && "forwardedHeaders needs trustedProxies: they are read of nobody else"
-  }
-  if (forwardedHeaders === undefined) return undefined
-  if (forwardedHeaders.includes("forwarded") && forwardedHeaders.length > 1)
-    return 'forwardedHeaders must not name "forwarded" beside others: where they disagree, one would have to be guessed'
-  return forwardedHeaders.length === 0 && !proxyProtocol
-    ? "forwardedHeaders must name a field: without it and proxyProtocol, nothing says who the client is"
-    : undefined
 }
