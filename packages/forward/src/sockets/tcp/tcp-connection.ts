@@ -226,6 +226,8 @@ export class TcpConnection extends Lifetime implements IncomingConnection, HasDe
     const socket = this.#socket
     socket.off("readable", this.#onReadable)
     socket.off("close", this.#onClose)
+    // Not paused, as it would seem until Node has seen that our listener is gone: who resumes it would lose what was read.
+    ;(socket as { readableFlowing: boolean | null }).readableFlowing = null
     if (this.#proxied !== undefined) socket.unshift(this.#proxied.header)
     this.#leave()
     next(socket)
