@@ -4,11 +4,10 @@ import { Server as TlsServer } from "node:tls"
 import { accept, checkOptions, defaultGraceMs, healthResponse } from "@project-ingress/forward/internal"
 import type { Engine, IncomingRequest } from "@project-ingress/forward/sockets"
 import type { Router } from "../router-options.ts"
-import { forwardedHeaderNames } from "./client-identity.ts"
 import { fallbackOf } from "./fallback.ts"
 import type { FallbackOptions } from "./fallback.ts"
 import { hostListeners } from "./host-listeners.ts"
-import { routerEngine } from "./router-engine.ts"
+import { engineOptionChecks, routerEngine } from "./router-engine.ts"
 import type { RouterEngineOptions } from "./router-engine.ts"
 
 export type { FallbackClient, FallbackOptions } from "./fallback.ts"
@@ -78,13 +77,9 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   checkOptions("serveNode", options, {
     fallback: accept.function,
     fallbackUpgrade: accept.function,
-    trustedProxies: accept.array(accept.string),
-    forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
+    ...engineOptionChecks,
     proxyProtocol: accept.boolean,
-    bounds: accept.object,
-    limits: accept.object,
     isReady: accept.function,
-    onEvent: accept.function,
   })
   const { proxyProtocol = false, trustedProxies } = options
   const host = routerEngine(router, options, {

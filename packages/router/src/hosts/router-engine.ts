@@ -1,7 +1,7 @@
 /** A router on the socket engine: what all hosts share that know sockets. */
 import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
-import { cidrMatcher, nextRequestId } from "@project-ingress/forward/internal"
+import { accept, cidrMatcher, nextRequestId } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type {
   Decision,
@@ -20,7 +20,7 @@ import type { RouterProgram } from "../router-program.ts"
 import { hostBounds } from "./bounds.ts"
 import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
-import { identityReader } from "./client-identity.ts"
+import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader, IdentifiedRequest } from "./client-identity.ts"
 import { openAccess } from "./open-access.ts"
 import { reportError } from "./report-error.ts"
@@ -58,6 +58,15 @@ export interface RouterEngineOptions {
   readonly limits?: Partial<Limits>
   /** The engine's events: one for each request when it is over, with bytes, and errors beside them. */
   readonly onEvent?: (event: EngineEvent) => void
+}
+
+/** What each of {@link RouterEngineOptions} must be. */
+export const engineOptionChecks = {
+  trustedProxies: accept.array(accept.string),
+  forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
+  bounds: accept.object,
+  limits: accept.object,
+  onEvent: accept.function,
 }
 
 /** What a host adds to the engine of its router. */

@@ -11,6 +11,6 @@ const kinds = {
   ProviderUnavailable: "other",
 } as const satisfies Record<UpstreamError["tag"], SendFailureKind>
 
-/** What the program is told of an attempt by a socket that failed. */
+/** A failed attempt by a socket, as the program takes it. */
 export const sendFailure = ({ tag, sent, cause }: UpstreamError): SendFailure =>
   new SendFailure(kinds[tag], sent, cause)

@@ -1,6 +1,6 @@
 /**
- * How long something lasts that a host decides about, and who waits for its end: a connection by TCP, a flow of datagrams. Whoever
- * extends it calls `endLife`.
+ * What a host decides about, from its beginning to its end, as a connection by TCP or a flow of datagrams: calls those that wait for
+ * the end. A subclass calls `endLife`.
  */
 export class Lifetime {
   isOver = false
