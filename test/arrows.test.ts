@@ -215,9 +215,9 @@ const files: Record<string, { allows: string[]; refuses: string[] }> = {
     allows: ["node:dgram", own("forward/sockets"), effect],
     refuses: ["effect", own("machine-proxy"), "undici"],
   },
-  "packages/router/src/hosts/websocket/memory-connection.ts": {
-    allows: ["node:stream", "../client-identity.ts"],
-    refuses: ["effect", own("machine-proxy"), "undici"],
+  "packages/router/src/hosts/websocket/shake-hands.ts": {
+    allows: ["./machine-socket.ts", own("forward/internal"), own("forward/sockets")],
+    refuses: ["effect", own("machine-proxy"), "undici", "node:stream", "node:crypto"],
   },
   "packages/router/src/hosts/bun.ts": {
     allows: ["./websocket/handshake-host.ts", own("forward/internal")],

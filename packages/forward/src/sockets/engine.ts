@@ -14,6 +14,7 @@ import { idleConnections } from "./connection/idle-connections.ts"
 import { refusedConnections } from "./connection/refused-connections.ts"
 import { tlsHandshakes } from "./connection/tls-handshakes.ts"
 import { UpstreamPools } from "./connection/upstream-pool.ts"
+import { givenLimits } from "./contract/given-limits.ts"
 import { defaultLimits } from "./contract/limits.ts"
 import { Exchange } from "./exchange/exchange.ts"
 import { http2Sessions, speaksHttp2 } from "./http2/http2-sessions.ts"
@@ -57,7 +58,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     checkOptions("createEngine", options.proxyProtocol, fields, { required: ["trustedCidrs"], at: "proxyProtocol" })
   }
   checkOptions("createEngine", options.limits ?? {}, limitChecks, { at: "limits" })
-  const limits = withinDescriptors({ ...defaultLimits, ...withoutUndefined(options.limits ?? {}) })
+  const limits = withinDescriptors(givenLimits(defaultLimits, options.limits))
   const deadlines = new DeadlineScanner(SCAN_INTERVAL_MS)
   const pools = new UpstreamPools(limits, deadlines)
   const open: EngineContext["open"] = new Set()
@@ -153,6 +154,3 @@ const withinDescriptors = (limits: Limits): Limits => {
 }
 
 const newExchange: NewExchange = (connection, head) => new Exchange(connection, head)
-
-const withoutUndefined = (limits: Partial<Limits>): Partial<Limits> =>
-  Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))

@@ -1,8 +1,8 @@
-import type { FrameEvent } from "./frame-reader.ts"
-import type { MaskingKey } from "./frame-writer.ts"
+import type { FrameEvent } from "../websocket/frame-reader.ts"
+import type { MaskingKey } from "../websocket/frame-writer.ts"
 import type { Tunnel } from "./tunnel-protocol.ts"
-import { FrameReader } from "./frame-reader.ts"
-import { closePayload, frame, opcodes } from "./frame-writer.ts"
+import { FrameReader } from "../websocket/frame-reader.ts"
+import { closePayload, frame, opcodes } from "../websocket/frame-writer.ts"
 
 /** The most bytes of a datagram: what an IPv4 packet of UDP can have (65 535 without the two headers, 20 and 8). */
 export const MAX_DATAGRAM = 65_507
@@ -53,7 +53,7 @@ export class TunnelEnd {
   constructor(kind: Tunnel, masks: boolean, key: MaskingKey, events: TunnelEvents) {
     this.#reader = new FrameReader({
       masked: !masks,
-      ...(kind === "tcp" ? { end: true } : { maxMessage: MAX_DATAGRAM }),
+      ...(kind === "tcp" ? { text: "end" as const } : { maxMessage: MAX_DATAGRAM }),
     })
     this.#key = key
     this.#events = events
@@ -70,11 +70,15 @@ export class TunnelEnd {
 
   /** Bytes from the wire. */
   push(bytes: Uint8Array): void {
-    if (!this.#closed) this.#reader.push(bytes, this.#onFrame)
+    if (this.#closed) return
+    this.#reader.push(bytes)
+    for (let event = this.#reader.read(); event !== undefined; event = this.#reader.read()) {
+      this.#onFrame(event)
+      if (this.#closed) return
+    }
   }
 
-  readonly #onFrame = (event: FrameEvent): void => {
-    if (this.#closed) return
+  #onFrame(event: FrameEvent): void {
     if (event.type === "data") {
       if (this.#otherEnded) this.#fail(1002, "bytes after the end")
       else this.#events.onData(event.bytes, event.last)
@@ -87,8 +91,8 @@ export class TunnelEnd {
       }
     } else if (event.type === "ping") this.#onPing(event.bytes)
     else if (event.type === "close") {
-      // RFC 6455 §5.5.1: the same code back; 1005 is never on the wire.
-      this.#write(opcodes.close, event.code === 1005 ? NO_BYTES : closePayload(event.code))
+      // RFC 6455 §5.5.1: the same code back.
+      this.#write(opcodes.close, closePayload(event.code))
       this.#finish({ code: event.code, reason: event.reason, local: false })
     } else if (event.type === "error") this.#fail(event.code, event.reason)
   }

@@ -4,8 +4,8 @@ import { createSocket } from "node:dgram"
 import { describe, expect, it } from "vitest"
 import type { IncomingRequest } from "../../src/sockets.ts"
 import * as h from "../engine/harness.ts"
-import { bytesOf } from "../tunnel/frames.ts"
-import type { TestFrame } from "../tunnel/frames.ts"
+import { bytesOf } from "../websocket/frames.ts"
+import type { TestFrame } from "../websocket/frames.ts"
 
 const text = (frame: TestFrame): string => bytesOf(frame).toString("latin1")
 const close = (code: number): string => `\u0088\u0002${String.fromCharCode(code >> 8, code & 255)}`

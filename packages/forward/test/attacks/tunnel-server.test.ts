@@ -6,8 +6,8 @@ import type { AddressInfo, Socket } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
 import { tunnelProtocols } from "../../src/internal.ts"
 import { openTunnel } from "../../src/sockets.ts"
-import { bytesOf } from "../tunnel/frames.ts"
-import type { TestFrame } from "../tunnel/frames.ts"
+import { bytesOf } from "../websocket/frames.ts"
+import type { TestFrame } from "../websocket/frames.ts"
 
 const closing: (() => unknown)[] = []
 afterEach(() => {

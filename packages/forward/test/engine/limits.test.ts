@@ -5,7 +5,7 @@ import { createEngine, defaultLimits } from "../../src/sockets.ts"
 import type { Limits } from "../../src/sockets.ts"
 import * as http2 from "../http2/harness.ts"
 import * as raw from "../http2/raw-client.ts"
-import { bytesOf } from "../tunnel/frames.ts"
+import { bytesOf } from "../websocket/frames.ts"
 import * as h from "./harness.ts"
 
 /** Error codes of HTTP/2 (RFC 9113 §7). */

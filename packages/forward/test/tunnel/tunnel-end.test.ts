@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest"
-import { noKeys, randomKeys } from "../../src/tunnel/frame-writer.ts"
+import { noKey, randomKey } from "../../src/websocket/frame-writer.ts"
 import { TunnelEnd } from "../../src/tunnel/tunnel-end.ts"
-import { bytesOf } from "./frames.ts"
+import { bytesOf } from "../websocket/frames.ts"
 
 /** One end, and all that it says and writes. `takes`: whether its wire takes more at once. */
 const endOf = (masks: boolean) => {
   const said: string[] = []
   const written: Buffer[] = []
   const wire = { takes: true }
-  const end: TunnelEnd = new TunnelEnd("tcp", masks, masks ? randomKeys() : noKeys, {
+  const end: TunnelEnd = new TunnelEnd("tcp", masks, masks ? randomKey : noKey, {
     onData: (bytes) => said.push(Buffer.from(bytes).toString()),
     onEnd: () => said.push("END"),
     onClose: ({ code, local }) => said.push(`CLOSE ${code}${local ? " here" : ""}`),

@@ -1,7 +1,6 @@
 /** A router under `Bun.serve`, WebSockets included. */
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions, NO_CODE } from "@project-ingress/forward/internal"
 import type { Router } from "../router-options.ts"
-import { NO_CODE } from "./websocket/close-codes.ts"
 import { checkedResponse, handshakeServer, isHandshake, webSocketChecks } from "./websocket/handshake-host.ts"
 import type { Stopping, WebSocketOptions } from "./websocket/handshake-host.ts"
 import type { ClientSocket, MachineSocket } from "./websocket/machine-socket.ts"

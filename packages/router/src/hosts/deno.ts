@@ -1,7 +1,7 @@
 /** A router under `Deno.serve`, WebSockets included. */
-import { accept, checkOptions } from "@project-ingress/forward/internal"
+import { accept, checkOptions, NO_CODE } from "@project-ingress/forward/internal"
 import type { Router } from "../router-options.ts"
-import { NO_CODE, SERVER_ERROR } from "./websocket/close-codes.ts"
+import { SERVER_ERROR } from "./websocket/close-codes.ts"
 import { checkedResponse, handshakeServer, isHandshake, webSocketChecks } from "./websocket/handshake-host.ts"
 import type { Arrival, Stopping, WebSocketOptions } from "./websocket/handshake-host.ts"
 import type { MachineSocket } from "./websocket/machine-socket.ts"

@@ -1,14 +1,13 @@
 /** A router on sockets, for Node, Bun and Deno: HTTP/1.1, HTTP/2 over TLS and WebSockets, without node:http between. */
 import { createServer } from "node:net"
-import type { AddressInfo, Server } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import { accept, checkOptions, defaultGraceMs, healthResponse } from "@project-ingress/forward/internal"
 import type { Engine, IncomingRequest } from "@project-ingress/forward/sockets"
 import type { Router } from "../router-options.ts"
-import { forwardedHeaderNames } from "./client-identity.ts"
 import { fallbackOf } from "./fallback.ts"
 import type { FallbackOptions } from "./fallback.ts"
-import { routerEngine } from "./router-engine.ts"
+import { hostListeners } from "./host-listeners.ts"
+import { engineOptionChecks, routerEngine } from "./router-engine.ts"
 import type { RouterEngineOptions } from "./router-engine.ts"
 
 export type { FallbackClient, FallbackOptions } from "./fallback.ts"
@@ -78,13 +77,9 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   checkOptions("serveNode", options, {
     fallback: accept.function,
     fallbackUpgrade: accept.function,
-    trustedProxies: accept.array(accept.string),
-    forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
+    ...engineOptionChecks,
     proxyProtocol: accept.boolean,
-    bounds: accept.object,
-    limits: accept.object,
     isReady: accept.function,
-    onEvent: accept.function,
   })
   const { proxyProtocol = false, trustedProxies } = options
   const host = routerEngine(router, options, {
@@ -98,38 +93,26 @@ export const serveNode = (router: Router, options: NodeOptions = {}): NodeHost =
   })
   const { engine, program, report } = host
   const fallback = fallbackOf(options, host)
-  const listeners = new Set<Server>()
+  const listeners = hostListeners(program, report)
 
   return {
     ...engine,
     listen: async (given = {}) => {
       checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string, tls: isTlsServer })
-      const { port = 0, hostname, tls } = given
-      return new Promise((resolve, reject) => {
-        const watching = new AbortController()
-        const server = createServer(
-          { noDelay: true },
-          tls === undefined ? engine.connection : engine.secureConnection(tls),
-        )
-        server.once("error", reject)
-        server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
-          server.off("error", reject)
-          // What goes wrong with accepting later (EMFILE) must not end the process.
-          server.on("error", (cause) => report("Overloaded", cause))
-          listeners.add(server)
-          server.once("close", () => listeners.delete(server))
-          void program.watch(watching.signal)
-          resolve({
-            port: (server.address() as AddressInfo).port,
-            close: async (closing = {}) => {
-              checkOptions("close", closing, { deadlineMs: accept.number(0), graceMs: accept.number(0) })
-              const { deadlineMs = 10_000, graceMs = defaultGraceMs(deadlineMs) } = closing
-              await engine.drain({ deadlineMs, graceMs, listeners: [...listeners] })
-              watching.abort()
-            },
-          })
-        })
-      })
+      const { tls } = given
+      const server = createServer(
+        { noDelay: true },
+        tls === undefined ? engine.connection : engine.secureConnection(tls),
+      )
+      const { port, close } = await listeners.open(server, given)
+      return {
+        port,
+        close: async (closing = {}) => {
+          checkOptions("close", closing, { deadlineMs: accept.number(0), graceMs: accept.number(0) })
+          const { deadlineMs = 10_000, graceMs = defaultGraceMs(deadlineMs) } = closing
+          await close((all) => engine.drain({ deadlineMs, graceMs, listeners: all }))
+        },
+      }
     },
   }
 }

@@ -1,7 +1,7 @@
 /** A router on the socket engine: what all hosts share that know sockets. */
 import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, GeneratedResponse, HeaderList } from "@project-ingress/forward"
-import { cidrMatcher, errorEvent, nextRequestId } from "@project-ingress/forward/internal"
+import { accept, cidrMatcher, nextRequestId } from "@project-ingress/forward/internal"
 import { createEngine } from "@project-ingress/forward/sockets"
 import type {
   Decision,
@@ -20,11 +20,14 @@ import type { RouterProgram } from "../router-program.ts"
 import { hostBounds } from "./bounds.ts"
 import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
-import { identityReader } from "./client-identity.ts"
+import { forwardedHeaderNames, identityReader } from "./client-identity.ts"
 import type { ClientIdentity, ForwardedHeader, IdentifiedRequest } from "./client-identity.ts"
 import { openAccess } from "./open-access.ts"
+import { reportError } from "./report-error.ts"
+import type { ReportError } from "./report-error.ts"
 import { serveExchange } from "./sockets.ts"
 import type { HostResponses } from "./sockets.ts"
+import { trustProblem } from "./trust-problem.ts"
 
 /** What every host on sockets takes. */
 export interface RouterEngineOptions {
@@ -57,6 +60,15 @@ export interface RouterEngineOptions {
   readonly onEvent?: (event: EngineEvent) => void
 }
 
+/** What each of {@link RouterEngineOptions} must be. */
+export const engineOptionChecks = {
+  trustedProxies: accept.array(accept.string),
+  forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
+  bounds: accept.object,
+  limits: accept.object,
+  onEvent: accept.function,
+}
+
 /** What a host adds to the engine of its router. */
 export interface RouterEngineParts {
   /** The name of the host's function, for errors of options. */
@@ -66,8 +78,6 @@ export interface RouterEngineParts {
   /** Responds before anything else is asked about a request. */
   readonly first?: ((request: IncomingRequest) => GeneratedResponse | undefined) | undefined
   readonly proxyProtocol?: EngineOptions["proxyProtocol"]
-  /** Who asked, where the host knows it from somebody else than the connection. Default: by the connection, and by `trustedProxies`. */
-  readonly identityOf?: ((request: IncomingRequest) => ClientIdentity) | undefined
 }
 
 /** A router on an engine, and what its host needs of it. */
@@ -83,7 +93,7 @@ export interface RouterEngine {
   ) => GeneratedResponse
   /** The response for a hostname that leads nowhere. */
   readonly own: (tag: "RouteNotFound" | "HostnameMalformed", request: IncomingRequest) => GeneratedResponse
-  readonly report: (tag: ForwardErrorTag, cause: unknown) => void
+  readonly report: ReportError
 }
 
 /** Machines are a network away, and many. */
@@ -98,7 +108,7 @@ const limits = {
 export const routerEngine = (
   router: Router,
   options: RouterEngineOptions,
-  { owner, fallback, first, proxyProtocol, ...parts }: RouterEngineParts,
+  { owner, fallback, first, proxyProtocol }: RouterEngineParts,
 ): RouterEngine => {
   checkBounds(owner, options.bounds ?? {})
   const problem = trustProblem(options, proxyProtocol !== undefined)
@@ -106,20 +116,9 @@ export const routerEngine = (
   const { trustedProxies, forwardedHeaders } = options
   const program = programOf(router)
   program.balancing.balancer ??= balancer(program)
-  const byConnection = identityReader(
-    trustedProxies && { trustedProxies, forwardedHeaders },
-    program.publicPorts,
-    owner,
-  )
-  const { identityOf = byConnection } = parts
+  const identityOf = identityReader(trustedProxies && { trustedProxies, forwardedHeaders }, program.publicPorts, owner)
   const { headerNames, errors } = program
-  const report = (tag: ForwardErrorTag, cause: unknown): void => {
-    try {
-      options.onEvent?.(errorEvent(tag, cause))
-    } catch {
-      // A log that fails must not fail the request.
-    }
-  }
+  const report = reportError(options.onEvent)
   /** Of what could not be understood as a request nothing is known but how a response is to look. */
   const askedRequest = (request: IncomingRequest | undefined, unread?: HeaderList): AskedRequest => {
     if (request === undefined) return { method: "GET", host: "", headers: unread ?? [], requestId: nextRequestId() }
@@ -174,21 +173,5 @@ export const routerEngine = (
   })
   const access = openAccess(program)
 
-  return { engine, program, identityOf: byConnection, failure, own, report }
-}
-
-/** What is wrong with options of which each would be right alone. */
-const trustProblem = (options: RouterEngineOptions, proxyProtocol: boolean): string | undefined => {
-  const { trustedProxies = [], forwardedHeaders } = options
-  if (trustedProxies.length === 0) {
-    if (proxyProtocol)
-      return "proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address"
-    return forwardedHeaders && "forwardedHeaders needs trustedProxies: they are read of nobody else"
-  }
-  if (forwardedHeaders === undefined) return undefined
-  if (forwardedHeaders.includes("forwarded") && forwardedHeaders.length > 1)
-    return 'forwardedHeaders must not name "forwarded" beside others: where they disagree, one would have to be guessed'
-  return forwardedHeaders.length === 0 && !proxyProtocol
-    ? "forwardedHeaders must name a field: without it and proxyProtocol, nothing says who the client is"
-    : undefined
+  return { engine, program, identityOf, failure, own, report }
 }

@@ -7,16 +7,9 @@ import type {
   HopHeaderNames,
 } from "@project-ingress/forward"
 import { appValue, isProven, isSafe } from "@project-ingress/forward/internal"
-import { SendFailure } from "@project-ingress/forward/fetch"
-import type { SendFailureKind } from "@project-ingress/forward/fetch"
+import type { SendFailure } from "@project-ingress/forward/fetch"
 import type { ResponseHead } from "@project-ingress/forward/http1"
-import type {
-  Decision,
-  ForwardDirective,
-  IncomingRequest,
-  TakeOver,
-  UpstreamError,
-} from "@project-ingress/forward/sockets"
+import type { Decision, ForwardDirective, IncomingRequest, TakeOver } from "@project-ingress/forward/sockets"
 import { bodyOf, fetchTransport } from "@project-ingress/providers/internal"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
@@ -35,6 +28,7 @@ import { withHostField } from "./public-authority.ts"
 import { refuseBySocket } from "./refuse-by-socket.ts"
 import { requestFrom, responseOf, visitorFields } from "./request-response.ts"
 import { sendByFetch } from "./send-by-fetch.ts"
+import { sendFailure } from "./send-failure.ts"
 import { upstreamAddress, withHost } from "./upstream-address.ts"
 
 /** Responses that are not the router's program's. */
@@ -249,17 +243,6 @@ const received = (head: ResponseHead, stamps: ExpectedStamps | undefined): Attem
   stamps,
   response: head,
 })
-
-const kinds = {
-  PortClosed: "refused",
-  UpstreamTimeout: "timeout",
-  UpstreamFailed: "reset",
-  UpstreamMalformed: "other",
-  UpstreamUntrusted: "other",
-  ProviderUnavailable: "other",
-} as const satisfies Record<UpstreamError["tag"], SendFailureKind>
-
-const sendFailure = ({ tag, sent, cause }: UpstreamError): SendFailure => new SendFailure(kinds[tag], sent, cause)
 
 /** A response that came by Fetch for the engine, which holds its body to the length that it names. */
 const fetchedResponse = (

@@ -1,8 +1,8 @@
 /** A router for TCP, for Node, Bun and Deno: by the name in a TLS ClientHello, or by the port of a listener. Nothing is terminated. */
 import { createServer } from "node:net"
-import type { AddressInfo, Server, Socket } from "node:net"
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { accept, checkOptions, cidrMatcher, errorEvent } from "@project-ingress/forward/internal"
+import { accept, checkOptions, cidrMatcher } from "@project-ingress/forward/internal"
 import { createTcpEngine, dialTcp, writeProxyHeader } from "@project-ingress/forward/sockets"
 import type {
   ConnectionDecision,
@@ -19,11 +19,14 @@ import type { RequestOutcome } from "../router-program.ts"
 import { hostBounds } from "./bounds.ts"
 import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
+import { hostListeners } from "./host-listeners.ts"
 import { openAccess } from "./open-access.ts"
-import { alertOf } from "./tcp-alert.ts"
-import { tunnelRefusal } from "./tunnel-refusal.ts"
-import { tunnelRequest, tunnelSender } from "./tunnel-sender.ts"
-import type { Dialing, TunnelResponse } from "./tunnel-sender.ts"
+import { reportError } from "./report-error.ts"
+import { alertOf } from "./tunnel/tls-alert.ts"
+import { trustProblem } from "./trust-problem.ts"
+import { tunnelRefusal } from "./tunnel/tunnel-refusal.ts"
+import { tunnelRequest, tunnelSender } from "./tunnel/tunnel-sender.ts"
+import type { Dialing, TunnelResponse } from "./tunnel/tunnel-sender.ts"
 
 export type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 
@@ -166,7 +169,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
     isProxy: trustedProxies && cidrMatcher("serveTcp: trustedProxies", trustedProxies),
     report: program.report,
   })
-  const listeners = new Set<Server>()
+  const listeners = hostListeners(program, reportError(onEvent))
   const { byServerName, to, drain, draining, connections, limits } = engine
 
   return {
@@ -181,37 +184,16 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
     limits,
     listen: async (given = {}) => {
       checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string, to: accept.string })
-      const { port = 0, hostname, to: target } = given
-      return new Promise((resolve, reject) => {
-        const watching = new AbortController()
-        const server = createServer(
-          { noDelay: true, allowHalfOpen: true },
-          target === undefined ? byServerName : to(target),
-        )
-        server.once("error", reject)
-        server.listen({ port, ...(hostname === undefined ? {} : { host: hostname }) }, () => {
-          server.off("error", reject)
-          // What goes wrong with accepting later (EMFILE) must not end the process.
-          server.on("error", (cause) => {
-            try {
-              onEvent?.(errorEvent("Overloaded", cause))
-            } catch {
-              // A log that fails must not end the process either.
-            }
-          })
-          listeners.add(server)
-          server.once("close", () => listeners.delete(server))
-          void program.watch(watching.signal)
-          resolve({
-            port: (server.address() as AddressInfo).port,
-            close: async (closing = {}) => {
-              checkOptions("close", closing, { deadlineMs: accept.number(0) })
-              await drain({ deadlineMs: closing.deadlineMs ?? 10_000, listeners: [...listeners] })
-              watching.abort()
-            },
-          })
-        })
-      })
+      const onConnection = given.to === undefined ? byServerName : to(given.to)
+      const server = createServer({ noDelay: true, allowHalfOpen: true }, onConnection)
+      const { port, close } = await listeners.open(server, given)
+      return {
+        port,
+        close: async (closing = {}) => {
+          checkOptions("close", closing, { deadlineMs: accept.number(0) })
+          await close((all) => drain({ deadlineMs: closing.deadlineMs ?? 10_000, listeners: all }))
+        },
+      }
     },
   }
 }
@@ -248,9 +230,6 @@ const checkTcpOptions = (options: TcpOptions): void => {
   })
   checkBounds("serveTcp", options.bounds ?? {})
   const { proxyProtocol = false, trustedProxies = [] } = options
-  if (proxyProtocol && trustedProxies.length === 0) {
-    throw new TypeError(
-      "serveTcp: proxyProtocol needs trustedProxies: whoever sends its header chooses the client's address",
-    )
-  }
+  const problem = trustProblem({ trustedProxies }, proxyProtocol)
+  if (problem !== undefined) throw new TypeError(`serveTcp: ${problem}`)
 }

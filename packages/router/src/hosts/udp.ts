@@ -21,9 +21,9 @@ import { hostBounds } from "./bounds.ts"
 import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
 import { openAccess } from "./open-access.ts"
-import { tunnelRefusal } from "./tunnel-refusal.ts"
-import { tunnelRequest, tunnelSender } from "./tunnel-sender.ts"
-import type { Dialing, TunnelResponse } from "./tunnel-sender.ts"
+import { tunnelRefusal } from "./tunnel/tunnel-refusal.ts"
+import { tunnelRequest, tunnelSender } from "./tunnel/tunnel-sender.ts"
+import type { Dialing, TunnelResponse } from "./tunnel/tunnel-sender.ts"
 
 export type { Bounds, ClientBounds, RequestBounds } from "./bounds-options.ts"
 

@@ -70,7 +70,9 @@ describe("the frames of a machine", () => {
       Buffer.concat([frame(2, "x".repeat(600), false), frame(0, "x".repeat(401))]),
       1009,
     ],
-    ["a length of 2^63", Buffer.of(0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0), 1009],
+    ["a length of 2^63", Buffer.of(0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0), 1002],
+    ["a length of 2^62", Buffer.of(0x82, 127, 0x40, 0, 0, 0, 0, 0, 0, 0), 1009],
+    ["more bytes of length than it needs", Buffer.of(0x82, 126, 0, 1, 0x78), 1002],
   ])("with %s are a failure, and nothing after it is read", (_, bytes, code) => {
     expect(readAll([bytes, frame(1, "after")])).toEqual([{ type: "failure", code }])
   })

@@ -70,8 +70,10 @@ export interface ResponseSink {
   wanted(): void
 }
 
-/** A request that the engine has, while it comes in. */
+/** A request that the engine has, while it comes in: the `socket` of its `IncomingRequest`. */
 export interface RequestMessage {
+  /** How many bytes were received that the engine has not taken. */
+  readonly waiting: number
   /** A piece of the body, or of an upgrade bytes of the tunnel. False: no more until the sink's `wanted` is called. */
   receive(bytes: Uint8Array): boolean
   /** The request is complete, unless its head was all of it; of a tunnel: the client sends no more. */

@@ -1,4 +1,5 @@
 import { accept, checkOptions } from "../../options.ts"
+import { givenLimits } from "../contract/given-limits.ts"
 import { defaultDatagramLimits } from "../contract/datagrams.ts"
 import type { DatagramEngine, DatagramEngineOptions } from "../contract/datagrams.ts"
 import { errorEvent } from "../contract/events.ts"
@@ -17,8 +18,7 @@ export const createDatagramEngine = (options: DatagramEngineOptions): DatagramEn
   const checks = { onFlow: accept.function, limits: accept.object, onEvent: accept.function }
   checkOptions("createDatagramEngine", options, checks, { required: ["onFlow"] })
   checkOptions("createDatagramEngine", options.limits ?? {}, limitChecks, { at: "limits" })
-  const given = Object.entries(options.limits ?? {}).filter(([, value]) => value !== undefined)
-  const wanted = { ...defaultDatagramLimits, ...Object.fromEntries(given) }
+  const wanted = givenLimits(defaultDatagramLimits, options.limits)
   // A flow to an app's own address has a socket of its own.
   const limits = { ...wanted, maxFlows: Math.min(wanted.maxFlows, descriptorShare()) }
   const table = new FlowTable(options, limits)

@@ -3,6 +3,7 @@ import { nextRequestId } from "../../request-id.ts"
 import type { DatagramLimits, DatagramTarget, FlowDecision, FlowEvent, IncomingFlow } from "../contract/datagrams.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
 import type { DeadlineScanner } from "../io/deadlines.ts"
+import { Lifetime } from "../io/lifetime.ts"
 
 /** Datagrams that the kernel has not taken yet of one flow; beyond, more are dropped. */
 const MAX_SENDING = 64
@@ -21,7 +22,7 @@ interface FlowOwner {
 }
 
 /** One flow from its first datagram to its end. */
-export class Flow implements IncomingFlow, HasDeadline {
+export class Flow extends Lifetime implements IncomingFlow, HasDeadline {
   readonly id = nextRequestId()
   readonly hostname: string
   readonly remoteAddress: string
@@ -30,13 +31,9 @@ export class Flow implements IncomingFlow, HasDeadline {
   deadlineAt = 0
   /** True once something came from the client after its app had replied. Whether it was the client's, only the app can tell. */
   confirmed = false
-  isOver = false
   readonly #socket: Socket
   readonly #owner: FlowOwner
   readonly #startedAt = performance.now()
-  readonly #onLeft: (() => void)[] = []
-  readonly #onOver: (() => void)[] = []
-  #left: AbortController | undefined
   #waiting: Uint8Array[] | undefined = []
   #target: DatagramTarget | undefined
   #refusal: { readonly code?: string; readonly reason?: string } | undefined
@@ -53,6 +50,8 @@ export class Flow implements IncomingFlow, HasDeadline {
     hostname: string,
     from: { readonly address: string; readonly port: number },
   ) {
+    super()
+    this.isAsking = true
     this.#owner = owner
     this.#socket = socket
     this.hostname = hostname
@@ -61,36 +60,8 @@ export class Flow implements IncomingFlow, HasDeadline {
     this.localPort = socket.address().port
   }
 
-  get signal(): AbortSignal {
-    if (this.#left === undefined) {
-      const left = new AbortController()
-      this.#left = left
-      this.onAbort(() => left.abort())
-    }
-    return this.#left.signal
-  }
-
-  onAbort(listener: () => void): void {
-    if (this.isOver && this.#waiting !== undefined) listener()
-    else this.#onLeft.push(listener)
-  }
-
-  over(): Promise<void> {
-    return new Promise((resolve) => this.onOver(resolve))
-  }
-
-  onOver(listener: () => void): void {
-    if (this.isOver) listener()
-    else this.#onOver.push(listener)
-  }
-
   withdrawal(): () => void {
     return () => this.end("withdrawn")
-  }
-
-  /** True until it is decided. */
-  get isAsking(): boolean {
-    return this.#waiting !== undefined
   }
 
   onDatagram(bytes: Buffer): void {
@@ -121,6 +92,7 @@ export class Flow implements IncomingFlow, HasDeadline {
       return
     }
     this.#waiting = undefined
+    this.isAsking = false
     if ("refuse" in decision) {
       const { refuse: reason, code } = decision
       this.#refusal = { reason, ...(code === undefined ? {} : { code }) }
@@ -167,10 +139,8 @@ export class Flow implements IncomingFlow, HasDeadline {
 
   end(end: End): void {
     if (this.isOver) return
-    this.isOver = true
     this.#owner.remove(this)
-    const listeners = [...(this.isAsking ? this.#onLeft : []), ...this.#onOver]
-    for (const listener of listeners) this.#owner.guard(listener)
+    this.endLife((listener) => this.#owner.guard(listener))
     this.#owner.guard(() => this.#target?.close())
     this.#owner.report({
       type: "flow",

@@ -1,7 +1,7 @@
 import type { HeaderList } from "../../header-list.ts"
 import type { ResponseHead } from "../../http1/head.ts"
-import { createHash } from "node:crypto"
 import { headerValue } from "../../header-list.ts"
+import { acceptOf } from "../io/accept-of.ts"
 
 /** The head of a plain-text response that the app did not give. */
 export const plainResponse = (status: number, length: number, hasBody: boolean): ResponseHead => ({
@@ -22,9 +22,12 @@ export const plainResponse = (status: number, length: number, hasBody: boolean):
 export const webSocketHead = (head: ResponseHead, request: HeaderList): ResponseHead => {
   if (head.status !== 200) return head
   const key = headerValue(request, "sec-websocket-key") ?? ""
-  const accept = createHash("sha1").update(`${key}${GUID}`).digest("base64")
   const headers = head.headers.filter((_, i) => head.headers[i - (i % 2)] !== "content-length")
-  return { ...head, status: 101, headers: [...headers, "sec-websocket-accept", accept], framing: 0, upgrade: true }
+  return {
+    ...head,
+    status: 101,
+    headers: [...headers, "sec-websocket-accept", acceptOf(key)],
+    framing: 0,
+    upgrade: true,
+  }
 }
-
-const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

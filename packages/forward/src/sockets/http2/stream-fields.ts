@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto"
 import type { OutgoingHttpHeaders } from "node:http2"
 import { headerValue } from "../../header-list.ts"
 import type { HeaderList } from "../../header-list.ts"
+import { acceptOf } from "../io/accept-of.ts"
 
 /** Fields of which node:http2 writes one only; of an app's several the first one counts. */
 const single = new Set(
@@ -36,8 +36,7 @@ export const streamFields = (headers: HeaderList, status?: number): OutgoingHttp
  * (RFC 6455 §4.1).
  */
 export const webSocketFields = (headers: HeaderList, key: string): OutgoingHttpHeaders | undefined => {
-  const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
-  if (headerValue(headers, "sec-websocket-accept") !== accept) return undefined
+  if (headerValue(headers, "sec-websocket-accept") !== acceptOf(key)) return undefined
   const fields = streamFields(headers, 200)
   for (const name of ["connection", "upgrade", "sec-websocket-accept"]) delete fields[name]
   return fields

@@ -77,6 +77,10 @@ export class MessageStream extends Duplex implements RequestMessage {
 
   // ---- the request --------------------------------------------------------------------------------------------------
 
+  get waiting(): number {
+    return this.readableLength
+  }
+
   receive(bytes: Uint8Array): boolean {
     if (this.#requestComplete || this.#head === undefined || this.#state >= COMPLETE || bytes.length === 0) return true
     const { framing, upgrade } = this.#head

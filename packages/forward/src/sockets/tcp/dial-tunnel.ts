@@ -11,8 +11,8 @@ import { startDeadline } from "../../start-deadline.ts"
 import { isSecure, openSocket } from "../connection/open-socket.ts"
 import { pinMismatch } from "../connection/peer-key.ts"
 import { defaultLimits } from "../contract/limits.ts"
-import { acceptOf } from "../tunnel/accept-tunnel.ts"
 import { DatagramTunnel } from "../tunnel/datagram-tunnel.ts"
+import { handshakeProblem } from "../tunnel/handshake-problem.ts"
 import { TunnelStream } from "../tunnel/tunnel-stream.ts"
 import type { DialOptions } from "./dial.ts"
 import { errorTag } from "./dial.ts"
@@ -47,6 +47,10 @@ export const dialTunnel = (
   { headers, timeoutMs, headersTimeoutMs, signal }: TunnelDialOptions,
 ): Promise<DialedTunnel | UpstreamError> =>
   new Promise((resolve) => {
+    const asked = {
+      key: headerValue(headers, "sec-websocket-key") ?? "",
+      protocol: headerValue(headers, "sec-websocket-protocol") ?? "",
+    }
     const socket = openSocket(address)
     const reader = responseReader(defaultLimits)
     reader.expect("GET")
@@ -94,7 +98,7 @@ export const dialTunnel = (
         else onData(NONE)
         return
       }
-      const problem = event.status === 101 ? problemOf(event, headers) : undefined
+      const problem = event.status === 101 ? handshakeProblem(event.headers, asked) : undefined
       if (problem !== undefined) {
         fail("UpstreamMalformed", new Error(problem))
         return
@@ -134,12 +138,3 @@ export const dialTunnel = (
 const NONE = Buffer.alloc(0)
 
 const nothing = (): void => undefined
-
-/** What a client must not accept (RFC 6455 §4.1). */
-const problemOf = ({ headers }: ResponseHead, asked: HeaderList): string | undefined => {
-  const key = headerValue(asked, "sec-websocket-key") ?? ""
-  if (headerValue(headers, "sec-websocket-accept") !== acceptOf(key)) return "the 101 is to another handshake"
-  if (headerValue(headers, "sec-websocket-extensions") !== undefined) return "the 101 names an extension"
-  if (headerValue(headers, "sec-websocket-protocol") === headerValue(asked, "sec-websocket-protocol")) return undefined
-  return "what accepted the handshake is no machine's proxy: it does not know tunnels"
-}

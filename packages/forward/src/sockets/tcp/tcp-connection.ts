@@ -13,6 +13,7 @@ import type {
   TcpLimits,
 } from "../contract/tcp.ts"
 import type { HasDeadline } from "../io/deadlines.ts"
+import { Lifetime } from "../io/lifetime.ts"
 import { endAndDestroy, reset } from "../io/write.ts"
 import type { ProxiedClient } from "../proxy-protocol/proxy-header.ts"
 import { ClientHelloReader, isHelloRefusal } from "./client-hello.ts"
@@ -39,7 +40,7 @@ type End = ConnectionEvent["end"]
  * One connection from a client, from its first byte to its end: its ClientHello is read, if its listener has no name of its own, then it waits for
  * its host's decision, then it is relayed. Until then nothing is taken from the socket, so that somebody else can have it untouched.
  */
-export class TcpConnection implements IncomingConnection, HasDeadline, OpenConnection, RelayOwner {
+export class TcpConnection extends Lifetime implements IncomingConnection, HasDeadline, OpenConnection, RelayOwner {
   readonly id = nextRequestId()
   deadlineAt = 0
   hostname: string
@@ -55,21 +56,17 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
   readonly #context: TcpContext
   readonly #proxied: ProxiedBy | undefined
   readonly #startedAt = performance.now()
-  readonly #onLeft: (() => void)[] = []
-  readonly #onOver: (() => void)[] = []
   #reader: ClientHelloReader | undefined
-  #left: AbortController | undefined
   #relay: TcpRelay | undefined
   #halfClosed = false
   #broken = false
-  /** True until the host has decided. */
-  #asking = false
   #phase: "hello" | "deciding" | "relaying" | "refused" | "over" = "deciding"
   #end: End = "left"
   #refusal: { readonly alert?: TlsAlert; readonly code?: string; readonly reason?: string } = {}
 
   /** `hostname`: whom it is for, whatever it says; `undefined`: whom its ClientHello names. */
   constructor(socket: Socket, context: TcpContext, hostname: string | undefined, proxied: ProxiedBy | undefined) {
+    super()
     this.#socket = socket
     this.#context = context
     this.#proxied = proxied
@@ -102,29 +99,6 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     this.#phase = "hello"
     this.deadlineAt = deadlines.in(tcpLimits.helloTimeoutMs)
     socket.on("end", this.#onEnd)
-  }
-
-  get signal(): AbortSignal {
-    if (this.#left === undefined) {
-      const left = new AbortController()
-      this.#left = left
-      this.onAbort(() => left.abort())
-    }
-    return this.#left.signal
-  }
-
-  onAbort(listener: () => void): void {
-    if (this.#phase === "over" && this.#asking) listener()
-    else this.#onLeft.push(listener)
-  }
-
-  over(): Promise<void> {
-    return new Promise((resolve) => this.onOver(resolve))
-  }
-
-  onOver(listener: () => void): void {
-    if (this.#phase === "over") listener()
-    else this.#onOver.push(listener)
   }
 
   withdrawal(): () => void {
@@ -162,7 +136,7 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
 
   #decide(): void {
     this.#phase = "deciding"
-    this.#asking = true
+    this.isAsking = true
     this.deadlineAt = 0
     try {
       const decision = this.#context.options.onConnection(this)
@@ -176,7 +150,7 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
   readonly #settle = (decision: ConnectionDecision): void => {
     try {
       const isWanted = this.#phase === "deciding"
-      if (isWanted) this.#asking = false
+      if (isWanted) this.isAsking = false
       if (!isWanted) {
         if ("relay" in decision) discard(decision.relay)
       } else if ("relay" in decision) this.#connect(decision.relay, decision.before)
@@ -252,6 +226,8 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     const socket = this.#socket
     socket.off("readable", this.#onReadable)
     socket.off("close", this.#onClose)
+    // Not paused, as it would seem until Node has seen that our listener is gone: who resumes it would lose what was read.
+    ;(socket as { readableFlowing: boolean | null }).readableFlowing = null
     if (this.#proxied !== undefined) socket.unshift(this.#proxied.header)
     this.#leave()
     // Not before Node has noticed that nobody listens for `readable` any more: until then it says nothing to the next one who does.
@@ -328,15 +304,13 @@ export class TcpConnection implements IncomingConnection, HasDeadline, OpenConne
     const context = this.#context
     context.deadlines.remove(this)
     this.#reader = undefined
-    // Once it is decided there is nothing to stop.
-    const left = this.#asking ? this.#onLeft.splice(0) : []
-    for (const listener of [...left, ...this.#onOver.splice(0)]) {
+    this.endLife((listener) => {
       try {
         listener()
       } catch (cause) {
         reportError(context, "ProxyFailed", cause)
       }
-    }
+    })
     removeConnection(context, this)
   }
 }

@@ -8,6 +8,7 @@ import { isAdmitted } from "../connection/admission.ts"
 import { addressOf } from "../connection/client-connection.ts"
 import { idleConnections } from "../connection/idle-connections.ts"
 import { errorEvent } from "../contract/events.ts"
+import { givenLimits } from "../contract/given-limits.ts"
 import { defaultTcpLimits } from "../contract/tcp.ts"
 import type { TcpDrainOptions, TcpEngine, TcpEngineOptions, TcpLimits } from "../contract/tcp.ts"
 import { closeListener } from "../io/close-listener.ts"
@@ -42,8 +43,7 @@ const drainChecks = {
  */
 export const createTcpEngine = (options: TcpEngineOptions): TcpEngine => {
   checkTcpOptions(options)
-  const given = Object.entries(options.limits ?? {}).filter(([, value]) => value !== undefined)
-  const all: TcpLimits = { ...defaultTcpLimits, ...Object.fromEntries(given) }
+  const all = givenLimits(defaultTcpLimits, options.limits)
   const limits: TcpLimits = { ...all, maxConnections: Math.min(all.maxConnections, descriptorShare()) }
   const context: TcpContext = {
     options,

@@ -1,13 +1,9 @@
-import { createHash } from "node:crypto"
 import type { ResponseHead } from "../../http1/head.ts"
 import type { HeaderList } from "../../header-list.ts"
 import type { Tunnel } from "../../tunnel/tunnel-protocol.ts"
 import { headerValue } from "../../header-list.ts"
 import { tunnelProtocols } from "../../tunnel/tunnel-protocol.ts"
-
-/** What a server proves by that it has read a handshake (RFC 6455 §4.2.2). */
-export const acceptOf = (key: string): string =>
-  createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
+import { acceptOf } from "../io/accept-of.ts"
 
 /** The 101 that begins a tunnel in this process: what an app would say that agreed to the handshake. */
 export const tunnelAccepted = (kind: Tunnel, request: HeaderList): ResponseHead => ({

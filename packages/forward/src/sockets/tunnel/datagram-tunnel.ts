@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream"
-import { randomKeys } from "../../tunnel/frame-writer.ts"
+import { randomKey } from "../../websocket/frame-writer.ts"
 import { MAX_DATAGRAM, TunnelEnd } from "../../tunnel/tunnel-end.ts"
 import { TunnelBroken } from "./tunnel-errors.ts"
 import { TunnelWire } from "./tunnel-wire.ts"
@@ -20,7 +20,7 @@ export class DatagramTunnel {
   #closing = false
 
   constructor(socket: Duplex, early: Uint8Array, pingMs: number, { onDatagram, onClose }: DatagramEvents) {
-    this.#end = new TunnelEnd("udp", true, randomKeys(), {
+    this.#end = new TunnelEnd("udp", true, randomKey, {
       onData: (bytes, last) => {
         const pieces = this.#pieces
         if (!last) {

@@ -2,7 +2,7 @@ import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ConnectionHandler } from "../connection/connection-handler.ts"
 import type { Tunnel } from "../../tunnel/tunnel-protocol.ts"
 import type { ByteCount } from "./websocket-tunnel.ts"
-import { noKeys } from "../../tunnel/frame-writer.ts"
+import { noKey } from "../../websocket/frame-writer.ts"
 import { TunnelEnd } from "../../tunnel/tunnel-end.ts"
 import type { TunnelClosed } from "../../tunnel/tunnel-end.ts"
 import { flushed } from "../io/write.ts"
@@ -50,7 +50,7 @@ export class FramedTunnel implements ConnectionHandler {
     this.#onOver = onOver
     this.#idleMs = kind === "udp" ? datagramIdleTimeoutMs : tunnelIdleTimeoutMs
     this.#pingMs = tunnelPingMs
-    this.#end = new TunnelEnd(kind, false, noKeys, {
+    this.#end = new TunnelEnd(kind, false, noKey, {
       onData: (bytes, last) => {
         this.#dataAt = performance.now()
         this.#far.onData(bytes, last)

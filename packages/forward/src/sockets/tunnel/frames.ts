@@ -1,12 +1,9 @@
-/** A close frame of a server with status 1001, "going away" (RFC 6455 §5.5.1, §7.4.1). */
-export const GOING_AWAY: Uint8Array = Uint8Array.of(0x88, 2, 0x03, 0xe9)
-
-/** The same with status 1008, "policy violation". */
-export const POLICY_VIOLATION: Uint8Array = Uint8Array.of(0x88, 2, 0x03, 0xf0)
-
 /**
  * Follows one direction of a WebSocket just far enough to know where a frame ends (RFC 6455 §5.2), which is the only place
  * where a frame of our own may be put. Holds no byte of a payload.
+ *
+ * No `FrameReader`: that one refuses, and here nothing may be refused. Client and app may have agreed on extensions, whose frames have
+ * reserved bits, and every byte of every WebSocket comes by here.
  */
 export class Frames {
   /** Bytes that are still to come of the current frame's payload. */

@@ -8,9 +8,9 @@ import type { ConnectionOptions } from "node:tls"
 import type { Tunnel } from "../../tunnel/tunnel-protocol.ts"
 import { accept, checkOptions } from "../../options.ts"
 import { tunnelProtocols } from "../../tunnel/tunnel-protocol.ts"
-import { acceptOf } from "./accept-tunnel.ts"
 import { DatagramTunnel } from "./datagram-tunnel.ts"
 import type { DatagramEvents } from "./datagram-tunnel.ts"
+import { handshakeProblem } from "./handshake-problem.ts"
 import { TunnelRefused } from "./tunnel-errors.ts"
 import { TunnelStream } from "./tunnel-stream.ts"
 
@@ -117,7 +117,7 @@ const handshake = (owner: string, kind: Tunnel, options: TunnelOptions): Promise
     })
     sent.on("upgrade", (response, socket, early) => {
       settled()
-      const problem = handshakeProblem(response, key, kind)
+      const problem = handshakeProblem(response.rawHeaders, { key, protocol: tunnelProtocols[kind] })
       if (problem === undefined) resolve({ socket, early })
       else {
         socket.destroy()
@@ -144,16 +144,6 @@ const urlOf = (owner: string, text: string | URL): URL => {
 
 const timedOut = (): Error =>
   Object.assign(new Error("no response to the handshake of the tunnel in time"), { code: "ETIMEDOUT" })
-
-/** RFC 6455 §4.1: what a client must not accept. */
-const handshakeProblem = ({ headers }: IncomingMessage, key: string, kind: Tunnel): string | undefined => {
-  if (headers.upgrade?.toLowerCase() !== "websocket") return "the response is no handshake of a WebSocket"
-  if (headers["sec-websocket-accept"] !== acceptOf(key)) return "the response is to another handshake"
-  if (headers["sec-websocket-extensions"] !== undefined) return "the response names an extension that nobody asked for"
-  return headers["sec-websocket-protocol"] === tunnelProtocols[kind]
-    ? undefined
-    : "what accepted the handshake is no machine's proxy: it does not know tunnels"
-}
 
 const refusalOf = async (response: IncomingMessage): Promise<TunnelRefused> => {
   const { statusCode = 0, headers } = response

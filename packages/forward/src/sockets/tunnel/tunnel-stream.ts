@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream"
-import { randomKeys } from "../../tunnel/frame-writer.ts"
+import { randomKey } from "../../websocket/frame-writer.ts"
 import { MAX_BINARY, TunnelEnd } from "../../tunnel/tunnel-end.ts"
 import { TunnelWire } from "./tunnel-wire.ts"
 import { TunnelBroken } from "./tunnel-errors.ts"
@@ -15,7 +15,7 @@ export class TunnelStream extends Duplex {
   /** `early`: what came after the handshake's response. `pingMs`: as of `TunnelOptions`. */
   constructor(socket: Duplex, early: Uint8Array, pingMs: number) {
     super({ allowHalfOpen: true })
-    this.#end = new TunnelEnd("tcp", true, randomKeys(), {
+    this.#end = new TunnelEnd("tcp", true, randomKey, {
       onData: (bytes) => {
         if (bytes.length > 0 && !this.push(bytes)) this.#wire.pause()
       },

@@ -1,7 +1,8 @@
 import type { ClientConnection } from "../connection/client-connection.ts"
 import type { ConnectionHandler, UpstreamUser } from "../connection/connection-handler.ts"
 import type { Upstream } from "../connection/upstream.ts"
-import { Frames, GOING_AWAY, POLICY_VIOLATION } from "./frames.ts"
+import { Frames } from "./frames.ts"
+import { closePayload, frame, opcodes } from "../../websocket/frame-writer.ts"
 import { endAndDestroy, reset, flushed } from "../io/write.ts"
 import { keepTcpAlive } from "./keep-tcp-alive.ts"
 
@@ -105,20 +106,21 @@ export class WebSocketTunnel implements ConnectionHandler, UpstreamUser {
   }
 
   onGoingAway(): void {
-    this.#close(GOING_AWAY)
+    this.#close(1001)
   }
 
   /** Its one failure is that access was withdrawn. */
   fail(): void {
     this.#withdrawn = true
-    this.#close(POLICY_VIOLATION)
+    this.#close(1008)
   }
 
-  #close(frame: Uint8Array): void {
+  #close(code: number): void {
     const { socket } = this.#client
     // Nothing that the app sends may follow our close frame.
     this.#upstream.socket.pause()
-    if (this.#frames.between && !socket.writableEnded) socket.write(frame)
+    if (this.#frames.between && !socket.writableEnded)
+      for (const piece of frame(opcodes.close, closePayload(code), undefined)) socket.write(piece)
     endAndDestroy(socket)
     // A client that does not read must not keep the connection open.
     this.#halfClosed = true

@@ -4,8 +4,7 @@ import { Server as HttpsServer } from "node:https"
 import type { Socket } from "node:net"
 import { accept, checkOptions, kindOf } from "@project-ingress/forward/internal"
 import type { Router } from "../../router-options.ts"
-import { forwardedHeaderNames } from "../client-identity.ts"
-import { routerEngine } from "../router-engine.ts"
+import { engineOptionChecks, routerEngine } from "../router-engine.ts"
 import type { RouterEngineOptions } from "../router-engine.ts"
 import { ownerOf } from "./owner.ts"
 import { unread } from "./raw-request.ts"
@@ -51,13 +50,7 @@ export const mount = (server: Server | HttpsServer, router: Router, options: Mou
   if (![Server, HttpsServer].some((of) => server instanceof of))
     throw new TypeError(`mount: server must be a server of node:http or node:https, got ${kindOf(server)}`)
   if (mounted.has(server)) throw new TypeError("mount: the server has a router already: unmount that one first")
-  checkOptions("mount", options, {
-    trustedProxies: accept.array(accept.string),
-    forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
-    bounds: accept.object,
-    limits: accept.object,
-    onEvent: accept.function,
-  })
+  checkOptions("mount", options, engineOptionChecks)
   const host = routerEngine(router, options, { owner: "mount" })
   const { engine, program } = host
   const isOurs = ownerOf(host)

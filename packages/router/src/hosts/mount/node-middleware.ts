@@ -3,8 +3,7 @@ import { accept, checkOptions, nextRequestId } from "@project-ingress/forward/in
 import { headerValue } from "@project-ingress/forward"
 import { routerErrors } from "../../error-rows.ts"
 import type { Router } from "../../router-options.ts"
-import { forwardedHeaderNames } from "../client-identity.ts"
-import { routerEngine } from "../router-engine.ts"
+import { engineOptionChecks, routerEngine } from "../router-engine.ts"
 import type { Mounted, MountOptions } from "./mount.ts"
 import { ownerOf } from "./owner.ts"
 import { refuse, serveMessage } from "./serve-message.ts"
@@ -26,13 +25,7 @@ export interface NodeMiddleware extends Pick<Mounted, "drain"> {
  * app.use(nodeMiddleware(router))
  */
 export const nodeMiddleware = (router: Router, options: MountOptions = {}): NodeMiddleware => {
-  checkOptions("nodeMiddleware", options, {
-    trustedProxies: accept.array(accept.string),
-    forwardedHeaders: accept.array(accept.oneOf(...forwardedHeaderNames)),
-    bounds: accept.object,
-    limits: accept.object,
-    onEvent: accept.function,
-  })
+  checkOptions("nodeMiddleware", options, engineOptionChecks)
   const host = routerEngine(router, options, { owner: "nodeMiddleware" })
   const isOurs = ownerOf(host)
   const serve = (request: IncomingMessage, response: ServerResponse, next: (cause?: unknown) => void): void => {

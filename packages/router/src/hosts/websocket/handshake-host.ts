@@ -10,7 +10,6 @@ import type { Bounds } from "../bounds-options.ts"
 import { fetchHandler, responseFrom, visitorRequest } from "../fetch.ts"
 import { isResponse } from "../request-response.ts"
 import { routerEngine } from "../router-engine.ts"
-import type { MemoryConnection } from "./memory-connection.ts"
 import { shakeHands } from "./shake-hands.ts"
 import type { HandshakeResult } from "./shake-hands.ts"
 
@@ -18,7 +17,7 @@ import type { HandshakeResult } from "./shake-hands.ts"
 export interface WebSocketOptions {
   /** The largest message of a WebSocket, both ways, in bytes. 16 777 216. */
   readonly maxMessageBytes?: number
-  /** How many WebSockets one client, one project and one machine may have at a time: as of `serveNode`. */
+  /** How many WebSockets one client, one project and one machine may have at a time: as of `serveNode`. Nothing else is counted. */
   readonly bounds?: Bounds
   /** Bounds of the engine that carries WebSockets to machines: as of `serveNode`. */
   readonly limits?: Partial<Limits>
@@ -66,12 +65,14 @@ export const handshakeServer = (owner: string, router: Router, options: WebSocke
   const { maxMessageBytes = MAX_MESSAGE_BYTES, ...engineOptions } = options
   const { engine, program, own, report } = routerEngine(router, engineOptions, {
     owner,
-    identityOf: ({ socket }) => (socket as MemoryConnection).identity,
     fallback: (request) => {
-      ;(request.socket as MemoryConnection).isUnmatched = true
+      unmatched.add(request.socket)
       return own("RouteNotFound", request)
     },
   })
+  /** Handshakes for hostnames that are not the router's: their responses are for nobody. */
+  const unmatched = new WeakSet<object>()
+  const handshakes = { program, engine, maxMessageBytes, isUnmatched: (message: object) => unmatched.has(message) }
   const fetchers = new WeakMap<Request, string | undefined>()
   const known = { ...program, clientAddress: program.clientAddress ?? ((request: Request) => fetchers.get(request)) }
   const fetch = fetchHandler(known)
@@ -86,7 +87,7 @@ export const handshakeServer = (owner: string, router: Router, options: WebSocke
     },
     shakeHands: async (request, arrival) => {
       try {
-        return await shakeHands({ program, engine, maxMessageBytes }, visitorOf(request, arrival), arrival.localPort)
+        return await shakeHands(handshakes, visitorOf(request, arrival), arrival.localPort)
       } catch (cause) {
         const asked = { method: request.method, host: "", requestId: "" }
         const { replaced, response } = program.failed(new ProxyFailed({ cause }), asked, () => request)

@@ -1,7 +1,15 @@
-import { startDeadline } from "@project-ingress/forward/internal"
-import { isSendable, NO_CODE, SERVER_ERROR, TOO_LARGE, TRY_AGAIN_LATER } from "./close-codes.ts"
-import { BINARY, clientFrame, CLOSE, closePayload, PONG, TEXT } from "./frame.ts"
-import type { ConnectionReader, MemoryConnection } from "./memory-connection.ts"
+import {
+  closePayload,
+  frame,
+  isCloseCode,
+  NO_CODE,
+  opcodes,
+  randomKey,
+  startDeadline,
+} from "@project-ingress/forward/internal"
+import type { RequestMessage } from "@project-ingress/forward/sockets"
+import { SERVER_ERROR, TOO_LARGE, TRY_AGAIN_LATER } from "./close-codes.ts"
+import type { MessageTail } from "./message-tail.ts"
 import { MessageReader } from "./message-reader.ts"
 import type { SocketEvent } from "./message-reader.ts"
 
@@ -28,14 +36,18 @@ const MAX_PINGS = 16
  * read of the machine while the client's side is full; a client whose machine reads too slowly is closed at `maxMessageBytes`, because
  * neither runtime can stop reading of a client.
  */
-export class MachineSocket implements ConnectionReader {
-  readonly #connection: MemoryConnection
+export class MachineSocket implements MessageTail {
+  readonly #connection: RequestMessage
   readonly #maxMessageBytes: number
   readonly #reader: MessageReader
   #client: ClientSocket | undefined
   /** Bytes that came before the client's side was open. */
   #early: Uint8Array | undefined
   #isFull = false
+  /** True once the connection is over, however it ended. */
+  #isOver = false
+  /** Takes the deadline of the machine's close back. */
+  #settled: (() => void) | undefined
   /** True once our close frame is sent, or the connection is given up: nothing is sent any more. */
   #isClosing = false
   /** True once the client's side is closed. */
@@ -44,28 +56,26 @@ export class MachineSocket implements ConnectionReader {
   /** The pong that waits for the machine to read. Only the last one is due (RFC 6455 §5.5.3). */
   #pong: Uint8Array | undefined
 
-  constructor(connection: MemoryConnection, early: Uint8Array, maxMessageBytes: number) {
+  constructor(connection: RequestMessage, maxMessageBytes: number) {
     this.#connection = connection
     this.#maxMessageBytes = maxMessageBytes
     this.#reader = new MessageReader(maxMessageBytes)
-    this.#early = early
-    connection.reader = this
   }
 
   /** The client's side is open. */
   open(client: ClientSocket): void {
     this.#client = client
-    if (this.#connection.destroyed) return this.onClose()
+    if (this.#isOver) return this.#lost()
     const early = this.#early
     this.#early = undefined
-    if (early === undefined || early.length === 0 || this.onBytes(early)) this.#connection.readOn()
+    if (early === undefined || this.body(early)) this.#connection.drained()
   }
 
   /** The client's side holds little again. */
   onClientDrain(): void {
     if (!this.#isFull) return
     this.#isFull = false
-    if (this.#pump()) this.#connection.readOn()
+    if (this.#pump()) this.#connection.drained()
   }
 
   onClientMessage(data: string | Uint8Array): void {
@@ -73,7 +83,7 @@ export class MachineSocket implements ConnectionReader {
     const room = this.#maxMessageBytes + SLACK - this.#queued
     if (payload.length > this.#maxMessageBytes) this.#failBoth(TOO_LARGE, "the message is too large")
     else if (payload.length > room) this.#failBoth(TRY_AGAIN_LATER, "the machine reads too slowly")
-    else this.#push(typeof data === "string" ? TEXT : BINARY, payload)
+    else this.#push(typeof data === "string" ? opcodes.text : opcodes.binary, payload)
   }
 
   /** A pong for a ping of the machine's. */
@@ -87,15 +97,15 @@ export class MachineSocket implements ConnectionReader {
   onClientClose(code: number, reason: string): void {
     this.#isClientClosed = true
     if (this.#isClosing) return
-    if (code !== NO_CODE && !isSendable(code)) this.#giveUp()
-    else this.#close(code === NO_CODE ? undefined : code, reason)
+    if (code !== NO_CODE && !isCloseCode(code)) this.#giveUp()
+    else this.#close(code, reason)
     // What waits for the client is read by nobody.
     this.#isFull = false
     this.#discard()
-    this.#connection.readOn()
+    this.#connection.drained()
   }
 
-  onBytes(bytes: Uint8Array): boolean {
+  body(bytes: Uint8Array): boolean {
     if (this.#client === undefined && !this.#isClientClosed) {
       this.#early = bytes
       return false
@@ -106,17 +116,17 @@ export class MachineSocket implements ConnectionReader {
     return true
   }
 
-  onRoom(): void {
+  wanted(): void {
     this.#sendPong()
   }
 
-  onEnd(): void {
-    this.#lost()
+  end(): void {
     this.#giveUp()
+    this.#lost()
   }
 
-  onClose(): void {
-    this.#isClosing = true
+  reset(): void {
+    this.#giveUp()
     this.#lost()
   }
 
@@ -134,7 +144,7 @@ export class MachineSocket implements ConnectionReader {
   /** Nobody is left to read: only the machine's close frame is waited for. */
   #discard(): void {
     for (let event = this.#reader.read(); event !== undefined; event = this.#reader.read())
-      if (event.type === "close") this.#connection.destroy()
+      if (event.type === "close") this.#giveUp()
   }
 
   #onEvent(event: SocketEvent): void {
@@ -154,7 +164,7 @@ export class MachineSocket implements ConnectionReader {
         return
       case "close":
         // First the machine: some runtimes report the client's close at once.
-        this.#close(event.code === NO_CODE ? undefined : event.code, "")
+        this.#close(event.code, "")
         this.#isClientClosed = true
         client.close(event.code, event.reason)
         return
@@ -166,30 +176,30 @@ export class MachineSocket implements ConnectionReader {
   }
 
   get #queued(): number {
-    return this.#connection.readableLength
+    return this.#connection.waiting
   }
 
   #push(opcode: number, payload: Uint8Array): void {
     if (this.#isClosing) return
-    const frame = clientFrame(opcode, payload)
-    // In pieces, so that the engine can pause between them.
-    for (let at = 0; at < frame.length; at += PIECE) this.#connection.push(frame.subarray(at, at + PIECE))
+    for (const bytes of frame(opcode, payload, randomKey())) {
+      // In pieces, so that the engine can pause between them.
+      for (let at = 0; at < bytes.length; at += PIECE) this.#connection.receive(bytes.subarray(at, at + PIECE))
+    }
   }
 
   #sendPong(data: Uint8Array | undefined = this.#pong): void {
     if (data === undefined) return
     // A machine that sends pings and reads nothing would have us hold one pong after another.
     this.#pong = this.#queued > SLACK ? data : undefined
-    if (this.#pong === undefined) this.#push(PONG, data)
+    if (this.#pong === undefined) this.#push(opcodes.pong, data)
   }
 
   /** Sends a close frame, then waits for a while until the machine ends the connection, as a server does (RFC 6455 §7.1.1). */
-  #close(code: number | undefined, reason: string): void {
+  #close(code: number, reason: string): void {
     if (this.#isClosing) return
-    this.#push(CLOSE, closePayload(code, reason))
+    this.#push(opcodes.close, closePayload(code, reason))
     this.#isClosing = true
-    const settled = startDeadline(CLOSE_MS, () => this.#connection.destroy())
-    this.#connection.once("close", settled)
+    this.#settled = startDeadline(CLOSE_MS, () => this.#giveUp())
   }
 
   #failBoth(code: number, reason: string): void {
@@ -201,7 +211,9 @@ export class MachineSocket implements ConnectionReader {
 
   #giveUp(): void {
     this.#isClosing = true
-    this.#connection.destroy()
+    this.#isOver = true
+    this.#settled?.()
+    this.#connection.abort()
   }
 
   /** The machine's connection ended without a close frame. */

@@ -1,16 +1,15 @@
 import { forwardErrors, headerValue } from "@project-ingress/forward"
 import type { ForwardErrorTag, HeaderList } from "@project-ingress/forward"
-import { requestHeadText, responseReader } from "@project-ingress/forward/http1"
-import type { ResponseHead, ResponseReader } from "@project-ingress/forward/http1"
-import { connectionFields, headerValues } from "@project-ingress/forward/internal"
-import type { Engine } from "@project-ingress/forward/sockets"
+import { connectionFields, HANDSHAKE_GUID, headerValues } from "@project-ingress/forward/internal"
+import type { Engine, RequestMessage, ResponseMessageHead, ResponseSink } from "@project-ingress/forward/sockets"
 import type { AskedRequest } from "../../error-response.ts"
 import type { VisitorRequest } from "../../program/sender.ts"
 import type { RouterProgram } from "../../router-program.ts"
 import { responseFrom } from "../fetch.ts"
 import { bodiless, headersFrom } from "../request-response.ts"
 import { MachineSocket } from "./machine-socket.ts"
-import { MemoryConnection } from "./memory-connection.ts"
+import type { MessageTail } from "./message-tail.ts"
+import { RefusalBody } from "./refusal-body.ts"
 
 /** What came of a handshake. */
 export type HandshakeResult =
@@ -30,62 +29,130 @@ export interface HandshakeHost {
   readonly program: RouterProgram
   readonly engine: Engine
   readonly maxMessageBytes: number
+  /** Whether the response is for a hostname that is not the router's. */
+  readonly isUnmatched: (message: RequestMessage) => boolean
 }
 
 /**
- * Sends a client's handshake through the socket engine, on a connection in memory, and so by the program of every request: look-up,
- * policies, ticket, waking, retry. Never rejects.
+ * Sends a client's handshake through the socket engine, and so by the program of every request: look-up, policies, ticket, waking, retry.
+ * Rejects with what is wrong in us, never because of the client or the machine.
  */
 export const shakeHands = async (
-  { program, engine, maxMessageBytes }: HandshakeHost,
+  { program, engine, maxMessageBytes, isUnmatched }: HandshakeHost,
   visitor: VisitorRequest & AskedRequest,
   localPort: number,
 ): Promise<HandshakeResult> => {
-  const { host, scheme, clientAddress, signal } = visitor
+  const { path, headers, scheme, clientAddress = "", signal } = visitor
   const failed = (tag: ForwardErrorTag): HandshakeResult => ({
     _tag: "Refused",
     response: responseFrom(program.errors.forRow(tag, forwardErrors[tag], visitor), visitor),
   })
-  const expected = await acceptOf(headerValue(visitor.headers, "sec-websocket-key") ?? "")
-  if (signal.aborted) return { _tag: "Refused", response: new Response(null, { status: 499 }) }
-  const connection = new MemoryConnection({ host, scheme, clientAddress }, localPort)
-  const leave = (): void => void connection.destroy()
-  signal.addEventListener("abort", leave)
-  try {
-    const reader = responseReader(engine.limits)
-    reader.expect("GET")
-    const head = headOf(connection, reader)
-    engine.connection(connection)
-    connection.push(Buffer.from(handshakeText(visitor), "latin1"))
-    const response = await head
-    if (connection.isUnmatched) {
-      connection.destroy()
-      return { _tag: "Unmatched" }
+  const accept = await acceptOf(headerValue(headers, "sec-websocket-key") ?? "")
+  if (signal.aborted) return clientLeft()
+  // The engine goes on with requests of connections that it knows; to it, this is one.
+  if (engine.draining()) return failed("Overloaded")
+  return new Promise((resolve, reject) => {
+    const settle = (result: HandshakeResult): void => {
+      // Both runtimes abort it when the handshake is over, too.
+      signal.removeEventListener("abort", leave)
+      resolve(result)
     }
-    if (response === undefined) {
-      connection.destroy()
-      // 499 is nginx's number for a client that left; nobody reads it.
-      return signal.aborted ? { _tag: "Refused", response: new Response(null, { status: 499 }) } : failed("Overloaded")
+    const leave = (): void => {
+      message.abort()
+      settle(clientLeft())
     }
-    if (response.status !== 101) return { _tag: "Refused", response: refusal(connection, reader, response) }
-    const { headers } = response
-    // RFC 6455 §4.1: without this it is no WebSocket, and no extension was offered.
-    const accepted = headerValues(headers, "sec-websocket-accept").join() === expected
-    if (!response.upgrade || !accepted || headerValue(headers, "sec-websocket-extensions") !== undefined) {
-      connection.destroy()
-      return failed("UpstreamMalformed")
+    /** Nothing more of the response is wanted. */
+    const end = (result: HandshakeResult): undefined => {
+      message.abort()
+      settle(result)
     }
-    const machine = new MachineSocket(connection, reader.rest(), maxMessageBytes)
-    const protocol = headerValue(headers, "sec-websocket-protocol")
-    return { _tag: "Open", machine, headers: headersFrom(without(headers, ownFields)), protocol }
-  } finally {
-    // Both runtimes abort it when the handshake is over, too.
-    signal.removeEventListener("abort", leave)
+    /** Settles the handshake by the head of the response; gives who takes what follows. */
+    const onHead = (head: ResponseMessageHead, ended: boolean): MessageTail | undefined => {
+      if (isUnmatched(message)) return end({ _tag: "Unmatched" })
+      const { status } = head
+      if (status !== 101) {
+        const refusal = { status, headers: headersFrom(without(head.headers, ofConnection)) }
+        if (ended || bodiless.has(status)) return end({ _tag: "Refused", response: new Response(null, refusal) })
+        const body = new RefusalBody(message)
+        settle({ _tag: "Refused", response: new Response(body.stream, refusal) })
+        return body
+      }
+      if (!isAccepted(head.headers, accept)) return end(failed("UpstreamMalformed"))
+      const machine = new MachineSocket(message, maxMessageBytes)
+      const protocol = headerValue(head.headers, "sec-websocket-protocol")
+      settle({ _tag: "Open", machine, headers: headersFrom(without(head.headers, ofRuntime)), protocol })
+      return machine
+    }
+    const sink = new HandshakeSink(
+      (head, ended) => {
+        try {
+          return onHead(head, ended)
+        } catch (cause) {
+          message.abort()
+          signal.removeEventListener("abort", leave)
+          reject(cause)
+          return undefined
+        }
+      },
+      () => settle(failed("Overloaded")),
+    )
+    signal.addEventListener("abort", leave)
+    const message = engine.message(
+      { remoteAddress: clientAddress, peerAddress: clientAddress, localPort, encrypted: scheme === "https" },
+      { method: "GET", target: path, headers: without(headers, ofClient).map(toBytes), ended: true },
+      sink,
+    )
+  })
+}
+
+/** The response to a handshake: its head, and whoever takes what follows. */
+class HandshakeSink implements ResponseSink {
+  readonly #onHead: (head: ResponseMessageHead, ended: boolean) => MessageTail | undefined
+  readonly #onNone: () => void
+  #tail: MessageTail | undefined
+
+  /** `onNone`: called if the engine ends it without a response. */
+  constructor(onHead: (head: ResponseMessageHead, ended: boolean) => MessageTail | undefined, onNone: () => void) {
+    this.#onHead = onHead
+    this.#onNone = onNone
+  }
+
+  /** Neither runtime sends one on. */
+  interim(): void {}
+
+  head(head: ResponseMessageHead, ended: boolean): void {
+    this.#tail = this.#onHead(head, ended)
+  }
+
+  body(bytes: Uint8Array): boolean {
+    return this.#tail?.body(bytes) ?? true
+  }
+
+  end(): void {
+    this.#tail?.end()
+  }
+
+  reset(): void {
+    if (this.#tail === undefined) this.#onNone()
+    else this.#tail.reset()
+  }
+
+  wanted(): void {
+    this.#tail?.wanted()
   }
 }
 
+/** 499 is nginx's number for a client that left; nobody reads it. */
+const clientLeft = (): HandshakeResult => ({ _tag: "Refused", response: new Response(null, { status: 499 }) })
+
+/** RFC 6455 §4.1: without the proof it is no WebSocket, and no extension was offered. */
+const isAccepted = (headers: HeaderList, accept: string): boolean =>
+  headerValues(headers, "sec-websocket-accept").join() === accept &&
+  headerValue(headers, "sec-websocket-extensions") === undefined
+
+const ofConnection = new Set(connectionFields)
 /** What a runtime writes into its own 101. */
-const ownFields = new Set([
+const ofRuntime = new Set([
   ...connectionFields,
   "content-length",
   "date",
@@ -93,8 +160,8 @@ const ownFields = new Set([
   "sec-websocket-extensions",
   "sec-websocket-protocol",
 ])
-/** The frames are ours: no extension of the client's can be passed on. */
-const notForwarded = new Set(["content-length", "transfer-encoding", "sec-websocket-extensions"])
+/** What the other client of a handshake, which is us, does not say. The frames are ours: no extension of the client's can be passed on. */
+const ofClient = new Set(["content-length", "transfer-encoding", "sec-websocket-extensions"])
 
 const without = (fields: HeaderList, names: ReadonlySet<string>): string[] => {
   const kept: string[] = []
@@ -103,102 +170,12 @@ const without = (fields: HeaderList, names: ReadonlySet<string>): string[] => {
   return kept
 }
 
-/** The head of the handshake, one character per byte. */
-const handshakeText = ({ path, headers }: VisitorRequest): string =>
-  requestHeadText("GET", path, without(headers, notForwarded).map(toBytes), "none")
-
 /** Runtimes decode fields as they like: what is beyond a byte would else be cut, to a line end at worst. */
 const toBytes = (value: string): string =>
   /[\u0100-\uffff]/.test(value) ? Buffer.from(value, "utf8").toString("latin1") : value
 
-/** RFC 6455 §4.2.2 */
+/** RFC 6455 §4.2.2. By the API that every runtime has: this folder knows no `node:`. */
 const acceptOf = async (key: string): Promise<string> => {
-  const bytes = new TextEncoder().encode(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+  const bytes = new TextEncoder().encode(`${key}${HANDSHAKE_GUID}`)
   return Buffer.from(await crypto.subtle.digest("SHA-1", bytes)).toString("base64")
-}
-
-/** The head of the response; `undefined` if the connection ends without. What follows it is held back. */
-const headOf = (connection: MemoryConnection, reader: ResponseReader): Promise<ResponseHead | undefined> =>
-  new Promise((resolve) => {
-    const read = (): boolean => {
-      for (;;) {
-        const event = reader.read()
-        if (event === undefined) return true
-        if (event.type !== "head") {
-          resolve(undefined)
-          return false
-        }
-        // Interim responses: neither runtime sends one on.
-        if (event.status >= 200 || event.status === 101) {
-          resolve(event)
-          return false
-        }
-      }
-    }
-    let isOver = false
-    connection.reader = {
-      onBytes: (bytes) => {
-        reader.push(bytes)
-        isOver ||= !read()
-        return !isOver
-      },
-      onEnd: () => resolve(undefined),
-      onClose: () => resolve(undefined),
-    }
-  })
-
-/** The app's or the router's own response to a handshake, whose body is read as its client reads it. */
-const refusal = (connection: MemoryConnection, reader: ResponseReader, head: ResponseHead): Response => {
-  const { status } = head
-  const headers = headersFrom(without(head.headers, new Set(connectionFields)))
-  if (head.framing === 0 || bodiless.has(status)) {
-    connection.destroy()
-    return new Response(null, { status, headers })
-  }
-  let wake: (() => void) | undefined
-  let isOver = false
-  const more = (): void => {
-    wake?.()
-    wake = undefined
-  }
-  connection.reader = {
-    onBytes: (bytes) => {
-      reader.push(bytes)
-      more()
-      return false
-    },
-    onEnd: () => {
-      reader.end()
-      more()
-    },
-    onClose: () => {
-      isOver = true
-      more()
-    },
-  }
-  const body = new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        for (;;) {
-          const event = reader.read()
-          if (event?.type === "body") {
-            controller.enqueue(event.bytes.slice())
-            return
-          }
-          if (event?.type === "end") {
-            controller.close()
-            connection.destroy()
-            return
-          }
-          if (event !== undefined || isOver) throw new Error("the response broke off")
-          const woken = new Promise<void>((resolve) => (wake = resolve))
-          connection.readOn()
-          await woken
-        }
-      },
-      cancel: () => void connection.destroy(),
-    },
-    { highWaterMark: 0 },
-  )
-  return new Response(body, { status, headers })
 }

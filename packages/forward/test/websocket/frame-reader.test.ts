@@ -1,12 +1,19 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { FrameReader } from "../../src/tunnel/frame-reader.ts"
-import type { FrameEvent, FrameReaderOptions } from "../../src/tunnel/frame-reader.ts"
-import { frame, noKeys, opcodes, randomKeys } from "../../src/tunnel/frame-writer.ts"
+import { FrameReader } from "../../src/websocket/frame-reader.ts"
+import type { FrameEvent, FrameReaderOptions } from "../../src/websocket/frame-reader.ts"
+import { closePayload, frame, noKey, opcodes, randomKey } from "../../src/websocket/frame-writer.ts"
 import { bytesOf } from "./frames.ts"
 
-const tcp: FrameReaderOptions = { masked: true, end: true }
+const tcp: FrameReaderOptions = { masked: true, text: "end" }
 const udp: FrameReaderOptions = { masked: true, maxMessage: 65_507 }
+
+const pushed = (reader: FrameReader, bytes: Uint8Array): FrameEvent[] => {
+  const events: FrameEvent[] = []
+  reader.push(bytes)
+  for (let event = reader.read(); event !== undefined; event = reader.read()) events.push(event)
+  return events
+}
 
 /** What a reader says of bytes that come in these pieces: the data of one message as one text, however it was cut. */
 const read = (options: FrameReaderOptions, pieces: readonly Uint8Array[]): unknown[] => {
@@ -15,6 +22,7 @@ const read = (options: FrameReaderOptions, pieces: readonly Uint8Array[]): unkno
   let data = ""
   const on = (event: FrameEvent): void => {
     if (event.type === "data") {
+      if (event.isText) data += data === "" ? "text " : ""
       data += Buffer.from(event.bytes).toString("latin1")
       if (!event.last) return
       seen.push(data)
@@ -25,7 +33,7 @@ const read = (options: FrameReaderOptions, pieces: readonly Uint8Array[]): unkno
     else if (event.type === "close") seen.push({ close: event.code, reason: event.reason })
     else seen.push(event.type)
   }
-  for (const piece of pieces) reader.push(piece, on)
+  for (const piece of pieces) pushed(reader, piece).forEach(on)
   if (data !== "") seen.push({ unfinished: data })
   return seen
 }
@@ -60,6 +68,8 @@ describe("what a reader accepts", () => {
       ["abc"],
       { masked: false },
     ],
+    ["text", [of(TEXT, "e"), of(FIN | PING), of(FIN, "nd")], [{ ping: "" }, "text end"], { masked: true, text: "any" }],
+    ["text beside bytes", [of(FIN | TEXT, "a"), of(FIN | BINARY, "b")], ["text a", "b"], { masked: true, text: "any" }],
   ]
   it.each(accepted.map((row) => ({ name: row[0], row })))("$name", ({ row: [, frames, expected, options = tcp] }) => {
     expect(read(options, frames)).toEqual(expected)
@@ -75,7 +85,7 @@ describe("what a reader refuses", () => {
     ["RSV3", 1002, of(FIN | 0x10 | BINARY, "a")],
     ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map((opcode) => [`opcode ${opcode}`, 1002, of(FIN | opcode, "a")] as const),
     ["a client's frame without a mask", 1002, bytesOf({ first: FIN | BINARY, payload: "a", masked: false })],
-    ["a server's frame with one", 1002, of(FIN | BINARY, "a"), { masked: false, end: true }],
+    ["a server's frame with one", 1002, of(FIN | BINARY, "a"), { masked: false, text: "end" }],
     ["a fragmented ping", 1002, of(PING, "a")],
     ["a fragmented close", 1002, of(CLOSE)],
     ["a ping of 126 bytes", 1002, of(FIN | PING, "a".repeat(126))],
@@ -172,8 +182,7 @@ it("never throws, changes no byte that it is given, and says nothing after an er
   fc.assert(
     fc.property(fc.oneof(wire, fc.uint8Array({ maxLength: 400 })), fc.boolean(), (bytes, masked) => {
       const before = Buffer.from(bytes)
-      const events: FrameEvent["type"][] = []
-      new FrameReader({ masked, end: true }).push(bytes, ({ type }) => events.push(type))
+      const events = pushed(new FrameReader({ masked, text: "end" }), bytes).map(({ type }) => type)
       expect(before.equals(bytes)).toBe(true)
       const over = events.findIndex((type) => type === "error" || type === "close")
       expect(over === -1 || over === events.length - 1).toBe(true)
@@ -187,15 +196,19 @@ it("reads what the writer writes, masked and not (property)", () => {
   fc.assert(
     fc.property(sizes, fc.boolean(), (size, masked) => {
       const payload = Uint8Array.from({ length: size }, (_, at) => at % 251)
-      const pieces = frame(opcodes.binary, payload, (masked ? randomKeys() : noKeys)())
+      const pieces = frame(opcodes.binary, payload, (masked ? randomKey : noKey)())
       expect(read({ masked }, pieces)).toEqual([Buffer.from(payload).toString("latin1")])
     }),
     { numRuns: 200 },
   )
 })
 
+it("cuts a close reason to what a control frame holds, at a character, and writes none without a code", () => {
+  expect(Buffer.from(closePayload(1000, "ä".repeat(70)).subarray(2)).toString()).toBe("ä".repeat(61))
+  expect(closePayload(1005, "unsaid")).toEqual(new Uint8Array(0))
+})
+
 it("masks each frame with a key of its own", () => {
-  const keys = randomKeys()
-  const seen = new Set(Array.from({ length: 1_000 }, () => Buffer.from(keys()!).toString("hex")))
+  const seen = new Set(Array.from({ length: 1_000 }, () => Buffer.from(randomKey()!).toString("hex")))
   expect(seen.size).toBeGreaterThan(990)
 })

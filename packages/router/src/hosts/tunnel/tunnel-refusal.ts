@@ -1,5 +1,5 @@
-import { reasonOf, rowOf } from "../error-response.ts"
-import type { RequestOutcome } from "../router-program.ts"
+import { reasonOf, rowOf } from "../../error-response.ts"
+import type { RequestOutcome } from "../../router-program.ts"
 
 /** Why a connection is not made, by the response that a tunnel's handshake would have had. */
 export interface TunnelRefusal {

@@ -4,18 +4,18 @@ import type { HeaderList } from "@project-ingress/forward"
 import { tunnelProtocols } from "@project-ingress/forward/internal"
 import type { Tunnel } from "@project-ingress/forward/internal"
 import { SendFailure } from "@project-ingress/forward/fetch"
-import type { SendFailureKind } from "@project-ingress/forward/fetch"
 import { dialTunnel } from "@project-ingress/forward/sockets"
 import type { DialedTunnel, IncomingConnection, UpstreamAddress, UpstreamError } from "@project-ingress/forward/sockets"
 import type { AttemptResponse } from "@project-ingress/providers"
 import * as Effect from "effect/Effect"
-import type { AskedRequest } from "../error-response.ts"
-import type { MachineRequest, Sender, VisitorRequest } from "../program/sender.ts"
-import type { RouterProgram } from "../router-program.ts"
-import type { Held } from "./bounds.ts"
-import type { ClientIdentity } from "./client-identity.ts"
-import type { OpenAccess } from "./open-access.ts"
-import { upstreamAddress, withHost } from "./upstream-address.ts"
+import type { AskedRequest } from "../../error-response.ts"
+import type { MachineRequest, Sender, VisitorRequest } from "../../program/sender.ts"
+import type { RouterProgram } from "../../router-program.ts"
+import type { Held } from "../bounds.ts"
+import type { ClientIdentity } from "../client-identity.ts"
+import type { OpenAccess } from "../open-access.ts"
+import { sendFailure } from "../send-failure.ts"
+import { upstreamAddress, withHost } from "../upstream-address.ts"
 
 /** A connection by TCP, or a flow of datagrams. */
 export type Incoming = Pick<
@@ -164,14 +164,3 @@ const rawAddress = ({ pool, host, port, addresses, pin }: UpstreamAddress): Upst
   ...(addresses === undefined ? {} : { addresses }),
   ...(pin === undefined ? {} : { pin }),
 })
-
-const kinds = {
-  PortClosed: "refused",
-  UpstreamTimeout: "timeout",
-  UpstreamFailed: "reset",
-  UpstreamMalformed: "other",
-  ProviderUnavailable: "other",
-  UpstreamUntrusted: "other",
-} as const satisfies Record<UpstreamError["tag"], SendFailureKind>
-
-const sendFailure = ({ tag, sent, cause }: UpstreamError): SendFailure => new SendFailure(kinds[tag], sent, cause)

@@ -1,3 +1,7 @@
+import { isCloseCode, NO_CODE } from "./close-codes.ts"
+import { opcodes } from "./frame-writer.ts"
+import { utf8Text } from "./utf8-text.ts"
+
 /** Why a WebSocket has to be failed: the status for the close frame (RFC 6455 §7.4.1), and what was wrong. */
 export interface FrameError {
   readonly type: "error"
@@ -6,13 +10,13 @@ export interface FrameError {
   readonly reason: string
 }
 
-/** What was read from one direction of a tunnel's WebSocket. */
+/** What was read from one direction of a WebSocket. */
 export type FrameEvent =
-  /** A piece of a binary message; `last` ends it. */
-  | { readonly type: "data"; readonly bytes: Uint8Array; readonly last: boolean }
-  /** The text message `end`. */
+  /** A piece of a message, which `last` ends. Whether a text is UTF-8 is not looked at. */
+  | { readonly type: "data"; readonly bytes: Uint8Array; readonly last: boolean; readonly isText: boolean }
+  /** The text message `end` of a tunnel. */
   | { readonly type: "end" }
-  | { readonly type: "ping" | "pong"; readonly bytes: Uint8Array }
+  | { readonly type: "ping" | "pong"; readonly bytes: Uint8Array<ArrayBuffer> }
   /** `code` is 1005 where the frame had none. */
   | { readonly type: "close"; readonly code: number; readonly reason: string }
   | FrameError
@@ -21,27 +25,21 @@ export type FrameEvent =
 export interface FrameReaderOptions {
   /** Whether frames must be masked: those of a client must, those of a server must not (RFC 6455 §5.1). */
   readonly masked: boolean
-  /** The most bytes of a binary message. Without it there is no bound, and nothing of a message is held. */
+  /** The most bytes of a message. Default: any number. */
   readonly maxMessage?: number
-  /** Whether the text message `end` is one. Default: every text message is an error. */
-  readonly end?: boolean
+  /** What may be text: every message, or none but `end`, which is an event of its own. Default: no text is taken. */
+  readonly text?: "any" | "end"
 }
 
-const CONTINUATION = 0
-const TEXT = 1
-const BINARY = 2
-const CLOSE = 8
-const PING = 9
-const PONG = 10
+const { continuation: CONTINUATION, text: TEXT, binary: BINARY, close: CLOSE, ping: PING, pong: PONG } = opcodes
 
 const END = "end"
 const NO_BYTES = new Uint8Array(0)
-const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /**
- * Reads the frames of one direction of a tunnel (RFC 6455 §5.2), strictly: whatever has two readings, or none, is an error. The
- * payload of a binary message is given as it comes. Held are the header of one frame, and one control frame or text of at most 125
- * bytes.
+ * Reads the frames of one direction of a WebSocket (RFC 6455 §5.2), strictly: whatever has two readings, or none, is an error. The
+ * payload of a message is given as it comes. Held are the header of one frame, and one control frame of at most 125 bytes or the text
+ * `end`. Whoever calls `read` sets the pace: what is not read yet is the bytes that were pushed, and nothing more.
  */
 export class FrameReader {
   readonly #options: FrameReaderOptions
@@ -59,9 +57,12 @@ export class FrameReader {
   #message = 0
   #messageLength = 0
   /** What is held of a control frame's payload. */
-  #control: Uint8Array = NO_BYTES
+  #control: Uint8Array<ArrayBuffer> = NO_BYTES
   #controlLength = 0
   #text = ""
+  /** What was pushed, and how much of it is read. */
+  #bytes: Uint8Array = NO_BYTES
+  #at = 0
   /** True after a close frame or an error: nothing that follows has a meaning. */
   #over = false
 
@@ -69,34 +70,49 @@ export class FrameReader {
     this.#options = options
   }
 
-  /** Calls `on` with everything that these bytes complete, in order. The bytes are not changed; unmasked ones are their views. */
-  push(bytes: Uint8Array, on: (event: FrameEvent) => void): void {
-    let at = 0
-    while (!this.#over) {
-      if (!this.#inPayload) {
-        if (at === bytes.length) return
-        this.#header[this.#headerLength++] = bytes[at++]!
-        const event = this.#onHeader()
-        if (event !== undefined) this.#emit(event, on)
-        if (!this.#inPayload || this.#left > 0 || this.#over) continue
-      } else if (at === bytes.length) return
-      const taken = Math.min(this.#left, bytes.length - at)
-      const piece = this.#unmasked(bytes.subarray(at, at + taken))
-      at += taken
-      this.#left -= taken
-      const done = this.#left === 0
-      if (done) {
-        this.#inPayload = false
-        this.#headerLength = 0
-      }
-      const event = this.#opcode >= CLOSE ? this.#onControl(piece, done) : this.#onData(piece, done)
-      if (event !== undefined) this.#emit(event, on)
-    }
+  /** To be called once `read` gives nothing more. The bytes are not changed; events of unmasked ones have views of them. */
+  push(bytes: Uint8Array): void {
+    this.#bytes = bytes
+    this.#at = 0
   }
 
-  #emit(event: FrameEvent, on: (event: FrameEvent) => void): void {
-    if (event.type === "error" || event.type === "close") this.#over = true
-    on(event)
+  /** The next event of what was pushed. */
+  read(): FrameEvent | undefined {
+    while (!this.#over) {
+      const event = this.#inPayload ? this.#readPayload() : this.#readHeader()
+      if (event === "incomplete") break
+      if (event === undefined) continue
+      if (event.type === "error" || event.type === "close") this.#over = true
+      return event
+    }
+    this.#bytes = NO_BYTES
+    this.#at = 0
+    return undefined
+  }
+
+  /** Reads as much of a frame's header as has come. */
+  #readHeader(): FrameError | "incomplete" | undefined {
+    const bytes = this.#bytes
+    while (this.#at < bytes.length) {
+      this.#header[this.#headerLength++] = bytes[this.#at++]!
+      const error = this.#onHeader()
+      if (error !== undefined || this.#inPayload) return error
+    }
+    return "incomplete"
+  }
+
+  #readPayload(): FrameEvent | "incomplete" | undefined {
+    const taken = Math.min(this.#left, this.#bytes.length - this.#at)
+    if (taken === 0 && this.#left > 0) return "incomplete"
+    const piece = this.#unmasked(this.#bytes.subarray(this.#at, this.#at + taken))
+    this.#at += taken
+    this.#left -= taken
+    const done = this.#left === 0
+    if (done) {
+      this.#inPayload = false
+      this.#headerLength = 0
+    }
+    return this.#opcode >= CLOSE ? this.#onControl(piece, done) : this.#onData(piece, done)
   }
 
   /** Looks at the header as soon as there is something to see: an invalid one gets no time. */
@@ -139,7 +155,7 @@ export class FrameReader {
       return this.#message === 0 ? failed(1002, "a continuation of no message") : undefined
     }
     if (this.#message !== 0) return failed(1002, "a message within another one")
-    if (opcode === TEXT && this.#options.end !== true) return failed(1003, "a text message")
+    if (opcode === TEXT && this.#options.text === undefined) return failed(1003, "a text message")
     this.#message = opcode
     this.#messageLength = 0
     return undefined
@@ -155,7 +171,7 @@ export class FrameReader {
       return undefined
     }
     this.#messageLength += size
-    if (this.#message === TEXT) return this.#messageLength > END.length ? failed(1003, "a text message") : undefined
+    if (this.#isEnd) return this.#messageLength > END.length ? failed(1003, "a text message") : undefined
     const { maxMessage } = this.#options
     return maxMessage !== undefined && this.#messageLength > maxMessage
       ? failed(1009, "a message that is too big")
@@ -178,14 +194,16 @@ export class FrameReader {
 
   #onData(piece: Uint8Array, done: boolean): FrameEvent | undefined {
     const last = done && this.#final
-    if (last) {
-      const message = this.#message
-      this.#message = 0
-      if (message === TEXT) return this.#onText(piece, true)
-      return { type: "data", bytes: piece, last }
-    }
-    if (this.#message === TEXT) return this.#onText(piece, false)
-    return piece.length === 0 ? undefined : { type: "data", bytes: piece, last }
+    const isText = this.#message === TEXT
+    const isEnd = this.#isEnd
+    if (last) this.#message = 0
+    if (isEnd) return this.#onText(piece, last)
+    return piece.length === 0 && !last ? undefined : { type: "data", bytes: piece, last, isText }
+  }
+
+  /** Whether the current message can be nothing but `end`. */
+  get #isEnd(): boolean {
+    return this.#message === TEXT && this.#options.text === "end"
   }
 
   #onText(piece: Uint8Array, last: boolean): FrameEvent | undefined {
@@ -209,17 +227,10 @@ export class FrameReader {
 const failed = (code: FrameError["code"], reason: string): FrameError => ({ type: "error", code, reason })
 
 const closeEvent = (bytes: Uint8Array): FrameEvent => {
-  if (bytes.length === 0) return { type: "close", code: 1005, reason: "" }
+  if (bytes.length === 0) return { type: "close", code: NO_CODE, reason: "" }
   if (bytes.length === 1) return failed(1002, "half a close code")
   const code = bytes[0]! * 256 + bytes[1]!
   if (!isCloseCode(code)) return failed(1002, "an invalid close code")
-  try {
-    return { type: "close", code, reason: utf8.decode(bytes.subarray(2)) }
-  } catch {
-    return failed(1007, "a close reason that is not UTF-8")
-  }
+  const reason = utf8Text(bytes.subarray(2))
+  return reason === undefined ? failed(1007, "a close reason that is not UTF-8") : { type: "close", code, reason }
 }
-
-/** RFC 6455 §7.4, and the codes that IANA has registered since: what may stand in a frame. */
-const isCloseCode = (code: number): boolean =>
-  (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999)
