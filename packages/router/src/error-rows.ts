@@ -83,7 +83,7 @@ export const routerErrors = {
     501,
     "PROTOCOL_NOT_CARRIED",
     "http_request_denied",
-    "{Port} of {project} cannot be reached this way. Look at the page of this code for another way.",
+    "{Port} of {project} cannot be reached this way. Reach it by the command project-ingress forward, or as the page of this code says.",
   ),
   TunnelUnsupported: errorRow(
     501,
