@@ -21,6 +21,7 @@ import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
 import { openAccess } from "./open-access.ts"
 import { alertOf } from "./tcp-alert.ts"
+import { targetHostname } from "./target-hostname.ts"
 import { tunnelRefusal } from "./tunnel-refusal.ts"
 import { tunnelRequest, tunnelSender } from "./tunnel-sender.ts"
 import type { Dialing, TunnelResponse } from "./tunnel-sender.ts"
@@ -172,7 +173,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
   return {
     byServerName,
     to: (hostname) => {
-      checkOptions("to", { hostname }, { hostname: accept.string }, { required: ["hostname"] })
+      checkOptions("to", { hostname }, { hostname: targetHostname }, { required: ["hostname"] })
       return to(hostname)
     },
     drain,
@@ -180,7 +181,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
     connections,
     limits,
     listen: async (given = {}) => {
-      checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string, to: accept.string })
+      checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string, to: targetHostname })
       const { port = 0, hostname, to: target } = given
       return new Promise((resolve, reject) => {
         const watching = new AbortController()

@@ -49,7 +49,9 @@ const mounted = new WeakSet<Server>()
  */
 export const mount = (server: Server | HttpsServer, router: Router, options: MountOptions = {}): Mounted => {
   if (![Server, HttpsServer].some((of) => server instanceof of))
-    throw new TypeError(`mount: server must be a server of node:http or node:https, got ${kindOf(server)}`)
+    throw new TypeError(
+      `mount: server must be a server of node:http or node:https, got ${kindOf(server)}${hintOf(server)}`,
+    )
   if (mounted.has(server)) throw new TypeError("mount: the server has a router already: unmount that one first")
   checkOptions("mount", options, {
     trustedProxies: accept.array(accept.string),
@@ -175,3 +177,11 @@ const isWebSocket = ({ method, headers }: IncomingMessage): boolean =>
   method === "GET" && headers.upgrade?.toLowerCase() === "websocket"
 
 const ignore = (): void => {}
+
+/** What may have been meant by something else than a server. */
+const hintOf = (given: unknown): string => {
+  if (typeof given === "function") return " (an app? make its server with createServer(app))"
+  if (typeof given !== "object" || given === null) return ""
+  if (/^Http2/.test(given.constructor?.name ?? "")) return " (HTTP/2 is served by serveNode)"
+  return "server" in given ? " (an app? give its server: app.server)" : ""
+}
