@@ -3,7 +3,13 @@ import type { OptionCheck } from "@project-ingress/forward/internal"
 import { acceptApiBase, acceptSecret } from "../../adapter-kit/option-checks.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
 import type { VendorRequest, VendorResponse } from "../../adapter-kit/vendor-api.ts"
-import { MachineNotRunning, MachineRecordInvalid, MachineStarting, ProviderUnavailable, machineRef } from "../../contract/errors.ts"
+import {
+  MachineNotRunning,
+  MachineRecordInvalid,
+  MachineStarting,
+  ProviderUnavailable,
+  machineRef,
+} from "../../contract/errors.ts"
 import type { ProviderError } from "../../contract/errors.ts"
 import type { Machine } from "../../contract/machine-provider.ts"
 import { Found } from "./session.ts"
