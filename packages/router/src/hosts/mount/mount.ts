@@ -182,6 +182,8 @@ const ignore = (): void => {}
 const hintOf = (given: unknown): string => {
   if (typeof given === "function") return " (an app? make its server with createServer(app))"
   if (typeof given !== "object" || given === null) return ""
-  if (/^Http2/.test(given.constructor?.name ?? "")) return " (HTTP/2 is served by serveNode)"
+  // An object may have no constructor, and servers of node:http2 share no class that could be imported.
+  const { name = "" } = (given.constructor as { readonly name?: string } | undefined) ?? {}
+  if (name.startsWith("Http2")) return " (HTTP/2 is served by serveNode)"
   return "server" in given ? " (an app? give its server: app.server)" : ""
 }
