@@ -13,8 +13,8 @@ export default defineConfig({
     reporters: ["default", new LastScreen()],
     // On a shared machine, real engines and browsers are late now and then. The last screen says which tests needed a second attempt.
     retry: process.env["CI"] === "true" ? 1 : 0,
-    // Tests start engines, browsers and other runtimes beside the workers: two on two cores, four on many.
-    maxWorkers: Math.min(4, Math.max(2, availableParallelism())),
+    // Many tests wait for engines, browsers and other processes, which run beside the workers: three on two cores, four on many.
+    maxWorkers: Math.min(4, Math.max(3, availableParallelism())),
     // Far above what anything takes on a machine that has nothing else to do: no claim depends on how fast a machine is.
     testTimeout: 120_000,
     hookTimeout: 180_000,

@@ -40,7 +40,7 @@ const budgets: readonly Import[] = [
       export { local } from "@project-ingress/providers/local"`,
     // Of these 3.5 kB are the control channel to machine proxies (withdrawn access, which ports are in use), 3 kB waking and holding,
     // 2 kB explain.
-    budget: 68_000,
+    budget: 69_000,
   },
   {
     name: "a Worker that routes: D1, two policies",
@@ -51,7 +51,7 @@ const budgets: readonly Import[] = [
       export { rateLimit } from "@project-ingress/router/policies"
       export { d1Routes } from "@project-ingress/router/stores/d1-routes"
       export { local } from "@project-ingress/providers/local"`,
-    budget: 70_000,
+    budget: 71_000,
   },
   {
     // To be 60 kB. Of these effect has 11, the layered store 6, KV, D1 and the Cache API 1.7 together.
@@ -66,7 +66,7 @@ const budgets: readonly Import[] = [
       export { d1Routes } from "@project-ingress/router/stores/d1-routes"
       export { layeredStore } from "@project-ingress/router/stores/layered"
       export { local } from "@project-ingress/providers/local"`,
-    budget: 77_000,
+    budget: 77_500,
   },
 ]
 

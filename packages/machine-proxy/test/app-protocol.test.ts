@@ -109,7 +109,7 @@ describe("a machine's proxy", () => {
     await using proxy = await startProxy()
     const { status, headers, body } = await ask(proxy.port, "80__a.test", "Content-Type: application/grpc")
     expect([status, headers["grpc-status"], body]).toEqual([401, "16", ""])
-    expect(headers["grpc-message"]).toMatch(/^TICKET_REQUIRED: /)
+    expect(decodeURIComponent(headers["grpc-message"] ?? "")).toMatch(/^TICKET_REQUIRED: /)
     expect(
       (await ask(proxy.port, "80__a.test", "Content-Type: application/grpc-web+proto")).headers["grpc-status"],
     ).toBe(undefined)

@@ -43,8 +43,8 @@ const stubs = (): MachineProvider => {
   const places = local()
   return {
     type: "stubs",
-    // Outside of Workers no WebSocket passes through a function.
-    capabilities: { ...places.capabilities, webSocket: false },
+    // Outside of Workers no WebSocket passes through a function, and Fetch has no trailers.
+    capabilities: { ...places.capabilities, webSocket: false, carries: { trailers: false, duplex: false } },
     resolve: async (machine, options) => {
       const { origin, epoch } = await places.resolve(machine, options)
       return { origin: "http://machine.invalid", fetch: stubOf(origin), epoch, ttlMs: 60_000 }

@@ -83,7 +83,7 @@ export const routerErrors = {
     501,
     "PROTOCOL_NOT_CARRIED",
     "http_request_denied",
-    "{Port} of {project} cannot be reached this way. Reach it by the command project-ingress forward, or as the page of this code says.",
+    "{Port} of {project} cannot be reached this way. With the protocol tcp in its settings, project-ingress forward reaches it.",
   ),
   TunnelUnsupported: errorRow(
     501,

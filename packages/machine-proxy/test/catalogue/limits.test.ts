@@ -490,25 +490,42 @@ describe("the source", () => {
   )
   const sources = files.map((file) => [file, readFileSync(folder + file, "utf8")] as const)
 
+  /** What gathers something that is small by its own rule, and no body. */
+  const bounded: Readonly<Record<string, string>> = {
+    "sockets/tcp/client-hello.ts": "a ClientHello, 16 KiB at most",
+    "sockets/h2c/event-reader.ts": "the first bytes of a WebSocket, which came with its head",
+    "sockets/tunnel/udp-side.ts": "a datagram, 65 507 bytes at most",
+    "sockets/tunnel/datagram-tunnel.ts": "a datagram, 65 507 bytes at most",
+    "sockets/proxy-protocol/write-proxy-header.ts": "a PROXY header",
+  }
+
   it("D12 has nothing that gathers a whole body", () => {
     expect(files.length).toBeGreaterThan(10)
-    for (const [file, text] of sources) {
-      expect(text, file).not.toMatch(/\.(?:arrayBuffer|text|json|blob|tee|clone|formData)\(\)|Buffer\.concat|toArray/)
-    }
+    const gathers = /\.(?:arrayBuffer|text|json|blob|tee|clone|formData)\(\)|Buffer\.concat|toArray/
+    const found = sources.filter(([, text]) => gathers.test(text)).map(([file]) => file)
+    expect(found.toSorted()).toEqual(Object.keys(bounded).toSorted())
   })
+
+  /** What a file may import of Node beside its sockets, and why. */
+  const beside: readonly (readonly [file: RegExp, modules: readonly string[], why: string])[] = [
+    [/checked-lookup\.ts$/, ["dns", "os"], "names whose addresses are checked; the machine's own is never looked up"],
+    [/peer-key\.ts$/, ["crypto"], "the hash of a peer's public key"],
+    [/descriptors\.ts$/, ["fs"], "the process's limit of descriptors"],
+    [/^sockets\/(?:http2|h2c)\//, ["http2"], "Node frames HTTP/2"],
+    [/^sockets\/datagrams\/|udp-side\.ts$/, ["dgram", "dns"], "UDP"],
+    [/tunnel\/(?:accept|open)-tunnel\.ts$|^sockets\/(?:http2|h2c)\//, ["crypto"], "the key of a WebSocket's handshake"],
+    [/tunnel\/open-tunnel\.ts$/, ["http", "https"], "the client of the command forward; no engine uses it"],
+  ]
 
   it("N10 stands on node:net, whose sockets are alike in Node 22, 24 and 26, and not on the server of node:http", () => {
     for (const [file, text] of sources) {
-      const imports = [...text.matchAll(/^import (?!type).*"node:(\w+)"/gm)].map(([line, name]) => [name, line])
+      const imports = [...text.matchAll(/^import (?!type).*"node:(\w+)"/gm)].map(
+        ([line, name]) => [name!, line] as const,
+      )
       for (const [name, line] of imports) {
-        if (name === "http") expect(line, file).toBe('import { STATUS_CODES } from "node:http"')
-        // The look-up of names whose addresses are checked; the machine's own address is never looked up.
-        else if (file.endsWith("checked-lookup.ts")) expect(["net", "dns", "os"], file).toContain(name)
-        // The hash of a peer's public key.
-        else if (file.endsWith("peer-key.ts")) expect(["tls", "crypto"], file).toContain(name)
-        // The process's limit of descriptors.
-        else if (file.endsWith("descriptors.ts")) expect(name, file).toBe("fs")
-        else expect(["net", "tls"], file).toContain(name)
+        if (line === 'import { STATUS_CODES } from "node:http"') continue
+        const more = beside.filter(([pattern]) => pattern.test(file)).flatMap(([, modules]) => modules)
+        expect(["net", "tls", "stream", ...more], file).toContain(name)
       }
     }
   })

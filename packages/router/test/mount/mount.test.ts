@@ -217,7 +217,7 @@ describe("a mounted router", () => {
 })
 
 describe("a response", () => {
-  it.each([
+  it.for<[title: string, status: string, rest: string, expected: RegExp]>([
     ["names trailers and has a length", "200 OK", "Trailer: X\r\nContent-Length: 2\r\n\r\nok", /200 OK[^]*\r\n\r\nok$/],
     [
       "has trailers",
@@ -229,7 +229,8 @@ describe("a response", () => {
     ["has a reason of its own", "299 \xe4 b", "Content-Length: 0\r\n\r\n", /^HTTP\/1.1 299 \xe4 b\r\n/],
     ["has no reason", "200 ", "Content-Length: 0\r\n\r\n", /^HTTP\/1.1 200 \r\n/],
     ["is a 205", "205 Reset Content", "Content-Length: 0\r\n\r\n", /205 Reset Content[^]*\r\n\r\n$/],
-  ])("that %s reaches the client", async (_, status, rest, expected) => {
+  ])("that %s reaches the client", async ([title, status, rest, expected], ctx) => {
+    if ("Bun" in globalThis && title.includes("reason")) ctx.skip("Bun's node:http writes reasons of its own")
     const machine = createTcpServer((socket) => {
       socket.on("error", () => undefined)
       const head = `HTTP/1.1 ${status}\r\nx-iterate-proxy-stamp: unproven\r\n`

@@ -215,7 +215,7 @@ for (const { name, missing, start } of databases)
           }
           expect(replayed).toEqual(stored)
         }),
-        { numRuns: everything ? 40 : 5, examples: [[[...everyOperation]]] },
+        { numRuns: everything ? 15 : 5, examples: [[[...everyOperation]]] },
       )
     })
   })

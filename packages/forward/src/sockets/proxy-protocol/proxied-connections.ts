@@ -52,8 +52,8 @@ class HeaderWait implements HasDeadline, OpenConnection {
     // Stays: a socket's error with no listener would end the process.
     socket.on("error", ignore)
     // Not `data`, which would leave the socket flowing: what follows the header is another listener's.
-    // One that its caller paused: Deno's would never be readable. It does not flow, because of the listener.
-    if (socket.isPaused()) socket.resume()
+    // One that its caller paused: Deno's would never be readable. It does not flow, because of the listener. Bytes that were put back are.
+    if (socket.isPaused() && socket.readableLength === 0) socket.resume()
     socket.on("readable", this.#onReadable)
     socket.on("end", this.#onEnd)
     socket.on("close", this.#leave)
