@@ -24,6 +24,53 @@ it("every page names only files that are there", () => {
   expect(pages.flatMap((page) => missing(page, readFileSync(join(root, page), "utf8"))).join("\n")).toBe("")
 })
 
+/** The anchors of a page's headings, as GitHub makes them. */
+const anchors = (text: string): ReadonlySet<string> => {
+  const found = new Set<string>()
+  for (const [, heading = ""] of text.replaceAll(/^```.*?^```$/gms, "").matchAll(/^#{1,6} (.*)$/gm)) {
+    const name = heading
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, "")
+      .trim()
+      .replaceAll(" ", "-")
+    let anchor = name
+    for (let at = 1; found.has(anchor); at += 1) anchor = `${name}-${at}`
+    found.add(anchor)
+  }
+  return found
+}
+
+/** The links of a page with an anchor that its target does not have. */
+const missingAnchors = (page: string, text: string, read: (page: string) => string): string[] =>
+  [...text.matchAll(/\]\((?!\w+:)([^)#\s]*)#([^)\s]+)\)/g)].flatMap(([link, path = "", anchor = ""]) => {
+    const target = path === "" ? page : join(dirname(page), path)
+    const file = target.endsWith(".md") ? target : join(target, "README.md")
+    return anchors(file === page ? text : read(file)).has(anchor) ? [] : [`${page}: ${link.slice(2, -1)}`]
+  })
+
+it("every link to a part of a page leads to a heading of it", () => {
+  const read = (page: string) => readFileSync(join(root, page), "utf8")
+  expect(pages.flatMap((page) => missingAnchors(page, read(page), read)).join("\n")).toBe("")
+  const text = "# A `b` [c](d.md)\n## Two\n## Two\n[x](#a-b-c) [y](#two-1) [z](#two-2) [w](other.md#gone)"
+  expect(missingAnchors("docs/page.md", text, () => "# Here")).toEqual([
+    "docs/page.md: #two-2",
+    "docs/page.md: other.md#gone",
+  ])
+})
+
+it("every page in docs is linked from another page", () => {
+  const texts = pages.map((page) => [page, readFileSync(join(root, page), "utf8")] as const)
+  const linked = new Set(
+    texts.flatMap(([page, text]) =>
+      [...text.matchAll(/\]\((?!\w+:)([^)#\s]+)[^)]*\)/g)]
+        .map((match) => join(dirname(page), match[1] ?? ""))
+        .filter((target) => target !== page),
+    ),
+  )
+  expect(pages.filter((page) => page.startsWith("docs/") && !linked.has(page))).toEqual([])
+})
+
 it("a name of a missing file is found", () => {
   const text = "[a](nowhere.md) [b](README.md#x) [c](https://example.com) `packages/none/src/x.ts` `test/words.test.ts`"
   expect(missing("README.md", text)).toEqual(["README.md: nowhere.md", "README.md: packages/none/src/x.ts"])

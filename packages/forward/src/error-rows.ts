@@ -10,7 +10,7 @@ const allErrors = () =>
       502,
       "UPSTREAM_FAILED",
       "http_protocol_error",
-      "The app on {port} sent an invalid HTTP response. Check that it speaks there what the port's settings say: by default HTTP/1.1, and not HTTPS or another protocol.",
+      "The app on {port} sent an invalid HTTP response. Check that it speaks there what the port's settings say: by default HTTP/1.1; https is for TLS, h2c for gRPC.",
     ),
     UpstreamUntrusted: errorRow(
       502,

@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink } from "node:fs/promises"
+import { basename } from "node:path"
 
 // A machine with more is looked at in part: names are a convenience.
 const MAX_PROCESSES = 4_096
@@ -37,7 +38,7 @@ const search = async (proc: string, wanted: ReadonlySet<string>): Promise<Readon
     const own = held.filter((inode) => !found.has(inode))
     if (own.length === 0) continue
     // oxlint-disable-next-line no-await-in-loop
-    const name = await nameOf(`${proc}/${pid}/comm`)
+    const name = await nameOf(`${proc}/${pid}`)
     if (name !== undefined) for (const inode of own) found.set(inode, name)
   }
   return found
@@ -46,9 +47,15 @@ const search = async (proc: string, wanted: ReadonlySet<string>): Promise<Readon
 const namesIn = (path: string): Promise<readonly string[]> => readdir(path).catch(() => [])
 const linkOf = (path: string): Promise<string> => readlink(path).catch(() => "")
 
-/** A process may call itself anything (prctl(2), PR_SET_NAME): without what a terminal or a log would act on. */
-const nameOf = async (path: string): Promise<string | undefined> => {
-  const text = await readFile(path, "utf8").catch(() => undefined)
-  const name = text?.replaceAll(/[\p{C}\u2028\u2029]/gu, "").slice(0, MAX_NAME)
-  return name === "" ? undefined : name
+/** What Node 24 and later call every process of theirs, which tells a reader nothing: its program does. */
+const NAME_OF_NODE = "MainThread"
+
+const nameOf = async (folder: string): Promise<string | undefined> => {
+  const name = printable(await readFile(`${folder}/comm`, "utf8").catch(() => ""))
+  if (name !== NAME_OF_NODE) return name
+  return printable(basename(await linkOf(`${folder}/exe`)).replace(/ \(deleted\)$/, "")) ?? name
 }
+
+/** A process may call itself anything (prctl(2), PR_SET_NAME): without what a terminal or a log would act on. */
+const printable = (text: string): string | undefined =>
+  text.replaceAll(/[\p{C}\u2028\u2029]/gu, "").slice(0, MAX_NAME) || undefined

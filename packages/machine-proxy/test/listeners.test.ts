@@ -67,6 +67,19 @@ describe.runIf(endianness() === "LE")("on Linux", () => {
     ])
   })
 
+  it("a process of Node 24, which names all of them alike, has the name of its program", async () => {
+    const tables = [line("0100007F", 3000, "0A", 1)]
+    const named = async (program?: string) => {
+      const proc = await procWith(tables, [], { MainThread: [1] })
+      if (program !== undefined) await symlink(program, join(proc, "10/exe"))
+      return (await listenerScan({ isOpen, probed: [], proc })())[0]!.process
+    }
+    expect(await named("/usr/local/bin/node")).toBe("node")
+    expect(await named("/usr/local/bin/no\u001B[31mde (deleted)")).toBe("no[31mde")
+    // That of another user's process cannot be read.
+    expect(await named()).toBe("MainThread")
+  })
+
   it("one that listens on every port makes no longer list than 256", async () => {
     const tables = Array.from({ length: 1_000 }, (_, at) => line("0100007F", at + 2_000, "0A", at))
     const found = await listenerScan({ isOpen, probed: [], proc: await procWith(tables, []) })()

@@ -61,6 +61,14 @@ describe("an endpoint", () => {
     )
   })
 
+  it("of a record without a sandbox's name is refused, and asks nobody", async () => {
+    expect(await failureOf(provider().resolve(machineOf(""), wanted))).toMatchObject({
+      _tag: "MachineRecordInvalid",
+      field: "externalId",
+    })
+    expect(called()).toEqual([])
+  })
+
   it.each([
     ["pending", { _tag: "MachineStarting" }],
     ["stopping", { _tag: "MachineNotRunning", state: "stopping" }],

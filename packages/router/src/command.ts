@@ -2,14 +2,14 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { addressOf, BadArgument, consoleOf, integerOf } from "./commands/arguments.ts"
+import { addressOf, authoritiesOf, BadArgument, consoleOf, integerOf } from "./commands/arguments.ts"
 import { readTarget } from "./commands/doctor/doctor-target.ts"
 import { exitCodeOf } from "./commands/doctor/finding.ts"
 import { findingsJson, findingsText } from "./commands/doctor/print-findings.ts"
 import { runDoctor } from "./commands/doctor/run-doctor.ts"
 import { explainHostname } from "./commands/explain/explain-hostname.ts"
 import { exitCodeOfExplanation, explanationText } from "./commands/explain/print-explanation.ts"
-import { credentialHeaders, listenOf, portUrl } from "./commands/forward/forward-options.ts"
+import { credentialHeaders, isLocalhost, listenOf, portUrl } from "./commands/forward/forward-options.ts"
 import { runForward } from "./commands/forward/run-forward.ts"
 import { progressLine } from "./commands/progress-line.ts"
 import { runExecutable } from "./commands/run-executable.ts"
@@ -132,7 +132,7 @@ const doctor = async (text: string, values: Values): Promise<number> => {
   const progress = progressLine(process.stderr)
   const findings = await runDoctor(target, {
     address: addressOf(values.address),
-    ca: values.ca === undefined ? undefined : readFileSync(values.ca, "utf8"),
+    ca: authoritiesOf(values.ca),
     timeoutMs: seconds * 1_000,
     machine: values.machine ? { port } : undefined,
     console: consoleOf(values.console, process.env),
@@ -148,7 +148,9 @@ const forwardOptions = ["domain", "listen", "udp", "once", "token-env", "token-f
 const forward = async (port: string, subject: string, values: Values): Promise<number> => {
   allowOnly(values, "forward", forwardOptions)
   const number = integerOf("the port", port, 1, 65_535)!
-  const url = portUrl(number, subject, values.domain ?? process.env["INGRESS_DOMAIN"])
+  // A variable that is empty is one that is not set.
+  const url = portUrl(number, subject, values.domain ?? (process.env["INGRESS_DOMAIN"] || undefined))
+  const address = addressOf(values.address) ?? (isLocalhost(url.hostname) ? "127.0.0.1" : undefined)
   const sources = {
     tokenEnv: values["token-env"],
     tokenFile: values["token-file"],
@@ -161,9 +163,9 @@ const forward = async (port: string, subject: string, values: Values): Promise<n
       url,
       kind: values.udp ? "udp" : "tcp",
       listen: listenOf(values.listen, number),
-      headers: credentialHeaders(url, sources, process.env),
-      address: addressOf(values.address),
-      ca: values.ca === undefined ? undefined : readFileSync(values.ca, "utf8"),
+      headers: credentialHeaders(url, address, sources, process.env),
+      address,
+      ca: authoritiesOf(values.ca),
       once: values.once,
     },
     {
@@ -208,7 +210,10 @@ const run = async (args: string[]): Promise<number | NodeJS.Signals> => {
     if (values.version) print(`${version()}\n`)
     if (values.help || values.version) return 0
     if (command === "mail-dns" && subject !== undefined) return mailDns([subject, ...more], values)
-    if (command === "forward" && subject !== undefined && more[0] !== undefined && more.length === 1) {
+    if (command === "forward") {
+      if (subject === undefined || more[0] === undefined || more.length > 1) {
+        throw new BadArgument("forward needs a port and a project, hostname or URL: forward 5432 misha. See --help")
+      }
       return await forward(subject, more[0], values)
     }
     const isKnown = command === "explain" || command === "doctor"
@@ -221,9 +226,16 @@ const run = async (args: string[]): Promise<number | NodeJS.Signals> => {
   } catch (error) {
     // Of parseArgs, of a file that cannot be read, of ours. Anything else is a mistake of this program.
     if (!(error instanceof BadArgument) && !(error instanceof Error && "code" in error)) throw error
-    process.stderr.write(`${NAME}: ${error.message}\n`)
+    process.stderr.write(`${NAME}: ${unknownOption(error) ?? error.message}\n`)
     return 3
   }
+}
+
+/** Node's own sentence goes on about arguments that begin with a hyphen. */
+const unknownOption = (error: Error): string | undefined => {
+  if (!("code" in error) || error.code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION") return undefined
+  const name = /'(-[^']*)'/.exec(error.message)?.[1]
+  return name === undefined ? undefined : `${name} is no option: see --help`
 }
 
 const end = await run(process.argv.slice(2))

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
 import type { ConsoleAccess } from "./read-console.ts"
 
@@ -17,6 +18,30 @@ export const integerOf = (name: string, text: string | undefined, min: number, m
 export const addressOf = (text: string | undefined): string | undefined => {
   if (text === undefined || isIP(text) !== 0) return text
   throw new BadArgument("--address must be an IP address, without brackets and port")
+}
+
+/** The text of a file that an option names. */
+export const textOf = (option: string, file: string): string => {
+  try {
+    return readFileSync(file, "utf8")
+  } catch (cause) {
+    const why = cause instanceof Error && "code" in cause ? reasons[String(cause.code)] : undefined
+    throw new BadArgument(`${option}: ${file} ${why ?? "cannot be read"}`)
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "does not exist",
+  EACCES: "may not be read by this user",
+  EISDIR: "is a folder",
+}
+
+/** The authorities of `--ca`. */
+export const authoritiesOf = (file: string | undefined): string | undefined => {
+  if (file === undefined) return undefined
+  const text = textOf("--ca", file)
+  if (text.includes("-----BEGIN CERTIFICATE-----")) return text
+  throw new BadArgument(`--ca: ${file} has no certificate in PEM (-----BEGIN CERTIFICATE-----)`)
 }
 
 /** The console of `--console`, and the token of the environment. */

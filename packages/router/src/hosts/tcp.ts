@@ -21,6 +21,7 @@ import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
 import { hostListeners } from "./host-listeners.ts"
 import { openAccess } from "./open-access.ts"
+import { targetHostname } from "./target-hostname.ts"
 import { reportError } from "./report-error.ts"
 import { alertOf } from "./tunnel/tls-alert.ts"
 import { trustProblem } from "./trust-problem.ts"
@@ -175,7 +176,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
   return {
     byServerName,
     to: (hostname) => {
-      checkOptions("to", { hostname }, { hostname: accept.string }, { required: ["hostname"] })
+      checkOptions("to", { hostname }, { hostname: targetHostname }, { required: ["hostname"] })
       return to(hostname)
     },
     drain,
@@ -183,7 +184,7 @@ export const serveTcp = (router: Router, options: TcpOptions = {}): TcpHost => {
     connections,
     limits,
     listen: async (given = {}) => {
-      checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string, to: accept.string })
+      checkOptions("listen", given, { port: accept.integer(0, 65_535), hostname: accept.string, to: targetHostname })
       const onConnection = given.to === undefined ? byServerName : to(given.to)
       const server = createServer({ noDelay: true, allowHalfOpen: true }, onConnection)
       const { port, close } = await listeners.open(server, given)

@@ -21,6 +21,7 @@ import { hostBounds } from "./bounds.ts"
 import { checkBounds } from "./bounds-options.ts"
 import type { Bounds } from "./bounds-options.ts"
 import { openAccess } from "./open-access.ts"
+import { targetHostname } from "./target-hostname.ts"
 import { tunnelRefusal } from "./tunnel/tunnel-refusal.ts"
 import { tunnelRequest, tunnelSender } from "./tunnel/tunnel-sender.ts"
 import type { Dialing, TunnelResponse } from "./tunnel/tunnel-sender.ts"
@@ -125,7 +126,7 @@ export const serveUdp = (router: Router, options: UdpOptions = {}): UdpHost => {
     flows,
     limits,
     listen: async (given) => {
-      const checks = { port: accept.integer(0, 65_535), hostname: accept.string, to: accept.string }
+      const checks = { port: accept.integer(0, 65_535), hostname: accept.string, to: targetHostname }
       checkOptions("listen", given, checks, { required: ["to"] })
       const { port = 0, hostname, to } = given
       const watching = new AbortController()

@@ -6,14 +6,18 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { MachineProvider } from "@project-ingress/providers"
 import { cloudflareContainer } from "@project-ingress/providers/cloudflare-container"
+import { cloudflareSandbox } from "@project-ingress/providers/cloudflare-sandbox"
 import { cloudflareTunnel } from "@project-ingress/providers/cloudflare-tunnel"
 import { daytona } from "@project-ingress/providers/daytona"
 import { docker } from "@project-ingress/providers/docker"
+import { e2b } from "@project-ingress/providers/e2b"
 import { fly } from "@project-ingress/providers/fly"
 import { local } from "@project-ingress/providers/local"
 import { relay } from "@project-ingress/providers/relay"
+import { sprites } from "@project-ingress/providers/sprites"
 import { upstream } from "@project-ingress/providers/upstream"
 import { url } from "@project-ingress/providers/url"
+import { vercelSandbox } from "@project-ingress/providers/vercel-sandbox"
 import { afterEach, describe, expect, it } from "vitest"
 import { raw } from "../../../machine-proxy/test/harness.ts"
 import { startChain } from "./chain.ts"
@@ -79,9 +83,13 @@ describe("a provider whose platform is not known to carry what gRPC needs", () =
       url: url(),
       upstream: upstream(),
       fly: fly({ token: "t" }),
+      sprites: sprites({ token: "t" }),
       daytona: daytona({ apiKey: "k" }),
+      e2b: e2b({ apiKey: "e2b_0123456789abcdef" }),
+      vercelSandbox: vercelSandbox({ token: "vcp_0123456789abcdef", teamId: "team_1", projectId: "prj_1" }),
       cloudflareTunnel: cloudflareTunnel(),
       cloudflareContainer: cloudflareContainer(none),
+      cloudflareSandbox: cloudflareSandbox(none),
       relay: relay(none),
     }
     const said = (carried: boolean | undefined) => (carried === true ? "yes" : "no")

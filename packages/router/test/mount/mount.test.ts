@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
+import { createServer as createHttp2Server } from "node:http2"
 import type { IncomingMessage } from "node:http"
 import { createServer as createSecureServer } from "node:https"
 import { createServer as createTcpServer } from "node:net"
@@ -393,6 +394,9 @@ describe("mount refuses", () => {
 
   it("what is no server of node:http, and options that it does not know", () => {
     expect(() => mount(createTcpServer() as never, router)).toThrow(/^mount: server must be a server of node:http/)
+    expect(() => mount((() => undefined) as never, router)).toThrow("(an app? make its server with createServer(app))")
+    expect(() => mount({ server: createServer() } as never, router)).toThrow("(an app? give its server: app.server)")
+    expect(() => mount(createHttp2Server() as never, router)).toThrow("(HTTP/2 is served by serveNode)")
     expect(() => mount(createServer(), {} as never)).toThrow(TypeError)
     expect(() => mount(createServer(), router, { fallback: () => undefined } as never)).toThrow(/^mount: .*fallback/)
     const forwardedHeaders = ["x-forwarded-for"] as const

@@ -80,3 +80,14 @@ it.each([
   expect(error.message.toLowerCase()).toMatch(new RegExp(text))
   expect(await ended()).toMatchObject({ end: "refused", alert, bytesIn: 0 })
 })
+
+it.each(["not a host", "", "misha.iterate.app:5432", "https://misha.iterate.app", 5432])(
+  "a listener whose hostname is none is no listener: %s",
+  async (to) => {
+    const { host } = startHost({})
+    await expect(host.listen({ port: 0, to: to as string })).rejects.toThrow(
+      /^listen: to must be a hostname, as 5432__misha/,
+    )
+    expect(() => host.to(to as string)).toThrow(TypeError)
+  },
+)

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest"
+import { tmpdir } from "node:os"
+import { authoritiesOf, textOf } from "../../src/commands/arguments.ts"
 import { credentialHeaders, listenOf, portUrl } from "../../src/commands/forward/forward-options.ts"
 
 const none = { tokenEnv: undefined, tokenFile: undefined, cookieEnv: undefined }
@@ -21,8 +23,8 @@ describe("what is forwarded to", () => {
   it.each([
     ["a name without a domain", "misha", undefined, /--domain or INGRESS_DOMAIN/],
     ["another port in the name", "80__misha", "iterate.app", /names port 80, and not 5432/],
-    ["a name that is none", "mi sha", "iterate.app", /no name of a project/],
-    ["a domain that is none", "misha", "https://iterate.app", /--domain must be a domain/],
+    ["a name that is none", "mi sha", "iterate.app", /no name of a project: letters, digits/],
+    ["a domain that is none", "misha", "https://iterate.app", /INGRESS_DOMAIN must be a domain/],
     ["credentials in a URL", "https://a:b@misha.iterate.app", undefined, /must have no credentials/],
     ["another scheme", "ftp://misha.iterate.app", undefined, /https or http URL/],
   ])("refuses %s", (_name, subject, domain, message) => {
@@ -50,23 +52,43 @@ describe("credentials", () => {
   const https = new URL("https://misha.iterate.app")
 
   it("come from INGRESS_TOKEN, or from the variables that are named", () => {
-    expect(credentialHeaders(https, none, {})).toEqual({})
-    expect(credentialHeaders(https, none, { INGRESS_TOKEN: "" })).toEqual({})
-    expect(credentialHeaders(https, none, { INGRESS_TOKEN: "t" })).toEqual({ authorization: "Bearer t" })
+    expect(credentialHeaders(https, undefined, none, {})).toEqual({})
+    expect(credentialHeaders(https, undefined, none, { INGRESS_TOKEN: "" })).toEqual({})
+    expect(credentialHeaders(https, undefined, none, { INGRESS_TOKEN: "t" })).toEqual({ authorization: "Bearer t" })
     const named = { ...none, tokenEnv: "MINE", cookieEnv: "JAR" }
-    expect(credentialHeaders(https, named, { INGRESS_TOKEN: "t", MINE: "m", JAR: "s=1" })).toEqual({
+    expect(credentialHeaders(https, undefined, named, { INGRESS_TOKEN: "t", MINE: "m", JAR: "s=1" })).toEqual({
       authorization: "Bearer m",
       cookie: "s=1",
     })
   })
 
   it("are not sent where others could read them, nor with what no field can have", () => {
-    const sent = (url: string, token = "t") => credentialHeaders(new URL(url), none, { INGRESS_TOKEN: token })
+    const sent = (url: string, token = "t", address?: string) =>
+      credentialHeaders(new URL(url), address, none, { INGRESS_TOKEN: token })
     expect(() => sent("http://misha.iterate.app")).toThrow("must be https, or of this computer")
     expect(() => sent("http://localhost.iterate.app")).toThrow("must be https, or of this computer")
     expect(sent("http://misha.localhost:8080")).toEqual({ authorization: "Bearer t" })
+    // It is the address that they go to which counts, not the name.
+    expect(() => sent("http://misha.localhost:8080", "t", "192.0.2.1")).toThrow("must be https, or of this computer")
+    expect(sent("http://misha.iterate.app", "t", "127.0.0.1")).toEqual({ authorization: "Bearer t" })
+    expect(sent("http://misha.iterate.app", "t", "::1")).toEqual({ authorization: "Bearer t" })
     expect(() => sent("https://misha.iterate.app", "t\r\nx: y")).toThrow("no header field can have")
-    expect(() => credentialHeaders(https, { ...none, tokenEnv: "NOPE" }, {})).toThrow("has no NOPE")
-    expect(() => credentialHeaders(https, { ...none, tokenEnv: "A", tokenFile: "b" }, {})).toThrow("choose one")
+    expect(() => credentialHeaders(https, undefined, { ...none, tokenEnv: "NOPE" }, {})).toThrow("has no NOPE")
+    expect(() => credentialHeaders(https, undefined, { ...none, tokenEnv: "A", tokenFile: "b" }, {})).toThrow(
+      "choose one",
+    )
+  })
+})
+
+describe("a file that an option names", () => {
+  it("is named with its option where it cannot be read", () => {
+    expect(() => textOf("--token-file", "/nowhere")).toThrow("--token-file: /nowhere does not exist")
+    expect(() => textOf("--token-file", tmpdir())).toThrow(`--token-file: ${tmpdir()} is a folder`)
+  })
+
+  it("has a certificate, if it is one of authorities", () => {
+    const file = new URL("../../package.json", import.meta.url).pathname
+    expect(() => authoritiesOf(file)).toThrow(`--ca: ${file} has no certificate in PEM`)
+    expect(authoritiesOf(undefined)).toBeUndefined()
   })
 })

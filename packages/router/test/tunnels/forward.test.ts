@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
+import { createServer as createTlsServer } from "node:tls"
 import type { Server, Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,6 +12,7 @@ import { createServer as createHttpServer } from "node:http"
 import { serveNode } from "../../src/hosts/node.ts"
 import { startInWorkerd, startMachine } from "../hosts/hosts.ts"
 import type { RunningHost } from "../hosts/hosts.ts"
+import { certificate as identity } from "../tcp/harness.ts"
 import { forwardTo, runForward, stopForwards } from "./forwarded.ts"
 import { routerFor } from "./router.ts"
 import type { TunnelSetup } from "./router.ts"
@@ -141,9 +143,11 @@ describe.each(Object.entries(hosts))("project-ingress forward, through the route
       expect(await forwarded.exit).toBe(1)
       return forwarded.problems()
     }
-    expect(await refused(closed)).toMatch(/PORT_CLOSED: .* Start what should listen on port \d+ in the machine\.\n$/)
+    expect(await refused(closed)).toMatch(
+      /PORT_CLOSED: Port \d+ is not listening yet\. Start the app in the machine.*\n$/,
+    )
     expect(await refused(http)).toMatch(
-      /TUNNEL_NOT_ALLOWED: .* Set protocol of port \d+ in the project's record: "tcp"/,
+      /TUNNEL_NOT_ALLOWED: .* Set protocol of port \d+ in the project's record to "tcp"\. If it is "udp", add --udp\.\n$/,
     )
   })
 })
@@ -218,12 +222,71 @@ describe("project-ingress forward", () => {
     }
   })
 
-  it("ends with 3 where it cannot use what it was given", async () => {
-    expect(await runForward(["5432", "misha"])).toEqual({
-      code: 3,
-      err: "project-ingress: misha is the name of a project: say below which domain, with --domain or INGRESS_DOMAIN, or give the port's hostname\n",
-    })
-    expect(await runForward(["5432", "misha.iterate.app", "--machine"])).toMatchObject({ code: 3 })
+  it("leads to this computer by a name below localhost, whatever DNS says", async () => {
+    const found = await runForward([String(app), `http://${app}__misha.localhost:${host.port}`, "--listen", "0"])
+    if ("err" in found) throw new Error(found.err)
+    const socket = await open(found.port)
+    socket.on("error", () => undefined)
+    socket.resume()
+    // The router's grammar has another domain: it is the router who says so, and not the resolver.
+    await expect.poll(found.problems, { timeout: 20_000 }).toMatch(/ROUTE_NOT_FOUND/)
+  })
+
+  it("says once that connections wait, as they do while a machine is started", async () => {
+    // A router that has not decided yet.
+    const server = createHttpServer().on("upgrade", (_request, socket: Socket) => void seen.push(socket))
+    const port = await listen(server)
+    const found = await runForward(["5432", `http://5432__misha.localhost:${port}`, "--listen", "0"])
+    if ("err" in found) throw new Error(found.err)
+    const sockets = await Promise.all([open(found.port), open(found.port)])
+    const line = "project-ingress: waiting for 5432__misha.localhost: if its machine sleeps, it is started now\n"
+    await expect.poll(found.problems, { timeout: 20_000 }).toBe(line)
+    expect(await found.stop()).toBe(0)
+    expect(found.problems()).toBe(line)
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+
+  it("says what to do where http and https were taken for each other, and where a certificate is for others", async () => {
+    const attempt = async (url: string, ...more: readonly string[]): Promise<string> => {
+      const found = await runForward(["5432", url, "--address", "127.0.0.1", "--listen", "0", "--once", ...more])
+      if ("err" in found) throw new Error(found.err)
+      const socket = await open(found.port)
+      socket.on("error", () => undefined)
+      expect(await found.exit).toBe(1)
+      return found.problems()
+    }
+    const folder = mkdtempSync(join(tmpdir(), "ingress-ca-"))
+    const ca = join(folder, "ca.pem")
+    writeFileSync(ca, identity.cert)
+    const server = createTlsServer(identity)
+    try {
+      const port = await listen(server)
+      expect(await attempt(`http://misha.iterate.app:${port}`)).toBe(
+        "project-ingress: socket hang up. If TLS is spoken there, write https:// into the URL.\n",
+      )
+      expect(await attempt(`https://misha.iterate.app:${http}`)).toBe(
+        "project-ingress: the TLS handshake failed: wrong version number. If no TLS is spoken there, write http:// into the URL.\n",
+      )
+      expect(await attempt(`https://misha.elsewhere.example:${port}`, "--ca", ca)).toMatch(
+        /does not match certificate's altnames.* Look whether the hostname is right: project-ingress doctor\.\n$/,
+      )
+    } finally {
+      server.close()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  it.each([
+    [["5432"], "forward needs a port and a project, hostname or URL: forward 5432 misha. See --help"],
+    [["5432", "misha", "--udq"], "--udq is no option: see --help"],
+    [["5432", "misha.iterate.app", "--machine"], "--machine is no option of forward: see --help"],
+    [
+      ["5432", "misha"],
+      "misha is the name of a project: say below which domain, with --domain or INGRESS_DOMAIN, or give the port's hostname",
+    ],
+  ])("ends with 3 where it cannot use what it was given: %s", async (args, said) => {
+    expect(await runForward(args, { INGRESS_DOMAIN: "" })).toEqual({ code: 3, err: `project-ingress: ${said}\n` })
   })
 
   it("says that a local port is in use", async () => {

@@ -136,4 +136,7 @@ it("options that are wrong are named", async () => {
   const { router } = startHost({})
   expect(() => serveUdp(router, { limits: { flows: 1 } as never })).toThrow("limits.flows")
   await expect(serveUdp(router).listen({} as never)).rejects.toThrow("to")
+  await expect(serveUdp(router).listen({ to: "53__misha.iterate.app:53" })).rejects.toThrow(
+    "listen: to must be a hostname",
+  )
 })

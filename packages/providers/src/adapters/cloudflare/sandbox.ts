@@ -48,6 +48,8 @@ export const cloudflareSandbox = (
     capabilities: {
       runtimes: ["workerd"],
       webSocket: true,
+      // The runtime's `fetch` has no trailers.
+      carries: { trailers: false, duplex: false },
       wake: "request",
       ports: "any",
       interceptedHeaders: containerInterceptedHeaders,

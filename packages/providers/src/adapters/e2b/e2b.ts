@@ -43,6 +43,8 @@ export const e2b = (options: E2bOptions): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      // Not known of E2B's edge.
+      carries: { trailers: false, duplex: false },
       wake: "start",
       ports: "any",
       interceptedHeaders,

@@ -43,6 +43,8 @@ export const sprites = (options: SpritesOptions): MachineProvider => {
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      // Not known of the edge of Sprites.
+      carries: { trailers: false, duplex: false },
       wake: "request",
       ports: "any",
       // A private URL's edge reads the first one. Fly's proxy, which obeys the others, is in front of it.

@@ -3,7 +3,13 @@ import type { OptionCheck } from "@project-ingress/forward/internal"
 import { acceptApiBase, acceptSecret } from "../../adapter-kit/option-checks.ts"
 import { vendorApi } from "../../adapter-kit/vendor-api.ts"
 import type { VendorRequest, VendorResponse } from "../../adapter-kit/vendor-api.ts"
-import { MachineNotRunning, MachineStarting, ProviderUnavailable } from "../../contract/errors.ts"
+import {
+  MachineNotRunning,
+  MachineRecordInvalid,
+  MachineStarting,
+  ProviderUnavailable,
+  machineRef,
+} from "../../contract/errors.ts"
 import type { ProviderError } from "../../contract/errors.ts"
 import type { Machine } from "../../contract/machine-provider.ts"
 import { Found } from "./session.ts"
@@ -75,6 +81,10 @@ export const vercelSandboxApi = (options: VercelSandboxOptions): VercelSandboxAp
 
   return {
     async sandbox(machine, { resume, signal }) {
+      // Without a name the path is that of the list of all sandboxes.
+      if (machine.externalId === "") {
+        throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "a sandbox's name" })
+      }
       const name = encodeURIComponent(machine.externalId)
       const path = `/v2/sandboxes/${name}?${team}&${project}&resume=${resume}` as const
       return (await request(machine, { path, signal })).decode(Found)

@@ -47,6 +47,8 @@ export const vercelSandbox = (options: VercelSandboxOptions): MachineProvider =>
     capabilities: {
       runtimes: ["node", "bun", "deno", "workerd"],
       webSocket: true,
+      // Not known of Vercel's edge.
+      carries: { trailers: false, duplex: false },
       wake: startCommand === undefined ? "none" : "start",
       // One declared port leads to the machine proxy, and the machine proxy to every port.
       ports: "any",

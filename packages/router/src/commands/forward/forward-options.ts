@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
-import { BadArgument } from "../arguments.ts"
+import { BadArgument, textOf } from "../arguments.ts"
 
 /** What the command `forward` does, read from its arguments and its environment. */
 export interface ForwardOptions {
@@ -30,7 +29,8 @@ type Environment = Readonly<Record<string, string | undefined>>
  * ```
  */
 export const portUrl = (port: number, subject: string, domain: string | undefined): URL => {
-  if (domain !== undefined && !isHostname(domain)) throw new BadArgument("--domain must be a domain: iterate.app")
+  if (domain !== undefined && !isHostname(domain))
+    throw new BadArgument("--domain or INGRESS_DOMAIN must be a domain: iterate.app")
   if (/^[a-z][a-z\d+.-]*:\/\//i.test(subject)) return webUrl(subject)
   const name = subject.toLowerCase()
   const below = domain !== undefined && name.endsWith(`.${domain}`) ? name.slice(0, -domain.length - 1) : name
@@ -40,7 +40,8 @@ export const portUrl = (port: number, subject: string, domain: string | undefine
       `${subject} is the name of a project: say below which domain, with --domain or INGRESS_DOMAIN, or give the port's hostname`,
     )
   }
-  if (!/^[a-z\d_-]{1,63}$/.test(below)) throw new BadArgument(`${subject} is no name of a project`)
+  if (!/^[a-z\d_-]{1,63}$/.test(below))
+    throw new BadArgument(`${subject} is no name of a project: letters, digits, - and _, at most 63`)
   const named = /^(\d+)(?:__|--)/.exec(below)
   if (named !== null && Number(named[1]) !== port) {
     throw new BadArgument(`${subject} names port ${named[1]}, and not ${port}`)
@@ -78,9 +79,10 @@ export interface CredentialSources {
   readonly cookieEnv: string | undefined
 }
 
-/** The fields with credentials: a token as Bearer, a session's cookie. */
+/** The fields with credentials: a token as Bearer, a session's cookie. `address` is where they go, if not where DNS says. */
 export const credentialHeaders = (
   url: URL,
+  address: string | undefined,
   { tokenEnv, tokenFile, cookieEnv }: CredentialSources,
   environment: Environment,
 ): Record<string, string> => {
@@ -90,7 +92,7 @@ export const credentialHeaders = (
   const token =
     tokenFile === undefined
       ? variable("--token-env", tokenEnv, environment, environment["INGRESS_TOKEN"])
-      : readFileSync(tokenFile, "utf8").trim()
+      : textOf("--token-file", tokenFile).trim()
   const cookie = variable("--cookie-env", cookieEnv, environment, undefined)
   const headers = {
     ...(token === undefined || token === "" ? {} : { authorization: `Bearer ${token}` }),
@@ -101,14 +103,16 @@ export const credentialHeaders = (
     throw new BadArgument("the credentials have a character that no header field can have")
   }
   // Whoever is on the way could read them.
-  if (url.protocol === "http:" && !isThisComputer(url.hostname)) {
+  if (url.protocol === "http:" && !isThisComputer(address ?? url.hostname)) {
     throw new BadArgument("the URL must be https, or of this computer, if there are credentials")
   }
   return headers
 }
 
-const isThisComputer = (hostname: string): boolean =>
-  /^(?:127\.\d+\.\d+\.\d+|\[::1\]|(?:.+\.)?localhost)$/.test(hostname)
+/** Whether a name is one of this computer, whatever DNS says (RFC 6761 §6.3): resolvers of systems do not know all of them. */
+export const isLocalhost = (hostname: string): boolean => /^(?:.+\.)?localhost$/.test(hostname)
+
+const isThisComputer = (host: string): boolean => /^(?:127\.\d+\.\d+\.\d+|\[?::1\]?)$/.test(host) || isLocalhost(host)
 
 const variable = (
   option: string,

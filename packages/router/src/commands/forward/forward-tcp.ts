@@ -3,6 +3,7 @@ import type { Server, Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { openTunnel } from "@project-ingress/forward/sockets"
 import type { TunnelOptions } from "@project-ingress/forward/sockets"
+import type { BeginWait } from "./waiting-line.ts"
 
 /** Local connections at a time; the router has bounds of its own. */
 const MAX_CONNECTIONS = 1_024
@@ -11,22 +12,26 @@ const MAX_CONNECTIONS = 1_024
 export interface ForwardEvents {
   /** A connection has ended; without an error if both sides had. */
   readonly onEnd: (error: unknown) => void
+  readonly beginWait: BeginWait
 }
 
 /** A server that opens a tunnel for each connection. */
-export const tcpForwarder = (tunnel: TunnelOptions, { onEnd }: ForwardEvents): Server => {
+export const tcpForwarder = (tunnel: TunnelOptions, { onEnd, beginWait }: ForwardEvents): Server => {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (local) => {
     // What the local client sends waits in the kernel until there is a tunnel.
     const left = new AbortController()
     local.on("error", () => undefined)
     const leave = (): void => left.abort()
     local.once("close", leave)
+    const endWait = beginWait()
     openTunnel({ ...tunnel, signal: left.signal }).then(
       (opened) => {
+        endWait()
         local.off("close", leave)
         join(local, opened, onEnd)
       },
       (error: unknown) => {
+        endWait()
         // That a client has left by itself is no failure.
         const isGone = local.destroyed
         local.resetAndDestroy()

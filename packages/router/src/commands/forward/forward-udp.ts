@@ -17,16 +17,19 @@ interface Sender {
   readonly waiting: Uint8Array[]
   readonly idle: ReturnType<typeof setTimeout>
   readonly left: AbortController
+  readonly endWait: () => void
 }
 
 /** A socket that opens a tunnel for each local address that sends, by which the responses come back. `close` ends them all. */
-export const udpForwarder = (address: string, tunnel: TunnelOptions, { onEnd }: ForwardEvents): Socket => {
+export const udpForwarder = (address: string, tunnel: TunnelOptions, { onEnd, beginWait }: ForwardEvents): Socket => {
   const socket = createSocket(isIPv6(address) ? "udp6" : "udp4")
   const senders = new Map<string, Sender>()
 
   const begin = (key: string, port: number, host: string): Sender => {
     const left = new AbortController()
+    const endWait = beginWait()
     const end = (error: unknown): void => {
+      endWait()
       if (senders.get(key) !== sender) return
       clearTimeout(sender.idle)
       senders.delete(key)
@@ -34,7 +37,13 @@ export const udpForwarder = (address: string, tunnel: TunnelOptions, { onEnd }: 
       sender.tunnel?.close()
       onEnd(error)
     }
-    const sender: Sender = { tunnel: undefined, waiting: [], idle: setTimeout(() => end(undefined), IDLE_MS), left }
+    const sender: Sender = {
+      tunnel: undefined,
+      waiting: [],
+      idle: setTimeout(() => end(undefined), IDLE_MS),
+      left,
+      endWait,
+    }
     openDatagramTunnel(
       { ...tunnel, signal: left.signal },
       {
@@ -46,6 +55,7 @@ export const udpForwarder = (address: string, tunnel: TunnelOptions, { onEnd }: 
         onClose: end,
       },
     ).then((opened) => {
+      endWait()
       if (senders.get(key) !== sender) {
         opened.close()
         return
@@ -68,8 +78,9 @@ export const udpForwarder = (address: string, tunnel: TunnelOptions, { onEnd }: 
     else if (sender.waiting.length < MAX_WAITING) sender.waiting.push(bytes)
   })
   socket.on("close", () => {
-    for (const { idle, left, tunnel: opened } of senders.values()) {
+    for (const { idle, endWait, left, tunnel: opened } of senders.values()) {
       clearTimeout(idle)
+      endWait()
       left.abort()
       opened?.close()
     }

@@ -8,6 +8,10 @@ import { explainFailure } from "./explain-failure.ts"
 import type { ForwardOptions } from "./forward-options.ts"
 import { tcpForwarder } from "./forward-tcp.ts"
 import { udpForwarder } from "./forward-udp.ts"
+import { waitingLine } from "./waiting-line.ts"
+
+/** After how long a connection that waits is spoken of, in ms. */
+const SLOW_MS = 2_000
 
 /** Where the command writes, and what ends it. */
 export interface ForwardRun {
@@ -35,13 +39,18 @@ export const runForward = async (
   const ended = Promise.withResolvers<number>()
   const onEnd = (error: unknown): void => {
     if (stop.aborted) return
-    if (error !== undefined) printProblem(explainFailure(error, remotePort(url)))
+    if (error !== undefined) printProblem(explainFailure(error, { url, kind }))
     if (options.once) ended.resolve(error === undefined ? 0 : 1)
   }
+  const beginWait = waitingLine(
+    () => printProblem(`waiting for ${url.hostname}: if its machine sleeps, it is started now`),
+    SLOW_MS,
+  )
+  const events = { onEnd, beginWait }
   const bound =
     kind === "tcp"
-      ? await boundTcp(tcpForwarder(tunnel, { onEnd }), listen)
-      : await boundUdp(udpForwarder(listen.address, tunnel, { onEnd }), listen)
+      ? await boundTcp(tcpForwarder(tunnel, events), listen)
+      : await boundUdp(udpForwarder(listen.address, tunnel, events), listen)
   const authority = `${isIPv6(listen.address) ? `[${listen.address}]` : listen.address}:${bound.port}`
   print(`${kind === "udp" ? "udp " : ""}${authority} leads to ${url.host}`)
   if (!isLoopback(listen.address)) {
@@ -92,6 +101,3 @@ const inUse = (cause: unknown, port: number): unknown => {
 }
 
 const isLoopback = (address: string): boolean => address === "::1" || address.startsWith("127.")
-
-/** The port in a hostname of the usual form; else what it is called in a sentence. */
-const remotePort = ({ hostname }: URL): string => /^(\d+)(?:__|--)/.exec(hostname)?.[1] ?? "of the hostname"

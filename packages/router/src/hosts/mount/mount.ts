@@ -48,7 +48,9 @@ const mounted = new WeakSet<Server>()
  */
 export const mount = (server: Server | HttpsServer, router: Router, options: MountOptions = {}): Mounted => {
   if (![Server, HttpsServer].some((of) => server instanceof of))
-    throw new TypeError(`mount: server must be a server of node:http or node:https, got ${kindOf(server)}`)
+    throw new TypeError(
+      `mount: server must be a server of node:http or node:https, got ${kindOf(server)}${hintOf(server)}`,
+    )
   if (mounted.has(server)) throw new TypeError("mount: the server has a router already: unmount that one first")
   checkOptions("mount", options, engineOptionChecks)
   const host = routerEngine(router, options, { owner: "mount" })
@@ -168,3 +170,13 @@ const isWebSocket = ({ method, headers }: IncomingMessage): boolean =>
   method === "GET" && headers.upgrade?.toLowerCase() === "websocket"
 
 const ignore = (): void => {}
+
+/** What may have been meant by something else than a server. */
+const hintOf = (given: unknown): string => {
+  if (typeof given === "function") return " (an app? make its server with createServer(app))"
+  if (typeof given !== "object" || given === null) return ""
+  // An object may have no constructor, and servers of node:http2 share no class that could be imported.
+  const { name = "" } = (given.constructor as { readonly name?: string } | undefined) ?? {}
+  if (name.startsWith("Http2")) return " (HTTP/2 is served by serveNode)"
+  return "server" in given ? " (an app? give its server: app.server)" : ""
+}
