@@ -83,19 +83,25 @@ export const http2Client = (port: number, domain: string, connections: number): 
 
 const read = (stream: ClientHttp2Stream, leaves?: ClientRequest["leaves"]): Promise<Said | undefined> =>
   new Promise((resolve) => {
-    let text: string | undefined
+    let head: string | undefined
     let code: string | undefined
+    let body = ""
     let ended = false
-    const done = (whole: boolean): void => resolve(text === undefined ? undefined : { code, text, whole })
-    stream.once("response", (headers: IncomingHttpHeaders, _: number, raw: readonly string[]) => {
-      text = `${raw.join("\n")}\n\n`
-      code = headers["x-iterate-proxy-error"] as string | undefined
-    })
-    stream.on("data", (data: Buffer) => {
-      if (text !== undefined && text.length < KEPT_BYTES) text += data.toString("latin1")
-      if (leaves !== "download") return
+    const done = (whole: boolean): void => resolve(head === undefined ? undefined : { code, text: head + body, whole })
+    const leave = (): void => {
+      // Node tells of bytes that came together with their head before it tells of that.
+      if (leaves !== "download" || head === undefined || body === "") return
       done(true)
       stream.close(NGHTTP2_CANCEL)
+    }
+    stream.once("response", (headers: IncomingHttpHeaders, _: number, raw: readonly string[]) => {
+      head = `${raw.join("\n")}\n\n`
+      code = headers["x-iterate-proxy-error"] as string | undefined
+      leave()
+    })
+    stream.on("data", (data: Buffer) => {
+      if (body.length < KEPT_BYTES) body += data.toString("latin1")
+      leave()
     })
     stream.once("end", () => (ended = true))
     stream.on("error", () => undefined)
