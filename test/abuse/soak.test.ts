@@ -78,6 +78,13 @@ describe("a soak", () => {
     expect(found.filter((outcome) => outcome === "crossed").length).toBeGreaterThan(50)
   })
 
+  it("refuses a way that there is not", async () => {
+    await expect(soak("--by", "pigeon")).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("--by must be sockets, http2, mount"),
+    })
+  })
+
   it.each([
     ["--requests", "0"],
     ["--tenants", "1001"],
@@ -91,9 +98,13 @@ describe("a soak", () => {
 })
 
 describe.skipIf(!everything)(`a long soak${onlyInAll}`, { timeout: 900_000 }, () => {
-  it("of 20 000 requests over 100 tenants crosses none", async () => {
-    const { stdout } = await soak("--requests", "20000")
-    expect(stdout).toMatch(/20000 of 20000, .* crossed 0, desynced \d+\n/)
+  it.each([
+    ["12000", "sockets"],
+    ["4000", "http2"],
+    ["4000", "mount"],
+  ])("of %s requests over 100 tenants by %s crosses none", async (requests, by) => {
+    const { stdout } = await soak("--requests", requests, "--by", by)
+    expect(stdout).toMatch(new RegExp(`${requests} of ${requests}, .* crossed 0, desynced \\d+\\n`))
     expect(stdout).toMatch(/; 0 otherwise\n/)
     expect(stdout).toMatch(/\npassed: nothing crossed\n$/)
   })
