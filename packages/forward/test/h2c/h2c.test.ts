@@ -226,8 +226,10 @@ describe("its response", () => {
   })
 
   it("of a reset before its head is a 502", async () => {
-    const { port } = await startApp((stream) => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR))
-    const client = await (await front(port)).connect()
+    const app = await framesApp((raw, stream) =>
+      raw.socket.write(resetStream(stream, http2.constants.NGHTTP2_INTERNAL_ERROR)),
+    )
+    const client = await (await front(app.port)).connect()
     client.send(GET)
     expect(await client.until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 502 [^]*UPSTREAM_FAILED/)
   })
