@@ -39,7 +39,10 @@ for (const tenant of tenants) {
   const server =
     tenant.role === "hostile-app"
       ? hostile(tenant)
-      : createHttpServer({ keepAliveTimeout: 10_000 }, respond(tenant, seen.count)).on("upgrade", upgrade(tenant, seen.count))
+      : createHttpServer({ keepAliveTimeout: 10_000 }, respond(tenant, seen.count)).on(
+          "upgrade",
+          upgrade(tenant, seen.count),
+        )
   server.listen({ port, host: tenant.loopback, backlog: 4_096 })
   await once(server, "listening")
   port = (server.address() as AddressInfo).port

@@ -12,7 +12,8 @@ export const http1Client = (port: number, maxSockets: number): Client => {
   return {
     send: ({ host, method, path, headers, body, chunked = false, leaves }) =>
       new Promise((resolve) => {
-        const length = body === undefined || chunked ? undefined : String(leaves === "upload" ? body.length * 2 : body.length)
+        const length =
+          body === undefined || chunked ? undefined : String(leaves === "upload" ? body.length * 2 : body.length)
         const request = httpRequest({
           host: "127.0.0.1",
           port,

@@ -116,7 +116,8 @@ const framed = (stream: ClientHttp2Stream): ClientWebSocket => {
   let unread = Buffer.alloc(0)
   const socket: ClientWebSocket = {
     send: (text) => {
-      if (!stream.destroyed) stream.write(Buffer.concat([Buffer.of(TEXT, MASKED | text.length, 0, 0, 0, 0), Buffer.from(text)]))
+      if (!stream.destroyed)
+        stream.write(Buffer.concat([Buffer.of(TEXT, MASKED | text.length, 0, 0, 0, 0), Buffer.from(text)]))
     },
     onMessage: () => undefined,
     close: () => stream.close(NGHTTP2_CANCEL),

@@ -44,7 +44,11 @@ export class Traffic {
     const sent: Sent = { tenant, kind, token: tokenFor(tenant.index, n) }
     if (kind === "websocket") return tenant.role === "honest" ? this.#webSocket(sent) : this.#http(sent, {})
     if (kind === "cancelled upload") {
-      const said = await this.#send(sent, { method: "POST", body: `${sent.token} ${"h".repeat(4_096)}`, leaves: "upload" })
+      const said = await this.#send(sent, {
+        method: "POST",
+        body: `${sent.token} ${"h".repeat(4_096)}`,
+        leaves: "upload",
+      })
       return said === undefined ? "cancelled" : this.#judge(sent, said)
     }
     if (kind === "cancelled stream") {

@@ -61,22 +61,22 @@ const converse = async (stream: Duplex, index: number, n: number): Promise<strin
   const ending = endings[random(endings.length)]!
   let expected = `${nameOf(index)}\n`
   let got = ""
-  let over = false
+  const state = { over: false }
   let wake = (): void => undefined
-  const changed = (): void => wake()
   stream.on("data", (bytes: Buffer) => {
     got += bytes.toString("latin1")
-    changed()
+    wake()
   })
-  const ended = (): void => {
-    over = true
-    changed()
+  for (const event of ["error", "end", "close"] as const) {
+    stream.on(event, () => {
+      state.over = true
+      wake()
+    })
   }
-  for (const event of ["error", "end", "close"] as const) stream.on(event, ended)
   const until = async (condition: () => boolean): Promise<void> => {
-    while (!over && !condition()) await new Promise<void>((resolve) => (wake = resolve))
+    while (!state.over && !condition()) await new Promise<void>((resolve) => (wake = resolve))
   }
-  for (let left = 1 + random(6); left > 0 && !over; left--) {
+  for (let left = 1 + random(6); left > 0 && !state.over; left--) {
     const text = `${token} `.repeat(1 + random(random(8) === 0 ? 3_000 : 40))
     expected += text
     stream.write(text, "latin1")
@@ -91,7 +91,9 @@ const converse = async (stream: Duplex, index: number, n: number): Promise<strin
   else await until(() => false)
   stream.destroy()
   const right = ending === "in order" ? got === expected : (expected + RESET).startsWith(got)
-  return right ? undefined : `${nameOf(index)} ${token} (${ending}): ${strayedIn(index, got).join(" ") || got.slice(0, 200)}`
+  return right
+    ? undefined
+    : `${nameOf(index)} ${token} (${ending}): ${strayedIn(index, got).join(" ") || got.slice(0, 200)}`
 }
 
 /** Many conversations, of tenants in no order, a number of them at once. Gives those that went wrong. */
@@ -136,7 +138,11 @@ it("TCP by the name in a ClientHello gives each client its own tenant's bytes", 
 })
 
 it("tunnels give each client its own tenant's bytes", async () => {
-  const records = await recordsOf((index) => startApp(app(index)), "tcp", () => "by a tunnel")
+  const records = await recordsOf(
+    (index) => startApp(app(index)),
+    "tcp",
+    () => "by a tunnel",
+  )
   const { router } = startHost(records)
   const { port, close } = await serveNode(router).listen({ hostname: "127.0.0.1" })
   onTestFinished(() => close({ deadlineMs: 0 }))
@@ -190,7 +196,7 @@ it("UDP gives each client its own tenant's datagrams, though one address and por
             waiting.delete(key)
             resolve()
           })
-          socket.send(text, ports[index]!, "127.0.0.1")
+          socket.send(text, ports[index], "127.0.0.1")
         })
       })
       await Promise.all(some)

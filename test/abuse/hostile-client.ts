@@ -164,7 +164,11 @@ const NO_LENGTH: readonly string[] = ["", "Content_Length: N"]
  * Several thousand of them. But for those that are `pipelined`, the outer request's framing, read strictly, covers the inner one or is
  * invalid: then the inner one is never a request.
  */
-export const smugglingPayloads = ({ host, token, skipsLineFeed = false }: PayloadTarget): readonly SmugglingPayload[] => {
+export const smugglingPayloads = ({
+  host,
+  token,
+  skipsLineFeed = false,
+}: PayloadTarget): readonly SmugglingPayload[] => {
   const inner = (path: string) => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nX-Token: ${token}\r\n\r\n`
   const made: SmugglingPayload[] = []
   const add = (name: string, method: string, fields: string, body: string, pipelined: boolean): void => {

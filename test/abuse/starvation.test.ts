@@ -63,9 +63,7 @@ const startRouter = async (
   ports: readonly [number, number],
   reached: Reached = "by a tunnel",
 ) => {
-  const [own, other] = await Promise.all(
-    ports.map((port, index) => tenantRecord(index, port, { protocol, reached })),
-  )
+  const [own, other] = await Promise.all(ports.map((port, index) => tenantRecord(index, port, { protocol, reached })))
   return startHost({ "p:tenant-0": own, "p:tenant-1": other }, { trustedProxies: [] })
 }
 
@@ -83,7 +81,9 @@ const FLOODS = 40
 const manyConnections = async (count: number, open: (n: number) => Socket): Promise<void> => {
   for (let from = 0; from < count; from += 200) {
     const some = many(Math.min(200, count - from), (n) => open(from + n))
-    await Promise.all(some.map((socket) => new Promise((resolve) => socket.once("connect", resolve).once("close", resolve))))
+    await Promise.all(
+      some.map((socket) => new Promise((resolve) => socket.once("connect", resolve).once("close", resolve))),
+    )
   }
 }
 
@@ -106,11 +106,13 @@ const byHttp1 = (port: number) => (n: number) => {
 const untilRefused = (routerEvents: readonly { readonly type: string }[]): Promise<void> =>
   expect.poll(() => routerEvents.some(({ type }) => type === "bound_reached")).toBe(true)
 
-const expectServed = async (port: number): Promise<void> => {
+/** What the visitor gets of the other tenant. */
+const visit = (port: number): Promise<string> => {
   const visitor = dial(port, VISITOR)
   visitor.write(get(other).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
-  expect(await received(visitor)).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*served/)
+  return received(visitor)
 }
+const served = /^HTTP\/1\.1 200 OK\r\n[^]*served/
 
 describe("one client leaves the visitors of another tenant served", () => {
   it("in a server of node:http that the router is mounted in, with 800 requests that do not end", async () => {
@@ -123,10 +125,10 @@ describe("one client leaves the visitors of another tenant served", () => {
       return mounted.drain({ deadlineMs: 0 })
     })
     const port = await listening(server)
-    await expectServed(port)
+    expect(await visit(port)).toMatch(served)
     await manyConnections(800, byHttp1(port))
     await untilRefused(routerEvents)
-    await expectServed(port)
+    expect(await visit(port)).toMatch(served)
   })
 
   const startHttp2 = async (protocol: "http" | "tcp", ports: readonly [number, number]) => {
@@ -136,7 +138,12 @@ describe("one client leaves the visitors of another tenant served", () => {
     onTestFinished(() => close({ deadlineMs: 0 }))
     const session = (localAddress: string, settings = {}): ClientHttp2Session => {
       const createConnection = () =>
-        connectTls({ port, host: "127.0.0.1", localAddress, servername: own, ALPNProtocols: ["h2"], rejectUnauthorized: false })
+        connectTls({
+          socket: dial(port, localAddress),
+          servername: own,
+          ALPNProtocols: ["h2"],
+          rejectUnauthorized: false,
+        })
       const client = connectHttp2(`https://${own}:${port}`, { createConnection, settings })
       client.on("error", () => undefined)
       onTestFinished(() => client.destroy())
@@ -238,12 +245,13 @@ describe("one client leaves the visitors of another tenant served", () => {
     const host = serveUdp(router)
     onTestFinished(() => host.close())
     const [ofOwn, ofOther] = await Promise.all([own, other].map((to) => host.listen({ hostname: "127.0.0.1", to })))
-    onTestFinished(() => Promise.all([ofOwn!.close(), ofOther!.close()]))
+    onTestFinished(async () => void (await Promise.all([ofOwn!.close(), ofOther!.close()])))
     const clients = await Promise.all(many(400, () => bindUdp(HOSTILE)))
     let turn = 0
     // A few at a time: the kernel keeps a hundred datagrams for a socket.
     const flood = setInterval(() => {
-      for (const client of clients.slice(turn, (turn += 40))) client.send(piece.subarray(0, 1_000), ofOwn!.port, "127.0.0.1")
+      for (const client of clients.slice(turn, (turn += 40)))
+        client.send(piece.subarray(0, 1_000), ofOwn!.port, "127.0.0.1")
       if (turn >= clients.length) turn = 0
     }, 5)
     onTestFinished(() => clearInterval(flood))

@@ -77,7 +77,8 @@ it.each([
   })
   const { port } = await host.listen({ hostname: "127.0.0.1" })
   const error = await failure(dialTls(port, servername as string))
-  // BoringSSL, which Bun has, writes names of its own, with underscores.
-  expect(error.message.toLowerCase().replaceAll("_", " ")).toMatch(new RegExp(text))
+  // OpenSSL, BoringSSL of Bun and rustls of Deno each write an alert's name in their own way.
+  const said = error.message.toLowerCase().replaceAll(/[ _]/g, "").replace("recognised", "recognized")
+  expect(said).toMatch(new RegExp(text.replaceAll(" ", "")))
   expect(await ended()).toMatchObject({ end: "refused", alert, bytesIn: 0 })
 })
