@@ -4,6 +4,7 @@
  *
  *     pnpm soak                              1 000 000 requests over 100 tenants: about a quarter of an hour
  *     pnpm soak --requests 20000
+ *     pnpm soak --by http2                   over connections of HTTP/2 with a hundred requests each; mount: into a server of node:http
  *     pnpm soak --idle-websockets 9000       what an open, silent WebSocket costs in memory
  *
  * Three processes: the router on sockets, the machine proxies, the apps. Of eight tenants, one has a hostile app and one a hostile
@@ -28,17 +29,19 @@
 import { parseArgs } from "node:util"
 import { startSoakChain } from "./soak/chain.ts"
 import type { SoakChain } from "./soak/chain.ts"
+import { outcomes, unexplained } from "./soak/judge.ts"
+import type { Finding, Outcome } from "./soak/judge.ts"
 import { holdWebSockets } from "./soak/idle-websockets.ts"
-import { tenantsOf } from "./soak/tenant.ts"
-import type { Tenant } from "./soak/tenant.ts"
-import { outcomes, runTraffic, unexplained } from "./soak/traffic.ts"
-import type { Finding, Outcome } from "./soak/traffic.ts"
+import { tenantsOf, waysIn } from "./soak/tenant.ts"
+import type { Tenant, WayIn } from "./soak/tenant.ts"
+import { runTraffic } from "./soak/traffic.ts"
 
 const help = `pnpm soak [options]
 
   --requests n           1000000
   --tenants n            100; at most 1000
   --rate n               requests a second, at most; 1500
+  --by way               sockets; http2: eight connections of HTTP/2; mount: a server of node:http, whose app is one tenant more
   --idle-websockets n    opens so many WebSockets instead, and measures memory`
 
 const PROGRESS_MS = 5_000
@@ -54,6 +57,7 @@ const { values } = parseArgs({
     requests: { type: "string", default: "1000000" },
     tenants: { type: "string", default: "100" },
     rate: { type: "string", default: "1500" },
+    by: { type: "string", default: "sockets" },
     "idle-websockets": { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -66,9 +70,15 @@ const integer = (name: string, value: string, most: number): number => {
   return process.exit(1)
 }
 
-const soak = async (requests: number, count: number, rate: number): Promise<readonly string[]> => {
-  const tenants = tenantsOf(count, false)
-  await using chain = await startSoakChain(tenants, requests)
+const way = (value: string): WayIn => {
+  const found = waysIn.find((each) => each === value)
+  if (found !== undefined) return found
+  console.error(`--by must be ${waysIn.join(", ")}, got ${value}`)
+  return process.exit(1)
+}
+
+const soak = async (requests: number, count: number, rate: number, by: WayIn): Promise<readonly string[]> => {
+  await using chain = await startSoakChain(tenantsOf(count, false), requests, { by })
   const totals = Object.fromEntries(outcomes.map((outcome) => [outcome, 0])) as Record<Outcome, number>
   const honest = { sent: 0, failed: 0 }
   let done = 0
@@ -93,7 +103,7 @@ const soak = async (requests: number, count: number, rate: number): Promise<read
     honest.sent++
     if (outcome !== "responded" && outcome !== "cancelled") honest.failed++
   }
-  await runTraffic(chain, tenants, { count: requests, rate }, onOutcome, onFinding)
+  await runTraffic(chain, chain.tenants, { count: requests, rate }, onOutcome, onFinding)
   clearInterval(progress)
   line()
   const ended = chain.processes.filter((process) => !process.alive()).map(({ name }) => name)
@@ -157,7 +167,12 @@ else {
   const webSockets = values["idle-websockets"]
   const problems =
     webSockets === undefined
-      ? await soak(integer("requests", values.requests, 100_000_000), tenants, integer("rate", values.rate, 100_000))
+      ? await soak(
+          integer("requests", values.requests, 100_000_000),
+          tenants,
+          integer("rate", values.rate, 100_000),
+          way(values.by),
+        )
       : await idle(integer("idle-websockets", webSockets, 30_000), tenants)
   for (const problem of problems) console.log(`FAILED: ${problem}`)
   console.log(problems.length === 0 ? "passed: nothing crossed" : "failed")

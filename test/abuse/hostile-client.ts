@@ -14,6 +14,11 @@ export interface SmugglingPayload {
 export interface PayloadTarget {
   readonly host: string
   readonly token: string
+  /**
+   * Who reads them skips a bare LF before a request line, as the parser of node:http does and the router's own does not: what follows a body that
+   * ends before one is the client's next request. Default: false.
+   */
+  readonly skipsLineFeed?: boolean
 }
 
 /** Ways to write that a body comes in chunks, which every reader has to understand so. */
@@ -159,7 +164,11 @@ const NO_LENGTH: readonly string[] = ["", "Content_Length: N"]
  * Several thousand of them. But for those that are `pipelined`, the outer request's framing, read strictly, covers the inner one or is
  * invalid: then the inner one is never a request.
  */
-export const smugglingPayloads = ({ host, token }: PayloadTarget): readonly SmugglingPayload[] => {
+export const smugglingPayloads = ({
+  host,
+  token,
+  skipsLineFeed = false,
+}: PayloadTarget): readonly SmugglingPayload[] => {
   const inner = (path: string) => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nX-Token: ${token}\r\n\r\n`
   const made: SmugglingPayload[] = []
   const add = (name: string, method: string, fields: string, body: string, pipelined: boolean): void => {
@@ -175,7 +184,9 @@ export const smugglingPayloads = ({ host, token }: PayloadTarget): readonly Smug
         for (const body of bodies) {
           const none = NO_LENGTH.includes(length)
           const framed = otherFields.includes(coding) ? none || length === "Content-Length: 0" : false
-          const pipelined = body === "S" ? framed : none && chunked.includes(coding) && body.includes("0\r\n\r\n")
+          const ends = body === "S" ? framed : none && chunked.includes(coding) && body.includes("0\r\n\r\n")
+          const cut = otherFields.includes(coding) && length === "Content-Length: 4" && body === "0\r\n\r\nS"
+          const pipelined = ends || (skipsLineFeed && cut)
           const fields = length === "" ? coding : `${length}\r\n${coding}`
           add(`${fields} ${body}`, method, fields, body, pipelined)
         }

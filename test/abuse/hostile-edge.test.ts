@@ -15,9 +15,11 @@ let edge: HostileEdge
 let chain: SoakChain
 let sequence = 0
 beforeAll(async () => {
-  chain = await startSoakChain(tenants, 10_000, async (machinePorts) => {
-    edge = await startHostileEdge(machinePorts)
-    return edge.ports
+  chain = await startSoakChain(tenants, 10_000, {
+    between: async (machinePorts) => {
+      edge = await startHostileEdge(machinePorts)
+      return edge.ports
+    },
   })
 })
 afterAll(async () => {

@@ -6,9 +6,9 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { startSoakChain } from "../../scripts/soak/chain.ts"
+import type { Outcome } from "../../scripts/soak/judge.ts"
 import { tenantsOf } from "../../scripts/soak/tenant.ts"
 import { runTraffic } from "../../scripts/soak/traffic.ts"
-import type { Outcome } from "../../scripts/soak/traffic.ts"
 import { RawClient } from "./raw-client.ts"
 
 describe("a process that is killed under load", () => {

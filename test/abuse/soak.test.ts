@@ -4,10 +4,11 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
+import { judge, unexplained } from "../../scripts/soak/judge.ts"
+import type { Finding, Outcome } from "../../scripts/soak/judge.ts"
 import { tenantsOf } from "../../scripts/soak/tenant.ts"
 import { tokenFor } from "../../scripts/soak/token.ts"
-import { judge, runTraffic, unexplained } from "../../scripts/soak/traffic.ts"
-import type { Finding, Outcome } from "../../scripts/soak/traffic.ts"
+import { runTraffic } from "../../scripts/soak/traffic.ts"
 import { everything, onlyInAll } from "../requirements.ts"
 import { hostileResponses } from "./hostile-root.ts"
 
@@ -77,6 +78,13 @@ describe("a soak", () => {
     expect(found.filter((outcome) => outcome === "crossed").length).toBeGreaterThan(50)
   })
 
+  it("refuses a way that there is not", async () => {
+    await expect(soak("--by", "pigeon")).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("--by must be sockets, http2, mount"),
+    })
+  })
+
   it.each([
     ["--requests", "0"],
     ["--tenants", "1001"],
@@ -90,9 +98,13 @@ describe("a soak", () => {
 })
 
 describe.skipIf(!everything)(`a long soak${onlyInAll}`, { timeout: 900_000 }, () => {
-  it("of 20 000 requests over 100 tenants crosses none", async () => {
-    const { stdout } = await soak("--requests", "20000")
-    expect(stdout).toMatch(/20000 of 20000, .* crossed 0, desynced \d+\n/)
+  it.each([
+    ["12000", "sockets"],
+    ["4000", "http2"],
+    ["4000", "mount"],
+  ])("of %s requests over 100 tenants by %s crosses none", async (requests, by) => {
+    const { stdout } = await soak("--requests", requests, "--by", by)
+    expect(stdout).toMatch(new RegExp(`${requests} of ${requests}, .* crossed 0, desynced \\d+\\n`))
     expect(stdout).toMatch(/; 0 otherwise\n/)
     expect(stdout).toMatch(/\npassed: nothing crossed\n$/)
   })

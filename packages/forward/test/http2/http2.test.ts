@@ -4,6 +4,7 @@ import { connect as connectTcp } from "node:net"
 import type { AddressInfo } from "node:net"
 import { connect as connectTls, createServer as createTlsServer } from "node:tls"
 import { describe, expect, it, onTestFinished } from "vitest"
+import { selfSigned } from "../../../../test/apps/certificate.ts"
 import { asSent, eventually, listenApp, respondingApp, switching, to } from "../engine/harness.ts"
 import { cert, key, listenHttp2, send } from "./harness.ts"
 import * as raw from "./raw-client.ts"
@@ -230,6 +231,24 @@ describe("one connection for many hosts", () => {
     expect(front.events.filter((event) => event.type === "request").map(({ code }) => code)).toEqual(
       statuses.map((status) => (status === 421 ? "MISDIRECTED" : undefined)),
     )
+  })
+})
+
+describe("one connection for the ports of a project", () => {
+  it("serves every name that a wildcard covers, underscores too, as browsers reuse connections", async () => {
+    const certificate = await selfSigned(["*.iterate.app", "axb.example.com"])
+    const front = await listenHttp2(() => ({ status: 200, headers: [] }), {}, certificate)
+    const session = front.connect({ servername: "misha.iterate.app" })
+    const statuses: Record<string, number> = {}
+    for (const authority of [
+      "3000__misha.iterate.app",
+      "3000__mail__misha.iterate.app",
+      "3000__misha.other.test",
+      "3000__a.b.iterate.app",
+      "a_b.example.com",
+    ])
+      statuses[authority] = (await send(session, { ":authority": authority })).status
+    expect(Object.values(statuses)).toEqual([200, 200, 421, 421, 421])
   })
 })
 

@@ -490,43 +490,56 @@ describe("the source", () => {
   )
   const sources = files.map((file) => [file, readFileSync(folder + file, "utf8")] as const)
 
-  /** What gathers something that is small by its own rule, and no body. */
-  const bounded: Readonly<Record<string, string>> = {
-    "sockets/tcp/client-hello.ts": "a ClientHello, 16 KiB at most",
-    "sockets/h2c/event-reader.ts": "the first bytes of a WebSocket, which came with its head",
-    "sockets/tunnel/udp-side.ts": "a datagram, 65 507 bytes at most",
-    "sockets/tunnel/datagram-tunnel.ts": "a datagram, 65 507 bytes at most",
-    "sockets/proxy-protocol/write-proxy-header.ts": "a PROXY header",
-  }
+  /** Files that put bytes together, of which there are never more than a limit has. */
+  const joins = new Set([
+    "sockets/h2c/event-reader.ts", // what came of a WebSocket together with its response: at most the window of its stream
+    "sockets/proxy-protocol/write-proxy-header.ts", // a header of at most 52 bytes
+    "sockets/tcp/client-hello.ts", // a ClientHello: `maxHello`
+    "sockets/tunnel/datagram-tunnel.ts", // a datagram: 65 535
+    "sockets/tunnel/udp-side.ts", // a datagram: 65 535
+  ])
 
   it("D12 has nothing that gathers a whole body", () => {
     expect(files.length).toBeGreaterThan(10)
-    const gathers = /\.(?:arrayBuffer|text|json|blob|tee|clone|formData)\(\)|Buffer\.concat|toArray/
-    const found = sources.filter(([, text]) => gathers.test(text)).map(([file]) => file)
-    expect(found.toSorted()).toEqual(Object.keys(bounded).toSorted())
+    const gathering = sources.filter(([, text]) =>
+      /\.(?:arrayBuffer|text|json|blob|tee|clone|formData)\(\)|Buffer\.concat|toArray/.test(text),
+    )
+    expect(new Set(gathering.map(([file]) => file))).toEqual(joins)
   })
 
-  /** What a file may import of Node beside its sockets, and why. */
-  const beside: readonly (readonly [file: RegExp, modules: readonly string[], why: string])[] = [
-    [/checked-lookup\.ts$/, ["dns", "os"], "names whose addresses are checked; the machine's own is never looked up"],
-    [/peer-key\.ts$/, ["crypto"], "the hash of a peer's public key"],
-    [/descriptors\.ts$/, ["fs"], "the process's limit of descriptors"],
-    [/^sockets\/(?:http2|h2c)\//, ["http2"], "Node frames HTTP/2"],
-    [/^sockets\/datagrams\/|udp-side\.ts$/, ["dgram", "dns"], "UDP"],
-    [/tunnel\/(?:accept|open)-tunnel\.ts$|^sockets\/(?:http2|h2c)\//, ["crypto"], "the key of a WebSocket's handshake"],
-    [/tunnel\/open-tunnel\.ts$/, ["http", "https"], "the client of the command forward; no engine uses it"],
+  /** What a file or a folder may import beside node:net and node:tls. */
+  const more: readonly (readonly [string, readonly string[]])[] = [
+    // The look-up of names whose addresses are checked; the machine's own address is never looked up.
+    ["sockets/connection/checked-lookup.ts", ["dns", "os"]],
+    // The hash of a peer's public key.
+    ["sockets/connection/peer-key.ts", ["crypto"]],
+    // The process's limit of descriptors.
+    ["sockets/io/descriptors.ts", ["fs"]],
+    // Streams that others read: a message's connection, a tunnel.
+    ["sockets/messages/message-stream.ts", ["stream"]],
+    ["sockets/tunnel/tunnel-stream.ts", ["stream"]],
+    // Frames of HTTP/2 are Node's; keys of WebSockets are of random bytes and hashed.
+    ["sockets/http2/", ["http2", "crypto"]],
+    ["sockets/h2c/", ["http2"]],
+    ["sockets/io/accept-of.ts", ["crypto"]],
+    // The client of a tunnel, which no server runs.
+    ["sockets/tunnel/open-tunnel.ts", ["crypto", "http", "https"]],
+    ["sockets/tunnel/udp-side.ts", ["dgram"]],
+    ["sockets/datagrams/dial-udp.ts", ["dgram", "dns"]],
   ]
 
   it("N10 stands on node:net, whose sockets are alike in Node 22, 24 and 26, and not on the server of node:http", () => {
+    const used = new Set<string>()
     for (const [file, text] of sources) {
-      const imports = [...text.matchAll(/^import (?!type).*"node:(\w+)"/gm)].map(
-        ([line, name]) => [name!, line] as const,
-      )
-      for (const [name, line] of imports) {
-        if (line === 'import { STATUS_CODES } from "node:http"') continue
-        const more = beside.filter(([pattern]) => pattern.test(file)).flatMap(([, modules]) => modules)
-        expect(["net", "tls", "stream", ...more], file).toContain(name)
+      for (const [line, name] of text.matchAll(/^import (?!type).*"node:(\w+)"/gm)) {
+        if (line === 'import { STATUS_CODES } from "node:http"' || name === "net" || name === "tls") continue
+        const allowed = more.find(([place]) => file.startsWith(place))
+        expect(allowed?.[1], `${file}: ${line}`).toContain(name)
+        used.add(`${allowed![0]} ${name}`)
+        // Only the client of a tunnel may use node:http, and nobody its server.
+        if (name === "http" || name === "https") expect(line, file).not.toMatch(/createServer|Server/)
       }
     }
+    expect(used).toEqual(new Set(more.flatMap(([place, names]) => names.map((name) => `${place} ${name}`))))
   })
 })

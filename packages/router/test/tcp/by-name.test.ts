@@ -56,7 +56,7 @@ it("a record for a listening port stands before the one for every port", async (
 })
 
 it.each([
-  ["no name", undefined, "tlsv13 alert certificate required|missing extension", "missing_extension"],
+  ["no name", undefined, "tlsv13 alert certificate required|missing extension|:10000455:", "missing_extension"],
   ["a name of nobody", "nobody.iterate.app", "unrecognized name", "unrecognized_name"],
   ["a name outside the platform", "www.example.org", "unrecognized name", "unrecognized_name"],
   ["a port of HTTP", "3000__web.iterate.app", "access denied", "access_denied"],
@@ -77,7 +77,9 @@ it.each([
   })
   const { port } = await host.listen({ hostname: "127.0.0.1" })
   const error = await failure(dialTls(port, servername as string))
-  expect(error.message.toLowerCase()).toMatch(new RegExp(text))
+  // OpenSSL, BoringSSL of Bun and rustls of Deno each write an alert's name in their own way.
+  const said = error.message.toLowerCase().replaceAll(/[ _]/g, "").replace("recognised", "recognized")
+  expect(said).toMatch(new RegExp(text.replaceAll(" ", "")))
   expect(await ended()).toMatchObject({ end: "refused", alert, bytesIn: 0 })
 })
 

@@ -8,11 +8,21 @@ import { pinMismatch } from "../connection/peer-key.ts"
 /** A connected socket, or why there is none. */
 export type OpenedSocket = { readonly socket: Socket } | { readonly cause: unknown }
 
+/** Frames of an app end the process there, by a double free in its node:http2. Seen with Deno 2.9.6. */
+const isDeno = "Deno" in globalThis
+
 /**
  * Opens a connection for HTTP/2, calls `opened` once and gives the function that gives it up. On loopback 127.0.0.1 first, and then
  * ::1.
  */
 export const openH2cSocket = (origin: UpstreamAddress, opened: (result: OpenedSocket) => void): (() => void) => {
+  if (isDeno) {
+    const cause = new Error(
+      "HTTP/2 to apps is not spoken on Deno, whose node:http2 lets an app's frames end the process",
+    )
+    const refusal = setImmediate(() => opened({ cause }))
+    return () => clearImmediate(refusal)
+  }
   let socket: Socket
   let settled = false
   const settle = (result: OpenedSocket): void => {

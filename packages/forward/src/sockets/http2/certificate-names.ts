@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto"
 import { isIP } from "node:net"
 import type { Duplex } from "node:stream"
 import type { TLSSocket } from "node:tls"
@@ -15,7 +16,7 @@ export const certificateNames = (socket: Duplex): ((authority: string) => boolea
   // Without a name a client asked for an address, which has no place in SNI (RFC 6066 §3).
   const asked = typeof servername === "string" && servername !== "" ? servername.toLowerCase() : undefined
   const known = new Map<string, boolean>()
-  let certificate: ReturnType<TLSSocket["getX509Certificate"]>
+  let certificate: X509Certificate | undefined
   let read = false
 
   const isCovered = (host: string): boolean => {
@@ -25,7 +26,7 @@ export const certificateNames = (socket: Duplex): ((authority: string) => boolea
     }
     if (certificate === undefined) return true
     if (isIP(host) !== 0) return asked === undefined || certificate.checkIP(host) !== undefined
-    return certificate.checkHost(host, { subject: "never" }) !== undefined
+    return covers(certificate, host)
   }
   return (authority) => {
     const host = hostOf(authority)
@@ -39,6 +40,12 @@ export const certificateNames = (socket: Duplex): ((authority: string) => boolea
     return covered
   }
 }
+
+/** OpenSSL has a wildcard stand for letters, digits and hyphens only, so that none would cover `3000__misha.iterate.app`. */
+const covers = (certificate: X509Certificate, host: string): boolean =>
+  certificate.checkHost(host, { subject: "never" }) !== undefined ||
+  (host.includes("_") &&
+    certificate.checkHost(host.replaceAll("_", "x"), { subject: "never" })?.startsWith("*.") === true)
 
 /** In lower case, without port, brackets and the dot of a fully qualified name. */
 const hostOf = (authority: string): string =>
