@@ -594,6 +594,28 @@ const tests: Record<keyof Limits, Record<string, () => Promise<void>>> = {
       expect(client.goAwayCode).toBe(ENHANCE_YOUR_CALM)
     },
   },
+  unsentTimeoutMs: {
+    "gives up complete responses of HTTP/2 that nobody takes, those beyond 256 KiB": async () => {
+      const app = await h.listenApp((each) => {
+        each.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+        each.socket.write(Buffer.alloc(10_000))
+      })
+      const front = await http2.listenHttp2(() => h.to(app.port))
+      const client = (await front.raw()).start([[4, 0]])
+      for (let n = 0; n < 60; n++) client.send(raw.HEADERS, raw.END_STREAM | raw.END_HEADERS, 2 * n + 1, raw.get())
+      await h.eventually(() => front.events.filter(({ type }) => type === "request").length === 60)
+      h.passes(9_900)
+      client.send(raw.PING, 0, 0, Buffer.alloc(8))
+      await client.frame(raw.PING)
+      const given = () => client.frames.filter(({ type }) => type === raw.RST_STREAM).length
+      expect(given()).toBe(0)
+      h.passes(100 + h.SCANS_MS)
+      // 26 of 10 000 bytes are below: they have the time that an app may be slow.
+      await client.when(() => given() === 34)
+      h.passes(289_000)
+      expect(given()).toBe(34)
+    },
+  },
   maxControlFrames: {
     "ends a connection of HTTP/2 whose client sends more, until some time has passed": async () => {
       const front = await http2.listenHttp2(() => h.to(1), { limits: { maxControlFrames: 3 } })

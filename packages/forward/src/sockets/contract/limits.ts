@@ -67,6 +67,11 @@ export interface Limits {
   readonly maxStreamResets: number
   /** Frames of one connection of HTTP/2 that ask for nothing, as PING, SETTINGS and PRIORITY, counted likewise. 1 000. */
   readonly maxControlFrames: number
+  /**
+   * For the client of a connection of HTTP/2 to take a complete response, while more than 256 KiB of such wait there: they are in no bound
+   * any more. 10 000.
+   */
+  readonly unsentTimeoutMs: number
   /** Pools with open connections; above it the free connections of one pool are closed. 256: more ports than a machine has servers. */
   readonly maxPools: number
 }
@@ -100,5 +105,6 @@ export const defaultLimits: Limits = {
   maxStreams: 100,
   maxStreamResets: 200,
   maxControlFrames: 1_000,
+  unsentTimeoutMs: 10_000,
   maxPools: 256,
 }

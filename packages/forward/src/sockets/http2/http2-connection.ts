@@ -20,6 +20,9 @@ const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants
 /** Says that the connection ends, and refuses no stream yet (RFC 9113 §6.8). */
 const LAST_STREAM = 2 ** 31 - 1
 
+/** So many bytes of complete responses may wait for a client for as long as an app may be slow; beyond, each has `unsentTimeoutMs`. */
+const MAX_UNSENT = 262_144
+
 /** One connection of HTTP/2 from a client. Node frames it; each of its streams is a message of the engine. */
 export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner {
   deadlineAt: number
@@ -37,6 +40,8 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
   /** How long the wait for a stream may take that `deadlineAt` ends. */
   #waitMs: number
   #served = false
+  /** Bytes of complete responses that the client has not taken. */
+  #unsent = 0
   /** The client knows that it is to send no more requests; those that it sends are served. */
   #announced = false
   /** No stream begins any more. */
@@ -108,9 +113,10 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
     return this.#message(this.#facts, head, sink)
   }
 
-  onResponded(stream: HasDeadline): void {
+  onResponded(stream: StreamMessage): void {
     const { deadlines, limits } = this.#context
-    stream.deadlineAt = deadlines.in(limits.upstreamIdleTimeoutMs)
+    this.#unsent += stream.unsent
+    stream.deadlineAt = deadlines.in(this.#unsent > MAX_UNSENT ? limits.unsentTimeoutMs : limits.upstreamIdleTimeoutMs)
     deadlines.add(stream)
     if (this.#refusal !== undefined) this.end()
     else if (this.#context.draining) this.#announceEnd()
@@ -120,6 +126,7 @@ export class Http2Connection implements OpenConnection, HasDeadline, StreamOwner
     const { deadlines, limits, closing, lastRequestMs } = this.#context
     deadlines.remove(stream)
     this.#streams.delete(stream)
+    this.#unsent -= stream.unsent
     if (end === "complete") {
       this.#resets.earn()
       this.#controlFrames.earn()

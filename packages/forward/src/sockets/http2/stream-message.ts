@@ -14,7 +14,7 @@ export interface StreamOwner {
   /** Has the engine take the request. */
   take(head: StreamHead, sink: ResponseSink): RequestMessage
   /** The response is complete, but for what the client has not taken yet: it has the time that an app would have. */
-  onResponded(stream: HasDeadline): void
+  onResponded(stream: StreamMessage): void
   /** The stream is closed: its response was sent, it was broken off here, or it ended by what its client did. */
   onClosed(stream: StreamMessage, end: "complete" | "broken" | "client"): void
 }
@@ -22,6 +22,8 @@ export interface StreamOwner {
 /** One stream: passes the request to the engine, and the engine's response to the client, each at the pace of the other. */
 export class StreamMessage implements ResponseSink, HasDeadline {
   deadlineAt = 0
+  /** Bytes of the response that the client had not taken when it was complete. */
+  unsent = 0
   readonly #stream: ServerHttp2Stream
   readonly #owner: StreamOwner
   readonly #message: RequestMessage
@@ -112,6 +114,7 @@ export class StreamMessage implements ResponseSink, HasDeadline {
   #end(): void {
     const stream = this.#stream
     this.#responded = true
+    this.unsent = stream.writableLength
     this.#owner.onResponded(this)
     if (!stream.writableEnded) stream.end()
     // RFC 9113 §8.1: the client need not send the rest. Sent after the response.
