@@ -20,6 +20,7 @@ pnpm bench routes [count …]: the packed route table; 10000 100000 1000000
 pnpm bench pages: how often a Worker reads a page of a large table, simulated
 pnpm bench policies: a request with all policies on, beside the same without
 pnpm bench tcp [rounds]: TCP by name beside Node's own pipe and HAProxy, in paired rounds; 15
+pnpm bench http2 [rounds] [requests]: HTTP/2 from clients beside a proxy of node:http2, and nginx; 9 20000
 pnpm bench worker [rounds]: the router in workerd beside a proxy of one line, and when it starts; 12
 
 Quick: pnpm bench --only nginx,ours,bare. All peers and scenarios take about five minutes.`
@@ -31,6 +32,7 @@ const scripts = new Map([
   ["worker", "worker/run.ts"],
   ["policies", "../packages/router/bench/policies.ts"],
   ["tcp", "../packages/router/bench/tcp.ts"],
+  ["http2", "http2/run.ts"],
 ])
 
 /** Ends the run with a message. */

