@@ -5,7 +5,7 @@ import { checkedLookup, refusedLiteral } from "./checked-lookup.ts"
 import { pinnedTls } from "./peer-key.ts"
 
 /** A high-water mark of 1, so that the stream of a paused connection holds one read and not two. While it flows it has no effect. */
-export const SOCKET_OPTIONS = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
+const SOCKET_OPTIONS = { noDelay: true, allowHalfOpen: true, readableHighWaterMark: 1 }
 
 export const isSecure = ({ tls, pin }: UpstreamAddress): boolean => tls !== undefined || pin !== undefined
 
