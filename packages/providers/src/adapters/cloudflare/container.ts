@@ -1,9 +1,9 @@
 import { checkOptions } from "@project-ingress/forward/internal"
 import { acceptPort } from "../../adapter-kit/option-checks.ts"
 import { MachineRecordInvalid, machineRef } from "../../contract/errors.ts"
-import type { MachineProvider } from "../../contract/machine-provider.ts"
-import { classifyContainer } from "./classify-container.ts"
-import { checkNamespace, containerInterceptedHeaders, containerStatus, sendToContainer } from "./container-stub.ts"
+import type { Machine, MachineProvider } from "../../contract/machine-provider.ts"
+import { containerProvider } from "./container-provider.ts"
+import { checkNamespace, containerStatus } from "./container-stub.ts"
 import type { ContainerNamespace } from "./container-stub.ts"
 
 export type { ContainerNamespace, ContainerStub } from "./container-stub.ts"
@@ -40,35 +40,12 @@ export const cloudflareContainer = (
   const { proxyPort = 8080 } = options
 
   return {
-    type: "cloudflare-container",
-    capabilities: {
-      runtimes: ["workerd"],
-      webSocket: true,
-      // By the runtime's fetch, which has no trailers (github.com/cloudflare/workerd/issues/6455).
-      carries: { trailers: false, duplex: false },
-      wake: "request",
-      ports: "any",
-      interceptedHeaders: containerInterceptedHeaders,
-    },
-
-    async resolve(machine) {
-      const name = machine.externalId
-      if (name === "") {
-        throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "an object's name" })
-      }
-      return {
-        origin: "http://container.invalid",
-        // A stub belongs to the request that made it, as all I/O does in workerd.
-        fetch: (request) => sendToContainer(namespace.getByName(name), request, proxyPort),
-        epoch: name,
-        ttlMs: DAY_MS,
-      }
-    },
-
-    classify: classifyContainer,
-
+    ...containerProvider("cloudflare-container", namespace, proxyPort, objectName),
     status: ({ externalId }) => containerStatus(namespace.getByName(externalId)),
   }
 }
 
-const DAY_MS = 86_400_000
+const objectName = (machine: Machine): string => {
+  if (machine.externalId !== "") return machine.externalId
+  throw new MachineRecordInvalid({ ...machineRef(machine), field: "externalId", accepted: "an object's name" })
+}

@@ -2,8 +2,8 @@ import { checkOptions } from "@project-ingress/forward/internal"
 import type { OptionCheck } from "@project-ingress/forward/internal"
 import { MachineRecordInvalid, machineRef } from "../../contract/errors.ts"
 import type { Machine, MachineProvider } from "../../contract/machine-provider.ts"
-import { classifyContainer } from "./classify-container.ts"
-import { checkNamespace, containerInterceptedHeaders, containerStatus, sendToContainer } from "./container-stub.ts"
+import { containerProvider } from "./container-provider.ts"
+import { checkNamespace, containerStatus } from "./container-stub.ts"
 import type { ContainerNamespace } from "./container-stub.ts"
 
 export type { ContainerNamespace, ContainerStub } from "./container-stub.ts"
@@ -44,35 +44,10 @@ export const cloudflareSandbox = (
   const { proxyPort = 8080 } = options
 
   return {
-    type: "cloudflare-sandbox",
-    capabilities: {
-      runtimes: ["workerd"],
-      webSocket: true,
-      // The runtime's `fetch` has no trailers.
-      carries: { trailers: false, duplex: false },
-      wake: "request",
-      ports: "any",
-      interceptedHeaders: containerInterceptedHeaders,
-    },
-
-    async resolve(machine) {
-      const id = sandboxId(machine)
-      return {
-        origin: "http://container.invalid",
-        // A stub belongs to the request that made it, as all I/O does in workerd.
-        fetch: (request) => sendToContainer(namespace.getByName(id), request, proxyPort),
-        epoch: id,
-        ttlMs: DAY_MS,
-      }
-    },
-
-    classify: classifyContainer,
-
+    ...containerProvider("cloudflare-sandbox", namespace, proxyPort, sandboxId),
     status: async (machine) => containerStatus(namespace.getByName(sandboxId(machine))),
   }
 }
-
-const DAY_MS = 86_400_000
 
 /** As `validatePort` of `@cloudflare/sandbox` 0.12.10. */
 const acceptProxyPort: OptionCheck = (value) =>
