@@ -48,12 +48,12 @@ describe("a head that HTTP/2 forbids", () => {
     ["a pseudo-field after a field", block("x-a", "1", ":status", "200")],
     ["no status", block("x-a", "1")],
     ["two of them", block(":status", "200", ":status", "204")],
-    ["a status that is none", block(":status", "2 0")],
+    ["an invalid status", block(":status", "2 0")],
     ["101, which is not there", block(":status", "101")],
     ["upper case in a name", block(":status", "200", "X-A", "1")],
     ["framing of HTTP/1.1", block(":status", "200", "transfer-encoding", "chunked")],
     ["a connection's field", block(":status", "200", "connection", "close, x-a")],
-    ["a length that is none", block(":status", "200", "content-length", "+5")],
+    ["an invalid length", block(":status", "200", "content-length", "+5")],
     ["two lengths", block(":status", "200", "content-length", "5", "content-length", "6")],
   ])("is a 502, and nothing of it reaches the client: %s", async (_, head) => {
     const app = await framesApp((raw, stream) => {

@@ -34,7 +34,7 @@ describe("a frame that breaks the rules ends the tunnel, and the app sees a rese
     ["that continues nothing", 1002, text({ first: 0x80, payload: "x" })],
     ["of control in fragments", 1002, text({ first: 0x09, payload: "x" })],
     ["of control that is too long", 1002, text({ first: 0x89, payload: "x".repeat(126) })],
-    ["that closes with a code that is none", 1002, text({ first: 0x88, payload: "\u0003\u00ed" })],
+    ["that closes with an invalid code", 1002, text({ first: 0x88, payload: "\u0003\u00ed" })],
   ])("%s: %i", async (_name, code, frame) => {
     const { client, app } = await tunnel()
     client.send(text({ first: 0x82, payload: "before" }) + frame + text({ first: 0x82, payload: "after" }))

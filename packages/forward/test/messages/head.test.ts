@@ -29,7 +29,7 @@ const refused: readonly [string, Partial<RequestMessageHead>, number?][] = [
   ["two of Host", { authority: undefined, headers: [...twice, ...twice] }],
   ["Content-Length without a body", { headers: ["Content-Length", "5"] }],
   ["two of Content-Length", { ended: false, headers: ["Content-Length", "1", "Content-Length", "1"] }],
-  ["a Content-Length that is none", { ended: false, headers: ["Content-Length", "+1"] }],
+  ["an invalid Content-Length", { ended: false, headers: ["Content-Length", "+1"] }],
   ["both framings", { ended: false, headers: ["Content-Length", "1", "Transfer-Encoding", "chunked"] }],
   ["a disguised coding", { ended: false, headers: ["Transfer-Encoding", "chunked, chunked"] }],
   ["an unknown coding", { ended: false, headers: ["Transfer-Encoding", "gzip"] }, 501],

@@ -23,7 +23,7 @@ describe.each([
     ["a list", `Host: ${own}, ${project}`],
     ["a space", `Host: ${project} ${own}`],
     ["an escape", `Host: ${project}%00.${own}`],
-    ["a port that is none", `Host: ${project}:80:80`],
+    ["an invalid port", `Host: ${project}:80:80`],
   ])("is refused with %s, by neither's app", async (_, fields) => {
     const { port, seen, machine } = await start(options)
     const text = await new Line(port).write(`GET / HTTP/1.1\r\n${fields}\r\n\r\n`).untilClosed()

@@ -23,8 +23,8 @@ describe("what is forwarded to", () => {
   it.each([
     ["a name without a domain", "misha", undefined, /--domain or INGRESS_DOMAIN/],
     ["another port in the name", "80__misha", "iterate.app", /names port 80, and not 5432/],
-    ["a name that is none", "mi sha", "iterate.app", /no name of a project: letters, digits/],
-    ["a domain that is none", "misha", "https://iterate.app", /INGRESS_DOMAIN must be a domain/],
+    ["an invalid name", "mi sha", "iterate.app", /no name of a project: letters, digits/],
+    ["an invalid domain", "misha", "https://iterate.app", /INGRESS_DOMAIN must be a domain/],
     ["credentials in a URL", "https://a:b@misha.iterate.app", undefined, /must have no credentials/],
     ["another scheme", "ftp://misha.iterate.app", undefined, /https or http URL/],
   ])("refuses %s", (_name, subject, domain, message) => {

@@ -71,7 +71,7 @@ describe.each(runtimes)("under %s", (runtime) => {
     expect(client.head.toLowerCase()).not.toContain("x-iterate")
   })
 
-  it("refuses a 101 that is none, or agrees on an extension that nobody offered", async () => {
+  it("refuses an invalid 101, and an extension that nobody offered", async () => {
     for (const fields of [["Sec-WebSocket-Accept: wrong"], ["Sec-WebSocket-Extensions: permessage-deflate"]]) {
       app.respond = () => fields
       expect(await refusalOf({ port: port(), host: host() }, "UPSTREAM_FAILED")).toMatch(/^HTTP\/1.1 502 /)
